@@ -1,0 +1,205 @@
+"""The zoo as a table: name -> ModuleEntry.
+
+A file in `attention/zoo/` holds one class with the `@attention(...)` decorator; existing there is all it takes to be
+searched, costed, listed and tested. The table is filled on first use, so that importing this file costs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import pkgutil
+import typing
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas_attn.attention.choice import Choice, Setting
+from nas_attn.errors import UnknownName, UserError
+
+RESIDUAL = Setting("residual", ("none", "scaled"), "none")
+CHANNEL_ARGUMENTS = ("in_planes", "out_planes", "dim", "channels", "c1", "c2")
+MAX_LOGITS = 2**24  # attention logits per image; beyond it a map is too large for the module
+
+_TABLE: dict[str, ModuleEntry] = {}
+_LOADED = False
+
+
+@dataclass(frozen=True)
+class ModuleEntry:
+    """One attention module: its class and everything the rest of the package may ask about it.
+
+    Attributes:
+        name: the name in the grammar, e.g. `acmix`.
+        cls: an `nn.Module` that keeps (N, C, H, W) as it is.
+        family: the group under which it is listed.
+        paper: title and arXiv number.
+        settings: its searchable hyperparameters, `residual` included.
+    """
+
+    name: str
+    cls: type
+    family: str
+    paper: str
+    settings: tuple[Setting, ...]
+
+    @property
+    def is_none(self) -> bool:
+        """Whether this entry inserts nothing."""
+        return not self.settings
+
+    def defaults(self) -> dict[str, Any]:
+        """The settings of a gene that names only the module."""
+        return {s.name: s.default for s in self.settings}
+
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        """Every combination of settings, in declaration order."""
+        for values in itertools.product(*(s.options for s in self.settings)):
+            yield dict(zip((s.name for s in self.settings), values, strict=True))
+
+    def complete(self, settings: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
+        """`settings` with defaults filled in.
+
+        Raises:
+            UnknownName: a setting that the module does not have.
+            UserError: a value that is none of the setting's options.
+        """
+        known = {s.name: s for s in self.settings}
+        for name, value in settings.items():
+            if name not in known:
+                raise UnknownName(f"setting of {self.name}", name, known, where=where)
+            if value not in known[name].options:
+                raise UserError(
+                    f"`{self.name}.{name}` must be one of {', '.join(map(str, known[name].options))}",
+                    got=value,
+                    where=where,
+                )
+        return {**self.defaults(), **settings}
+
+    def refusal(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> str | None:
+        """Why these settings cannot stand on a (channels, height, width) map; None where they can."""
+        own = _without_residual(settings)
+        hook = getattr(self.cls, "unsupported", None)
+        if hook is not None and (reason := hook(channels, **own)) is not None:
+            return reason
+        count = getattr(self.cls, "attention_logits", None)
+        if count is not None and (logits := count(channels, height, width, **own)) > MAX_LOGITS:
+            return f"{logits:,} attention logits per image on a {height}x{width} map, more than {MAX_LOGITS:,}"
+        return None
+
+    def effective(self, settings: Mapping[str, Any], height: int, width: int) -> Hashable:
+        """A key that is equal for two settings exactly where they compute one function on the map."""
+        own = _without_residual(settings)
+        hook = getattr(self.cls, "effective", None)
+        form = hook(height, width, **own) if hook is not None else tuple(sorted(own.items()))
+        return form, settings.get("residual", "none")
+
+    def arguments(self, channels: int, settings: Mapping[str, Any]) -> list[Any]:
+        """Positional constructor arguments, up to the last that differs from its published default."""
+        own = _without_residual(settings)
+        derive = getattr(self.cls, "derived_arguments", None)
+        known = {**own, **(derive(channels, **own) if derive is not None else {})}
+        values: list[Any] = []
+        keep = 0
+        for p in _parameters(self.cls):
+            value = channels if p.name in CHANNEL_ARGUMENTS else known.get(p.name, p.default)
+            values.append(list(value) if isinstance(value, tuple) else value)
+            default = list(p.default) if isinstance(p.default, tuple) else p.default
+            if values[-1] != default:
+                keep = len(values)
+        return values[:keep]
+
+    def row(self, channels: int, settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The module's name and arguments in a model YAML row, without the `nas_attn.` prefix."""
+        arguments = self.arguments(channels, settings)
+        if settings.get("residual", "none") == "scaled":
+            return "Scaled", [self.cls.__name__, *arguments]
+        return self.cls.__name__, arguments
+
+    def build(self, channels: int, settings: Mapping[str, Any]) -> Any:
+        """A new `nn.Module` of this gene: (N, channels, H, W) -> (N, channels, H, W)."""
+        from nas_attn.attention.residual import Scaled
+
+        name, arguments = self.row(channels, settings)
+        return Scaled(*arguments) if name == "Scaled" else self.cls(*arguments)
+
+    def extra_macs(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> int:
+        """Multiply-accumulates of product-sums that fvcore cannot see, per image."""
+        hook = getattr(self.cls, "extra_macs", None)
+        return hook(channels, height, width, **_without_residual(settings)) if hook is not None else 0
+
+
+def attention(name: str, *, family: str, paper: str):
+    """Class decorator that puts a module into the zoo under `name`.
+
+    Optional classmethods of the class, all in terms of its searchable settings as keywords:
+    `unsupported(channels)` -> reason or None, `attention_logits(channels, height, width)` -> count per image,
+    `derived_arguments(channels)` -> further constructor arguments, `effective(height, width)` -> hashable form,
+    `extra_macs(channels, height, width)` -> multiply-accumulates that fvcore cannot see.
+    """
+
+    def register(cls: type) -> type:
+        if name in _TABLE:
+            raise ValueError(f"attention module names must be unique, but got {name!r} twice.")
+        hints = typing.get_type_hints(cls.__init__, include_extras=True)
+        settings = []
+        for p in _parameters(cls):
+            choice = next((m for m in getattr(hints.get(p.name), "__metadata__", ()) if isinstance(m, Choice)), None)
+            if choice is not None:
+                settings.append(Setting(p.name, choice.options, choice.default(p.default)))
+        if name != "none":
+            settings.append(RESIDUAL)
+        _TABLE[name] = ModuleEntry(name, cls, family, paper, tuple(settings))
+        return cls
+
+    return register
+
+
+def names() -> list[str]:
+    """Names of all modules in the zoo, `none` first."""
+    return sorted(_table(), key=lambda n: (n != "none", n))
+
+
+def entries() -> list[ModuleEntry]:
+    """All modules of the zoo, in the order of `names()`."""
+    return [_table()[n] for n in names()]
+
+
+def get(name: str, *, where: str = "") -> ModuleEntry:
+    """The zoo's entry of that name.
+
+    Raises:
+        UnknownName: there is none; the message names the nearest.
+    """
+    if name not in _table():
+        raise UnknownName("attention module", name, _table(), where=where)
+    return _table()[name]
+
+
+def by_class_name(class_name: str) -> ModuleEntry:
+    """The entry whose class has this name, e.g. `ACmix`."""
+    for entry in _table().values():
+        if entry.cls.__name__ == class_name:
+            return entry
+    raise UnknownName("attention class", class_name, (e.cls.__name__ for e in _table().values()))
+
+
+def _table() -> dict[str, ModuleEntry]:
+    global _LOADED
+    if not _LOADED:
+        from nas_attn.attention import zoo
+
+        for info in pkgutil.iter_modules(zoo.__path__):
+            importlib.import_module(f"{zoo.__name__}.{info.name}")
+        _LOADED = True
+    return _TABLE
+
+
+def _parameters(cls: type) -> list[inspect.Parameter]:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD,)
+    return [p for p in list(inspect.signature(cls.__init__).parameters.values())[1:] if p.kind in kinds]
+
+
+def _without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in settings.items() if k != RESIDUAL.name}

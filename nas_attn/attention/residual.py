@@ -1,0 +1,39 @@
+"""The residual form of a gene: x + g·γ·f(x)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.registry import by_class_name
+
+GAIN = 30.0
+
+
+class Scaled(nn.Module):
+    """`x + gain * gamma * f(x)` with a scalar `gamma` learned from 0.
+
+    It starts as the identity, so inherited weights stay valid. The fixed gain is what lets it leave the identity: Adam
+    moves a scalar by at most one learning rate a step, so a bare gamma stays near 0 in a short run.
+
+    Args:
+        class_name: class of the inner module, e.g. `ACmix`, as a model YAML row names it.
+        arguments: that class's constructor arguments.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    """
+
+    def __init__(self, class_name: str, *arguments: Any) -> None:
+        super().__init__()
+        # Ultralytics' parser sets attributes `f`, `i`, `type` and `np` on every layer: no child may bear these names
+        self.fn = by_class_name(class_name.removeprefix("nas_attn.")).cls(*arguments)
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.gain = GAIN
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + (self.gain * self.gamma).to(x.dtype) * self.fn(x)
+
+    def extra_repr(self) -> str:
+        return f"gain={self.gain:g}"

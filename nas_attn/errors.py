@@ -1,0 +1,126 @@
+"""What can go wrong, as one tree.
+
+NasAttnError
+├── UserError            the input breaks a rule: exit code 2, nothing trained, nothing written
+│   ├── UnknownName      a name that is in no list; says what was probably meant
+│   ├── GrammarError     an architecture string that cannot be read
+│   ├── ConfigError      several problems of one study, reported together
+│   ├── DataError        a data set that is missing, empty or inconsistent
+│   ├── SlotRefused      a module or setting that cannot stand at a slot
+│   └── StudyChanged     a run folder that holds another search than the one asked for
+├── StudyLocked          another supervisor works on the study: exit code 1
+├── MissingPart          a library or device that this machine lacks: exit code 1
+└── EvaluationFailed     one trial could not be trained; the study goes on
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasAttnError(Exception):
+    """Root of every error that this package raises on purpose.
+
+    Attributes:
+        exit_code: what the command line returns for it.
+    """
+
+    exit_code = 1
+
+
+class UserError(NasAttnError):
+    """Input that breaks a rule.
+
+    Args:
+        rule: what must hold, e.g. "`--trials` must be at least 1".
+        got: the offending value, as the user would recognise it.
+        where: the option, file or line it came from.
+        remedy: what to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, rule: str, *, got: object = None, where: str = "", remedy: str = "") -> None:
+        self.rule, self.got, self.where, self.remedy = rule, got, where, remedy
+        super().__init__(rule, got, where, remedy)
+
+    def __str__(self) -> str:
+        text = self.rule if self.got is None else f"{self.rule}, but got {self.got!s}"
+        if self.where:
+            text += f" (in {self.where})"
+        return f"{text}. {self.remedy}" if self.remedy else f"{text}."
+
+    def __reduce__(self):  # workers send these through a pipe; keyword-only arguments need help
+        return _rebuild, (type(self), self.__dict__.copy())
+
+
+def _rebuild(cls: type[UserError], state: dict) -> UserError:
+    error = cls.__new__(cls)
+    error.__dict__.update(state)
+    return error
+
+
+class UnknownName(UserError):
+    """A name that is in no list.
+
+    Args:
+        kind: what is being named ("module", "sampler", ...).
+        name: the name that was given.
+        known: the names that exist.
+        where: the option or file it came from.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
+        known = sorted(known)
+        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+        listing = f"Known: {', '.join(known)}" if known else "None are known"
+        remedy = f"Did you mean '{close[0]}'? {listing}." if close else f"{listing}."
+        super().__init__(f"the {kind} must be a known one", got=f"'{name}'", where=where, remedy=remedy)
+
+
+class GrammarError(UserError):
+    """An architecture string that cannot be read."""
+
+
+class DataError(UserError):
+    """A data set that is missing, empty or inconsistent."""
+
+
+class SlotRefused(UserError):
+    """A module or setting that cannot stand at a slot."""
+
+
+class StudyChanged(UserError):
+    """A run folder that holds another search than the one asked for."""
+
+
+class ConfigError(UserError):
+    """Every problem of one configuration, reported together.
+
+    Args:
+        problems: the single errors, in the order in which they were found.
+        where: the file or command they came from.
+    """
+
+    def __init__(self, problems: Iterable[UserError], *, where: str = "") -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"{len(self.problems)} problems", where=where)
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return str(self.problems[0])
+        head = f"{len(self.problems)} problems" + (f" in {self.where}" if self.where else "")
+        return "\n".join([f"{head}:", *(f"  {i}. {p}" for i, p in enumerate(self.problems, 1))])
+
+
+class StudyLocked(NasAttnError):
+    """Another supervisor works on the study."""
+
+
+class MissingPart(NasAttnError):
+    """A library or device that this machine lacks; the message is one line with the remedy."""
+
+
+class EvaluationFailed(NasAttnError):
+    """One trial could not be trained; the message is the reason that its record keeps."""

@@ -1,0 +1,170 @@
+"""Genes and architectures: frozen, hashable, canonical, with one grammar everywhere.
+
+    p3=acmix(head=4,kernel_att=7,residual=scaled) p4=none p5=lska(k_size=23)
+
+Reading and writing need no knowledge of the zoo: `residual=none`, the default, is left out, settings stand in
+alphabetical order, slots in natural order. So records and dashboards work where torch is not installed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas_attn.errors import GrammarError
+
+_NAME = r"[a-z][a-z0-9_]*"
+_GENE = re.compile(rf"({_NAME})(?:\((.*)\))?", re.DOTALL)
+_ITEM = re.compile(rf"({_NAME})=({_NAME})(\([^()]*\))?(?=\s|$)")
+_EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_size=23)."
+
+
+@dataclass(frozen=True, order=True)
+class Gene:
+    """One slot's module and its settings.
+
+    Attributes:
+        module: name in the zoo; `none` for no module.
+        settings: (name, value) pairs in alphabetical order, without `residual=none`.
+    """
+
+    module: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, module: str, settings: Mapping[str, Any] | None = None) -> Gene:
+        """The canonical gene of these settings (lists become tuples)."""
+        items = {k: tuple(v) if isinstance(v, list) else v for k, v in (settings or {}).items()}
+        if items.get("residual") == "none":
+            del items["residual"]
+        return cls(module, tuple(sorted(items.items())))
+
+    @classmethod
+    def parse(cls, text: str) -> Gene:
+        """The gene that `text` writes.
+
+        Raises:
+            GrammarError: it writes none.
+        """
+        match = _GENE.fullmatch(text.strip())
+        if not match:
+            raise GrammarError("a gene must read `module` or `module(setting=value,...)`", got=f"'{text}'", remedy=_EXAMPLE)
+        module, body = match.groups()
+        settings: dict[str, Any] = {}
+        for part in _split(body or ""):
+            name, sign, value = part.partition("=")
+            if not sign or not re.fullmatch(_NAME, name.strip()) or not value.strip():
+                raise GrammarError("a setting must read `name=value`", got=f"'{part}'", where=f"'{text}'", remedy=_EXAMPLE)
+            if name.strip() in settings:
+                raise GrammarError("a setting must stand once", got=f"'{name.strip()}' twice", where=f"'{text}'")
+            settings[name.strip()] = _value(value.strip())
+        if module == "none" and settings:
+            raise GrammarError("`none` must stand without settings", got=f"'{text}'")
+        return cls.of(module, settings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as a new dict."""
+        return dict(self.settings)
+
+    def __str__(self) -> str:
+        return self.module + (f"({','.join(f'{k}={_write(v)}' for k, v in self.settings)})" if self.settings else "")
+
+
+NONE = Gene("none")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Slot -> gene, in natural order of the slots' names; a value."""
+
+    genes: tuple[tuple[str, Gene], ...]
+
+    @classmethod
+    def of(cls, genes: Mapping[str, Gene]) -> Architecture:
+        """The canonical architecture of these genes."""
+        return cls(tuple(sorted(genes.items(), key=lambda item: _natural(item[0]))))
+
+    @classmethod
+    def none(cls, slots: Any) -> Architecture:
+        """The unchanged base: `none` at every one of the named slots."""
+        return cls.of(dict.fromkeys(slots, NONE))
+
+    @classmethod
+    def parse(cls, text: str) -> Architecture:
+        """The architecture that `text` writes; `parse(str(a)) == a`.
+
+        Raises:
+            GrammarError: it writes none, or names a slot twice.
+        """
+        genes: dict[str, Gene] = {}
+        rest = text.strip()
+        while rest:
+            match = _ITEM.match(rest)
+            if not match:
+                raise GrammarError("an architecture must read `slot=gene slot=gene ...`", got=f"'{rest}'", remedy=_EXAMPLE)
+            slot, module, body = match.groups()
+            if slot in genes:
+                raise GrammarError("a slot must stand once", got=f"'{slot}' twice", where=f"'{text}'")
+            genes[slot] = Gene.parse(module + (body or ""))
+            rest = rest[match.end() :].lstrip()
+        if not genes:
+            raise GrammarError("an architecture must name at least one slot", got="an empty text", remedy=_EXAMPLE)
+        return cls.of(genes)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slots' names."""
+        return tuple(slot for slot, _ in self.genes)
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is the unchanged base."""
+        return all(gene == NONE for _, gene in self.genes)
+
+    def with_gene(self, slot: str, gene: Gene) -> Architecture:
+        """A copy with another gene at one slot."""
+        return Architecture.of({**dict(self.genes), slot: gene})
+
+    def __getitem__(self, slot: str) -> Gene:
+        return dict(self.genes)[slot]
+
+    def __iter__(self) -> Iterator[tuple[str, Gene]]:
+        return iter(self.genes)
+
+    def __str__(self) -> str:
+        return " ".join(f"{slot}={gene}" for slot, gene in self.genes)
+
+
+def _natural(name: str) -> tuple[str, int, str]:
+    match = re.match(r"([a-z_]*?)(\d+)(.*)", name)
+    return (match[1], int(match[2]), match[3]) if match else (name, -1, "")
+
+
+def _split(body: str) -> list[str]:
+    """Split at commas outside brackets."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(body):
+        depth += (c == "[") - (c == "]")
+        if c == "," and depth == 0:
+            parts.append(body[start:i])
+            start = i + 1
+    return [*parts, body[start:]] if body.strip() else []
+
+
+def _value(text: str) -> Any:
+    if text.startswith("[") and text.endswith("]"):
+        return tuple(_value(p.strip()) for p in text[1:-1].split(",") if p.strip())
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", text):
+        raise GrammarError("a value must be a number, a word or a [list] of numbers", got=f"'{text}'", remedy=_EXAMPLE)
+    return text
+
+
+def _write(value: Any) -> str:
+    return f"[{','.join(map(_write, value))}]" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,237 @@
+"""The search space as a finite value: which genes may stand at which slot."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from nas_attn.errors import ConfigError, SlotRefused, UnknownName, UserError
+from nas_attn.space.architecture import NONE, Architecture, Gene
+from nas_attn.space.slot import Slot
+
+
+@dataclass(frozen=True)
+class SlotSpace:
+    """What may stand at one slot.
+
+    Attributes:
+        slot: the slot.
+        genes: the distinct genes that a search may choose there; `none` first.
+        aliases: genes that compute the same function on this slot's map as a kept, cheaper one: alias -> kept.
+        refused: genes that cannot stand there: gene -> reason.
+    """
+
+    slot: Slot
+    genes: tuple[Gene, ...]
+    aliases: Mapping[Gene, Gene] = field(default_factory=dict)
+    refused: Mapping[Gene, str] = field(default_factory=dict)
+
+    def options(self) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """module -> setting -> values that occur in at least one kept gene or alias."""
+        found: dict[str, dict[str, list[Any]]] = {}
+        for gene in (*self.genes, *self.aliases):
+            settings = found.setdefault(gene.module, {})
+            values = {"residual": "none", **gene.as_dict()} if gene != NONE else {}
+            for name, value in values.items():
+                if value not in settings.setdefault(name, []):
+                    settings[name].append(value)
+        return {m: {n: tuple(sorted(v, key=_sort_key)) for n, v in s.items()} for m, s in found.items()}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Slots × modules × settings on one base model, finite, as a value.
+
+    Attributes:
+        base: name of the base model.
+        slots: what may stand at each slot, in natural order of the slots' names.
+        imgsz: image size in pixels whose maps decided what is refused or an alias.
+    """
+
+    base: str
+    slots: tuple[SlotSpace, ...]
+    imgsz: int
+
+    @classmethod
+    def build(
+        cls,
+        base: str,
+        slots: Sequence[Slot],
+        modules: Mapping[str, Mapping[str, Sequence[Any]] | None],
+        *,
+        imgsz: int,
+        final_imgsz: int | None = None,
+        rank: Callable[[Slot, Gene], float] | None = None,
+        where: str = "",
+    ) -> SearchSpace:
+        """The space of these modules, each with the given options (all of the zoo's where None or left out).
+
+        Args:
+            base: name of the base model.
+            slots: slots that may be searched.
+            modules: module -> setting -> options.
+            imgsz: image size of the proxy in pixels; settings that coincide on its maps are collapsed.
+            final_imgsz: image size of the final training; settings must fit its maps too.
+            rank: order in which aliases are kept (lowest first); by default the order of the zoo's options.
+            where: what to name in errors.
+
+        Raises:
+            ConfigError: unknown modules, settings or options, all together.
+        """
+        combinations = _combinations(modules, where)
+        built = []
+        for slot in slots:
+            genes, aliases, refused = [NONE], {}, {}
+            kept: dict[Any, Gene] = {}
+            sizes = {slot.map_size(imgsz), slot.map_size(final_imgsz or imgsz)}
+            choices = [(entry, Gene.of(entry.name, s), s) for entry, s in combinations]
+            if rank is not None:
+                choices.sort(key=lambda c: rank(slot, c[1]))  # stable: ties keep the zoo's order
+            for entry, gene, settings in choices:
+                reasons = [r for n in sorted(sizes) if (r := entry.refusal(slot.channels, n, n, settings))]
+                if reasons:
+                    refused[gene] = reasons[0]
+                    continue
+                n = slot.map_size(imgsz)
+                form = (entry.name, entry.effective(settings, n, n))
+                if form in kept:
+                    aliases[gene] = kept[form]
+                else:
+                    kept[form] = gene
+                    genes.append(gene)
+            built.append(SlotSpace(slot, tuple(genes), aliases, refused))
+        return cls(base, tuple(built), imgsz)
+
+    @property
+    def size(self) -> int:
+        """Number of distinct architectures."""
+        n = 1
+        for s in self.slots:
+            n *= len(s.genes)
+        return n
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The slots' names."""
+        return tuple(s.slot.name for s in self.slots)
+
+    def __getitem__(self, slot: str) -> SlotSpace:
+        if slot not in self.names:
+            raise UnknownName("slot", slot, self.names)
+        return self.slots[self.names.index(slot)]
+
+    def base_architecture(self) -> Architecture:
+        """`none` at every slot."""
+        return Architecture.none(self.names)
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture once; the base first."""
+        for genes in itertools.product(*(s.genes for s in self.slots)):
+            yield Architecture.of(dict(zip(self.names, genes, strict=True)))
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether it has exactly this space's slots, each with a gene that is kept there."""
+        return set(architecture.slots) == set(self.names) and all(g in self._kept[s] for s, g in architecture)
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The member of the space that an architecture means: missing slots `none`, aliases replaced.
+
+        Raises:
+            UnknownName: a slot or module that the space does not have.
+            SlotRefused: a gene that cannot stand at its slot, or is not offered there.
+        """
+        genes = dict.fromkeys(self.names, NONE)
+        for name, gene in architecture:
+            space = self[name]
+            gene = space.aliases.get(gene, gene)
+            if gene in space.refused:
+                raise SlotRefused(f"`{gene}` cannot stand at {name}: {space.refused[gene]}")
+            if gene not in self._kept[name]:
+                modules = sorted({g.module for g in space.genes})
+                if gene.module not in modules:
+                    raise UnknownName(f"module at {name}", gene.module, modules)
+                raise SlotRefused(f"a gene at {name} must be one that the search space offers", got=f"`{gene}`")
+            genes[name] = gene
+        return Architecture.of(genes)
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Every architecture that differs in exactly one slot's gene."""
+        for s in self.slots:
+            for gene in s.genes:
+                if gene != architecture[s.slot.name]:
+                    yield architecture.with_gene(s.slot.name, gene)
+
+    def restrict(self, live: Sequence[str]) -> SearchSpace:
+        """The space in which every other slot offers `none` only."""
+        return replace(
+            self, slots=tuple(s if s.slot.name in live else SlotSpace(s.slot, (NONE,)) for s in self.slots)
+        )
+
+    def with_residual(self, residual: str) -> SearchSpace:
+        """The space whose genes all have this `residual`."""
+        return replace(
+            self,
+            slots=tuple(
+                SlotSpace(
+                    s.slot,
+                    tuple(g for g in s.genes if g == NONE or _residual(g) == residual),
+                    {a: g for a, g in s.aliases.items() if _residual(a) == residual},
+                    {g: r for g, r in s.refused.items() if _residual(g) == residual},
+                )
+                for s in self.slots
+            ),
+        )
+
+    def fingerprint(self) -> str:
+        """16 hex digits that change whenever the space does."""
+        content = {
+            "base": self.base,
+            "imgsz": self.imgsz,
+            "slots": [[s.slot.name, s.slot.channels, s.slot.stride, [str(g) for g in s.genes]] for s in self.slots],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def _kept(self) -> dict[str, frozenset[Gene]]:
+        return {s.slot.name: frozenset(s.genes) for s in self.slots}
+
+
+def _combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], where: str) -> list[tuple[Any, dict]]:
+    """(entry, settings) of every gene that `modules` allows; all mistakes are reported together."""
+    from nas_attn.attention import registry
+
+    problems: list[UserError] = []
+    found = []
+    for name, wanted in modules.items():
+        try:
+            entry = registry.get(name, where=where)
+        except UserError as error:
+            problems.append(error)
+            continue
+        allowed = {s.name: list(s.options) for s in entry.settings}
+        for setting, options in (wanted or {}).items():
+            values = [tuple(o) if isinstance(o, list) else o for o in options]
+            for value in values:
+                try:
+                    entry.complete({setting: value}, where=where)
+                except UserError as error:
+                    problems.append(error)
+            allowed[setting] = values
+        if not entry.is_none and not problems:
+            found += [(entry, c) for c in entry.combinations() if all(c[k] in v for k, v in allowed.items())]
+    if problems:
+        raise ConfigError(problems, where=where)
+    return found
+
+
+def _residual(gene: Gene) -> str:
+    return gene.as_dict().get("residual", "none")
+
+
+def _sort_key(value: Any) -> tuple:
+    return (isinstance(value, str), isinstance(value, tuple), value)

@@ -1,0 +1,69 @@
+"""The record log: one append-only file a run folder, the only truth about a study.
+
+Each line is one JSON object with a `kind`:
+
+    study      once, first: version, configuration, base model, slots, cost of the base, fingerprints
+    slots      once, after the base is trained: liveness of each slot and the slots that are searched
+    started    a trial was handed out: number, role, architecture, seed, cost, the sampler's parameters
+    finished   that trial ended: number, state (complete, failed), evaluation or reason
+    refused    an architecture over a limit, never trained: number, role, architecture, cost, reason
+
+A line is written with its newline in one call and fsynced. A line that a crash cut short is the last one and is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+LOG_NAME = "records.jsonl"
+FORMAT = 1
+
+
+class RecordLog:
+    """The append-only record log of one run folder.
+
+    Args:
+        folder: the run folder; it exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LOG_NAME
+
+    def exists(self) -> bool:
+        """Whether anything was ever recorded here."""
+        return self.path.exists() and self.path.stat().st_size > 0
+
+    def append(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Write one record; on disk when this returns."""
+        record = {"kind": kind, **fields}
+        line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(handle, line.encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        return record
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """All whole records, in order."""
+        if self.path.exists():
+            for line in self.path.read_bytes().splitlines(keepends=True):
+                if line.endswith(b"\n"):
+                    yield json.loads(line)
+
+    def repair(self) -> None:
+        """Drop a last line that a crash cut short, so that appending starts on a fresh line."""
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole != len(data):
+            with self.path.open("r+b") as file:
+                file.truncate(whole)
+                file.flush()
+                os.fsync(file.fileno())

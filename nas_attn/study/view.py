@@ -1,0 +1,207 @@
+"""A study as its readers see it: built from the record log, never written back. Needs neither torch nor optuna."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nas_attn.errors import UserError
+from nas_attn.evaluate import Evaluation
+from nas_attn.space import Architecture
+from nas_attn.study.records import RecordLog
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one architecture with one seed, or one refusal.
+
+    Attributes:
+        number: position in the study, from 0; the same as the Optuna trial's.
+        role: `base`, `conv` or `search`.
+        state: `running`, `complete`, `failed` or `refused`.
+        cost: `gmacs`, `gmacs_fvcore_default`, `gflops_ultralytics`, `params_m` at the final training's image size.
+        evaluation: what it found; None unless complete.
+        reason: why it failed or was refused.
+        delta: its mAP50-95 minus that of the base trial of the same seed; None where there is none.
+    """
+
+    number: int
+    role: str
+    architecture: Architecture
+    seed: int
+    state: str
+    cost: dict[str, float]
+    evaluation: Evaluation | None = None
+    reason: str = ""
+    delta: float | None = None
+    sampled: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def map50_95(self) -> float | None:
+        """mAP50-95 on val, or None."""
+        return self.evaluation.map50_95 if self.evaluation else None
+
+    @property
+    def gmacs(self) -> float:
+        """Giga multiply-accumulates of the final model."""
+        return self.cost["gmacs"]
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be compared: complete and without flags."""
+        return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One architecture with all its trials.
+
+    Attributes:
+        mean: mean mAP50-95 of its usable trials; None without any.
+        sd: sample standard deviation; None below two usable trials.
+        delta: mean difference to the base trials of the same seeds; None where no seed is shared.
+    """
+
+    architecture: Architecture
+    role: str
+    trials: tuple[Trial, ...]
+    mean: float | None
+    sd: float | None
+    delta: float | None
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """The same for all its trials."""
+        return self.trials[0].cost
+
+    @property
+    def gmacs(self) -> float:
+        """Giga multiply-accumulates of the final model."""
+        return self.cost["gmacs"]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of its usable trials."""
+        return tuple(t.seed for t in self.trials if t.usable)
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """Everything a reader may know of a study.
+
+    Attributes:
+        folder: the run folder.
+        header: the `study` record: `name`, `config`, `base`, `slots`, `base_cost`, `fingerprints`, `version`.
+        slots: the `slots` record: `intact`, `zeroed` (slot -> mAP50-95), `drop` (slot -> mAP50-95 lost), `live`,
+            `searched`, `trials` (base trials measured); empty before the base is trained.
+        trials: in order of their numbers.
+    """
+
+    folder: Path
+    header: dict[str, Any]
+    slots: dict[str, Any]
+    trials: tuple[Trial, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> StudyView:
+        """The study in a run folder as of now; safe while a search is writing.
+
+        Raises:
+            UserError: the folder holds no study.
+        """
+        log = RecordLog(folder)
+        records = list(log.read())
+        if not records or records[0]["kind"] != "study":
+            raise UserError(
+                "a run folder must hold a study",
+                got=f"'{folder}'",
+                remedy="Run `python -m nas_attn search` first, or name another study.",
+            )
+        return cls.of(folder, records)
+
+    @classmethod
+    def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> StudyView:
+        """The study that these records tell."""
+        header: dict[str, Any] = {}
+        slots: dict[str, Any] = {}
+        found: dict[int, dict[str, Any]] = {}
+        for record in records:
+            kind = record["kind"]
+            if kind == "study":
+                header = record
+            elif kind == "slots":
+                slots = record
+            elif kind in ("started", "refused"):
+                found[record["number"]] = {**record, "state": "running" if kind == "started" else "refused"}
+            elif kind == "finished":
+                found[record["number"]].update(record)
+        trials = [_trial(found[n]) for n in sorted(found)]
+        base = {t.seed: t.map50_95 for t in trials if t.architecture.is_base and t.usable}
+        return cls(folder, header, slots, tuple(_with_delta(t, base) for t in trials))
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return self.header["name"]
+
+    @property
+    def counted(self) -> int:
+        """Trials that count toward `--trials`: all but refusals."""
+        return sum(t.state != "refused" for t in self.trials)
+
+    def trial(self, number: int) -> Trial:
+        """The trial of that number.
+
+        Raises:
+            UserError: there is none.
+        """
+        for t in self.trials:
+            if t.number == number:
+                return t
+        raise UserError("a trial must exist", got=f"trial:{number}", where=str(self.folder))
+
+    def candidates(self) -> list[Candidate]:
+        """Architectures with at least one trained trial, in order of their first."""
+        groups: dict[Architecture, list[Trial]] = {}
+        for t in self.trials:
+            if t.state != "refused":
+                groups.setdefault(t.architecture, []).append(t)
+        return [_candidate(a, ts) for a, ts in groups.items()]
+
+
+def _trial(record: dict[str, Any]) -> Trial:
+    data = record.get("evaluation")
+    return Trial(
+        number=record["number"],
+        role=record["role"],
+        architecture=Architecture.parse(record["architecture"]),
+        seed=record["seed"],
+        state=record["state"],
+        cost=record["cost"],
+        evaluation=Evaluation.from_dict(data) if data else None,
+        reason=record.get("reason", ""),
+        sampled=record.get("sampled") or {},
+    )
+
+
+def _with_delta(trial: Trial, base: dict[int, float | None]) -> Trial:
+    reference = base.get(trial.seed)
+    if not trial.usable or trial.architecture.is_base or reference is None or trial.map50_95 is None:
+        return trial
+    return replace(trial, delta=trial.map50_95 - reference)
+
+
+def _candidate(architecture: Architecture, trials: list[Trial]) -> Candidate:
+    values = [t.map50_95 for t in trials if t.usable and t.map50_95 is not None]
+    deltas = [t.delta for t in trials if t.delta is not None]
+    mean = math.fsum(values) / len(values) if values else None
+    sd = None
+    if mean is not None and len(values) > 1:
+        sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    role = next((t.role for t in trials if t.role != "search"), "search")
+    return Candidate(
+        architecture, role, tuple(trials), mean, sd, math.fsum(deltas) / len(deltas) if deltas else None
+    )
