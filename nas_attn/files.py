@@ -1,0 +1,50 @@
+"""Files that are whole or absent, and where this package keeps what it may throw away."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from nas_attn.errors import UserError
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old one or the new one, never a part.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise UserError(
+            "a folder that is written to must be writable",
+            got=f"'{path.parent}' ({error.strerror})",
+            remedy="Name another folder, or change its permissions.",
+        ) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp makes it private; results are for sharing
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """`write_bytes_atomic` for text, as UTF-8."""
+    write_bytes_atomic(path, text.encode())
+
+
+def cache_root() -> Path:
+    """Folder for what can be made again: `NAS_ATTN_CACHE`, else `nas_attn` in the user's cache folder."""
+    own = os.environ.get("NAS_ATTN_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nas_attn"
