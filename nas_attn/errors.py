@@ -52,11 +52,11 @@ class UserError(NasAttnError):
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."
 
     def __reduce__(self):  # workers send these through a pipe; keyword-only arguments need help
-        return _rebuild, (type(self), self.__dict__.copy())
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
 
 
-def _rebuild(cls: type[UserError], state: dict) -> UserError:
-    error = cls.__new__(cls)
+def _rebuild(cls: type[UserError], args: tuple, state: dict) -> UserError:
+    error = cls.__new__(cls, *args)
     error.__dict__.update(state)
     return error
 
@@ -73,7 +73,8 @@ class UnknownName(UserError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
         known = sorted(known)
-        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+        folded = {k.lower(): k for k in known}
+        close = [folded[k] for k in difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.5)]
         listing = f"Known: {', '.join(known)}" if known else "None are known"
         remedy = f"Did you mean '{close[0]}'? {listing}." if close else f"{listing}."
         super().__init__(f"the {kind} must be a known one", got=f"'{name}'", where=where, remedy=remedy)

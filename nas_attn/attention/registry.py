@@ -191,7 +191,8 @@ def _table() -> dict[str, ModuleEntry]:
         from nas_attn.attention import zoo
 
         for info in pkgutil.iter_modules(zoo.__path__):
-            importlib.import_module(f"{zoo.__name__}.{info.name}")
+            if not info.name.startswith("_"):  # shared code of a family
+                importlib.import_module(f"{zoo.__name__}.{info.name}")
         _LOADED = True
     return _TABLE
 

@@ -50,18 +50,18 @@ class Gene:
         """
         match = _GENE.fullmatch(text.strip())
         if not match:
-            raise GrammarError("a gene must read `module` or `module(setting=value,...)`", got=f"'{text}'", remedy=_EXAMPLE)
+            raise _error("a gene must read `module` or `module(setting=value,...)`", text)
         module, body = match.groups()
         settings: dict[str, Any] = {}
         for part in _split(body or ""):
             name, sign, value = part.partition("=")
             if not sign or not re.fullmatch(_NAME, name.strip()) or not value.strip():
-                raise GrammarError("a setting must read `name=value`", got=f"'{part}'", where=f"'{text}'", remedy=_EXAMPLE)
+                raise _error("a setting must read `name=value`", part, text)
             if name.strip() in settings:
-                raise GrammarError("a setting must stand once", got=f"'{name.strip()}' twice", where=f"'{text}'")
-            settings[name.strip()] = _value(value.strip())
+                raise _error("a setting must stand once", name.strip(), text)
+            settings[name.strip()] = read_value(value.strip())
         if module == "none" and settings:
-            raise GrammarError("`none` must stand without settings", got=f"'{text}'")
+            raise _error("`none` must stand without settings", text)
         return cls.of(module, settings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,7 +69,8 @@ class Gene:
         return dict(self.settings)
 
     def __str__(self) -> str:
-        return self.module + (f"({','.join(f'{k}={_write(v)}' for k, v in self.settings)})" if self.settings else "")
+        settings = ",".join(f"{name}={write_value(value)}" for name, value in self.settings)
+        return f"{self.module}({settings})" if settings else self.module
 
 
 NONE = Gene("none")
@@ -103,14 +104,14 @@ class Architecture:
         while rest:
             match = _ITEM.match(rest)
             if not match:
-                raise GrammarError("an architecture must read `slot=gene slot=gene ...`", got=f"'{rest}'", remedy=_EXAMPLE)
+                raise _error("an architecture must read `slot=gene slot=gene ...`", rest, text)
             slot, module, body = match.groups()
             if slot in genes:
-                raise GrammarError("a slot must stand once", got=f"'{slot}' twice", where=f"'{text}'")
+                raise _error("a slot must stand once", slot, text)
             genes[slot] = Gene.parse(module + (body or ""))
             rest = rest[match.end() :].lstrip()
         if not genes:
-            raise GrammarError("an architecture must name at least one slot", got="an empty text", remedy=_EXAMPLE)
+            raise _error("an architecture must name at least one slot", text)
         return cls.of(genes)
 
     @property
@@ -137,9 +138,14 @@ class Architecture:
         return " ".join(f"{slot}={gene}" for slot, gene in self.genes)
 
 
+def _error(rule: str, got: str, text: str = "") -> GrammarError:
+    where = f"'{text}'" if text.strip() not in ("", got) else ""
+    return GrammarError(rule, got=f"'{got}'", where=where, remedy=_EXAMPLE)
+
+
 def _natural(name: str) -> tuple[str, int, str]:
-    match = re.match(r"([a-z_]*?)(\d+)(.*)", name)
-    return (match[1], int(match[2]), match[3]) if match else (name, -1, "")
+    match = re.match(r"([a-z_]*?)(\d+)", name)
+    return (match[1], int(match[2]), name) if match else (name, -1, name)
 
 
 def _split(body: str) -> list[str]:
@@ -153,18 +159,19 @@ def _split(body: str) -> list[str]:
     return [*parts, body[start:]] if body.strip() else []
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
+    """The number, word or tuple of numbers that a settings value writes."""
     if text.startswith("[") and text.endswith("]"):
-        return tuple(_value(p.strip()) for p in text[1:-1].split(",") if p.strip())
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
+        return tuple(read_value(p.strip()) for p in text[1:-1].split(",") if p.strip())
+    if re.fullmatch(r"[+-]?\d+", text):
+        return int(text)
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text):
+        return float(text)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", text):
-        raise GrammarError("a value must be a number, a word or a [list] of numbers", got=f"'{text}'", remedy=_EXAMPLE)
+        raise _error("a value must be a number, a word or a [list] of numbers", text)
     return text
 
 
-def _write(value: Any) -> str:
-    return f"[{','.join(map(_write, value))}]" if isinstance(value, tuple) else str(value)
+def write_value(value: Any) -> str:
+    """How a settings value is written; `read_value` reads it back."""
+    return f"[{','.join(map(write_value, value))}]" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,38 @@
+"""What the large-kernel family shares: how a size splits into two small kernels, and which taps a map can reach."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from nas_attn.errors import UserError
+
+K_SIZES = (7, 11, 23, 35, 41, 53)
+
+
+def decompose(k_size: int) -> tuple[int, int, int]:
+    """(k1, k2, d): kernel k1 = 2d − 1, then kernel k2 = ⌊k/d⌋ with dilation d, together span `k_size` pixels.
+
+    Raises:
+        UserError: a size for which the papers give no split.
+    """
+    if k_size not in K_SIZES:
+        raise UserError(f"`k_size` must be one of {', '.join(map(str, K_SIZES))}", got=k_size)
+    dilation = 2 if k_size < 23 else 3
+    return 2 * dilation - 1, k_size // dilation, dilation
+
+
+def depthwise(dim: int, kernel: tuple[int, int], dilation: int = 1) -> nn.Conv2d:
+    """A depthwise convolution of `dim` channels that keeps the map's size.
+
+    Raises:
+        UserError: an even kernel, which cannot keep it.
+    """
+    if not all(k % 2 for k in kernel):
+        raise UserError("a large kernel must have an odd size", got=max(kernel))
+    padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
+    return nn.Conv2d(dim, dim, kernel, padding=padding, dilation=dilation, groups=dim)
+
+
+def reachable(size: int, kernel: int, dilation: int = 1) -> tuple[int, ...]:
+    """Distances in pixels, beside 0, at which a tap meets data on an axis of `size` pixels; the others see padding."""
+    return tuple(range(dilation, min(kernel // 2 * dilation, size - 1) + 1, dilation))

@@ -1,0 +1,157 @@
+"""ACmix: self-attention and convolution that share their 1×1 projections.
+
+Paper: On the Integration of Self-Attention and Convolution (arXiv:2111.14556).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "acmix",
+    family="attention+convolution",
+    paper="On the Integration of Self-Attention and Convolution, 2111.14556",
+)
+class ACmix(nn.Module):
+    r"""`rate1 · attention(q, k, v) + rate2 · convolution(q, k, v)`, with q, k, v from three 1×1 convolutions.
+
+    Per head, the attention of pixel i over its window is
+    :math:`\mathrm{softmax}_j\, q_i \cdot (k_j + p_i - p_j) / \sqrt D`, p a learned linear map of the position. The term
+    :math:`q_i \cdot p_i` is the same for every j and cancels, so the keys used here are k − p. Windows reach beyond the
+    map by reflection. The convolution path mixes the unscaled q, k and v of all heads into kernel_conv² maps, shifts
+    each by one tap, and sums; its channels come out d-major (d·head + n) while those of the attention are head-major
+    (n·D + d). Adding the two in these different orders is the published behaviour, and weights depend on it.
+
+    Parameters, C = out_planes, D = C/head, K = kernel_conv: 3(in_planes·C + C) + 3D + 3·head·K² + C·K⁴ + 2.
+
+    Args:
+        in_planes: channels of the input.
+        out_planes: channels of the output, a multiple of `head`.
+        kernel_att: side of the attention window in pixels; an even one reaches one pixel further down and right.
+        head: number of attention heads.
+        kernel_conv: side of the convolution kernel in pixels.
+        stride: distance of output pixels; the output has ceil(H / stride) rows.
+        dilation: distance of the attention window's taps in pixels.
+    Shape:
+        (N, in_planes, H, W) -> (N, out_planes, ceil(H / stride), ceil(W / stride)); any H, W from 1.
+    Raises:
+        SlotRefused: `head` does not divide `out_planes`.
+    """
+
+    def __init__(
+        self,
+        in_planes: int,
+        out_planes: int,
+        kernel_att: Annotated[int, Choice(3, 5, 7, 9)] = 7,
+        head: Annotated[int, Choice(1, 2, 4, 8)] = 4,
+        kernel_conv: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(out_planes, head=head, kernel_att=kernel_att):
+            raise SlotRefused(reason)
+        self.kernel_att, self.head, self.head_dim = kernel_att, head, out_planes // head
+        self.stride, self.dilation = stride, dilation
+        self.rate1 = nn.Parameter(torch.full((1,), 0.5))
+        self.rate2 = nn.Parameter(torch.full((1,), 0.5))
+        self.conv1 = nn.Conv2d(in_planes, out_planes, 1)
+        self.conv2 = nn.Conv2d(in_planes, out_planes, 1)
+        self.conv3 = nn.Conv2d(in_planes, out_planes, 1)
+        self.conv_p = nn.Conv2d(2, self.head_dim, 1)
+        taps = kernel_conv**2
+        self.fc = nn.Conv2d(3 * head, taps, 1, bias=False)
+        self.dep_conv = nn.Conv2d(
+            taps * self.head_dim, out_planes, kernel_conv, stride, kernel_conv // 2, groups=self.head_dim, bias=False
+        )
+        with torch.no_grad():  # map t starts as a pure shift to tap t
+            shifts = torch.eye(taps).reshape(taps, kernel_conv, kernel_conv)
+            self.dep_conv.weight.copy_(shifts.expand_as(self.dep_conv.weight))
+
+    @classmethod
+    def unsupported(cls, channels: int, *, head: int, kernel_att: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return None if channels % head == 0 else f"`head` must divide the channels, but got {head} and {channels}"
+
+    @classmethod
+    def attention_logits(cls, channels: int, height: int, width: int, *, head: int, kernel_att: int) -> int:
+        """Attention logits per image."""
+        return head * kernel_att**2 * height * width
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, head: int, kernel_att: int) -> Hashable:
+        """Equal for settings of one function: on a single pixel every window holds copies of that pixel."""
+        return head, kernel_att if height * width > 1 else 1
+
+    @classmethod
+    def extra_macs(cls, channels: int, height: int, width: int, *, head: int, kernel_att: int) -> int:
+        """Multiply-accumulates of q·k and of the weighted sum of v, written as products and sums."""
+        return 2 * kernel_att**2 * channels * height * width
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = int(x.shape[-2]), int(x.shape[-1])
+        heads = (x.shape[0], self.head, self.head_dim, height, width)
+        q, k, v = (conv(x).reshape(heads) for conv in (self.conv1, self.conv2, self.conv3))
+        attended = self._attend(q, k - self._position(x, height, width), v)
+        convolved = self._convolve(q, k, v)
+        return self.rate1.to(attended.dtype) * attended + self.rate2.to(convolved.dtype) * convolved
+
+    def _position(self, x: Tensor, height: int, width: int) -> Tensor:
+        # computed in fp32 whatever x is: half-precision steps would differ from those of the published weights
+        across = torch.linspace(-1.0, 1.0, width, device=x.device, dtype=torch.float32)
+        down = torch.linspace(-1.0, 1.0, height, device=x.device, dtype=torch.float32)
+        grid = torch.stack([across.expand(height, width), down.unsqueeze(1).expand(height, width)])
+        return self.conv_p(grid.to(x.dtype).unsqueeze(0)).unsqueeze(1)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(N, head, D, H, W) thrice -> (N, C, H', W'), channels head-major."""
+        height, width = int(q.shape[-2]), int(q.shape[-1])
+        q = q[..., :: self.stride, :: self.stride] * self.head_dim**-0.5
+        logits = [(q * window).sum(2) for window in self._windows(k, height, width)]
+        weights = torch.stack(logits, 2).softmax(2).to(v.dtype).unbind(2)
+        products = (w.unsqueeze(2) * window for w, window in zip(weights, self._windows(v, height, width), strict=True))
+        total = next(products)
+        for product in products:
+            total = total + product
+        return total.flatten(1, 2)
+
+    def _windows(self, x: Tensor, height: int, width: int) -> Iterator[Tensor]:
+        """The map shifted to each place of the window, row by row; views of one padded copy."""
+        reach = self.dilation * (self.kernel_att - 1)
+        padded = reflect(reflect(x, reach, -2), reach, -1)
+        for i in range(0, reach + 1, self.dilation):
+            for j in range(0, reach + 1, self.dilation):
+                yield padded[..., i : i + height : self.stride, j : j + width : self.stride]
+
+    def _convolve(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(N, head, D, H, W) thrice -> (N, C, H', W'), channels d-major."""
+        height, width = int(q.shape[-2]), int(q.shape[-1])
+        mixed = self.fc(torch.cat([q, k, v], 1).flatten(3))  # (N, K², D, H·W)
+        out = self.dep_conv(mixed.transpose(1, 2).reshape(mixed.shape[0], -1, height, width))
+        rows, columns = -(-height // self.stride), -(-width // self.stride)
+        if out.shape[-2:] != (rows, columns):  # an even kernel_conv yields one row and column too many
+            out = out[..., :rows, :columns]
+        return out
+
+    def extra_repr(self) -> str:
+        return f"head={self.head}, kernel_att={self.kernel_att}, stride={self.stride}, dilation={self.dilation}"
+
+
+def reflect(x: Tensor, reach: int, dim: int) -> Tensor:
+    """`x` grown along `dim` by reach // 2 pixels before and the rest of `reach` after, reflected at its border pixels.
+
+    Periodic, so maps smaller than the padding work; one pixel repeats itself. An index, not `ReflectionPad2d`, whose
+    backward pass is not deterministic on CUDA.
+    """
+    last = int(x.shape[dim]) - 1
+    position = torch.arange(-(reach // 2), last + 1 + reach - reach // 2, device=x.device)
+    return x.index_select(dim, last - (position % max(1, 2 * last) - last).abs())

@@ -1,0 +1,42 @@
+"""A plain convolution: the control that shows what the same number of parameters does without attention."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.errors import SlotRefused
+
+
+@attention("conv", family="control", paper="none")
+class PlainConv(nn.Module):
+    """One grouped 3×3 convolution with bias, without normalisation or activation.
+
+    Parameters: 9·C²/groups + C. Nothing normalises, so it trains on 1×1 maps at batch 1 and no fusing step changes it.
+
+    Args:
+        channels: C, channels of the map, kept.
+        groups: number of channel groups; must divide C.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: `groups` does not divide C.
+    """
+
+    def __init__(self, channels: int, groups: Annotated[int, Choice(1, 2, 4, 8, 16, 32, 64)] = 1) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, groups=groups):
+            raise SlotRefused(reason)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=groups)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, groups: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        fits = channels % groups == 0
+        return None if fits else f"`groups` must divide the channels, but got {groups} and {channels}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)

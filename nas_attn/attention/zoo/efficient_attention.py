@@ -1,0 +1,145 @@
+"""CloFormer's attention: local branches with gated depthwise mixing beside a global branch on pooled keys.
+
+Paper: Rethinking Local Perception in Lightweight Vision Transformer (arXiv:2303.17803).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.errors import SlotRefused, UserError
+
+KERNEL_SIZES = (3, 5, 7)  # of the local branches, in order; a search takes as many as it has branches
+
+
+class AttnMap(nn.Module):
+    """1×1, SiLU, 1×1: turns q ⊙ k of a local branch into its gate. (N, C, H, W) -> (N, C, H, W)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.act_block = nn.Sequential(nn.Conv2d(dim, dim, 1), nn.SiLU(), nn.Conv2d(dim, dim, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act_block(x)
+
+
+@attention(
+    "efficient_attention",
+    family="attention+convolution",
+    paper="Rethinking Local Perception in Lightweight Vision Transformer, 2303.17803",
+)
+class EfficientAttention(nn.Module):
+    """Heads split between local branches and one global branch, concatenated and projected.
+
+    A local branch mixes its q, k and v by one depthwise convolution, then gates: tanh(AttnMap(q ⊙ k) / √D) ⊙ v. The
+    global branch attends from every pixel to averages over windows; windows at the border may be smaller, so that no
+    pixel is dropped and maps need not be divisible. Branches without heads are left out.
+
+    Args:
+        dim: C, channels of the map, a multiple of `num_heads`.
+        num_heads: number of heads, D = C / num_heads channels each.
+        group_split: heads of each local branch, then of the global one; their sum is `num_heads`.
+        kernel_sizes: odd kernel sides of the local branches in pixels.
+        window_size: side of the averaged windows in pixels.
+        attn_drop: dropout probability on gates and attention weights.
+        proj_drop: dropout probability on the output.
+        qkv_bias: whether projections have a bias.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1.
+    Raises:
+        SlotRefused: `num_heads` does not divide `dim`.
+        UserError: `group_split`, `num_heads` and `kernel_sizes` do not fit together.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        group_split: Annotated[Sequence[int], Choice((4, 4), (2, 6), (6, 2), (8, 0), (0, 8), (2, 2, 4))],
+        kernel_sizes: Sequence[int],
+        window_size: Annotated[int, Choice(1, 2, 4, 8, default=4)] = 7,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+        qkv_bias: bool = True,
+    ) -> None:
+        super().__init__()
+        _check(group_split, num_heads, kernel_sizes)
+        if reason := self.unsupported(dim, group_split=group_split, window_size=window_size):
+            raise SlotRefused(reason)
+        self.dim_head = dim // num_heads
+        local = [(n * self.dim_head, k) for n, k in zip(group_split, kernel_sizes, strict=False) if n]
+        self.convs = nn.ModuleList(nn.Conv2d(3 * c, 3 * c, k, padding=k // 2, groups=3 * c) for c, k in local)
+        self.act_blocks = nn.ModuleList(AttnMap(c) for c, _ in local)
+        self.qkvs = nn.ModuleList(nn.Conv2d(dim, 3 * c, 1, bias=qkv_bias) for c, _ in local)
+        self.global_heads = group_split[-1]
+        if self.global_heads:
+            c = self.global_heads * self.dim_head
+            self.global_q = nn.Conv2d(dim, c, 1, bias=qkv_bias)
+            self.global_kv = nn.Conv2d(dim, 2 * c, 1, bias=qkv_bias)
+            self.avgpool = (
+                nn.AvgPool2d(window_size, ceil_mode=True, count_include_pad=False) if window_size > 1 else nn.Identity()
+            )
+        self.proj = nn.Conv2d(dim, dim, 1, bias=qkv_bias)
+        self.attn_drop = nn.Dropout(attn_drop)
+        self.proj_drop = nn.Dropout(proj_drop)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        heads = sum(group_split)
+        return None if channels % heads == 0 else f"the heads must divide the channels, but got {heads} and {channels}"
+
+    @classmethod
+    def derived_arguments(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> dict[str, Any]:
+        """Constructor arguments that follow from the searched ones."""
+        return {"num_heads": sum(group_split), "kernel_sizes": KERNEL_SIZES[: len(group_split) - 1]}
+
+    @classmethod
+    def attention_logits(
+        cls, channels: int, height: int, width: int, *, group_split: Sequence[int], window_size: int
+    ) -> int:
+        """Logits of the global branch per image."""
+        tokens = -(-height // window_size) * -(-width // window_size)
+        return group_split[-1] * height * width * tokens
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, group_split: Sequence[int], window_size: int) -> Hashable:
+        """Equal for settings of one function: windows matter to global heads only, and no further than the map."""
+        windows = (min(window_size, height), min(window_size, width)) if group_split[-1] else None
+        return tuple(group_split), windows
+
+    def forward(self, x: Tensor) -> Tensor:
+        branches = zip(self.qkvs, self.convs, self.act_blocks, strict=True)
+        out = [self._local(x, *branch) for branch in branches]
+        if self.global_heads:
+            out.append(self._global(x))
+        return self.proj_drop(self.proj(torch.cat(out, 1)))
+
+    def _local(self, x: Tensor, to_qkv: nn.Module, mixer: nn.Module, attn_map: nn.Module) -> Tensor:
+        q, k, v = mixer(to_qkv(x)).chunk(3, 1)
+        gate = torch.tanh(attn_map(q * k) * self.dim_head**-0.5)
+        return self.attn_drop(gate) * v
+
+    def _global(self, x: Tensor) -> Tensor:
+        # heads are written out in both reshapes: a free head axis swallows a wrong token count in silence
+        batch, heads, d = x.shape[0], self.global_heads, self.dim_head
+        q = self.global_q(x).reshape(batch, heads, d, -1).transpose(-1, -2) * d**-0.5
+        k, v = self.global_kv(self.avgpool(x)).reshape(batch, 2, heads, d, -1).unbind(1)
+        weights = self.attn_drop((q @ k).softmax(-1).to(v.dtype))
+        return (weights @ v.transpose(-1, -2)).transpose(-1, -2).reshape(batch, heads * d, *x.shape[-2:])
+
+
+def _check(group_split: Sequence[int], num_heads: int, kernel_sizes: Sequence[int]) -> None:
+    if sum(group_split) != num_heads or num_heads < 1 or min(group_split) < 0:
+        raise UserError("`group_split` must split `num_heads` heads", got=f"{list(group_split)} for {num_heads} heads")
+    if len(kernel_sizes) != len(group_split) - 1 or any(k % 2 == 0 for k in kernel_sizes):
+        raise UserError(
+            "`kernel_sizes` must hold one odd size for each local branch",
+            got=f"{list(kernel_sizes)} for {len(group_split) - 1} local branches",
+        )

@@ -1,0 +1,66 @@
+"""LSKA: large-kernel attention from separable depthwise convolutions.
+
+Paper: Large Separable Kernel Attention: Rethinking the Large Kernel Attention Design in CNN (arXiv:2309.01439).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, Any
+
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose, depthwise, reachable
+
+OTHER_NAMES = {
+    "DW_conv_h": "conv0h",
+    "DW_conv_v": "conv0v",
+    "DW_D_conv_h": "conv_spatial_h",
+    "DW_D_conv_v": "conv_spatial_v",
+}
+
+
+@attention("lska", family="large kernel", paper="Large Separable Kernel Attention, 2309.01439")
+class LSKA(nn.Module):
+    """`x · conv1(a)` with a = 1×k1, k1×1, dilated 1×k2, dilated k2×1 depthwise convolutions of x, all with bias.
+
+    Parameters: C(2·k1 + 2·k2 + 4) + C² + C. Weights whose keys are those of the paper's mmdetection and
+    mmsegmentation code load too.
+
+    Args:
+        dim: C, channels of the map.
+        k_size: pixels that the kernels of one axis span together.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        UserError: a `k_size` without a published split.
+    """
+
+    def __init__(self, dim: int, k_size: Annotated[int, Choice(*K_SIZES, default=11)]) -> None:
+        super().__init__()
+        k1, k2, dilation = decompose(k_size)
+        self.conv0h = depthwise(dim, (1, k1))
+        self.conv0v = depthwise(dim, (k1, 1))
+        self.conv_spatial_h = depthwise(dim, (1, k2), dilation)
+        self.conv_spatial_v = depthwise(dim, (k2, 1), dilation)
+        self.conv1 = nn.Conv2d(dim, dim, 1)
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
+        """Equal for settings of one function: the taps of all kernels that can meet data."""
+        k1, k2, dilation = decompose(k_size)
+        return tuple((reachable(n, k1), reachable(n, k2, dilation)) for n in (height, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        attention_map = self.conv0v(self.conv0h(x))
+        attention_map = self.conv_spatial_v(self.conv_spatial_h(attention_map))
+        return x * self.conv1(attention_map)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for other, own in OTHER_NAMES.items():
+            for part in ("weight", "bias"):
+                if f"{prefix}{other}.{part}" in state_dict:
+                    state_dict[f"{prefix}{own}.{part}"] = state_dict.pop(f"{prefix}{other}.{part}")
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,0 +1,43 @@
+"""LSKA-trivial: the large kernel as one undecomposed separable pair of depthwise convolutions.
+
+Paper: Large Separable Kernel Attention (arXiv:2309.01439), its second baseline; the key names are this project's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._large_kernel import K_SIZES, depthwise, reachable
+
+
+@attention("lska_trivial", family="large kernel", paper="Large Separable Kernel Attention, 2309.01439")
+class LSKATrivial(nn.Module):
+    """`x · conv1(conv0v(conv0h(x)))`: depthwise 1×k and k×1, then 1×1, all with bias.
+
+    Parameters: C(2k + 2) + C² + C.
+
+    Args:
+        dim: C, channels of the map.
+        k_size: k, an odd number of pixels.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    """
+
+    def __init__(self, dim: int, k_size: Annotated[int, Choice(*K_SIZES, default=11)]) -> None:
+        super().__init__()
+        self.conv0h = depthwise(dim, (1, k_size))
+        self.conv0v = depthwise(dim, (k_size, 1))
+        self.conv1 = nn.Conv2d(dim, dim, 1)
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
+        """Equal for settings of one function: the taps that can meet data."""
+        return reachable(height, k_size), reachable(width, k_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.conv1(self.conv0v(self.conv0h(x)))

@@ -1,0 +1,16 @@
+"""No module: the slot stays as the base model has it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from nas_attn.attention.registry import attention
+
+
+@attention("none", family="control", paper="none")
+class NoAttention(nn.Identity):
+    """Returns its input; the gene of an unchanged slot.
+
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    """
