@@ -1,0 +1,52 @@
+"""What each traced op costs in multiply-accumulates. An op that is in no list is an error, never a silent zero.
+
+fvcore's default handles (convolution, matrix products, normalisation, upsampling, adaptive pooling) stay as they are,
+and so does its own list of ops without arithmetic (views, copies, indexing, comparisons).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+SDPA = "scaled_dot_product_attention"
+
+
+def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
+    """Both products of softmax(q·kᵀ)·v, for q (..., L, dk), k (..., S, dk), v (..., S, dv): prod(q[:-1])·S·(dk + dv)."""
+    from fvcore.nn.jit_handles import get_shape
+
+    q, k, v = (get_shape(value) for value in inputs[:3])
+    return prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+
+
+COUNTED: dict[str, Callable[[list[Any], list[Any]], int]] = {f"aten::{SDPA}": sdpa_macs}
+
+# One operation an element, or one table look-up: no product-sums. By convention these are not MACs.
+ELEMENTWISE = (
+    "add", "add_", "addcmul", "addcmul_", "abs", "ceil", "cos", "div", "div_", "exp", "floordiv", "log", "mul", "mul_",
+    "neg", "pow", "reciprocal", "rsqrt", "rsub", "sin", "sqrt", "square", "sub", "sub_", "true_divide", "where",
+    "maximum", "minimum", "clamp_min", "clamp_max", "round", "lt", "le", "ne", "logical_and", "logical_or",
+    "logical_not", "bitwise_and", "bitwise_or",
+)  # fmt: skip
+ACTIVATION = (
+    "elu", "elu_", "gelu", "hardsigmoid", "hardsigmoid_", "hardswish", "hardswish_", "hardtanh", "hardtanh_",
+    "leaky_relu", "leaky_relu_", "log_softmax", "mish", "mish_", "prelu", "relu6", "relu6_", "sigmoid", "sigmoid_",
+    "silu", "silu_", "softmax", "softplus", "tanh", "tanh_",
+)  # fmt: skip
+POOLING = (
+    "adaptive_avg_pool1d", "adaptive_max_pool1d", "adaptive_max_pool2d", "amax", "amin", "argmax", "avg_pool1d",
+    "avg_pool2d", "cumsum", "max_pool1d", "max_pool2d", "mean", "min", "norm", "linalg_vector_norm", "std", "sum",
+    "topk", "var",
+)  # fmt: skip
+MOVING = (
+    "alias", "as_strided", "broadcast_tensors", "channel_shuffle", "clone", "col2im", "diff", "empty_like", "expand_as",
+    "feature_dropout", "flip", "im2col", "index_select", "item", "lift_fresh", "linspace", "meshgrid", "movedim",
+    "native_channel_shuffle", "new_ones", "numel", "numpy_T", "one_hot", "ones_like", "pad", "pixel_shuffle",
+    "pixel_unshuffle", "reflection_pad2d", "repeat", "repeat_interleave", "replication_pad2d", "reshape_as", "scatter",
+    "scatter_", "sort", "swapaxes", "take_along_dim", "tensor_split", "tile", "tril", "triu", "unflatten", "unfold",
+    "unsafe_chunk", "view_as", "zero_", "fill_", "full", "scalar_tensor", "tensor", "unsafe_split",
+)  # fmt: skip
+
+ZERO: dict[str, None] = dict.fromkeys(f"aten::{name}" for name in (*ELEMENTWISE, *ACTIVATION, *POOLING, *MOVING))

@@ -1,0 +1,166 @@
+"""The cost table: cost per (slot, gene). The cost of an architecture is the base's plus their sum, exactly.
+
+It is exact because a count is a sum over executed ops, and a module that keeps its map's shape changes no other op.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.attention import registry
+from nas_attn.cost.cost import Cost
+from nas_attn.errors import UnknownName, UserError
+from nas_attn.files import write_text_atomic
+from nas_attn.space.architecture import Architecture, Gene
+from nas_attn.space.search_space import SearchSpace
+from nas_attn.space.slot import Slot
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+COUNTERS = ("fvcore", "torch", "ultralytics")
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """Cost of the base, and what each gene adds at each slot.
+
+    Attributes:
+        base: cost of the base model.
+        cells: slot -> gene -> what it adds.
+        imgsz: image size in pixels for which all of it holds.
+    """
+
+    base: Cost
+    cells: Mapping[str, Mapping[Gene, Cost]]
+    imgsz: int
+
+    @classmethod
+    def build(
+        cls,
+        base_module: nn.Module,
+        space: SearchSpace | Mapping[Slot, Iterable[Gene]],
+        imgsz: int,
+        cache: Path | None = None,
+    ) -> CostTable:
+        """Count the base once and every gene at its slot, or read what an equal call has counted before.
+
+        Args:
+            base_module: the base as the final training has it (class count, `reg_max`), as built.
+            space: which genes may stand at which slot.
+            imgsz: image size of the final training in pixels.
+            cache: folder for counted tables; none is kept where None.
+
+        Raises:
+            UserError: a module runs an op without a listed cost, or the folder is not writable.
+        """
+        from nas_attn.cost.counter import count, gene_cost
+
+        genes = {s.slot: s.genes for s in space.slots} if isinstance(space, SearchSpace) else dict(space)
+        genes = {slot: tuple(dict.fromkeys(g)) for slot, g in genes.items()}
+        path = None
+        if cache is not None:
+            path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz)}.json"
+            if path.is_file():
+                return cls.from_dict(json.loads(path.read_text()))
+        known: dict[tuple[Gene, int, int], Cost] = {}
+        cells: dict[str, dict[Gene, Cost]] = {}
+        for slot, wanted in genes.items():
+            size = slot.map_size(imgsz)
+            for gene in wanted:
+                key = (gene, slot.channels, size)
+                if key not in known:
+                    known[key] = gene_cost(gene, slot.channels, size, size)
+                cells.setdefault(slot.name, {})[gene] = known[key]
+        table = cls(count(base_module, imgsz, imgsz), cells, imgsz)
+        if path is not None:
+            write_text_atomic(path, json.dumps(table.as_dict()))
+        return table
+
+    def cost(self, architecture: Architecture) -> Cost:
+        """The cost of an architecture; slots that it leaves out hold `none`.
+
+        Raises:
+            UnknownName: a slot that the table does not have.
+            UserError: a gene that was not counted at its slot.
+        """
+        total = self.base
+        for slot, gene in architecture:
+            total = total + self.cell(slot, gene)
+        return total
+
+    def cell(self, slot: str, gene: Gene) -> Cost:
+        """What a gene adds at a slot."""
+        if slot not in self.cells:
+            raise UnknownName("slot", slot, self.cells)
+        try:
+            return self.cells[slot][gene]
+        except KeyError:
+            raise UserError("a gene must be one that the cost table holds", got=f"`{gene}`", where=slot) from None
+
+    def many(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Costs of many architectures at once, int64 of shape (len(architectures), 4), columns as in `Cost`.
+
+        Raises:
+            UnknownName, UserError: as `cost`.
+        """
+        import numpy as np
+
+        index, values = self._rows
+        try:
+            rows = [[index[slot][gene] for slot, gene in a.genes] for a in architectures]
+        except KeyError:
+            for a in architectures:
+                self.cost(a)  # says which slot or gene it is
+            raise
+        width = max(map(len, rows), default=0)
+        padded = np.array([r + [0] * (width - len(r)) for r in rows], dtype=np.intp).reshape(len(rows), width)
+        return values[padded].sum(axis=1) + np.array(self.base.as_tuple(), dtype=np.int64)
+
+    @cached_property
+    def _rows(self) -> tuple[dict[str, dict[Gene, int]], np.ndarray]:
+        """slot -> gene -> row, and the rows; row 0 is nothing at all."""
+        import numpy as np
+
+        index: dict[str, dict[Gene, int]] = {}
+        values = [(0, 0, 0, 0)]
+        for slot, genes in self.cells.items():
+            for gene, cost in genes.items():
+                index.setdefault(slot, {})[gene] = len(values)
+                values.append(cost.as_tuple())
+        return index, np.array(values, dtype=np.int64)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` reads it back."""
+        cells = {s: {str(g): c.as_tuple() for g, c in genes.items()} for s, genes in self.cells.items()}
+        return {"imgsz": self.imgsz, "base": self.base.as_tuple(), "cells": cells}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CostTable:
+        """The table that `as_dict` wrote."""
+        cells = {s: {Gene.parse(g): Cost(*c) for g, c in genes.items()} for s, genes in data["cells"].items()}
+        return cls(Cost(*data["base"]), cells, data["imgsz"])
+
+
+def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], imgsz: int) -> str:
+    """16 hex digits that change whenever a count could: model, genes, size, versions, the counted and counting code."""
+    content = {
+        "base": getattr(base_module, "yaml", None) or repr(base_module),
+        "genes": [[s.name, s.channels, s.stride, [str(g) for g in wanted]] for s, wanted in genes.items()],
+        "imgsz": imgsz,
+        "versions": {name: importlib.metadata.version(name) for name in COUNTERS},
+    }
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
+    classes = {registry.get(g.module).cls for wanted in genes.values() for g in wanted}
+    for file in sorted({Path(inspect.getfile(c)) for c in classes} | set(Path(__file__).parent.glob("*.py"))):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,51 @@
+"""Makes the zoo known to Ultralytics' YAML parser, whose module lookup is a plain dictionary: the globals of `tasks`.
+
+The dotted names (`nas_attn.ACmix`) are what this package writes; the bare ones (`ACmix`) are for YAMLs of articles and
+stand only where Ultralytics, or anybody else, has nothing of that name.
+"""
+
+from __future__ import annotations
+
+import warnings
+from types import ModuleType
+
+from nas_attn.attention import registry
+
+PREFIX = "nas_attn."
+
+
+def register(tasks: ModuleType) -> None:
+    """Put every class of the zoo, and `Scaled`, into the globals of `ultralytics.nn.tasks`. Twice does no harm.
+
+    Warns:
+        UserWarning: a bare name is taken by something else, which stays.
+    """
+    names = vars(tasks)
+    taken = []
+    for bare, cls in _classes().items():
+        names[PREFIX + bare] = cls
+        if bare == "Scaled":  # no article writes it, and the word is too common to occupy
+            continue
+        if names.setdefault(bare, cls) is not cls:
+            taken.append(bare)
+    if taken:
+        warnings.warn(
+            f"Ultralytics has modules of its own called {', '.join(taken)}, which stay; write "
+            f"{', '.join(PREFIX + name for name in taken)} in a model YAML for those of nas_attn.",
+            stacklevel=2,
+        )
+
+
+def unregister(tasks: ModuleType) -> None:
+    """Take out what `register` put in, and nothing else."""
+    names = vars(tasks)
+    for bare, cls in _classes().items():
+        for name in (PREFIX + bare, bare):
+            if names.get(name) is cls:
+                del names[name]
+
+
+def _classes() -> dict[str, type]:
+    from nas_attn.attention.residual import Scaled
+
+    return {**{e.cls.__name__: e.cls for e in registry.entries() if not e.is_none}, "Scaled": Scaled}

@@ -1,0 +1,125 @@
+"""Weights that follow their layer: index-aware transfer, and initial weights that architectures share.
+
+Everything random here runs in a forked generator of the CPU: the caller's random state, CPU and CUDA, is the same
+afterwards as before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention import registry
+from nas_attn.detector.base_model import BaseModel, build_yaml
+from nas_attn.detector.surgery import architecture_yaml
+from nas_attn.space.architecture import Architecture, Gene
+from nas_attn.space.slot import Slot
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """What became of the tensors of a base's state dict.
+
+    Attributes:
+        moved: how many were copied.
+        total: how many there were.
+        left: (key in the base, reason) of each that was not.
+    """
+
+    moved: int
+    total: int
+    left: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ratio(self) -> float:
+        """Share of the tensors that were copied, in [0, 1]."""
+        return self.moved / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.moved} of {self.total} tensors transferred ({100 * self.ratio:.1f} %)"
+
+
+def transfer(model: nn.Module, state: State, row_map: Mapping[int, int]) -> TransferReport:
+    """Copy a base's tensors into a model whose rows have moved, wherever the shape is unchanged.
+
+    Args:
+        model: the model that receives them, in place.
+        state: state dict of the base (`model.<row>.<rest>`).
+        row_map: base row -> row in `model`.
+    """
+    own = model.state_dict()
+    left = []
+    with torch.no_grad():
+        for key, tensor in state.items():
+            prefix, row, *rest = key.split(".", 2)
+            if prefix != "model" or not row.isdigit() or int(row) not in row_map:
+                left.append((key, "no such row in the base"))
+                continue
+            target = own.get(".".join([prefix, str(row_map[int(row)]), *rest]))
+            if target is None:
+                left.append((key, "no such tensor in the model"))
+            elif target.shape != tensor.shape:
+                left.append((key, f"shape {tuple(tensor.shape)} became {tuple(target.shape)}"))
+            else:
+                target.copy_(tensor)
+    return TransferReport(len(state) - len(left), len(state), tuple(left))
+
+
+def initial_state(base: BaseModel, seed: int) -> dict[str, Tensor]:
+    """The weights with which every architecture of a study starts in its shared layers, for this seed."""
+    with seeded(seed):
+        return base.build().state_dict()
+
+
+def build(
+    base: BaseModel, slots: Sequence[Slot], architecture: Architecture, seed: int, weights: State | None = None
+) -> tuple[nn.Module, TransferReport]:
+    """A new model of an architecture, the same for the same arguments.
+
+    Shared layers start from `initial_state(base, seed)`, and then from `weights` where these fit. Each inserted module
+    is initialised from a seed of its own, so that a gene at a slot starts alike in every architecture.
+
+    Args:
+        base: the base model.
+        slots: its slots.
+        architecture: what to insert.
+        seed: fixes every initial weight.
+        weights: state dict of a model with the base's rows, e.g. of a trained base.
+
+    Returns:
+        The model on the CPU in training mode, and the report of `weights` (of the initial state where None).
+    """
+    model_yaml, row_map = architecture_yaml(base, slots, architecture)
+    with seeded(seed):
+        model = build_yaml(model_yaml)
+    report = transfer(model, initial_state(base, seed), row_map)
+    if weights is not None:
+        report = transfer(model, weights, row_map)
+    for slot in slots:
+        gene = dict(architecture.genes).get(slot.name)
+        if gene is not None and not registry.get(gene.module).is_none:
+            module = model.model[row_map[slot.row] + 1]
+            module.load_state_dict(_fresh_module(slot, gene, seed).state_dict())
+    return model, report
+
+
+def _fresh_module(slot: Slot, gene: Gene, seed: int) -> nn.Module:
+    entry = registry.get(gene.module)
+    digest = hashlib.sha256(f"{seed}|{slot.name}|{gene}".encode()).digest()
+    with seeded(int.from_bytes(digest[:8], "little") >> 1):
+        return entry.build(slot.channels, entry.complete(gene.as_dict()))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The CPU generator at `seed` inside, and as it was afterwards; CUDA's generators are never touched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed CUDA too, which is not forked here
+        yield
