@@ -1,0 +1,143 @@
+"""The embedded default data set: drawn objects of many sizes on noisy backgrounds, the same bytes on every machine.
+
+It exists so that a search runs out of the box. Its sizes are spread over the reach of all three levels of a neck at 128
+pixels; a ranking of attention modules on it says nothing about real photographs.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+VERSION = 1
+IMGSZ = 128
+NAMES = ("disc", "ring", "square", "triangle")
+SPLITS = {"train": 256, "val": 128, "test": 128}
+SIDES = ((10, 24), (28, 56), (68, 112))  # pixels; about what P3, P4 and P5 can box at reg_max 3
+LARGE_SHARE = 0.6  # of the images start with an object of the largest class
+TRIES = 30
+
+
+def demo_data(root: Path) -> Path:
+    """The data set's data.yaml; drawn on the first call.
+
+    Args:
+        root: folder that holds, or will hold, the versioned folder of the data set.
+    """
+    folder = Path(root) / f"demo-{IMGSZ}-v{VERSION}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            _write(work)
+            _publish(work, folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return folder / "data.yaml"
+
+
+def draw(split: str, index: int) -> tuple[np.ndarray, list[tuple[int, float, float, float, float]]]:
+    """One image (IMGSZ, IMGSZ, 3), uint8, BGR, and its boxes (class, centre x, y, width, height; normalised)."""
+    rng = np.random.default_rng((VERSION, list(SPLITS).index(split), index))
+    image = _background(rng)
+    boxes: list[tuple[int, float, float, float, float]] = []
+    taken: list[tuple[float, float, float]] = []
+    wanted = int(rng.integers(2, 6))
+    for n in range(wanted):
+        low, high = SIDES[2] if n == 0 and rng.random() < LARGE_SHARE else SIDES[int(rng.integers(0, 2))]
+        side = math.exp(rng.uniform(math.log(low), math.log(high)))
+        spot = _free_spot(rng, side, taken)
+        if spot is None:
+            continue
+        taken.append((*spot, side))
+        kind = int(rng.integers(len(NAMES)))
+        left, top, right, bottom = _draw_object(rng, image, kind, *spot, side)
+        box = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
+        boxes.append((kind, *(v / IMGSZ for v in box)))
+    noise = rng.normal(0, 8, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8), boxes
+
+
+def _background(rng: np.random.Generator) -> np.ndarray:
+    import cv2
+
+    grid = rng.uniform(40, 215, (IMGSZ // 16, IMGSZ // 16, 3)).astype(np.float32)
+    image = cv2.resize(grid, (IMGSZ, IMGSZ), interpolation=cv2.INTER_CUBIC)
+    for _ in range(int(rng.integers(2, 6))):
+        a, b = (tuple(int(v) for v in rng.integers(0, IMGSZ, 2)) for _ in range(2))
+        cv2.line(image, a, b, _colour(rng), int(rng.integers(1, 3)))
+    return image
+
+
+def _colour(rng: np.random.Generator) -> tuple[float, ...]:
+    return tuple(float(v) for v in rng.uniform(0, 255, 3))
+
+
+def _free_spot(
+    rng: np.random.Generator, side: float, taken: list[tuple[float, float, float]]
+) -> tuple[float, float] | None:
+    """A centre where a square of this side overlaps nothing; None where none was found."""
+    for _ in range(TRIES):
+        x, y = (float(v) for v in rng.uniform(side / 2 + 1, IMGSZ - side / 2 - 1, 2))
+        if all(max(abs(x - u), abs(y - v)) > (side + s) / 2 + 2 for u, v, s in taken):
+            return x, y
+    return None
+
+
+def _draw_object(
+    rng: np.random.Generator, image: np.ndarray, kind: int, x: float, y: float, side: float
+) -> tuple[float, float, float, float]:
+    """Draw into `image`; the object's left, top, right and bottom in pixels."""
+    radius = side / 2
+    angle = float(rng.uniform(0, 2 * math.pi))
+    yy, xx = np.mgrid[0:IMGSZ, 0:IMGSZ].astype(np.float64)
+    dx, dy = xx - x, yy - y
+    u, v = dx * math.cos(angle) + dy * math.sin(angle), dy * math.cos(angle) - dx * math.sin(angle)
+    inside: dict[str, Callable[[], np.ndarray]] = {
+        "disc": lambda: np.hypot(dx, dy) <= radius,
+        "ring": lambda: (np.hypot(dx, dy) <= radius) & (np.hypot(dx, dy) >= 0.55 * radius),
+        "square": lambda: np.maximum(abs(u), abs(v)) <= radius / math.sqrt(2),
+        "triangle": lambda: (v >= -radius / 2) & (v <= radius - math.sqrt(3) * abs(u)),
+    }
+    mask = inside[NAMES[kind]]()
+    image[mask] = _contrast(rng, image[mask].mean(0))
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def _contrast(rng: np.random.Generator, ground: np.ndarray) -> tuple[float, ...]:
+    """A colour that stands out from its ground by at least 60 grey levels in one channel."""
+    while True:
+        colour = _colour(rng)
+        if max(abs(c - g) for c, g in zip(colour, ground, strict=True)) >= 60:
+            return colour
+
+
+def _write(folder: Path) -> None:
+    import cv2
+
+    for split, count in SPLITS.items():
+        images, labels = folder / "images" / split, folder / "labels" / split
+        images.mkdir(parents=True)
+        labels.mkdir(parents=True)
+        for index in range(count):
+            image, boxes = draw(split, index)
+            cv2.imwrite(str(images / f"{index:04d}.png"), image)
+            lines = [f"{kind} " + " ".join(f"{v:.6f}" for v in box) for kind, *box in boxes]
+            (labels / f"{index:04d}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    listing = "\n".join(f"  {i}: {name}" for i, name in enumerate(NAMES))
+    paths = "\n".join(f"{split}: images/{split}" for split in SPLITS)
+    (folder / "data.yaml").write_text(f"# drawn by nas_attn, version {VERSION}\n{paths}\nnames:\n{listing}\n", "utf-8")
+
+
+def _publish(work: Path, folder: Path) -> None:
+    try:
+        work.rename(folder)
+    except OSError:
+        if not folder.exists():  # another process of this machine was first: its copy has the same bytes
+            raise

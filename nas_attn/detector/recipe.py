@@ -1,0 +1,79 @@
+"""How a proxy run trains: everything that must be equal for two trials to be comparable."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A short training whose learning rate ends at zero.
+
+    The learning rate rises linearly over the first steps and then falls linearly, step by step, to zero. The defaults
+    are the light augmentation and the optimizer with which small from-scratch runs showed most signal for their time.
+
+    Attributes:
+        batch: images a step; also the nominal batch, so every step updates the weights.
+        optimizer: name of a torch optimizer that Ultralytics knows.
+        lr0: highest learning rate.
+        momentum: momentum, or beta1 of the Adam family.
+        weight_decay: of convolution weights; none on biases and norms.
+        warmup_steps: steps over which the learning rate rises; at most a quarter of the run.
+        bn_momentum: of every batch norm; statistics must settle within a short run.
+        val_every: epochs between validations; 0 validates after the last epoch only.
+        mosaic, scale, translate, hsv_h, hsv_s, hsv_v, fliplr: augmentation, in Ultralytics' own units.
+    """
+
+    batch: int = 8
+    optimizer: str = "AdamW"
+    lr0: float = 2e-3
+    momentum: float = 0.937
+    weight_decay: float = 5e-4
+    warmup_steps: int = 30
+    bn_momentum: float = 0.1
+    val_every: int = 0
+    mosaic: float = 0.0
+    scale: float = 0.25
+    translate: float = 0.1
+    hsv_h: float = 0.015
+    hsv_s: float = 0.4
+    hsv_v: float = 0.3
+    fliplr: float = 0.5
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as Ultralytics' training arguments, with all that would undermine comparability switched off."""
+        return {
+            "batch": self.batch,
+            "nbs": self.batch,
+            "optimizer": self.optimizer,
+            "lr0": self.lr0,
+            "momentum": self.momentum,
+            "weight_decay": self.weight_decay,
+            "warmup_epochs": 0.0,
+            "warmup_bias_lr": 0.0,
+            "mosaic": self.mosaic,
+            "close_mosaic": 0,
+            "mixup": 0.0,
+            "cutmix": 0.0,
+            "copy_paste": 0.0,
+            "scale": self.scale,
+            "translate": self.translate,
+            "hsv_h": self.hsv_h,
+            "hsv_s": self.hsv_s,
+            "hsv_v": self.hsv_v,
+            "fliplr": self.fliplr,
+            "erasing": 0.0,
+            "auto_augment": None,
+            "augmentations": [],
+            "patience": 0,
+        }
+
+    def factor(self, step: int, steps: int) -> float:
+        """Learning rate of a step (from 0) as a share of `lr0`; a step after the last would get exactly 0."""
+        warmup = max(1, min(self.warmup_steps, steps // 4))
+        return min(1.0, (step + 1) / warmup) * (1.0 - max(0, step - warmup) / max(1, steps - warmup))

@@ -1,0 +1,311 @@
+"""The evaluator that trains: a short Ultralytics run on the user's data."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import tempfile
+import time
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.detector.recipe import Recipe
+from nas_attn.errors import EvaluationFailed, UserError
+from nas_attn.evaluate.evaluation import Evaluation
+from nas_attn.evaluate.fidelity import Fidelity
+from nas_attn.space import Architecture
+
+if TYPE_CHECKING:
+    from nas_attn.detector.base_model import BaseModel
+    from nas_attn.detector.data import DataInfo
+    from nas_attn.detector.trainer import ProxyTrainer
+    from nas_attn.space import Slot
+
+STARTS = ("scratch", "weights", "base")
+MIN_REG_MAX = 3
+MIN_STRIDE = 32  # Ultralytics rounds image sizes to at least this
+
+
+@dataclass(frozen=True)
+class ProxyEvaluator:
+    """Trains an architecture briefly and scores it. Plain data; nothing heavy is imported before it is called.
+
+    Attributes:
+        model: base model as `load_base` takes it.
+        data: the data.yaml.
+        nc: number of classes of the data.
+        final_imgsz: image size of the training that this stands for; the head's reach is scaled with it.
+        width: width factor of the base, in place of its scale's.
+        start: `scratch` (shared initial weights), `weights` (a checkpoint's), or `base` (those of `base_file`).
+        weights: checkpoint of the user, for `weights`, or under the trained base of `base`.
+        base_file: what `train_base` saved, for `base`.
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: `fp32` or `bf16`; by default fp32 on the CPU and bf16 on CUDA.
+        recipe: how to train.
+        test: also score the test split, where the data has one.
+        cache: folder of decoded images; by default in this user's cache.
+        cache_gib: size of one split's decoded images above which they are read from disk each time.
+        threads: CPU threads.
+        workers: loader processes on CUDA.
+        checkpoint_seconds: least time between two checkpoints.
+    """
+
+    model: str
+    data: str
+    nc: int
+    final_imgsz: int = 640
+    width: float | None = None
+    start: str = "scratch"
+    weights: str | None = None
+    base_file: str | None = None
+    device: str = "cpu"
+    precision: str | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    test: bool = False
+    cache: str | None = None
+    cache_gib: float = 4.0
+    threads: int = 1
+    workers: int = 4
+    checkpoint_seconds: float = 30.0
+
+    def __call__(
+        self,
+        architecture: Architecture,
+        fidelity: Fidelity,
+        seed: int,
+        *,
+        checkpoint: Path | None = None,
+        liveness: bool = False,
+    ) -> Evaluation:
+        """Train and score one architecture; see `Evaluator`.
+
+        Raises:
+            UserError: the image size, the start or the data break a rule.
+            EvaluationFailed: training cannot give a number.
+        """
+        return self._run(architecture, fidelity, seed, checkpoint, liveness, keep=None)
+
+    def train_base(
+        self, fidelity: Fidelity, seed: int, save_to: Path, *, checkpoint: Path | None = None, liveness: bool = True
+    ) -> Evaluation:
+        """Train the unchanged base as `start=base` needs it and save its weights, whole or not at all.
+
+        It starts from `weights` where these are given, otherwise from scratch.
+        """
+        base = replace(self, start="weights" if self.weights else "scratch")
+        architecture = Architecture.none(s.name for s in base.slots(fidelity.imgsz))
+        return base._run(architecture, fidelity, seed, checkpoint, liveness, keep=Path(save_to))
+
+    def check(self, fidelity: Fidelity, architecture: Architecture | None = None) -> None:
+        """Refuse what cannot be trained, before anything is.
+
+        Raises:
+            UserError: the first rule that is broken.
+        """
+        stride = max(MIN_STRIDE, *(s.stride for s in self.slots(fidelity.imgsz)))
+        if fidelity.imgsz < stride or fidelity.imgsz % stride:
+            near = max(stride, round(fidelity.imgsz / stride) * stride)
+            rule = f"the image size must be a multiple of {stride}, the detector's largest stride"
+            raise UserError(rule, got=fidelity.imgsz, remedy=f"Take {near}.")
+        if fidelity.epochs < 1 or not 0 < fidelity.fraction <= 1:
+            rule = "a proxy run must have at least one epoch and a share of the images above 0 and up to 1"
+            raise UserError(rule, got=f"{fidelity.epochs} epochs, share {fidelity.fraction:g}")
+        if self.start not in STARTS:
+            raise UserError(f"the start must be one of {', '.join(STARTS)}", got=f"'{self.start}'")
+        needed = {"weights": self.weights, "base": self.base_file}.get(self.start, "")
+        if needed is None or (needed and not Path(needed).is_file()):
+            raise UserError(f"the start `{self.start}` must have a weights file", got=needed or "none")
+        plain = [
+            slot for slot, gene in architecture or () if gene.module != "none" and "residual" not in gene.as_dict()
+        ]
+        if self.start == "base" and plain:
+            rule = "the start `base` must have residual=scaled in every gene: plain modules break inherited weights"
+            raise UserError(rule, got=str(architecture), remedy="Use start `scratch` or `weights` for the others.")
+
+    def proxy_reg_max(self, imgsz: int) -> int:
+        """Bins of the box regression at an image size: the final model's reach, shrunk with the image.
+
+        Pretrained heads and heads without bins keep their own.
+        """
+        own = _base(self.model, self.width, self.nc, None)[0].reg_max
+        if self.weights is not None or own <= 1:
+            return own
+        return max(MIN_REG_MAX, round(own * imgsz / self.final_imgsz))
+
+    def slots(self, imgsz: int) -> tuple[Slot, ...]:
+        """The slots of the base that is trained at an image size."""
+        return self._base(imgsz)[1]
+
+    def _base(self, imgsz: int) -> tuple[BaseModel, tuple[Slot, ...]]:
+        _prepare()
+        return _base(self.model, self.width, self.nc, self.proxy_reg_max(imgsz))
+
+    def _run(
+        self,
+        architecture: Architecture,
+        fidelity: Fidelity,
+        seed: int,
+        checkpoint: Path | None,
+        liveness: bool,
+        keep: Path | None,
+    ) -> Evaluation:
+        began = time.perf_counter()
+        _prepare()
+        import torch
+
+        torch.set_num_threads(self.threads)
+        self.check(fidelity, architecture)
+        info = _data(self.data, self.nc)
+        base, slots = self._base(fidelity.imgsz)
+
+        from nas_attn.detector.checkpoint import save
+        from nas_attn.detector.trainer import MAP50, MAP50_95, train
+        from nas_attn.detector.transfer import build
+
+        model, report = build(base, slots, architecture, seed, self._start_weights())
+        with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:
+            trainer = train(model, self._job(info, architecture, fidelity, seed, checkpoint), Path(folder))
+            try:
+                final = trainer.metrics
+                rows = _output_rows(base, slots, architecture)
+                zeroed = _measure(trainer, rows) if liveness else None
+                test = trainer.evaluate("test")[MAP50_95] if self.test and info.test else None
+                if keep is not None:
+                    save(keep, "base", {"weights": trainer.ema.ema.state_dict()})
+            finally:
+                trainer.close()
+        result = Evaluation(
+            map50_95=float(final[MAP50_95]),
+            map50=float(final[MAP50]),
+            curve=tuple(trainer.curve),
+            seconds=time.perf_counter() - began,
+            seed=seed,
+            epochs=fidelity.epochs,
+            imgsz=fidelity.imgsz,
+            steps_seconds=trainer.steps_seconds,
+            val_seconds=trainer.val_seconds,
+            flags=tuple(trainer.flags),
+            test_map50_95=None if test is None else float(test),
+            liveness=zeroed,
+            recipe=self._recipe(fidelity),
+            device=torch.cuda.get_device_name(self.device) if self.device != "cpu" else "cpu",
+            precision=self._precision,
+            versions=_versions(),
+            transferred=report.ratio if self.start != "scratch" else None,
+        )
+        del trainer, model
+        gc.collect()  # trainer and validator refer to each other; a worker runs many trials
+        if checkpoint is not None:
+            Path(checkpoint).unlink(missing_ok=True)
+        return result
+
+    def _job(
+        self, info: DataInfo, architecture: Architecture, fidelity: Fidelity, seed: int, checkpoint: Path | None
+    ) -> Any:
+        from nas_attn.detector.trainer import Job
+
+        splits = ("train", "val", "test") if self.test and info.test else ("train", "val")
+        cache = self.cache or str(_cache_folder())
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cache", "threads", "workers")}
+        key = hashlib.sha256(f"{architecture}|{fidelity}|{seed}|{info.fingerprint}|{own}".encode()).hexdigest()
+        return Job(
+            info=info,
+            stores={s: _store(info.files[s], fidelity.imgsz, cache, self.cache_gib, self.threads) for s in splits},
+            recipe=self.recipe,
+            epochs=fidelity.epochs,
+            imgsz=fidelity.imgsz,
+            fraction=fidelity.fraction,
+            seed=seed,
+            device=self.device,
+            precision=self._precision,
+            workers=0 if self.device == "cpu" else self.workers,
+            key=key,
+            checkpoint=checkpoint,
+            checkpoint_seconds=self.checkpoint_seconds,
+        )
+
+    @property
+    def _precision(self) -> str:
+        return self.precision or ("fp32" if self.device == "cpu" else "bf16")
+
+    def _recipe(self, fidelity: Fidelity) -> dict[str, Any]:
+        return {
+            **self.recipe.as_dict(),
+            "start": self.start,
+            "reg_max": self.proxy_reg_max(fidelity.imgsz),
+            "fraction": fidelity.fraction,
+        }
+
+    def _start_weights(self) -> Any:
+        if self.start == "scratch":
+            return None
+        if self.start == "weights":
+            from nas_attn.detector.base_model import load_base
+
+            return load_base(str(self.weights)).weights()
+        from nas_attn.detector.checkpoint import load
+
+        state = load(Path(str(self.base_file)), "base")
+        if state is None:
+            raise EvaluationFailed(f"'{self.base_file}' holds no trained base")
+        return state["weights"]
+
+
+def _prepare() -> None:
+    from nas_attn.detector.environment import prepare
+
+    prepare()
+
+
+def _measure(trainer: ProxyTrainer, rows: dict[str, int]) -> dict[str, float]:
+    from nas_attn.detector.liveness import measure
+
+    return measure(trainer, rows)
+
+
+def _output_rows(base: BaseModel, slots: tuple[Slot, ...], architecture: Architecture) -> dict[str, int]:
+    """slot -> row of the built model whose output leaves the slot."""
+    from nas_attn.detector.surgery import architecture_yaml, inserted_rows
+
+    row_map = architecture_yaml(base, slots, architecture)[1]
+    filled = {slot.name for slot, _ in inserted_rows(slots, architecture)}
+    return {s.name: row_map[s.row] + (s.name in filled) for s in slots}
+
+
+@lru_cache(maxsize=8)
+def _base(model: str, width: float | None, nc: int, reg_max: int | None) -> tuple[BaseModel, tuple[Slot, ...]]:
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.slots import find_slots
+
+    base = load_base(model, nc=nc, width=width, reg_max=reg_max)
+    return base, find_slots(base)
+
+
+@lru_cache(maxsize=4)
+def _data(path: str, nc: int) -> DataInfo:
+    from nas_attn.detector.data import check_data
+
+    info = check_data(path)
+    if info.nc != nc:
+        raise UserError("the data must have the study's number of classes", got=f"{info.nc}, not {nc}", where=path)
+    return info
+
+
+@lru_cache(maxsize=8)
+def _store(files: tuple[str, ...], imgsz: int, cache: str, gib: float, threads: int) -> Any:
+    from nas_attn.detector.image_cache import GIB, open_store
+
+    return open_store(files, imgsz, Path(cache), cap=int(gib * GIB), threads=threads)
+
+
+def _cache_folder() -> Path:
+    from nas_attn.detector.environment import cache_root
+
+    return cache_root() / "images"
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "ultralytics")}
