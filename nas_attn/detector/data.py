@@ -15,7 +15,9 @@ import yaml
 from nas_attn.detector.labels import check_label, label_path
 from nas_attn.errors import ConfigError, DataError, UserError
 
-IMAGE_SUFFIXES = frozenset("avif bmp dng heic heif jp2 jpeg jpeg2000 jpg mpo png tif tiff webp".split())
+IMAGE_SUFFIXES = frozenset(
+    ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpeg2000", "jpg", "mpo", "png", "tif", "tiff", "webp")
+)
 SPLITS = ("train", "val", "test")
 
 
@@ -94,8 +96,8 @@ def _load(path: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise ConfigError([DataError("data.yaml must be valid YAML", got=reason, where=str(path))]) from None
     if not isinstance(spec, dict):
-        problem = DataError("data.yaml must hold keys and values", got=type(spec).__name__, where=str(path), remedy=remedy)
-        raise ConfigError([problem])
+        rule, got = "data.yaml must hold keys and values", type(spec).__name__
+        raise ConfigError([DataError(rule, got=got, where=str(path), remedy=remedy)])
     return spec
 
 
@@ -145,7 +147,8 @@ def _datasets_folder() -> Path:
 
 
 def _missing_split(split: str, path: Path) -> DataError:
-    return DataError(f"data.yaml must name the `{split}` images", where=str(path), remedy=f"Add `{split}: images/{split}`.")
+    remedy = f"Add `{split}: images/{split}`."
+    return DataError(f"data.yaml must name the `{split}` images", where=str(path), remedy=remedy)
 
 
 def _images(entry: Any, split: str, root: Path, path: Path, problems: list[UserError]) -> tuple[str, ...]:
@@ -157,7 +160,8 @@ def _images(entry: Any, split: str, root: Path, path: Path, problems: list[UserE
         if not place.exists() and str(item).startswith("../"):
             place = (root / str(item)[3:]).resolve()
         if place.is_dir():
-            found += glob.glob(str(Path(glob.escape(str(place))) / "**" / "*.*"), recursive=True)
+            pattern = str(Path(glob.escape(str(place))) / "**" / "*.*")
+            found += glob.glob(pattern, recursive=True)  # noqa: PTH207 (as Ultralytics: through links, not hidden files)
         elif place.is_file():
             lines = place.read_text(encoding="utf-8-sig").split("\n")
             found += [str(place.parent / line[2:]) if line.startswith("./") else line for line in map(str.strip, lines)]

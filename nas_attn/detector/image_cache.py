@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -84,8 +83,8 @@ def _key(files: Sequence[str], imgsz: int, cap: int) -> str:
     digest = hashlib.sha256(f"{FORMAT} {imgsz} {cap}".encode())
     for file in files:
         for path in (file, label_path(file)):
-            stat = os.stat(path) if os.path.exists(path) else None
-            digest.update(f"{path}\0{stat.st_size if stat else -1}\0{stat.st_mtime_ns if stat else -1}\0".encode())
+            stat = Path(path).stat() if Path(path).exists() else None
+            digest.update(f"{path}\0{stat and (stat.st_size, stat.st_mtime_ns)}\0".encode())
     return digest.hexdigest()[:24]
 
 

@@ -52,7 +52,7 @@ def check_label(text: str, nc: int) -> Iterator[tuple[str, str, int]]:
 def read_label(text: str) -> tuple[np.ndarray, np.ndarray]:
     """Classes (n, 1) and boxes (n, 4; centre x, y, width, height; normalised) of a label file that passed the check.
 
-    Polygons become their bounding boxes; repeated rows count once. The order is that of Ultralytics' own reader.
+    Polygons become their bounding boxes; repeated rows count once.
     """
     rows = [line.split() for line in text.splitlines() if line.strip()]
     if not rows:

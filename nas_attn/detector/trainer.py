@@ -10,8 +10,6 @@ import copy
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,49 +22,12 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER
 from ultralytics.utils.torch_utils import init_seeds
 
 from nas_attn.detector import checkpoint
-from nas_attn.detector.data import DataInfo
 from nas_attn.detector.dataset import EpochSampler, StoreDataset
-from nas_attn.detector.image_cache import ImageStore
-from nas_attn.detector.recipe import Recipe
+from nas_attn.detector.job import Job
 from nas_attn.errors import EvaluationFailed
 
 MAP50_95, MAP50 = "metrics/mAP50-95(B)", "metrics/mAP50(B)"
 MAX_RELOADS = 3
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything that one proxy training takes besides the model.
-
-    Attributes:
-        info: the checked data set.
-        stores: split -> its images at `imgsz`.
-        recipe: how to train.
-        epochs, imgsz, fraction: the fidelity.
-        seed: data order, augmentation and every other random draw.
-        device: `cpu`, `cuda` or `cuda:0`.
-        precision: `fp32` or `bf16`.
-        workers: loader processes; none on the CPU.
-        key: what a checkpoint of this training belongs to.
-        checkpoint: the checkpoint file, if any.
-        checkpoint_seconds: least time between two checkpoints.
-        after_epoch: called with the number of finished epochs, after a due checkpoint is on disk.
-    """
-
-    info: DataInfo
-    stores: dict[str, ImageStore]
-    recipe: Recipe
-    epochs: int
-    imgsz: int
-    seed: int
-    fraction: float = 1.0
-    device: str = "cpu"
-    precision: str = "fp32"
-    workers: int = 0
-    key: str = ""
-    checkpoint: Path | None = None
-    checkpoint_seconds: float = 30.0
-    after_epoch: Callable[[int], None] | None = field(default=None, compare=False)
 
 
 class ProxyTrainer(DetectionTrainer):
@@ -91,24 +52,7 @@ class ProxyTrainer(DetectionTrainer):
         self.steps_seconds = self.val_seconds = 0.0
         self._step = self._reloads = 0
         self._saved_at = time.monotonic()
-        wanted = {
-            "model": "nas_attn.yaml",
-            "data": str(job.info.path),
-            "epochs": job.epochs,
-            "imgsz": job.imgsz,
-            "seed": job.seed,
-            "device": job.device.removeprefix("cuda:").replace("cuda", "0"),
-            "workers": job.workers,
-            "save_dir": str(folder),
-            "save": False,
-            "val": bool(job.recipe.val_every),
-            "plots": False,
-            "verbose": False,
-            "deterministic": True,
-            "amp": False,  # bf16 is ours, see `_on_train_start`; it must not need a download
-            "nms": None,
-            **job.recipe.arguments(),
-        }
+        wanted = job.overrides(folder)
         super().__init__(overrides={k: v for k, v in wanted.items() if hasattr(DEFAULT_CFG, k)})
         self.callbacks = defaultdict(list)
         self.model = model
@@ -121,16 +65,7 @@ class ProxyTrainer(DetectionTrainer):
             handler()
 
     def get_dataset(self) -> dict[str, Any]:
-        info = self.job.info
-        splits = {s: list(f) for s, f in info.files.items()}
-        return {
-            **splits,
-            "nc": info.nc,
-            "names": dict(enumerate(info.names)),
-            "channels": 3,
-            "path": info.path.parent,
-            "yaml_file": str(info.path),
-        }
+        return self.job.data
 
     def get_dataloader(
         self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train"
@@ -257,7 +192,7 @@ class ProxyTrainer(DetectionTrainer):
 
     def _due(self, epoch: int) -> bool:
         every = self.job.recipe.val_every
-        return epoch + 1 >= self.epochs or bool(every) and (epoch + 1) % every == 0
+        return epoch + 1 >= self.epochs or (bool(every) and (epoch + 1) % every == 0)
 
     def _flag(self, flag: str) -> None:
         if flag not in self.flags:
