@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and where this package keeps what it may throw away."""
+"""Files that are whole or absent."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp makes it private; results are for sharing
-        os.replace(name, path)
+        Path(name).chmod(0o644)  # mkstemp makes it private; results are for sharing
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -40,11 +40,3 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 def write_text_atomic(path: Path, text: str) -> None:
     """`write_bytes_atomic` for text, as UTF-8."""
     write_bytes_atomic(path, text.encode())
-
-
-def cache_root() -> Path:
-    """Folder for what can be made again: `NAS_ATTN_CACHE`, else `nas_attn` in the user's cache folder."""
-    own = os.environ.get("NAS_ATTN_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nas_attn"

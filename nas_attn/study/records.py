@@ -8,7 +8,7 @@ Each line is one JSON object with a `kind`:
     finished   that trial ended: number, state (complete, failed), evaluation or reason
     refused    an architecture over a limit, never trained: number, role, architecture, cost, reason
 
-A line is written with its newline in one call and fsynced. A line that a crash cut short is the last one and is dropped.
+A line is written with its newline in one call and fsynced. A crash can cut short only the last one; it is dropped.
 """
 
 from __future__ import annotations

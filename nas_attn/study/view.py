@@ -25,6 +25,8 @@ class Trial:
         cost: `gmacs`, `gmacs_fvcore_default`, `gflops_ultralytics`, `params_m` at the final training's image size.
         evaluation: what it found; None unless complete.
         reason: why it failed or was refused.
+        sampled: the sampler's `params` and `attributes` for it; empty for a control.
+        violation: by what share a refused architecture exceeds its limit.
         delta: its mAP50-95 minus that of the base trial of the same seed; None where there is none.
     """
 
@@ -38,6 +40,7 @@ class Trial:
     reason: str = ""
     delta: float | None = None
     sampled: dict[str, Any] = field(default_factory=dict)
+    violation: float = 0.0
 
     @property
     def map50_95(self) -> float | None:
@@ -46,8 +49,8 @@ class Trial:
 
     @property
     def gmacs(self) -> float:
-        """Giga multiply-accumulates of the final model."""
-        return self.cost["gmacs"]
+        """Giga multiply-accumulates of the final model; NaN where a refusal came before any cost was known."""
+        return self.cost.get("gmacs", math.nan)
 
     @property
     def usable(self) -> bool:
@@ -71,6 +74,19 @@ class Candidate:
     mean: float | None
     sd: float | None
     delta: float | None
+
+    @property
+    def key(self) -> str:
+        """What names it everywhere: the architecture as text."""
+        return str(self.architecture)
+
+    @property
+    def state(self) -> str:
+        """`usable`, or what stands in the way: `flagged` (results, but none comparable), `running` or `failed`."""
+        if self.mean is not None:
+            return "usable"
+        states = {t.state for t in self.trials}
+        return next((name for state, name in _OBSTACLES if state in states), "failed")
 
     @property
     def cost(self) -> dict[str, float]:
@@ -172,6 +188,9 @@ class StudyView:
         return [_candidate(a, ts) for a, ts in groups.items()]
 
 
+_OBSTACLES = (("complete", "flagged"), ("running", "running"))
+
+
 def _trial(record: dict[str, Any]) -> Trial:
     data = record.get("evaluation")
     return Trial(
@@ -184,6 +203,7 @@ def _trial(record: dict[str, Any]) -> Trial:
         evaluation=Evaluation.from_dict(data) if data else None,
         reason=record.get("reason", ""),
         sampled=record.get("sampled") or {},
+        violation=record.get("violation", 0.0),
     )
 
 
@@ -202,6 +222,4 @@ def _candidate(architecture: Architecture, trials: list[Trial]) -> Candidate:
     if mean is not None and len(values) > 1:
         sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
     role = next((t.role for t in trials if t.role != "search"), "search")
-    return Candidate(
-        architecture, role, tuple(trials), mean, sd, math.fsum(deltas) / len(deltas) if deltas else None
-    )
+    return Candidate(architecture, role, tuple(trials), mean, sd, math.fsum(deltas) / len(deltas) if deltas else None)

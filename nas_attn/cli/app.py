@@ -1,0 +1,54 @@
+"""All commands, and what becomes of their errors: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import click
+import typer
+
+from nas_attn.cli import (
+    cost,
+    dashboard,
+    doctor,
+    export,
+    modules,
+    report,
+    search,
+    slots,
+    train,
+)
+from nas_attn.errors import NasAttnError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="nas_attn",
+    help="Which attention module belongs at which neck slot of a YOLO detector, on your data, and what it costs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (search, dashboard, report, export, train, slots, modules, cost, doctor):
+    app.command(command.NAME)(command.command)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
+    try:
+        result = app(arguments, standalone_mode=False, prog_name="nas_attn")
+    except NasAttnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted; give the same command again to continue", file=sys.stderr)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,65 @@
+"""`cost`: what architectures cost, before any training."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from nas_attn.cli.options import Json
+
+NAME = "cost"
+
+
+def command(
+    architecture: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARCHITECTURE]...", help="e.g. 'p3=acmix(head=4) p5=lska(k_size=23)'")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Base model.")] = "yolo11n.yaml",
+    imgsz: Annotated[int, typer.Option(help="Image size of the final training, pixels.")] = 640,
+    nc: Annotated[int, typer.Option(help="Number of classes.")] = 80,
+    as_json: Json = False,
+) -> None:
+    """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
+    from nas_attn.attention import registry
+    from nas_attn.cost import CostTable
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.environment import prepare
+    from nas_attn.detector.slots import find_slots
+    from nas_attn.errors import UnknownName, UserError
+    from nas_attn.space import Architecture, Gene
+
+    prepare()
+    base = load_base(model, nc=nc)
+    slots = find_slots(base)
+    stride = max(s.stride for s in slots)
+    if imgsz <= 0 or imgsz % stride:
+        raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
+    by_name = {s.name: s for s in slots}
+    wanted = []
+    for text in architecture or []:
+        genes = {}
+        for slot, gene in Architecture.parse(text):
+            if slot not in by_name:
+                raise UnknownName("slot", slot, by_name, where=text)
+            genes[slot] = Gene.of(
+                gene.module, registry.get(gene.module, where=text).complete(gene.as_dict(), where=text)
+            )
+        wanted.append(Architecture.of({**dict(Architecture.none(by_name)), **genes}))
+    architectures = [Architecture.none(by_name), *wanted]
+    table = CostTable.build(base.build(), {s: [a[s.name] for a in architectures] for s in slots}, imgsz)
+    rows = [{"architecture": str(a), **table.cost(a).as_dict()} for a in architectures]
+    if as_json:
+        print(json.dumps({"model": base.name, "imgsz": imgsz, "nc": nc, "costs": rows}, indent=1))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(title=f"{base.name} at {imgsz} px, {nc} classes", box=box.SIMPLE, title_justify="left")
+    for column in rows[0]:
+        shown.add_column(column, overflow="fold", justify="left" if column == "architecture" else "right")
+    for row in rows:
+        shown.add_row(*(v.replace("[", r"\[") if isinstance(v, str) else f"{v:.4f}" for v in row.values()))
+    Console().print(shown)

@@ -1,0 +1,29 @@
+"""`dashboard`: a live page of one study."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nas_attn.cli.options import RUNS_DEFAULT, Runs, Study
+
+NAME = "dashboard"
+
+
+def command(
+    study: Study = None,
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8050,
+    host: Annotated[str, typer.Option(help="Address to listen on; others can read the study on any but loopback.")] = (
+        "127.0.0.1"
+    ),
+    runs: Runs = RUNS_DEFAULT,
+) -> None:
+    """Serve a live page: the front, and for each candidate its settings, curves and YAML."""
+    from nas_attn.cli.models import yaml_maker
+    from nas_attn.dashboard.server import serve
+    from nas_attn.study import load_study
+    from nas_attn.study.config import study_name
+
+    view = load_study(study_name(study), runs=runs)
+    serve(view.folder, host=host, port=port, yaml_of=yaml_maker(view))

@@ -1,0 +1,114 @@
+"""`doctor`: what this machine has, and what it lacks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from nas_attn.cli.options import Json
+
+NAME = "doctor"
+NEEDED = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "pandas", "plotly", "dash", "pebble", "pydantic")
+
+
+def command(as_json: Json = False) -> int:
+    """Check everything that a search needs here. Exit code 1 where something necessary is missing."""
+    results = [check() for check in (_python, _packages, _opencv, _devices, _cpu, _memory, _disk, _cache, _lock)]
+    if as_json:
+        print(json.dumps([{"check": n, "ok": ok, "found": text} for n, ok, text in results], indent=1))
+    else:
+        for name, ok, text in results:
+            print(f"{'ok  ' if ok else 'FAIL'}  {name:10s}  {text}")
+    return 0 if all(ok for _, ok, _ in results) else 1
+
+
+Result = tuple[str, bool, str]
+
+
+def _python() -> Result:
+    ok = sys.version_info >= (3, 11)
+    return (
+        "python",
+        ok,
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+        + ("" if ok else "; 3.11 or newer is needed"),
+    )
+
+
+def _packages() -> Result:
+    found, missing = [], []
+    for name in NEEDED:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    text = ", ".join(found) + (f"; missing: {', '.join(missing)} (pip install -e .)" if missing else "")
+    return "packages", not missing, text
+
+
+def _opencv() -> Result:
+    from nas_attn.detector.environment import prepare
+    from nas_attn.errors import MissingPart
+
+    try:
+        prepare()
+    except MissingPart as error:
+        return "opencv", False, str(error)
+    import cv2
+
+    return "opencv", True, cv2.__version__
+
+
+def _devices() -> Result:
+    if importlib.util.find_spec("torch") is None:
+        return "device", False, "torch is missing"
+    import torch
+
+    count = torch.cuda.device_count()
+    if not count:
+        return "device", True, "no NVIDIA GPU: trials run on the CPU (use a narrow model, or be patient)"
+    names = ", ".join(f"{i}: {torch.cuda.get_device_name(i)}" for i in range(count))
+    return "device", True, f"{names}; bf16 {'yes' if torch.cuda.is_bf16_supported() else 'no'}"
+
+
+def _cpu() -> Result:
+    from nas_attn.study.devices import workers
+
+    devices, threads = workers("cpu", None)
+    return (
+        "cpu",
+        True,
+        f"{os.cpu_count()} cores; by default {len(devices)} trials at a time with {threads} threads each",
+    )
+
+
+def _memory() -> Result:
+    from nas_attn.study.devices import MEMORY_PER_WORKER, free_memory
+
+    free = free_memory()
+    if free is None:
+        return "memory", True, "unknown on this system"
+    ok = free >= MEMORY_PER_WORKER
+    return "memory", ok, f"{free / 2**30:.1f} GiB free; a CPU worker takes about {MEMORY_PER_WORKER / 2**30:.0f}"
+
+
+def _disk() -> Result:
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    return "disk", free >= 1, f"{free:.1f} GiB free here"
+
+
+def _cache() -> Result:
+    from nas_attn.detector.environment import cache_root
+
+    return "cache", True, f"{cache_root()} (set NAS_ATTN_CACHE to move it)"
+
+
+def _lock() -> Result:
+    ok = importlib.util.find_spec("fcntl") is not None
+    return "lock", True, "one search a study is enforced" if ok else "no file locks here: start each study once only"

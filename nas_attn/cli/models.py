@@ -1,0 +1,64 @@
+"""The base model and slots of a study, and its architectures as model YAMLs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from nas_attn.space import Slot
+from nas_attn.study.view import Candidate, StudyView
+
+
+def yaml_maker(view: StudyView) -> Callable[[Candidate], str]:
+    """A function that writes a candidate's model YAML; loads what it needs at its first call."""
+
+    @lru_cache(maxsize=1)
+    def base():
+        from nas_attn.detector.base_model import load_base
+        from nas_attn.detector.environment import prepare
+
+        prepare()
+        config = view.header["config"]
+        return load_base(config["model"], nc=len(view.header["classes"]), width=config["width"])
+
+    def make(candidate: Candidate) -> str:
+        from nas_attn.detector.export import yaml_text
+
+        return yaml_text(
+            base(),
+            slots_of(view),
+            candidate.architecture,
+            final_nc=len(view.header["classes"]),
+            comments=comments(view, candidate),
+        )
+
+    return make
+
+
+def slots_of(view: StudyView) -> tuple[Slot, ...]:
+    """The slots of a study, as its header keeps them."""
+    return tuple(Slot(*s) for s in view.header["space_slots"])
+
+
+def comments(view: StudyView, candidate: Candidate) -> list[str]:
+    """What a model YAML says of its own origin."""
+    config = view.header["config"]
+    sd = f" (sd {candidate.sd:.4f})" if candidate.sd is not None else ""
+    lines = [
+        f"Found by nas_attn {view.header['version']}, study {view.name}, on base model {view.header['base']}.",
+        f"Proxy: {config['epochs']} epochs at {config['imgsz']} px from {config['start']}.",
+    ]
+    if candidate.mean is not None:
+        lines.append(f"Proxy mAP50-95 on val: {candidate.mean:.4f}{sd} over seeds {list(candidate.seeds)}.")
+    if candidate.delta is not None:
+        lines.append(f"Difference to the base at equal seeds: {candidate.delta:+.4f}.")
+    cost = candidate.cost
+    lines.append(
+        f"Cost at {config['final_imgsz']} px: {cost['gmacs']:.4f} GMACs, {cost['params_m']:.4f} M parameters "
+        f"({cost['gmacs_fvcore_default']:.4f} GMACs by fvcore's default, {cost['gflops_ultralytics']:.4f} GFLOPs as "
+        "Ultralytics counts)."
+    )
+    if config["demo"]:
+        lines.append("From the demo on generated data: its ranking does not carry over to real data.")
+    lines.append("Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300")
+    return lines

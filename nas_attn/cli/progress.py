@@ -1,0 +1,130 @@
+"""What a person sees while a search runs: a bar with ETA and the best so far, and one line a trial. All on stderr."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from nas_attn.analysis.front import front
+from nas_attn.study.view import StudyView, Trial
+
+
+class Reporter:
+    """The observer of `search`; a context manager around the bar."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[eta]}"),
+            TextColumn("{task.fields[best]}"),
+            console=self.console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("preparing", total=None, eta="", best="")
+        self._begun: float | None = None
+        self._before = 0
+
+    def __enter__(self) -> Reporter:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+    def preparing(self, what: str) -> None:
+        """Say what is being prepared."""
+        self._bar.update(self._task, description=what)
+
+    def opened(self, view: StudyView, trials: int) -> None:
+        """Say what the study is; the clock of the ETA starts."""
+        self._begun, self._before = time.monotonic(), _ended(view)
+        config = view.header["config"]
+        self._say(
+            f"study {view.name}: {view.header['base']}, {view.header['space_size']:,} architectures, "
+            f"{config['epochs']} epochs at {config['imgsz']} px from {config['start']}; files in {view.folder}"
+        )
+        for slot, aliases in view.header["aliases"].items():
+            if aliases:
+                self._say(
+                    f"  {slot}: {len(aliases)} settings coincide with cheaper ones at this size (the report names them)"
+                )
+        if self._before:
+            self._say(f"  continuing after {self._before} of {trials} trials")
+        self._bar.update(self._task, description="searching", total=trials, completed=self._before)
+
+    def started(self, view: StudyView, trial: Trial) -> None:
+        """Nothing to say before it ends."""
+
+    def finished(self, view: StudyView, trial: Trial) -> None:
+        """Print the trial's line and move the bar."""
+        self._say(line(trial))
+        done = _ended(view)
+        self._bar.update(self._task, completed=done, eta=self._eta(done), best=_best(view))
+
+    def slots(self, view: StudyView) -> None:
+        """Print each slot's liveness."""
+        for name, drop in view.slots["drop"].items():
+            self._say(f"  {name}: {liveness(drop, view.slots['threshold'])}, {_searched(name, view)}")
+
+    def note(self, text: str) -> None:
+        """Print a sentence."""
+        self._say(f"  {text}")
+
+    def _say(self, text: str) -> None:
+        self._bar.console.print(text, soft_wrap=True, markup=False)
+
+    def _eta(self, done: int) -> str:
+        total = self._bar.tasks[0].total
+        new = done - self._before
+        if not total or new <= 0 or self._begun is None:
+            return ""
+        left = (time.monotonic() - self._begun) / new * max(0, total - done)
+        return f"ETA {int(left // 3600)}:{int(left % 3600 // 60):02d}:{int(left % 60):02d}"
+
+
+def line(trial: Trial) -> str:
+    """One trial as one line."""
+    head = f"{trial.number:4d}  {trial.role:6s} seed {trial.seed}  "
+    if trial.state == "failed":
+        return f"{head}failed: {trial.reason}  {trial.architecture}"
+    evaluation = trial.evaluation
+    assert evaluation is not None
+    delta = f"{trial.delta:+.4f}" if trial.delta is not None else "       "
+    flags = f"  [{', '.join(evaluation.flags)}]" if evaluation.flags else ""
+    return (
+        f"{head}mAP50-95 {evaluation.map50_95:.4f} {delta}  {trial.gmacs:.4f} GMACs  "
+        f"{evaluation.seconds:5.1f} s  {trial.architecture}{flags}"
+    )
+
+
+def liveness(drop: float, threshold: float) -> str:
+    """A slot's state in words, from the mAP50-95 that zeroing it costs."""
+    if drop >= threshold:
+        return f"alive (zeroing it costs {drop:.4f} mAP50-95)"
+    if drop <= -threshold:
+        return f"undertrained (zeroing it raises mAP50-95 by {-drop:.4f})"
+    return f"dead (zeroing it costs {drop:.4f} mAP50-95)"
+
+
+def _searched(name: str, view: StudyView) -> str:
+    return "searched" if name in view.slots["searched"] else "not searched (--dead-slots keep would)"
+
+
+def _ended(view: StudyView) -> int:
+    return sum(t.state in ("complete", "failed") for t in view.trials)
+
+
+def _best(view: StudyView) -> str:
+    found = front(view)
+    if not found:
+        return ""
+    best = max(found, key=lambda c: c.mean if c.mean is not None else -math.inf)
+    return f"best {best.mean:.4f} at {best.gmacs:.3f} GMACs, front of {len(found)}"

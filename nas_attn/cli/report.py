@@ -1,0 +1,36 @@
+"""`report`: one self-contained HTML file, and the trials as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas_attn.cli.options import RUNS_DEFAULT, Runs, Study
+
+NAME = "report"
+
+
+def command(
+    study: Study = None,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The HTML file.")] = Path(
+        "report.html"
+    ),
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write one row a trial here.")] = None,
+    runs: Runs = RUNS_DEFAULT,
+) -> None:
+    """Write a study as one HTML file that opens offline: the Pareto front, the slots, every trial."""
+    from nas_attn.cli.models import yaml_maker
+    from nas_attn.dashboard.report import write_report
+    from nas_attn.study import load_study
+    from nas_attn.study.config import study_name
+
+    view = load_study(study_name(study), runs=runs)
+    write_report(view, output, yaml_maker(view))
+    print(output)
+    if csv is not None:
+        from nas_attn.files import write_text_atomic
+
+        write_text_atomic(csv, view.frame().to_csv(index=False))
+        print(csv)

@@ -1,0 +1,123 @@
+"""`search`: train controls and sampled architectures, and show the Pareto front."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study
+
+NAME = "search"
+
+
+def command(
+    study: Study = None,
+    trials: Annotated[int | None, typer.Option(help="Trials of the whole study, controls included. [100]")] = None,
+    data: Annotated[str | None, typer.Option(metavar="D.yaml", help="data.yaml in Ultralytics' format.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="W.pt", help="Checkpoint to start every trial from.")] = None,
+    start: Annotated[str | None, typer.Option(help="scratch, weights, or base (train the base once, go on).")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space: a shipped name or a YAML path. [neck]")] = None,
+    slots: Annotated[str | None, typer.Option(help="Slots to search, e.g. p3,p5.")] = None,
+    modules: Annotated[str | None, typer.Option(help="Modules to search, e.g. acmix,lska.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, gp, nsga2 or random. [tpe]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a proxy run.")] = None,
+    imgsz: Annotated[int | None, typer.Option(help="Image size of the proxy, pixels.")] = None,
+    final_imgsz: Annotated[
+        int | None, typer.Option(help="Image size of the final training; cost is for it. [640]")
+    ] = None,
+    fraction: Annotated[float | None, typer.Option(help="Share of the training images used. [1]")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step. [8]")] = None,
+    dead_slots: Annotated[
+        str | None, typer.Option(help="skip or keep slots that the base does not use. [skip]")
+    ] = None,
+    max_gmacs: Annotated[float | None, typer.Option(help="Refuse costlier architectures before training.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="The same, in million parameters.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Optuna storage. [SQLite in the run folder]")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Trials at a time. [one a GPU, or one a core]")] = None,
+    hours: Annotated[float | None, typer.Option(help="Start no new trial after this long.")] = None,
+    seed: Annotated[int | None, typer.Option(help="First seed. [0]")] = None,
+    runs: Runs = RUNS_DEFAULT,
+    as_json: Json = False,
+) -> int:
+    """Search attention modules for a neck. Run it again to continue, or with more --trials to go on."""
+    from nas_attn.cli.progress import Reporter
+    from nas_attn.study import run_search
+
+    given: dict[str, Any] = {
+        k: v
+        for k, v in locals().items()
+        if k not in ("study", "runs", "as_json", "Reporter", "run_search", "given") and v is not None
+    }
+    if slots is not None:
+        given["slots"] = [s.strip() for s in slots.split(",") if s.strip()]
+    if modules is not None:
+        given["modules"] = {m.strip(): None for m in modules.split(",") if m.strip()}
+    with Reporter() as reporter:
+        view = run_search(study, runs=runs, observer=reporter, progress=reporter.preparing, **given)
+    if as_json:
+        print(json.dumps(summary(view), indent=1))
+    else:
+        _show(view)
+    return 0
+
+
+def summary(view: Any) -> dict[str, Any]:
+    """The study as one JSON-ready object: `study`, `front` (candidates) and `trials`."""
+    from nas_attn.analysis.front import front
+
+    return {
+        "study": {"name": view.name, "folder": str(view.folder), "base": view.header["base"], "slots": view.slots},
+        "front": [
+            {
+                "architecture": str(c.architecture),
+                "map50_95": c.mean,
+                "sd": c.sd,
+                "delta": c.delta,
+                "seeds": list(c.seeds),
+                **c.cost,
+            }
+            for c in front(view)
+        ],
+        "trials": [
+            {
+                "number": t.number,
+                "architecture": str(t.architecture),
+                "seed": t.seed,
+                "map50_95": t.map50_95,
+                "gmacs": t.cost.get("gmacs"),
+                "params_m": t.cost.get("params_m"),
+                "state": t.state,
+            }
+            for t in view.trials
+        ],
+    }
+
+
+def _show(view: Any) -> None:
+    from nas_attn.cli.tables import front_table, liveness_table, noise_line, stdout
+
+    out = stdout()
+    if view.slots:
+        out.print(liveness_table(view))
+    out.print(front_table(view))
+    out.print(noise_line(view), soft_wrap=True)
+    if view.header["config"]["demo"]:
+        out.print("This was the demo on generated data: its ranking does not carry over to real data.", soft_wrap=True)
+    name, folder = view.name, view.folder
+    where = "" if Path(folder).parent == RUNS_DEFAULT else f" --runs {Path(folder).parent}"
+    word = "" if name == "demo" else f" {name}"
+    out.print(
+        f"Everything lies in {folder}\n"
+        f"  report     python -m nas_attn report{word}{where} -o report.html\n"
+        f"  dashboard  python -m nas_attn dashboard{word}{where}\n"
+        f"  export     python -m nas_attn export{word}{where} --pick knee -o best.yaml",
+        soft_wrap=True,
+        highlight=False,
+    )

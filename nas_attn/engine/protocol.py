@@ -1,0 +1,80 @@
+"""What an engine is: it takes tasks, runs each in a process of its own choosing, and hands back outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from nas_attn.evaluate import Evaluation
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call to be made somewhere.
+
+    Attributes:
+        key: the caller's name for it; a trial's number, or a word.
+        call: a picklable callable that returns an `Evaluation`.
+        arguments: its positional arguments, picklable.
+        keywords: its keyword arguments, picklable.
+        result: file that holds the result once there is one. A task whose file exists is not run again, so a result
+            outlives the supervisor that asked for it.
+    """
+
+    key: Any
+    call: Callable[..., Evaluation]
+    arguments: tuple[Any, ...] = ()
+    keywords: dict[str, Any] = field(default_factory=dict)
+    result: Path | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task gave no evaluation.
+
+    Attributes:
+        reason: one line for the record.
+        died: whether the worker process itself was lost (and the repetition as well).
+    """
+
+    reason: str
+    died: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task."""
+
+    task: Task
+    value: Evaluation | Failure
+
+
+class Engine(Protocol):
+    """Runs tasks; a context manager that leaves no process behind.
+
+    Life cycle: `submit` while `free` is above 0; `wait` for the next outcome; leave the context to stop everything.
+    A worker that dies costs one task, which is repeated once and then comes back as a `Failure`.
+    """
+
+    @property
+    def free(self) -> int:
+        """How many tasks may be submitted now."""
+        ...
+
+    def submit(self, task: Task) -> None:
+        """Start a task."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        """The next outcome; None when `timeout` seconds passed without one.
+
+        Raises:
+            NasAttnError: an error of the user's that concerns every task (wrong data, a missing part).
+        """
+        ...
+
+    def __enter__(self) -> Engine: ...
+
+    def __exit__(self, *exc: object) -> None: ...

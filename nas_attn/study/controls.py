@@ -1,0 +1,49 @@
+"""The controls of a study: the unchanged base, and a plain convolution of the same size as attention."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+from nas_attn.attention import registry
+from nas_attn.space import NONE, Architecture, Gene, SearchSpace, Slot
+
+CONV = "conv"
+
+
+def conv_genes(slot: Slot, residual: str) -> list[Gene]:
+    """The plain convolutions that fit a slot's channels."""
+    entry = registry.get(CONV)
+    return [
+        Gene.of(CONV, settings)
+        for settings in entry.combinations()
+        if settings["residual"] == residual and entry.refusal(slot.channels, 1, 1, settings) is None
+    ]
+
+
+def conv_control(
+    space: SearchSpace, live: tuple[str, ...], residual: str, params: Callable[[str, Gene], int]
+) -> Architecture:
+    """A plain convolution in every live slot, grouped so that its size comes nearest to attention's there.
+
+    Attention's size at a slot is the median over modules of each module's median over its settings.
+
+    Args:
+        space: the search space.
+        live: names of the live slots.
+        residual: the form that the study uses, `none` or `scaled`.
+        params: (slot, gene) -> parameters.
+    """
+    genes = dict.fromkeys(space.names, NONE)
+    for name in live:
+        sizes: dict[str, list[int]] = {}
+        for gene in space[name].genes:
+            if gene.module not in ("none", CONV):
+                sizes.setdefault(gene.module, []).append(params(name, gene))
+        choices = conv_genes(space[name].slot, residual)
+        if sizes:
+            target = statistics.median(statistics.median(v) for v in sizes.values())
+            genes[name] = min(choices, key=lambda g, n=name: abs(params(n, g) - target))
+        else:
+            genes[name] = choices[0]
+    return Architecture.of(genes)

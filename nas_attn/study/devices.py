@@ -1,0 +1,71 @@
+"""Which device each worker gets, and how many workers there are."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from nas_attn.errors import UserError
+
+MEMORY_PER_WORKER = 2 * 2**30  # bytes; a CPU worker with torch, Ultralytics and a small detector holds about 1.3 GB
+
+
+def workers(device: str | None, jobs: int | None) -> tuple[tuple[str, ...], int]:
+    """One device entry a worker (`cpu`, or a value for CUDA_VISIBLE_DEVICES), and CPU threads for each.
+
+    Args:
+        device: `cpu`, `cuda`, or GPU indices such as `0,1`; the GPUs where there are any and otherwise the CPU if None.
+        jobs: workers; one a GPU, or one a CPU core as far as memory goes, if None.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = _gpus(device)
+    if gpus:
+        count = jobs or len(gpus)
+        return tuple(gpus[i % len(gpus)] for i in range(count)), max(1, cores // count)
+    free = free_memory()
+    room = cores if free is None else free // MEMORY_PER_WORKER
+    count = jobs or max(1, min(cores, room))
+    return ("cpu",) * count, max(1, cores // count)
+
+
+def _gpus(device: str | None) -> list[str]:
+    """The GPUs meant, as entries for CUDA_VISIBLE_DEVICES; empty for the CPU."""
+    if device == "cpu":
+        return []
+    if device is not None and device != "cuda" and not re.fullmatch(r"\d+(,\d+)*", device):
+        raise UserError(
+            "`--device` must be cpu, cuda or GPU indices such as 0,1",
+            got=f"'{device}'",
+            remedy="Leave it out to choose.",
+        )
+    import torch
+
+    count = torch.cuda.device_count()
+    if count == 0:
+        if device is None:
+            return []
+        raise UserError(
+            f"`--device {device}` needs an NVIDIA GPU that torch can use",
+            got="none",
+            remedy="Use --device cpu; `python -m nas_attn doctor` says what this machine has.",
+        )
+    chosen = range(count) if device in (None, "cuda") else [int(i) for i in str(device).split(",")]
+    if missing := [i for i in chosen if i >= count]:
+        raise UserError(f"`--device` must name GPUs among 0 to {count - 1}", got=", ".join(map(str, missing)))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")  # indices count within what this process itself may see
+    names = visible.split(",") if visible else [str(i) for i in range(count)]
+    return [names[i] for i in chosen]
+
+
+def free_memory() -> int | None:
+    """Bytes that may be used without swapping; None where the system does not say."""
+    try:
+        with Path("/proc/meminfo").open() as file:
+            fields = dict(line.split(":", 1) for line in file)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None

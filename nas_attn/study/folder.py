@@ -1,0 +1,94 @@
+"""A study's run folder: where everything lies, and who may write there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+from nas_attn.errors import StudyLocked, UserError
+from nas_attn.study.records import RecordLog
+
+try:
+    import fcntl
+except ImportError:  # Windows: no advisory locks; two supervisors are then the user's own care
+    fcntl = None  # type: ignore[assignment]
+
+
+class RunFolder:
+    """Paths of one study.
+
+    Args:
+        path: the folder, `runs/NAME` by default.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.log = RecordLog(self.path)
+        self.cache = self.path / "cache"
+        self.workers = self.path / "workers"
+        self.database = self.path / "study.db"
+        self.base_weights = self.path / "base.pt"
+
+    def result(self, name: str) -> Path:
+        """Where the worker leaves the evaluation of a trial (or of the base run)."""
+        return self.path / "trials" / name / "evaluation.json"
+
+    def checkpoint(self, name: str) -> Path:
+        """Where the worker keeps the state from which a trial continues."""
+        return self.path / "trials" / name / "checkpoint.pt"
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            UserError: it cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                "the run folder must be writable",
+                got=f"'{self.path}' ({error.strerror})",
+                remedy="Give another place with --runs FOLDER, or change its permissions.",
+            ) from error
+
+
+class Lease:
+    """One supervisor a study: a lock that the system frees when its holder ends, however it ends.
+
+    Raises:
+        StudyLocked: another process holds it; the message says which.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._path = folder.path / "lease"
+        self._handle: int | None = None
+
+    def __enter__(self) -> Lease:
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                holder = self._path.read_text() or "{}"
+                os.close(self._handle)
+                self._handle = None
+                who = json.loads(holder) if holder.strip().endswith("}") else {}
+                raise StudyLocked(
+                    f"another search works on '{self._path.parent}' (process {who.get('pid', '?')} on "
+                    f"{who.get('host', '?')}). Wait for it, or stop it and give the same command again."
+                ) from error
+        os.ftruncate(self._handle, 0)
+        os.write(self._handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._handle is not None:
+            os.ftruncate(self._handle, 0)
+            os.close(self._handle)
+            self._handle = None

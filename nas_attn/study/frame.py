@@ -1,0 +1,78 @@
+"""A study as a table: one row per trial, units in column names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.study.view import StudyView, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COSTS = ("gmacs", "gmacs_fvcore_default", "gflops_ultralytics", "params_m")
+
+
+def frame(view: StudyView) -> pd.DataFrame:
+    """One row per trial, in order of their numbers; refused and running ones too.
+
+    Columns: `number`, `state`, `role`, `architecture`, `seed`, `map50_95`, `map50`, `test_map50_95`,
+    `delta_map50_95` (to the base trial of the same seed), the costs (giga multiply-accumulates, giga operations as
+    Ultralytics counts them, millions of parameters), `seconds` (wall), `epochs`, `imgsz` (pixels), `device`,
+    `precision`, `flags` (joined by `; `), `comparable`, `reason`, and one column per slot with its gene. What a trial
+    does not have is missing (NaN or None).
+    """
+    import pandas as pd
+
+    slots = list(dict.fromkeys(s for t in view.trials for s in t.architecture.slots))
+    rows = [_row(t, slots) for t in view.trials]
+    return pd.DataFrame(rows, columns=[*_COLUMNS, *slots]).astype(_TYPES)
+
+
+_COLUMNS = (
+    *("number", "state", "role", "architecture", "seed"),
+    *("map50_95", "map50", "test_map50_95", "delta_map50_95"),
+    *COSTS,
+    *("seconds", "epochs", "imgsz", "device", "precision", "flags", "comparable", "reason"),
+)
+_TYPES = {
+    **dict.fromkeys(("number", "seed"), "int64"),
+    **dict.fromkeys(("map50_95", "map50", "test_map50_95", "delta_map50_95", *COSTS, "seconds"), "float64"),
+    **dict.fromkeys(("epochs", "imgsz"), "Int64"),
+    "comparable": "bool",
+}
+
+
+def _row(trial: Trial, slots: list[str]) -> dict[str, Any]:
+    e = trial.evaluation
+    measured = (
+        {
+            "map50_95": e.map50_95,
+            "map50": e.map50,
+            "test_map50_95": e.test_map50_95,
+            "seconds": e.seconds,
+            "epochs": e.epochs,
+            "imgsz": e.imgsz,
+            "device": e.device,
+            "precision": e.precision,
+            "flags": "; ".join(e.flags),
+        }
+        if e
+        else {}
+    )
+    genes = {slot: str(gene) for slot, gene in trial.architecture}
+    return {
+        **dict.fromkeys(slots),
+        **dict.fromkeys(_COLUMNS),
+        "number": trial.number,
+        "state": trial.state,
+        "role": trial.role,
+        "architecture": str(trial.architecture),
+        "seed": trial.seed,
+        "delta_map50_95": trial.delta,
+        **{name: trial.cost.get(name) for name in COSTS},
+        "flags": "",
+        "comparable": trial.usable,
+        "reason": trial.reason,
+        **measured,
+        **genes,
+    }

@@ -1,0 +1,217 @@
+"""From a command to a plan: every input is checked, all mistakes are reported together, nothing is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nas_attn import __version__
+from nas_attn.cost import CostTable
+from nas_attn.detector.base_model import BaseModel, load_base
+from nas_attn.detector.data import DataInfo, check_data
+from nas_attn.detector.environment import cache_root
+from nas_attn.detector.recipe import Recipe
+from nas_attn.detector.slots import find_slots
+from nas_attn.errors import ConfigError, StudyChanged, UnknownName, UserError
+from nas_attn.evaluate import Fidelity
+from nas_attn.evaluate.proxy import ProxyEvaluator
+from nas_attn.space import Gene, SearchSpace, Slot
+from nas_attn.study import shipped
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.controls import conv_genes
+from nas_attn.study.devices import workers
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.plan import Plan
+from nas_attn.study.records import FORMAT
+
+T = TypeVar("T")
+Rank = Callable[[Slot, Gene], float]
+
+
+class _Collector:
+    """Runs checks and keeps what they complain about."""
+
+    def __init__(self) -> None:
+        self.problems: list[UserError] = []
+
+    def __call__(self, check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except ConfigError as error:
+            self.problems += error.problems
+        except UserError as error:
+            self.problems.append(error)
+        return None
+
+    def done(self, where: str) -> None:
+        """Raise everything found so far."""
+        if self.problems:
+            raise ConfigError(self.problems, where=where)
+
+
+def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None]) -> Plan:
+    """Check and resolve everything that a search needs.
+
+    Args:
+        config: the configuration.
+        folder: the run folder, which exists.
+        progress: told what is being done.
+
+    Raises:
+        ConfigError: all that is wrong, together.
+    """
+    check = _Collector()
+    progress("checking the data")
+    data = check(lambda: load_data(config))
+    devices = check(lambda: workers(config.device, config.jobs))
+    base = check(lambda: load_base(config.model, nc=data.nc if data else None, width=config.width))
+    slots = check(lambda: find_slots(base)) if base else None
+    content = check(lambda: shipped.load("search_spaces", config.space))
+    if slots:
+        check(lambda: _check_sizes(config, slots))
+    if slots and content is not None:
+        chosen = check(lambda: _chosen(config, content, slots))
+        # the modules are checked even where the slots are wrong, so that all mistakes come at once
+        space = check(lambda: build_space(config, content, chosen or slots, base.name if base else ""))
+    check.done(f"study '{config.name}'")
+    assert data and devices and base and slots and chosen and space
+
+    progress("counting cost")
+    table = build_table(config, base, space, cache_root() / "cost")
+    # again, now that costs are known: of settings that coincide on the proxy's maps, the cheapest stands for all
+    space = build_space(config, content, chosen, base.name, lambda slot, gene: _macs(table, slot, gene))
+    evaluator = ProxyEvaluator(
+        model=config.model,
+        data=str(data.path),
+        nc=data.nc,
+        final_imgsz=config.final_imgsz,
+        width=config.width,
+        start=config.start,
+        weights=str(Path(config.weights).resolve()) if config.weights else None,
+        base_file=str(folder.base_weights.resolve()) if config.start == "base" else None,
+        device="cpu" if devices[0][0] == "cpu" else "cuda",
+        precision=config.precision,
+        recipe=Recipe(batch=config.batch, lr0=config.lr0),
+        test=config.test and data.test > 0,
+        cache=str(folder.cache.resolve()),
+        threads=devices[1],
+    )
+    fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
+    header = {
+        "format": FORMAT,
+        "version": __version__,
+        "name": config.name,
+        "config": config.model_dump(mode="json"),
+        "base": base.name,
+        "classes": list(data.names),
+        "data": {"path": str(data.path), "train": data.train, "val": data.val, "test": data.test},
+        "space_slots": [[s.slot.name, s.slot.row, s.slot.channels, s.slot.stride] for s in space.slots],
+        "space_size": space.size,
+        "aliases": {s.slot.name: {str(a): str(g) for a, g in s.aliases.items()} for s in space.slots},
+        "base_cost": table.cost(space.base_architecture()).as_dict(),
+        "proxy_reg_max": evaluator.proxy_reg_max(config.imgsz),
+        "fingerprints": {
+            "data": data.fingerprint,
+            "space": space.fingerprint(),
+            "base": base.fingerprint,
+            "weights": _file_digest(config.weights),
+        },
+    }
+    return Plan(config, space, table, evaluator, fidelity, devices[0], devices[1], header)
+
+
+def load_data(config: StudyConfig) -> DataInfo:
+    """The checked data set of a study; the generated one where it names none."""
+    if config.data is not None:
+        return check_data(config.data)
+    from nas_attn.detector.demo_data import demo_data
+
+    return check_data(demo_data(cache_root()))
+
+
+def build_space(
+    config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...], base: str, rank: Rank | None = None
+) -> SearchSpace:
+    """The search space that a configuration and a search space file describe."""
+    modules = config.modules if config.modules is not None else content.get("modules") or {}
+    space = SearchSpace.build(
+        base,
+        slots,
+        modules,
+        imgsz=config.imgsz,
+        final_imgsz=config.final_imgsz,
+        rank=rank,
+        where=f"search space '{config.space}'" if config.modules is None else f"study '{config.name}'",
+    )
+    return space.with_residual("scaled") if config.start == "base" else space
+
+
+def build_table(config: StudyConfig, base: BaseModel, space: SearchSpace, cache: Path | None) -> CostTable:
+    """Cost at the final training's size of every gene of the space, and of every plain convolution that fits."""
+    genes = {
+        s.slot: tuple(dict.fromkeys((*s.genes, *s.aliases, *conv_genes(s.slot, "none"), *conv_genes(s.slot, "scaled"))))
+        for s in space.slots
+    }
+    return CostTable.build(base.build(), genes, imgsz=config.final_imgsz, cache=cache)
+
+
+def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
+    """Refuse to continue a study whose search or data is another one now.
+
+    Raises:
+        StudyChanged: the message lists what differs.
+    """
+    differences = [
+        f"the {name}" for name, value in header["fingerprints"].items() if stored["fingerprints"].get(name) != value
+    ]
+    old, new = (StudyConfig.model_validate(h["config"]).identity() for h in (stored, header))
+    for name in new:
+        if name not in ("data", "weights") and old[name] != new[name]:
+            differences.append(f"{name} ({old[name]} then, {new[name]} now)")
+    if stored.get("format") != header["format"]:
+        differences.append("the record format")
+    if differences:
+        raise StudyChanged(
+            "a study must stay the same search on the same data",
+            got=f"other values of {', '.join(differences)}",
+            where=f"study '{stored['name']}'",
+            remedy="Continue it with its own settings, or start another under a new name.",
+        )
+
+
+def _check_sizes(config: StudyConfig, slots: tuple[Slot, ...]) -> None:
+    stride = max(32, *(s.stride for s in slots))
+    problems = [
+        UserError(
+            f"`{name}` must be a multiple of the model's stride {stride}",
+            got=size,
+            remedy=f"Use {max(stride, round(size / stride) * stride)}.",
+        )
+        for name, size in (("imgsz", config.imgsz), ("final_imgsz", config.final_imgsz))
+        if size % stride
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _chosen(config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+    """The slots that the study names, in the order of the graph."""
+    known = {s.name: s for s in slots}
+    wanted = config.slots or content.get("slots") or list(known)
+    problems = [UnknownName("slot", n, known, where=f"base model '{config.model}'") for n in wanted if n not in known]
+    if problems:
+        raise ConfigError(problems)
+    return tuple(s for s in slots if s.name in wanted)
+
+
+def _macs(table: CostTable, slot: Slot, gene: Gene) -> float:
+    """What a gene adds; infinity for one that was refused and so never counted."""
+    cost = table.cells[slot.name].get(gene)
+    return math.inf if cost is None else cost.macs
+
+
+def _file_digest(path: str | None) -> str | None:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else None

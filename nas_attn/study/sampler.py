@@ -1,0 +1,165 @@
+"""Which architecture comes next: Optuna's samplers over the conditional space slot -> module -> settings.
+
+A suggestion is a pure function of (study seed, trial number, what is known of the earlier trials). Nothing is kept
+between calls: the in-memory Optuna study is built anew, so a resumed search goes on exactly as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import TrialState
+
+from nas_attn.errors import UnknownName
+from nas_attn.space import NONE, Architecture, Gene, SearchSpace
+from nas_attn.space.architecture import read_value, write_value
+from nas_attn.study.config import SAMPLERS
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study is made for every proposal; say nothing
+
+DIRECTIONS = ("maximize", "minimize")  # mAP50-95, GMACs
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a sampler may know of an earlier trial.
+
+    Attributes:
+        params: its parameters; empty where it was not sampled from this space.
+        values: (mAP50-95, GMACs) of a comparable trial, else None.
+        violation: by how much it broke a limit, relative to the limit; above 0 for a refused trial.
+        running: whether it is still being trained.
+        attributes: what the sampler itself noted when it proposed the trial.
+    """
+
+    params: dict[str, Any] = field(default_factory=dict)
+    values: tuple[float, float] | None = None
+    violation: float = 0.0
+    running: bool = False
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A proposed architecture, as sampled (it may be an alias or refused), and the parameters that mean it."""
+
+    architecture: Architecture
+    params: dict[str, Any]
+    attributes: dict[str, Any]
+
+
+class Suggester:
+    """Proposes architectures of a search space.
+
+    Args:
+        space: the space, restricted to the slots that are searched.
+        sampler: `tpe` (multivariate, grouped), `gp`, `nsga2` or `random`.
+        seed: the study's seed.
+
+    Raises:
+        UnknownName: no such sampler.
+    """
+
+    def __init__(self, space: SearchSpace, sampler: str, seed: int) -> None:
+        if sampler not in SAMPLERS:
+            raise UnknownName("sampler", sampler, SAMPLERS)
+        self.space, self.sampler, self.seed = space, sampler, seed
+        self._distributions = _distributions(space)
+
+    def suggest(self, known: Sequence[Known]) -> Suggestion:
+        """The proposal for trial number `len(known)`."""
+        study = self._study(known)
+        trial = study.ask()
+        genes: dict[str, Gene] = {}
+        for slot in self.space.names:
+            module = self._ask(trial, slot)
+            prefix = f"{slot}.{module}."
+            settings = {k[len(prefix) :]: self._ask(trial, k) for k in self._distributions if k.startswith(prefix)}
+            genes[slot] = Gene.of(module, {k: read_value(v) if isinstance(v, str) else v for k, v in settings.items()})
+        return Suggestion(Architecture.of(genes), dict(trial.params), _plain(trial.system_attrs))
+
+    def params(self, architecture: Architecture) -> dict[str, Any]:
+        """The parameters that mean this architecture; empty where the space does not offer it."""
+        found: dict[str, Any] = {}
+        for slot, gene in architecture:
+            found[slot] = gene.module
+            if gene != NONE:
+                settings = {"residual": "none", **gene.as_dict()}
+                found.update({f"{slot}.{gene.module}.{k}": _encode(v) for k, v in settings.items()})
+        fits = all(k in self._distributions and v in self._distributions[k].choices for k, v in found.items())
+        return found if fits else {}
+
+    def frozen(self, known: Known, *, outside: TrialState = TrialState.FAIL) -> optuna.trial.FrozenTrial:
+        """An Optuna trial that says what is known.
+
+        Args:
+            known: what is known.
+            outside: state of a comparable trial that the space does not offer. Samplers must not see it: without
+                parameters it would empty the space that they take all trials to share.
+        """
+        attributes = dict(known.attributes)
+        if known.violation > 0:
+            state, attributes["constraints:limit"] = TrialState.PRUNED, known.violation
+        elif known.running:
+            state = TrialState.RUNNING
+        elif known.values is None:
+            state = TrialState.FAIL
+        else:
+            state = TrialState.COMPLETE if known.params else outside
+        return optuna.trial.create_trial(
+            state=state,
+            values=known.values if state == TrialState.COMPLETE else None,
+            params=known.params,
+            distributions={k: self._distributions[k] for k in known.params},
+            system_attrs=attributes,
+        )
+
+    def _ask(self, trial: optuna.Trial, name: str) -> Any:
+        return trial.suggest_categorical(name, self._distributions[name].choices)
+
+    def _study(self, known: Sequence[Known]) -> optuna.Study:
+        digest = hashlib.sha256(f"{self.seed}:{len(known)}".encode()).digest()
+        study = optuna.create_study(
+            directions=DIRECTIONS, sampler=make_sampler(self.sampler, int.from_bytes(digest[:4], "big"))
+        )
+        study.add_trials([self.frozen(k) for k in known])
+        return study
+
+
+def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """An Optuna sampler by our name for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+        if name == "gp":
+            return optuna.samplers.GPSampler(seed=seed)
+        if name == "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    found: dict[str, BaseDistribution] = {}
+    for s in space.slots:
+        options = s.options()
+        found[s.slot.name] = CategoricalDistribution(list(options))
+        for module, settings in options.items():
+            for name, values in settings.items():
+                found[f"{s.slot.name}.{module}.{name}"] = CategoricalDistribution([_encode(v) for v in values])
+    return found
+
+
+def _encode(value: Any) -> Any:
+    return write_value(value) if isinstance(value, tuple) else value
+
+
+def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
+    """What the sampler noted, without what only lives as long as its study (search space caches)."""
+    return {k: v for k, v in attributes.items() if k.endswith(":generation")}

@@ -1,0 +1,321 @@
+"""The search itself: one supervisor that hands out trials, and writes down what comes back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any, Protocol
+
+from nas_attn.engine import Engine, Failure, Outcome, Task
+from nas_attn.errors import EvaluationFailed, SlotRefused, UserError
+from nas_attn.evaluate import Evaluation
+from nas_attn.space import Architecture
+from nas_attn.study.controls import conv_control
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.mirror import Mirror
+from nas_attn.study.plan import Plan
+from nas_attn.study.sampler import Known, Suggester
+from nas_attn.study.view import StudyView, Trial
+
+MAX_REFUSALS = 2_000  # proposals in a row over the limits, after which the limits leave nothing to find
+
+
+class Observer(Protocol):
+    """What a search tells whoever watches."""
+
+    def opened(self, view: StudyView, trials: int) -> None:
+        """The study begins, or goes on, until it has that many trials."""
+
+    def started(self, view: StudyView, trial: Trial) -> None:
+        """A trial was handed out."""
+
+    def finished(self, view: StudyView, trial: Trial) -> None:
+        """A trial ended, complete or failed."""
+
+    def slots(self, view: StudyView) -> None:
+        """The slots' liveness is known."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should read."""
+
+
+class Search:
+    """Runs one study to its number of trials.
+
+    Args:
+        plan: what is to be done.
+        folder: the run folder; its lease is held by the caller.
+        engine: where trials run.
+        mirror: the Optuna storage that receives finished trials.
+        observer: whom to tell.
+    """
+
+    def __init__(self, plan: Plan, folder: RunFolder, engine: Engine, mirror: Mirror, observer: Observer) -> None:
+        self.plan, self.folder, self.engine, self.mirror, self.observer = plan, folder, engine, mirror, observer
+        self.config = plan.config
+        self._records = list(folder.log.read())
+        self._view = StudyView.of(folder.path, self._records)
+        self._suggester: Suggester | None = None
+        self._running: set[Any] = set()
+        self._begun = time.monotonic()
+        self._refusals = 0
+
+    @property
+    def view(self) -> StudyView:
+        """The study as of now."""
+        return self._view
+
+    def run(self) -> StudyView:
+        """Train until the number of trials is reached.
+
+        Raises:
+            EvaluationFailed: the base itself cannot be trained.
+        """
+        self.mirror.write_header(self._view.header)
+        self.observer.opened(self._view, self.config.trials)
+        if self.config.start == "base":
+            self._train_base()
+        if self._view.slots:
+            self._open_space()
+        while True:
+            while self.engine.free and (trial := self._next()) is not None:
+                self._submit(trial)
+            if not self._running:
+                break
+            if (outcome := self.engine.wait()) is not None:
+                self._finish(outcome)
+        self._mirror_all()
+        return self._view
+
+    # what to train next
+
+    def _next(self) -> Trial | None:
+        """The trial to hand out now; None where there is none, or none before a running one has ended."""
+        for trial in self._view.trials:
+            if trial.state == "running" and trial.number not in self._running:
+                return trial  # an earlier process was stopped while it trained
+        trial = self._control("base", self.plan.space.base_architecture())
+        if trial is not None:
+            return trial
+        if not self._view.slots:
+            if self._running:
+                return None
+            self._measure_slots()
+        control = Architecture.parse(self._view.slots["control"])
+        if not control.is_base and (trial := self._control("conv", control)) is not None:
+            return trial
+        assert self._suggester is not None
+        if self._suggester.space.size == 1:
+            if not self._running:
+                self.observer.note(
+                    "No slot is searched, so there is nothing to choose: only the controls were trained."
+                )
+            return None
+        while trial is None and not self._full():
+            trial = self._propose()
+        return trial
+
+    def _control(self, role: str, architecture: Architecture) -> Trial | None:
+        known = {t.seed for t in self._view.trials if t.role == role}
+        for seed in range(self.config.seed, self.config.seed + self.config.control_seeds):
+            if seed not in known and not self._full():
+                return self._start(role, architecture, seed)
+        return None
+
+    def _full(self) -> bool:
+        spent = (time.monotonic() - self._begun) / 3600
+        return self._view.counted >= self.config.trials or (
+            self.config.hours is not None and spent >= self.config.hours
+        )
+
+    def _propose(self) -> Trial | None:
+        """Ask the sampler; a refusal is recorded and gives None."""
+        assert self._suggester is not None
+        proposal = self._suggester.suggest([self._known(t) for t in self._view.trials])
+        sampled = {"params": proposal.params, "attributes": proposal.attributes}
+        try:
+            architecture = self._suggester.space.canonical(proposal.architecture)
+        except SlotRefused as error:
+            self._refuse(proposal.architecture, str(error), 1.0, {}, sampled)
+            return None
+        cost = self.plan.cost(architecture)
+        for name, limit in (("gmacs", self.config.max_gmacs), ("params_m", self.config.max_params)):
+            if limit is not None and cost[name] > limit:
+                reason = f"{cost[name]:.4g} {name} is over the limit of {limit:.4g}"
+                self._refuse(architecture, reason, cost[name] / limit - 1, cost, sampled)
+                return None
+        self._refusals = 0
+        role, architecture, seed = self._seed(architecture)
+        return self._start(role, architecture, seed, sampled)
+
+    def _seed(self, architecture: Architecture) -> tuple[str, Architecture, int]:
+        """A new candidate gets the first seed, a known one its next; if it has all the base's, the base gets one."""
+        base = self.plan.space.base_architecture()
+        base_seeds = sorted(t.seed for t in self._view.trials if t.architecture == base)
+        used = {t.seed for t in self._view.trials if t.architecture == architecture and t.state != "refused"}
+        for seed in base_seeds:
+            if seed not in used:
+                return "search", architecture, seed
+        return "base", base, max(base_seeds, default=self.config.seed - 1) + 1
+
+    def _refuse(
+        self, architecture: Architecture, reason: str, violation: float, cost: dict[str, float], sampled: dict[str, Any]
+    ) -> None:
+        self._refusals += 1
+        if self._refusals > MAX_REFUSALS:
+            raise UserError(
+                "the limits must leave something to train",
+                got=f"{MAX_REFUSALS} refused proposals in a row",
+                remedy="Raise --max-gmacs or --max-params; what was trained so far is kept.",
+            )
+        self._append(
+            "refused",
+            number=len(self._view.trials),
+            role="search",
+            architecture=str(architecture),
+            seed=self.config.seed,
+            cost=cost,
+            reason=reason,
+            violation=violation,
+            sampled=sampled,
+        )
+
+    # handing out and taking back
+
+    def _start(self, role: str, architecture: Architecture, seed: int, sampled: dict[str, Any] | None = None) -> Trial:
+        number = len(self._view.trials)
+        self._append(
+            "started",
+            number=number,
+            role=role,
+            architecture=str(architecture),
+            seed=seed,
+            cost=self.plan.cost(architecture),
+            sampled=sampled or {},
+        )
+        return self._view.trials[-1]
+
+    def _submit(self, trial: Trial) -> None:
+        name = f"{trial.number:04d}"
+        measure = trial.role == "base" and self.config.start != "base" and not self._view.slots
+        task = Task(
+            key=trial.number,
+            call=self.plan.evaluator,
+            arguments=(trial.architecture, self.plan.fidelity, trial.seed),
+            keywords={"checkpoint": self.folder.checkpoint(name), "liveness": measure},
+            result=self.folder.result(name),
+        )
+        self._running.add(trial.number)
+        self.engine.submit(task)
+        self.observer.started(self._view, trial)
+
+    def _finish(self, outcome: Outcome) -> None:
+        number, value = outcome.task.key, outcome.value
+        self._running.discard(number)
+        if isinstance(value, Failure):
+            self._append("finished", number=number, state="failed", reason=value.reason)
+        else:
+            self._append("finished", number=number, state="complete", evaluation=self._flagged(value).as_dict())
+        self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
+        trial = self._view.trials[number]
+        if self._suggester is not None:
+            self._mirror(trial)
+        self.observer.finished(self._view, trial)
+
+    def _flagged(self, evaluation: Evaluation) -> Evaluation:
+        """Mark a run that another device or precision sets apart from the first of the study."""
+        first = next((t.evaluation for t in self._view.trials if t.evaluation is not None), None)
+        flags = evaluation.flags
+        if first is not None and evaluation.device != first.device:
+            flags += ("other device",)
+        if first is not None and evaluation.precision != first.precision:
+            flags += ("other precision",)
+        return replace(evaluation, flags=flags)
+
+    # the base and its slots
+
+    def _train_base(self) -> None:
+        """Train the base from which every trial continues; done once, and not counted as a trial."""
+        task = Task(
+            key="base",
+            call=self.plan.evaluator.train_base,
+            arguments=(self.plan.fidelity, self.config.seed, self.folder.base_weights),
+            keywords={"checkpoint": self.folder.checkpoint("base")},
+            result=self.folder.result("base"),
+        )
+        if self._view.slots and self.folder.base_weights.exists():
+            return
+        if not self.folder.base_weights.exists():
+            self.folder.result("base").unlink(missing_ok=True)  # the weights are what trials need
+        self.observer.note("Training the base once; every trial continues from it.")
+        self.engine.submit(task)
+        outcome = self.engine.wait()
+        assert outcome is not None
+        if isinstance(outcome.value, Failure):
+            raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason}")
+        if not self._view.slots:
+            self._write_slots([outcome.value])
+
+    def _measure_slots(self) -> None:
+        found = [t.evaluation for t in self._view.trials if t.role == "base" and t.evaluation and t.evaluation.liveness]
+        if not found:
+            reasons = {t.reason for t in self._view.trials if t.role == "base" and t.reason}
+            raise EvaluationFailed(f"the base could not be trained: {'; '.join(sorted(reasons)) or 'no result'}")
+        self._write_slots([e for e in found if e is not None])
+
+    def _write_slots(self, evaluations: list[Evaluation]) -> None:
+        intact = sum(e.map50_95 for e in evaluations) / len(evaluations)
+        names = self.plan.space.names
+        zeroed = {n: sum((e.liveness or {})[n] for e in evaluations) / len(evaluations) for n in names}
+        drop = {n: intact - z for n, z in zeroed.items()}
+        live = [n for n in names if drop[n] >= self.config.live_threshold]
+        searched = list(names) if self.config.dead_slots == "keep" else live
+        control = conv_control(self.plan.space, tuple(live), self.plan.residual, self.plan.params)
+        self._append(
+            "slots",
+            intact=intact,
+            zeroed=zeroed,
+            drop=drop,
+            live=live,
+            searched=searched,
+            threshold=self.config.live_threshold,
+            trials=len(evaluations),
+            control=str(control),
+        )
+        self._open_space()
+        self.observer.slots(self._view)
+
+    def _open_space(self) -> None:
+        space = self.plan.space.restrict(self._view.slots["searched"])
+        self._suggester = Suggester(space, self.config.sampler, self.config.seed)
+        self.mirror.write_header(self._view.slots)
+        self._mirror_all()
+
+    # records
+
+    def _append(self, kind: str, **fields: Any) -> None:
+        self._records.append(self.folder.log.append(kind, **fields))
+        self._view = StudyView.of(self.folder.path, self._records)
+
+    def _known(self, trial: Trial) -> Known:
+        assert self._suggester is not None
+        params = trial.sampled.get("params") or self._suggester.params(trial.architecture)
+        values = (trial.evaluation.map50_95, trial.gmacs) if trial.usable and trial.evaluation else None
+        return Known(
+            params=params,
+            values=values,
+            violation=trial.violation,
+            running=trial.state == "running",
+            attributes=trial.sampled.get("attributes") or {},
+        )
+
+    def _mirror(self, trial: Trial) -> None:
+        assert self._suggester is not None
+        records = [r for r in self._records if r.get("number") == trial.number]
+        self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
+
+    def _mirror_all(self) -> None:
+        if self._suggester is not None:
+            for trial in self._view.trials:
+                if trial.state != "running":
+                    self._mirror(trial)

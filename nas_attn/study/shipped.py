@@ -1,0 +1,61 @@
+"""Studies and search spaces that come with the package, found in one place whether installed or in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import nas_attn
+from nas_attn.errors import UnknownName, UserError
+
+KINDS = ("studies", "search_spaces")
+
+
+def folder(kind: str) -> Path:
+    """Where the YAML files of one kind lie: package data of the wheel, or beside the package in a checkout."""
+    package = Path(nas_attn.__file__).parent
+    inside = package / f"_{kind}"
+    return inside if inside.is_dir() else package.parent / kind
+
+
+def names(kind: str) -> list[str]:
+    """Names of the shipped files of one kind."""
+    return sorted(p.stem for p in folder(kind).glob("*.yaml"))
+
+
+def load(kind: str, name: str) -> dict[str, Any]:
+    """The content of a shipped file by its name, or of any YAML file by its path.
+
+    Raises:
+        UnknownName: no shipped file of that name, and no such path.
+        UserError: not a YAML mapping.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = folder(kind) / f"{name}.yaml"
+        if not path.is_file():
+            raise UnknownName({"studies": "study", "search_spaces": "search space"}[kind], name, names(kind))
+    return read_yaml(path)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        UserError: missing, unreadable, or something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError("a file must be readable", got=f"'{path}' ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = f"{path}, line {line + 1}" if line is not None else str(path)
+        raise UserError(
+            "a file must be valid YAML", got=getattr(error, "problem", None) or "other data", where=where
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError("a YAML file must hold `key: value` lines", got=type(content).__name__, where=str(path))
+    return content

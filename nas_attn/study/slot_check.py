@@ -1,0 +1,59 @@
+"""Which slots of a base matter on a data set: train it, zero each slot in turn. A search does the same first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nas_attn.engine import Failure, LocalEngine, Task
+from nas_attn.errors import EvaluationFailed
+from nas_attn.evaluate import Evaluation
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.prepare import prepare
+
+
+def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Liveness of every slot, averaged over `config.control_seeds` trained bases.
+
+    Args:
+        config: as for a search; the search space and the sampler do not matter.
+        folder: where data caches go; may be deleted afterwards.
+        progress: told what is being done.
+
+    Returns:
+        `base`, `seeds`, `intact` (mAP50-95), `drop` (slot -> mAP50-95 lost when zeroed), `drops` (slot -> per seed) and
+        `live` (names).
+
+    Raises:
+        EvaluationFailed: the base could not be trained.
+    """
+    run = RunFolder(folder)
+    plan = prepare(config, run, progress)
+    base = plan.space.base_architecture()
+    seeds = list(range(config.seed, config.seed + config.control_seeds))
+    found: dict[int, Evaluation] = {}
+    waiting = list(seeds)
+    with LocalEngine(plan.devices[: len(seeds)], threads=plan.threads, logs=run.workers) as engine:
+        while len(found) < len(seeds):
+            while waiting and engine.free:
+                seed = waiting.pop(0)
+                engine.submit(Task(seed, plan.evaluator, (base, plan.fidelity, seed), {"liveness": True}))
+            progress(f"training the base, {len(found)} of {len(seeds)} seeds done")
+            outcome = engine.wait()
+            assert outcome is not None
+            if isinstance(outcome.value, Failure):
+                raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason}")
+            found[outcome.task.key] = outcome.value
+    results = [found[s] for s in seeds]
+    drops = {n: [e.map50_95 - (e.liveness or {})[n] for e in results] for n in plan.space.names}
+    drop = {n: sum(d) / len(d) for n, d in drops.items()}
+    return {
+        "base": plan.header["base"],
+        "seeds": seeds,
+        "intact": sum(e.map50_95 for e in results) / len(results),
+        "drop": drop,
+        "drops": drops,
+        "live": [n for n, d in drop.items() if d >= config.live_threshold],
+    }
