@@ -71,8 +71,8 @@ class ModuleEntry:
                 raise UnknownName(f"setting of {self.name}", name, known, where=where)
             if value not in known[name].options:
                 raise UserError(
-                    f"`{self.name}.{name}` must be one of {', '.join(map(str, known[name].options))}",
-                    got=value,
+                    f"`{self.name}.{name}` must be one of {', '.join(map(_shown, known[name].options))}",
+                    got=_shown(value),
                     where=where,
                 )
         return {**self.defaults(), **settings}
@@ -200,6 +200,11 @@ def _table() -> dict[str, ModuleEntry]:
 def _parameters(cls: type) -> list[inspect.Parameter]:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD,)
     return [p for p in list(inspect.signature(cls.__init__).parameters.values())[1:] if p.kind in kinds]
+
+
+def _shown(value: Any) -> str:
+    """As the grammar and YAML write it: tuples as lists."""
+    return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def _without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Architecture:
     @classmethod
     def of(cls, genes: Mapping[str, Gene]) -> Architecture:
         """The canonical architecture of these genes."""
-        return cls(tuple(sorted(genes.items(), key=lambda item: _natural(item[0]))))
+        return cls(tuple(sorted(genes.items(), key=lambda item: natural(item[0]))))
 
     @classmethod
     def none(cls, slots: Any) -> Architecture:
@@ -143,7 +143,8 @@ def _error(rule: str, got: str, text: str = "") -> GrammarError:
     return GrammarError(rule, got=f"'{got}'", where=where, remedy=_EXAMPLE)
 
 
-def _natural(name: str) -> tuple[str, int, str]:
+def natural(name: str) -> tuple[str, int, str]:
+    """Sort key of a slot's name: p9 before p10."""
     match = re.match(r"([a-z_]*?)(\d+)", name)
     return (match[1], int(match[2]), name) if match else (name, -1, name)
 

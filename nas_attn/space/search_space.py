@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from nas_attn.errors import ConfigError, SlotRefused, UnknownName, UserError
-from nas_attn.space.architecture import NONE, Architecture, Gene
+from nas_attn.space.architecture import NONE, Architecture, Gene, natural, write_value
 from nas_attn.space.slot import Slot
 
 
@@ -85,19 +85,22 @@ class SearchSpace:
         """
         combinations = _combinations(modules, where)
         built = []
-        for slot in slots:
+        for slot in sorted(slots, key=lambda s: natural(s.name)):
             genes, aliases, refused = [NONE], {}, {}
             kept: dict[Any, Gene] = {}
-            sizes = {slot.map_size(imgsz), slot.map_size(final_imgsz or imgsz)}
-            choices = [(entry, Gene.of(entry.name, s), s) for entry, s in combinations]
+            n = slot.map_size(imgsz)
+            sizes = sorted({n, slot.map_size(final_imgsz or imgsz)})
+            choices = []
+            for entry, settings in combinations:
+                gene = Gene.of(entry.name, settings)
+                reasons = [r for m in sizes if (r := entry.refusal(slot.channels, m, m, settings))]
+                if reasons:
+                    refused[gene] = reasons[0]
+                else:
+                    choices.append((entry, gene, settings))
             if rank is not None:
                 choices.sort(key=lambda c: rank(slot, c[1]))  # stable: ties keep the zoo's order
             for entry, gene, settings in choices:
-                reasons = [r for n in sorted(sizes) if (r := entry.refusal(slot.channels, n, n, settings))]
-                if reasons:
-                    refused[gene] = reasons[0]
-                    continue
-                n = slot.map_size(imgsz)
                 form = (entry.name, entry.effective(settings, n, n))
                 if form in kept:
                     aliases[gene] = kept[form]
@@ -152,11 +155,8 @@ class SearchSpace:
             if gene in space.refused:
                 raise SlotRefused(f"`{gene}` cannot stand at {name}: {space.refused[gene]}")
             if gene not in self._kept[name]:
-                modules = sorted({g.module for g in space.genes})
-                if gene.module not in modules:
-                    raise UnknownName(f"module at {name}", gene.module, modules)
-                raise SlotRefused(f"a gene at {name} must be one that the search space offers", got=f"`{gene}`")
-            genes[name] = gene
+                raise _not_offered(name, gene, space.options())
+            genes[name] = self._kept[name][gene]
         return Architecture.of(genes)
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
@@ -167,10 +167,14 @@ class SearchSpace:
                     yield architecture.with_gene(s.slot.name, gene)
 
     def restrict(self, live: Sequence[str]) -> SearchSpace:
-        """The space in which every other slot offers `none` only."""
-        return replace(
-            self, slots=tuple(s if s.slot.name in live else SlotSpace(s.slot, (NONE,)) for s in self.slots)
-        )
+        """The space in which every other slot offers `none` only.
+
+        Raises:
+            UnknownName: a slot that the space does not have.
+        """
+        for name in live:
+            self[name]
+        return replace(self, slots=tuple(s if s.slot.name in live else SlotSpace(s.slot, (NONE,)) for s in self.slots))
 
     def with_residual(self, residual: str) -> SearchSpace:
         """The space whose genes all have this `residual`."""
@@ -192,13 +196,21 @@ class SearchSpace:
         content = {
             "base": self.base,
             "imgsz": self.imgsz,
-            "slots": [[s.slot.name, s.slot.channels, s.slot.stride, [str(g) for g in s.genes]] for s in self.slots],
+            "slots": [
+                [
+                    [s.slot.name, s.slot.row, s.slot.channels, s.slot.stride],
+                    [str(g) for g in s.genes],
+                    sorted(f"{alias}={kept}" for alias, kept in s.aliases.items()),
+                    sorted(f"{gene}: {reason}" for gene, reason in s.refused.items()),
+                ]
+                for s in self.slots
+            ],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
-    def _kept(self) -> dict[str, frozenset[Gene]]:
-        return {s.slot.name: frozenset(s.genes) for s in self.slots}
+    def _kept(self) -> dict[str, dict[Gene, Gene]]:
+        return {s.slot.name: {g: g for g in s.genes} for s in self.slots}
 
 
 def _combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], where: str) -> list[tuple[Any, dict]]:
@@ -213,20 +225,50 @@ def _combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], whe
         except UserError as error:
             problems.append(error)
             continue
-        allowed = {s.name: list(s.options) for s in entry.settings}
+        allowed = {s.name: s.options for s in entry.settings}
+        if not isinstance(wanted, Mapping | None):
+            problems.append(UserError(f"`{name}` must map settings to lists of options", got=wanted, where=where))
+            continue
         for setting, options in (wanted or {}).items():
-            values = [tuple(o) if isinstance(o, list) else o for o in options]
-            for value in values:
-                try:
-                    entry.complete({setting: value}, where=where)
-                except UserError as error:
-                    problems.append(error)
-            allowed[setting] = values
+            try:
+                allowed[setting] = _options(entry, setting, options, where)
+            except UserError as error:
+                problems += error.problems if isinstance(error, ConfigError) else [error]
         if not entry.is_none and not problems:
             found += [(entry, c) for c in entry.combinations() if all(c[k] in v for k, v in allowed.items())]
     if problems:
         raise ConfigError(problems, where=where)
     return found
+
+
+def _options(entry: Any, setting: str, options: Any, where: str) -> tuple[Any, ...]:
+    """The options that a configuration gives one setting, checked against the zoo's."""
+    if setting not in entry.defaults():
+        raise UnknownName(f"setting of {entry.name}", setting, entry.defaults(), where=where)
+    if not isinstance(options, list | tuple) or not options:
+        raise UserError(f"`{entry.name}.{setting}` must be a list of options", got=options, where=where)
+    values = tuple(tuple(o) if isinstance(o, list) else o for o in options)
+    problems = []
+    for value in values:
+        try:
+            entry.complete({setting: value}, where=where)
+        except UserError as error:
+            problems.append(error)
+    if problems:
+        raise ConfigError(problems, where=where)
+    return values
+
+
+def _not_offered(slot: str, gene: Gene, options: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> UserError:
+    """Why a gene that is neither kept, an alias nor refused is no member, and what is offered instead."""
+    if gene.module not in options:
+        return UnknownName(f"module at {slot}", gene.module, options)
+    offered = "; ".join(f"{n}: {', '.join(map(write_value, v))}" for n, v in sorted(options[gene.module].items()))
+    return SlotRefused(
+        f"a gene at {slot} must give every setting one of the offered values",
+        got=f"`{gene}`",
+        remedy=f"Offered for {gene.module}: {offered}.",
+    )
 
 
 def _residual(gene: Gene) -> str:
