@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,42 +36,76 @@ def demo_data(root: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            _write(work)
+            write_data(work, SPLITS)
             _publish(work, folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return folder / "data.yaml"
 
 
-def draw(split: str, index: int) -> tuple[np.ndarray, list[tuple[int, float, float, float, float]]]:
-    """One image (IMGSZ, IMGSZ, 3), uint8, BGR, and its boxes (class, centre x, y, width, height; normalised)."""
+def write_data(
+    folder: Path, counts: Mapping[str, int], imgsz: int | None = None, sides: Sequence[tuple[int, int]] | None = None
+) -> Path:
+    """Draw a data set of this kind into an existing folder.
+
+    Args:
+        folder: receives `images`, `labels` and data.yaml.
+        counts: split -> number of images.
+        imgsz: height and width in pixels.
+        sides: least and greatest side of the small, medium and large objects, in pixels.
+
+    Returns:
+        The data.yaml.
+    """
+    import cv2
+
+    for split, count in counts.items():
+        images, labels = folder / "images" / split, folder / "labels" / split
+        images.mkdir(parents=True)
+        labels.mkdir(parents=True)
+        for index in range(count):
+            image, boxes = draw(split, index, imgsz or IMGSZ, sides or SIDES)
+            cv2.imwrite(str(images / f"{index:04d}.png"), image)
+            lines = [f"{kind} " + " ".join(f"{v:.6f}" for v in box) for kind, *box in boxes]
+            (labels / f"{index:04d}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    listing = "\n".join(f"  {i}: {name}" for i, name in enumerate(NAMES))
+    paths = "\n".join(f"{split}: images/{split}" for split in counts)
+    path = folder / "data.yaml"
+    path.write_text(f"# drawn by nas_attn, version {VERSION}\n{paths}\nnames:\n{listing}\n", encoding="utf-8")
+    return path
+
+
+def draw(
+    split: str, index: int, imgsz: int, sides: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, list[tuple[int, float, float, float, float]]]:
+    """One image (imgsz, imgsz, 3), uint8, BGR, and its boxes (class, centre x, y, width, height; normalised)."""
     rng = np.random.default_rng((VERSION, list(SPLITS).index(split), index))
-    image = _background(rng)
+    image = _background(rng, imgsz)
     boxes: list[tuple[int, float, float, float, float]] = []
     taken: list[tuple[float, float, float]] = []
     wanted = int(rng.integers(3, 7))
     for n in range(wanted):
-        low, high = SIDES[2] if n == 0 and rng.random() < LARGE_SHARE else SIDES[int(rng.integers(0, 2))]
+        low, high = sides[2] if n == 0 and rng.random() < LARGE_SHARE else sides[int(rng.integers(0, 2))]
         side = math.exp(rng.uniform(math.log(low), math.log(high)))
-        spot = _free_spot(rng, side, taken)
+        spot = _free_spot(rng, imgsz, side, taken)
         if spot is None:
             continue
         taken.append((*spot, side))
         kind = int(rng.integers(len(NAMES)))
         left, top, right, bottom = _draw_object(rng, image, kind, *spot, side)
         box = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
-        boxes.append((kind, *(v / IMGSZ for v in box)))
+        boxes.append((kind, *(v / imgsz for v in box)))
     noise = rng.normal(0, NOISE, image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8), boxes
 
 
-def _background(rng: np.random.Generator) -> np.ndarray:
+def _background(rng: np.random.Generator, imgsz: int) -> np.ndarray:
     import cv2
 
-    grid = rng.uniform(40, 215, (IMGSZ // 16, IMGSZ // 16, 3)).astype(np.float32)
-    image = cv2.resize(grid, (IMGSZ, IMGSZ), interpolation=cv2.INTER_CUBIC)
+    grid = rng.uniform(40, 215, (imgsz // 16, imgsz // 16, 3)).astype(np.float32)
+    image = cv2.resize(grid, (imgsz, imgsz), interpolation=cv2.INTER_CUBIC)
     for _ in range(int(rng.integers(2, 6))):
-        a, b = (tuple(int(v) for v in rng.integers(0, IMGSZ, 2)) for _ in range(2))
+        a, b = (tuple(int(v) for v in rng.integers(0, imgsz, 2)) for _ in range(2))
         cv2.line(image, a, b, _colour(rng), int(rng.integers(1, 3)))
     return image
 
@@ -81,11 +115,11 @@ def _colour(rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def _free_spot(
-    rng: np.random.Generator, side: float, taken: list[tuple[float, float, float]]
+    rng: np.random.Generator, imgsz: int, side: float, taken: list[tuple[float, float, float]]
 ) -> tuple[float, float] | None:
     """A centre where a square of this side overlaps nothing; None where none was found."""
     for _ in range(TRIES):
-        x, y = (float(v) for v in rng.uniform(side / 2 + 1, IMGSZ - side / 2 - 1, 2))
+        x, y = (float(v) for v in rng.uniform(side / 2 + 1, imgsz - side / 2 - 1, 2))
         if all(max(abs(x - u), abs(y - v)) > (side + s) / 2 + 2 for u, v, s in taken):
             return x, y
     return None
@@ -96,7 +130,7 @@ def _draw_object(
 ) -> tuple[float, float, float, float]:
     """Draw into `image`; the object's left, top, right and bottom in pixels."""
     radius = side / 2
-    yy, xx = np.mgrid[0:IMGSZ, 0:IMGSZ].astype(np.float64)
+    yy, xx = np.mgrid[0 : len(image), 0 : len(image)].astype(np.float64)
     dx, dy = xx - x, yy - y
     inside: dict[str, Callable[[], np.ndarray]] = {
         "disc": lambda: np.hypot(dx, dy) <= radius,
@@ -115,23 +149,6 @@ def _contrast(rng: np.random.Generator, ground: np.ndarray) -> tuple[float, ...]
         colour = _colour(rng)
         if max(abs(c - g) for c, g in zip(colour, ground, strict=True)) >= CONTRAST:
             return colour
-
-
-def _write(folder: Path) -> None:
-    import cv2
-
-    for split, count in SPLITS.items():
-        images, labels = folder / "images" / split, folder / "labels" / split
-        images.mkdir(parents=True)
-        labels.mkdir(parents=True)
-        for index in range(count):
-            image, boxes = draw(split, index)
-            cv2.imwrite(str(images / f"{index:04d}.png"), image)
-            lines = [f"{kind} " + " ".join(f"{v:.6f}" for v in box) for kind, *box in boxes]
-            (labels / f"{index:04d}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    listing = "\n".join(f"  {i}: {name}" for i, name in enumerate(NAMES))
-    paths = "\n".join(f"{split}: images/{split}" for split in SPLITS)
-    (folder / "data.yaml").write_text(f"# drawn by nas_attn, version {VERSION}\n{paths}\nnames:\n{listing}\n", "utf-8")
 
 
 def _publish(work: Path, folder: Path) -> None:

@@ -1,0 +1,175 @@
+"""A data set is judged before anything is trained, all mistakes at once, and nothing is written beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas_attn.detector.data import check_data
+from nas_attn.detector.demo_data import write_data
+from nas_attn.detector.labels import check_label, read_label
+from nas_attn.errors import ConfigError, DataError
+
+SIDES = ((8, 12), (14, 24), (30, 50))
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_data(tmp_path, {"train": 4, "val": 2, "test": 2}, 64, SIDES)
+
+
+def rules(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        check_data(path)
+    assert all(isinstance(p, DataError) for p in caught.value.problems)
+    assert caught.value.exit_code == 2
+    return [str(p) for p in caught.value.problems]
+
+
+def label(data: Path, split: str = "train", index: int = 0) -> Path:
+    return data.parent / "labels" / split / f"{index:04d}.txt"
+
+
+def test_counts_what_is_there(data):
+    info = check_data(data)
+    assert (info.nc, info.names) == (3, ("disc", "square", "triangle"))
+    assert (info.train, info.val, info.test) == (4, 2, 2)
+    lines = sum(len(f.read_text().splitlines()) for f in (data.parent / "labels" / "train").iterdir())
+    assert info.boxes["train"] == lines > 0
+
+
+def test_writes_nothing(data):
+    before = sorted(data.parent.rglob("*"))
+    check_data(data)
+    assert sorted(data.parent.rglob("*")) == before
+
+
+def test_fingerprint_follows_yaml_labels_and_images(data):
+    prints = [check_data(data).fingerprint, check_data(data).fingerprint]
+    data.write_text(data.read_text() + "# a note\n")
+    prints.append(check_data(data).fingerprint)
+    label(data).write_text("0 0.5 0.5 0.25 0.25\n")
+    prints.append(check_data(data).fingerprint)
+    (data.parent / "images" / "val" / "0000.png").write_bytes(b"another image")
+    prints.append(check_data(data).fingerprint)
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 4
+
+
+def test_a_missing_yaml(tmp_path):
+    (message,) = rules(tmp_path / "no.yaml")
+    assert "no.yaml" in message and "existing data.yaml" in message
+
+
+@pytest.mark.parametrize("text", ["train: [", "- a\n- b\n", ""])
+def test_a_yaml_that_is_none(tmp_path, text):
+    path = tmp_path / "data.yaml"
+    path.write_text(text)
+    (message,) = rules(path)
+    assert str(path) in message
+
+
+def test_missing_folders_are_all_named(data):
+    data.write_text(data.read_text().replace("images/train", "nowhere").replace("images/val", "neither"))
+    text = "\n".join(rules(data))
+    assert "nowhere" in text and "neither" in text
+
+
+def test_missing_splits(data):
+    data.write_text("names: [a, b, c]\n")
+    assert [m for m in rules(data) if "`train`" in m] and [m for m in rules(data) if "`val`" in m]
+
+
+def test_no_images(data):
+    for image in (data.parent / "images" / "train").iterdir():
+        image.unlink()
+    assert any("at least one image" in m and "train" in m for m in rules(data))
+
+
+def test_no_labels_at_all(data):
+    for file in (data.parent / "labels" / "val").iterdir():
+        file.unlink()
+    (message,) = rules(data)
+    assert "val images must have labels" in message and str(Path("labels") / "val") in message
+
+
+def test_an_image_without_labels_is_background(data):
+    label(data).unlink()
+    assert check_data(data).train == 4
+
+
+def test_names_and_nc_disagree(data):
+    data.write_text(data.read_text() + "nc: 5\n")
+    (message,) = rules(data)
+    assert "nc 5, 3 names" in message
+
+
+def test_no_classes(data):
+    data.write_text("train: images/train\nval: images/val\n")
+    assert any("name its classes" in m for m in rules(data))
+
+
+def test_a_class_number_too_large_is_located(data):
+    label(data, "val", 1).write_text("0 .5 .5 .2 .2\n3 .5 .5 .2 .2\n")
+    (message,) = rules(data)
+    assert "0 to 2" in message and f"{label(data, 'val', 1)}:2" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("0 .5 .5 .2", "4 values"),
+        ("cat .5 .5 .2 .2", "numbers only"),
+        ("0 320 240 20 20", "in [0, 1]"),
+        ("0.5 .5 .5 .2 .2", "whole number"),
+        ("-1 .5 .5 .2 .2", "whole number"),
+        ("0 .5 .5 -.2 .2", "in [0, 1]"),
+    ],
+)
+def test_malformed_lines(data, line, words):
+    label(data).write_text(line + "\n")
+    (message,) = rules(data)
+    assert words in message
+
+
+def test_all_problems_at_once(data):
+    data.write_text(data.read_text().replace("images/test", "nowhere") + "nc: 7\n")
+    label(data, "train", 0).write_text("9 .5 .5 .2 .2\n")
+    label(data, "val", 0).write_text("zero .5 .5 .2 .2\n")
+    assert len(rules(data)) == 4
+
+
+def test_many_faults_become_one_problem(data):
+    for index in range(4):
+        label(data, "train", index).write_text("8 .5 .5 .2 .2\n" * 5)
+    (message,) = rules(data)
+    assert "and 17 more" in message
+
+
+def test_folders_relative_to_the_yaml_or_to_path(data, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    here = check_data(data)
+    moved = Path.cwd() / "data.yaml"
+    moved.write_text(f"path: {data.parent}\n" + data.read_text())
+    assert check_data(moved).files == here.files
+
+
+def test_image_lists(data):
+    images = sorted((data.parent / "images" / "train").iterdir())
+    (data.parent / "list.txt").write_text(f"./images/train/{images[0].name}\n{images[1]}\n")
+    data.write_text(data.read_text().replace("train: images/train", "train: list.txt"))
+    assert check_data(data).files["train"] == tuple(map(str, images[:2]))
+
+
+def test_polygons_become_boxes():
+    classes, boxes = read_label("1 .1 .2 .5 .2 .5 .6\n")
+    assert classes.tolist() == [[1]]
+    np.testing.assert_allclose(boxes, [[0.3, 0.4, 0.4, 0.4]], atol=1e-6)
+
+
+def test_boxes_and_polygons_do_not_mix():
+    assert [rule for rule, _, _ in check_label("0 .5 .5 .2 .2\n0 .1 .1 .2 .1 .2 .2\n", 1)] == [
+        "a label file must hold boxes or polygons, not both"
+    ]

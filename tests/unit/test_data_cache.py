@@ -1,0 +1,246 @@
+"""Cached images are the very images, once per machine; what is random depends on seed, epoch and image alone."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from nas_attn.detector import image_cache
+from nas_attn.detector.data import check_data
+from nas_attn.detector.demo_data import demo_data, draw, write_data
+from nas_attn.detector.environment import cache_root, prepare
+from nas_attn.detector.image_cache import open_store
+from nas_attn.detector.recipe import Recipe
+from nas_attn.errors import DataError, MissingPart
+
+SIDES = ((8, 12), (14, 24), (30, 50))
+IMGSZ = 64
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Images of several shapes and sizes, larger and smaller than the training size."""
+    info = check_data(write_data(tmp_path / "data", {"train": 6, "val": 3}, IMGSZ, SIDES))
+    for i, (height, width) in enumerate([(64, 64), (120, 90), (33, 47), (64, 20)]):
+        image = np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
+        cv2.imwrite(info.files["train"][i], image)
+    return info.files["train"]
+
+
+def dataset(store, chosen=None, seed=0, augment=True, data=None):
+    prepare()
+    from ultralytics.utils import DEFAULT_CFG
+
+    from nas_attn.detector.dataset import StoreDataset
+
+    hyp = copy.copy(DEFAULT_CFG)
+    for name, value in Recipe().arguments().items():
+        setattr(hyp, name, value)
+    return StoreDataset(
+        store,
+        list(range(len(store))) if chosen is None else chosen,
+        seed,
+        imgsz=IMGSZ,
+        batch_size=2,
+        augment=augment,
+        hyp=hyp,
+        rect=not augment,
+        pad=0.0 if augment else 0.5,
+        data={"names": {0: "a", 1: "b", 2: "c"}},
+        task="detect",
+    )
+
+
+def stock(files, tmp_path, augment):
+    """Ultralytics' own data set of a copy of these images."""
+    prepare()
+    import shutil
+
+    from ultralytics.data.dataset import YOLODataset
+    from ultralytics.utils import DEFAULT_CFG
+
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    return YOLODataset(
+        img_path=[str(tmp_path / "copy" / "images" / "train")],
+        imgsz=IMGSZ,
+        batch_size=2,
+        augment=augment,
+        hyp=copy.copy(DEFAULT_CFG),
+        rect=not augment,
+        pad=0.5,
+        data={"names": {0: "a", 1: "b", 2: "c"}},
+        task="detect",
+    )
+
+
+def test_cached_images_and_labels_are_those_of_ultralytics(files, tmp_path):
+    store = open_store(files, IMGSZ, tmp_path / "cache")
+    assert store.mapped
+    ours, theirs = dataset(store, augment=False), stock(files, tmp_path, augment=False)
+    for i in range(len(files)):
+        a, b = ours[i], theirs[i]
+        assert os.path.basename(a["im_file"]) == os.path.basename(b["im_file"])
+        assert torch.equal(a["img"], b["img"])
+        assert torch.equal(a["cls"], b["cls"]) and torch.equal(a["bboxes"], b["bboxes"])
+        for name in ("ori_shape", "resized_shape", "ratio_pad"):
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_beyond_the_cap_images_come_from_disk_and_are_equal(files, tmp_path):
+    mapped, read = (open_store(files, IMGSZ, tmp_path / "cache", cap=cap) for cap in (2**20, 1000))
+    assert mapped.mapped and not read.mapped
+    assert all(np.array_equal(mapped.image(i), read.image(i)) for i in range(len(files)))
+    assert not any(f.stat().st_size > 10_000 for f in (tmp_path / "cache").rglob("images.bin")) or mapped.mapped
+
+
+def test_nothing_is_written_beside_the_data(files, tmp_path):
+    before = {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")}
+    dataset(open_store(files, IMGSZ, tmp_path / "cache"))[0]
+    assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
+
+
+def test_two_builders_build_once(files, tmp_path, monkeypatch):
+    builds = []
+    build = image_cache._build
+    started = threading.Barrier(2)
+
+    def counted(*arguments):
+        builds.append(1)
+        return build(*arguments)
+
+    def worker():
+        started.wait()
+        stores.append(open_store(files, IMGSZ, tmp_path / "cache"))
+
+    monkeypatch.setattr(image_cache, "_build", counted)
+    stores: list = []
+    threads = [threading.Thread(target=worker) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(builds) == 1
+    assert np.array_equal(stores[0].image(3), stores[1].image(3))
+
+
+def test_a_broken_build_leaves_nothing(files, tmp_path):
+    with open(files[2], "wb") as file:
+        file.write(b"no image")
+    with pytest.raises(DataError, match="readable"):
+        open_store(files, IMGSZ, tmp_path / "cache")
+    assert not [f for f in (tmp_path / "cache").iterdir() if f.is_dir()]
+
+
+def test_a_changed_label_makes_another_store(files, tmp_path):
+    old = open_store(files, IMGSZ, tmp_path / "cache")
+    label = tmp_path / "data" / "labels" / "train" / "0000.txt"
+    label.write_text("2 0.5 0.5 0.25 0.25\n0 0.5 0.5 0.125 0.125\n2 0.5 0.5 0.25 0.25\n")
+    new = open_store(files, IMGSZ, tmp_path / "cache")
+    assert new.classes[0].ravel().tolist() == [0, 2]
+    assert not np.array_equal(old.classes[0], new.classes[0])
+
+
+def test_augmentation_is_a_function_of_seed_epoch_and_image(files, tmp_path):
+    store = open_store(files, IMGSZ, tmp_path / "cache")
+    n = len(files)
+    first, second = dataset(store), dataset(store)
+    second[4], second[n + 1]  # what was drawn before must not matter
+    assert torch.equal(first[n + 3]["img"], second[n + 3]["img"])
+    assert not torch.equal(first[n + 3]["img"], first[2 * n + 3]["img"])
+    assert not torch.equal(first[n + 3]["img"], dataset(store, seed=1)[n + 3]["img"])
+
+
+def test_mosaic_does_not_depend_on_history(files, tmp_path):
+    store = open_store(files, IMGSZ, tmp_path / "cache")
+    one, two = dataset(store), dataset(store)
+    for d in (one, two):
+        hyp = copy.copy(d.transforms.transforms[0]) and Recipe(mosaic=1.0)
+        from ultralytics.utils import DEFAULT_CFG
+
+        settings = copy.copy(DEFAULT_CFG)
+        for name, value in hyp.arguments().items():
+            setattr(settings, name, value)
+        d.transforms = d.build_transforms(hyp=settings)
+    two[5], two[1]
+    assert torch.equal(one[2]["img"], two[2]["img"])
+    assert not torch.equal(one[2]["img"], dataset(store)[2]["img"])
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    prepare()
+    from nas_attn.detector.dataset import EpochSampler
+
+    run = EpochSampler(10, seed=3)
+    first, second = list(run), list(run)
+    resumed = EpochSampler(10, seed=3, epoch=1)
+    torch.manual_seed(99)
+    assert sorted(first) == list(range(10)) and sorted(second) == list(range(10, 20))
+    assert list(resumed) == second
+    assert [i % 10 for i in second] != first
+    assert list(EpochSampler(10, seed=4)) != first
+
+
+def test_the_demo_is_drawn_once_and_always_the_same(tmp_path, monkeypatch):
+    from nas_attn.detector import demo_data as module
+
+    monkeypatch.setattr(module, "SPLITS", {"train": 3, "val": 2, "test": 1})
+    a, b = demo_data(tmp_path / "a"), demo_data(tmp_path / "b")
+    stamp = a.stat().st_mtime_ns
+    assert demo_data(tmp_path / "a") == a and a.stat().st_mtime_ns == stamp
+    trees = [{f.relative_to(p.parent): f.read_bytes() for f in p.parent.rglob("*.*")} for p in (a, b)]
+    assert trees[0] == trees[1]
+    assert check_data(a).test == 1
+    assert not [f for f in (tmp_path / "a").iterdir() if f.name.startswith(".")]
+
+
+def test_demo_boxes_fit_their_objects():
+    image, boxes = draw("train", 0, 96, SIDES)
+    assert image.shape == (96, 96, 3) and image.dtype == np.uint8
+    for kind, x, y, w, h in boxes:
+        assert kind in (0, 1, 2)
+        assert 0 <= x - w / 2 and x + w / 2 <= 1 and 0 <= y - h / 2 and y + h / 2 <= 1
+    assert not np.array_equal(image, draw("val", 0, 96, SIDES)[0])
+
+
+def test_the_learning_rate_rises_and_ends_at_zero():
+    recipe = Recipe(warmup_steps=4)
+    factors = [recipe.factor(i, 40) for i in range(41)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert all(a > b for a, b in zip(factors[4:], factors[5:], strict=False))
+    assert factors[40] == 0 < factors[39] < 0.03
+    assert recipe.factor(0, 1) == 1.0
+
+
+def test_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("NAS_ATTN_CACHE", str(tmp_path / "mine"))
+    assert cache_root() == tmp_path / "mine"
+    monkeypatch.delenv("NAS_ATTN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_root() == tmp_path / "nas_attn"
+    blocked = tmp_path / "a file"
+    blocked.write_text("")
+    monkeypatch.setenv("NAS_ATTN_CACHE", str(blocked))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cache_root().parent == tmp_path and cache_root() != blocked
+
+
+def test_a_missing_libgl_is_one_line(monkeypatch):
+    def refuse(name, *arguments, **keywords):
+        if name == "cv2":
+            raise ImportError("libGL.so.1: cannot open shared object file")
+        return original(name, *arguments, **keywords)
+
+    import builtins
+
+    original = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(MissingPart) as caught:
+        prepare()
+    assert "\n" not in str(caught.value)
+    assert "libgl1" in str(caught.value) and "opencv-python-headless" in str(caught.value)
