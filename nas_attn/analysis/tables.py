@@ -1,0 +1,176 @@
+"""Tables of a study as text, for the report, the dashboard and the terminal alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from nas_attn.analysis.figure_numbers import liveness_numbers
+from nas_attn.analysis.front import front
+from nas_attn.analysis.noise import interval, noise, verdict
+from nas_attn.study.view import Candidate, StudyView, Trial
+
+EMPTY = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under named columns.
+
+    Attributes:
+        columns: names, with units.
+        rows: one text per column.
+        keys: the candidate that a row is about, as text; None where it is about none.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    keys: tuple[str | None, ...]
+
+
+def front_table(view: StudyView) -> Table:
+    """The front, cheapest first, and the controls that are not on it."""
+    on_front = front(view)
+    others = [c for c in view.candidates() if c.role in ("base", "conv") and c not in on_front and c.mean is not None]
+    estimate = noise(view)
+    rows, keys = [], []
+    for c in sorted([*on_front, *others], key=lambda c: c.gmacs):
+        tests = [t.evaluation.test_map50_95 for t in c.trials if t.usable and t.evaluation]
+        test = [v for v in tests if v is not None]
+        limits = interval(c)
+        rows.append(
+            (
+                c.key,
+                _place(c, c in on_front),
+                number(c.mean) + (f" ± {c.sd:.4f}" if c.sd is not None else ""),
+                f"{limits[0]:.4f} to {limits[1]:.4f}" if limits else EMPTY,
+                str(len(c.seeds)),
+                EMPTY if c.architecture.is_base else signed(c.delta),
+                EMPTY if c.architecture.is_base else verdict(c, estimate),
+                number(math.fsum(test) / len(test)) if test else EMPTY,
+                f"{c.gmacs:.3f}",
+                number(c.cost.get("params_m"), 3),
+            )
+        )
+        keys.append(c.key)
+    columns = (
+        *("architecture", "place", "val mAP50-95 ± sd", "95 % interval of the mean", "seeds"),
+        *("Δ to base, same seed", "verdict", "test mAP50-95", "GMACs", "params (M)"),
+    )
+    return Table(columns, tuple(rows), tuple(keys))
+
+
+def trials_table(view: StudyView) -> Table:
+    """Every trial in order, failures and refusals with their reasons."""
+    columns = (
+        *("trial", "state", "role", "architecture", "seed", "val mAP50-95", "Δ to base, same seed"),
+        *("test mAP50-95", "GMACs", "params (M)", "seconds", "remark"),
+    )
+    rows = tuple(
+        (
+            str(t.number),
+            state_of(t),
+            t.role,
+            str(t.architecture),
+            str(t.seed),
+            number(t.map50_95),
+            signed(t.delta),
+            number(t.evaluation.test_map50_95 if t.evaluation else None),
+            f"{t.gmacs:.3f}",
+            number(t.cost.get("params_m"), 3),
+            number(t.evaluation.seconds if t.evaluation else None, 1),
+            t.reason or ", ".join(t.evaluation.flags if t.evaluation else ()),
+        )
+        for t in view.trials
+    )
+    return Table(columns, rows, tuple(str(t.architecture) for t in view.trials))
+
+
+def liveness_table(view: StudyView) -> Table | None:
+    """What each slot is worth to the trained base; None before that was measured."""
+    numbers = liveness_numbers(view)
+    if numbers is None:
+        return None
+    searched = view.slots.get("searched", ())
+    zeroed = view.slots.get("zeroed", {})
+    rows = []
+    for slot, lost in numbers.drop:
+        state = "live" if slot in numbers.live else "dead"
+        if state == "dead" and lost <= -numbers.threshold:
+            state = "undertrained: zeroing it helps"
+        rows.append((slot, number(zeroed.get(slot)), signed(lost), state, "yes" if slot in searched else "no"))
+    columns = ("slot", "mAP50-95 with it zeroed", "mAP50-95 lost", "state", "searched")
+    return Table(columns, tuple(rows), (None,) * len(rows))
+
+
+def alias_table(view: StudyView) -> Table | None:
+    """Genes that compute the same function on this study's maps as a kept one; None where there are none.
+
+    Read from the header's `aliases`: slot -> {alias: kept gene}.
+    """
+    rows = tuple(
+        (slot, alias, kept) for slot, pairs in view.header.get("aliases", {}).items() for alias, kept in pairs.items()
+    )
+    return Table(("slot", "setting", "searched as"), rows, (None,) * len(rows)) if rows else None
+
+
+def facts(view: StudyView) -> list[tuple[str, str]]:
+    """What was run: (name, value) pairs, from the configuration and from the trials themselves."""
+    config = view.header.get("config", {})
+    results = [t.evaluation for t in view.trials if t.evaluation]
+    model = str(config.get("model") or view.header.get("base", EMPTY))
+    if config.get("width"):
+        model += f", width {config['width']}"
+    runs = _distinct(f"{e.epochs} epochs at {e.imgsz} px" for e in results)
+    fraction = config.get("fraction", 1.0)
+    versions = {k: v for e in results for k, v in e.versions.items()}
+    return [
+        ("base model", model),
+        ("data", str(config.get("data") or "generated data set")),
+        ("start", str(config.get("start", EMPTY))),
+        ("proxy run", runs + (f", {fraction:.0%} of the training images" if fraction != 1 else "")),
+        ("cost counted at", f"{config['final_imgsz']} px" if "final_imgsz" in config else EMPTY),
+        ("sampler", str(config.get("sampler", EMPTY))),
+        ("seeds", _distinct(str(s) for s in sorted({t.seed for t in view.trials}))),
+        ("trials", _counts(view)),
+        ("training time", f"{math.fsum(e.seconds for e in results) / 60:.1f} min in all trials together"),
+        ("device", _distinct(f"{e.device}, {e.precision}" for e in results)),
+        ("versions", ", ".join(f"{k} {v}" for k, v in versions.items()) or str(view.header.get("version", EMPTY))),
+        ("run folder", str(view.folder)),
+    ]
+
+
+def state_of(trial: Trial) -> str:
+    """`running`, `complete`, `flagged` (complete, but not comparable), `failed` or `refused`."""
+    return "flagged" if trial.state == "complete" and not trial.usable else trial.state
+
+
+def counts(view: StudyView) -> dict[str, int]:
+    """Trials per state, states in fixed order, those without a trial left out."""
+    states = [state_of(t) for t in view.trials]
+    order = ("complete", "flagged", "failed", "refused", "running")
+    return {s: states.count(s) for s in order if s in states}
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure, or a dash."""
+    return EMPTY if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign, or a dash."""
+    return EMPTY if value is None else f"{value:+.4f}"
+
+
+def _place(candidate: Candidate, on_front: bool) -> str:
+    control = [f"{candidate.role} (control)"] if candidate.role != "search" else []
+    return ", ".join([*(["front"] if on_front else []), *control])
+
+
+def _counts(view: StudyView) -> str:
+    return ", ".join(f"{n} {state}" for state, n in counts(view).items()) or "none yet"
+
+
+def _distinct(values: Any) -> str:
+    return ", ".join(dict.fromkeys(values)) or EMPTY

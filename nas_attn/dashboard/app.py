@@ -1,0 +1,115 @@
+"""The live page: follows a growing study and shows what a click points at. Reads records, never writes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.analysis.figures import pareto_figure, pareto_numbers
+from nas_attn.analysis.tables import Table, front_table, trials_table
+from nas_attn.dashboard.source import LiveStudy
+from nas_attn.dashboard.style import CSS
+from nas_attn.study.view import Candidate
+
+if TYPE_CHECKING:
+    from dash import Dash
+
+NEWEST = 200  # trials listed; the report lists all
+_INDEX = """<!doctype html>
+<html lang="en"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="data:,">{%css%}<style>STYLE</style></head>
+<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>"""
+
+
+def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -> Dash:
+    """The dashboard of one run folder.
+
+    Args:
+        folder: the run folder; only read.
+        yaml_of: gives a candidate's model YAML; needs the detector package, so the caller brings it.
+
+    Raises:
+        UserError: the folder holds no study.
+    """
+    import dash
+
+    from nas_attn.dashboard import layout
+
+    study = LiveStudy(folder)
+    app = dash.Dash(
+        "nas_attn.dashboard",
+        title=f"nas_attn: {study.view().name}",
+        update_title="",
+        serve_locally=True,
+        assets_folder=str(Path(__file__).parent / "assets"),
+        index_string=_INDEX.replace("STYLE", CSS),
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+        suppress_callback_exceptions=True,  # rows and curves come and go
+    )
+    app.layout = lambda: layout.page(study.view().name)
+    _connect(app, study, yaml_of)
+    return app
+
+
+def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | None) -> None:
+    from dash import ALL, Input, Output, State, ctx, no_update
+
+    from nas_attn.dashboard import layout
+
+    @app.callback(Output("stamp", "data"), Input("tick", "n_intervals"), State("stamp", "data"))
+    def follow(_: int | None, shown: str | None) -> Any:
+        stamp = study.stamp()
+        return no_update if stamp == shown else stamp
+
+    @app.callback(
+        Output("progress", "children"),
+        Output("pareto", "figure"),
+        Output("noise", "children"),
+        Output("front", "children"),
+        Output("trials", "children"),
+        Input("stamp", "data"),
+        prevent_initial_call=True,
+    )
+    def refresh(_: str) -> tuple[Any, ...]:
+        view = study.view()
+        return (
+            layout.progress(view),
+            pareto_figure(pareto_numbers(view)),
+            layout.noise_words(view),
+            layout.table(front_table(view), "front"),
+            layout.table(_newest_first(trials_table(view)), "trials", tall=True),
+        )
+
+    @app.callback(
+        Output("picked", "data"),
+        Output("pareto", "clickData"),
+        Input("pareto", "clickData"),
+        Input({"kind": ALL, "row": ALL, "key": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def pick(click: dict[str, Any] | None, _: list[int]) -> Any:
+        source = ctx.triggered_id
+        if source == "pareto":
+            data = click["points"][0].get("customdata") if click else None
+            return (data[0] if data else no_update), None  # forgotten, so that a second click on it counts again
+        # a redrawn table announces its rows with no click on them
+        return (source["key"] if source and any(t["value"] for t in ctx.triggered) else no_update), no_update
+
+    @app.callback(
+        Output("candidate", "children"),
+        Output("shown", "data"),
+        Input("picked", "data"),
+        Input("stamp", "data"),
+        State("shown", "data"),
+    )
+    def show(key: str | None, _: str | None, shown: str | None) -> Any:
+        candidate = study.candidate(key)
+        state = f"{key}: {[(t.number, t.state) for t in candidate.trials] if candidate else ''}"
+        if state == shown:  # others' news must not fold up or scroll away what is being read
+            return no_update, no_update
+        return layout.details(study.view(), candidate, yaml_of), state
+
+
+def _newest_first(content: Table) -> Table:
+    return dataclasses.replace(content, rows=content.rows[: -NEWEST - 1 : -1], keys=content.keys[: -NEWEST - 1 : -1])
