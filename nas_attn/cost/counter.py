@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from typing import TYPE_CHECKING
 
 from nas_attn.attention import registry
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def count(
-    model: nn.Module, height: int, width: int, channels: int = 3, batch: int = 1, *, extra_macs: int = 0
-) -> Cost:
+def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: int = 1, *, extra_macs: int = 0) -> Cost:
     """The cost of `model` for an input of (batch, channels, height, width).
 
     A model that Ultralytics can fuse is fused for `flops_ultralytics` only. yolo26 runs both of its heads before it is
@@ -31,7 +28,8 @@ def count(
         width: of the input.
         channels: of the input.
         batch: images.
-        extra_macs: what the modules inside declare that fvcore cannot see, in multiply-accumulates.
+        extra_macs: what the modules inside declare that fvcore cannot see, in multiply-accumulates
+            an image.
 
     Raises:
         UserError: the model runs an op for which no cost is listed.
@@ -51,7 +49,7 @@ def count(
             module.training = True
     total = sum(by_op.values())
     return Cost(
-        macs=total + extra_macs,
+        macs=total + batch * extra_macs,
         macs_fvcore_default=total - by_op.get(handles.SDPA, 0),
         flops_ultralytics=flops,
         params=sum(p.numel() for p in model.parameters()),
@@ -59,38 +57,29 @@ def count(
 
 
 def gene_cost(gene: Gene, channels: int, height: int, width: int) -> Cost:
-    """The cost of one gene's module on a (1, channels, height, width) map; nothing is computed, only shapes are.
+    """The cost of one gene's module on a (1, channels, height, width) map.
 
     Raises:
         UserError: no such module or setting, or one that the channels do not allow, or an op without a listed cost.
     """
-    import torch
-
     entry = registry.get(gene.module)
     if entry.is_none:
         return ZERO
     settings = entry.complete(gene.as_dict())
-    with torch.device("meta"):
-        module = entry.build(channels, settings)
-    return count(module, height, width, channels, extra_macs=entry.extra_macs(channels, height, width, settings))
+    extra = entry.extra_macs(channels, height, width, settings)
+    return count(entry.build(channels, settings), height, width, channels, extra_macs=extra)
 
 
 def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
-    """op -> multiply-accumulates."""
+    """op -> multiply-accumulates. On a real device: the tracer does not get through convolutions on meta tensors."""
     import torch
     from fvcore.nn import FlopCountAnalysis
 
-    quiet = logging.getLogger("fvcore.nn.jit_analysis")
-    before = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        with torch.no_grad():
-            analysis = FlopCountAnalysis(model, x).set_op_handle(**handles.COUNTED, **handles.ZERO)
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-            by_op = {op: int(n) for op, n in analysis.by_operator().items()}
-            unknown = analysis.unsupported_ops()
-    finally:
-        quiet.setLevel(before)
+    with torch.no_grad():
+        analysis = FlopCountAnalysis(model, x).set_op_handle(**handles.COUNTED, **handles.ZERO)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        by_op = {op: int(n) for op, n in analysis.by_operator().items()}
+        unknown = analysis.unsupported_ops()
     if unknown:
         raise UserError(
             "every op of a model must have a listed cost",
@@ -106,8 +95,11 @@ def _flops_ultralytics(model: nn.Module, x: torch.Tensor) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    model = copy.deepcopy(model)
     if hasattr(model, "fuse") and hasattr(model, "is_fused"):
-        model = copy.deepcopy(model).fuse(verbose=False)
+        model = model.fuse(verbose=False)
+    else:
+        model, x = model.to("meta"), x.to("meta")  # shapes are all it takes
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(x)
     return int(counter.get_total_flops())

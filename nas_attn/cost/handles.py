@@ -14,7 +14,7 @@ SDPA = "scaled_dot_product_attention"
 
 
 def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
-    """Both products of softmax(q·kᵀ)·v, for q (..., L, dk), k (..., S, dk), v (..., S, dv): prod(q[:-1])·S·(dk + dv)."""
+    """Both products of softmax(q·kᵀ)·v, q (..., L, dk), k (..., S, dk), v (..., S, dv): prod(q[:-1])·S·(dk + dv)."""
     from fvcore.nn.jit_handles import get_shape
 
     q, k, v = (get_shape(value) for value in inputs[:3])

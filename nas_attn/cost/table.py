@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
-from nas_attn.cost.cost import Cost
+from nas_attn.cost.cost import ZERO, Cost
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.files import write_text_atomic
 from nas_attn.space.architecture import Architecture, Gene
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+SCALED = Cost(0, 0, 0, 1)  # gamma; what it does to a map is elementwise
 COUNTERS = ("fvcore", "torch", "ultralytics")
 
 
@@ -72,15 +73,18 @@ class CostTable:
             path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz)}.json"
             if path.is_file():
                 return cls.from_dict(json.loads(path.read_text()))
-        known: dict[tuple[Gene, int, int], Cost] = {}
+        known: dict[tuple[Gene, int, int], Cost] = {}  # a residual is counted with its module: it adds one scalar
         cells: dict[str, dict[Gene, Cost]] = {}
         for slot, wanted in genes.items():
             size = slot.map_size(imgsz)
             for gene in wanted:
-                key = (gene, slot.channels, size)
+                settings = gene.as_dict()
+                residual = settings.pop("residual", "none")
+                inner = Gene.of(gene.module, settings)
+                key = (inner, slot.channels, size)
                 if key not in known:
-                    known[key] = gene_cost(gene, slot.channels, size, size)
-                cells.setdefault(slot.name, {})[gene] = known[key]
+                    known[key] = gene_cost(inner, slot.channels, size, size)
+                cells.setdefault(slot.name, {})[gene] = known[key] + (SCALED if residual == "scaled" else ZERO)
         table = cls(count(base_module, imgsz, imgsz), cells, imgsz)
         if path is not None:
             write_text_atomic(path, json.dumps(table.as_dict()))

@@ -47,8 +47,16 @@ class BaseModel:
     checkpoint: Path | None = None
 
     def build(self) -> nn.Module:
-        """A new `DetectionModel` on the CPU, in training mode: (N, 3, H, W) -> predictions."""
-        return build_yaml(self.yaml)
+        """A new `DetectionModel` on the CPU, in training mode: (N, 3, H, W) -> predictions.
+
+        Raises:
+            UserError: Ultralytics cannot build it (an unknown layer, or a width that its layers do not allow).
+        """
+        try:
+            return build_yaml(self.yaml)
+        except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError("a base model must be one that Ultralytics builds", got=reason, where=self.name) from error
 
     @property
     def nc(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
-from nas_attn.errors import UnknownName
+from nas_attn.errors import SlotRefused, UnknownName
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import Slot
 
@@ -47,9 +47,7 @@ def insert(
     for row, (sources, repeats, module, arguments) in enumerate(old):
         here = len(new)
         given = sources if isinstance(sources, list) else [sources]
-        moved = [
-            output[a] if s >= 0 else output[a] - here for s, a in zip(given, absolute(given, row), strict=True)
-        ]
+        moved = [output[a] if s >= 0 else output[a] - here for s, a in zip(given, absolute(given, row), strict=True)]
         new.append([moved if isinstance(sources, list) else moved[0], repeats, module, copy.deepcopy(arguments)])
         row_map[row] = output[row] = here
         if row in inserts:
@@ -86,6 +84,9 @@ def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tup
         entry = registry.get(gene.module, where=f"slot {name}")
         if not entry.is_none:
             settings = entry.complete(gene.as_dict(), where=f"slot {name}")
+            reason = entry.refusal(places[name].channels, 1, 1, settings)  # whatever the map's size
+            if reason:
+                raise SlotRefused(f"`{gene}` cannot stand at {name}: {reason}")
             class_name, arguments = entry.row(places[name].channels, settings)
             rows.append((places[name], (PREFIX + class_name, arguments)))
     return rows

@@ -1,0 +1,71 @@
+"""What all tests share: a private place for Ultralytics' settings, and base models that are built once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+_HOME = Path(tempfile.mkdtemp(prefix="nas_attn-tests-"))
+
+# before anything imports Ultralytics, here or in a process that a test starts: no network, no files in anyone's home
+os.environ.update(
+    YOLO_OFFLINE="1",
+    YOLO_AUTOINSTALL="0",
+    YOLO_VERBOSE="0",
+    YOLO_CONFIG_DIR=str(_HOME / "yolo"),
+    NAS_ATTN_CACHE=str(_HOME / "cache"),
+    MPLCONFIGDIR=str(_HOME / "matplotlib"),
+)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+# the same examples in every run, no files left behind, and no verdict that depends on how busy the machine is
+settings.register_profile("nas_attn", derandomize=True, database=None, deadline=None)
+settings.load_profile("nas_attn")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", type=float, default=0.1, help="share of the long checks to run, 0 to 1 (default 0.1)")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Ultralytics looks for this font online unless a file of its name is there
+    from matplotlib import get_data_path
+
+    folder = _HOME / "yolo" / "Ultralytics"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", folder / "Arial.ttf")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def soak(pytestconfig: pytest.Config) -> float:
+    """Share of the long checks to run."""
+    return pytestconfig.getoption("--soak")
+
+
+@pytest.fixture(scope="session")
+def known_base() -> Callable[[str], tuple[Any, tuple[Any, ...]]]:
+    """name -> (base model, its slots), each found once."""
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.slots import find_slots
+
+    known: dict[str, tuple[Any, tuple[Any, ...]]] = {}
+
+    def get(name: str) -> tuple[Any, tuple[Any, ...]]:
+        if name not in known:
+            base = load_base(name)
+            known[name] = base, find_slots(base)
+        return known[name]
+
+    return get

@@ -1,0 +1,85 @@
+"""Counts that others can check: base models at 80 classes and 640 pixels, and modules from their formulas."""
+
+from __future__ import annotations
+
+import pytest
+
+from nas_attn.attention import registry
+from nas_attn.cost.counter import count, gene_cost
+from nas_attn.space import Gene
+
+# Parameters: `sum(p.numel())` of the stock `DetectionModel(name + ".yaml")`, as Ultralytics prints it before fusing.
+# MACs: `FlopCountAnalysis(model.eval(), zeros(1, 3, 640, 640)).total()` with fvcore as it is installed; eval-mode batch
+# norm counts 2 an element and nearest upsampling 1. Half of Ultralytics' published GFLOPs (2 a MAC, fused) lies just
+# below, for fusing removes the batch norms: yolo11n 6.5 / 2 = 3.27, yolov8n 8.7 / 2 = 4.37. yolo26n before fusing runs
+# both of its heads (306.5 M MACs each), after fusing one.
+# Fused FLOPs: 2 x the MACs of convolutions and matrix products of `model.fuse()`.
+BASES = {
+    "yolov5n": (2_654_816, 3_891_558_400, 7_724_902_400),
+    "yolov8n": (3_157_200, 4_400_998_400, 8_743_987_200),
+    "yolo11n": (2_624_080, 3_305_184_000, 6_542_502_400),
+    "yolo12n": (2_602_288, 3_777_504_000, 7_470_963_200),
+    "yolo26n": (2_572_280, 3_081_459_200, 5_480_307_200),
+}
+MAPS = ((64, 80), (128, 40), (256, 20))  # channels and side at P3, P4, P5 of these models
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_base(name, known_base):
+    from ultralytics.utils.torch_utils import get_flops
+
+    base, _ = known_base(name)
+    model = base.build()
+    cost = count(model, 640, 640)
+    assert (cost.params, cost.macs, cost.flops_ultralytics) == BASES[name]
+    assert cost.macs_fvcore_default == cost.macs  # no base calls scaled_dot_product_attention
+    assert model.training and not model.is_fused()
+    assert cost.gflops_ultralytics == pytest.approx(get_flops(model.eval().fuse(verbose=False)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("channels", "side"), MAPS)
+@pytest.mark.parametrize("head", [1, 4])
+@pytest.mark.parametrize("k", [3, 7])
+def test_acmix(channels, side, head, k):
+    """Three 1x1 convolutions, fc over 3 heads to 9 maps, the grouped 3x3 convolution; q·k and att·v by declaration."""
+    pixels, d = side * side, channels // head
+    counted = (3 * channels**2 + 27 * channels + 81 * channels + 2 * d) * pixels
+    cost = gene_cost(Gene.of("acmix", {"head": head, "kernel_att": k}), channels, side, side)
+    assert cost.macs_fvcore_default == counted
+    assert cost.macs == counted + 2 * k * k * channels * pixels
+    assert cost.params == 3 * (channels**2 + channels) + 3 * d + 9 * 3 * head + 81 * channels + 2
+
+
+@pytest.mark.parametrize(("channels", "side"), MAPS)
+@pytest.mark.parametrize(
+    ("k", "first", "second"), [(7, 3, 3), (11, 3, 5), (23, 5, 7), (35, 5, 11), (41, 5, 13), (53, 5, 17)]
+)
+def test_lska(channels, side, k, first, second):
+    """Four strips, one dimension each, and a 1x1 convolution."""
+    cost = gene_cost(Gene.of("lska", {"k_size": k}), channels, side, side)
+    assert cost.macs == cost.macs_fvcore_default == (2 * (first + second) * channels + channels**2) * side * side
+    assert cost.params == channels * (2 * first + 2 * second + 4) + channels**2 + channels
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "window", "published"),
+    [(64, 80, 8, 148_480_000), (128, 40, 4, 121_548_800), (256, 20, 2, 112_384_000)],
+)
+def test_efficient_attention(channels, side, window, published):
+    """Half of the heads local with a 5x5 kernel... of size 3 here, half global over 100 pooled tokens."""
+    pixels, g, tokens, k = side * side, channels // 2, (side // window) ** 2, 3
+    local = 3 * channels * g + 3 * g * k * k + 2 * g * g
+    overall = channels * g * pixels + 2 * channels * (channels - g) * tokens + 2 * (channels - g) * pixels * tokens
+    cost = gene_cost(
+        Gene.of("efficient_attention", {"group_split": (4, 4), "window_size": window}), channels, side, side
+    )
+    assert cost.macs == (local + channels**2) * pixels + overall
+    assert cost.macs + 3 * g * (25 - 9) * pixels == published  # the same with the 5x5 kernel of the research figures
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in registry.entries() if not entry.is_none])
+def test_a_residual_adds_one_scalar(name):
+    plain = gene_cost(Gene.of(name, registry.get(name).defaults()), 64, 20, 20)
+    scaled = gene_cost(Gene.of(name, {**registry.get(name).defaults(), "residual": "scaled"}), 64, 20, 20)
+    assert (scaled.macs, scaled.macs_fvcore_default, scaled.flops_ultralytics) == plain.as_tuple()[:3]
+    assert scaled.params == plain.params + 1

@@ -1,0 +1,75 @@
+"""The cost table equals a full count of the built model, as exact integers.
+
+`pytest --soak 1` counts every (slot, gene) cell of yolo11n by itself in a full model, and 20 random architectures of
+each other base; the default does a seeded tenth of it.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from nas_attn.attention import registry
+from nas_attn.cost import CostTable
+from nas_attn.cost.counter import count
+from nas_attn.detector.transfer import build
+from nas_attn.space import Architecture, SearchSpace
+
+IMGSZ = 640
+
+
+def space_of(base, slots):
+    modules = {entry.name: None for entry in registry.entries() if not entry.is_none}
+    return SearchSpace.build(base.name, slots, modules, imgsz=IMGSZ)
+
+
+def full_count(base, slots, architecture):
+    """fvcore on the whole built model, plus what its modules declare."""
+    model, _ = build(base, slots, architecture, seed=0)
+    sizes = {s.name: (s.channels, s.map_size(IMGSZ), s.map_size(IMGSZ)) for s in slots}
+    extra = 0
+    for slot, gene in architecture:
+        entry = registry.get(gene.module)
+        if not entry.is_none:
+            extra += entry.extra_macs(*sizes[slot], entry.complete(gene.as_dict()))
+    return count(model, IMGSZ, IMGSZ, extra_macs=extra)
+
+
+def table_for(base, slots, architectures):
+    genes = {s: [a[s.name] for a in architectures] for s in slots}
+    return CostTable.build(base.build(), genes, IMGSZ)
+
+
+def test_every_cell_of_yolo11n(known_base, soak):
+    base, slots = known_base("yolo11n")
+    space = space_of(base, slots)
+    cells = [(s.slot.name, gene) for s in space.slots for gene in s.genes]
+    none = Architecture.none(space.names)
+    chosen = [none.with_gene(*cell) for cell in cells]
+    if soak < 1:  # a share of the cells, one of each slot at a time
+        rng = random.Random(2)
+        columns = [rng.sample(s.genes, max(1, round(soak * len(s.genes)))) for s in space.slots]
+        chosen = [
+            Architecture.of({n: c[i % len(c)] for n, c in zip(space.names, columns, strict=True)})
+            for i in range(max(map(len, columns)))
+        ]
+    table = table_for(base, slots, chosen)
+    wrong = {str(a): (table.cost(a), full) for a in chosen if (full := full_count(base, slots, a)) != table.cost(a)}
+    assert len(chosen) >= soak * len(cells) / len(slots) - 1
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolo12n", "yolo26n", "yolo11s"])
+def test_random_architectures(name, known_base, soak):
+    base, slots = known_base(name)
+    space = space_of(base, slots)
+    rng = random.Random(name)
+    chosen = [
+        Architecture.of({s.slot.name: rng.choice(s.genes) for s in space.slots})
+        for _ in range(max(2, round(20 * soak)))
+    ]
+    table = table_for(base, slots, chosen)
+    for architecture in chosen:
+        assert table.cost(architecture) == full_count(base, slots, architecture), str(architecture)
+    assert [tuple(row) for row in table.many(chosen)] == [table.cost(a).as_tuple() for a in chosen]

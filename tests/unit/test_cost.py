@@ -1,0 +1,97 @@
+"""The counter's rules and the table's book-keeping, on modules small enough to count by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from nas_attn.cost import ZERO, Cost, CostTable, counter
+from nas_attn.cost.counter import count, gene_cost
+from nas_attn.errors import UnknownName, UserError
+from nas_attn.space import Architecture, Gene, Slot
+
+P3, P4 = Slot("p3", 1, 8, 8), Slot("p4", 2, 16, 16)
+GENES = {
+    P3: [Gene("none"), Gene.parse("lska(k_size=7)")],
+    P4: [Gene("none"), Gene.parse("lska(k_size=7,residual=scaled)")],
+}
+
+
+class Attention(nn.Module):
+    def forward(self, x):
+        q = x.flatten(2).transpose(1, 2)
+        return nn.functional.scaled_dot_product_attention(q, q, q)
+
+
+class Spectrum(nn.Module):
+    def forward(self, x):
+        return torch.fft.rfft2(x).abs()
+
+
+def test_attention_is_counted_beside_fvcores_own_figure():
+    cost = count(Attention(), 4, 5, channels=8)
+    assert (cost.macs, cost.macs_fvcore_default) == (2 * 20 * 20 * 8, 0)
+    assert cost.flops_ultralytics == 2 * cost.macs
+
+
+def test_an_unlisted_op_is_an_error_that_names_it():
+    with pytest.raises(UserError, match=r"aten::fft_rfft2.*handles\.py"):
+        count(Spectrum(), 4, 4)
+
+
+def test_counting_changes_nothing_in_the_model():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
+    model[2].eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    one, four = (count(model, 8, 8, batch=n, extra_macs=5) for n in (1, 4))
+    assert one.macs == 3 * 4 * 9 * 36 + 2 * 4 * 36 + 5  # batch norm counts 2 an element in eval mode, 5 in training
+    assert (four.macs, four.params) == (4 * one.macs, one.params)
+    assert [m.training for m in model] == [True, True, False]
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_units():
+    assert Cost(1_500_000_000, 2_000_000_000, 3_000_000_000, 2_500_000).as_dict() == {
+        "gmacs": 1.5,
+        "gmacs_fvcore_default": 2.0,
+        "gflops_ultralytics": 3.0,
+        "params_m": 2.5,
+    }
+    assert Cost(1, 2, 3, 4) + Cost(10, 20, 30, 40) == Cost(11, 22, 33, 44)
+    assert gene_cost(Gene("none"), 8, 4, 4) == ZERO
+
+
+def test_the_table_is_kept_and_read_back(tmp_path, monkeypatch):
+    base = nn.Conv2d(3, 8, 3)
+    table = CostTable.build(base, GENES, 64, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(counter, "count", None)  # a second count would fail
+        patch.setattr(counter, "gene_cost", None)
+        assert CostTable.build(base, GENES, 64, cache=tmp_path) == table
+    CostTable.build(base, GENES, 96, cache=tmp_path)
+    CostTable.build(nn.Conv2d(3, 8, 1), GENES, 64, cache=tmp_path)
+    CostTable.build(base, {P3: GENES[P3]}, 64, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_the_cost_of_an_architecture():
+    table = CostTable.build(nn.Conv2d(3, 8, 3), GENES, 64)
+    p3, p4 = gene_cost(GENES[P3][1], 8, 8, 8), gene_cost(GENES[P4][1], 16, 4, 4)
+    both = Architecture.parse("p3=lska(k_size=7) p4=lska(k_size=7,residual=scaled)")
+    assert table.cost(both) == table.base + p3 + p4
+    assert table.cost(Architecture.parse("p3=none")) == table.base
+    assert table.many([both, Architecture.parse("p4=none")]).tolist() == [
+        list(table.cost(both).as_tuple()),
+        list(table.base.as_tuple()),
+    ]
+    assert table.many([]).shape == (0, 4)
+
+
+@pytest.mark.parametrize(("text", "error"), [("p9=none", UnknownName), ("p3=conv", UserError)])
+def test_what_the_table_does_not_hold(text, error):
+    table = CostTable.build(nn.Conv2d(3, 8, 3), GENES, 64)
+    for ask in (table.cost, lambda a: table.many([a])):
+        with pytest.raises(error):
+            ask(Architecture.parse(text))
