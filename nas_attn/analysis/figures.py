@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 __all__ = [
+    "PLOT_CONFIG",
     "curve_figure",
     "curve_numbers",
     "liveness_figure",
@@ -27,6 +28,14 @@ __all__ = [
     "pareto_numbers",
 ]
 
+# `PLOT_CONFIG` goes with every figure: no button may send a study to somebody's cloud
+PLOT_CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "plotlyServerURL": "",
+    "showSendToCloud": False,
+    "modeBarButtonsToRemove": ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d"],
+}
 INK, GREY, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 # Okabe and Ito's palette without its yellow, which white paper swallows; a shape beside each colour

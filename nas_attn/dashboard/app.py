@@ -21,6 +21,19 @@ _INDEX = """<!doctype html>
 <html lang="en"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="data:,">{%css%}<style>STYLE</style></head>
 <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>"""
 
+# Dash writes a reader's zoom into the figure it holds, after which plotly's own `uirevision` no longer knows it as one
+_KEEP_ZOOM = """(drawn, shown) => {
+  if (!drawn) { return window.dash_clientside.no_update; }
+  const layout = {...drawn.layout};
+  for (const axis of ['xaxis', 'yaxis']) {
+    const old = shown && shown.layout && shown.layout[axis];
+    if (old && old.autorange === false && old.range) {
+      layout[axis] = {...layout[axis], range: old.range, autorange: false};
+    }
+  }
+  return {...drawn, layout};
+}"""
+
 
 def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -> Dash:
     """The dashboard of one run folder.
@@ -64,7 +77,7 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
 
     @app.callback(
         Output("progress", "children"),
-        Output("pareto", "figure"),
+        Output("drawn", "data"),
         Output("noise", "children"),
         Output("front", "children"),
         Output("trials", "children"),
@@ -75,11 +88,13 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
         view = study.view()
         return (
             layout.progress(view),
-            pareto_figure(pareto_numbers(view)),
+            pareto_figure(pareto_numbers(view)).to_plotly_json(),
             layout.noise_words(view),
             layout.table(front_table(view), "front"),
             layout.table(_newest_first(trials_table(view)), "trials", tall=True),
         )
+
+    app.clientside_callback(_KEEP_ZOOM, Output("pareto", "figure"), Input("drawn", "data"), State("pareto", "figure"))
 
     @app.callback(
         Output("picked", "data"),

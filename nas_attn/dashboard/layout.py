@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from nas_attn.analysis.figures import curve_figure, curve_numbers
+from nas_attn.analysis.figures import PLOT_CONFIG, curve_figure, curve_numbers
 from nas_attn.analysis.noise import TOO_LITTLE, noise, verdict
 from nas_attn.analysis.tables import EMPTY, Table, counts, number, signed
 from nas_attn.dashboard.html import KEY_COLUMN, WIDE_COLUMN
@@ -15,7 +15,6 @@ from nas_attn.errors import NasAttnError
 from nas_attn.study.view import Candidate, StudyView
 
 REFRESH_MS = 2000
-PLOT_CONFIG = {"displaylogo": False, "responsive": True}
 CLICK_HINT = "Click a point, or a row of a table, to see its settings, learning curves and model YAML."
 NO_YAML = "The model YAML is shown where the detector package is at hand: start this page with `nas_attn dashboard`."
 
@@ -28,6 +27,7 @@ def page(name: str) -> Any:
             dcc.Store(id="stamp"),
             dcc.Store(id="picked"),
             dcc.Store(id="shown"),
+            dcc.Store(id="drawn"),
             html.H1(name),
             html.Div(id="progress"),
             html.Div(

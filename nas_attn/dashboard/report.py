@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas_attn.analysis.figures import liveness_figure, liveness_numbers, pareto_figure, pareto_numbers
+from nas_attn.analysis.figures import PLOT_CONFIG, liveness_figure, liveness_numbers, pareto_figure, pareto_numbers
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import TOO_LITTLE, noise
 from nas_attn.analysis.tables import alias_table, facts, front_table, liveness_table, trials_table
@@ -30,7 +30,6 @@ CAUTION = (
     "where the data set has a test split, that column was not used for choosing. Confirm a winner with more seeds "
     "before you rely on it."
 )
-_PLOT_CONFIG = {"displaylogo": False, "responsive": True}
 # a click on a point leads to its row, a click on a row marks it
 _SCRIPT = """
 const rows = [...document.querySelectorAll('tr[data-key]')];
@@ -136,7 +135,7 @@ def _liveness(view: StudyView) -> list[str]:
 
 def _plot(figure: Figure, name: str) -> str:
     return figure.to_html(
-        full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=name, config=_PLOT_CONFIG
+        full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=name, config=PLOT_CONFIG
     )
 
 

@@ -1,0 +1,119 @@
+"""Report and dashboard as a reader meets them, in a real browser, without a network."""
+
+from __future__ import annotations
+
+import pytest
+from fabricate import CONV, Fabricator
+
+from nas_attn.dashboard.report import write_report
+from nas_attn.study.view import StudyView
+
+pytestmark = pytest.mark.browser
+
+# screen position of the point whose candidate is `key`, taken from the plot itself
+LOCATE = """key => {
+  const plot = document.querySelector('#pareto .js-plotly-plot') || document.querySelector('#pareto');
+  const box = plot.getBoundingClientRect();
+  for (const trace of plot._fullData) {
+    const i = (trace.customdata || []).findIndex(d => d[0] === key);
+    if (i >= 0) {
+      const {xaxis, yaxis} = plot._fullLayout;
+      return {x: box.x + xaxis._offset + xaxis.d2p(trace.x[i]), y: box.y + yaxis._offset + yaxis.d2p(trace.y[i])};
+    }
+  }
+}"""
+POINTS = "#pareto .scatterlayer .point"
+RANGE = """() => (document.querySelector('#pareto .js-plotly-plot') || document.querySelector('#pareto'))
+  ._fullLayout.xaxis.range.map(v => +v.toFixed(6))"""
+
+
+def hover(page, key: str) -> None:
+    page.evaluate("document.querySelector('#pareto').scrollIntoView({block: 'center'})")
+    where = page.evaluate(LOCATE, key)
+    page.mouse.move(where["x"] - 40, where["y"] - 40)
+    page.mouse.move(where["x"], where["y"], steps=4)
+    page.wait_for_selector(".hoverlayer .hovertext")
+
+
+def click(page, key: str) -> None:
+    hover(page, key)
+    page.mouse.down()
+    page.mouse.up()
+
+
+def test_report_opens_offline_and_answers(watched, study: Fabricator, tmp_path):
+    path = tmp_path / "report.html"
+    write_report(StudyView.read(study.folder), path, lambda c: f"# yaml of {c.key}")
+    page = watched.page
+    page.context.set_offline(True)
+    page.goto(path.as_uri())
+    page.wait_for_selector(POINTS)
+    hover(page, CONV)
+    assert "p3=conv" in page.locator(".hoverlayer .hovertext").text_content()
+    click(page, CONV)
+    page.wait_for_selector("tr.picked")
+    assert page.locator("tr.picked").first.get_attribute("data-key") == CONV
+    assert page.evaluate("window.hacked") is None
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    buttons = page.evaluate("[...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title || b.title)")
+    assert "Reset axes" in buttons and not [b for b in buttons if "Share" in b or "Cloud" in b]
+    assert watched.outside("file:") == []
+    assert watched.complaints == []
+
+
+def test_dashboard_shows_what_a_click_points_at(watched, served: str):
+    page = watched.page
+    page.goto(served)
+    page.wait_for_selector(POINTS)
+    assert "Click a point" in page.locator("#candidate").text_content()
+    hover(page, CONV)
+    assert "p3=conv" in page.locator("#pareto .hoverlayer .hovertext").text_content()
+    click(page, CONV)
+    page.wait_for_selector("#yaml")
+    assert page.locator("#yaml").text_content().startswith(f"# yaml of {CONV}")
+    assert "val mAP50-95" in page.locator("#candidate").text_content()
+    page.wait_for_selector("#curves .scatterlayer .trace")
+    assert page.locator("#curves .scatterlayer .trace").count() == 12
+    # a table's row leads to its candidate too, and a click on the same point leads back
+    page.locator("#front tr[data-key]").first.click()
+    page.wait_for_function("key => !document.querySelector('#yaml').textContent.includes(key)", arg=CONV)
+    click(page, CONV)
+    page.wait_for_function("key => document.querySelector('#yaml').textContent.includes(key)", arg=CONV)
+    assert page.evaluate("window.hacked") is None
+    assert watched.outside(served) == []
+    assert watched.complaints == []
+
+
+def test_a_new_record_appears_and_the_zoom_stays(watched, served: str, study: Fabricator):
+    page = watched.page
+    page.goto(served)
+    page.wait_for_selector(POINTS)
+    box = page.locator("#pareto .nsewdrag").first.bounding_box()
+    whole = page.evaluate(RANGE)
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.8 * box["height"], steps=5)
+    page.mouse.up()
+    page.wait_for_function(f"before => JSON.stringify(({RANGE})()) !== JSON.stringify(before)", arg=whole)
+    zoomed = page.evaluate(RANGE)
+    files = sorted(p.name for p in study.folder.iterdir())
+    study.complete("p3=lka(k_size=53) p4=none p5=none", 0.4)
+    page.wait_for_function("document.querySelector('#trials').textContent.includes('lka(k_size=53)')")
+    page.wait_for_function(f"key => !!({LOCATE})(key)", arg="p3=lka(k_size=53) p4=none p5=none")
+    assert page.evaluate(RANGE) == zoomed
+    page.locator("#pareto .nsewdrag").first.dblclick()
+    page.wait_for_function(f"before => ({RANGE})()[0] === before", arg=whole[0])
+    study.complete("p3=lka(k_size=41) p4=none p5=none", 0.4)
+    page.wait_for_function(f"key => !!({LOCATE})(key)", arg="p3=lka(k_size=41) p4=none p5=none")
+    assert page.evaluate(RANGE)[0] == whole[0]
+    assert sorted(p.name for p in study.folder.iterdir()) == files
+    assert watched.complaints == []
+
+
+@pytest.mark.parametrize("width", [1280, 600])
+def test_dashboard_fits_its_window(watched, served: str, width: int):
+    page = watched.page
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(served)
+    page.wait_for_selector(POINTS)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
