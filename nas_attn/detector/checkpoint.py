@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ def save(path: Path, key: str, state: dict[str, Any]) -> None:
 
 def load(path: Path, key: str) -> dict[str, Any] | None:
     """The state that `save` wrote under this key; None where there is none, or it is another's or unreadable."""
+    if not zipfile.is_zipfile(path):  # torch's own format; anything else may raise anything in the unpickler
+        return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+    except (OSError, RuntimeError, pickle.UnpicklingError):
         return None
     if not isinstance(content, dict) or (content.get("format"), content.get("key")) != (FORMAT, key):
         return None

@@ -18,8 +18,9 @@ VERSION = 1
 IMGSZ = 128
 NAMES = ("disc", "square", "triangle")
 SPLITS = {"train": 256, "val": 128, "test": 128}
-SIDES = ((10, 24), (28, 56), (68, 112))  # pixels; about what P3, P4 and P5 can box at reg_max 3
-LARGE_SHARE = 0.6  # of the images start with an object of the largest class
+SIDES = ((10, 24), (28, 56), (66, 100))  # pixels; about what P3, P4 and P5 can box at reg_max 3
+LARGE_SHARE = 0.6  # of the images hold a large object
+SMALL_SHARE = 0.65  # of the other objects are small ones
 TRIES = 30
 CONTRAST = 80  # least difference of an object to its ground, grey levels in one channel
 NOISE = 5.0  # standard deviation of the pixel noise, grey levels
@@ -83,9 +84,9 @@ def draw(
     image = _background(rng, imgsz)
     boxes: list[tuple[int, float, float, float, float]] = []
     taken: list[tuple[float, float, float]] = []
-    wanted = int(rng.integers(3, 7))
-    for n in range(wanted):
-        low, high = sides[2] if n == 0 and rng.random() < LARGE_SHARE else sides[int(rng.integers(0, 2))]
+    for n in range(int(rng.integers(4, 9))):
+        usual = sides[0] if rng.random() < SMALL_SHARE else sides[1]
+        low, high = sides[2] if n == 0 and rng.random() < LARGE_SHARE else usual
         side = math.exp(rng.uniform(math.log(low), math.log(high)))
         spot = _free_spot(rng, imgsz, side, taken)
         if spot is None:

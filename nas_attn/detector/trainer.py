@@ -28,6 +28,7 @@ from nas_attn.errors import EvaluationFailed
 
 MAP50_95, MAP50 = "metrics/mAP50-95(B)", "metrics/mAP50(B)"
 MAX_RELOADS = 3
+UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics takes though its default.yaml has them not
 
 
 class ProxyTrainer(DetectionTrainer):
@@ -53,7 +54,7 @@ class ProxyTrainer(DetectionTrainer):
         self._step = self._reloads = 0
         self._saved_at = time.monotonic()
         wanted = job.overrides(folder)
-        super().__init__(overrides={k: v for k, v in wanted.items() if hasattr(DEFAULT_CFG, k)})
+        super().__init__(overrides={k: v for k, v in wanted.items() if hasattr(DEFAULT_CFG, k) or k in UNLISTED})
         self.callbacks = defaultdict(list)
         self.model = model
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-import os
+import itertools
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -33,23 +34,29 @@ def files(tmp_path):
     return info.files["train"]
 
 
-def dataset(store, chosen=None, seed=0, augment=True, data=None):
+def settings(recipe):
+    """Ultralytics' training arguments with a recipe in them."""
     prepare()
     from ultralytics.utils import DEFAULT_CFG
 
+    found = copy.copy(DEFAULT_CFG)
+    for name, value in recipe.arguments().items():
+        setattr(found, name, value)
+    return found
+
+
+def dataset(store, seed=0, augment=True):
+    prepare()
     from nas_attn.detector.dataset import StoreDataset
 
-    hyp = copy.copy(DEFAULT_CFG)
-    for name, value in Recipe().arguments().items():
-        setattr(hyp, name, value)
     return StoreDataset(
         store,
-        list(range(len(store))) if chosen is None else chosen,
+        list(range(len(store))),
         seed,
         imgsz=IMGSZ,
         batch_size=2,
         augment=augment,
-        hyp=hyp,
+        hyp=settings(Recipe()),
         rect=not augment,
         pad=0.0 if augment else 0.5,
         data={"names": {0: "a", 1: "b", 2: "c"}},
@@ -85,7 +92,7 @@ def test_cached_images_and_labels_are_those_of_ultralytics(files, tmp_path):
     ours, theirs = dataset(store, augment=False), stock(files, tmp_path, augment=False)
     for i in range(len(files)):
         a, b = ours[i], theirs[i]
-        assert os.path.basename(a["im_file"]) == os.path.basename(b["im_file"])
+        assert Path(a["im_file"]).name == Path(b["im_file"]).name
         assert torch.equal(a["img"], b["img"])
         assert torch.equal(a["cls"], b["cls"]) and torch.equal(a["bboxes"], b["bboxes"])
         for name in ("ori_shape", "resized_shape", "ratio_pad"):
@@ -96,7 +103,7 @@ def test_beyond_the_cap_images_come_from_disk_and_are_equal(files, tmp_path):
     mapped, read = (open_store(files, IMGSZ, tmp_path / "cache", cap=cap) for cap in (2**20, 1000))
     assert mapped.mapped and not read.mapped
     assert all(np.array_equal(mapped.image(i), read.image(i)) for i in range(len(files)))
-    assert not any(f.stat().st_size > 10_000 for f in (tmp_path / "cache").rglob("images.bin")) or mapped.mapped
+    assert len(list((tmp_path / "cache").rglob("images.bin"))) == 1
 
 
 def test_nothing_is_written_beside_the_data(files, tmp_path):
@@ -130,8 +137,7 @@ def test_two_builders_build_once(files, tmp_path, monkeypatch):
 
 
 def test_a_broken_build_leaves_nothing(files, tmp_path):
-    with open(files[2], "wb") as file:
-        file.write(b"no image")
+    Path(files[2]).write_bytes(b"no image")
     with pytest.raises(DataError, match="readable"):
         open_store(files, IMGSZ, tmp_path / "cache")
     assert not [f for f in (tmp_path / "cache").iterdir() if f.is_dir()]
@@ -160,13 +166,7 @@ def test_mosaic_does_not_depend_on_history(files, tmp_path):
     store = open_store(files, IMGSZ, tmp_path / "cache")
     one, two = dataset(store), dataset(store)
     for d in (one, two):
-        hyp = copy.copy(d.transforms.transforms[0]) and Recipe(mosaic=1.0)
-        from ultralytics.utils import DEFAULT_CFG
-
-        settings = copy.copy(DEFAULT_CFG)
-        for name, value in hyp.arguments().items():
-            setattr(settings, name, value)
-        d.transforms = d.build_transforms(hyp=settings)
+        d.transforms = d.build_transforms(hyp=settings(Recipe(mosaic=1.0)))
     two[5], two[1]
     assert torch.equal(one[2]["img"], two[2]["img"])
     assert not torch.equal(one[2]["img"], dataset(store)[2]["img"])
@@ -204,7 +204,7 @@ def test_demo_boxes_fit_their_objects():
     assert image.shape == (96, 96, 3) and image.dtype == np.uint8
     for kind, x, y, w, h in boxes:
         assert kind in (0, 1, 2)
-        assert 0 <= x - w / 2 and x + w / 2 <= 1 and 0 <= y - h / 2 and y + h / 2 <= 1
+        assert x - w / 2 >= 0 and x + w / 2 <= 1 and y - h / 2 >= 0 and y + h / 2 <= 1
     assert not np.array_equal(image, draw("val", 0, 96, SIDES)[0])
 
 
@@ -212,7 +212,7 @@ def test_the_learning_rate_rises_and_ends_at_zero():
     recipe = Recipe(warmup_steps=4)
     factors = [recipe.factor(i, 40) for i in range(41)]
     assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert all(a > b for a, b in zip(factors[4:], factors[5:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(factors[4:]))
     assert factors[40] == 0 < factors[39] < 0.03
     assert recipe.factor(0, 1) == 1.0
 

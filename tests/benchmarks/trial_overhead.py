@@ -1,0 +1,192 @@
+"""How much of a trial is training? A plain `YOLO(yaml).train()` loop against the proxy evaluator.
+
+    python tests/benchmarks/trial_overhead.py [--quick] [--trials 3] [--json]
+
+yolo11n, 128 training and 64 validation images of 160 pixels, batch 16, 2 epochs, several trials in one process, one
+thread. Each side is a process of its own, measured from its start to its end, and the two alternate over `--rounds`.
+Useful is the time inside training steps (from Ultralytics' on_train_batch_start to on_train_batch_end, so without
+loading data) plus the validation after the last epoch; both sides validate after the last epoch only. CPU seconds, so
+that other work on the machine does not count. The last line of the output is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+SIDES = ("plain", "ours")
+IMGSZ, BATCH, EPOCHS = 160, 16, 2
+
+
+class Clock:
+    """CPU seconds between pairs of calls, summed."""
+
+    def __init__(self) -> None:
+        self.total = self._began = 0.0
+
+    def start(self, *_: object) -> None:
+        self._began = time.process_time()
+
+    def stop(self, *_: object) -> None:
+        self.total += time.process_time() - self._began
+
+
+def plain(data: str, trials: int, report: dict) -> None:
+    """What a user writes: build and train, again and again. Reports through callbacks."""
+    from ultralytics import YOLO
+
+    for number in range(trials):
+        began = time.process_time()
+        steps, last = Clock(), Clock()
+        model = YOLO("yolo11n.yaml")
+        model.add_callback("on_train_batch_start", steps.start)
+        model.add_callback("on_train_batch_end", steps.stop)
+        validations: list[float] = []
+
+        def val_end(_validator: object, clock: Clock = last, done: list[float] = validations) -> None:
+            clock.stop()
+            done.append(clock.total)
+            clock.total = 0.0
+
+        model.add_callback("on_val_start", last.start)
+        model.add_callback("on_val_end", val_end)
+        model.train(
+            data=data, epochs=EPOCHS, imgsz=IMGSZ, batch=BATCH, val=False, device="cpu", workers=0, seed=number,
+            project=str(Path(data).parent / "runs"), name=f"trial{number}",
+        )  # fmt: skip
+        report["trials"].append(
+            {"useful": steps.total + validations[0], "steps": steps.total, "total": time.process_time() - began}
+        )
+
+
+def ours(data: str, trials: int, report: dict) -> None:
+    """The same trainings through the proxy evaluator."""
+    from nas_attn.detector import trainer as module
+    from nas_attn.detector.environment import prepare
+    from nas_attn.evaluate import Fidelity
+    from nas_attn.evaluate.proxy import ProxyEvaluator, Recipe
+    from nas_attn.space import Architecture
+
+    evaluator = ProxyEvaluator(
+        model="yolo11n", data=data, nc=3, final_imgsz=IMGSZ, recipe=Recipe(batch=BATCH),
+        cache=str(Path(data).parent / "cache"),
+    )  # fmt: skip
+    prepare()
+    steps, last = Clock(), Clock()
+    proxy = module.ProxyTrainer
+    start, end, validate = proxy._on_train_batch_start, proxy._on_train_batch_end, proxy.validate
+
+    def timed_start(self) -> None:
+        steps.start()
+        start(self)
+
+    def timed_end(self) -> None:
+        end(self)
+        steps.stop()
+
+    def timed_validate(self):
+        last.start()
+        try:
+            return validate(self)
+        finally:
+            last.stop()
+
+    proxy._on_train_batch_start, proxy._on_train_batch_end, proxy.validate = timed_start, timed_end, timed_validate
+    for number in range(trials):
+        began, useful, trained = time.process_time(), steps.total + last.total, steps.total
+        evaluator(Architecture.parse("p3=none p4=none p5=none"), Fidelity(EPOCHS, IMGSZ), number)
+        report["trials"].append(
+            {
+                "useful": steps.total + last.total - useful,
+                "steps": steps.total - trained,
+                "total": time.process_time() - began,
+            }
+        )
+
+
+def child(side: str, data: str, trials: int) -> None:
+    """Run one side and print its report."""
+    import torch
+
+    torch.set_num_threads(1)
+    report: dict = {"trials": []}
+    {"plain": plain, "ours": ours}[side](data, trials, report)
+    print("\n" + json.dumps(report))
+
+
+def measure(side: str, data: str, trials: int, home: Path) -> dict:
+    """CPU and wall seconds of one side's process, from its start to its end."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "YOLO_OFFLINE": "1",
+        "YOLO_AUTOINSTALL": "0",
+        "YOLO_CONFIG_DIR": str(home),
+        "NAS_ATTN_CACHE": str(home),
+        "PYTHONPATH": str(ROOT),
+    }
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    command = [sys.executable, __file__, "--child", side, "--data", data, "--trials", str(trials)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home)
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])["trials"]
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    later = found[1:]
+    return {
+        "cpu_s": round(cpu, 2),
+        "wall_s": round(wall, 2),
+        "steps_s": round(sum(t["steps"] for t in found), 2),
+        "useful_s": round(sum(t["useful"] for t in found), 2),
+        "useful_of_total": round(sum(t["useful"] for t in found) / cpu, 3),
+        "useful_of_total_later": round(sum(t["useful"] for t in later) / sum(t["total"] for t in later), 3)
+        if later
+        else None,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer images and two trials: does it run?")
+    parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1, help="how often both sides run, alternating")
+    parser.add_argument("--json", action="store_true", help="nothing but the last line")
+    parser.add_argument("--child", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--data", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        return child(options.child, options.data, options.trials)
+
+    from nas_attn.detector.demo_data import write_data
+
+    trials = 2 if options.quick else options.trials
+    counts = {"train": 32, "val": 16} if options.quick else {"train": 128, "val": 64}
+    rounds = []
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "data").mkdir()
+        data = str(write_data(home / "data", counts, IMGSZ, ((12, 30), (34, 70), (80, 130))))
+        for number in range(options.rounds):
+            for side in SIDES if number % 2 == 0 else SIDES[::-1]:
+                rounds.append({"side": side, **measure(side, data, trials, home)})
+                if not options.json:
+                    print(rounds[-1], flush=True)
+    best = {side: max((r for r in rounds if r["side"] == side), key=lambda r: r["useful_of_total"]) for side in SIDES}
+    ratio = round(best["plain"]["cpu_s"] / best["ours"]["cpu_s"], 3)
+    print(json.dumps({"benchmark": "trial_overhead", "trials": trials, **best, "plain_over_ours_cpu": ratio}))
+    return None
+
+
+if __name__ == "__main__":
+    main()
