@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
 from nas_attn.cost import handles
@@ -43,7 +44,8 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
     model.eval()
     try:
         by_op = _fvcore(model, x)
-        flops = _flops_ultralytics(model, x)
+        products = sum(n for op, n in by_op.items() if op in handles.PRODUCTS)
+        flops = _fused_flops(model, x) if hasattr(model, "is_fused") else 2 * products
     finally:
         for module in training:
             module.training = True
@@ -62,19 +64,25 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int) -> Cost:
     Raises:
         UserError: no such module or setting, or one that the channels do not allow, or an op without a listed cost.
     """
+    import torch
+
     entry = registry.get(gene.module)
     if entry.is_none:
         return ZERO
     settings = entry.complete(gene.as_dict())
     extra = entry.extra_macs(channels, height, width, settings)
-    return count(entry.build(channels, settings), height, width, channels, extra_macs=extra)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and the caller's random state stays
+        module = entry.build(channels, settings)
+    return count(module, height, width, channels, extra_macs=extra)
 
 
 def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
     """op -> multiply-accumulates. On a real device: the tracer does not get through convolutions on meta tensors."""
     import torch
-    from fvcore.nn import FlopCountAnalysis
 
+    with warnings.catch_warnings():  # fvcore compiles a loss function on import, in a way that torch deprecates
+        warnings.simplefilter("ignore", FutureWarning)
+        from fvcore.nn import FlopCountAnalysis
     with torch.no_grad():
         analysis = FlopCountAnalysis(model, x).set_op_handle(**handles.COUNTED, **handles.ZERO)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -90,16 +98,13 @@ def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
     return by_op
 
 
-def _flops_ultralytics(model: nn.Module, x: torch.Tensor) -> int:
-    """2 a multiply-accumulate of convolutions and matrix products, in the fused form where there is one."""
+def _fused_flops(model: nn.Module, x: torch.Tensor) -> int:
+    """2 a multiply-accumulate of convolutions and matrix products of the fused model, by torch's own counter."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    model = copy.deepcopy(model)
-    if hasattr(model, "fuse") and hasattr(model, "is_fused"):
-        model = model.fuse(verbose=False)
-    else:
-        model, x = model.to("meta"), x.to("meta")  # shapes are all it takes
+    fused: Any = copy.deepcopy(model)
+    fused.fuse(verbose=False)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(x)
+        fused(x)
     return int(counter.get_total_flops())

@@ -23,6 +23,9 @@ def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
 
 COUNTED: dict[str, Callable[[list[Any], list[Any]], int]] = {f"aten::{SDPA}": sdpa_macs}
 
+# Names under which fvcore reports sums of products, which cost 2 floating point operations each in everybody's count.
+PRODUCTS = frozenset({"addmm", "bmm", "conv", "einsum", "linear", "matmul", "mm", SDPA})
+
 # One operation an element, or one table look-up: no product-sums. By convention these are not MACs.
 ELEMENTWISE = (
     "add", "add_", "addcmul", "addcmul_", "abs", "ceil", "cos", "div", "div_", "exp", "floordiv", "log", "mul", "mul_",

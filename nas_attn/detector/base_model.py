@@ -66,7 +66,8 @@ class BaseModel:
     @cached_property
     def reg_max(self) -> int:
         """Bins of the box regression head, as built: a box side reaches (reg_max - 1) × stride pixels."""
-        return int(self.build().model[-1].reg_max)
+        model: Any = self.build()
+        return int(model.model[-1].reg_max)
 
     @property
     def fingerprint(self) -> str:
@@ -155,6 +156,9 @@ def _resolve(stem: str, source: dict[str, Any], width: float | None) -> BaseMode
 def _check_detector(source: Any, where: str) -> None:
     if not isinstance(source, dict) or not all(source.get(k) for k in ("nc", "backbone", "head")):
         raise UserError("a model YAML must have `nc`, `backbone` and `head`", where=where)
+    for row in (*source["backbone"], *source["head"]):
+        if not isinstance(row, list) or len(row) != 4 or not isinstance(row[2], str):
+            raise UserError("a row must read [from, repeats, module, arguments]", got=row, where=where)
     head = source["head"][-1][2]
     if head not in HEADS:
         raise UserError(f"a base model must end in one of {', '.join(HEADS)}", got=f"'{head}'", where=where)
@@ -188,7 +192,7 @@ def _listing(stem: str) -> Iterator[str]:
             yield re.sub(r"(\d+)", rf"\g<1>{scale}", name, count=1) if many else name
 
 
-def _checkpoint_model(path: Path) -> nn.Module:
+def _checkpoint_model(path: Path) -> Any:
     import pickle
 
     import torch

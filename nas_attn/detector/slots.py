@@ -32,7 +32,7 @@ def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, .
     """
     import torch
 
-    model = base.build() if model is None else model
+    built: Any = base.build() if model is None else model
     rows = head_inputs(base.yaml)
     shapes: dict[int, Any] = {}
 
@@ -42,13 +42,13 @@ def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, .
 
         return hook
 
-    hooks = [model.model[row].register_forward_hook(keep(row)) for row in set(rows)]
-    training = model.training
+    hooks = [built.model[row].register_forward_hook(keep(row)) for row in set(rows)]
+    training = built.training
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, 3, PROBE, PROBE, device=next(model.parameters()).device))
+            built.eval()(torch.zeros(1, 3, PROBE, PROBE, device=next(built.parameters()).device))
     finally:
-        model.train(training)
+        built.train(training)
         for hook in hooks:
             hook.remove()
 

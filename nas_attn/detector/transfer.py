@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +76,11 @@ def transfer(model: nn.Module, state: State, row_map: Mapping[int, int]) -> Tran
 
 def initial_state(base: BaseModel, seed: int) -> dict[str, Tensor]:
     """The weights with which every architecture of a study starts in its shared layers, for this seed."""
+    return {key: tensor.clone() for key, tensor in _initial(base, seed).items()}
+
+
+@lru_cache(maxsize=2)  # trials of a study share seeds, and building a model takes a good part of a second
+def _initial(base: BaseModel, seed: int) -> dict[str, Tensor]:
     with seeded(seed):
         return base.build().state_dict()
 
@@ -98,8 +105,8 @@ def build(
     """
     model_yaml, row_map = architecture_yaml(base, slots, architecture)
     with seeded(seed):
-        model = build_yaml(model_yaml)
-    report = transfer(model, initial_state(base, seed), row_map)
+        model: Any = build_yaml(model_yaml)
+    report = transfer(model, _initial(base, seed), row_map)
     if weights is not None:
         report = transfer(model, weights, row_map)
     for slot in slots:

@@ -13,7 +13,8 @@ import pytest
 from nas_attn.attention import registry
 from nas_attn.cost import CostTable
 from nas_attn.cost.counter import count
-from nas_attn.detector.transfer import build
+from nas_attn.detector.base_model import build_yaml
+from nas_attn.detector.surgery import architecture_yaml
 from nas_attn.space import Architecture, SearchSpace
 
 IMGSZ = 640
@@ -26,7 +27,7 @@ def space_of(base, slots):
 
 def full_count(base, slots, architecture):
     """fvcore on the whole built model, plus what its modules declare."""
-    model, _ = build(base, slots, architecture, seed=0)
+    model = build_yaml(architecture_yaml(base, slots, architecture)[0])
     sizes = {s.name: (s.channels, s.map_size(IMGSZ), s.map_size(IMGSZ)) for s in slots}
     extra = 0
     for slot, gene in architecture:

@@ -51,6 +51,12 @@ def test_counting_changes_nothing_in_the_model():
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
+def test_counting_a_gene_draws_nothing_from_the_callers_generator():
+    before = torch.get_rng_state()
+    gene_cost(Gene.parse("lska(k_size=7)"), 8, 4, 4)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_units():
     assert Cost(1_500_000_000, 2_000_000_000, 3_000_000_000, 2_500_000).as_dict() == {
         "gmacs": 1.5,

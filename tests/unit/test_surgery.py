@@ -104,6 +104,39 @@ def test_a_base_that_is_none(name, says):
         load_base(name)
 
 
+@pytest.mark.parametrize(
+    ("file_name", "content", "says"),
+    [
+        ("a.yaml", "nc: 3", "must have `nc`, `backbone` and `head`"),
+        ("a.yaml", "nc: 3\nbackbone: [[-1, 1, Conv]]\nhead: [[-1, 1, Detect, [nc]]]", r"must read \[from, repeats"),
+        ("a.yaml", "nc: [", "readable as YAML"),
+        ("a.pt", "no checkpoint", "that Ultralytics wrote"),
+        ("a.pt", "", "that Ultralytics wrote"),
+    ],
+)
+def test_a_file_that_is_no_base(file_name, content, says, tmp_path):
+    (tmp_path / file_name).write_text(content)
+    with pytest.raises(UserError, match=says):
+        load_base(str(tmp_path / file_name))
+
+
+def test_an_unknown_layer_is_named(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("nc: 3\nbackbone: [[-1, 1, Unheard, [64]]]\nhead: [[[0], 1, Detect, [nc]]]\n")
+    with pytest.raises(UserError, match=r"Ultralytics builds.*Unheard.*mine"):
+        load_base(str(path)).build()
+
+
+def test_an_exported_yaml_is_a_base_again(tmp_path, known_base):
+    from nas_attn.detector.slots import find_slots
+
+    base, slots = known_base("yolo11n")
+    write_yaml(tmp_path / "best.yaml", base, slots, Architecture.parse("p3=lska(k_size=7)"), final_nc=3)
+    again = load_base(str(tmp_path / "best.yaml"))
+    assert (again.name, again.scale, again.nc) == ("best", "n", 3)
+    assert [s.row for s in find_slots(again)] == [17, 20, 23]
+
+
 def test_a_base_can_be_changed():
     base = load_base("yolo11n.yaml", nc=4, width=0.125, reg_max=5)
     assert (base.name, base.scale, base.nc, base.reg_max) == ("yolo11n-w0.125", "n", 4, 5)
