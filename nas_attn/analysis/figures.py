@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # `PLOT_CONFIG` goes with every figure: no button may send a study to somebody's cloud
-PLOT_CONFIG = {
+PLOT_CONFIG: Any = {
     "displaylogo": False,
     "responsive": True,
     "plotlyServerURL": "",

@@ -124,7 +124,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
         model += f", width {config['width']}"
     runs = _distinct(f"{e.epochs} epochs at {e.imgsz} px" for e in results)
     fraction = config.get("fraction", 1.0)
-    versions = {k: v for e in results for k, v in e.versions.items()}
+    versions = {"nas_attn": view.header.get("version", EMPTY)} | {k: v for e in results for k, v in e.versions.items()}
     return [
         ("base model", model),
         ("data", str(config.get("data") or "generated data set")),
@@ -136,7 +136,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
         ("trials", _counts(view)),
         ("training time", f"{math.fsum(e.seconds for e in results) / 60:.1f} min in all trials together"),
         ("device", _distinct(f"{e.device}, {e.precision}" for e in results)),
-        ("versions", ", ".join(f"{k} {v}" for k, v in versions.items()) or str(view.header.get("version", EMPTY))),
+        ("versions", ", ".join(f"{k} {v}" for k, v in versions.items())),
         ("run folder", str(view.folder)),
     ]
 

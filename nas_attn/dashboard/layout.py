@@ -104,15 +104,12 @@ def table(content: Table, kind: str, *, tall: bool = False) -> Any:
         kind: tells this table's row ids from another's.
         tall: scroll within a fixed height.
     """
-    rows = [
-        html.Tr(
-            [_cell(column, value) for column, value in zip(content.columns, row, strict=True)],
-            id={"kind": kind, "row": i, "key": key} if key else f"{kind}-{i}",
-            n_clicks=0,
-            **{"data-key": key or ""},
-        )
-        for i, (key, row) in enumerate(zip(content.keys, content.rows, strict=True))
-    ]
+    rows = []
+    for i, (key, row) in enumerate(zip(content.keys, content.rows, strict=True)):
+        cells = [_cell(column, value) for column, value in zip(content.columns, row, strict=True)]
+        identity: Any = {"kind": kind, "row": i, "key": key} if key else f"{kind}-{i}"
+        wildcard: dict[str, Any] = {"data-key": key} if key else {}
+        rows.append(html.Tr(cells, id=identity, n_clicks=0, **wildcard))
     head = html.Thead(html.Tr([html.Th(c) for c in content.columns]))
     return html.Div(html.Table([head, html.Tbody(rows)]), className="tall" if tall else "scroll")
 

@@ -39,10 +39,10 @@ def serve(
         UserError: the folder holds no study, or the address cannot be had.
     """
     server = make_server(folder, host, port, yaml_of)
-    print(f"Dashboard of {folder}: {address(server)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
-    if not _is_loopback(host):
-        print("Everybody who reaches this machine can read the study there.", file=sys.stderr, flush=True)
     try:
+        print(f"Dashboard of {folder}: {address(server)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        if not _is_loopback(host):
+            print("Everybody who reaches this machine can read the study there.", file=sys.stderr, flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         pass

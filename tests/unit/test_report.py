@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -132,6 +133,18 @@ def test_addresses_that_cannot_be_had(study):
         make_server(study.folder, port=70000)
     with pytest.raises(UserError, match="--host"):
         make_server(study.folder, host="192.0.2.1")
+
+
+def test_ctrl_c_ends_the_server_quietly(study):
+    program = (
+        "import signal, sys; from pathlib import Path; from nas_attn.dashboard.server import serve\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); serve(Path(sys.argv[1]), port=0)"
+    )
+    command = [sys.executable, "-c", program, str(study.folder)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert "http://127.0.0.1:" in server.stderr.readline()
+        server.send_signal(signal.SIGINT)
+        assert (server.wait(60), server.stderr.read()) == (0, "")
 
 
 def test_a_folder_without_a_study(tmp_path):
