@@ -119,9 +119,11 @@ def build(
 
 def _fresh_module(slot: Slot, gene: Gene, seed: int) -> nn.Module:
     entry = registry.get(gene.module)
-    digest = hashlib.sha256(f"{seed}|{slot.name}|{gene}".encode()).digest()
+    settings = entry.complete(gene.as_dict())
+    whole = Gene.of(gene.module, settings)  # a setting left at its default and one written out are the same gene
+    digest = hashlib.sha256(f"{seed}|{slot.name}|{whole}".encode()).digest()
     with seeded(int.from_bytes(digest[:8], "little") >> 1):
-        return entry.build(slot.channels, entry.complete(gene.as_dict()))
+        return entry.build(slot.channels, settings)
 
 
 @contextmanager

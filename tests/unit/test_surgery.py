@@ -168,7 +168,7 @@ def test_initial_weights_are_shared_and_the_callers_randomness_is_not_touched():
     torch.manual_seed(5)
     before = torch.get_rng_state()
     one, _ = build(base, slots, Architecture.parse("p3=lska(k_size=7) p5=acmix"), seed=3)
-    two, _ = build(base, slots, Architecture.parse("p3=none p5=acmix"), seed=3)
+    two, _ = build(base, slots, Architecture.parse("p3=none p5=acmix(head=4,kernel_att=7)"), seed=3)
     other, _ = build(base, slots, Architecture.parse("p3=none p5=acmix"), seed=4)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one.model[0].conv.weight, two.model[0].conv.weight)
