@@ -82,7 +82,8 @@ class Suggester:
             prefix = f"{slot}.{module}."
             settings = {k[len(prefix) :]: self._ask(trial, k) for k in self._distributions if k.startswith(prefix)}
             genes[slot] = Gene.of(module, {k: read_value(v) if isinstance(v, str) else v for k, v in settings.items()})
-        return Suggestion(Architecture.of(genes), dict(trial.params), _plain(trial.system_attrs))
+        noted = study.get_trials(deepcopy=False)[trial.number].system_attrs
+        return Suggestion(Architecture.of(genes), dict(trial.params), _plain(noted))
 
     def params(self, architecture: Architecture) -> dict[str, Any]:
         """The parameters that mean this architecture; empty where the space does not offer it."""

@@ -17,7 +17,7 @@ from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
 from nas_attn.study.view import StudyView, Trial
 
-MAX_REFUSALS = 2_000  # proposals in a row over the limits, after which the limits leave nothing to find
+MAX_REFUSALS = 200  # proposals in a row over the limits, after which the limits leave nothing to find
 
 
 class Observer(Protocol):

@@ -1,0 +1,82 @@
+"""A tiny data set, and one small search by the command line that several tests look at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+STUDY = {
+    "model": "yolo11n.yaml",
+    "width": 0.0625,
+    "epochs": 2,
+    "imgsz": 64,
+    "final_imgsz": 320,
+    "batch": 4,
+    "trials": 9,
+    "dead_slots": "keep",
+    "control_seeds": 2,
+    "modules": {"acmix": {"head": [2], "kernel_att": [3, 5]}, "conv": None, "lska": {"k_size": [7, 23]}},
+}
+
+
+@dataclass
+class Finished:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `python -m nas_attn` in a folder, as a user would."""
+
+    folder: Path
+
+    def __call__(self, *arguments: object, timeout: float = 400) -> Finished:
+        done = subprocess.run(
+            [sys.executable, "-m", "nas_attn", *map(str, arguments)],
+            cwd=self.folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """data.yaml of sixteen drawn images of 64 px."""
+    from nas_attn.detector.demo_data import write_data
+
+    folder = tmp_path_factory.mktemp("tiny")
+    return write_data(folder, {"train": 8, "val": 4, "test": 4}, 64, ((8, 12), (14, 24), (30, 50)))
+
+
+@pytest.fixture(scope="session")
+def write_study(tiny_data):
+    """A function that writes a study YAML with changes to the tiny one."""
+
+    def write(path: Path, **changes: object) -> Path:
+        path.write_text(yaml.safe_dump({**STUDY, "data": str(tiny_data), **changes}))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory, write_study):
+    """(shell, result) of one finished search named `tiny`."""
+    folder = tmp_path_factory.mktemp("search")
+    write_study(folder / "tiny.yaml")
+    shell = Shell(folder)
+    return shell, shell("search", "tiny.yaml", "--json")

@@ -1,0 +1,111 @@
+"""Searches without training: a plan on a synthetic evaluator, and an engine that runs in this process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from nas_attn.cost import CostTable
+from nas_attn.cost.cost import Cost
+from nas_attn.engine import Failure, Outcome, Task, worker
+from nas_attn.errors import EvaluationFailed
+from nas_attn.evaluate import Fidelity
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.space import Gene, SearchSpace, Slot
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.controls import conv_genes
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.mirror import Mirror
+from nas_attn.study.plan import Plan
+from nas_attn.study.run import Silent
+from nas_attn.study.search import Search
+from nas_attn.study.view import StudyView
+
+SLOTS = (Slot("p3", 16, 64, 8), Slot("p4", 19, 128, 16), Slot("p5", 22, 256, 32))
+MODULES = {"acmix": {"head": [2, 4], "kernel_att": [3, 7]}, "conv": None, "lska": None}
+
+
+class InlineEngine:
+    """An engine of this process: one task at a time, or `width` of them handed back in order."""
+
+    def __init__(self, width: int = 1) -> None:
+        self._width = width
+        self._tasks: deque[Task] = deque()
+
+    @property
+    def free(self) -> int:
+        return self._width - len(self._tasks)
+
+    def submit(self, task: Task) -> None:
+        self._tasks.append(task)
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        task = self._tasks.popleft()
+        try:
+            return Outcome(task, worker.run(task))
+        except EvaluationFailed as error:
+            return Outcome(task, Failure(str(error)))
+
+    def __enter__(self) -> InlineEngine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._tasks.clear()
+
+
+class NoMirror:
+    """A mirror that keeps nothing: what a search decides must not depend on it."""
+
+    def write_header(self, record: dict[str, Any]) -> None:
+        pass
+
+    def write_trial(self, *arguments: Any) -> None:
+        pass
+
+
+def make_plan(evaluator: Any = None, **config: Any) -> Plan:
+    """A plan on three slots of a make-believe yolo11n, costs drawn from the genes' names."""
+    values = StudyConfig.of({"name": "synthetic", "trials": 12, **config})
+    space = SearchSpace.build("yolo11n", SLOTS, values.modules or MODULES, imgsz=320, final_imgsz=640)
+    cells = {
+        s.slot.name: {g: _cost(s.slot.name, g) for g in (*s.genes, *s.aliases, *conv_genes(s.slot, "none"))}
+        for s in space.slots
+    }
+    table = CostTable(Cost(3_000_000_000, 3_000_000_000, 6_000_000_000, 2_600_000), cells, 640)
+    header = {
+        "format": 1,
+        "version": "0",
+        "name": values.name,
+        "config": values.model_dump(mode="json"),
+        "base": "yolo11n",
+        "classes": ["a", "b"],
+        "space_slots": [[s.name, s.row, s.channels, s.stride] for s in SLOTS],
+        "space_size": space.size,
+        "aliases": {},
+        "base_cost": table.base.as_dict(),
+        "fingerprints": {"data": "d", "space": space.fingerprint(), "base": "b", "weights": None},
+    }
+    fidelity = Fidelity(values.epochs, values.imgsz)
+    return Plan(values, space, table, evaluator or SyntheticEvaluator(), fidelity, ("cpu",), 1, header)
+
+
+def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, url: str | None = None) -> StudyView:
+    """Run or continue a plan in a folder, mirrored to `url` where one is given."""
+    folder = RunFolder(path)
+    folder.create()
+    folder.log.repair()
+    if not folder.log.exists():
+        folder.log.append("study", **plan.header)
+    mirror = Mirror(url, plan.config.name) if url else NoMirror()
+    with engine or InlineEngine() as e:
+        return Search(plan, folder, e, mirror, observer or Silent()).run()
+
+
+def _cost(slot: str, gene: Gene) -> Cost:
+    if gene.module == "none":
+        return Cost(0, 0, 0, 0)
+    digest = hashlib.sha256(f"{slot}{gene}".encode()).digest()
+    macs = int.from_bytes(digest[:4], "big") % 100_000_000
+    return Cost(macs, macs, 2 * macs, int.from_bytes(digest[4:7], "big") % 100_000)

@@ -1,0 +1,177 @@
+"""What the supervisor does, on evaluations whose truth is known."""
+
+from __future__ import annotations
+
+import pytest
+from plans import InlineEngine, make_plan, run_plan
+
+from nas_attn.errors import EvaluationFailed, UserError
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.space import Architecture
+from nas_attn.study.mirror import read_mirror
+from nas_attn.study.view import StudyView
+
+
+def test_controls_come_first_and_trials_are_counted(tmp_path):
+    view = run_plan(make_plan(trials=12), tmp_path / "s")
+    assert view.counted == 12
+    assert [t.role for t in view.trials[:7]] == ["base"] * 3 + ["conv"] * 3 + ["search"]
+    assert [t.seed for t in view.trials[:6]] == [0, 1, 2, 0, 1, 2]
+    assert all(t.state == "complete" for t in view.trials)
+
+
+def test_conv_control_stands_in_every_live_slot_and_is_nearest_to_the_median_module(tmp_path):
+    plan = make_plan(SyntheticEvaluator(dead=("p5",)), trials=6)
+    view = run_plan(plan, tmp_path / "s")
+    control = Architecture.parse(view.slots["control"])
+    assert control["p5"].module == "none"
+    assert {control["p3"].module, control["p4"].module} == {"conv"}
+    import statistics
+
+    for slot in ("p3", "p4"):
+        sizes: dict[str, list[int]] = {}
+        for gene in plan.space[slot].genes:
+            if gene.module not in ("none", "conv"):
+                sizes.setdefault(gene.module, []).append(plan.params(slot, gene))
+        target = statistics.median(statistics.median(v) for v in sizes.values())
+        offered = [g for g in plan.space[slot].genes if g.module == "conv" and "residual" not in g.as_dict()]
+        nearest = min(abs(plan.params(slot, g) - target) for g in offered)
+        assert abs(plan.params(slot, control[slot]) - target) == nearest
+
+
+def test_dead_slots_are_not_searched_unless_told(tmp_path):
+    evaluator = SyntheticEvaluator(dead=("p4",))
+    skip = run_plan(make_plan(evaluator, trials=30, sampler="random"), tmp_path / "skip")
+    keep = run_plan(make_plan(evaluator, trials=30, sampler="random", dead_slots="keep"), tmp_path / "keep")
+    assert skip.slots["live"] == ["p3", "p5"] == skip.slots["searched"]
+    assert keep.slots["live"] == ["p3", "p5"] and keep.slots["searched"] == ["p3", "p4", "p5"]
+    assert {t.architecture["p4"].module for t in skip.trials} == {"none"}
+    assert len({t.architecture["p4"].module for t in keep.trials}) > 1
+
+
+def test_no_live_slot_ends_the_search_after_the_controls(tmp_path):
+    notes: list[str] = []
+
+    class Watch(Quiet):
+        def note(self, text):
+            notes.append(text)
+
+    view = run_plan(make_plan(SyntheticEvaluator(dead=("p3", "p4", "p5")), trials=30), tmp_path / "s", observer=Watch())
+    assert [t.role for t in view.trials] == ["base"] * 3
+    assert "nothing to choose" in notes[-1]
+
+
+def test_every_trial_is_compared_with_the_base_of_its_seed(tmp_path):
+    view = run_plan(make_plan(trials=20), tmp_path / "s")
+    base = {t.seed: t.map50_95 for t in view.trials if t.architecture.is_base}
+    for t in view.trials:
+        if not t.architecture.is_base:
+            assert t.delta == pytest.approx(t.map50_95 - base[t.seed], abs=1e-12)
+
+
+def test_duplicates_become_another_seed(tmp_path):
+    plan = make_plan(trials=40, modules={"conv": {"groups": [1], "residual": ["none"]}}, slots=None)
+    view = run_plan(plan, tmp_path / "s")  # eight architectures, forty trials
+    assert len({t.architecture for t in view.trials}) <= plan.space.size == 8
+    pairs = [(t.architecture, t.seed) for t in view.trials]
+    assert len(set(pairs)) == len(pairs) == 40
+    base_seeds = {t.seed for t in view.trials if t.architecture.is_base}
+    assert {t.seed for t in view.trials} <= base_seeds  # nothing is trained with a seed that the base lacks
+
+
+def test_limits_refuse_before_training_and_do_not_count(tmp_path):
+    plan = make_plan(trials=20, max_gmacs=3.06, sampler="random")
+    view = run_plan(plan, tmp_path / "s")
+    refused = [t for t in view.trials if t.state == "refused"]
+    assert refused and all(t.gmacs > 3.06 and "limit" in t.reason and t.violation > 0 for t in refused)
+    assert all(t.gmacs <= 3.06 for t in view.trials if t.role == "search" and t.state == "complete")
+    assert view.counted == 20
+
+
+def test_limits_that_leave_nothing_say_so(tmp_path):
+    # the control is over the limit too, but is a control; nothing else is left but the base
+    plan = make_plan(trials=30, max_gmacs=2.0, control_seeds=1)
+    with pytest.raises(UserError, match="limits must leave something"):
+        run_plan(plan, tmp_path / "s")
+
+
+def test_failures_are_recorded_and_the_search_goes_on(tmp_path):
+    first = run_plan(make_plan(trials=10), tmp_path / "a")
+    victim = str(first.trials[7].architecture)
+    view = run_plan(make_plan(SyntheticEvaluator(fail_on=(victim,)), trials=10), tmp_path / "b")
+    failed = [t for t in view.trials if t.state == "failed"]
+    assert [str(t.architecture) for t in failed] == [victim]
+    assert failed[0].reason and view.counted == 10
+
+
+def test_a_base_that_cannot_be_trained_ends_the_study(tmp_path):
+    base = "p3=none p4=none p5=none"
+    with pytest.raises(EvaluationFailed, match="base could not be trained"):
+        run_plan(make_plan(SyntheticEvaluator(fail_on=(base,))), tmp_path / "s")
+
+
+def test_flagged_runs_stay_off_the_front(tmp_path):
+    from nas_attn.analysis.front import front
+
+    first = run_plan(make_plan(trials=14), tmp_path / "a")
+    best = max((c for c in front(first) if not c.architecture.is_base), key=lambda c: c.mean)
+    again = run_plan(make_plan(SyntheticEvaluator(flag_on=(str(best.architecture),)), trials=14), tmp_path / "b")
+    flagged = [t for t in again.trials if t.evaluation and t.evaluation.flags]
+    assert flagged and not any(t.usable or t.delta is not None for t in flagged)
+    assert best.architecture not in [c.architecture for c in front(again)]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random"])
+def test_samplers_find_what_is_good(tmp_path, sampler):
+    plan = make_plan(SyntheticEvaluator(noise_sd=0.0, effect_sd=0.05), trials=40, sampler=sampler, control_seeds=1)
+    view = run_plan(plan, tmp_path / "s")
+    truth = [plan.evaluator.truth(a) for a in plan.space.enumerate()]
+    best = max(t.map50_95 for t in view.trials)
+    share = sum(t >= best for t in truth) / len(truth)
+    assert share < 0.1  # among the best tenth of the space
+
+
+def test_more_workers_leave_the_same_kind_of_study(tmp_path):
+    view = run_plan(make_plan(trials=15), tmp_path / "s", engine=InlineEngine(width=4))
+    assert view.counted == 15 and {t.role for t in view.trials[:3]} == {"base"}
+    assert view.slots["trials"] == 3
+
+
+def test_fewer_trials_than_controls(tmp_path):
+    view = run_plan(make_plan(trials=2), tmp_path / "s")
+    assert [t.role for t in view.trials] == ["base", "base"] and view.slots["trials"] == 2
+
+
+def test_the_mirror_holds_everything(tmp_path):
+    url = f"sqlite:///{tmp_path / 'm.db'}"
+    plan = make_plan(SyntheticEvaluator(), trials=14, max_gmacs=3.15)
+    view = run_plan(plan, tmp_path / "s", url=url)
+    records = read_mirror(url, "synthetic")
+    again = StudyView.of(view.folder, records)
+    assert again.trials == view.trials and again.slots == view.slots and again.header == view.header
+
+    import optuna
+
+    study = optuna.load_study(storage=url, study_name="synthetic")
+    texts = [v for t in study.trials for v in t.user_attrs.values() if isinstance(v, str)]
+    texts += [v for v in study.user_attrs.values() if isinstance(v, str)]
+    assert max(map(len, texts)) < 1000
+    states = {t.state.name for t in study.trials}
+    assert {"COMPLETE", "PRUNED"} <= states
+
+
+class Quiet:
+    def opened(self, view, trials):
+        pass
+
+    def started(self, view, trial):
+        pass
+
+    def finished(self, view, trial):
+        pass
+
+    def slots(self, view):
+        pass
+
+    def note(self, text):
+        pass
