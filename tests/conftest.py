@@ -35,6 +35,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", type=float, default=0.1, help="share of the long checks to run, 0 to 1 (default 0.1)")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Where `NAS_ATTN_REQUIRE_PARTS` is set, a part that is missing is a failure: nothing may go untested unseen."""
+    report = yield
+    if os.environ.get("NAS_ATTN_REQUIRE_PARTS") and report.skipped and "missing part:" in str(report.longrepr):
+        report.outcome = "failed"
+    return report
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     # Ultralytics looks for this font online unless a file of its name is there
     from matplotlib import get_data_path

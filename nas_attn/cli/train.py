@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,11 +64,26 @@ def command(
     arguments |= dict(_key_value(m) for m in models if "=" in m)
     check_arguments(arguments)
     results = []
-    for s in range(seed, seed + seeds):  # seed by seed, so that an early stop leaves whole pairs
-        for file in files:
-            print(f"training {file.name} with seed {s}", file=sys.stderr)
-            results.append(train_final(file, info, s, output / f"{file.stem}-seed{s}", arguments, weights))
+    with _stdout_to_stderr():
+        for s in range(seed, seed + seeds):  # seed by seed, so that an early stop leaves whole pairs
+            for file in files:
+                print(f"training {file.name} with seed {s}")
+                results.append(train_final(file, info, s, output / f"{file.stem}-seed{s}", arguments, weights))
     _show(results, as_json)
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Ultralytics writes its progress to stdout, which is for results here."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _device() -> str:

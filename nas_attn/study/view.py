@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas_attn.errors import UserError
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.records import RecordLog
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,12 @@ class StudyView:
             if t.number == number:
                 return t
         raise UserError("a trial must exist", got=f"trial:{number}", where=str(self.folder))
+
+    def frame(self) -> pandas.DataFrame:
+        """One row a trial, units in column names."""
+        from nas_attn.study.frame import frame
+
+        return frame(self)
 
     def candidates(self) -> list[Candidate]:
         """Architectures with at least one trained trial, in order of their first."""

@@ -1,0 +1,80 @@
+"""The wheel, installed outside the checkout: everything that ships is in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder with the unpacked wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT], check=True, env=env, cwd=folder
+    )
+    wheel = next(folder.glob("*.whl"))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder / "site", wheel],
+        check=True,
+        env=env,
+        cwd=folder,
+    )
+    return folder / "site"
+
+
+def python(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_shipped_files_are_found(installed, tmp_path):
+    code = (
+        "import nas_attn, pathlib; from nas_attn.study import shipped;"
+        "print(pathlib.Path(nas_attn.__file__).parent);"
+        "print(shipped.names('studies'), shipped.names('search_spaces'));"
+        "print(shipped.folder('studies'))"
+    )
+    done = python(installed, tmp_path, "-c", code)
+    assert done.returncode == 0, done.stderr
+    where, names, folder = done.stdout.splitlines()
+    assert where == str(installed / "nas_attn") and folder.startswith(str(installed))
+    assert "'demo'" in names and "'bccd'" in names and "'neck'" in names
+
+
+def test_a_search_runs_from_the_wheel(installed, tmp_path, write_study):
+    write_study(tmp_path / "w.yaml", trials=1, epochs=1, control_seeds=1)
+    done = python(installed, tmp_path, "-m", "nas_attn", "search", "w.yaml")
+    assert done.returncode == 0, done.stderr
+    done = python(installed, tmp_path, "-m", "nas_attn", "report", "w", "-o", "r.html")
+    assert done.returncode == 0 and (tmp_path / "r.html").stat().st_size > 1_000_000, done.stderr
+
+
+def test_every_package_and_no_test_is_in_it(installed):
+    packages = {p.parent.relative_to(ROOT).as_posix() for p in (ROOT / "nas_attn").rglob("__init__.py")}
+    assert packages == {
+        p.parent.relative_to(installed).as_posix() for p in (installed / "nas_attn").rglob("__init__.py")
+    }
+    assert not (installed / "tests").exists()
+
+
+def test_dependencies_are_explained():
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    project = tomllib.loads("\n".join(lines))["project"]
+    for requirement in project["dependencies"]:
+        line = next(x for x in lines if f'"{requirement}"' in x)
+        assert "#" in line, f"{requirement} does not say who needs it"
