@@ -18,9 +18,9 @@ VERSION = 1
 IMGSZ = 128
 NAMES = ("disc", "square", "triangle")
 SPLITS = {"train": 256, "val": 128, "test": 128}
-SIDES = ((10, 24), (28, 56), (66, 100))  # pixels; about what P3, P4 and P5 can box at reg_max 3
-LARGE_SHARE = 0.6  # of the images hold a large object
-SMALL_SHARE = 0.65  # of the other objects are small ones
+SIDES = ((11, 24), (30, 56), (66, 100))  # pixels; about what P3, P4 and P5 can box at reg_max 3
+LARGE_SHARE = 0.75  # of the images hold a large object
+SMALL_SHARE = 0.6  # of the other objects are small ones
 TRIES = 30
 CONTRAST = 80  # least difference of an object to its ground, grey levels in one channel
 NOISE = 5.0  # standard deviation of the pixel noise, grey levels
@@ -103,7 +103,7 @@ def draw(
 def _background(rng: np.random.Generator, imgsz: int) -> np.ndarray:
     import cv2
 
-    grid = rng.uniform(40, 215, (imgsz // 16, imgsz // 16, 3)).astype(np.float32)
+    grid = rng.uniform(90, 165, (imgsz // 16, imgsz // 16, 3)).astype(np.float32)
     image = cv2.resize(grid, (imgsz, imgsz), interpolation=cv2.INTER_CUBIC)
     for _ in range(int(rng.integers(2, 6))):
         a, b = (tuple(int(v) for v in rng.integers(0, imgsz, 2)) for _ in range(2))
