@@ -1,7 +1,7 @@
 """The cost table equals a full count of the built model, as exact integers.
 
-`pytest --soak 1 -o timeout=3600` counts every (slot, gene) cell of yolo11n by itself in a full model, and 20 random architectures of
-each other base; the default does a seeded tenth of it.
+`pytest --soak 1 -o timeout=3600` counts every (slot, gene) cell of yolo11n by itself in a full model, and 20 random
+architectures of each other base; the default does a seeded tenth of it.
 """
 
 from __future__ import annotations
