@@ -58,6 +58,12 @@ class InlineEngine:
 class NoMirror:
     """A mirror that keeps nothing: what a search decides must not depend on it."""
 
+    def __enter__(self) -> NoMirror:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
     def write_header(self, record: dict[str, Any]) -> None:
         pass
 
@@ -98,8 +104,7 @@ def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, u
     folder.log.repair()
     if not folder.log.exists():
         folder.log.append("study", **plan.header)
-    mirror = Mirror(url, plan.config.name) if url else NoMirror()
-    with engine or InlineEngine() as e:
+    with engine or InlineEngine() as e, Mirror(url, plan.config.name) if url else NoMirror() as mirror:
         return Search(plan, folder, e, mirror, observer or Silent()).run()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-import click
 import typer
 
 from nas_attn.cli import (
@@ -22,6 +21,7 @@ from nas_attn.cli import (
 from nas_attn.errors import NasAttnError
 
 INTERRUPTED = 130
+USAGE_ERROR = typer.BadParameter.__mro__[2]  # ClickException: typer brings its own click, under a private name
 
 app = typer.Typer(
     name="nas_attn",
@@ -45,10 +45,10 @@ def run(arguments: list[str]) -> int:
     except NasAttnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("interrupted; give the same command again to continue", file=sys.stderr)
         return INTERRUPTED
-    except click.ClickException as error:
+    except USAGE_ERROR as error:
         error.show(sys.stderr)
         return error.exit_code
     return result if isinstance(result, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -103,7 +104,12 @@ def load_config(
         stored: configuration of the study in the run folder, where there is one; it fills what neither says.
     """
     given = {k: v for k, v in overrides.items() if v is not None}
-    content, where = _file(study, new=stored is None and "data" not in given)
+    for name in ("data", "weights"):
+        if name in given:  # as typed: relative to where the command runs, which may be elsewhere next time
+            given[name] = str(Path(given[name]).resolve())
+    content, where = _file(study_name(study, given.get("data")), study, new=stored is None and "data" not in given)
+    if "model" in given and "width" not in given:
+        content.pop("width", None)  # a real model is meant at its own width
     unknown = [
         UnknownName("study setting", k, StudyConfig.model_fields, where=where)
         for k in content
@@ -121,17 +127,17 @@ def load_config(
     return StudyConfig.of({**(stored or {}), **content, **given}, where=where or "the command line")
 
 
-def study_name(study: str | None) -> str:
-    """The name that `search STUDY` gives to its run folder."""
+def study_name(study: str | None, data: str | None = None) -> str:
+    """The name that `search STUDY --data D` gives to its run folder; without STUDY, the data's, or the default."""
     if study is None:
-        return DEFAULT
+        folder = Path(data).resolve().parent.name if data else DEFAULT
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", folder).strip(".-") or DEFAULT
     path = Path(study)
     return path.stem if path.suffix in (".yaml", ".yml") else study
 
 
-def _file(study: str | None, *, new: bool) -> tuple[dict[str, Any], str]:
+def _file(name: str, study: str | None, *, new: bool) -> tuple[dict[str, Any], str]:
     """Content of the study's YAML and the name to use in errors. A new study without data is the demo by that name."""
-    name = study_name(study)
     if study is not None and Path(study).suffix in (".yaml", ".yml"):
         path = Path(study)
         content = shipped.read_yaml(path)

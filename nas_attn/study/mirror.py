@@ -5,7 +5,9 @@ Records are cut into user attributes of under 1,000 characters, so that optuna-d
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import optuna
@@ -15,6 +17,7 @@ from nas_attn.errors import UserError
 from nas_attn.study.sampler import DIRECTIONS, Known, Suggester
 
 PIECE = 900  # characters; optuna-dashboard shows up to 1,024 of an attribute, and JSON escapes may lengthen it
+STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
 class Mirror:
@@ -30,16 +33,27 @@ class Mirror:
 
     def __init__(self, url: str, name: str) -> None:
         self.url = url
-        with _opening(url):
-            self._study = optuna.create_study(storage=url, study_name=name, directions=DIRECTIONS, load_if_exists=True)
+        with _opening(url) as storage:
+            self._storage = storage
+            self._study = optuna.create_study(
+                storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
+            )
+            self._headers = {k.partition(":")[0] for k in self._study.user_attrs}
             self._numbers = {t.user_attrs.get("number") for t in self._study.get_trials(deepcopy=False)}
+
+    def __enter__(self) -> Mirror:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _close(self._storage)
 
     def write_header(self, record: dict[str, Any]) -> None:
         """Store a study-level record (`study` or `slots`), once."""
-        known = self._study.user_attrs
+        if record["kind"] in self._headers:
+            return
         for key, value in _pieces(record["kind"], record).items():
-            if known.get(key) != value:
-                self._study.set_user_attr(key, value)
+            self._study.set_user_attr(key, value)
+        self._headers.add(record["kind"])
 
     def write_trial(self, suggester: Suggester, number: int, known: Known, records: list[dict[str, Any]]) -> None:
         """Store a finished or refused trial with its records, in one write; once."""
@@ -57,40 +71,54 @@ def read_mirror(url: str, name: str) -> list[dict[str, Any]]:
     Raises:
         UserError: the URL names no database, or it holds no such study.
     """
-    with _opening(url):
+    with _opening(url) as storage, _closing(storage):
         try:
-            study = optuna.load_study(storage=url, study_name=name)
+            study = optuna.load_study(storage=storage, study_name=name)
         except KeyError as error:
             raise UserError("a study must exist in its storage", got=f"'{name}'", where=_shown(url)) from error
         attributes = study.user_attrs
         records = [_joined(kind, attributes) for kind in ("study", "slots") if f"{kind}:0" in attributes]
-        trials = sorted(study.get_trials(deepcopy=False), key=lambda t: t.user_attrs["number"])
-        for trial in trials:
+        for trial in sorted(study.get_trials(deepcopy=False), key=lambda t: t.user_attrs["number"]):
             records += _joined("record", trial.user_attrs)
     return records
 
 
-class _opening:
-    """Turns what a storage says about a wrong URL into one message."""
+@contextlib.contextmanager
+def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
+    """The storage behind a URL; what it says about a wrong one becomes one message.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        remedy = "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name."
-        if isinstance(error, ImportError):
-            remedy = "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."
-        elif not isinstance(
-            error, (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ValueError, RuntimeError)
-        ):
-            return
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    Raises:
+        UserError: the URL names no database that can be opened.
+    """
+    storage = None
+    try:
+        storage = optuna.storages.RDBStorage(url)
+        yield storage
+    except (*STORAGE_ERRORS, ImportError) as error:
+        if storage is not None:
+            _close(storage)
+        remedy = (
+            "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."
+            if isinstance(error, ImportError)
+            else "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name."
+        )
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
-            "the storage must be a database that can be opened", got=f"'{_shown(self.url)}' ({first})", remedy=remedy
+            "the storage must be a database that can be opened", got=f"'{_shown(url)}' ({first})", remedy=remedy
         ) from error
+
+
+@contextlib.contextmanager
+def _closing(storage: optuna.storages.RDBStorage) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        _close(storage)
+
+
+def _close(storage: optuna.storages.RDBStorage) -> None:
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def _shown(url: str) -> str:

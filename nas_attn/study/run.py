@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,11 @@ def run(
 ) -> StudyView:
     """Run a study, or continue it; see `nas_attn.run_search`."""
     environment.prepare()
-    folder = RunFolder(runs / study_name(study))
+    name = study_name(study, options.get("data"))
+    folder = RunFolder(runs / name)
     stored = next(folder.log.read(), None)
     config = load_config(study, options, stored["config"] if stored else None)
-    if config.name != study_name(study):
+    if config.name != name:
         folder = RunFolder(runs / config.name)
     fresh = not folder.path.exists()
     folder.create()
@@ -65,24 +67,23 @@ def _run(config: Any, folder: RunFolder, observer: Observer, progress: Callable[
     folder.log.repair()
     stored = next(folder.log.read(), None)
     problems: list[UserError] = []
-    mirror = None
-    url = config.storage or f"sqlite:///{folder.database.resolve()}"
-    try:
-        mirror = Mirror(url, config.name)
-    except UserError as error:
-        problems.append(error)
-    try:
-        plan = prepare(config, folder, progress)
-    except ConfigError as error:
-        problems += error.problems
-    if problems:
-        raise ConfigError(problems, where=f"study '{config.name}'")
-    assert mirror is not None
-    if stored is None:
-        folder.log.append("study", **plan.header)
-    else:
-        check_unchanged(stored, plan.header)
-    with LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers) as engine:
+    with contextlib.ExitStack() as stack:
+        try:
+            url = config.storage or f"sqlite:///{folder.database.resolve()}"
+            mirror = stack.enter_context(Mirror(url, config.name))
+        except UserError as error:
+            problems.append(error)
+        try:
+            plan = prepare(config, folder, progress)
+        except ConfigError as error:
+            problems += error.problems
+        if problems:
+            raise ConfigError(problems, where=f"study '{config.name}'")
+        if stored is None:
+            folder.log.append("study", **plan.header)
+        else:
+            check_unchanged(stored, plan.header)
+        engine = stack.enter_context(LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers))
         return Search(plan, folder, engine, mirror, observer).run()
 
 

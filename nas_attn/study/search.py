@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.controls import conv_control
 from nas_attn.study.folder import RunFolder
-from nas_attn.study.mirror import Mirror
+from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
 from nas_attn.study.view import StudyView, Trial
@@ -71,7 +72,6 @@ class Search:
         Raises:
             EvaluationFailed: the base itself cannot be trained.
         """
-        self.mirror.write_header(self._view.header)
         self.observer.opened(self._view, self.config.trials)
         if self.config.start == "base":
             self._train_base()
@@ -219,7 +219,7 @@ class Search:
         self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
         trial = self._view.trials[number]
         if self._suggester is not None:
-            self._mirror(trial)
+            self._mirror([trial])
         self.observer.finished(self._view, trial)
 
     def _flagged(self, evaluation: Evaluation) -> Evaluation:
@@ -288,7 +288,6 @@ class Search:
     def _open_space(self) -> None:
         space = self.plan.space.restrict(self._view.slots["searched"])
         self._suggester = Suggester(space, self.config.sampler, self.config.seed)
-        self.mirror.write_header(self._view.slots)
         self._mirror_all()
 
     # records
@@ -309,13 +308,23 @@ class Search:
             attributes=trial.sampled.get("attributes") or {},
         )
 
-    def _mirror(self, trial: Trial) -> None:
+    def _mirror(self, trials: Iterable[Trial]) -> None:
+        """Store ended trials; a database that is gone delays this to the next time, for the log is the truth."""
         assert self._suggester is not None
-        records = [r for r in self._records if r.get("number") == trial.number]
-        self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
+        try:
+            self.mirror.write_header(self._view.header)
+            self.mirror.write_header(self._view.slots)
+            for trial in trials:
+                if trial.state != "running":
+                    records = [r for r in self._records if r.get("number") == trial.number]
+                    self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
+        except STORAGE_ERRORS as error:
+            self.observer.note(f"the storage did not take a trial, which the record log has: {_first_line(error)}")
 
     def _mirror_all(self) -> None:
         if self._suggester is not None:
-            for trial in self._view.trials:
-                if trial.state != "running":
-                    self._mirror(trial)
+            self._mirror(self._view.trials)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -47,7 +47,7 @@ def edit(path: Path, **changes: object) -> Path:
 
 def test_data_yaml_missing(refused):
     said = refused("search", "new", "--data", "nowhere.yaml")
-    assert "existing data.yaml" in said and "'nowhere.yaml'" in said
+    assert "existing data.yaml" in said and "nowhere.yaml'" in said
 
 
 def test_data_folders_missing(refused, here, tiny_data):
@@ -86,7 +86,7 @@ def test_class_count(refused, here, tiny_data):
         (["--storage", "nonsense"], ["storage must be a database", "'nonsense", "sqlite:///"]),
         (["--storage", "sqlite:////nonexistent/x.db"], ["storage must be a database", "unable to open"]),
         (["--start", "weights"], ["--weights"]),
-        (["--weights", "none.pt"], ["weights", "'none.pt'"]),
+        (["--weights", "none.pt"], ["weights", "none.pt'"]),
         (["--start", "nothing"], ["start", "nothing"]),
         (["--dead-slots", "hide"], ["dead", "hide"]),
         (["--epochs", "0"], ["epochs", "0"]),

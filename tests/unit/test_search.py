@@ -160,6 +160,32 @@ def test_the_mirror_holds_everything(tmp_path):
     assert {"COMPLETE", "PRUNED"} <= states
 
 
+def test_a_database_that_goes_away_costs_nothing(tmp_path, monkeypatch):
+    import sqlalchemy.exc
+
+    from nas_attn.study.mirror import Mirror
+
+    url = f"sqlite:///{tmp_path / 'm.db'}"
+    write, calls = Mirror.write_trial, []
+
+    def flaky(self, *arguments):
+        calls.append(1)
+        if 3 < len(calls) < 7:
+            raise sqlalchemy.exc.OperationalError("insert", {}, Exception("gone"))
+        write(self, *arguments)
+
+    monkeypatch.setattr(Mirror, "write_trial", flaky)
+    notes: list[str] = []
+
+    class Watch(Quiet):
+        def note(self, text):
+            notes.append(text)
+
+    view = run_plan(make_plan(trials=10), tmp_path / "s", url=url, observer=Watch())
+    assert view.counted == 10 and any("gone" in n for n in notes)
+    assert StudyView.of(view.folder, read_mirror(url, "synthetic")).trials == view.trials  # caught up at the end
+
+
 class Quiet:
     def opened(self, view, trials):
         pass

@@ -1,0 +1,49 @@
+"""What a study's configuration takes from where."""
+
+from __future__ import annotations
+
+import pytest
+
+from nas_attn.errors import ConfigError
+from nas_attn.study import shipped
+from nas_attn.study.config import StudyConfig, load_config, study_name
+
+
+@pytest.mark.parametrize("name", shipped.names("studies"))
+def test_every_shipped_study_is_valid(name):
+    assert load_config(name, {}).name == name
+
+
+def test_no_study_is_the_demo_and_real_data_is_not():
+    assert load_config(None, {}).demo and load_config(None, {}).width == 0.125
+    real = load_config(None, {"data": "somewhere/cells 2/data.yaml"})
+    assert real.name == "cells-2" and not real.demo and real.width is None
+
+
+def test_a_new_name_without_data_is_the_demo_by_that_name():
+    assert load_config("mine", {}).demo and load_config("mine", {}).name == "mine"
+
+
+def test_a_real_model_has_its_own_width():
+    assert load_config(None, {"model": "yolov8s.yaml"}).width is None
+    assert load_config(None, {"model": "yolov8s.yaml", "width": 0.5}).width == 0.5
+
+
+def test_stored_values_fill_what_nobody_says(tmp_path):
+    first = load_config("mine", {"data": str(tmp_path / "d.yaml"), "epochs": 4})
+    again = load_config("mine", {"trials": 7}, first.model_dump(mode="json"))
+    assert again.identity() == first.identity() and again.trials == 7
+
+
+def test_paths_of_a_study_file_are_beside_it(tmp_path):
+    (tmp_path / "s.yaml").write_text("data: d/data.yaml\n")
+    config = load_config(str(tmp_path / "s.yaml"), {})
+    assert config.name == study_name(str(tmp_path / "s.yaml")) == "s"
+    assert config.data == str(tmp_path / "d" / "data.yaml")
+
+
+def test_weights_mean_start_weights(tmp_path):
+    (tmp_path / "w.pt").touch()
+    assert load_config("m", {"data": "d", "weights": str(tmp_path / "w.pt")}).start == "weights"
+    with pytest.raises(ConfigError, match="goes with"):
+        StudyConfig.of({"start": "base", "weights": str(tmp_path / "w.pt")})
