@@ -13,8 +13,8 @@ from nas_attn.evaluate.proxy import ProxyEvaluator
 MODEL = "yolo11n.yaml"
 WIDTH = 0.125
 FINAL_IMGSZ = 640  # 16 bins at this size are 3 at 128 pixels, so that all three levels are needed
-RECIPE = Recipe(batch=8, lr0=8e-3, warmup_steps=30)
-FIDELITY = Fidelity(epochs=8, imgsz=IMGSZ)
+RECIPE = Recipe(batch=8, lr0=4e-3, warmup_steps=30)
+FIDELITY = Fidelity(epochs=12, imgsz=IMGSZ)
 
 
 def demo_evaluator(root: Path | None = None) -> ProxyEvaluator:
