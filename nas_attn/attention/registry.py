@@ -10,7 +10,6 @@ import importlib
 import inspect
 import itertools
 import pkgutil
-import typing
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -142,10 +141,9 @@ def attention(name: str, *, family: str, paper: str):
     def register(cls: type) -> type:
         if name in _TABLE:
             raise ValueError(f"attention module names must be unique, but got {name!r} twice.")
-        hints = typing.get_type_hints(cls.__init__, include_extras=True)
         settings = []
         for p in _parameters(cls):
-            choice = next((m for m in getattr(hints.get(p.name), "__metadata__", ()) if isinstance(m, Choice)), None)
+            choice = next((m for m in getattr(p.annotation, "__metadata__", ()) if isinstance(m, Choice)), None)
             if choice is not None:
                 settings.append(Setting(p.name, choice.options, choice.default(p.default)))
         if name != "none":
@@ -198,8 +196,8 @@ def _table() -> dict[str, ModuleEntry]:
 
 
 def _parameters(cls: type) -> list[inspect.Parameter]:
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD,)
-    return [p for p in list(inspect.signature(cls.__init__).parameters.values())[1:] if p.kind in kinds]
+    found = inspect.signature(cls, eval_str=True).parameters.values()
+    return [p for p in found if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
 
 
 def _shown(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Any
 
 import typer
 
@@ -21,7 +22,8 @@ from nas_attn.cli import (
 from nas_attn.errors import NasAttnError
 
 INTERRUPTED = 130
-USAGE_ERROR = typer.BadParameter.__mro__[2]  # ClickException: typer brings its own click, under a private name
+# the root of its usage errors, ClickException: typer brings its own click, under a private name
+USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="nas_attn",

@@ -23,7 +23,7 @@ def demo_evaluator(root: Path | None = None) -> ProxyEvaluator:
     Args:
         root: folder of the data set; by default in this user's cache.
     """
-    data = demo_data(root or cache_root() / "data")
+    data = demo_data(root or cache_root())
     return ProxyEvaluator(
         model=MODEL,
         width=WIDTH,

@@ -110,7 +110,7 @@ def load_config(
     content, where = _file(study_name(study, given.get("data")), study, new=stored is None and "data" not in given)
     if "model" in given and "width" not in given:
         content.pop("width", None)  # a real model is meant at its own width
-    unknown = [
+    unknown: list[UserError] = [
         UnknownName("study setting", k, StudyConfig.model_fields, where=where)
         for k in content
         if k not in StudyConfig.model_fields

@@ -43,7 +43,8 @@ def conv_control(
         choices = conv_genes(space[name].slot, residual)
         if sizes:
             target = statistics.median(statistics.median(v) for v in sizes.values())
-            genes[name] = min(choices, key=lambda g, n=name: abs(params(n, g) - target))
+            distances = [abs(params(name, gene) - target) for gene in choices]
+            genes[name] = choices[distances.index(min(distances))]
         else:
             genes[name] = choices[0]
     return Architecture.of(genes)

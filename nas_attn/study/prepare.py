@@ -77,7 +77,7 @@ def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], No
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
         space = check(lambda: build_space(config, content, chosen or slots, base.name if base else ""))
     check.done(f"study '{config.name}'")
-    assert data and devices and base and slots and chosen and space
+    assert data and devices and base and slots and chosen and space and content is not None
 
     progress("counting cost")
     table = build_table(config, base, space, cache_root() / "cost")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from nas_attn.errors import UnknownName
@@ -23,7 +23,7 @@ from nas_attn.study.config import SAMPLERS
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study is made for every proposal; say nothing
 
-DIRECTIONS = ("maximize", "minimize")  # mAP50-95, GMACs
+DIRECTIONS = (optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE)  # mAP50-95, GMACs
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    found: dict[str, BaseDistribution] = {}
+def _distributions(space: SearchSpace) -> dict[str, CategoricalDistribution]:
+    found: dict[str, CategoricalDistribution] = {}
     for s in space.slots:
         options = s.options()
         found[s.slot.name] = CategoricalDistribution(list(options))

@@ -94,16 +94,16 @@ class Search:
         for trial in self._view.trials:
             if trial.state == "running" and trial.number not in self._running:
                 return trial  # an earlier process was stopped while it trained
-        trial = self._control("base", self.plan.space.base_architecture())
-        if trial is not None:
-            return trial
+        control = self._control("base", self.plan.space.base_architecture())
+        if control is not None:
+            return control
         if not self._view.slots:
             if self._running:
                 return None
             self._measure_slots()
-        control = Architecture.parse(self._view.slots["control"])
-        if not control.is_base and (trial := self._control("conv", control)) is not None:
-            return trial
+        conv = Architecture.parse(self._view.slots["control"])
+        if not conv.is_base and (control := self._control("conv", conv)) is not None:
+            return control
         assert self._suggester is not None
         if self._suggester.space.size == 1:
             if not self._running:
@@ -111,9 +111,10 @@ class Search:
                     "No slot is searched, so there is nothing to choose: only the controls were trained."
                 )
             return None
-        while trial is None and not self._full():
-            trial = self._propose()
-        return trial
+        proposal = None
+        while proposal is None and not self._full():
+            proposal = self._propose()
+        return proposal
 
     def _control(self, role: str, architecture: Architecture) -> Trial | None:
         known = {t.seed for t in self._view.trials if t.role == role}

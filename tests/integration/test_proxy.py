@@ -34,7 +34,7 @@ def data(tmp_path_factory):
 def evaluator(data, tmp_path):
     return ProxyEvaluator(
         model="yolo11n",
-        width=0.0625,
+        width=0.125,
         data=str(data),
         nc=3,
         final_imgsz=320,
@@ -58,7 +58,7 @@ def trained(data, tmp_path_factory):
     """A trained base's evaluation, its file, and the evaluator that starts from it."""
     folder = tmp_path_factory.mktemp("base")
     evaluator = ProxyEvaluator(
-        model="yolo11n", width=0.0625, data=str(data), nc=3, recipe=Recipe(batch=4), cache=str(folder), start="base"
+        model="yolo11n", width=0.125, data=str(data), nc=3, recipe=Recipe(batch=4), cache=str(folder), start="base"
     )
     file = folder / "base.pt"
     evaluation = evaluator.train_base(ONE, 0, file)
@@ -108,9 +108,7 @@ def test_a_share_of_the_images(evaluator, monkeypatch):
     assert len(seen) == 8 and len(set(seen)) == 4
 
 
-@pytest.mark.parametrize(
-    ("imgsz", "expected"), [(640, 16), (320, 8), (128, 3), (64, 3), (1280, 32)]
-)
+@pytest.mark.parametrize(("imgsz", "expected"), [(640, 16), (320, 8), (128, 3), (64, 3), (1280, 32)])
 def test_the_reach_of_the_head_shrinks_with_the_image(evaluator, imgsz, expected):
     assert dataclasses.replace(evaluator, final_imgsz=640).proxy_reg_max(imgsz) == expected
 
@@ -133,7 +131,7 @@ def test_starting_from_a_checkpoint_of_ultralytics(evaluator, tmp_path):
 
     from nas_attn.detector.base_model import load_base
 
-    model = load_base("yolo11n", nc=3, width=0.0625).build()
+    model = load_base("yolo11n", nc=3, width=0.125).build()
     file = tmp_path / "weights.pt"
     torch.save({"model": model, "ema": None}, file)
     found = dataclasses.replace(evaluator, start="weights", weights=str(file))(MIXED, ONE, 0)

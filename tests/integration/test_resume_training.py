@@ -45,7 +45,7 @@ def run(job, folder, model="yolo11n"):
     from nas_attn.detector.transfer import build
     from nas_attn.space import Architecture
 
-    base = load_base(model, nc=3, width=0.0625)
+    base = load_base(model, nc=3, width=0.125)
     trainer = train(build(base, find_slots(base), Architecture.parse(ARCHITECTURE), 5)[0], job, folder)
     trainer.close()
     return trainer
@@ -98,7 +98,7 @@ def test_the_evaluator_continues_and_then_removes_the_checkpoint(info, tmp_path,
     from nas_attn.space import Architecture
 
     evaluator = ProxyEvaluator(
-        model="yolo11n", width=0.0625, data=str(info.path), nc=3, recipe=Recipe(batch=4), cache=str(tmp_path),
+        model="yolo11n", width=0.125, data=str(info.path), nc=3, recipe=Recipe(batch=4), cache=str(tmp_path),
         checkpoint_seconds=0.0,
     )  # fmt: skip
     call = (Architecture.parse(ARCHITECTURE), Fidelity(3, 64), 5)

@@ -32,7 +32,7 @@ def base(info):
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.slots import find_slots
 
-    base = load_base("yolo11n", nc=info.nc, width=0.0625, reg_max=3)
+    base = load_base("yolo11n", nc=info.nc, width=0.125, reg_max=3)
     return base, find_slots(base)
 
 
