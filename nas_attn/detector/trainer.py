@@ -107,6 +107,10 @@ class ProxyTrainer(DetectionTrainer):
     def final_eval(self) -> None:
         pass
 
+    def _clear_memory(self, threshold: float | None = None) -> None:
+        if self.device.type != "cpu":  # there the caller collects once, when the trainer itself can go
+            super()._clear_memory(threshold)
+
     def resume_training(self, ckpt: Any) -> None:
         state = checkpoint.load(self.job.checkpoint, self.job.key) if self.job.checkpoint else None
         if state is None:

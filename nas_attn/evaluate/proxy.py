@@ -130,7 +130,7 @@ class ProxyEvaluator:
 
         Pretrained heads and heads without bins keep their own.
         """
-        own = _base(self.model, self.width, self.nc, None)[0].reg_max
+        own = _own_reg_max(self.model)
         if self.weights is not None or own <= 1:
             return own
         return max(MIN_REG_MAX, round(own * imgsz / self.final_imgsz))
@@ -273,6 +273,14 @@ def _output_rows(base: BaseModel, slots: tuple[Slot, ...], architecture: Archite
     row_map = architecture_yaml(base, slots, architecture)[1]
     filled = {slot.name for slot, _ in inserted_rows(slots, architecture)}
     return {s.name: row_map[s.row] + (s.name in filled) for s in slots}
+
+
+@lru_cache(maxsize=8)
+def _own_reg_max(model: str) -> int:
+    _prepare()
+    from nas_attn.detector.base_model import load_base
+
+    return load_base(model).reg_max
 
 
 @lru_cache(maxsize=8)
