@@ -48,9 +48,10 @@ def run(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; give the same command again to continue", file=sys.stderr)
-        return INTERRUPTED
+        result = INTERRUPTED
     except USAGE_ERROR as error:
         error.show(sys.stderr)
         return error.exit_code
+    if result == INTERRUPTED:  # typer turns the interrupt itself into this result
+        print("interrupted; give the same command again to continue", file=sys.stderr)
     return result if isinstance(result, int) else 0

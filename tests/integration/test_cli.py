@@ -146,6 +146,20 @@ def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study):
     assert trials == json.loads(reference.stdout)["trials"]
 
 
+def test_interrupting_is_no_failure(tmp_path, write_study):
+    write_study(tmp_path / "i.yaml", trials=30, control_seeds=1, jobs=1)
+    command = [sys.executable, "-m", "nas_attn", "search", "i.yaml"]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in running.stderr:
+        if "mAP50-95" in line:
+            break
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and not out
+    assert "give the same command again" in err and "Traceback" not in err
+    assert load_study(tmp_path / "runs" / "i").trials[0].state == "complete"
+
+
 def test_only_one_supervisor(tmp_path, write_study, searched):
     from nas_attn.study.folder import Lease, RunFolder
 
