@@ -39,7 +39,7 @@ class StoreDataset(YOLODataset):
         return list(img_path)
 
     def get_labels(self) -> list[dict[str, Any]]:
-        self.label_files = []
+        self.label_files: list[str] = []
         return [
             {
                 "im_file": self._store.files[i],

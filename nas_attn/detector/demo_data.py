@@ -94,8 +94,8 @@ def draw(
         taken.append((*spot, side))
         kind = int(rng.integers(len(NAMES)))
         left, top, right, bottom = _draw_object(rng, image, kind, *spot, side)
-        box = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
-        boxes.append((kind, *(v / imgsz for v in box)))
+        x, y = (left + right) / 2 / imgsz, (top + bottom) / 2 / imgsz
+        boxes.append((kind, x, y, (right - left) / imgsz, (bottom - top) / imgsz))
     noise = rng.normal(0, NOISE, image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8), boxes
 

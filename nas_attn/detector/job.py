@@ -63,7 +63,7 @@ class Job:
             "verbose": False,
             "deterministic": True,
             "amp": False,  # bf16 is ours, see the trainer: it must not need a download
-            "nms": None,  # yolo26 is then scored with its one-to-many head, like all the others
+            "end2end": False,  # yolo26 is scored with its one-to-many head; newer versions do so by default
             **self.recipe.arguments(),
         }
 

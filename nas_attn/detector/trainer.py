@@ -55,7 +55,7 @@ class ProxyTrainer(DetectionTrainer):
         self._saved_at = time.monotonic()
         wanted = job.overrides(folder)
         super().__init__(overrides={k: v for k, v in wanted.items() if hasattr(DEFAULT_CFG, k) or k in UNLISTED})
-        self.callbacks = defaultdict(list)
+        self.callbacks: dict[str, list[Any]] = defaultdict(list)
         self.model = model
 
     # what Ultralytics asks for
@@ -122,7 +122,7 @@ class ProxyTrainer(DetectionTrainer):
         criterion = getattr(self.model, "criterion", None)
         if criterion is None and state["epochs"] and hasattr(self.model, "init_criterion"):
             criterion = self.model.criterion = self.model.init_criterion()
-        if hasattr(criterion, "update"):  # yolo26 shifts its two losses with each epoch
+        if criterion is not None and hasattr(criterion, "update"):  # yolo26 shifts its two losses with each epoch
             for _ in range(state["epochs"]):
                 criterion.update()
 
@@ -170,7 +170,7 @@ class ProxyTrainer(DetectionTrainer):
         done = self.epoch + 1
         due = time.monotonic() - self._saved_at >= self.job.checkpoint_seconds
         if self.job.checkpoint is not None and due and done < self.epochs:
-            self._save(done)
+            self._save(self.job.checkpoint, done)
         if self.job.after_epoch is not None:
             self.job.after_epoch(done)
 
@@ -240,9 +240,9 @@ class ProxyTrainer(DetectionTrainer):
             generator=torch.Generator().manual_seed(job.seed),
         )
 
-    def _save(self, done: int) -> None:
+    def _save(self, path: Path, done: int) -> None:
         checkpoint.save(
-            self.job.checkpoint,
+            path,
             self.job.key,
             {
                 "epochs": done,
