@@ -73,7 +73,7 @@ class NoMirror:
 
 def make_plan(evaluator: Any = None, **config: Any) -> Plan:
     """A plan on three slots of a make-believe yolo11n, costs drawn from the genes' names."""
-    values = StudyConfig.of({"name": "synthetic", "trials": 12, **config})
+    values = StudyConfig.of({"name": "synthetic", "demo": True, "trials": 12, **config})
     space = SearchSpace.build("yolo11n", SLOTS, values.modules or MODULES, imgsz=320, final_imgsz=640)
     cells = {
         s.slot.name: {g: _cost(s.slot.name, g) for g in (*s.genes, *s.aliases, *conv_genes(s.slot, "none"))}

@@ -65,6 +65,9 @@ class Reporter:
 
     def finished(self, view: StudyView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""
+        carried = trial.evaluation.transferred if trial.evaluation else None
+        if carried is not None and trial.number == min(t.number for t in view.trials if t.evaluation):
+            self._say(f"  {carried:.1%} of the start's tensors were carried over; the rest is new or of another shape")
         self._say(line(trial))
         done = _ended(view)
         self._bar.update(self._task, completed=done, eta=self._eta(done), best=_best(view))

@@ -79,7 +79,7 @@ def initial_state(base: BaseModel, seed: int) -> dict[str, Tensor]:
     return {key: tensor.clone() for key, tensor in _initial(base, seed).items()}
 
 
-@lru_cache(maxsize=2)  # trials of a study share seeds, and building a model takes a good part of a second
+@lru_cache(maxsize=4)  # trials of a study share seeds, and building a model takes a good part of a second
 def _initial(base: BaseModel, seed: int) -> dict[str, Tensor]:
     with seeded(seed):
         return base.build().state_dict()

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn import __version__
 from nas_attn.detector.recipe import Recipe
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.evaluation import Evaluation
@@ -130,7 +131,7 @@ class ProxyEvaluator:
 
         Pretrained heads and heads without bins keep their own.
         """
-        own = _own_reg_max(self.model)
+        own = self._own()[2]
         if self.weights is not None or own <= 1:
             return own
         return max(MIN_REG_MAX, round(own * imgsz / self.final_imgsz))
@@ -140,8 +141,12 @@ class ProxyEvaluator:
         return self._base(imgsz)[1]
 
     def _base(self, imgsz: int) -> tuple[BaseModel, tuple[Slot, ...]]:
+        base, slots, _ = self._own()
+        return base.changed(reg_max=self.proxy_reg_max(imgsz)), slots
+
+    def _own(self) -> tuple[BaseModel, tuple[Slot, ...], int]:
         _prepare()
-        return _base(self.model, self.width, self.nc, self.proxy_reg_max(imgsz))
+        return _base(self.model, self.width, self.nc)
 
     def _run(
         self,
@@ -165,6 +170,7 @@ class ProxyEvaluator:
         from nas_attn.detector.trainer import MAP50, MAP50_95, train
         from nas_attn.detector.transfer import build
 
+        _settle()
         model, report = build(base, slots, architecture, seed, self._start_weights())
         with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:
             trainer = train(model, self._job(info, architecture, fidelity, seed, checkpoint), Path(folder))
@@ -254,6 +260,13 @@ class ProxyEvaluator:
         return state["weights"]
 
 
+@lru_cache(maxsize=1)
+def _settle() -> None:
+    """What the imports left in memory stays: the collection after each trial need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
 def _prepare() -> None:
     from nas_attn.detector.environment import prepare
 
@@ -276,20 +289,14 @@ def _output_rows(base: BaseModel, slots: tuple[Slot, ...], architecture: Archite
 
 
 @lru_cache(maxsize=8)
-def _own_reg_max(model: str) -> int:
-    _prepare()
-    from nas_attn.detector.base_model import load_base
-
-    return load_base(model).reg_max
-
-
-@lru_cache(maxsize=8)
-def _base(model: str, width: float | None, nc: int, reg_max: int | None) -> tuple[BaseModel, tuple[Slot, ...]]:
+def _base(model: str, width: float | None, nc: int) -> tuple[BaseModel, tuple[Slot, ...], int]:
+    """The base with its own head, its slots and its `reg_max`, from one build."""
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.slots import find_slots
 
-    base = load_base(model, nc=nc, width=width, reg_max=reg_max)
-    return base, find_slots(base)
+    base = load_base(model, nc=nc, width=width)
+    built = base.build()
+    return base, find_slots(base, built), int(built.model[-1].reg_max)
 
 
 @lru_cache(maxsize=4)
@@ -316,4 +323,4 @@ def _cache_folder() -> Path:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("torch", "ultralytics")}
+    return {name: version(name) for name in ("torch", "ultralytics")} | {"nas_attn": __version__}

@@ -72,6 +72,9 @@ class StudyConfig(BaseModel):
             problems += [_problem(e, where) for e in error.errors()]
         if (sampler := values.get("sampler", "tpe")) not in SAMPLERS:
             problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=where))
+        if not values.get("demo") and not values.get("data"):
+            remedy = "Give --data D.yaml; only the demo runs on generated data."
+            problems.append(UserError("a study needs `data`", where=where, remedy=remedy))
         start, weights = values.get("start", "scratch"), values.get("weights")
         if start == "weights" and not weights:
             problems.append(UserError("`start: weights` needs `weights`", where=where, remedy="Give --weights FILE."))
@@ -107,6 +110,8 @@ def load_config(
     for name in ("data", "weights"):
         if name in given:  # as typed: relative to where the command runs, which may be elsewhere next time
             given[name] = str(Path(given[name]).resolve())
+    if "data" in given:
+        given["demo"] = False
     content, where = _file(study_name(study, given.get("data")), study, new=stored is None and "data" not in given)
     if "model" in given and "width" not in given:
         content.pop("width", None)  # a real model is meant at its own width

@@ -11,7 +11,14 @@ from nas_attn.study.config import StudyConfig, load_config, study_name
 
 @pytest.mark.parametrize("name", shipped.names("studies"))
 def test_every_shipped_study_is_valid(name):
-    assert load_config(name, {}).name == name
+    config = load_config(name, {"data": "d/data.yaml"} if name != "demo" else {})
+    assert config.name == name and config.demo == (name == "demo")
+
+
+def test_only_the_demo_runs_on_generated_data():
+    with pytest.raises(ConfigError, match="needs `data`"):
+        load_config("bccd", {})
+    assert not load_config("demo", {"data": "d/data.yaml"}).demo
 
 
 def test_no_study_is_the_demo_and_real_data_is_not():
@@ -46,4 +53,4 @@ def test_weights_mean_start_weights(tmp_path):
     (tmp_path / "w.pt").touch()
     assert load_config("m", {"data": "d", "weights": str(tmp_path / "w.pt")}).start == "weights"
     with pytest.raises(ConfigError, match="goes with"):
-        StudyConfig.of({"start": "base", "weights": str(tmp_path / "w.pt")})
+        StudyConfig.of({"data": "d", "start": "base", "weights": str(tmp_path / "w.pt")})
