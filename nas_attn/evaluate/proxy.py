@@ -170,7 +170,6 @@ class ProxyEvaluator:
         from nas_attn.detector.trainer import MAP50, MAP50_95, train
         from nas_attn.detector.transfer import build
 
-        _settle()
         model, report = build(base, slots, architecture, seed, self._start_weights())
         with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:
             trainer = train(model, self._job(info, architecture, fidelity, seed, checkpoint), Path(folder))
@@ -258,13 +257,6 @@ class ProxyEvaluator:
         if state is None:
             raise EvaluationFailed(f"'{self.base_file}' holds no trained base")
         return state["weights"]
-
-
-@lru_cache(maxsize=1)
-def _settle() -> None:
-    """What the imports left in memory stays: the collection after each trial need not look at it again."""
-    gc.collect()
-    gc.freeze()
 
 
 def _prepare() -> None:
