@@ -83,22 +83,7 @@ def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], No
     table = build_table(config, base, space, cache_root() / "cost")
     # again, now that costs are known: of settings that coincide on the proxy's maps, the cheapest stands for all
     space = build_space(config, content, chosen, base.name, lambda slot, gene: _macs(table, slot, gene))
-    evaluator = ProxyEvaluator(
-        model=config.model,
-        data=str(data.path),
-        nc=data.nc,
-        final_imgsz=config.final_imgsz,
-        width=config.width,
-        start=config.start,
-        weights=str(Path(config.weights).resolve()) if config.weights else None,
-        base_file=str(folder.base_weights.resolve()) if config.start == "base" else None,
-        device="cpu" if devices[0][0] == "cpu" else "cuda",
-        precision=config.precision,
-        recipe=Recipe(batch=config.batch, lr0=config.lr0),
-        test=config.test and data.test > 0,
-        cache=str(folder.cache.resolve()),
-        threads=devices[1],
-    )
+    evaluator = make_evaluator(config, data, folder=folder, device=devices[0][0], threads=devices[1])
     fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
     header = {
         "format": FORMAT,
@@ -121,6 +106,36 @@ def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], No
         },
     }
     return Plan(config, space, table, evaluator, fidelity, devices[0], devices[1], header)
+
+
+def make_evaluator(
+    config: StudyConfig, data: DataInfo, *, folder: RunFolder | None = None, device: str = "cpu", threads: int = 1
+) -> ProxyEvaluator:
+    """The evaluator that trains as a configuration says.
+
+    Args:
+        config: the configuration.
+        data: its checked data set.
+        folder: run folder for decoded images and the trained base; this user's cache where None.
+        device: `cpu`, or anything else for the one GPU that a worker sees.
+        threads: CPU threads.
+    """
+    return ProxyEvaluator(
+        model=config.model,
+        data=str(data.path),
+        nc=data.nc,
+        final_imgsz=config.final_imgsz,
+        width=config.width,
+        start=config.start,
+        weights=str(Path(config.weights).resolve()) if config.weights else None,
+        base_file=str(folder.base_weights.resolve()) if folder and config.start == "base" else None,
+        device="cpu" if device == "cpu" else "cuda",
+        precision=config.precision,
+        recipe=Recipe(batch=config.batch, lr0=config.lr0),
+        test=config.test and data.test > 0,
+        cache=str(folder.cache.resolve()) if folder else None,
+        threads=threads,
+    )
 
 
 def load_data(config: StudyConfig) -> DataInfo:

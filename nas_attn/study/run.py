@@ -67,6 +67,9 @@ def _run(config: Any, folder: RunFolder, observer: Observer, progress: Callable[
     folder.log.repair()
     stored = next(folder.log.read(), None)
     problems: list[UserError] = []
+    import torch
+
+    torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
     with contextlib.ExitStack() as stack:
         try:
             url = config.storage or f"sqlite:///{folder.database.resolve()}"

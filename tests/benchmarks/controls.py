@@ -26,10 +26,12 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from nas_attn.attention.registry import attention
+from nas_attn.detector.environment import prepare
 from nas_attn.evaluate import Fidelity
-from nas_attn.evaluate.demo import FIDELITY, demo_evaluator
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture
+from nas_attn.study.config import load_config
+from nas_attn.study.prepare import load_data, make_evaluator
 
 MODULES = ("none", "conv", "acmix", "lska", "efficient_attention", "blur")
 
@@ -94,13 +96,15 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="finished runs, one JSON line each; read again at the start")
     parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=MODULES)
     parser.add_argument("--recipe", type=json.loads, default={}, help="changes to the recipe, as JSON")
-    parser.add_argument("--epochs", type=int, default=FIDELITY.epochs)
+    parser.add_argument("--epochs", type=int, help="in place of the demo's")
     parser.add_argument("--json", action="store_true", help="nothing but the last line")
     options = parser.parse_args()
 
-    evaluator = demo_evaluator()
+    prepare()
+    config = load_config("demo", {"epochs": 1 if options.quick else options.epochs, "test": False})
+    evaluator = make_evaluator(config, load_data(config))
     evaluator = replace(evaluator, recipe=replace(evaluator.recipe, **options.recipe))
-    fidelity = replace(FIDELITY, epochs=1, fraction=0.25) if options.quick else replace(FIDELITY, epochs=options.epochs)
+    fidelity = Fidelity(config.epochs, config.imgsz, 0.25 if options.quick else 1.0)
     modules = ("none", "blur") if options.quick else tuple(dict.fromkeys(("none", *options.modules)))
     seeds = range(1 if options.quick else options.seeds)
 
