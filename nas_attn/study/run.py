@@ -69,8 +69,9 @@ def _run(config: Any, folder: RunFolder, observer: Observer, progress: Callable[
     problems: list[UserError] = []
     import torch
 
-    torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
     with contextlib.ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
         try:
             url = config.storage or f"sqlite:///{folder.database.resolve()}"
             mirror = stack.enter_context(Mirror(url, config.name))
