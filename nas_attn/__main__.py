@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
@@ -9,6 +10,7 @@ def main() -> None:
     """Run the command line; the exit code is the process's."""
     from nas_attn.cli.app import run
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end is an interrupt: workers stop, 130
     sys.exit(run(sys.argv[1:]))
 
 

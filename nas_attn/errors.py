@@ -9,6 +9,7 @@ NasAttnError
 │   ├── SlotRefused      a module or setting that cannot stand at a slot
 │   └── StudyChanged     a run folder that holds another search than the one asked for
 ├── StudyLocked          another supervisor works on the study: exit code 1
+├── RecordLost           the record log cannot be written, or was damaged: exit code 1
 ├── MissingPart          a library or device that this machine lacks: exit code 1
 └── EvaluationFailed     one trial could not be trained; the study goes on
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class NasAttnError(Exception):
@@ -102,10 +104,12 @@ class ConfigError(UserError):
     Args:
         problems: the single errors, in the order in which they were found.
         where: the file or command they came from.
+        readable: what could be read in spite of them, so that the rest can be checked too; never used to train.
     """
 
-    def __init__(self, problems: Iterable[UserError], *, where: str = "") -> None:
+    def __init__(self, problems: Iterable[UserError], *, where: str = "", readable: Any = None) -> None:
         self.problems = tuple(problems)
+        self.readable = readable
         super().__init__(f"{len(self.problems)} problems", where=where)
 
     def __str__(self) -> str:
@@ -117,6 +121,10 @@ class ConfigError(UserError):
 
 class StudyLocked(NasAttnError):
     """Another supervisor works on the study."""
+
+
+class RecordLost(NasAttnError):
+    """The record log cannot be written, or was damaged from outside."""
 
 
 class MissingPart(NasAttnError):

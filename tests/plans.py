@@ -82,6 +82,7 @@ def make_plan(evaluator: Any = None, **config: Any) -> Plan:
     table = CostTable(Cost(3_000_000_000, 3_000_000_000, 6_000_000_000, 2_600_000), cells, 640)
     header = {
         "format": 1,
+        "id": "0123",
         "version": "0",
         "name": values.name,
         "config": values.model_dump(mode="json"),
@@ -104,7 +105,10 @@ def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, u
     folder.log.repair()
     if not folder.log.exists():
         folder.log.append("study", **plan.header)
-    with engine or InlineEngine() as e, Mirror(url, plan.config.name) if url else NoMirror() as mirror:
+    with (
+        engine or InlineEngine() as e,
+        Mirror(url, plan.config.name, plan.header["id"]) if url else NoMirror() as mirror,
+    ):
         return Search(plan, folder, e, mirror, observer or Silent()).run()
 
 

@@ -128,7 +128,7 @@ def pareto_numbers(view: StudyView) -> ParetoNumbers:
         points,
         keys,
         tuple(dict.fromkeys(p.group for p in points)),
-        base.mean if base else None,
+        base.score if base else None,
         estimate.threshold() if estimate else None,
     )
 
@@ -181,8 +181,8 @@ def _point(candidate: Candidate, estimate: Noise | None, on_front: bool) -> Poin
         module_group(candidate.architecture, candidate.role),
         candidate.state,
         candidate.gmacs,
-        math.fsum(values) / len(values) if values else None,
-        candidate.sd,
+        candidate.score if candidate.score is not None else math.fsum(values) / len(values) if values else None,
+        candidate.sd if candidate.architecture.is_base else candidate.delta_sd,
         tuple(t.seed for t in shown),
         candidate.delta,
         words,

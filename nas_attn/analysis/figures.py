@@ -65,7 +65,7 @@ def pareto_figure(numbers: ParetoNumbers) -> Figure:
         figure.add_trace(_hollow("failed (no mAP)", "x-thin-open", failed, [floor] * len(failed)))
     _layout(figure, height=520)
     figure.update_xaxes(title_text="cost of the final model (GMACs: 10⁹ multiply-accumulates per image)")
-    figure.update_yaxes(title_text="mAP50-95 on val (mean over seeds)", tickformat=".3f")
+    figure.update_yaxes(title_text="mAP50-95 on val (paired with the base)", tickformat=".3f")
     figure.update_layout(hovermode="closest", clickmode="event", legend=_legend_below())
     return figure
 

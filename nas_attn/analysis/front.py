@@ -37,16 +37,17 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def front(view: StudyView) -> list[Candidate]:
-    """The non-dominated candidates by (mean mAP50-95 on val, gmacs), cheapest first.
+    """The non-dominated candidates by (score, gmacs), cheapest first.
 
-    Only usable trials count: failed, refused, running and flagged ones put nobody on the front.
+    The score pairs each candidate with the base at equal seeds, see `Candidate`. Only usable trials count: failed,
+    refused, running and flagged ones put nobody on the front.
     """
-    usable = [(c, c.mean) for c in view.candidates() if c.mean is not None]
-    return [usable[i][0] for i in pareto_front([(mean, c.gmacs) for c, mean in usable])]
+    usable = [(c, c.score) for c in view.candidates() if c.score is not None]
+    return [usable[i][0] for i in pareto_front([(score, c.gmacs) for c, score in usable])]
 
 
 def best(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Candidate:
-    """The candidate of highest mean mAP50-95; of equals, the cheapest.
+    """The candidate of highest score; of equals, the cheapest.
 
     Args:
         candidates: a front.
@@ -55,7 +56,7 @@ def best(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Can
     Raises:
         UserError: nothing is left.
     """
-    return max(_affordable(candidates, max_gmacs), key=lambda c: (c.mean, -c.gmacs))
+    return max(_affordable(candidates, max_gmacs), key=lambda c: (c.score, -c.gmacs))
 
 
 def knee(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Candidate:
@@ -72,11 +73,11 @@ def knee(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Can
     """
     left = _affordable(candidates, max_gmacs)
     first, last = left[0], left[-1]
-    rise, run = _mean(last) - _mean(first), last.gmacs - first.gmacs
+    rise, run = _score(last) - _score(first), last.gmacs - first.gmacs
     if len(left) < 3 or rise <= 0 or run <= 0:
         return best(left)
     # the signed height over the diagonal is √2 times the distance; a point below the chord is no knee
-    return max(left, key=lambda c: ((_mean(c) - _mean(first)) / rise - (c.gmacs - first.gmacs) / run, -c.gmacs))
+    return max(left, key=lambda c: ((_score(c) - _score(first)) / rise - (c.gmacs - first.gmacs) / run, -c.gmacs))
 
 
 def pick(view: StudyView, spec: str, max_gmacs: float | None = None) -> Candidate:
@@ -129,6 +130,6 @@ def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> Seq
     return left
 
 
-def _mean(candidate: Candidate) -> float:
-    assert candidate.mean is not None  # a front holds measured candidates only
-    return candidate.mean
+def _score(candidate: Candidate) -> float:
+    assert candidate.score is not None  # a front holds measured candidates only
+    return candidate.score

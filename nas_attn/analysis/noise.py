@@ -63,8 +63,8 @@ def noise(view: StudyView) -> Noise | None:
     """The seed noise that the study's controls show; None until one of them has two usable trials."""
     controls = [c for c in view.candidates() if c.role in ("base", "conv")]
     repeated = [c for c in controls if c.sd is not None]
-    if not repeated:
-        return None
+    if not repeated or all(c.sd == 0 for c in repeated):
+        return None  # runs that cannot differ (all at mAP 0, say) tell nothing about noise
     df = sum(len(c.seeds) - 1 for c in repeated)
     variance = math.fsum((len(c.seeds) - 1) * (c.sd or 0.0) ** 2 for c in repeated) / df
     differences = [t.delta for c in controls if c.role == "conv" for t in c.trials if t.delta is not None]

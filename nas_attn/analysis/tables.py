@@ -12,6 +12,7 @@ from nas_attn.analysis.noise import interval, noise, verdict
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 EMPTY = "–"
+PAIRED = "paired mAP50-95"  # `Candidate.score`: what the front compares
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Table:
 def front_table(view: StudyView) -> Table:
     """The front, cheapest first, and the controls that are not on it."""
     on_front = front(view)
-    others = [c for c in view.candidates() if c.role in ("base", "conv") and c not in on_front and c.mean is not None]
+    others = [c for c in view.candidates() if c.role in ("base", "conv") and c not in on_front and c.score is not None]
     estimate = noise(view)
     rows, keys = [], []
     for c in sorted([*on_front, *others], key=lambda c: c.gmacs):
@@ -43,6 +44,7 @@ def front_table(view: StudyView) -> Table:
             (
                 c.key,
                 _place(c, c in on_front),
+                number(c.score),
                 number(c.mean) + (f" ± {c.sd:.4f}" if c.sd is not None else ""),
                 f"{limits[0]:.4f} to {limits[1]:.4f}" if limits else EMPTY,
                 str(len(c.seeds)),
@@ -55,7 +57,7 @@ def front_table(view: StudyView) -> Table:
         )
         keys.append(c.key)
     columns = (
-        *("architecture", "place", "val mAP50-95 ± sd", "95 % interval of the mean", "seeds"),
+        *("architecture", "place", PAIRED, "val mAP50-95 ± sd", "95 % interval of the mean", "seeds"),
         *("Δ to base, same seed", "verdict", "test mAP50-95", "GMACs", "params (M)"),
     )
     return Table(columns, tuple(rows), tuple(keys))
@@ -77,7 +79,7 @@ def trials_table(view: StudyView) -> Table:
             number(t.map50_95),
             signed(t.delta),
             number(t.evaluation.test_map50_95 if t.evaluation else None),
-            f"{t.gmacs:.3f}",
+            number(t.cost.get("gmacs"), 3),
             number(t.cost.get("params_m"), 3),
             number(t.evaluation.seconds if t.evaluation else None, 1),
             t.reason or ", ".join(t.evaluation.flags if t.evaluation else ()),

@@ -19,6 +19,7 @@ def command(
     model: Annotated[str, typer.Option(help="Base model.")] = "yolo11n.yaml",
     imgsz: Annotated[int, typer.Option(help="Image size of the final training, pixels.")] = 640,
     nc: Annotated[int, typer.Option(help="Number of classes.")] = 80,
+    width: Annotated[float | None, typer.Option(metavar="X", help="Width factor, in place of the model's own.")] = None,
     as_json: Json = False,
 ) -> None:
     """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
@@ -27,11 +28,13 @@ def command(
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.environment import prepare
     from nas_attn.detector.slots import find_slots
-    from nas_attn.errors import UnknownName, UserError
+    from nas_attn.errors import SlotRefused, UnknownName, UserError
     from nas_attn.space import Architecture, Gene
 
     prepare()
-    base = load_base(model, nc=nc)
+    if nc < 1:
+        raise UserError("`--nc` must be at least 1", got=nc)
+    base = load_base(model, nc=nc, width=width)
     slots = find_slots(base)
     stride = max(s.stride for s in slots)
     if imgsz <= 0 or imgsz % stride:
@@ -43,9 +46,12 @@ def command(
         for slot, gene in Architecture.parse(text):
             if slot not in by_name:
                 raise UnknownName("slot", slot, by_name, where=text)
-            genes[slot] = Gene.of(
-                gene.module, registry.get(gene.module, where=text).complete(gene.as_dict(), where=text)
-            )
+            entry = registry.get(gene.module, where=text)
+            settings = entry.complete(gene.as_dict(), where=text)
+            size = by_name[slot].map_size(imgsz)
+            if reason := entry.refusal(by_name[slot].channels, size, size, settings):
+                raise SlotRefused(f"`{gene}` cannot stand at {slot}: {reason}", where=text)
+            genes[slot] = Gene.of(gene.module, settings)
         wanted.append(Architecture.of({**dict(Architecture.none(by_name)), **genes}))
     architectures = [Architecture.none(by_name), *wanted]
     table = CostTable.build(base.build(), {s: [a[s.name] for a in architectures] for s in slots}, imgsz)

@@ -23,7 +23,7 @@ def command(
     from nas_attn.cli.models import yaml_maker
     from nas_attn.dashboard.server import serve
     from nas_attn.study import load_study
-    from nas_attn.study.config import study_name
+    from nas_attn.study.load import study_name
 
     view = load_study(study_name(study), runs=runs)
     serve(view.folder, host=host, port=port, yaml_of=yaml_maker(view))

@@ -21,7 +21,7 @@ def command(as_json: Json = False) -> int:
     """Check everything that a search needs here. Exit code 1 where something necessary is missing."""
     results = [check() for check in (_python, _packages, _opencv, _devices, _cpu, _memory, _disk, _cache, _lock)]
     if as_json:
-        print(json.dumps([{"check": n, "ok": ok, "found": text} for n, ok, text in results], indent=1))
+        print(json.dumps({"checks": [{"check": n, "ok": ok, "found": text} for n, ok, text in results]}, indent=1))
     else:
         for name, ok, text in results:
             print(f"{'ok  ' if ok else 'FAIL'}  {name:10s}  {text}")

@@ -21,23 +21,19 @@ def command(
 ) -> None:
     """Write a candidate as a model YAML that Ultralytics builds and trains."""
     from nas_attn.analysis.front import pick as choose
-    from nas_attn.cli.models import comments, slots_of
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.environment import prepare
+    from nas_attn.cli.models import base_of, comments, slots_of
     from nas_attn.detector.export import write_yaml
     from nas_attn.study import load_study
-    from nas_attn.study.config import study_name
+    from nas_attn.study.load import study_name
 
     view = load_study(study_name(study), runs=runs)
     candidate = choose(view, pick, max_gmacs)
-    prepare()
-    config, classes = view.header["config"], len(view.header["classes"])
     write_yaml(
         output,
-        load_base(config["model"], nc=classes, width=config["width"]),
+        base_of(view),
         slots_of(view),
         candidate.architecture,
-        final_nc=classes,
+        final_nc=len(view.header["classes"]),
         comments=comments(view, candidate),
     )
     print(f"{output}: {candidate.architecture}")

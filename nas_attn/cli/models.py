@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from nas_attn.errors import StudyChanged
 from nas_attn.space import Slot
 from nas_attn.study.view import Candidate, StudyView
+
+if TYPE_CHECKING:
+    from nas_attn.detector.base_model import BaseModel
 
 
 def yaml_maker(view: StudyView) -> Callable[[Candidate], str]:
     """A function that writes a candidate's model YAML; loads what it needs at its first call."""
 
     @lru_cache(maxsize=1)
-    def base():
-        from nas_attn.detector.base_model import load_base
-        from nas_attn.detector.environment import prepare
-
-        prepare()
-        config = view.header["config"]
-        return load_base(config["model"], nc=len(view.header["classes"]), width=config["width"])
+    def base() -> BaseModel:
+        return base_of(view)
 
     def make(candidate: Candidate) -> str:
         from nas_attn.detector.export import yaml_text
@@ -33,6 +33,28 @@ def yaml_maker(view: StudyView) -> Callable[[Candidate], str]:
         )
 
     return make
+
+
+def base_of(view: StudyView) -> BaseModel:
+    """The base model of a study.
+
+    Raises:
+        StudyChanged: the model's YAML is another one than it was then.
+    """
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.environment import prepare
+
+    prepare()
+    config = view.header["config"]
+    base = load_base(config["model"], nc=len(view.header["classes"]), width=config["width"])
+    if base.fingerprint != view.header["fingerprints"]["base"]:
+        raise StudyChanged(
+            "the base model must be the one that was searched",
+            got=f"another content of '{config['model']}'",
+            where=f"study '{view.name}'",
+            remedy="Bring back the model YAML (or the Ultralytics version) of the search.",
+        )
+    return base
 
 
 def slots_of(view: StudyView) -> tuple[Slot, ...]:

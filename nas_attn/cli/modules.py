@@ -17,16 +17,18 @@ def command(as_json: Json = False) -> None:
     if as_json:
         print(
             json.dumps(
-                [
-                    {
-                        "name": e.name,
-                        "class": e.cls.__name__,
-                        "family": e.family,
-                        "paper": e.paper,
-                        "settings": {s.name: list(s.options) for s in e.settings},
-                    }
-                    for e in entries
-                ],
+                {
+                    "modules": [
+                        {
+                            "name": e.name,
+                            "class": e.cls.__name__,
+                            "family": e.family,
+                            "paper": e.paper,
+                            "settings": {s.name: list(s.options) for s in e.settings},
+                        }
+                        for e in entries
+                    ]
+                },
                 indent=1,
             )
         )

@@ -129,5 +129,5 @@ def _best(view: StudyView) -> str:
     found = front(view)
     if not found:
         return ""
-    best = max(found, key=lambda c: c.mean if c.mean is not None else -math.inf)
-    return f"best {best.mean:.4f} at {best.gmacs:.3f} GMACs, front of {len(found)}"
+    best = max(found, key=lambda c: c.score if c.score is not None else -math.inf)
+    return f"best {best.score:.4f} at {best.gmacs:.3f} GMACs, front of {len(found)}"

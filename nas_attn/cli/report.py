@@ -24,7 +24,7 @@ def command(
     from nas_attn.cli.models import yaml_maker
     from nas_attn.dashboard.report import write_report
     from nas_attn.study import load_study
-    from nas_attn.study.config import study_name
+    from nas_attn.study.load import study_name
 
     view = load_study(study_name(study), runs=runs)
     write_report(view, output, yaml_maker(view))

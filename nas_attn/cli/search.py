@@ -77,7 +77,8 @@ def summary(view: Any) -> dict[str, Any]:
         "front": [
             {
                 "architecture": str(c.architecture),
-                "map50_95": c.mean,
+                "map50_95": c.score,
+                "mean": c.mean,
                 "sd": c.sd,
                 "delta": c.delta,
                 "seeds": list(c.seeds),

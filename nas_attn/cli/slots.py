@@ -32,7 +32,7 @@ def command(
     """Train the base and zero each slot in turn: a slot whose loss costs nothing cannot gain from attention."""
     from nas_attn.cli.progress import Reporter, liveness
     from nas_attn.detector.environment import prepare
-    from nas_attn.study.config import load_config
+    from nas_attn.study.load import load_config
 
     names = ("data", "model", "weights", "epochs", "imgsz", "batch", "device", "jobs", "seed")
     values = locals()

@@ -13,16 +13,16 @@ from nas_attn.analysis import tables
 from nas_attn.analysis.noise import TOO_LITTLE, noise
 from nas_attn.study.view import StudyView
 
-# the interval and test columns are in the report: a terminal is narrow
+# the other columns are in the report: a terminal is narrow
 _FRONT = {
     0: "architecture",
     1: "place",
-    2: "mAP50-95 ± sd",
-    4: "seeds",
-    5: "Δ to base",
-    6: "verdict",
-    8: "GMACs",
-    9: "params M",
+    2: "paired mAP50-95",
+    5: "seeds",
+    6: "Δ to base",
+    7: "verdict",
+    9: "GMACs",
+    10: "params M",
 }
 _SLOTS = {0: "slot", 1: "mAP50-95 zeroed", 2: "lost", 3: "state", 4: "searched"}
 PIPE_WIDTH = 160  # characters where stdout is no terminal

@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from nas_attn.analysis.figures import PLOT_CONFIG, curve_figure, curve_numbers
 from nas_attn.analysis.noise import TOO_LITTLE, noise, verdict
-from nas_attn.analysis.tables import EMPTY, Table, counts, number, signed
+from nas_attn.analysis.tables import EMPTY, PAIRED, Table, counts, number, signed
 from nas_attn.dashboard.html import KEY_COLUMN, WIDE_COLUMN
 from nas_attn.errors import NasAttnError
 from nas_attn.study.view import Candidate, StudyView
@@ -56,9 +56,8 @@ def progress(view: StudyView) -> Any:
     found = counts(view)
     done = sum(n for state, n in found.items() if state not in ("running", "refused"))
     config = view.header.get("config", {})
-    total = config.get("trials")
-    words = f"{done} of {total} trials done" if total else f"{done} trials done"
-    share = min(100.0, 100.0 * done / total) if total else 0.0
+    words = f"{done} of {max(done, view.target)} trials done"
+    share = min(100.0, 100.0 * done / view.target)
     source = " · ".join(str(v) for v in (config.get("model") or view.header.get("base"), config.get("data")) if v)
     parts = [
         html.Div(source, className="soft"),
@@ -123,8 +122,8 @@ def _cell(column: str, value: str) -> Any:
 def _results(view: StudyView, candidate: Candidate) -> list[tuple[str, str]]:
     spread = f" ± {candidate.sd:.4f}" if candidate.sd is not None else ""
     seeds = ", ".join(map(str, candidate.seeds)) or EMPTY
-    rows = [("val mAP50-95", number(candidate.mean) + spread), ("seeds", seeds)]
-    if not candidate.architecture.is_base and candidate.mean is not None:
+    rows = [(PAIRED, number(candidate.score)), ("val mAP50-95", number(candidate.mean) + spread), ("seeds", seeds)]
+    if not candidate.architecture.is_base and candidate.score is not None:
         rows.append(("Δ to base", f"{signed(candidate.delta)} ({verdict(candidate, noise(view))})"))
     rows.append(("cost", f"{candidate.gmacs:.3f} GMACs, {number(candidate.cost.get('params_m'), 3)} M parameters"))
     trials = [f"{t.number} ({t.state})" for t in candidate.trials]

@@ -21,6 +21,7 @@ class Task:
         keywords: its keyword arguments, picklable.
         result: file that holds the result once there is one. A task whose file exists is not run again, so a result
             outlives the supervisor that asked for it.
+        signature: what that result belongs to; a file of another signature is ignored and replaced.
     """
 
     key: Any
@@ -28,6 +29,7 @@ class Task:
     arguments: tuple[Any, ...] = ()
     keywords: dict[str, Any] = field(default_factory=dict)
     result: Path | None = None
+    signature: str = ""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ def _follow(parent: int) -> None:
 def run(task: Task) -> Evaluation:
     """Make the task's call, or return the result that an earlier process left."""
     if task.result is not None and task.result.exists():
-        return Evaluation.from_dict(json.loads(task.result.read_text()))
+        found = json.loads(task.result.read_text())
+        if found["signature"] == task.signature:
+            return Evaluation.from_dict(found["evaluation"])
     try:
         value = task.call(*task.arguments, **task.keywords)
     except MemoryError as error:
@@ -55,5 +57,5 @@ def run(task: Task) -> Evaluation:
         sys.stdout.flush()
         sys.stderr.flush()
     if task.result is not None:
-        write_text_atomic(task.result, json.dumps(value.as_dict()))
+        write_text_atomic(task.result, json.dumps({"signature": task.signature, "evaluation": value.as_dict()}))
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nas_attn.errors import ConfigError, UnknownName, UserError
-from nas_attn.study import shipped
 
 DEFAULT = "demo"
 SAMPLERS = ("tpe", "gp", "nsga2", "random")
@@ -23,7 +21,7 @@ class StudyConfig(BaseModel):
     be given anew each time it is continued.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(DEFAULT, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folder")
     demo: bool = Field(False, description="generated data: a demonstration whose ranking means nothing elsewhere")
@@ -58,37 +56,55 @@ class StudyConfig(BaseModel):
     test: bool = Field(True, description="also score the test split where data.yaml has one")
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], *, where: str = "") -> StudyConfig:
+    def of(cls, values: Mapping[str, Any], *, where: str | Mapping[str, str] = "") -> StudyConfig:
         """The configuration of these values.
+
+        Args:
+            values: by field name.
+            where: where they come from, or field name -> where that one comes from; for messages.
 
         Raises:
             ConfigError: all that is wrong with them, together.
         """
+
+        def source(name: str) -> str:
+            return where if isinstance(where, str) else where.get(name, "")
+
         problems: list[UserError] = []
+        broken: set[str] = set()
         config = None
         try:
             config = cls.model_validate(dict(values))
         except ValidationError as error:
-            problems += [_problem(e, where) for e in error.errors()]
+            problems += [_problem(e, source(str(e["loc"][0]))) for e in error.errors()]
+            broken |= {str(e["loc"][0]) for e in error.errors()}
+        start, weights = values.get("start", "scratch"), values.get("weights")
         if (sampler := values.get("sampler", "tpe")) not in SAMPLERS:
-            problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=where))
+            problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=source("sampler")))
+            broken.add("sampler")
         if not values.get("demo") and not values.get("data"):
             remedy = "Give --data D.yaml; only the demo runs on generated data."
-            problems.append(UserError("a study needs `data`", where=where, remedy=remedy))
-        start, weights = values.get("start", "scratch"), values.get("weights")
+            problems.append(UserError("a study needs `data`", where=source("data"), remedy=remedy))
         if start == "weights" and not weights:
-            problems.append(UserError("`start: weights` needs `weights`", where=where, remedy="Give --weights FILE."))
+            remedy = "Give --weights FILE."
+            problems.append(UserError("`start: weights` needs `weights`", where=source("start"), remedy=remedy))
         if weights and start != "weights":
-            problems.append(
-                UserError(
-                    "`weights` goes with `start: weights`", got=f"start: {start}", where=where, remedy="Leave one out."
-                )
-            )
+            rule, got = "`weights` goes with `start: weights`", f"start: {start}"
+            problems.append(UserError(rule, got=got, where=source("start"), remedy="Leave one out."))
         if weights and not Path(str(weights)).is_file():
-            problems.append(UserError("the file of `weights` must exist", got=f"'{weights}'", where=where))
+            rule = "the file of `weights` must exist"
+            problems.append(UserError(rule, got=f"'{weights}'", where=source("weights")))
         if problems or config is None:
-            raise ConfigError(problems, where=where)
+            raise ConfigError(problems, readable=cls._readable(values, broken | {"start", "weights"}))
         return config
+
+    @classmethod
+    def _readable(cls, values: Mapping[str, Any], broken: set[str]) -> StudyConfig | None:
+        """What is left without the broken values; None where that is not enough."""
+        try:
+            return cls.model_validate({k: v for k, v in values.items() if k not in broken})
+        except ValidationError:
+            return None
 
     def identity(self) -> dict[str, Any]:
         """The part that cannot change while a study lives."""
@@ -96,72 +112,12 @@ class StudyConfig(BaseModel):
         return self.model_dump(exclude=free)
 
 
-def load_config(
-    study: str | None, overrides: Mapping[str, Any], stored: Mapping[str, Any] | None = None
-) -> StudyConfig:
-    """The configuration of `search STUDY` with command line overrides.
-
-    Args:
-        study: a shipped study's name, a path to a study YAML, or a new name; None for the embedded default.
-        overrides: options that were given, by field name; None values count as not given.
-        stored: configuration of the study in the run folder, where there is one; it fills what neither says.
-    """
-    given = {k: v for k, v in overrides.items() if v is not None}
-    for name in ("data", "weights"):
-        if name in given:  # as typed: relative to where the command runs, which may be elsewhere next time
-            given[name] = str(Path(given[name]).resolve())
-    if "data" in given:
-        given["demo"] = False
-    content, where = _file(study_name(study, given.get("data")), study, new=stored is None and "data" not in given)
-    if "model" in given and "width" not in given:
-        content.pop("width", None)  # a real model is meant at its own width
-    unknown: list[UserError] = [
-        UnknownName("study setting", k, StudyConfig.model_fields, where=where)
-        for k in content
-        if k not in StudyConfig.model_fields
-    ]
-    if unknown:
-        rest = {k: v for k, v in content.items() if k in StudyConfig.model_fields}
-        try:
-            StudyConfig.of({**rest, **given}, where=where)
-        except ConfigError as error:
-            unknown += error.problems
-        raise ConfigError(unknown, where=where)
-    if "weights" in given and "start" not in given:
-        given["start"] = "weights"
-    return StudyConfig.of({**(stored or {}), **content, **given}, where=where or "the command line")
-
-
-def study_name(study: str | None, data: str | None = None) -> str:
-    """The name that `search STUDY --data D` gives to its run folder; without STUDY, the data's, or the default."""
-    if study is None:
-        folder = Path(data).resolve().parent.name if data else DEFAULT
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", folder).strip(".-") or DEFAULT
-    path = Path(study)
-    return path.stem if path.suffix in (".yaml", ".yml") else study
-
-
-def _file(name: str, study: str | None, *, new: bool) -> tuple[dict[str, Any], str]:
-    """Content of the study's YAML and the name to use in errors. A new study without data is the demo by that name."""
-    if study is not None and Path(study).suffix in (".yaml", ".yml"):
-        path = Path(study)
-        content = shipped.read_yaml(path)
-        if isinstance(content.get("data"), str) and not Path(content["data"]).is_absolute():
-            content["data"] = str(path.parent / content["data"])  # as written: beside the file that says it
-        return {"name": name, **content}, str(path)
-    if name in shipped.names("studies"):
-        return {**shipped.load("studies", name), "name": name}, f"study '{name}'"
-    if not new:
-        return {"name": name}, ""
-    return {**shipped.load("studies", DEFAULT), "name": name}, ""
-
-
 def _problem(error: Any, where: str) -> UserError:
     name = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return UnknownName("study setting", name, StudyConfig.model_fields, where=where)
     message = error["msg"].removeprefix("Input ").removeprefix("should ")
-    return UserError(f"`{name.replace('_', '-')}` must {_infinitive(message)}", got=repr(error["input"]), where=where)
+    return UserError(f"`{name}` must {_infinitive(message)}", got=repr(error["input"]), where=where)
 
 
 def _infinitive(message: str) -> str:

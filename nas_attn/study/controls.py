@@ -22,7 +22,12 @@ def conv_genes(slot: Slot, residual: str) -> list[Gene]:
 
 
 def conv_control(
-    space: SearchSpace, live: tuple[str, ...], residual: str, params: Callable[[str, Gene], int]
+    space: SearchSpace,
+    live: tuple[str, ...],
+    residual: str,
+    params: Callable[[str, Gene], int],
+    *,
+    cheapest: bool = False,
 ) -> Architecture:
     """A plain convolution in every live slot, grouped so that its size comes nearest to attention's there.
 
@@ -33,6 +38,7 @@ def conv_control(
         live: names of the live slots.
         residual: the form that the study uses, `none` or `scaled`.
         params: (slot, gene) -> parameters.
+        cheapest: take the smallest that there is instead.
     """
     genes = dict.fromkeys(space.names, NONE)
     for name in live:
@@ -41,7 +47,9 @@ def conv_control(
             if gene.module not in ("none", CONV):
                 sizes.setdefault(gene.module, []).append(params(name, gene))
         choices = conv_genes(space[name].slot, residual)
-        if sizes:
+        if cheapest:
+            genes[name] = min(choices, key=lambda gene: params(name, gene))
+        elif sizes:
             target = statistics.median(statistics.median(v) for v in sizes.values())
             distances = [abs(params(name, gene) - target) for gene in choices]
             genes[name] = choices[distances.index(min(distances))]

@@ -26,18 +26,17 @@ class Mirror:
     Args:
         url: SQLAlchemy URL of the storage.
         name: name of the study there.
+        study_id: what tells this study from others of the same name.
 
     Raises:
-        UserError: the URL names no database that can be opened.
+        UserError: the URL names no database that can be opened, or it holds another study of that name.
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, study_id: str) -> None:
         self.url = url
         with _opening(url) as storage:
             self._storage = storage
-            self._study = optuna.create_study(
-                storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
-            )
+            self._study = _open_study(storage, name, study_id, _shown(url))
             self._headers = {k.partition(":")[0] for k in self._study.user_attrs}
             self._numbers = {t.user_attrs.get("number") for t in self._study.get_trials(deepcopy=False)}
 
@@ -63,6 +62,32 @@ class Mirror:
         trial.user_attrs = {"number": number, **_pieces("record", records)}
         self._study.add_trial(trial)
         self._numbers.add(number)
+
+
+def check_storage(url: str) -> None:
+    """See that a storage can be opened, and leave it as it is.
+
+    Raises:
+        UserError: the URL names no database that can be opened.
+    """
+    with _opening(url) as storage, _closing(storage):
+        storage.get_all_studies()
+
+
+def _open_study(storage: optuna.storages.RDBStorage, name: str, study_id: str, where: str) -> optuna.Study:
+    """The Optuna study of that name if it is ours, or a new one."""
+    study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True)
+    header = _joined("study", study.user_attrs) if "study:0" in study.user_attrs else None
+    foreign = header is None and len(study.get_trials(deepcopy=False)) > 0
+    if tuple(study.directions) != DIRECTIONS or foreign or (header is not None and header.get("id", "") != study_id):
+        raise UserError(
+            "a storage must not hold another study of the same name",
+            got=f"'{name}'",
+            where=where,
+            remedy="Search under another name or in another --storage, or delete the old study with "
+            "`optuna delete-study`.",
+        )
+    return study
 
 
 def read_mirror(url: str, name: str) -> list[dict[str, Any]]:

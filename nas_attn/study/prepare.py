@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nas_attn import __version__
 from nas_attn.cost import CostTable
-from nas_attn.detector.base_model import BaseModel, load_base
+from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
 from nas_attn.detector.environment import cache_root
 from nas_attn.detector.recipe import Recipe
@@ -24,10 +26,13 @@ from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.devices import workers
 from nas_attn.study.folder import RunFolder
+from nas_attn.study.limits import check_limits
+from nas_attn.study.mirror import check_storage
 from nas_attn.study.plan import Plan
 from nas_attn.study.records import FORMAT
 
 T = TypeVar("T")
+SPACE_KEYS = ("slots", "modules")
 Rank = Callable[[Slot, Gene], float]
 
 
@@ -63,30 +68,64 @@ def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], No
     Raises:
         ConfigError: all that is wrong, together.
     """
+    return _plan(config, folder, progress, resolve(config, progress))
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What the names in a configuration stand for, checked."""
+
+    data: DataInfo
+    devices: tuple[str, ...]
+    threads: int
+    base: BaseModel
+    slots: tuple[Slot, ...]
+    content: dict[str, Any]
+    space: SearchSpace
+
+
+def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
+    """Check everything that can be checked without counting cost or training.
+
+    Raises:
+        ConfigError: all that is wrong, together.
+    """
     check = _Collector()
     progress("checking the data")
+    if config.storage is not None:
+        check(lambda: check_storage(str(config.storage)))
     data = check(lambda: load_data(config))
     devices = check(lambda: workers(config.device, config.jobs))
     base = check(lambda: load_base(config.model, nc=data.nc if data else None, width=config.width))
     slots = check(lambda: find_slots(base)) if base else None
-    content = check(lambda: shipped.load("search_spaces", config.space))
+    content = check(lambda: load_space(config.space))
     if slots:
         check(lambda: _check_sizes(config, slots))
+    if base and config.weights:
+        check(lambda: check_weights(Path(str(config.weights)), base))
     if slots and content is not None:
         chosen = check(lambda: _chosen(config, content, slots))
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
         space = check(lambda: build_space(config, content, chosen or slots, base.name if base else ""))
     check.done(f"study '{config.name}'")
     assert data and devices and base and slots and chosen and space and content is not None
+    return Resolved(data, *devices, base, chosen, content, space)
 
+
+def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
+    """Count cost, and put everything together."""
+    data, base, space = found.data, found.base, found.space
+    for note in getattr(data, "notes", ()):
+        progress(note)
     progress("counting cost")
     table = build_table(config, base, space, cache_root() / "cost")
     # again, now that costs are known: of settings that coincide on the proxy's maps, the cheapest stands for all
-    space = build_space(config, content, chosen, base.name, lambda slot, gene: _macs(table, slot, gene))
-    evaluator = make_evaluator(config, data, folder=folder, device=devices[0][0], threads=devices[1])
+    space = build_space(config, found.content, found.slots, base.name, lambda slot, gene: _macs(table, slot, gene))
+    evaluator = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads)
     fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
     header = {
         "format": FORMAT,
+        "id": uuid.uuid4().hex,
         "version": __version__,
         "name": config.name,
         "config": config.model_dump(mode="json"),
@@ -105,7 +144,8 @@ def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], No
             "weights": _file_digest(config.weights),
         },
     }
-    return Plan(config, space, table, evaluator, fidelity, devices[0], devices[1], header)
+    check_limits(config, header["base_cost"])
+    return Plan(config, space, table, evaluator, fidelity, found.devices, found.threads, header)
 
 
 def make_evaluator(
@@ -147,11 +187,41 @@ def load_data(config: StudyConfig) -> DataInfo:
     return check_data(demo_data(cache_root()))
 
 
+def load_space(name: str) -> dict[str, Any]:
+    """The content of a search space file: `slots` and `modules`, nothing else.
+
+    Raises:
+        ConfigError: all that is wrong with it, together.
+    """
+    content = shipped.load("search_spaces", name)
+    where = f"search space '{name}'"
+    problems: list[UserError] = [
+        UnknownName("search space key", k, SPACE_KEYS, where=where) for k in content if k not in SPACE_KEYS
+    ]
+    slots = content.get("slots")
+    if slots is not None and not (isinstance(slots, list) and slots and all(isinstance(s, str) for s in slots)):
+        problems.append(
+            UserError("`slots` must be a list of slot names", got=slots, where=where, remedy="E.g. [p3, p4].")
+        )
+    if not isinstance(content.get("modules"), dict) or not content["modules"]:
+        problems.append(
+            UserError(
+                "`modules` must name at least one module",
+                got=content.get("modules"),
+                where=where,
+                remedy="E.g. `acmix:`.",
+            )
+        )
+    if problems:
+        raise ConfigError(problems, where=where)
+    return content
+
+
 def build_space(
     config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...], base: str, rank: Rank | None = None
 ) -> SearchSpace:
     """The search space that a configuration and a search space file describe."""
-    modules = config.modules if config.modules is not None else content.get("modules") or {}
+    modules = config.modules if config.modules is not None else content["modules"]
     space = SearchSpace.build(
         base,
         slots,

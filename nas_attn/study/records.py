@@ -3,6 +3,7 @@
 Each line is one JSON object with a `kind`:
 
     study      once, first: version, configuration, base model, slots, cost of the base, fingerprints
+    target     each time another number of trials is asked for
     slots      once, after the base is trained: liveness of each slot and the slots that are searched
     started    a trial was handed out: number, role, architecture, seed, cost, the sampler's parameters
     finished   that trial ended: number, state (complete, failed), evaluation or reason
@@ -18,6 +19,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from nas_attn.errors import RecordLost
 
 LOG_NAME = "records.jsonl"
 FORMAT = 1
@@ -43,8 +46,15 @@ class RecordLog:
         line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(handle, line.encode())
+            rest = line.encode()
+            while rest:
+                rest = rest[os.write(handle, rest) :]
             os.fsync(handle)
+        except OSError as error:
+            raise RecordLost(
+                f"a record could not be written to '{self.path}' ({error.strerror}). Make room, then give the same "
+                "command again: what was recorded before is whole."
+            ) from error
         finally:
             os.close(handle)
         return record
@@ -52,9 +62,14 @@ class RecordLog:
     def read(self) -> Iterator[dict[str, Any]]:
         """All whole records, in order."""
         if self.path.exists():
-            for line in self.path.read_bytes().splitlines(keepends=True):
+            for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True), 1):
                 if line.endswith(b"\n"):
-                    yield json.loads(line)
+                    try:
+                        yield json.loads(line)
+                    except ValueError as error:
+                        raise RecordLost(
+                            f"line {number} of '{self.path}' is damaged. Remove that line to go on without its record."
+                        ) from error
 
     def repair(self) -> None:
         """Drop a last line that a crash cut short, so that appending starts on a fresh line."""

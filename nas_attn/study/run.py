@@ -9,11 +9,12 @@ from typing import Any
 
 from nas_attn.detector import environment
 from nas_attn.engine import LocalEngine
-from nas_attn.errors import ConfigError, UserError
-from nas_attn.study.config import load_config, study_name
+from nas_attn.errors import ConfigError
+from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import Lease, RunFolder
+from nas_attn.study.load import load_config, study_file, study_name
 from nas_attn.study.mirror import Mirror
-from nas_attn.study.prepare import check_unchanged, prepare
+from nas_attn.study.prepare import check_unchanged, prepare, resolve
 from nas_attn.study.search import Observer, Search
 from nas_attn.study.view import StudyView, Trial
 
@@ -47,46 +48,58 @@ def run(
 ) -> StudyView:
     """Run a study, or continue it; see `nas_attn.run_search`."""
     environment.prepare()
+    tell = progress or (lambda text: None)
     name = study_name(study, options.get("data"))
     folder = RunFolder(runs / name)
     stored = next(folder.log.read(), None)
-    config = load_config(study, options, stored["config"] if stored else None)
-    if config.name != name:
-        folder = RunFolder(runs / config.name)
+    try:
+        config = load_config(study, options, stored)
+    except ConfigError as error:
+        raise _with_the_rest(error, tell) from None
     fresh = not folder.path.exists()
     folder.create()
     try:
         with Lease(folder):
-            return _run(config, folder, observer or Silent(), progress or (lambda text: None))
+            return _run(
+                config, study_file(study, options.get("data"), new=stored is None), folder, observer or Silent(), tell
+            )
     finally:
         if fresh and not folder.log.exists():
             _remove_empty(folder)  # wrong input leaves nothing behind
 
 
-def _run(config: Any, folder: RunFolder, observer: Observer, progress: Callable[[str], None]) -> StudyView:
-    folder.log.repair()
-    stored = next(folder.log.read(), None)
-    problems: list[UserError] = []
+def _with_the_rest(error: ConfigError, tell: Callable[[str], None]) -> ConfigError:
+    """The error with what else is wrong: what it could read of the configuration is checked as well."""
+    if error.readable is None:
+        return error
+    try:
+        resolve(error.readable, tell)
+    except ConfigError as more:
+        known = {str(p) for p in error.problems}
+        return ConfigError([*error.problems, *(p for p in more.problems if str(p) not in known)], where=error.where)
+    return error
+
+
+def _run(
+    config: StudyConfig, file: dict[str, Any], folder: RunFolder, observer: Observer, tell: Callable[[str], None]
+) -> StudyView:
     import torch
 
+    folder.log.repair()
+    stored = next(folder.log.read(), None)
     with contextlib.ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
-        try:
-            url = config.storage or f"sqlite:///{folder.database.resolve()}"
-            mirror = stack.enter_context(Mirror(url, config.name))
-        except UserError as error:
-            problems.append(error)
-        try:
-            plan = prepare(config, folder, progress)
-        except ConfigError as error:
-            problems += error.problems
-        if problems:
-            raise ConfigError(problems, where=f"study '{config.name}'")
-        if stored is None:
-            folder.log.append("study", **plan.header)
-        else:
+        plan = prepare(config, folder, tell)
+        if stored is not None:
             check_unchanged(stored, plan.header)
+        url = config.storage or f"sqlite:///{folder.database.resolve()}"
+        if stored is None and config.storage is None:
+            folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
+        header = stored or plan.header
+        mirror = stack.enter_context(Mirror(url, config.name, header.get("id", "")))
+        if stored is None:
+            folder.log.append("study", **plan.header, file=file)
         engine = stack.enter_context(LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers))
         return Search(plan, folder, engine, mirror, observer).run()
 

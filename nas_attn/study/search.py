@@ -11,8 +11,8 @@ from nas_attn.engine import Engine, Failure, Outcome, Task
 from nas_attn.errors import EvaluationFailed, SlotRefused, UserError
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
-from nas_attn.study.controls import conv_control
 from nas_attn.study.folder import RunFolder
+from nas_attn.study.limits import affordable_conv, over_limit
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
@@ -66,12 +66,18 @@ class Search:
         """The study as of now."""
         return self._view
 
+    @property
+    def _study_id(self) -> str:
+        return self._view.header.get("id", "")
+
     def run(self) -> StudyView:
         """Train until the number of trials is reached.
 
         Raises:
             EvaluationFailed: the base itself cannot be trained.
         """
+        if self._view.target != self.config.trials:
+            self._append("target", trials=self.config.trials)
         self.observer.opened(self._view, self.config.trials)
         if self.config.start == "base":
             self._train_base()
@@ -94,15 +100,14 @@ class Search:
         for trial in self._view.trials:
             if trial.state == "running" and trial.number not in self._running:
                 return trial  # an earlier process was stopped while it trained
-        control = self._control("base", self.plan.space.base_architecture())
-        if control is not None:
+        if (control := self._base_control()) is not None:
             return control
         if not self._view.slots:
             if self._running:
                 return None
             self._measure_slots()
         conv = Architecture.parse(self._view.slots["control"])
-        if not conv.is_base and (control := self._control("conv", conv)) is not None:
+        if not conv.is_base and (control := self._conv_control(conv)) is not None:
             return control
         assert self._suggester is not None
         if self._suggester.space.size == 1:
@@ -116,11 +121,22 @@ class Search:
             proposal = self._propose()
         return proposal
 
-    def _control(self, role: str, architecture: Architecture) -> Trial | None:
-        known = {t.seed for t in self._view.trials if t.role == role}
-        for seed in range(self.config.seed, self.config.seed + self.config.control_seeds):
-            if seed not in known and not self._full():
-                return self._start(role, architecture, seed)
+    def _base_control(self) -> Trial | None:
+        """The base's next control trial: a seed that failed or was flagged is replaced, as often as there are seeds."""
+        own = [t for t in self._view.trials if t.role == "base"]
+        good = sum(t.usable or t.state == "running" for t in own)
+        if good >= self.config.control_seeds or len(own) >= 2 * self.config.control_seeds or self._full():
+            return None
+        seed = max((t.seed for t in own), default=self.config.seed - 1) + 1
+        return self._start("base", self.plan.space.base_architecture(), seed)
+
+    def _conv_control(self, conv: Architecture) -> Trial | None:
+        """The convolution's next control trial, on the seeds that the base has."""
+        done = {t.seed for t in self._view.trials if t.architecture == conv}
+        base = [t.seed for t in self._view.trials if t.architecture.is_base and t.usable]
+        for seed in sorted(base)[: self.config.control_seeds]:
+            if seed not in done and not self._full():
+                return self._start("conv", conv, seed)
         return None
 
     def _full(self) -> bool:
@@ -140,24 +156,23 @@ class Search:
             self._refuse(proposal.architecture, str(error), 1.0, {}, sampled)
             return None
         cost = self.plan.cost(architecture)
-        for name, limit in (("gmacs", self.config.max_gmacs), ("params_m", self.config.max_params)):
-            if limit is not None and cost[name] > limit:
-                reason = f"{cost[name]:.4g} {name} is over the limit of {limit:.4g}"
-                self._refuse(architecture, reason, cost[name] / limit - 1, cost, sampled)
-                return None
+        if (broken := over_limit(self.config, cost)) is not None:
+            self._refuse(architecture, *broken, cost, sampled)
+            return None
         self._refusals = 0
-        role, architecture, seed = self._seed(architecture)
-        return self._start(role, architecture, seed, sampled)
+        role, chosen, seed = self._seed(architecture)
+        return self._start(role, chosen, seed, sampled if chosen == architecture else None)
 
     def _seed(self, architecture: Architecture) -> tuple[str, Architecture, int]:
         """A new candidate gets the first seed, a known one its next; if it has all the base's, the base gets one."""
         base = self.plan.space.base_architecture()
-        base_seeds = sorted(t.seed for t in self._view.trials if t.architecture == base)
+        own = [t for t in self._view.trials if t.architecture == base]
+        base_seeds = sorted(t.seed for t in own if t.usable or t.state == "running")
         used = {t.seed for t in self._view.trials if t.architecture == architecture and t.state != "refused"}
         for seed in base_seeds:
             if seed not in used:
                 return "search", architecture, seed
-        return "base", base, max(base_seeds, default=self.config.seed - 1) + 1
+        return "base", base, max(t.seed for t in own) + 1
 
     def _refuse(
         self, architecture: Architecture, reason: str, violation: float, cost: dict[str, float], sampled: dict[str, Any]
@@ -205,6 +220,7 @@ class Search:
             arguments=(trial.architecture, self.plan.fidelity, trial.seed),
             keywords={"checkpoint": self.folder.checkpoint(name), "liveness": measure},
             result=self.folder.result(name),
+            signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}",
         )
         self._running.add(trial.number)
         self.engine.submit(task)
@@ -243,6 +259,7 @@ class Search:
             arguments=(self.plan.fidelity, self.config.seed, self.folder.base_weights),
             keywords={"checkpoint": self.folder.checkpoint("base")},
             result=self.folder.result("base"),
+            signature=f"{self._study_id}:base",
         )
         if self._view.slots and self.folder.base_weights.exists():
             return
@@ -271,7 +288,10 @@ class Search:
         drop = {n: intact - z for n, z in zeroed.items()}
         live = [n for n in names if drop[n] >= self.config.live_threshold]
         searched = list(names) if self.config.dead_slots == "keep" else live
-        control = conv_control(self.plan.space, tuple(live), self.plan.residual, self.plan.params)
+        control = affordable_conv(self.plan, tuple(live or searched))
+        if control is None:
+            self.observer.note("There will be no convolution control: even its cheapest form is over the limits.")
+            control = self.plan.space.base_architecture()
         self._append(
             "slots",
             intact=intact,
@@ -300,7 +320,10 @@ class Search:
     def _known(self, trial: Trial) -> Known:
         assert self._suggester is not None
         params = trial.sampled.get("params") or self._suggester.params(trial.architecture)
-        values = (trial.evaluation.map50_95, trial.gmacs) if trial.usable and trial.evaluation else None
+        # paired with the base like everywhere else: trials of different seeds would not compare architectures
+        gain = 0.0 if trial.architecture.is_base and trial.usable else trial.delta
+        reference = self._view.reference
+        values = (reference + gain, trial.gmacs) if gain is not None and reference is not None else None
         return Known(
             params=params,
             values=values,

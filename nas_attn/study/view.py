@@ -69,6 +69,9 @@ class Candidate:
         mean: mean mAP50-95 of its usable trials; None without any.
         sd: sample standard deviation; None below two usable trials.
         delta: mean difference to the base trials of the same seeds; None where no seed is shared.
+        delta_sd: sample standard deviation of these differences; None below two.
+        score: what candidates are compared by: the base's mean over all its seeds, plus `delta`. A mean over other
+            seeds than the base's would compare seeds, not architectures. None where no seed is shared.
     """
 
     architecture: Architecture
@@ -77,6 +80,8 @@ class Candidate:
     mean: float | None
     sd: float | None
     delta: float | None
+    delta_sd: float | None
+    score: float | None
 
     @property
     def key(self) -> str:
@@ -85,8 +90,8 @@ class Candidate:
 
     @property
     def state(self) -> str:
-        """`usable`, or what stands in the way: `flagged` (results, but none comparable), `running` or `failed`."""
-        if self.mean is not None:
+        """`usable`, or what stands in the way: `flagged` (results, none comparable), `running` or `failed`."""
+        if self.score is not None:
             return "usable"
         states = {t.state for t in self.trials}
         return next((name for state, name in _OBSTACLES if state in states), "failed")
@@ -151,6 +156,8 @@ class StudyView:
             kind = record["kind"]
             if kind == "study":
                 header = record
+            elif kind == "target":
+                header = {**header, "target": record["trials"]}
             elif kind == "slots":
                 slots = record
             elif kind in ("started", "refused"):
@@ -165,6 +172,11 @@ class StudyView:
     def name(self) -> str:
         """Name of the study."""
         return self.header["name"]
+
+    @property
+    def target(self) -> int:
+        """Number of trials that ends the study, as last asked for."""
+        return self.header.get("target", self.header["config"]["trials"])
 
     @property
     def counted(self) -> int:
@@ -194,7 +206,13 @@ class StudyView:
         for t in self.trials:
             if t.state != "refused":
                 groups.setdefault(t.architecture, []).append(t)
-        return [_candidate(a, ts) for a, ts in groups.items()]
+        return [_candidate(a, ts, self.reference) for a, ts in groups.items()]
+
+    @property
+    def reference(self) -> float | None:
+        """Mean mAP50-95 of the base over all its usable seeds; None before the first."""
+        values = [t.map50_95 for t in self.trials if t.architecture.is_base and t.usable and t.map50_95 is not None]
+        return math.fsum(values) / len(values) if values else None
 
 
 _OBSTACLES = (("complete", "flagged"), ("running", "running"))
@@ -223,12 +241,25 @@ def _with_delta(trial: Trial, base: dict[int, float | None]) -> Trial:
     return replace(trial, delta=trial.map50_95 - reference)
 
 
-def _candidate(architecture: Architecture, trials: list[Trial]) -> Candidate:
+def _candidate(architecture: Architecture, trials: list[Trial], reference: float | None) -> Candidate:
     values = [t.map50_95 for t in trials if t.usable and t.map50_95 is not None]
     deltas = [t.delta for t in trials if t.delta is not None]
-    mean = math.fsum(values) / len(values) if values else None
-    sd = None
-    if mean is not None and len(values) > 1:
-        sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    mean, sd = _moments(values)
+    delta, delta_sd = _moments(deltas)
     role = next((t.role for t in trials if t.role != "search"), "search")
-    return Candidate(architecture, role, tuple(trials), mean, sd, math.fsum(deltas) / len(deltas) if deltas else None)
+    score = None
+    if reference is not None and architecture.is_base:
+        score = reference
+    elif reference is not None and delta is not None:
+        score = reference + delta
+    return Candidate(architecture, role, tuple(trials), mean, sd, delta, delta_sd, score)
+
+
+def _moments(values: list[float]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation, as far as there are enough values."""
+    if not values:
+        return None, None
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))

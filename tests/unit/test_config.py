@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nas_attn.errors import ConfigError
+from nas_attn.errors import ConfigError, UserError
 from nas_attn.study import shipped
-from nas_attn.study.config import StudyConfig, load_config, study_name
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.load import load_config, study_file, study_name
 
 
 @pytest.mark.parametrize("name", shipped.names("studies"))
@@ -18,7 +19,36 @@ def test_every_shipped_study_is_valid(name):
 def test_only_the_demo_runs_on_generated_data():
     with pytest.raises(ConfigError, match="needs `data`"):
         load_config("bccd", {})
-    assert not load_config("demo", {"data": "d/data.yaml"}).demo
+    with pytest.raises(UserError, match="generated data"):
+        load_config("demo", {"data": "d/data.yaml"})
+
+
+def test_a_folder_called_like_a_shipped_study_is_not_that_study():
+    config = load_config(None, {"data": "/somewhere/demo/data.yaml"})
+    assert config.name == "demo-data" and config.width is None and not config.demo
+
+
+def test_a_checkpoint_as_model_means_its_weights(tmp_path):
+    (tmp_path / "w.pt").touch()
+    config = load_config("m", {"data": "d", "model": str(tmp_path / "w.pt")})
+    assert config.start == "weights" and config.weights == config.model == str(tmp_path / "w.pt")
+
+
+def test_command_line_stands_on_resume_until_the_file_changes(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("data: d.yaml\nepochs: 3\n")
+    first = load_config(str(path), {"epochs": 1, "batch": 4})
+    header = {"config": first.model_dump(mode="json"), "file": study_file(str(path))}
+    assert load_config(str(path), {}, header) == first
+    path.write_text("data: d.yaml\nepochs: 5\n")
+    assert load_config(str(path), {}, header).epochs == 5
+    path.write_text("data: d.yaml\n")
+    assert load_config(str(path), {}, header).epochs == StudyConfig.model_fields["epochs"].default
+
+
+def test_a_files_own_name_is_its_studys(tmp_path):
+    (tmp_path / "s.yaml").write_text("data: d.yaml\nname: other\n")
+    assert study_name(str(tmp_path / "s.yaml")) == load_config(str(tmp_path / "s.yaml"), {}).name == "other"
 
 
 def test_no_study_is_the_demo_and_real_data_is_not():
@@ -38,7 +68,8 @@ def test_a_real_model_has_its_own_width():
 
 def test_stored_values_fill_what_nobody_says(tmp_path):
     first = load_config("mine", {"data": str(tmp_path / "d.yaml"), "epochs": 4})
-    again = load_config("mine", {"trials": 7}, first.model_dump(mode="json"))
+    header = {"config": first.model_dump(mode="json"), "file": study_file("mine", str(tmp_path / "d.yaml"))}
+    again = load_config("mine", {"trials": 7}, header)
     assert again.identity() == first.identity() and again.trials == 7
 
 

@@ -77,10 +77,13 @@ def test_the_users_mistakes_are_raised(engine):
 def test_a_finished_result_outlives_its_supervisor(engine, tmp_path):
     path = tmp_path / "evaluation.json"
     first = outcomes(engine, Task("x", SyntheticEvaluator(), (BASE, FIDELITY, 0), result=path))["x"]
-    assert Evaluation.from_dict(json.loads(path.read_text())) == first
+    assert Evaluation.from_dict(json.loads(path.read_text())["evaluation"]) == first
     # the evaluator would now say something else, so the answer can only have come from the file
     again = outcomes(engine, Task("x", SyntheticEvaluator(fail_on=(str(BASE),)), (BASE, FIDELITY, 0), result=path))["x"]
     assert again == first
+    # what another study left under that name is not this study's
+    other = Task("x", SyntheticEvaluator(seed=5), (OTHER, FIDELITY, 0), result=path, signature="another study")
+    assert outcomes(engine, other)["x"] == SyntheticEvaluator(seed=5)(OTHER, FIDELITY, 0)
 
 
 def test_no_process_is_left_behind(tmp_path):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+
 import pytest
-from plans import InlineEngine, make_plan, run_plan
+from plans import InlineEngine, NoMirror, make_plan, run_plan
 
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.limits import check_limits
 from nas_attn.study.mirror import read_mirror
+from nas_attn.study.run import Silent
+from nas_attn.study.search import Search
 from nas_attn.study.view import StudyView
 
 
@@ -86,13 +92,6 @@ def test_limits_refuse_before_training_and_do_not_count(tmp_path):
     assert refused and all(t.gmacs > 3.06 and "limit" in t.reason and t.violation > 0 for t in refused)
     assert all(t.gmacs <= 3.06 for t in view.trials if t.role == "search" and t.state == "complete")
     assert view.counted == 20
-
-
-def test_limits_that_leave_nothing_say_so(tmp_path):
-    # the control is over the limit too, but is a control; nothing else is left but the base
-    plan = make_plan(trials=30, max_gmacs=2.0, control_seeds=1)
-    with pytest.raises(UserError, match="limits must leave something"):
-        run_plan(plan, tmp_path / "s")
 
 
 def test_failures_are_recorded_and_the_search_goes_on(tmp_path):
@@ -184,6 +183,113 @@ def test_a_database_that_goes_away_costs_nothing(tmp_path, monkeypatch):
     view = run_plan(make_plan(trials=10), tmp_path / "s", url=url, observer=Watch())
     assert view.counted == 10 and any("gone" in n for n in notes)
     assert StudyView.of(view.folder, read_mirror(url, "synthetic")).trials == view.trials  # caught up at the end
+
+
+@dataclass(frozen=True)
+class SeedEffect:
+    """An evaluator whose seeds are lucky or unlucky for every architecture alike, and that may fail some base seeds."""
+
+    inner: SyntheticEvaluator = field(default_factory=lambda: SyntheticEvaluator(noise_sd=0.0))
+    effects: tuple[float, ...] = (-0.05, 0.0, 0.05)
+    lost: tuple[int, ...] = ()
+
+    def __call__(self, architecture, fidelity, seed, **keywords):
+        if architecture.is_base and seed in self.lost:
+            raise EvaluationFailed("lost")
+        found = self.inner(architecture, fidelity, seed, **keywords)
+        effect = self.effects[seed % len(self.effects)]
+        liveness = {k: v + effect for k, v in (found.liveness or {}).items()} or None
+        return replace(found, map50_95=found.map50_95 + effect, liveness=liveness)
+
+
+def test_the_front_compares_architectures_and_not_seeds(tmp_path):
+    from nas_attn.analysis.front import best, front
+
+    plan = make_plan(SeedEffect(), trials=24, sampler="random")
+    view = run_plan(plan, tmp_path / "s")
+    truth = plan.evaluator.inner.truth
+    for c in view.candidates():
+        assert c.score == pytest.approx(truth(c.architecture), abs=1e-9)  # whatever seeds it happened to get
+    chosen = best(front(view))
+    assert truth(chosen.architecture) == max(truth(c.architecture) for c in view.candidates())
+    assert chosen.mean != pytest.approx(chosen.score, abs=0.01)  # the raw mean of its one unlucky seed is far lower
+
+
+def test_the_sampler_is_told_paired_values(tmp_path):
+    plan = make_plan(SeedEffect(), trials=12, sampler="random")
+    folder = tmp_path / "s"
+    run_plan(plan, folder)
+    search = Search(plan, RunFolder(folder), InlineEngine(), NoMirror(), Silent())
+    search._open_space()
+    for trial in search.view.trials:
+        values = search._known(trial).values
+        assert values[0] == pytest.approx(plan.evaluator.inner.truth(trial.architecture), abs=1e-9)
+
+
+def test_a_lost_base_seed_is_replaced(tmp_path):
+    view = run_plan(make_plan(SeedEffect(lost=(0,)), trials=20, sampler="random"), tmp_path / "s")
+    base = [t for t in view.trials if t.architecture.is_base]
+    assert [t.seed for t in base if t.usable][:3] == [1, 2, 3]
+    others = [t for t in view.trials if not t.architecture.is_base]
+    assert others and all(t.delta is not None for t in others)
+
+
+def test_a_base_trial_in_place_of_a_proposal_does_not_bear_its_parameters(tmp_path):
+    plan = make_plan(trials=40, modules={"conv": {"groups": [1], "residual": ["none"]}})
+    view = run_plan(plan, tmp_path / "s")
+    for t in view.trials:
+        modules = {slot: gene.module for slot, gene in t.architecture}
+        params = t.sampled.get("params", {})
+        assert all(modules[k] == v for k, v in params.items() if k in modules)
+
+
+def test_a_convolution_over_the_limit_is_made_cheaper_or_left_out(tmp_path):
+    plan = make_plan(trials=8, max_gmacs=3.0001, sampler="random", control_seeds=1)
+    notes: list[str] = []
+
+    class Watch(Quiet):
+        def note(self, text):
+            notes.append(text)
+
+    with pytest.raises(UserError, match="limits must leave something"):
+        run_plan(plan, tmp_path / "s", observer=Watch())
+    view = StudyView.read(tmp_path / "s")
+    assert {t.role for t in view.trials if t.state == "complete"} == {"base"}
+    assert any("no convolution control" in n for n in notes)
+
+
+def test_limits_below_the_base_are_refused():
+    plan = make_plan(max_gmacs=2.0)
+    with pytest.raises(UserError, match="room for the base itself"):
+        check_limits(plan.config, plan.header["base_cost"])
+
+
+def test_a_reset_folder_does_not_hand_its_results_to_another_study(tmp_path):
+    folder = tmp_path / "s"
+    run_plan(make_plan(SyntheticEvaluator(seed=1), trials=8), folder)
+    (folder / "records.jsonl").unlink()
+    plan = make_plan(SyntheticEvaluator(seed=2), trials=8)
+    plan.header["id"] = "another"
+    again = run_plan(plan, folder)
+    fresh = run_plan(plan, tmp_path / "fresh")
+    assert [t.map50_95 for t in again.trials] == [t.map50_95 for t in fresh.trials]
+
+
+def test_a_storage_with_another_study_of_that_name_is_refused(tmp_path):
+    import optuna
+
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    run_plan(make_plan(trials=6), tmp_path / "a", url=url)
+    other = make_plan(trials=6)
+    other.header["id"] = "another"
+    with pytest.raises(UserError, match="another study of the same name"):
+        run_plan(other, tmp_path / "b", url=url)
+    single = f"sqlite:///{tmp_path / 'single.db'}"
+    optuna.create_study(storage=single, study_name="synthetic")
+    with pytest.raises(UserError, match="another study of the same name"):
+        run_plan(make_plan(trials=6), tmp_path / "c", url=single)
+    run_plan(make_plan(trials=8), tmp_path / "a", url=url)  # its own goes on
+    assert len([r for r in read_mirror(url, "synthetic") if r["kind"] == "finished"]) == 8
 
 
 class Quiet:

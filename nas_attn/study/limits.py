@@ -1,0 +1,41 @@
+"""Limits on cost, known before training."""
+
+from __future__ import annotations
+
+from nas_attn.errors import UserError
+from nas_attn.space import Architecture
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.controls import conv_control
+from nas_attn.study.plan import Plan
+
+
+def over_limit(config: StudyConfig, cost: dict[str, float]) -> tuple[str, float] | None:
+    """(reason, share of the limit that is exceeded) where a cost breaks a limit."""
+    for name, limit in (("gmacs", config.max_gmacs), ("params_m", config.max_params)):
+        if limit is not None and cost[name] > limit:
+            return f"{cost[name]:.4g} {name} is over the limit of {limit:.4g}", cost[name] / limit - 1
+    return None
+
+
+def check_limits(config: StudyConfig, base_cost: dict[str, float]) -> None:
+    """Refuse limits that the base itself exceeds: every module adds to it.
+
+    Raises:
+        UserError: they do.
+    """
+    if (broken := over_limit(config, base_cost)) is not None:
+        raise UserError(
+            "the limits must leave room for the base itself",
+            got=broken[0],
+            where="--max-gmacs, --max-params",
+            remedy="Raise them, or take a smaller --model.",
+        )
+
+
+def affordable_conv(plan: Plan, slots: tuple[str, ...]) -> Architecture | None:
+    """The `conv` control; its cheapest form where a limit asks for it, and None where even that is too much."""
+    for cheapest in (False, True):
+        control = conv_control(plan.space, slots, plan.residual, plan.params, cheapest=cheapest)
+        if over_limit(plan.config, plan.cost(control)) is None:
+            return control
+    return None

@@ -1,0 +1,123 @@
+"""From `search STUDY --option ...` to a configuration: shipped study or file, command line, and what was run before."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.study import shipped
+from nas_attn.study.config import DEFAULT, StudyConfig
+
+COMMAND_LINE = "the command line"
+PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
+
+
+def study_name(study: str | None, data: str | None = None) -> str:
+    """The name of the run folder that `STUDY --data D` means.
+
+    A study file's `name`, or its own; a given name; without STUDY the folder of the data, or the default.
+    """
+    if study is None:
+        if not data:
+            return DEFAULT
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).resolve().parent.name).strip(".-")
+        # a folder that happens to be called like a shipped study must not get that study's settings
+        return f"{name}-data" if name in shipped.names("studies") else name or "data"
+    if _is_file(study):
+        content = shipped.read_yaml(Path(study))
+        return str(content.get("name", Path(study).stem))
+    return study
+
+
+def load_config(
+    study: str | None, overrides: Mapping[str, Any], stored: Mapping[str, Any] | None = None
+) -> StudyConfig:
+    """The configuration of `search STUDY` with command line overrides.
+
+    Args:
+        study: a shipped study's name, a path to a study YAML, or a new name; None for the embedded default.
+        overrides: options that were given, by field name; None values count as not given.
+        stored: header of the study in the run folder, where there is one. Its configuration stands, but for what the
+            study file says otherwise than it did then, and for what the command line says.
+
+    Raises:
+        ConfigError: all that is wrong, together.
+    """
+    given = _given(overrides)
+    content = study_file(study, given.get("data"), new=stored is None)
+    if "data" in given and study == DEFAULT:
+        raise UserError(
+            f"`{DEFAULT}` is for generated data",
+            got=f"--data {given['data']}",
+            where=COMMAND_LINE,
+            remedy="Leave `demo` out, or give the search another name.",
+        )
+    if "model" in given and "width" not in given:
+        content = {k: v for k, v in content.items() if k != "width"}  # a real model is meant at its own width
+    file = study if study is not None and _is_file(study) else f"study '{content['name']}'"
+    where = {k: COMMAND_LINE if k in given else file for k in (*StudyConfig.model_fields, *content)}
+    values = {**content, **given}
+    if stored is not None:
+        before = stored.get("file", {})
+        changed = {k: v for k, v in content.items() if k not in before or before[k] != v}
+        dropped = [k for k in before if k not in content]
+        kept = {k: v for k, v in stored["config"].items() if k not in dropped}
+        values = {**kept, **changed, **given}
+    unknown: list[UserError] = [
+        UnknownName("study setting", k, StudyConfig.model_fields, where=file)
+        for k in values
+        if k not in StudyConfig.model_fields
+    ]
+    try:
+        config = StudyConfig.of({k: v for k, v in values.items() if k in StudyConfig.model_fields}, where=where)
+    except ConfigError as error:
+        raise ConfigError([*unknown, *error.problems], where=file, readable=error.readable) from None
+    if unknown:
+        raise ConfigError(unknown, where=file, readable=config)
+    return config
+
+
+def study_file(study: str | None, data: str | None = None, *, new: bool = False) -> dict[str, Any]:
+    """What the study's YAML says, paths resolved, `name` included. A new study without data is the demo by its name."""
+    name = study_name(study, data)
+    if study is not None and _is_file(study):
+        content = shipped.read_yaml(Path(study))
+        for key in PATHS:
+            beside = Path(study).resolve().parent / str(content.get(key))
+            # `data` is always a path; the others may be names, and are paths where there is such a file
+            if isinstance(content.get(key), str) and (key == "data" or beside.is_file()):
+                content[key] = str(beside.resolve())
+    elif (name in shipped.names("studies") and study is not None) or (study is None and data is None):
+        content = shipped.load("studies", name)
+    elif new and data is None:
+        content = shipped.load("studies", DEFAULT)
+    else:
+        content = {}
+    return json.loads(json.dumps({**content, "name": name}, default=str))
+
+
+def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
+    given = {k: v for k, v in overrides.items() if v is not None}
+    for key in PATHS:
+        if key in given and (key in ("data", "weights") or Path(str(given[key])).is_file()):
+            given[key] = str(Path(given[key]).resolve())
+    if "data" in given:
+        given["demo"] = False
+    if (
+        str(given.get("model", "")).endswith(".pt")
+        and "weights" not in given
+        and given.get("start", "weights") == "weights"
+    ):
+        given["weights"] = given["model"]  # who names a checkpoint means its weights
+    if "weights" in given and "start" not in given:
+        given["start"] = "weights"
+    return given
+
+
+def _is_file(study: str) -> bool:
+    return Path(study).suffix in (".yaml", ".yml")
