@@ -165,6 +165,8 @@ def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], i
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
     classes = {registry.get(g.module).cls for wanted in genes.values() for g in wanted}
-    for file in sorted({Path(inspect.getfile(c)) for c in classes} | set(Path(__file__).parent.glob("*.py"))):
+    own = (Path(__file__).parent, Path(registry.__file__).parent)
+    files = {Path(inspect.getfile(c)) for c in classes} | {f for folder in own for f in folder.rglob("*.py")}
+    for file in sorted(files):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

@@ -10,8 +10,9 @@ import copy
 import hashlib
 import importlib.util
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from nas_attn.detector.surgery import PREFIX
 from nas_attn.errors import MissingPart, UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -26,7 +28,12 @@ if TYPE_CHECKING:
 
 SCALES = "nsmlx"
 HEADS = ("Detect", "v10Detect")
+FACTORS = ("depth_multiple", "width_multiple")
 UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
+BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean nothing
+    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
+    ValueError,
+)  # fmt: skip
 _SCALE_IN_NAME = re.compile(r"(\d+)([nsmlx])(?![a-z])")  # yolo11n, yolov8s-p2; not the `s` of `yolo11-seg`
 
 
@@ -54,7 +61,7 @@ class BaseModel:
         """
         try:
             return build_yaml(self.yaml)
-        except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except BUILD_ERRORS as error:
             reason = f"{type(error).__name__}: {error}"
             raise UserError("a base model must be one that Ultralytics builds", got=reason, where=self.name) from error
 
@@ -79,11 +86,96 @@ class BaseModel:
         changes = {k: v for k, v in (("nc", nc), ("reg_max", reg_max)) if v is not None}
         return replace(self, yaml={**copy.deepcopy(self.yaml), **changes})
 
-    def weights(self) -> dict[str, Tensor] | None:
-        """The checkpoint's state dict in float32 on the CPU; None where there is no checkpoint."""
+    @property
+    def factors(self) -> tuple[float, float, float]:
+        """Depth factor, width factor and largest channel count."""
+        depth, width, channels = self.yaml["scales"][self.scale]
+        return depth, width, channels
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """All rows, `backbone` and `head`."""
+        return [*self.yaml["backbone"], *self.yaml["head"]]
+
+    def weights(self, onto: BaseModel | None = None) -> dict[str, Tensor] | None:
+        """The checkpoint's state dict in float32 on the CPU; None where there is no checkpoint.
+
+        Args:
+            onto: the model in whose rows the keys are (`model.<row>.<rest>`); where None, this model as it would be
+                without the attention that the checkpoint has, whose tensors are then left out.
+
+        Raises:
+            UserError: `onto` is another model.
+        """
         if self.checkpoint is None:
             return None
-        return _checkpoint_model(self.checkpoint).float().state_dict()
+        state = _checkpoint_model(self.checkpoint).float().state_dict()
+        plain = [row for row in self.rows if not _inserted(row)]
+        row_map = row_map_of(self.rows, plain if onto is None else onto.rows)
+        split = ((key.split(".", 2), tensor) for key, tensor in state.items())
+        return {f"model.{row_map[int(k[1])]}.{k[2]}": tensor for k, tensor in split if int(k[1]) in row_map}
+
+
+def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
+    """Which row of a model each row of a checkpoint is.
+
+    Where both have the same inserted rows, every row has its own; otherwise inserted rows have none.
+
+    Args:
+        checkpoint_rows: `backbone` and `head` of the checkpoint's YAML.
+        base_rows: the same of the model.
+
+    Raises:
+        UserError: the rows that are not inserted hold other modules.
+    """
+    both = (checkpoint_rows, base_rows)
+    attention = [[(i, *row[2:4]) for i, row in enumerate(rows) if _inserted(row)] for rows in both]
+    whole = attention[0] == attention[1]
+    ours, theirs = ([(i, _module(r)) for i, r in enumerate(rows) if whole or not _inserted(r)] for rows in both)
+    pairs = zip(ours, theirs, strict=False)
+    differs = next((f"'{a}' in row {i}, where the model has '{b}'" for (i, a), (_, b) in pairs if a != b), "")
+    if differs or len(ours) != len(theirs):
+        raise UserError(
+            "the checkpoint must be of the same model",
+            got=differs or f"{len(ours)} rows, where the model has {len(theirs)}",
+            remedy="Give weights that were trained with this base model, with or without inserted attention.",
+        )
+    return {i: j for (i, _), (j, _) in zip(ours, theirs, strict=True)}
+
+
+def check_weights(weights: Path, base: BaseModel) -> None:
+    """Refuse a checkpoint that is not of the base model, with or without inserted attention.
+
+    Another number of classes, or of bins of the box regression, is no other model.
+
+    Raises:
+        UserError: it is another model, of another depth or width, or no checkpoint.
+    """
+    where = f"'{weights}' for {base.name}"
+    if Path(weights).suffix != ".pt":
+        raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
+    found = load_base(str(weights))
+    try:
+        row_map_of(found.rows, base.rows)
+    except UserError as error:
+        raise UserError(error.rule, got=error.got, where=where, remedy=error.remedy) from None
+    for factor, own, wanted in zip(("depth", "width"), found.factors, base.factors, strict=False):
+        if not math.isclose(own, wanted, rel_tol=1e-6):
+            raise UserError(
+                "the checkpoint must be of the same model",
+                got=f"{factor} factor {own:g}, where the model has {wanted:g}",
+                where=where,
+                remedy="Give weights that were trained with this scale and `width`.",
+            )
+
+
+def _inserted(row: Sequence[Any]) -> bool:
+    return str(row[2]).startswith(PREFIX)
+
+
+def _module(row: Sequence[Any]) -> str:
+    """The row's module; Ultralytics itself rewrites one name in the YAMLs of models that it has built."""
+    return "nn.Identity" if row[2] == "Silence" else str(row[2])
 
 
 def build_yaml(model_yaml: dict[str, Any]) -> nn.Module:
@@ -143,12 +235,12 @@ def _resolve(stem: str, source: dict[str, Any], width: float | None) -> BaseMode
         factors = list(scales[key])
     else:
         key = named[2] if named else "n"
-        factors = [source.get("depth_multiple", 1.0), source.get("width_multiple", 1.0), UNLIMITED]
+        factors = [*(source.get(k, 1.0) for k in FACTORS), UNLIMITED]
     if width is not None:
         if not width > 0:
             raise UserError("`width` must be above 0", got=width)
         factors[1] = width
-    kept = {k: v for k, v in source.items() if k not in ("depth_multiple", "width_multiple", "yaml_file", "channels")}
+    kept = {k: v for k, v in source.items() if k not in (*FACTORS, "yaml_file", "channels")}
     name = stem if width is None else f"{stem}-w{width:g}"
     return BaseModel(name, {**copy.deepcopy(kept), "scales": {key: factors}, "scale": key}, key)
 
@@ -156,18 +248,50 @@ def _resolve(stem: str, source: dict[str, Any], width: float | None) -> BaseMode
 def _check_detector(source: Any, where: str) -> None:
     if not isinstance(source, dict) or not all(source.get(k) for k in ("nc", "backbone", "head")):
         raise UserError("a model YAML must have `nc`, `backbone` and `head`", where=where)
+    if other := [k for k in source if not isinstance(k, str)]:
+        raise UserError("a model YAML's keys must be text", got=other[0], where=where)
+    if not _is_int(source["nc"]) or source["nc"] < 1:
+        raise UserError("`nc` must be a whole number of at least 1", got=repr(source["nc"]), where=where)
+    for part in ("backbone", "head"):
+        if not isinstance(source[part], list):
+            raise UserError(f"`{part}` must be a list of rows", got=repr(source[part]), where=where)
     for row in (*source["backbone"], *source["head"]):
-        if not isinstance(row, list) or len(row) != 4 or not isinstance(row[2], str):
+        if not _is_row(row):
             raise UserError("a row must read [from, repeats, module, arguments]", got=row, where=where)
+    for factor in FACTORS:
+        if not _is_number(source.get(factor, 1.0)):
+            raise UserError(f"`{factor}` must be a number", got=repr(source[factor]), where=where)
+    scales = source.get("scales") or {}
+    if not isinstance(scales, dict) or not all(
+        isinstance(k, str) and isinstance(v, list | tuple) and len(v) == 3 and all(map(_is_number, v))
+        for k, v in scales.items()
+    ):
+        raise UserError("`scales` must map letters to [depth, width, largest channel count]", got=scales, where=where)
     head = source["head"][-1][2]
     if head not in HEADS:
         raise UserError(f"a base model must end in one of {', '.join(HEADS)}", got=f"'{head}'", where=where)
 
 
+def _is_row(row: Any) -> bool:
+    if not isinstance(row, list) or len(row) != 4:
+        return False
+    sources = row[0] if isinstance(row[0], list) else [row[0]]
+    numbers = bool(sources) and all(map(_is_int, (*sources, row[1])))
+    return numbers and isinstance(row[2], str) and isinstance(row[3], list)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _read(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8", errors="ignore"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: a date that is none
         raise UserError("a model YAML must be readable as YAML", got=str(error), where=str(path)) from error
 
 
@@ -200,10 +324,10 @@ def _checkpoint_model(path: Path) -> Any:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=False)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ModuleNotFoundError, AttributeError) as error:
+    except (OSError, EOFError, ImportError, pickle.UnpicklingError, *BUILD_ERRORS) as error:
         raise UserError("a checkpoint must be one that Ultralytics wrote", got=str(error), where=str(path)) from error
     model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
-    if not hasattr(model, "yaml"):
+    if not hasattr(model, "yaml") or not hasattr(model, "state_dict"):
         raise UserError("a checkpoint must hold an Ultralytics model", where=str(path))
     return model
 

@@ -29,10 +29,11 @@ class DataInfo:
         path: its data.yaml.
         nc: number of classes.
         names: their names.
-        train, val, test: images of each split; `test` is 0 where data.yaml names none.
+        train, val, test: images of each split; `test` is 0 where there is none of use.
         boxes: labelled boxes of each split.
         fingerprint: changes with the YAML, the images' names and sizes and the labels' text.
         files: split -> absolute image paths, sorted.
+        notes: what is no mistake but should be known, e.g. why a `test` split that data.yaml names is left out.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class DataInfo:
     boxes: dict[str, int]
     fingerprint: str
     files: dict[str, tuple[str, ...]] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 def check_data(path: str | Path) -> DataInfo:
@@ -63,14 +65,22 @@ def check_data(path: str | Path) -> DataInfo:
     digest = hashlib.sha256(path.read_bytes())
     files: dict[str, tuple[str, ...]] = {}
     boxes: dict[str, int] = {}
+    notes: list[str] = []
     for split in SPLITS:
         entry = spec.get(split) or (spec.get("validation") if split == "val" else None)
         if not entry:
             if split != "test":
                 problems.append(_missing_split(split, path))
             continue
-        files[split] = _images(entry, split, root, path, problems)
-        boxes[split] = _labels(files[split], split, len(names), digest, problems)
+        lacks: list[UserError] = []  # nothing to test on is no mistake, labels that mean nothing are one
+        images = _images(entry, split, root, path, lacks)
+        ahead = digest.copy()
+        count = _labels(images, split, len(names), ahead, problems, lacks)
+        if split == "test" and lacks:
+            notes.append(f"`test` is left out: {' '.join(map(str, lacks))}")
+            continue
+        problems += lacks
+        digest, files[split], boxes[split] = ahead, images, count
     if problems:
         raise ConfigError(problems, where=str(path))
     return DataInfo(
@@ -83,16 +93,17 @@ def check_data(path: str | Path) -> DataInfo:
         boxes=boxes,
         fingerprint=digest.hexdigest(),
         files=files,
+        notes=tuple(notes),
     )
 
 
 def _load(path: Path) -> dict[str, Any]:
     remedy = "Write one with `train`, `val` and `names`, as Ultralytics reads it."
-    if not path.is_file():
-        raise ConfigError([DataError("data must be an existing data.yaml file", got=f"'{path}'", remedy=remedy)])
+    if not _is_file(path):
+        raise ConfigError([DataError("data must be an existing data.yaml file", got=_short(path), remedy=remedy)])
     try:
         spec = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: bytes that are no text, a date that is none
         reason = " ".join(str(error).split())
         raise ConfigError([DataError("data.yaml must be valid YAML", got=reason, where=str(path))]) from None
     if not isinstance(spec, dict):
@@ -108,17 +119,20 @@ def _names(spec: dict[str, Any], path: Path, problems: list[UserError]) -> tuple
         problems.append(DataError("`names` must be a list or a mapping", got=type(names).__name__, where=str(path)))
         names = None
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            got = ", ".join(map(str, list(names)[:8]))
+        whole = all(type(key) is int for key in names)
+        if not whole or sorted(names) != list(range(len(names))):
+            got = ", ".join(map(repr, list(names)[:8]))
             problems.append(DataError("`names` must have the keys 0 to nc-1", got=got, where=str(path)))
-        names = list(names.values())
+        names = [names[key] for key in (sorted(names) if whole else names)]
+    if wrong := [n for n in names or () if not isinstance(n, str | int | float)]:
+        problems.append(DataError("each of `names` must be a name", got=repr(wrong[0]), where=str(path)))
     if nc is not None and (isinstance(nc, bool) or not isinstance(nc, int) or nc < 1):
         problems.append(DataError("`nc` must be a whole number of at least 1", got=repr(nc), where=str(path)))
         nc = None
     if not names and nc is None:
         problems.append(DataError("data.yaml must name its classes", where=str(path), remedy="Add `names: [...]`."))
         return ()
-    if names and nc is not None and len(names) != nc:
+    if names is not None and nc is not None and len(names) != nc:
         remedy = "Make `names` and `nc` agree, or leave `nc` out."
         problems.append(DataError("`nc` must equal the number of names", got=f"nc {nc}, {len(names)} names",
                                   where=str(path), remedy=remedy))  # fmt: skip
@@ -128,12 +142,17 @@ def _names(spec: dict[str, Any], path: Path, problems: list[UserError]) -> tuple
 
 def _root(spec: dict[str, Any], path: Path) -> Path:
     """The folder that the splits are relative to, by Ultralytics' rules."""
-    if not spec.get("path"):
+    given = spec.get("path")
+    if not given:
         return path.resolve().parent
-    root = Path(str(spec["path"]))
-    if root.is_absolute() or root.exists():
-        return root.resolve()
-    return (_datasets_folder() / root).resolve()
+    rule, remedy = "`path` must be a folder that can exist", "Leave it out where the images lie beside data.yaml."
+    if not isinstance(given, str):
+        raise ConfigError([DataError(rule, got=_short(given), where=str(path), remedy=remedy)])
+    try:
+        root = Path(given)
+        return root.resolve() if root.is_absolute() or root.exists() else (_datasets_folder() / root).resolve()
+    except (OSError, ValueError):  # too long, or no text that a file system takes
+        raise ConfigError([DataError(rule, got=_short(given), where=str(path), remedy=remedy)]) from None
 
 
 def _datasets_folder() -> Path:
@@ -154,38 +173,77 @@ def _missing_split(split: str, path: Path) -> DataError:
 def _images(entry: Any, split: str, root: Path, path: Path, problems: list[UserError]) -> tuple[str, ...]:
     found: list[str] = []
     where = f"`{split}` of {path}"
-    absent = False
+    count = len(problems)
     for item in entry if isinstance(entry, list) else [entry]:
-        place = (root / str(item)).resolve()
-        if not place.exists() and str(item).startswith("../"):
-            place = (root / str(item)[3:]).resolve()
-        if place.is_dir():
-            pattern = str(Path(glob.escape(str(place))) / "**" / "*.*")
-            found += glob.glob(pattern, recursive=True)  # noqa: PTH207 (as Ultralytics: through links, not hidden files)
-        elif place.is_file():
-            lines = place.read_text(encoding="utf-8-sig").split("\n")
-            found += [str(place.parent / line[2:]) if line.startswith("./") else line for line in map(str.strip, lines)]
-        else:
-            absent = True
+        try:
+            found += _listed(item, root)
+        except FileNotFoundError as error:
             remedy = "Correct the path; it is relative to `path`, or to data.yaml's own folder where `path` is absent."
-            problems.append(DataError("an image folder must exist", got=f"'{place}'", where=where, remedy=remedy))
-    images = tuple(sorted(f for f in found if f.rpartition(".")[-1].lower() in IMAGE_SUFFIXES))
-    if not images and not absent:
+            problems.append(DataError("an image folder must exist", got=_short(error), where=where, remedy=remedy))
+        except (OSError, TypeError, ValueError):
+            rule = "a split must name folders, or text files with an image path a line"
+            problems.append(DataError(rule, got=_short(item), where=where))
+    images = tuple(sorted(f for f in found if _is_image(f)))
+    if not images and len(problems) == count:
         problems.append(DataError("a split must hold at least one image", got="none", where=where))
     return images
 
 
-def _labels(images: tuple[str, ...], split: str, nc: int, digest: Any, problems: list[UserError]) -> int:
-    """Number of boxes; feeds the fingerprint, and adds one problem for each kind of mistake."""
+def _listed(item: Any, root: Path) -> list[str]:
+    """The files that one entry of a split stands for.
+
+    Raises:
+        FileNotFoundError: there is nothing at that place, which is the error's text.
+        OSError, TypeError, ValueError: the entry cannot be a place, or what is there is no list.
+    """
+    if not isinstance(item, str):
+        raise TypeError(item)
+    place = (root / item).resolve()
+    if not place.exists() and item.startswith("../"):
+        place = (root / item[3:]).resolve()
+    if place.is_dir():
+        pattern = str(Path(glob.escape(str(place))) / "**" / "*.*")
+        return glob.glob(pattern, recursive=True)  # noqa: PTH207 (as Ultralytics: through links, not hidden files)
+    if not place.is_file():
+        raise FileNotFoundError(str(place))
+    if _is_image(item):
+        raise ValueError(item)
+    lines = map(str.strip, place.read_text(encoding="utf-8-sig").split("\n"))
+    return [str(place.parent / line[2:]) if line.startswith("./") else line for line in lines]
+
+
+def _is_image(name: str) -> bool:
+    return name.rpartition(".")[-1].lower() in IMAGE_SUFFIXES
+
+
+def _is_file(path: str | Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
+
+
+def _short(value: Any, limit: int = 200) -> str:
+    """The value as a message can hold it."""
+    text = repr(str(value))
+    return text if len(text) <= limit else f"{text[:limit]}...'"
+
+
+def _labels(
+    images: tuple[str, ...], split: str, nc: int, digest: Any, problems: list[UserError], lacks: list[UserError]
+) -> int:
+    """Number of boxes; feeds the fingerprint, and adds one problem for each kind of mistake, and labels to `lacks`."""
     boxes = 0
     faults: dict[str, list[str]] = {}
     for image in images:
         file = Path(label_path(image))
-        text = file.read_text(encoding="utf-8-sig", errors="replace") if file.is_file() else ""
-        size = Path(image).stat().st_size if Path(image).is_file() else -1
-        digest.update(f"{split}\0{Path(image).name}\0{size}\0{text}\0".encode())
+        text = ""
+        if _is_file(file):
+            try:
+                text = file.read_text(encoding="utf-8-sig", errors="replace")
+            except OSError as error:
+                faults.setdefault("a label file must be readable", []).append(f"{file} ({error.strerror})")
+        size = Path(image).stat().st_size if _is_file(image) else -1
+        digest.update(f"{split}\0{Path(image).name}\0{size}\0{text}\0".encode(errors="surrogateescape"))
         if size < 0:
-            faults.setdefault("a listed image must exist", []).append(image)
+            faults.setdefault("a listed image must exist", []).append(_short(image))
         boxes += sum(bool(line.strip()) for line in text.splitlines())
         for rule, got, line in check_label(text, nc):
             faults.setdefault(rule, []).append(f"{got} ({file}:{line})")
@@ -196,5 +254,5 @@ def _labels(images: tuple[str, ...], split: str, nc: int, digest: Any, problems:
     if images and not boxes:
         expected = label_path(images[0])
         remedy = f"Labels are text files in a `labels` folder beside `images`, e.g. {expected}."
-        problems.append(DataError(f"the {split} images must have labels", got="none", remedy=remedy))
+        lacks.append(DataError(f"the {split} images must have labels", got="none", remedy=remedy))
     return boxes

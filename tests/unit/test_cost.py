@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -80,6 +83,41 @@ def test_the_table_is_kept_and_read_back(tmp_path, monkeypatch):
     CostTable.build(nn.Conv2d(3, 8, 1), GENES, 64, cache=tmp_path)
     CostTable.build(base, {P3: GENES[P3]}, 64, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("changed", ["zoo/_large_kernel.py", "residual.py"])
+def test_the_table_is_counted_anew_when_code_of_a_module_changes(changed, tmp_path, monkeypatch):
+    base = nn.Conv2d(3, 8, 3)
+    CostTable.build(base, GENES, 64, cache=tmp_path)
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read(p) + b"#" * p.as_posix().endswith(f"attention/{changed}"))
+    CostTable.build(base, GENES, 64, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["p3=acmix", "--nc", "0"], "`--nc` must be at least 1"),
+        (["p3=acmix", "--nc", "-3"], "`--nc` must be at least 1"),
+        (["p3=acmix", "--imgsz", "100"], "multiple of the model's stride"),
+        (["p3=efficient_attention", "--imgsz", "1280"], "attention logits per image on a 160x160 map"),
+        (["--width", "0"], "`width` must be above 0"),
+    ],
+)
+def test_what_the_cost_command_refuses(arguments, says, capsys):
+    from nas_attn.cli.app import run
+
+    assert run(["cost", *arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_the_cost_command_takes_a_width(capsys):
+    from nas_attn.cli.app import run
+
+    assert run(["cost", "--width", "0.125", "--nc", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["model"] == "yolo11n-w0.125" and 0 < found["costs"][0]["params_m"] < 1
 
 
 def test_the_cost_of_an_architecture():

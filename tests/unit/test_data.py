@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from nas_attn.detector.data import check_data
 from nas_attn.detector.demo_data import write_data
@@ -111,6 +113,86 @@ def test_no_classes(data):
     assert any("name its classes" in m for m in rules(data))
 
 
+def with_names(data: Path, names: str) -> Path:
+    content = yaml.safe_load(data.read_text())
+    del content["names"]
+    data.write_text(yaml.safe_dump(content) + f"names: {names}\n")
+    return data
+
+
+def test_names_follow_their_keys(data):
+    assert check_data(with_names(data, "{2: C, 0: A, 1: B}")).names == ("A", "B", "C")
+    assert check_data(with_names(data, "[1, 2.5, x]")).names == ("1", "2.5", "x")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("{0: a, x: b, 2: c}", "keys 0 to nc-1"),
+        ("{null: a, 1: b, 2: c}", "keys 0 to nc-1"),
+        ("{1: a, 2: b, 3: c}", "keys 0 to nc-1"),
+        ("{'0': a, '1': b, '2': c}", "keys 0 to nc-1"),
+        ("{false: a, true: b, 2: c}", "keys 0 to nc-1"),
+        ("[a, null, c]", "each of `names` must be a name"),
+        ("[a, [b], c]", "each of `names` must be a name"),
+        ("{0: a, 1: {b: c}, 2: d}", "each of `names` must be a name"),
+        ("5", "`names` must be a list or a mapping"),
+        ("2020-01-01", "`names` must be a list or a mapping"),
+        ("null", "must name its classes"),
+        ("[]\nnc: 3", "nc 3, 0 names"),
+    ],
+)
+def test_names_that_are_none(data, names, words):
+    said = rules(with_names(data, names))
+    assert any(words in m for m in said), said
+
+
+@pytest.mark.parametrize("key", ["path", "train", "val"])
+@pytest.mark.parametrize("value", ["one.png", "latin.txt", "x" * 5000, "a\0b", "5", 5, {"a": "b"}, [["x"]], [None]])
+def test_places_that_are_none(data, key, value):
+    shutil.copy(data.parent / "images" / "train" / "0000.png", data.parent / "one.png")
+    (data.parent / "latin.txt").write_bytes(b"images/train/\xe9t\xe9.png\n")
+    content = yaml.safe_load(data.read_text())
+    data.write_text(yaml.safe_dump({**content, key: value}))
+    said = rules(data)
+    assert any(f"`{key}`" in m or "image folder must exist" in m for m in said), said
+
+
+def test_listed_images_that_cannot_be(data):
+    (data.parent / "list.txt").write_text(f"./{'x' * 5000}.png\n./a\0b.png\n")
+    data.write_text(data.read_text().replace("train: images/train", "train: list.txt"))
+    assert any("a listed image must exist" in m for m in rules(data))
+
+
+@pytest.mark.parametrize("place", ["x" * 5000, "a\0b", "."])
+def test_a_path_that_no_yaml_can_have(place, tmp_path):
+    (message,) = rules(tmp_path / place)
+    assert "existing data.yaml" in message
+
+
+def test_a_test_split_that_is_of_no_use_is_left_out_and_said(data):
+    whole = check_data(data)
+    assert whole.notes == ()
+    for file in (data.parent / "labels" / "test").iterdir():
+        file.unlink()
+    found = [check_data(data)]
+    for image in (data.parent / "images" / "test").iterdir():
+        image.unlink()
+    found.append(check_data(data))
+    data.write_text(data.read_text().replace("images/test", "nowhere"))
+    found.append(check_data(data))
+    for info, words in zip(found, ("labels", "at least one image", "nowhere"), strict=True):
+        assert info.test == 0 and "test" not in info.files and "test" not in info.boxes
+        (note,) = info.notes
+        assert "`test` is left out" in note and words in note
+    assert found[0].fingerprint == found[1].fingerprint != whole.fingerprint
+
+
+def test_mistakes_in_the_test_labels_are_mistakes(data):
+    label(data, "test").write_text("9 .5 .5 .2 .2\n")
+    assert any("the test labels" in m for m in rules(data))
+
+
 def test_a_class_number_too_large_is_located(data):
     label(data, "val", 1).write_text("0 .5 .5 .2 .2\n3 .5 .5 .2 .2\n")
     (message,) = rules(data)
@@ -135,9 +217,9 @@ def test_malformed_lines(data, line, words):
 
 
 def test_all_problems_at_once(data):
-    data.write_text(data.read_text().replace("images/test", "nowhere") + "nc: 7\n")
+    data.write_text(data.read_text().replace("images/val", "nowhere") + "nc: 7\n")
     label(data, "train", 0).write_text("9 .5 .5 .2 .2\n")
-    label(data, "val", 0).write_text("zero .5 .5 .2 .2\n")
+    label(data, "test", 0).write_text("zero .5 .5 .2 .2\n")
     assert len(rules(data)) == 4
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-from nas_attn.detector.base_model import load_base
+from nas_attn.detector.base_model import check_weights, load_base, row_map_of
 from nas_attn.detector.export import check_name, write_yaml, yaml_text
 from nas_attn.detector.surgery import architecture_yaml, insert
 from nas_attn.detector.transfer import build, initial_state, transfer
@@ -20,6 +22,77 @@ TINY = {
     "backbone": [[-1, 1, "Conv", [8]], [-1, 1, "Conv", [8]], [-2, 1, "Conv", [8]]],
     "head": [[[-1, 1], 1, "Concat", [1]], [0, 1, "Conv", [8]], [[3, 4, -1], 1, "Detect", ["nc"]]],
 }
+
+
+ROWS = "backbone: [[-1, 1, Conv, [8]]]\nhead: [[[0], 1, Detect, [nc]]]\n"
+
+
+def rows(*modules: str) -> list[list]:
+    return [[-1, 1, *module.split()[:1], module.split()[1:]] for module in modules]
+
+
+@pytest.fixture(scope="module")
+def save(tmp_path_factory):
+    """A function that saves a built model as Ultralytics does, and gives the file."""
+
+    def write(name: str, model: torch.nn.Module) -> Path:
+        path = tmp_path_factory.mktemp("checkpoint") / f"{name}.pt"
+        torch.save({"model": model, "ema": None}, path)
+        return path
+
+    return write
+
+
+def test_rows_of_one_model_are_found_past_inserted_ones():
+    plain, own = rows("Conv", "C2f", "Detect"), rows("Conv", "nas_attn.LSKA 8 7", "C2f", "nas_attn.ECA", "Detect")
+    other = rows("Conv", "nas_attn.LSKA 8 23", "C2f", "Detect")
+    assert row_map_of(plain, plain) == {0: 0, 1: 1, 2: 2}
+    assert row_map_of(own, plain) == {0: 0, 2: 1, 4: 2}
+    assert row_map_of(plain, own) == {0: 0, 1: 2, 2: 4}
+    assert row_map_of(own, own) == {i: i for i in range(5)}
+    assert row_map_of(own, other) == {0: 0, 2: 2, 4: 3}
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "got"),
+    [(rows("Conv", "C3k2", "Detect"), "'C3k2' in row 1, where the model has 'C2f'"), (rows("Conv", "C2f"), "2 rows")],
+)
+def test_rows_of_another_model_are_refused(checkpoint, got):
+    with pytest.raises(UserError, match="must be of the same model") as caught:
+        row_map_of(checkpoint, rows("Conv", "C2f", "Detect"))
+    assert got in str(caught.value)
+
+
+def test_weights_must_be_of_the_same_model(save, tmp_path):
+    base = load_base("yolo11n", nc=3, width=0.125)
+    check_weights(save("same", base.changed(nc=5).build()), base)
+    wrong = {"module": load_base("yolov8n", width=0.125), "width": load_base("yolo11n"), "depth": load_base("yolo11m")}
+    for name, other in wrong.items():
+        with pytest.raises(UserError, match="must be of the same model") as caught:
+            check_weights(save(name, other.build()), base)
+        assert f"{name}.pt" in str(caught.value) and "yolo11n-w0.125" in str(caught.value)
+    (tmp_path / "weights.txt").write_text("no")
+    with pytest.raises(UserError, match=r"a \.pt file"):
+        check_weights(tmp_path / "weights.txt", base)
+
+
+def test_weights_of_a_trained_architecture_have_the_bases_rows(save):
+    from nas_attn.detector.slots import find_slots
+
+    base = load_base("yolo11n", nc=3, width=0.125)
+    slots = find_slots(base)
+    found = Architecture.parse("p3=lska(k_size=7) p5=acmix(head=2,kernel_att=3,residual=scaled)")
+    trained, _ = build(base, slots, found, seed=5)
+    path = save("found", trained)
+    check_weights(path, base)
+    state = load_base(str(path)).weights()
+    assert set(state) == set(base.build().state_dict())
+    model, report = build(base, slots, Architecture.parse("p4=lska(k_size=7)"), seed=0, weights=state)
+    assert report.ratio == 1
+    assert torch.equal(model.model[24].cv3[0][2].weight, trained.model[25].cv3[0][2].weight)
+
+    exported = replace(base, yaml=trained.yaml)
+    assert set(load_base(str(path)).weights(exported)) == set(trained.state_dict())
 
 
 def test_inserting_shifts_what_follows_and_nothing_else():
@@ -112,6 +185,23 @@ def test_a_base_that_is_none(name, says):
         ("a.yaml", "nc: [", "readable as YAML"),
         ("a.pt", "no checkpoint", "that Ultralytics wrote"),
         ("a.pt", "", "that Ultralytics wrote"),
+        ("a.yaml", "\x00\x01", "readable as YAML"),
+        ("a.yaml", "nc: 3\nbackbone: 5\nhead: [[-1, 1, Detect, [nc]]]", "`backbone` must be a list of rows"),
+        ("a.yaml", "nc: 3\nbackbone: [[-1, 1, Conv, [8]]]\nhead: {a: b}", "`head` must be a list of rows"),
+        ("a.yaml", "nc: 3\nbackbone: [5]\nhead: [[-1, 1, Detect, [nc]]]", r"must read \[from, repeats"),
+        ("a.yaml", "nc: 3\nbackbone: [[x, 1, Conv, [8]]]\nhead: [[-1, 1, Detect, [nc]]]", r"must read \[from"),
+        ("a.yaml", "nc: 3\nbackbone: [[[], 1, Conv, [8]]]\nhead: [[-1, 1, Detect, [nc]]]", r"must read \[from"),
+        ("a.yaml", "nc: 3\nbackbone: [[-1, y, Conv, [8]]]\nhead: [[-1, 1, Detect, [nc]]]", r"must read \[from"),
+        ("a.yaml", "nc: 3\nbackbone: [[-1, 1, Conv, 8]]\nhead: [[-1, 1, Detect, [nc]]]", r"must read \[from"),
+        ("a.yaml", f"nc: x\n{ROWS}", "`nc` must be a whole number"),
+        ("a.yaml", f"nc: -2\n{ROWS}", "`nc` must be a whole number"),
+        ("a.yaml", f"nc: true\n{ROWS}", "`nc` must be a whole number"),
+        ("a.yaml", f"nc: 3\nscales: 5\n{ROWS}", "`scales` must map"),
+        ("a.yaml", f"nc: 3\nscales: {{n: 5}}\n{ROWS}", "`scales` must map"),
+        ("a.yaml", f"nc: 3\nscales: {{n: [1, 1]}}\n{ROWS}", "`scales` must map"),
+        ("a.yaml", f"nc: 3\nscales: {{n: [a, 1, 8]}}\n{ROWS}", "`scales` must map"),
+        ("a.yaml", f"nc: 3\nwidth_multiple: wide\n{ROWS}", "`width_multiple` must be a number"),
+        ("a.yaml", f"nc: 3\n5: x\n{ROWS}", "keys must be text"),
     ],
 )
 def test_a_file_that_is_no_base(file_name, content, says, tmp_path):
