@@ -30,7 +30,7 @@ from nas_attn.detector.environment import prepare
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture
-from nas_attn.study.config import load_config
+from nas_attn.study.load import load_config
 from nas_attn.study.prepare import load_data, make_evaluator
 
 MODULES = ("none", "conv", "acmix", "lska", "efficient_attention", "blur")

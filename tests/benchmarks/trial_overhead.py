@@ -5,8 +5,9 @@
 yolo11n, 128 training and 64 validation images of 160 pixels, batch 16, 2 epochs, several trials in one process, one
 thread. Each side is a process of its own, measured from its start to its end, and the two alternate over `--rounds`.
 Useful is the time inside training steps (from Ultralytics' on_train_batch_start to on_train_batch_end, so without
-loading data) plus the validation after the last epoch; both sides validate after the last epoch only. CPU seconds, so
-that other work on the machine does not count. The last line of the output is one JSON object.
+loading data) plus the validation after the last epoch; both sides validate after the last epoch only. Ratios of CPU
+seconds, which other work on the machine does not change, and of wall seconds beside them. The last line of the output
+is one JSON object.
 """
 
 from __future__ import annotations
@@ -30,16 +31,28 @@ IMGSZ, BATCH, EPOCHS = 160, 16, 2
 
 
 class Clock:
-    """CPU seconds between pairs of calls, summed."""
+    """CPU and wall seconds between pairs of calls, summed."""
 
     def __init__(self) -> None:
-        self.total = self._began = 0.0
+        self.cpu = self.wall = self._cpu = self._wall = 0.0
 
     def start(self, *_: object) -> None:
-        self._began = time.process_time()
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def stop(self, *_: object) -> None:
-        self.total += time.process_time() - self._began
+        self.cpu += time.process_time() - self._cpu
+        self.wall += time.perf_counter() - self._wall
+
+
+def row(steps: Clock, last: Clock, whole: Clock) -> dict:
+    """One trial's seconds: training steps, these with the validation, and all of it."""
+    return {
+        "steps": steps.cpu,
+        "useful": steps.cpu + last.cpu,
+        "total": whole.cpu,
+        "useful_wall": steps.wall + last.wall,
+        "total_wall": whole.wall,
+    }
 
 
 def plain(data: str, trials: int, report: dict) -> None:
@@ -47,27 +60,28 @@ def plain(data: str, trials: int, report: dict) -> None:
     from ultralytics import YOLO
 
     for number in range(trials):
-        began = time.process_time()
-        steps, last = Clock(), Clock()
+        steps, whole = Clock(), Clock()
+        whole.start()
         model = YOLO("yolo11n.yaml")
         model.add_callback("on_train_batch_start", steps.start)
         model.add_callback("on_train_batch_end", steps.stop)
-        validations: list[float] = []
+        validations: list[Clock] = []
 
-        def val_end(_validator: object, clock: Clock = last, done: list[float] = validations) -> None:
-            clock.stop()
-            done.append(clock.total)
-            clock.total = 0.0
+        def val_start(_validator: object, done: list[Clock] = validations) -> None:
+            done.append(Clock())
+            done[-1].start()
 
-        model.add_callback("on_val_start", last.start)
+        def val_end(_validator: object, done: list[Clock] = validations) -> None:
+            done[-1].stop()
+
+        model.add_callback("on_val_start", val_start)
         model.add_callback("on_val_end", val_end)
         model.train(
             data=data, epochs=EPOCHS, imgsz=IMGSZ, batch=BATCH, val=False, device="cpu", workers=0, seed=number,
             project=str(Path(data).parent / "runs"), name=f"trial{number}",
         )  # fmt: skip
-        report["trials"].append(
-            {"useful": steps.total + validations[0], "steps": steps.total, "total": time.process_time() - began}
-        )
+        whole.stop()
+        report["trials"].append(row(steps, validations[0], whole))  # the second validation is of the best checkpoint
 
 
 def ours(data: str, trials: int, report: dict) -> None:
@@ -83,36 +97,32 @@ def ours(data: str, trials: int, report: dict) -> None:
         cache=str(Path(data).parent / "cache"),
     )  # fmt: skip
     prepare()
-    steps, last = Clock(), Clock()
+    clocks: dict[str, Clock] = {}
     proxy = module.ProxyTrainer
     start, end, validate = proxy._on_train_batch_start, proxy._on_train_batch_end, proxy.validate
 
     def timed_start(self) -> None:
-        steps.start()
+        clocks["steps"].start()
         start(self)
 
     def timed_end(self) -> None:
         end(self)
-        steps.stop()
+        clocks["steps"].stop()
 
     def timed_validate(self):
-        last.start()
+        clocks["last"].start()
         try:
             return validate(self)
         finally:
-            last.stop()
+            clocks["last"].stop()
 
     proxy._on_train_batch_start, proxy._on_train_batch_end, proxy.validate = timed_start, timed_end, timed_validate
     for number in range(trials):
-        began, useful, trained = time.process_time(), steps.total + last.total, steps.total
+        clocks.update(steps=Clock(), last=Clock(), whole=Clock())
+        clocks["whole"].start()
         evaluator(Architecture.parse("p3=none p4=none p5=none"), Fidelity(EPOCHS, IMGSZ), number)
-        report["trials"].append(
-            {
-                "useful": steps.total + last.total - useful,
-                "steps": steps.total - trained,
-                "total": time.process_time() - began,
-            }
-        )
+        clocks["whole"].stop()
+        report["trials"].append(row(clocks["steps"], clocks["last"], clocks["whole"]))
 
 
 def child(side: str, data: str, trials: int) -> None:
@@ -151,9 +161,11 @@ def measure(side: str, data: str, trials: int, home: Path) -> dict:
         "steps_s": round(sum(t["steps"] for t in found), 2),
         "useful_s": round(sum(t["useful"] for t in found), 2),
         "useful_of_total": round(sum(t["useful"] for t in found) / cpu, 3),
-        "useful_of_total_later": round(sum(t["useful"] for t in later) / sum(t["total"] for t in later), 3)
-        if later
-        else None,
+        "useful_of_total_later": round(sum(t["useful"] for t in later) / sum(t["total"] for t in later), 3),
+        "useful_of_total_wall": round(sum(t["useful_wall"] for t in found) / wall, 3),
+        "useful_of_total_later_wall": round(
+            sum(t["useful_wall"] for t in later) / sum(t["total_wall"] for t in later), 3
+        ),
     }
 
 

@@ -190,7 +190,7 @@ def test_a_missing_libgl_is_one_line_with_the_remedy(tmp_path):
 
     libraries = subprocess.run(["ldd", next(Path(cv2.__file__).parent.glob("*.so"))], capture_output=True, text=True)
     if "libGL.so.1" not in libraries.stdout:
-        pytest.skip("this OpenCV does not use libGL")
+        pytest.skip("missing part: an OpenCV that uses libGL (opencv-python, not opencv-python-headless)")
     (tmp_path / "libGL.so.1").write_bytes(b"")
     done = subprocess.run(
         [sys.executable, "-m", "nas_attn", "search", "--trials", "3"],

@@ -93,7 +93,7 @@ def test_export_trains_and_loads_in_a_process_that_knows_only_ultralytics(search
 
     trained = shell("train", "found.yaml", "--data", tiny_data, "--epochs", 1, "--imgsz", 64, "--batch", 4, "--json")
     assert trained.code == 0, trained.err
-    result = json.loads(trained.out)[0]
+    result = json.loads(trained.out)["runs"][0]
     assert result["model"] == "found" and result["test_map50_95"] is not None
 
     code = (
@@ -146,14 +146,15 @@ def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study):
     assert trials == json.loads(reference.stdout)["trials"]
 
 
-def test_interrupting_is_no_failure(tmp_path, write_study):
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+def test_interrupting_is_no_failure(tmp_path, write_study, sign):
     write_study(tmp_path / "i.yaml", trials=30, control_seeds=1, jobs=1)
     command = [sys.executable, "-m", "nas_attn", "search", "i.yaml"]
     running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in running.stderr:
         if "mAP50-95" in line:
             break
-    running.send_signal(signal.SIGINT)
+    running.send_signal(sign)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130 and not out
     assert "give the same command again" in err and "Traceback" not in err
@@ -208,7 +209,7 @@ def test_doctor_modules_cost(searched):
     doctor = shell("doctor")
     assert doctor.code == 0 and "FAIL" not in doctor.out
     modules = shell("modules", "--json")
-    assert {"none", "acmix", "lska"} <= {m["name"] for m in json.loads(modules.out)}
+    assert {"none", "acmix", "lska"} <= {m["name"] for m in json.loads(modules.out)["modules"]}
     cost = shell("cost", "p3=acmix(head=4,kernel_att=7) p5=lska(k_size=23)", "--json")
     rows = json.loads(cost.out)["costs"]
     assert rows[0]["params_m"] == 2.62408 and rows[1]["params_m"] == pytest.approx(2.62408 + 0.017822 + 0.07296)

@@ -26,7 +26,7 @@ def candidate(mean: float, gmacs: float) -> Candidate:
         def cost(self):
             return {"gmacs": gmacs}
 
-    return Priced(Architecture.parse(BASE), "search", (), mean, None, None)
+    return Priced(Architecture.parse(BASE), "search", (), mean, None, None, None, mean)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,18 @@ def test_flagged_failed_and_running_candidates_are_never_on_the_front(tmp_path):
 
 def test_a_flagged_trial_does_not_lift_its_candidate(tmp_path):
     study = Fabricator(tmp_path)
+    for seed in (0, 1):
+        study.complete(BASE, 0.1, seed=seed)
     study.complete(CONV, 0.2)
     study.complete(CONV, 0.9, seed=1, flags=["nan reload"])
-    assert front(view(study))[0].mean == 0.2
+    assert [c.score for c in front(view(study))] == [0.1, 0.2]
+
+
+def test_without_the_base_of_its_seed_a_candidate_cannot_be_compared(tmp_path):
+    study = Fabricator(tmp_path)
+    study.complete(BASE, 0.1, seed=0)
+    study.complete(CONV, 0.9, seed=5)
+    assert [c.key for c in front(view(study))] == [BASE]
 
 
 def test_knee_is_the_point_farthest_above_the_chord():
