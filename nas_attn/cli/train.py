@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,8 +29,12 @@ def command(
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: each model is trained once with each.")] = 1,
-    weights: Annotated[Path | None, typer.Option(metavar="W.pt", help="Checkpoint of the base to start from.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, or a GPU index. [the first GPU if any]")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="W.pt", help="Checkpoint of the base, or of the model, to start from.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda (the first GPU), or GPU indices such as 0,1. [the first GPU if any]")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where runs go.")] = Path(
         "runs/train"
     ),
@@ -40,36 +44,69 @@ def command(
 
     What finished is not trained again: repeat the command after an interruption.
     """
-    from nas_attn.detector.base_model import load_base
     from nas_attn.detector.data import check_data
     from nas_attn.detector.environment import prepare
 
-    files = [Path(m) for m in models if "=" not in m]
+    given = dict(m.split("=", 1) for m in models if "=" in m)
+    files = _files(m for m in models if "=" not in m)
+    if weights is not None and not weights.is_file():
+        raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
+    prepare()
+    from nas_attn.detector.final_training import check_arguments, train_final
+
+    arguments: dict[str, Any] = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": _device(device)}
+    arguments |= check_arguments(given)
+    info = check_data(data)
+    for note in info.notes:
+        print(note, file=sys.stderr)
+    for file in files.values():
+        _check_model(file, info.nc, imgsz, weights)
+    results = []
+    with _stdout_to_stderr():
+        for s in range(seed, seed + seeds):  # seed by seed, so that an early stop leaves whole pairs
+            for name, file in files.items():
+                print(f"training {name} with seed {s}")
+                results.append(train_final(file, info, s, output / f"{name}-seed{s}", arguments, weights, name))
+    _show(results, as_json)
+
+
+def _files(models: Iterable[str]) -> dict[str, Path]:
+    """name -> model YAML; the name is the file's own, with as many folders before it as it takes to be the only one."""
+    files = list(dict.fromkeys(Path(m).resolve() for m in models))
     if not files:
         raise UserError("`train` needs at least one model YAML", remedy="Write one with `python -m nas_attn export`.")
     if missing := [f for f in files if not f.is_file()]:
         raise UserError("a model YAML must exist", got=", ".join(map(str, missing)))
-    if weights is not None and not weights.is_file():
-        raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
-    prepare()
-    info = check_data(data)
-    for file in files:
-        if (nc := load_base(str(file)).nc) != info.nc:
-            raise UserError(
-                "a model's `nc` must equal the data set's number of classes", got=f"{nc} and {info.nc}", where=str(file)
-            )
-    from nas_attn.detector.final_training import check_arguments, train_final
+    if other := [f for f in files if f.suffix not in (".yaml", ".yml")]:
+        remedy = "Give the model's YAML, and a checkpoint to start from as --weights."
+        raise UserError("a model must be a YAML file", got=", ".join(map(str, other)), remedy=remedy)
 
-    arguments: dict[str, Any] = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": device or _device()}
-    arguments |= dict(_key_value(m) for m in models if "=" in m)
-    check_arguments(arguments)
-    results = []
-    with _stdout_to_stderr():
-        for s in range(seed, seed + seeds):  # seed by seed, so that an early stop leaves whole pairs
-            for file in files:
-                print(f"training {file.name} with seed {s}")
-                results.append(train_final(file, info, s, output / f"{file.stem}-seed{s}", arguments, weights))
-    _show(results, as_json)
+    def name(file: Path, folders: int) -> str:
+        return "/".join(file.with_suffix("").parts[-1 - folders :]).lstrip("/")
+
+    names = {}
+    for file in files:
+        others = [f for f in files if f != file]
+        depths = range(len(file.parts))
+        names[next((n for d in depths if (n := name(file, d)) not in [name(o, d) for o in others]), file.name)] = file
+    return names
+
+
+def _check_model(file: Path, nc: int, imgsz: int, weights: Path | None) -> None:
+    """Refuse what would stop the training of this model, or train another one."""
+    from nas_attn.detector.base_model import check_weights, load_base
+    from nas_attn.detector.export import check_name
+
+    model = load_base(str(file))
+    check_name(file, model)
+    if model.nc != nc:
+        rule = "a model's `nc` must equal the data set's number of classes"
+        raise UserError(rule, got=f"{model.nc} and {nc}", where=str(file))
+    built: Any = model.build()
+    if imgsz % (stride := int(built.stride.max())):
+        raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz, where=str(file))
+    if weights is not None:
+        check_weights(weights, model)
 
 
 @contextlib.contextmanager
@@ -86,24 +123,21 @@ def _stdout_to_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def _device() -> str:
-    import torch
+def _device(asked: str | None) -> str:
+    """The device as Ultralytics names it: `cpu`, or GPU indices."""
+    from nas_attn.study.devices import workers
 
-    return "0" if torch.cuda.is_available() else "cpu"
-
-
-def _key_value(text: str) -> tuple[str, Any]:
-    import yaml
-
-    name, _, value = text.partition("=")
-    return name, yaml.safe_load(value)
+    found = workers(asked, 1)[0][0]
+    if found == "cpu":
+        return "cpu"
+    return "0" if asked in (None, "cuda") else str(asked)
 
 
 def _show(results: list[Any], as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:
-        print(json.dumps([asdict(r) for r in results], indent=1))
+        print(json.dumps({"runs": [asdict(r) for r in results]}, indent=1))
         return
     from rich import box
     from rich.console import Console
