@@ -250,7 +250,7 @@ class ProxyEvaluator:
         if self.start == "weights":
             from nas_attn.detector.base_model import load_base
 
-            return load_base(str(self.weights)).weights()
+            return load_base(str(self.weights)).weights(self._own()[0])
         from nas_attn.detector.checkpoint import load
 
         state = load(Path(str(self.base_file)), "base")

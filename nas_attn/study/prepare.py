@@ -115,7 +115,7 @@ def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
 def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
     """Count cost, and put everything together."""
     data, base, space = found.data, found.base, found.space
-    for note in getattr(data, "notes", ()):
+    for note in data.notes:
         progress(note)
     progress("counting cost")
     table = build_table(config, base, space, cache_root() / "cost")
@@ -123,7 +123,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
     space = build_space(config, found.content, found.slots, base.name, lambda slot, gene: _macs(table, slot, gene))
     evaluator = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads)
     fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
-    header = {
+    header: dict[str, Any] = {
         "format": FORMAT,
         "id": uuid.uuid4().hex,
         "version": __version__,
