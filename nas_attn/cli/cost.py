@@ -60,12 +60,13 @@ def command(
         print(json.dumps({"model": base.name, "imgsz": imgsz, "nc": nc, "costs": rows}, indent=1))
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from nas_attn.cli.tables import stdout
 
     shown = Table(title=f"{base.name} at {imgsz} px, {nc} classes", box=box.SIMPLE, title_justify="left")
     for column in rows[0]:
         shown.add_column(column, overflow="fold", justify="left" if column == "architecture" else "right")
     for row in rows:
         shown.add_row(*(v.replace("[", r"\[") if isinstance(v, str) else f"{v:.4f}" for v in row.values()))
-    Console().print(shown)
+    stdout().print(shown)

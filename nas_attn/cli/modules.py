@@ -34,16 +34,17 @@ def command(as_json: Json = False) -> None:
         )
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from nas_attn.cli.tables import stdout
 
     table = Table(box=box.SIMPLE)
     for column in ("module", "family", "settings (first: default)", "paper"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("module", "family"))
     for e in entries:
         settings = (f"{s.name} {', '.join(_text(o) for o in _default_first(s))}" for s in e.settings)
         table.add_row(e.name, e.family, "\n".join(settings), e.paper)
-    Console().print(table)
+    stdout().print(table)
 
 
 def _default_first(setting) -> list:

@@ -140,8 +140,9 @@ def _show(results: list[Any], as_json: bool) -> None:
         print(json.dumps({"runs": [asdict(r) for r in results]}, indent=1))
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from nas_attn.cli.tables import stdout
 
     table = Table(box=box.SIMPLE)
     for column in ("model", "seeds", "val mAP50-95 ± sd", "test mAP50-95 ± sd", "each seed, val / test"):
@@ -152,7 +153,7 @@ def _show(results: list[Any], as_json: bool) -> None:
         each = "  ".join(f"{r.val_map50_95:.4f} / {_number(r.test_map50_95)}" for r in own)
         seeds = ", ".join(str(r.seed) for r in own)
         table.add_row(name, seeds, _mean([r.val_map50_95 for r in own]), _mean(tests), each)
-    Console().print(table)
+    stdout().print(table)
 
 
 def _number(value: float | None) -> str:
