@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from nas_attn.cost import CostTable
 from nas_attn.errors import UserError
-from nas_attn.space import Architecture
+from nas_attn.space import NONE, Architecture, SearchSpace
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_control
 from nas_attn.study.plan import Plan
@@ -17,15 +18,20 @@ def over_limit(config: StudyConfig, cost: dict[str, float]) -> tuple[str, float]
     return None
 
 
-def check_limits(config: StudyConfig, base_cost: dict[str, float]) -> None:
-    """Refuse limits that the base itself exceeds: every module adds to it.
+def check_limits(config: StudyConfig, space: SearchSpace, table: CostTable) -> None:
+    """Refuse limits that leave nothing to search: the base with its cheapest module is over them.
 
     Raises:
-        UserError: they do.
+        UserError: it is.
     """
-    if (broken := over_limit(config, base_cost)) is not None:
+    genes = [table.cell(s.slot.name, g) for s in space.slots for g in s.genes if g != NONE]
+    cheapest = {
+        "gmacs": (table.base.macs + min((c.macs for c in genes), default=0)) / 1e9,
+        "params_m": (table.base.params + min((c.params for c in genes), default=0)) / 1e6,
+    }
+    if (broken := over_limit(config, cheapest)) is not None:
         raise UserError(
-            "the limits must leave room for the base itself",
+            "the limits must leave room for the base and one module",
             got=broken[0],
             where="--max-gmacs, --max-params",
             remedy="Raise them, or take a smaller --model.",

@@ -144,7 +144,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
             "weights": _file_digest(config.weights),
         },
     }
-    check_limits(config, header["base_cost"])
+    check_limits(config, space, table)
     return Plan(config, space, table, evaluator, fidelity, found.devices, found.threads, header)
 
 

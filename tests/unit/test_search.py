@@ -258,10 +258,12 @@ def test_a_convolution_over_the_limit_is_made_cheaper_or_left_out(tmp_path):
     assert any("no convolution control" in n for n in notes)
 
 
-def test_limits_below_the_base_are_refused():
-    plan = make_plan(max_gmacs=2.0)
-    with pytest.raises(UserError, match="room for the base itself"):
-        check_limits(plan.config, plan.header["base_cost"])
+@pytest.mark.parametrize("limits", [{"max_gmacs": 2.0}, {"max_gmacs": 3.0}, {"max_params": 2.6}])
+def test_limits_that_leave_no_module_are_refused(limits):
+    plan = make_plan(**limits)
+    with pytest.raises(UserError, match="room for the base and one module"):
+        check_limits(plan.config, plan.space, plan.table)
+    check_limits(make_plan(max_gmacs=4.0, max_params=4.0).config, plan.space, plan.table)
 
 
 def test_a_reset_folder_does_not_hand_its_results_to_another_study(tmp_path):
