@@ -1,4 +1,4 @@
-"""What a study's controls say about seed noise, and what may be concluded in spite of it."""
+"""What repeated seeds say about noise, and what may be concluded in spite of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nas_attn.study.view import Candidate, StudyView
 
 CONFIDENCE = 0.95
+ENOUGH = 8  # degrees of freedom from which a standard deviation is known to about a quarter
 BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
 
 
@@ -17,9 +18,10 @@ class Noise:
     """Seed noise in mAP50-95, from the controls.
 
     Attributes:
-        sd_single: pooled standard deviation of single runs of one architecture.
+        sd_single: standard deviation of single runs of one architecture, pooled over the controls.
         df_single: its degrees of freedom.
-        sd_paired: standard deviation of conv minus base of the same seed; None below two shared seeds.
+        sd_paired: standard deviation of an architecture's differences to the base of the same seed, pooled over all
+            candidates with at least two; None where there is none.
         df_paired: its degrees of freedom.
     """
 
@@ -31,22 +33,18 @@ class Noise:
     def threshold(self, seeds: int = 1) -> float:
         """Smallest mean difference over `seeds` paired runs that seed noise alone does not explain.
 
-        Two-sided at 95 %, Student's t. Without enough paired runs the difference of two independent runs stands in.
+        Two-sided at 95 %, Student's t. Pairing narrows it once there are enough paired differences to say so; before,
+        a few lucky ones would promise too much, and the larger of this and the unpaired threshold stands.
         """
-        if self.sd_paired is not None:
-            sd, df = self.sd_paired, self.df_paired
-        else:
-            sd, df = self.sd_single * math.sqrt(2), self.df_single
-        return _student(df) * sd / math.sqrt(seeds)
+        unpaired = _student(self.df_single) * self.sd_single * math.sqrt(2)
+        paired = _student(self.df_paired) * self.sd_paired if self.sd_paired is not None else unpaired
+        return (paired if self.df_paired >= ENOUGH else max(paired, unpaired)) / math.sqrt(seeds)
 
     def sentence(self) -> str:
         """The estimate in plain words."""
-        how = (
-            f"same-seed differences between the two controls, standard deviation {self.sd_paired:.4f}, "
-            f"{_freedom(self.df_paired)}"
-            if self.sd_paired is not None
-            else f"single runs of the controls, standard deviation {self.sd_single:.4f}, {_freedom(self.df_single)}"
-        )
+        how = f"single runs of the controls: standard deviation {self.sd_single:.4f}, {_freedom(self.df_single)}"
+        if self.sd_paired is not None:
+            how += f"; differences at equal seeds: {self.sd_paired:.4f}, {_freedom(self.df_paired)}"
         return (
             f"Differences to the base below {self.threshold():.4f} mAP50-95 in a single run cannot be told from seed "
             f"noise (two-sided 95 %; {how}); a mean over n seeds resolves √n times less."
@@ -60,17 +58,20 @@ TOO_LITTLE = (
 
 
 def noise(view: StudyView) -> Noise | None:
-    """The seed noise that the study's controls show; None until one of them has two usable trials."""
+    """The seed noise that the study shows; None until a control has two usable trials."""
     controls = [c for c in view.candidates() if c.role in ("base", "conv")]
     repeated = [c for c in controls if c.sd is not None]
     if not repeated or all(c.sd == 0 for c in repeated):
         return None  # runs that cannot differ (all at mAP 0, say) tell nothing about noise
     df = sum(len(c.seeds) - 1 for c in repeated)
     variance = math.fsum((len(c.seeds) - 1) * (c.sd or 0.0) ** 2 for c in repeated) / df
-    differences = [t.delta for c in controls if c.role == "conv" for t in c.trials if t.delta is not None]
-    if len(differences) < 2:
+    groups = [[t.delta for t in c.trials if t.delta is not None] for c in view.candidates()]
+    paired = [(len(g) - 1, _sd(g)) for g in groups if len(g) > 1]
+    if not paired:
         return Noise(math.sqrt(variance), df)
-    return Noise(math.sqrt(variance), df, _sd(differences), len(differences) - 1)
+    df_paired = sum(n for n, _ in paired)
+    sd_paired = math.sqrt(math.fsum(n * sd**2 for n, sd in paired) / df_paired)
+    return Noise(math.sqrt(variance), df, sd_paired, df_paired)
 
 
 def interval(candidate: Candidate) -> tuple[float, float] | None:
@@ -79,7 +80,7 @@ def interval(candidate: Candidate) -> tuple[float, float] | None:
         return None
     n = len(candidate.seeds)
     half = _student(n - 1) * candidate.sd / math.sqrt(n)
-    return candidate.mean - half, candidate.mean + half
+    return max(0.0, candidate.mean - half), min(1.0, candidate.mean + half)
 
 
 def verdict(candidate: Candidate, estimate: Noise | None) -> str:

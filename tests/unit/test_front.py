@@ -138,9 +138,18 @@ def test_noise_is_pooled_over_controls_and_paired_by_seed(tmp_path):
     assert estimate.df_single == 4
     assert estimate.sd_single == pytest.approx(math.sqrt((0.01**2 + 0.0003) / 2))
     assert estimate.sd_paired == pytest.approx(0.01)  # differences 0.01, 0.00, 0.02
-    assert estimate.threshold() == pytest.approx(stats.t.ppf(0.975, 2) * 0.01)
+    # two degrees of freedom are too few to believe the pairs, so two independent runs stand in
+    assert estimate.threshold() == pytest.approx(stats.t.ppf(0.975, 4) * math.sqrt(2) * estimate.sd_single)
     assert estimate.threshold(4) == pytest.approx(estimate.threshold() / 2)
     assert f"{estimate.threshold():.4f}" in estimate.sentence()
+
+
+def test_enough_pairs_narrow_the_noise(tmp_path):
+    base = [0.30 + 0.01 * k for k in range(10)]
+    estimate = noise(view(controls(tmp_path, base, [b + 0.002 * (-1) ** k for k, b in enumerate(base)])))
+    assert estimate.df_paired == 9
+    assert estimate.threshold() == pytest.approx(stats.t.ppf(0.975, 9) * estimate.sd_paired)
+    assert estimate.threshold() < stats.t.ppf(0.975, 18) * math.sqrt(2) * estimate.sd_single
 
 
 def test_without_pairs_two_independent_runs_stand_in(tmp_path):
@@ -167,10 +176,11 @@ def test_verdicts(tmp_path):
 
 
 def test_more_seeds_resolve_a_smaller_difference(tmp_path):
-    study = controls(tmp_path, [0.300, 0.310, 0.320], [0.300, 0.311, 0.319])
-    for seed, base in enumerate([0.300, 0.310, 0.320]):
+    runs = [0.300 + 0.001 * k for k in range(10)]
+    study = controls(tmp_path, runs, [r + 0.001 * (-1) ** k for k, r in enumerate(runs)])
+    for seed, base in enumerate(runs):
         study.complete("p3=lka(k_size=7) p4=none p5=none", base + 0.003, seed=seed)
-    study.complete("p3=lka(k_size=11) p4=none p5=none", 0.303)
+    study.complete("p3=lka(k_size=11) p4=none p5=none", 0.3005)
     found = view(study)
     assert [verdict(c, noise(found)) for c in found.candidates()[-2:]] == ["better than base", "not distinguishable"]
 
