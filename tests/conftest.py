@@ -24,6 +24,7 @@ os.environ.update(
     NAS_ATTN_CACHE=str(_HOME / "cache"),
     MPLCONFIGDIR=str(_HOME / "matplotlib"),
 )
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors: threads would mostly wait for one another
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 # the same examples in every run, no files left behind, and no verdict that depends on how busy the machine is
