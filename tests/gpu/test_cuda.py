@@ -20,7 +20,7 @@ from nas_attn.space import Architecture
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="missing part: CUDA device"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
     # deterministic kernels are asked for with `warn_only`; CUDA has none for some, and says so
     pytest.mark.filterwarnings("ignore:.*deterministic.*:UserWarning"),
 ]

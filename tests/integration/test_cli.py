@@ -150,7 +150,15 @@ def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study):
 def test_interrupting_is_no_failure(tmp_path, write_study, sign):
     write_study(tmp_path / "i.yaml", trials=30, control_seeds=1, jobs=1)
     command = [sys.executable, "-m", "nas_attn", "search", "i.yaml"]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs ignore the interrupt, and so would their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     for line in running.stderr:
         if "mAP50-95" in line:
             break
