@@ -18,8 +18,8 @@ from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.mirror import Mirror
+from nas_attn.study.observer import Silent
 from nas_attn.study.plan import Plan
-from nas_attn.study.run import Silent
 from nas_attn.study.search import Search
 from nas_attn.study.view import StudyView
 

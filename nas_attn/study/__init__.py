@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 if TYPE_CHECKING:
-    from nas_attn.study.search import Observer
+    from nas_attn.study.observer import Observer
 
 __all__ = ["Candidate", "StudyView", "Trial", "load_study", "run_search"]
 

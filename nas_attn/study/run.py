@@ -14,28 +14,10 @@ from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import Lease, RunFolder
 from nas_attn.study.load import load_config, study_file, study_name
 from nas_attn.study.mirror import Mirror
+from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.prepare import check_unchanged, prepare, resolve
-from nas_attn.study.search import Observer, Search
-from nas_attn.study.view import StudyView, Trial
-
-
-class Silent:
-    """An observer that tells nobody."""
-
-    def opened(self, view: StudyView, trials: int) -> None:
-        """Nothing."""
-
-    def started(self, view: StudyView, trial: Trial) -> None:
-        """Nothing."""
-
-    def finished(self, view: StudyView, trial: Trial) -> None:
-        """Nothing."""
-
-    def slots(self, view: StudyView) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
+from nas_attn.study.search import Search
+from nas_attn.study.view import StudyView
 
 
 def run(

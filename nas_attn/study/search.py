@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from nas_attn.engine import Engine, Failure, Outcome, Task
 from nas_attn.errors import EvaluationFailed, SlotRefused, UserError
@@ -14,30 +14,12 @@ from nas_attn.space import Architecture
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
+from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
 from nas_attn.study.view import StudyView, Trial
 
 MAX_REFUSALS = 200  # proposals in a row over the limits, after which the limits leave nothing to find
-
-
-class Observer(Protocol):
-    """What a search tells whoever watches."""
-
-    def opened(self, view: StudyView, trials: int) -> None:
-        """The study begins, or goes on, until it has that many trials."""
-
-    def started(self, view: StudyView, trial: Trial) -> None:
-        """A trial was handed out."""
-
-    def finished(self, view: StudyView, trial: Trial) -> None:
-        """A trial ended, complete or failed."""
-
-    def slots(self, view: StudyView) -> None:
-        """The slots' liveness is known."""
-
-    def note(self, text: str) -> None:
-        """Something that a person should read."""
 
 
 class Search:

@@ -13,7 +13,7 @@ from nas_attn.space import Architecture
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import check_limits
 from nas_attn.study.mirror import read_mirror
-from nas_attn.study.run import Silent
+from nas_attn.study.observer import Silent
 from nas_attn.study.search import Search
 from nas_attn.study.view import StudyView
 

@@ -1,0 +1,45 @@
+"""Whom a search tells what happens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nas_attn.study.view import StudyView, Trial
+
+
+class Observer(Protocol):
+    """What a search tells whoever watches."""
+
+    def opened(self, view: StudyView, trials: int) -> None:
+        """The study begins, or goes on, until it has that many trials."""
+
+    def started(self, view: StudyView, trial: Trial) -> None:
+        """A trial was handed out."""
+
+    def finished(self, view: StudyView, trial: Trial) -> None:
+        """A trial ended, complete or failed."""
+
+    def slots(self, view: StudyView) -> None:
+        """The slots' liveness is known."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should read."""
+
+
+class Silent:
+    """An observer that tells nobody."""
+
+    def opened(self, view: StudyView, trials: int) -> None:
+        """Nothing."""
+
+    def started(self, view: StudyView, trial: Trial) -> None:
+        """Nothing."""
+
+    def finished(self, view: StudyView, trial: Trial) -> None:
+        """Nothing."""
+
+    def slots(self, view: StudyView) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
