@@ -10,8 +10,8 @@ import importlib
 import inspect
 import itertools
 import pkgutil
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from nas_attn.attention.choice import Choice, Setting
@@ -20,6 +20,17 @@ from nas_attn.errors import UnknownName, UserError
 RESIDUAL = Setting("residual", ("none", "scaled"), "none")
 CHANNEL_ARGUMENTS = ("in_planes", "out_planes", "dim", "channels", "c1", "c2")
 MAX_LOGITS = 2**24  # attention logits per image; beyond it a map is too large for the module
+
+LIMITS = {  # what a module may be unable to do, and say so; all else it must do
+    "single_value": "train on one value a channel (batch 1 on a 1x1 map)",
+    "deterministic": "repeat its gradients bit for bit on CUDA",
+    "half": "run in float16",
+    "bfloat16": "run in bfloat16",
+    "meta": "run on the meta device",
+    "compile": "be compiled without a graph break",
+    "onnx": "be exported to ONNX",
+    "onnx_dynamic": "be exported to ONNX for any map size at once",
+}
 
 _TABLE: dict[str, ModuleEntry] = {}
 _LOADED = False
@@ -35,6 +46,8 @@ class ModuleEntry:
         family: the group under which it is listed.
         paper: title and arXiv number.
         settings: its searchable hyperparameters, `residual` included.
+        licence: whose code this is, and the licence of the published code.
+        cannot: what it cannot do, a key of `LIMITS` -> the reason.
     """
 
     name: str
@@ -42,6 +55,18 @@ class ModuleEntry:
     family: str
     paper: str
     settings: tuple[Setting, ...]
+    licence: str = ""
+    cannot: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether equal runs give equal gradients on CUDA."""
+        return "deterministic" not in self.cannot
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms in which it can run, the default last."""
+        return ("reference", "fast") if hasattr(self.cls, "fast") else ("reference",)
 
     @property
     def is_none(self) -> bool:
@@ -129,13 +154,22 @@ class ModuleEntry:
         return hook(channels, height, width, **_without_residual(settings)) if hook is not None else 0
 
 
-def attention(name: str, *, family: str, paper: str):
+def attention(
+    name: str, *, family: str = "own", paper: str = "", licence: str = "", cannot: Mapping[str, str] | None = None
+) -> Callable[[type], type]:
     """Class decorator that puts a module into the zoo under `name`.
 
     Optional classmethods of the class, all in terms of its searchable settings as keywords:
     `unsupported(channels)` -> reason or None, `attention_logits(channels, height, width)` -> count per image,
     `derived_arguments(channels)` -> further constructor arguments, `effective(height, width)` -> hashable form,
     `extra_macs(channels, height, width)` -> multiply-accumulates that fvcore cannot see.
+
+    Args:
+        name: its name in the grammar: lower case letters, digits and underscores.
+        family: the group under which it is listed.
+        paper: title and arXiv number.
+        licence: whose code it is, and the licence of the published code.
+        cannot: what it cannot do, a key of `LIMITS` -> the reason.
     """
 
     def register(cls: type) -> type:
@@ -148,7 +182,7 @@ def attention(name: str, *, family: str, paper: str):
                 settings.append(Setting(p.name, choice.options, choice.default(p.default)))
         if name != "none":
             settings.append(RESIDUAL)
-        _TABLE[name] = ModuleEntry(name, cls, family, paper, tuple(settings))
+        _TABLE[name] = ModuleEntry(name, cls, family, paper, tuple(settings), licence, dict(cannot or {}))
         return cls
 
     return register
