@@ -1,0 +1,1 @@
+"""Published image classifiers, built around the zoo's modules: their printed sizes are figures from outside."""
