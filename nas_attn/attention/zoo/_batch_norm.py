@@ -1,0 +1,22 @@
+"""Batch normalisation that also trains on a map of a single pixel."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """`nn.BatchNorm2d`, but one value a channel (batch 1, 1×1 map) is normalised by the running statistics.
+
+    A single value has no variance, and PyTorch refuses to train on it. The running statistics then stay as they are.
+    Ultralytics rewrites eps and momentum of plain `BatchNorm2d` layers only, so a paper's own values stay in place.
+
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)

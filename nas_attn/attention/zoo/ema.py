@@ -1,0 +1,71 @@
+"""EMA: groups of channels gated by two parallel branches that describe each other.
+
+Paper: Efficient Multi-Scale Attention Module with Cross-Spatial Learning (arXiv:2305.13563).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "ema",
+    family="multi-branch",
+    paper="Efficient Multi-Scale Attention Module with Cross-Spatial Learning, 2305.13563",
+    licence="own code from the paper; the published code has no licence",
+)
+class EMAttention(nn.Module):
+    r"""Each of `factor` groups g of D = C / factor channels becomes g · σ(softmax(d₁)·y₂ + softmax(d₂)·y₁).
+
+    y₁ = norm(g · σ(a) · σ(b)) with a, b one 1×1 convolution of the means of g along rows and along columns; y₂ = a 3×3
+    convolution of g; d₁, d₂ their means over the map; the products sum over the D channels. All groups share weights.
+
+    `norm` normalises every channel of an image by itself, so the mean of y₁ is its bias, whatever the image: d₁ is a
+    learned constant in the published form too, and taken from there here.
+
+    Parameters: 10·D² + 4·D. The state dictionary has the published keys.
+
+    Args:
+        channels: C, channels of the map.
+        factor: number of groups; must divide C.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: `factor` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, factor: Annotated[int, Choice(8, 16, 32, default=8)] = 32) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, factor=factor):
+            raise SlotRefused(reason)
+        self.groups = factor
+        width = channels // factor
+        self.gn = nn.GroupNorm(width, width)
+        self.conv1x1 = nn.Conv2d(width, width, 1)
+        self.conv3x3 = nn.Conv2d(width, width, 3, padding=1)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, factor: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        fits = channels % factor == 0
+        return None if fits else f"`factor` must divide the channels, but got {factor} and {channels}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        group = x.reshape(-1, x.shape[1] // self.groups, x.shape[2], x.shape[3])  # (N·factor, D, H, W)
+        rows = self.conv1x1(group.mean(3, keepdim=True)).sigmoid()
+        columns = self.conv1x1(group.mean(2, keepdim=True)).sigmoid()
+        gated = self.gn(group * rows * columns)
+        convolved = self.conv3x3(group)
+        of_gated = self.gn.bias.softmax(0).reshape(1, 1, -1).expand(group.shape[0], -1, -1)
+        of_convolved = convolved.mean((2, 3)).softmax(1).unsqueeze(1)
+        weights = of_gated @ convolved.flatten(2) + of_convolved @ gated.flatten(2)  # (N·factor, 1, H·W)
+        return (group * weights.reshape(-1, 1, x.shape[2], x.shape[3]).sigmoid()).reshape(x.shape)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"

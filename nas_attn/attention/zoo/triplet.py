@@ -1,0 +1,73 @@
+"""Triplet attention: three gates, each over two of the three axes of a map.
+
+Paper: Rotate to Attend: Convolutional Triplet Attention Module (arXiv:2010.03045).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._batch_norm import BatchNorm
+from nas_attn.errors import UserError
+
+
+class PooledGate(nn.Module):
+    """σ(norm(convolution)) of the maximum and the mean over one axis.
+
+    Args:
+        kernel_size: odd side of the kernel.
+    Shape:
+        (N, C, H, W), with the pooled axis in place of C -> (N, 1, H, W).
+    """
+
+    def __init__(self, kernel_size: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.norm = BatchNorm(1, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
+        return self.norm(self.conv(pooled)).sigmoid()
+
+
+@attention(
+    "triplet",
+    family="channel+spatial",
+    paper="Rotate to Attend: Convolutional Triplet Attention Module, 2010.03045",
+    licence="own code from the paper; published code: MIT",
+)
+class TripletAttention(nn.Module):
+    """x times the mean of three gates: over channels × columns, rows × channels and rows × columns.
+
+    Each gate is a k×k convolution of the maximum and the mean over the axis it leaves out, batch normalisation with one
+    channel, and a sigmoid. The paper averages three gated copies of a rotated x; the gates are averaged here, and x is
+    only looked at from other sides. Channels need not be told: nothing depends on their number.
+
+    In training, the gate over rows × columns normalises N·H·W values: for one image of one pixel that is a single one,
+    which takes the running statistics. Parameters: 3·(2·k² + 2).
+
+    Args:
+        kernel_size: k, an odd number of channels, rows or columns.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        UserError: an even `kernel_size`.
+    """
+
+    def __init__(self, kernel_size: Annotated[int, Choice(3, 5, 7)] = 7) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise UserError("`kernel_size` must be odd", got=kernel_size)
+        self.channels_columns = PooledGate(kernel_size)
+        self.rows_channels = PooledGate(kernel_size)
+        self.rows_columns = PooledGate(kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        without_rows = self.channels_columns(x.transpose(1, 2)).transpose(1, 2)  # (N, C, 1, W)
+        without_columns = self.rows_channels(x.transpose(1, 3)).transpose(1, 3)  # (N, C, H, 1)
+        return x * ((without_rows + without_columns + self.rows_columns(x)) / 3)
