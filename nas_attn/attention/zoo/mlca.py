@@ -1,0 +1,96 @@
+"""MLCA: channel attention of the whole map and of the cells of a grid, mixed.
+
+Paper: Mixed local channel attention for object detection (Engineering Applications of Artificial Intelligence, 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.errors import UserError
+
+
+@attention(
+    "mlca",
+    family="channel+spatial",
+    paper="Mixed local channel attention for object detection, Engineering Applications of AI 123 (2023) 106442",
+    licence="own code from the paper; the published code has no licence",
+)
+class MLCA(nn.Module):
+    r"""x · ((1 − w)·σ(conv(mean)) + w·unpool(σ(conv_local(cells)))), with 1-D convolutions along the channels.
+
+    `cells` are the averages of a `local_size` × `local_size` grid, `mean` is their average. `conv_local` runs over the
+    channels of all cells in one row, cell after cell, so a cell's outermost channels see those of the next one, as
+    published. Grid and unpooling follow the published adaptive pooling on every map: cells overlap where `local_size`
+    does not divide its side, and pixels take the average of the cells they touch. Both are products with small
+    matrices here, since adaptive pooling has no deterministic gradient on CUDA and no ONNX form for unknown sizes.
+
+    The code first published confused images with channels in the first branch at batch sizes above 1; this follows its
+    later correction.
+
+    Parameters: 2·`kernel_size`. The state dictionary has the published keys.
+
+    Args:
+        channels: C, channels of the map.
+        local_size: cells along each side of the grid.
+        local_weight: w, the share of the grid's attention, between 0 and 1, both exclusive.
+        kernel_size: odd number of channels that the convolutions span; None: the paper's, (log₂C + 1) / 2 rounded down
+            and then up to odd (3 at 64 channels, 5 from 128 to 1024).
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        UserError: an even `kernel_size`, or a `local_weight` that switches one branch off.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        local_size: Annotated[int, Choice(3, 5, 7)] = 5,
+        local_weight: Annotated[float, Choice(0.25, 0.5)] = 0.5,
+        kernel_size: Annotated[int | None, Choice(3, 5, default=5)] = None,
+    ) -> None:
+        super().__init__()
+        if kernel_size is None:
+            kernel_size = int((math.log2(channels) + 1) / 2) // 2 * 2 + 1
+        if kernel_size % 2 == 0:
+            raise UserError("`kernel_size` must be odd", got=kernel_size)
+        if not 0 < local_weight < 1:
+            raise UserError("`local_weight` must lie between 0 and 1, both exclusive", got=local_weight)
+        self.local_size, self.local_weight = local_size, local_weight
+        self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.conv_local = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        side, channels = self.local_size, x.shape[1]
+        down, across = (adaptive_average(n, side, x) for n in x.shape[2:])
+        cells = down @ (x @ across.transpose(0, 1))  # (N, C, side, side)
+        mean = cells.mean((2, 3)).unsqueeze(1)
+        share = self.conv(mean).sigmoid().reshape(-1, channels, 1, 1)
+        row = cells.flatten(2).transpose(1, 2).reshape(-1, 1, side * side * channels)
+        local = self.conv_local(row).sigmoid().reshape(-1, side * side, channels).transpose(1, 2)
+        back_down, back_across = (adaptive_average(side, n, x) for n in x.shape[2:])
+        spread = back_down @ local.reshape(-1, channels, side, side) @ back_across.transpose(0, 1)
+        return x * ((1 - self.local_weight) * share + self.local_weight * spread).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"local_size={self.local_size}, local_weight={self.local_weight}"
+
+
+def adaptive_average(inputs: int, outputs: int, like: Tensor) -> Tensor:
+    """Adaptive average pooling along one axis as a matrix of (outputs, inputs), of the type and device of `like`.
+
+    Output i averages the inputs from ⌊i·inputs / outputs⌋ up to ⌈(i + 1)·inputs / outputs⌉; each of the two numbers may
+    be the larger one.
+    """
+    cell = torch.arange(outputs, device=like.device).unsqueeze(1)
+    first = cell * inputs // outputs
+    end = ((cell + 1) * inputs + outputs - 1) // outputs
+    position = torch.arange(inputs, device=like.device)
+    member = (position >= first) & (position < end)
+    return member.to(like.dtype) / (end - first).to(like.dtype)

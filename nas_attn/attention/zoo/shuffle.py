@@ -1,0 +1,70 @@
+"""Shuffle attention: half of each channel group gated by channel, half by pixel, then mixed.
+
+Paper: SA-Net: Shuffle Attention for Deep Convolutional Neural Networks (arXiv:2102.00240).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "shuffle",
+    family="channel+spatial",
+    paper="SA-Net: Shuffle Attention for Deep Convolutional Neural Networks, 2102.00240",
+    licence="own code from the paper; the published code has no licence",
+)
+class ShuffleAttention(nn.Module):
+    r"""Each of `groups` groups is halved into a, b: a · σ(cweight·mean(a) + cbias) and b · σ(sweight·norm(b) + sbias).
+
+    `norm` normalises every channel of an image by itself. Weights are one value a channel and shared by all groups. At
+    the end the first and second half of all channels are interleaved (channel shuffle with two groups). The gates start
+    as the constant σ(1).
+
+    Parameters: 3·C / groups. The state dictionary has the published keys.
+
+    Args:
+        channels: C, channels of the map.
+        groups: number of groups; 2·`groups` must divide C. Published: 64, which narrow maps cannot hold, and 8 for
+            MobileNetV2.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: 2·`groups` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, groups: Annotated[int, Choice(2, 4, 8, 16, 32, default=8)] = 64) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, groups=groups):
+            raise SlotRefused(reason)
+        self.groups = groups
+        width = channels // (2 * groups)
+        self.cweight = nn.Parameter(torch.zeros(1, width, 1, 1))
+        self.cbias = nn.Parameter(torch.ones(1, width, 1, 1))
+        self.sweight = nn.Parameter(torch.zeros(1, width, 1, 1))
+        self.sbias = nn.Parameter(torch.ones(1, width, 1, 1))
+        self.gn = nn.GroupNorm(width, width)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, groups: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        fits = channels % (2 * groups) == 0
+        return None if fits else f"twice `groups` must divide the channels, but got 2 * {groups} and {channels}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        group = x.reshape(-1, x.shape[1] // self.groups, x.shape[2], x.shape[3])  # (N·groups, C/groups, H, W)
+        a, b = group.chunk(2, 1)
+        a = a * (self.cweight * a.mean((2, 3), keepdim=True) + self.cbias).sigmoid()
+        b = b * (self.sweight * self.gn(b) + self.sbias).sigmoid()
+        halves = torch.cat([a, b], 1).reshape(-1, 2, x.shape[1] // 2, x.shape[2], x.shape[3])
+        return halves.transpose(1, 2).reshape(x.shape).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"
