@@ -1,0 +1,80 @@
+"""GAM: an MLP over the channels of every pixel, then large convolutions, both as full-size gates.
+
+Paper: Global Attention Mechanism: Retain Information to Enhance Channel-Spatial Interactions (arXiv:2112.05561).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._batch_norm import BatchNorm
+from nas_attn.attention.zoo._large_kernel import reachable
+from nas_attn.errors import SlotRefused, UserError
+
+
+@attention(
+    "gam",
+    family="channel+spatial",
+    paper="Global Attention Mechanism: Retain Information to Enhance Channel-Spatial Interactions, 2112.05561",
+    licence="own code from the paper; code in circulation has no licence",
+)
+class GAM(nn.Module):
+    r"""y = x · σ(W₂·ReLU(W₁·x)) at every pixel, then y · σ(norm(conv₂(ReLU(norm(conv₁(y)))))).
+
+    Nothing is pooled, so both gates are as large as the map; W₁ and conv₁ narrow it to D = C // `rate` channels. The
+    paper's figure has a sigmoid after W₂; much code in circulation leaves it out, and then multiplies x by an unbounded
+    factor. W₁ and W₂ are 1×1 convolutions here, which spares the paper's two permutations.
+
+    Parameters, k = kernel_size: 2·C·D + C + D, and 2·k²·C·D + 3·(C + D). Heavy: at k = 7 and rate = 4 about 25 times a
+    plain 1×1 convolution.
+
+    Args:
+        channels: C, channels of the map.
+        rate: C over the width between the two layers of each gate.
+        kernel_size: k, odd side of both convolutions; published: 7.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: fewer channels than `rate`.
+        UserError: an even `kernel_size`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        rate: Annotated[int, Choice(4, 8, 16)] = 4,
+        kernel_size: Annotated[int, Choice(3, 5, 7)] = 7,
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, rate=rate, kernel_size=kernel_size):
+            raise SlotRefused(reason)
+        if kernel_size % 2 == 0:
+            raise UserError("`kernel_size` must be odd", got=kernel_size)
+        width, padding = channels // rate, kernel_size // 2
+        self.channel_attention = nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(), nn.Conv2d(width, channels, 1))
+        self.spatial_attention = nn.Sequential(
+            nn.Conv2d(channels, width, kernel_size, padding=padding),
+            BatchNorm(width),
+            nn.ReLU(),
+            nn.Conv2d(width, channels, kernel_size, padding=padding),
+            BatchNorm(channels),
+        )
+
+    @classmethod
+    def unsupported(cls, channels: int, *, rate: int, kernel_size: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return None if channels >= rate else f"`rate` must not exceed the channels, but got {rate} and {channels}"
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, rate: int, kernel_size: int) -> Hashable:
+        """Equal for settings of one function: the taps that can meet data."""
+        return rate, reachable(height, kernel_size), reachable(width, kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * self.channel_attention(x).sigmoid()
+        return y * self.spatial_attention(y).sigmoid()

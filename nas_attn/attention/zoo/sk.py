@@ -1,0 +1,89 @@
+"""SK: convolutions of several kernel sizes, and a softmax per channel over which of them to use.
+
+Paper: Selective Kernel Networks (arXiv:1903.06586).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from math import gcd
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._batch_norm import BatchNorm
+from nas_attn.errors import SlotRefused, UserError
+
+
+@attention(
+    "sk",
+    family="multi-branch",
+    paper="Selective Kernel Networks, 1903.06586",
+    licence="own code from the paper; timm's SelectiveKernel (Apache-2.0) is another published form",
+)
+class SKAttention(nn.Module):
+    r"""Σᵢ softmaxᵢ(selectᵢ(ReLU(reduce(mean(Σⱼ uⱼ))))) · uᵢ with uᵢ = ReLU(norm(convolution of branch i)).
+
+    A branch is a 3×3 convolution, grouped, whose dilation lets it span its kernel size, as the paper does for 5×5. It
+    is a convolution rather than a gate: x itself does not reach the output.
+
+    Deviations: the width after `reduce` is C // `reduction`, without the paper's floor of 32, below which all
+    reductions would be one network up to 512 channels; `reduce` has a bias in place of batch normalisation, which
+    would see one value a channel and image and fail on a single one.
+
+    Parameters, M branches, G = gcd(C, 32) groups, d = C // reduction: M·(9·C²/G + 2·C) + (C + 1)·d + M·C·d.
+
+    Args:
+        channels: C, channels of the map.
+        kernel_sizes: odd pixels that each branch spans, from 3.
+        reduction: C over the width of the bottleneck that chooses.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: fewer channels than `reduction`.
+        UserError: fewer than two branches, or an even kernel size.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_sizes: Annotated[Sequence[int], Choice((3, 5), (3, 7), (5, 9), (3, 5, 7))] = (3, 5),
+        reduction: Annotated[int, Choice(4, 8, 16)] = 16,
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, kernel_sizes=kernel_sizes, reduction=reduction):
+            raise SlotRefused(reason)
+        if len(kernel_sizes) < 2 or any(k < 3 or k % 2 == 0 for k in kernel_sizes):
+            raise UserError("`kernel_sizes` must be two or more odd numbers from 3", got=list(kernel_sizes))
+        self.branches = nn.ModuleList(_branch(channels, k // 2) for k in kernel_sizes)
+        self.reduce = nn.Conv2d(channels, channels // reduction, 1)
+        self.select = nn.Conv2d(channels // reduction, len(kernel_sizes) * channels, 1, bias=False)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, kernel_sizes: Sequence[int], reduction: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return None if channels >= reduction else f"`reduction` must not exceed C: {reduction} and {channels}"
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, kernel_sizes: Sequence[int], reduction: int) -> Hashable:
+        """Equal for settings of one function: on small maps, the outer taps of a dilated branch see padding only."""
+        reach = tuple(tuple(k // 2 if k // 2 < n else 0 for n in (height, width)) for k in kernel_sizes)
+        return reach, reduction
+
+    def forward(self, x: Tensor) -> Tensor:
+        branches = [branch(x) for branch in self.branches]
+        mean = torch.stack([u.mean((2, 3), keepdim=True) for u in branches]).sum(0)
+        chosen = self.select(self.reduce(mean).relu()).reshape(-1, len(branches), x.shape[1], 1, 1).softmax(1)
+        weighted = [u * w for u, w in zip(branches, chosen.to(branches[0].dtype).unbind(1), strict=True)]
+        total = weighted[0]
+        for further in weighted[1:]:
+            total = total + further
+        return total
+
+
+def _branch(channels: int, dilation: int) -> nn.Sequential:
+    conv = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=gcd(channels, 32), bias=False)
+    return nn.Sequential(conv, BatchNorm(channels), nn.ReLU())
