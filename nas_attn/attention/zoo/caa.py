@@ -1,0 +1,62 @@
+"""CAA: context anchor attention, a gate from averaged neighbourhoods seen through long strips.
+
+Paper: Poly Kernel Inception Network for Remote Sensing Detection (arXiv:2403.06258).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._batch_norm import BatchNorm
+from nas_attn.attention.zoo._large_kernel import depthwise, reachable
+
+
+@attention(
+    "caa",
+    family="strip",
+    paper="Poly Kernel Inception Network for Remote Sensing Detection, 2403.06258",
+    licence="own code from the paper; published code: Apache-2.0",
+)
+class CAA(nn.Module):
+    """x · σ(conv2(v_conv(h_conv(conv1(average over 7×7))))): 1×1, depthwise 1×k and k×1, 1×1.
+
+    conv1 and conv2 are followed by batch normalisation and SiLU, the strips have a bias and nothing else. The average
+    counts pixels outside the map as zeros. In PKINet the gate multiplies another branch; here it multiplies x.
+
+    Parameters: 2·C² + 4·C + 2·C·(k + 1).
+
+    Args:
+        channels: C, channels of the map.
+        k_size: k, an odd number of pixels; in the paper 11 in the first block, growing by 2 a block.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        UserError: an even `k_size`.
+    """
+
+    def __init__(self, channels: int, k_size: Annotated[int, Choice(7, 11, 15, 19, 23)] = 11) -> None:
+        super().__init__()
+        self.conv1 = _pointwise(channels)
+        self.h_conv = depthwise(channels, (1, k_size))
+        self.v_conv = depthwise(channels, (k_size, 1))
+        self.conv2 = _pointwise(channels)
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
+        """Equal for settings of one function: the taps that can meet data."""
+        return reachable(height, k_size), reachable(width, k_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        context = self.conv1(functional.avg_pool2d(x, 7, stride=1, padding=3))
+        return x * self.conv2(self.v_conv(self.h_conv(context))).sigmoid()
+
+
+def _pointwise(channels: int) -> nn.Sequential:
+    norm = BatchNorm(channels, eps=1e-3, momentum=0.03)
+    return nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), norm, nn.SiLU())

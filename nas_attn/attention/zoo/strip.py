@@ -1,0 +1,61 @@
+"""Strip pooling: a gate from the means of whole rows and whole columns.
+
+Paper: Strip Pooling: Rethinking Spatial Pooling for Scene Parsing (arXiv:2003.13328).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._large_kernel import reachable
+from nas_attn.errors import UserError
+
+
+@attention(
+    "strip",
+    family="strip",
+    paper="Strip Pooling: Rethinking Spatial Pooling for Scene Parsing, 2003.13328",
+    licence="own code from the paper's formulas; the published code is for non-commercial use",
+)
+class StripPooling(nn.Module):
+    """x · σ(mix(rows(mean of each row) + columns(mean of each column))): the paper's strip pooling module.
+
+    `rows` and `columns` are 1-D convolutions of k taps along the strip of means, `mix` a 1×1 convolution. The paper
+    spreads both strips over the map before `mix`; a linear layer gives the same on each strip, where it costs H + W
+    pixels instead of H·W. As in the paper's formulas nothing normalises or cuts off in between.
+
+    Parameters: C²·(2·k + 1) + 3·C.
+
+    Args:
+        channels: C, channels of the map.
+        kernel_size: k, an odd number of pixels; the paper's is 3.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        UserError: an even `kernel_size`.
+    """
+
+    def __init__(self, channels: int, kernel_size: Annotated[int, Choice(3, 5, 7, 9)] = 3) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise UserError("`kernel_size` must be odd", got=kernel_size)
+        padding = kernel_size // 2
+        self.rows = nn.Conv2d(channels, channels, (kernel_size, 1), padding=(padding, 0))
+        self.columns = nn.Conv2d(channels, channels, (1, kernel_size), padding=(0, padding))
+        self.mix = nn.Conv2d(channels, channels, 1)
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, kernel_size: int) -> Hashable:
+        """Equal for settings of one function: the taps that can meet data."""
+        return reachable(height, kernel_size), reachable(width, kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        of_rows = self.mix(self.rows(x.mean(3, keepdim=True)))
+        of_columns = functional.conv2d(self.columns(x.mean(2, keepdim=True)), self.mix.weight)  # the bias counts once
+        return x * (of_rows + of_columns).sigmoid()
