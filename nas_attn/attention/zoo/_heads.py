@@ -1,0 +1,77 @@
+"""What modules of self-attention share: heads out of channels and back, softmax attention, and its constraints."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas_attn.attention.forms import recording
+
+
+def indivisible(channels: int, heads: int, name: str = "num_heads") -> str | None:
+    """Why the heads cannot stand on that many channels; None where they can."""
+    return None if channels % heads == 0 else f"`{name}` must divide the channels, but got {heads} and {channels}"
+
+
+def to_heads(x: Tensor, heads: int) -> Tensor:
+    """(N, heads·D, H, W) -> (N, heads, H·W, D), head-major and contiguous: strided operands cost 2.6 times the time."""
+    return x.reshape(x.shape[0], heads, x.shape[1] // heads, -1).transpose(-1, -2).contiguous()
+
+
+def to_map(x: Tensor, like: Tensor) -> Tensor:
+    """(N, heads, H·W, D) -> (N, heads·D, H, W), with H and W of `like`."""
+    return x.transpose(-1, -2).reshape(x.shape[0], x.shape[1] * x.shape[3], like.shape[2], like.shape[3])
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
+    """softmax(q·kᵀ·scale + bias)·v over the last two axes; fused where that repeats bit for bit.
+
+    Args:
+        q: (..., L, D).
+        k: (..., S, D).
+        v: (..., S, E), E >= D.
+        bias: added to the logits, broadcast to (..., L, S); None: nothing.
+        scale: of the logits; None: 1 / √D.
+    Returns:
+        (..., L, E).
+    """
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if _fused_would_vary(q):
+        logits = (q * scale) @ k.transpose(-1, -2)
+        weights = (logits if bias is None else logits + bias).softmax(-1)
+        return weights.to(v.dtype) @ v
+    missing = 0 if recording() else v.shape[-1] - q.shape[-1]
+    if missing:  # fused kernels want one width; zeros change no product
+        q, k = F.pad(q, (0, missing)), F.pad(k, (0, missing))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+
+
+def _fused_would_vary(q: Tensor) -> bool:
+    # Ultralytics asks for deterministic algorithms with warn_only, and then CUDA's fused kernels add up their
+    # gradients in any order: they only keep an order where an error was asked for.
+    if recording() or not q.is_cuda:
+        return False
+    return torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def blocked(free: Tensor, dtype: torch.dtype) -> Tensor:
+    """The bias that hides keys: 0 where `free`, else the lowest finite number, so that a row of hidden keys is no NaN.
+
+    Keys under it must be finite and are best zero.
+    """
+    return torch.zeros_like(free, dtype=dtype).masked_fill(free.logical_not(), torch.finfo(dtype).min)
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[None]:
+    """Inside, autocast on the device of `x` is off."""
+    if x.device.type == "meta":  # knows no autocast
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def position_conv(channels: int, kernel: int) -> nn.Conv2d:
+    """A depthwise convolution that tells positions from what surrounds them: it knows no map size."""
+    return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)

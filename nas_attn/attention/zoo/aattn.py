@@ -1,0 +1,93 @@
+"""Area attention of YOLO12: self-attention within horizontal strips of the map.
+
+Paper: YOLOv12: Attention-Centric Real-Time Object Detectors (arXiv:2502.12524).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.forms import recording
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._heads import attend, blocked, indivisible, to_map
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "aattn",
+    family="self-attention",
+    paper="YOLOv12: Attention-Centric Real-Time Object Detectors, 2502.12524",
+    licence="through ultralytics (AGPL-3.0)",
+    cannot={"single_value": "normalises by batch statistics, as YOLO12 does"},
+)
+class AreaAttention(nn.Module):
+    r"""`proj(A(q, k, v) + pe(v))`: Ultralytics' `AAttn`, its weights and keys, in a forward that takes every map.
+
+    The H·W pixels, row by row, are cut into `area` runs of ceil(H·W / area), and a pixel attends within its run:
+    softmax(q·kᵀ/√D)·v per head. `pe` is a depthwise 7×7 convolution of the whole v. Every convolution has batch
+    normalisation and no bias; the channels of q, k and v lie head by head.
+
+    Ultralytics' forward fails where `area` does not divide H·W. Here the last run is filled up with places that no
+    pixel attends to; where `area` does divide, both agree. Attention is fused, so its logits are not held.
+
+    Parameters: 4C² + 59C, whatever the settings.
+
+    Args:
+        dim: C, channels of the map, a multiple of `num_heads`; YOLO12 takes 32 channels a head.
+        num_heads: number of heads.
+        area: number of runs; 1 is attention over the whole map.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1. One pixel in a batch of one cannot be trained on.
+    Raises:
+        SlotRefused: `num_heads` does not divide `dim`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: Annotated[int, Choice(2, 4, 8)] = 4,
+        area: Annotated[int, Choice(1, 4)] = 1,
+    ) -> None:
+        super().__init__()
+        from ultralytics.nn.modules.block import AAttn
+
+        if reason := self.unsupported(dim, num_heads=num_heads, area=area):
+            raise SlotRefused(reason)
+        self.attn = AAttn(dim, num_heads, area)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, num_heads: int, area: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return indivisible(channels, num_heads)
+
+    @classmethod
+    def attention_logits(cls, channels: int, height: int, width: int, *, num_heads: int, area: int) -> int:
+        """Attention logits per image."""
+        return num_heads * area * (-(-height * width // area)) ** 2
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, num_heads: int, area: int) -> Hashable:
+        """Equal for settings of one function: where a run is one pixel, its value passes as it is."""
+        return (num_heads, area) if height * width > area else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads, area, d = self.attn.num_heads, self.attn.area, self.attn.head_dim
+        qkv = self.attn.qkv(x).reshape(x.shape[0], heads, 3 * d, -1)
+        v = qkv[:, :, 2 * d :].reshape(x.shape)
+        pixels = x.shape[2] * x.shape[3]
+        run = (pixels + area - 1) // area
+        bias = None
+        if area > 1 and (recording() or run * area != pixels):  # a graph must hold for any size
+            qkv = F.pad(qkv, (0, run * area - pixels))
+            bias = blocked(torch.arange(run * area, device=x.device).reshape(1, area, 1, run) < pixels, qkv.dtype)
+        # runs are one more batch axis: (N·heads, area, run, D)
+        parts = (part.transpose(-1, -2).contiguous().reshape(-1, area, run, d) for part in qkv.split((d, d, d), 2))
+        out = attend(*parts, bias=bias)
+        out = out.reshape(x.shape[0], heads, -1, d)[:, :, :pixels]
+        return self.attn.proj(to_map(out, x) + self.attn.pe(v))

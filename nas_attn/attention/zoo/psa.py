@@ -1,0 +1,99 @@
+"""Position-sensitive attention of YOLOv10 and YOLO11: self-attention with a depthwise position signal, then 1×1 mixing.
+
+Paper: YOLOv10: Real-Time End-to-End Object Detection (arXiv:2405.14458).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.forms import fast_wanted
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._heads import attend, indivisible, to_map
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "psa",
+    family="self-attention",
+    paper="YOLOv10: Real-Time End-to-End Object Detection, 2405.14458",
+    licence="through ultralytics (AGPL-3.0)",
+    cannot={"single_value": "normalises by batch statistics, as YOLOv10 does"},
+)
+class PositionSensitive(nn.Module):
+    r"""`y = x + A(x)`, then `y + F(y)`: Ultralytics' `PSABlock`, the part of `PSA` and `C2PSA` that repeats.
+
+    A: q, k, v from one 1×1 convolution whose channels lie head by head (q_h, k_h, v_h), softmax(q·kᵀ/√dk)·v, plus a
+    depthwise 3×3 convolution of v, then a 1×1 convolution. F: 1×1 to 2C, SiLU, 1×1 back. Every convolution has batch
+    normalisation and no bias. `PSA` and `C2PSA` wrap it in a split of the channels; a slot wants the block itself.
+
+    The fast form pads the keys with zeros to the width of the values, which lets a fused kernel do the attention
+    without holding the logits.
+
+    Parameters, h heads with dk = int(attn_ratio · C/h): 6C² + 21C + 2·h·dk·(C + 2).
+
+    Args:
+        channels: C, channels of the map, a multiple of `num_heads`.
+        attn_ratio: channels of a key or query per channel of a value.
+        num_heads: number of heads.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1. One pixel in a batch of one cannot be trained on.
+    Raises:
+        SlotRefused: `num_heads` does not divide `channels`, or `attn_ratio` leaves a head without key channels.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        attn_ratio: Annotated[float, Choice(0.25, 0.5, 1.0)] = 0.5,
+        num_heads: Annotated[int, Choice(2, 4, 8)] = 4,
+    ) -> None:
+        super().__init__()
+        from ultralytics.nn.modules.block import PSABlock
+
+        if reason := self.unsupported(channels, attn_ratio=attn_ratio, num_heads=num_heads):
+            raise SlotRefused(reason)
+        self.block = PSABlock(channels, attn_ratio=attn_ratio, num_heads=num_heads)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, attn_ratio: float, num_heads: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        if reason := indivisible(channels, num_heads):
+            return reason
+        if int(channels // num_heads * attn_ratio) < 1:
+            return (
+                f"`num_heads` must divide the channels into heads of at least 1 / `attn_ratio`, "
+                f"but got {num_heads} heads of {channels // num_heads} channels and {attn_ratio}"
+            )
+        return None
+
+    @classmethod
+    def attention_logits(cls, channels: int, height: int, width: int, *, attn_ratio: float, num_heads: int) -> int:
+        """Attention logits per image."""
+        return num_heads * (height * width) ** 2
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, attn_ratio: float, num_heads: int) -> Hashable:
+        """Equal for settings of one function: on a lone pixel the values pass whatever q and k are."""
+        return (attn_ratio, num_heads) if height * width > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fast(x) if fast_wanted() else self.reference(x)
+
+    def reference(self, x: Tensor) -> Tensor:
+        """As Ultralytics computes it."""
+        return self.block(x)
+
+    def fast(self, x: Tensor) -> Tensor:
+        """The same with fused attention."""
+        attn = self.block.attn
+        widths = (attn.key_dim, attn.key_dim, attn.head_dim)
+        heads = attn.qkv(x).reshape(x.shape[0], attn.num_heads, sum(widths), -1)
+        q, k, v = heads.split(widths, 2)
+        out = attend(*(part.transpose(-1, -2).contiguous() for part in (q, k, v)))
+        x = x + attn.proj(to_map(out, x) + attn.pe(v.reshape(x.shape)))
+        return x + self.block.ffn(x)
