@@ -1,7 +1,7 @@
 """Published networks rebuilt around the zoo's modules: learned numbers and multiply-accumulates at 224×224.
 
-Figures at 1000 classes: what the published code has, what papers and model cards print where a test says so, and for the
-grid of LSKA's paper, whose printed tables were not at hand, what the definitions of its variants give.
+Figures at 1000 classes: what the published code has, what papers and model cards print where a test says so, and for
+the grid of LSKA's paper, whose printed tables were not at hand, what the definitions of its variants give.
 """
 
 from __future__ import annotations
