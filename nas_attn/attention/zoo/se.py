@@ -1,0 +1,56 @@
+"""SE: one gate a channel from a two-layer bottleneck over the map's mean.
+
+Paper: Squeeze-and-Excitation Networks (arXiv:1709.01507).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "se",
+    family="channel",
+    paper="Squeeze-and-Excitation Networks, 1709.01507",
+    licence="own code from the paper; timm's layer of the same keys: Apache-2.0",
+)
+class SEAttention(nn.Module):
+    """`x · σ(W2 · relu(W1 · mean(x) + b1) + b2)`, the mean over the map, with R = ⌊C·rd_ratio⌋ channels between.
+
+    Parameters: 2·C·R + R + C. Outputs and keys are those of timm's `SEModule(channels, rd_channels=R)`. That layer is
+    not used itself: left alone it rounds R up to a multiple of 8, with which every ratio from 1/8 down is one network
+    at 64 channels, and its child `bn`, which is no norm, has a name that Ultralytics looks for.
+
+    Args:
+        channels: C, channels of the map.
+        rd_ratio: width of the bottleneck as a share of C, the paper's 1/r.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: C·rd_ratio is less than one channel.
+    """
+
+    def __init__(
+        self, channels: int, rd_ratio: Annotated[float, Choice(0.25, 0.125, 0.0625, 0.03125)] = 0.0625
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, rd_ratio=rd_ratio):
+            raise SlotRefused(reason)
+        narrow = int(channels * rd_ratio)
+        self.fc1 = nn.Conv2d(channels, narrow, 1)
+        self.fc2 = nn.Conv2d(narrow, channels, 1)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, rd_ratio: float) -> str | None:
+        """Why this setting cannot stand on that many channels; None where it can."""
+        return too_narrow("1 / rd_ratio", round(1 / rd_ratio), channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.fc2(self.fc1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
