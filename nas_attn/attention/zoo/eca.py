@@ -1,0 +1,41 @@
+"""ECA: one gate a channel from a convolution along the channels of the map's mean.
+
+Paper: ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks (arXiv:1910.03151).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+
+
+@attention(
+    "eca",
+    family="channel",
+    paper="ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks, 1910.03151",
+    licence="own code from the paper; published code: MIT",
+)
+class ECAAttention(nn.Module):
+    """`x · σ(w * mean(x))`: w slides over the channels in their order, zeros beyond the first and last, no bias.
+
+    Parameters: kernel_size. The paper's adaptive size, the odd number next to (log2(C) + 1) / 2, is 3 at 16 to 64
+    channels and 5 at 128 to 1024, so it is no network of its own and no option here. timm's `EcaModule` always takes
+    the adaptive size where it knows C, and drops `kernel_size` without a word.
+
+    Args:
+        kernel_size: channels under the kernel; odd.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    """
+
+    def __init__(self, kernel_size: Annotated[int, Choice(3, 5, 7, 9)] = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.conv(x.mean((2, 3)).unsqueeze(1)).sigmoid()  # (N, 1, C)
+        return x * gate.squeeze(1)[..., None, None]
