@@ -1,0 +1,76 @@
+"""CBAM: a gate for each channel, then one for each pixel.
+
+Paper: CBAM: Convolutional Block Attention Module (arXiv:1807.06521).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._large_kernel import reachable
+from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "cbam",
+    family="channel+spatial",
+    paper="CBAM: Convolutional Block Attention Module, 1807.06521",
+    licence="own code from the paper; published code: MIT",
+)
+class CBAM(nn.Module):
+    """`y = x · σ(M(avg x) + M(max x))`, then `y · σ(conv[avg y; max y])`.
+
+    M(z) = W1 · relu(W0 · z) is one bottleneck of R = ⌊C/reduction⌋ channels for both poolings over the map; the second
+    pair of poolings is over the channels, and conv has a kernel_size² kernel. No biases, as in the paper's formulas.
+
+    Parameters: 2·C·R + 2·kernel_size². The published code (and timm's `CbamModule`) puts a batch norm behind conv,
+    which is in no formula of the paper and cannot train on one image of one pixel; the published code also has biases
+    in M. Ultralytics' class of this name is another module: average pooling only and one C×C layer for M.
+
+    Args:
+        channels: C, channels of the map.
+        reduction: how much narrower than the map M is.
+        kernel_size: side of conv's kernel in pixels; odd.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: fewer channels than `reduction`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        reduction: Annotated[int, Choice(4, 8, 16)] = 16,
+        kernel_size: Annotated[int, Choice(3, 5, 7)] = 7,
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, reduction=reduction, kernel_size=kernel_size):
+            raise SlotRefused(reason)
+        self.fc1 = nn.Conv2d(channels, channels // reduction, 1, bias=False)
+        self.fc2 = nn.Conv2d(channels // reduction, channels, 1, bias=False)
+        self.spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, reduction: int, kernel_size: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return too_narrow("reduction", reduction, channels)
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, reduction: int, kernel_size: int) -> Hashable:
+        """Equal for settings of one function: the kernel's taps that can meet data."""
+        return reduction, reachable(height, kernel_size), reachable(width, kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 2)
+        # W1 is linear, so the sum of both poolings may be taken before it
+        hidden = self.fc1(pooled).relu().sum(2, keepdim=True)
+        x = x * self.fc2(hidden).sigmoid()
+        pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
+        return x * self.spatial(pooled).sigmoid()
