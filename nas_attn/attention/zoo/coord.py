@@ -1,0 +1,66 @@
+"""Coordinate attention: a gate for each row and each column of every channel.
+
+Paper: Coordinate Attention for Efficient Mobile Network Design (arXiv:2103.02907).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "coord",
+    family="strip",
+    paper="Coordinate Attention for Efficient Mobile Network Design, 2103.02907",
+    licence="own code from the paper; published code: MIT",
+)
+class CoordAtt(nn.Module):
+    """`x · σ(F_h(f_h)) · σ(F_w(f_w))`, where [f_h; f_w] = hardswish(BN(F_1([row means; column means]))).
+
+    F_1 narrows the H + W means of each channel to R = ⌊C/reduction⌋ channels, F_h and F_w widen the two parts back;
+    all three are 1×1 convolutions with bias. Parameters: 3·C·R + 3·R + 2·C, counting two numbers of the norm a channel.
+
+    The published R is max(8, C // 32), which is 8 at every width up to 256: any `reduction` from C/8 up would be one
+    network, so the floor is left out and the default is the reduction that gives the published 8 channels at 64.
+    timm's `CoordAttn` narrows by 2/3 more, in multiples of 8, and has no biases. Keys are the published ones.
+
+    Args:
+        channels: C, channels of the map.
+        reduction: how much narrower than the map the bottleneck is.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: fewer channels than `reduction`.
+    """
+
+    def __init__(self, channels: int, reduction: Annotated[int, Choice(4, 8, 16, 32)] = 8) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, reduction=reduction):
+            raise SlotRefused(reason)
+        narrow = channels // reduction
+        self.conv1 = nn.Conv2d(channels, narrow, 1)
+        self.bn1 = nn.BatchNorm2d(narrow)
+        self.act = nn.Hardswish()
+        self.conv_h = nn.Conv2d(narrow, channels, 1)
+        self.conv_w = nn.Conv2d(narrow, channels, 1)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, reduction: int) -> str | None:
+        """Why this setting cannot stand on that many channels; None where it can."""
+        return too_narrow("reduction", reduction, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[2]
+        means = torch.cat([x.mean(3, keepdim=True), x.mean(2, keepdim=True).transpose(2, 3)], 2)  # (N, C, H + W, 1)
+        strips = self.act(self.bn1(self.conv1(means)))
+        rows = self.conv_h(strips[:, :, :height]).sigmoid()
+        columns = self.conv_w(strips[:, :, height:].transpose(2, 3)).sigmoid()
+        return x * columns * rows
