@@ -1,0 +1,98 @@
+"""CPCA: channel gates first, then a gate for every value from strip convolutions of several lengths.
+
+Paper: Channel prior convolutional attention for medical image segmentation (arXiv:2306.05196).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._large_kernel import depthwise, reachable
+from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.errors import SlotRefused
+
+PUBLISHED = (7, 11, 21)
+
+
+@attention(
+    "cpca",
+    family="channel+spatial",
+    paper="Channel prior convolutional attention for medical image segmentation, 2306.05196",
+    licence="own code; no licence was found beside the published code",
+)
+class CPCA(nn.Module):
+    """`P(y · P(b + Σ_k S_k(b)))` with y = z · (σ(M(avg z)) + σ(M(max z))), z = gelu(P(x)), b = D(y).
+
+    P is a 1×1 convolution, one and the same in its three places; M(p) = W2 · relu(W1 · p + b1) + b2 a bottleneck of
+    R = ⌊C/reduction⌋ channels; D a depthwise 5×5 convolution; S_k a depthwise 1×k, then a k×1 convolution; all with
+    bias. This is the published code: the paper's text takes σ once, of the sum, and tells of no convolution before the
+    channel gates or behind the spatial ones. Weights of the published code load too.
+
+    Parameters, K = sum of `kernels`: C² + C + 2·C·R + R + C + 26·C + 2·C·(K + 3).
+
+    Args:
+        channels: C, channels of the map.
+        reduction: how much narrower than the map M is.
+        kernels: lengths of the three strip convolutions in pixels; odd.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        SlotRefused: fewer channels than `reduction`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        reduction: Annotated[int, Choice(2, 4, 8)] = 4,
+        kernels: Annotated[tuple[int, ...], Choice((3, 5, 7), (5, 7, 11), PUBLISHED)] = PUBLISHED,
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, reduction=reduction, kernels=kernels):
+            raise SlotRefused(reason)
+        self.kernels = tuple(kernels)
+        self.ca = nn.ModuleDict(
+            {
+                "fc1": nn.Conv2d(channels, channels // reduction, 1),
+                "fc2": nn.Conv2d(channels // reduction, channels, 1),
+            }
+        )
+        self.dconv5_5 = depthwise(channels, (5, 5))
+        self.strips = nn.ModuleList(
+            nn.Sequential(depthwise(channels, (1, k)), depthwise(channels, (k, 1))) for k in self.kernels
+        )
+        self.conv = nn.Conv2d(channels, channels, 1)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, reduction: int, kernels: tuple[int, ...]) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return too_narrow("reduction", reduction, channels)
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, reduction: int, kernels: tuple[int, ...]) -> Hashable:
+        """Equal for settings of one function: the taps of all kernels that can meet data."""
+        return reduction, tuple((reachable(height, k), reachable(width, k)) for k in kernels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.gelu(self.conv(x))
+        pooled = torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 2)
+        x = x * self.ca["fc2"](self.ca["fc1"](pooled).relu()).sigmoid().sum(2, keepdim=True)
+        base = self.dconv5_5(x)
+        total = base
+        for strip in self.strips:
+            total = total + strip(base)
+        return self.conv(self.conv(total) * x)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for number, k in enumerate(self.kernels):
+            for place, other in enumerate((f"dconv1_{k}", f"dconv{k}_1")):
+                for part in ("weight", "bias"):
+                    if f"{prefix}{other}.{part}" in state_dict:
+                        own = f"{prefix}strips.{number}.{place}.{part}"
+                        state_dict[own] = state_dict.pop(f"{prefix}{other}.{part}")
+        super()._load_from_state_dict(state_dict, prefix, *args)
