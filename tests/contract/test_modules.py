@@ -144,7 +144,7 @@ def test_copies(entry, settings, residual):
     module = build(entry, settings).eval()
     x = torch.randn(1, fitting(entry, settings), 5, 6)
     expected = module(x)
-    twin = entry.build(16, settings).eval()
+    twin = entry.build(fitting(entry, settings), settings).eval()
     twin.load_state_dict(module.state_dict(), strict=True)
     for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), twin):
         assert torch.equal(other(x), expected)
@@ -216,9 +216,9 @@ def test_scaled_on_meta_and_under_autocast(entry, settings):
     if entry.is_none:
         assert entry.row(16, settings) == ("NoAttention", [])
         return
-    settings = {**settings, "residual": "scaled"}
+    settings, width = {**settings, "residual": "scaled"}, fitting(entry, settings)
     with torch.device("meta"):
-        assert entry.build(16, settings)(torch.empty(1, 16, 3, 5, device="meta")).shape == (1, 16, 3, 5)
-    x = torch.randn(1, fitting(entry, settings), 3, 5, dtype=torch.bfloat16)
+        assert entry.build(width, settings)(torch.empty(1, width, 3, 5, device="meta")).shape == (1, width, 3, 5)
+    x = torch.randn(1, width, 3, 5, dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
-        assert entry.build(16, settings)(x).dtype == torch.bfloat16
+        assert entry.build(width, settings)(x).dtype == torch.bfloat16
