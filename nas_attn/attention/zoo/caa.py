@@ -53,7 +53,9 @@ class CAA(nn.Module):
         return reachable(height, k_size), reachable(width, k_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        context = self.conv1(functional.avg_pool2d(x, 7, stride=1, padding=3))
+        average = functional.avg_pool2d(x, (1, 7), stride=1, padding=(0, 3))  # one axis at a time: 14 taps, not 49
+        average = functional.avg_pool2d(average, (7, 1), stride=1, padding=(3, 0))
+        context = self.conv1(average)
         return x * self.conv2(self.v_conv(self.h_conv(context))).sigmoid()
 
 

@@ -68,6 +68,6 @@ class TripletAttention(nn.Module):
         self.rows_columns = PooledGate(kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        without_rows = self.channels_columns(x.transpose(1, 2)).transpose(1, 2)  # (N, C, 1, W)
-        without_columns = self.rows_channels(x.transpose(1, 3)).transpose(1, 3)  # (N, C, H, 1)
-        return x * ((without_rows + without_columns + self.rows_columns(x)) / 3)
+        without_rows = self.channels_columns(x.transpose(1, 2)).transpose(1, 2) / 3  # (N, C, 1, W)
+        without_columns = self.rows_channels(x.transpose(1, 3)).transpose(1, 3) / 3  # (N, C, H, 1)
+        return x * (without_rows + without_columns + self.rows_columns(x) / 3)
