@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo._large_kernel import depthwise, reachable
 
 
@@ -21,15 +20,17 @@ from nas_attn.attention.zoo._large_kernel import depthwise, reachable
     "caa",
     family="strip",
     paper="Poly Kernel Inception Network for Remote Sensing Detection, 2403.06258",
-    licence="own code from the paper; published code: Apache-2.0",
+    licence="own code from the paper; no licence file was found with the published code",
 )
 class CAA(nn.Module):
     """x · σ(conv2(v_conv(h_conv(conv1(average over 7×7))))): 1×1, depthwise 1×k and k×1, 1×1.
 
-    conv1 and conv2 are followed by batch normalisation and SiLU, the strips have a bias and nothing else. The average
-    counts pixels outside the map as zeros. In PKINet the gate multiplies another branch; here it multiplies x.
+    All convolutions have a bias and nothing else, as in the paper's formulas and in PKINet as it is built. The released
+    class alone, which YOLO ports copy, adds batch normalisation and SiLU after both 1×1 convolutions by default, and
+    then its gate never falls below 0.43. The average counts pixels outside the map as zeros. In PKINet the gate
+    multiplies another branch; here it multiplies x.
 
-    Parameters: 2·C² + 4·C + 2·C·(k + 1).
+    Parameters: 2·(C² + C) + 2·C·(k + 1).
 
     Args:
         channels: C, channels of the map.
@@ -42,10 +43,10 @@ class CAA(nn.Module):
 
     def __init__(self, channels: int, k_size: Annotated[int, Choice(7, 11, 15, 19, 23)] = 11) -> None:
         super().__init__()
-        self.conv1 = _pointwise(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 1)
         self.h_conv = depthwise(channels, (1, k_size))
         self.v_conv = depthwise(channels, (k_size, 1))
-        self.conv2 = _pointwise(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 1)
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
@@ -57,8 +58,3 @@ class CAA(nn.Module):
         average = functional.avg_pool2d(average, (7, 1), stride=1, padding=(3, 0))
         context = self.conv1(average)
         return x * self.conv2(self.v_conv(self.h_conv(context))).sigmoid()
-
-
-def _pointwise(channels: int) -> nn.Sequential:
-    norm = BatchNorm(channels, eps=1e-3, momentum=0.03)
-    return nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), norm, nn.SiLU())

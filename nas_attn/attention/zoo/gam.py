@@ -21,14 +21,15 @@ from nas_attn.errors import SlotRefused, UserError
     "gam",
     family="channel+spatial",
     paper="Global Attention Mechanism: Retain Information to Enhance Channel-Spatial Interactions, 2112.05561",
-    licence="own code from the paper; code in circulation has no licence",
+    licence="own code from the paper",
 )
 class GAM(nn.Module):
     r"""y = x · σ(W₂·ReLU(W₁·x)) at every pixel, then y · σ(norm(conv₂(ReLU(norm(conv₁(y)))))).
 
-    Nothing is pooled, so both gates are as large as the map; W₁ and conv₁ narrow it to D = C // `rate` channels. The
-    paper's figure has a sigmoid after W₂; much code in circulation leaves it out, and then multiplies x by an unbounded
-    factor. W₁ and W₂ are 1×1 convolutions here, which spares the paper's two permutations.
+    Nothing is pooled, so both gates are as large as the map; W₁ and conv₁ narrow it to D = C // `rate` channels. Code
+    in circulation differs in the sigmoid after W₂: without it x is multiplied by an unbounded factor, so it is kept
+    here. W₁ and W₂ are 1×1 convolutions, which spares two permutations. The paper's grouped variant for ResNet-50 is
+    left out.
 
     Parameters, k = kernel_size: 2·C·D + C + D, and 2·k²·C·D + 3·(C + D). Heavy: at k = 7 and rate = 4 about 25 times a
     plain 1×1 convolution.

@@ -22,7 +22,7 @@ from nas_attn.errors import SlotRefused, UserError
     "sk",
     family="multi-branch",
     paper="Selective Kernel Networks, 1903.06586",
-    licence="own code from the paper; timm's SelectiveKernel (Apache-2.0) is another published form",
+    licence="own code from the paper; no licence file was found with the published code",
 )
 class SKAttention(nn.Module):
     r"""Σᵢ softmaxᵢ(selectᵢ(ReLU(reduce(mean(Σⱼ uⱼ))))) · uᵢ with uᵢ = ReLU(norm(convolution of branch i)).
