@@ -1,4 +1,4 @@
-"""Counting a module's cost with fvcore, in eval mode, as it stands (not fused)."""
+"""Counting a module's cost with fvcore, in eval mode, in its reference form, as it stands (not fused)."""
 
 from __future__ import annotations
 
@@ -37,15 +37,18 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
     """
     import torch
 
+    from nas_attn.attention.forms import reference_form
+
     first = next(model.parameters(), None)
     like = torch.zeros(0) if first is None else first
     x = torch.zeros(batch, channels, height, width, device=like.device, dtype=like.dtype)
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        by_op = _fvcore(model, x)
-        products = sum(n for op, n in by_op.items() if op in handles.PRODUCTS)
-        flops = _fused_flops(model, x) if hasattr(model, "is_fused") else 2 * products
+        with reference_form():  # fast forms merge and split operators: their counts say nothing about the mathematics
+            by_op = _fvcore(model, x)
+            products = sum(n for op, n in by_op.items() if op in handles.PRODUCTS)
+            flops = _fused_flops(model, x) if hasattr(model, "is_fused") else 2 * products
     finally:
         for module in training:
             module.training = True

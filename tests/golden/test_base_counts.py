@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas_attn.attention import registry
+from nas_attn.attention.forms import reference_form
 from nas_attn.cost.counter import count, gene_cost
 from nas_attn.space import Gene
 
@@ -85,7 +86,7 @@ MODULES = [entry.name for entry in registry.entries() if not entry.is_none]
 @pytest.mark.parametrize("name", MODULES)
 def test_flops_of_a_module_are_torchs_own(name):
     module = registry.get(name).build(64, registry.get(name).defaults()).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with reference_form(), torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, 64, 20, 24))
     assert count(module, 20, 24, 64).flops_ultralytics == counter.get_total_flops()
 

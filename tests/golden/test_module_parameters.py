@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from nas_attn.attention import get
+from nas_attn.attention.forms import reference_form
 from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose
 from nas_attn.attention.zoo.acmix import ACmix
 from nas_attn.attention.zoo.efficient_attention import EfficientAttention
@@ -134,7 +135,8 @@ def convolution_macs(module: nn.Module, x: torch.Tensor) -> int:
         counts.append(output.numel() * layer.weight[0].numel())
 
     handles = [m.register_forward_hook(count) for m in module.modules() if isinstance(m, nn.Conv2d)]
-    module(x)
+    with reference_form():
+        module(x)
     for handle in handles:
         handle.remove()
     return sum(counts)

@@ -1,0 +1,178 @@
+"""How a map falls into tiles of queries, each with the window of keys around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+TILE = (4, 8)  # rows and columns of queries: small tiles waste less on masked entries, large ones less on margins
+GROUP_BYTES = 2**20  # keys and values in hand at a time: about what one CPU core's own cache holds
+ACCELERATOR_BYTES = 2**28  # there, few large operations are wanted instead
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """One map size, head count and window; the same for every image.
+
+    Rows below are rows of tiles ("bands"); pixel indices count (pixel, head) pairs, pixel by pixel.
+
+    Attributes:
+        size: (H, W) of the map.
+        head: number of heads.
+        rows, columns: number of tiles down and across.
+        tile: (Th, Tw) queries of a tile.
+        window: (Th, Tw) + kernel - 1, keys of a tile.
+        queries: (rows, head · columns · Th · Tw); queries beyond the map repeat its last row and column.
+        keys: (rows, head · columns · window), reflected at the border.
+        mask: (Th · Tw, window), 0 inside a query's own window and -inf outside.
+        down, across: which pixel stands at each position of an axis grown by kernel - 1.
+    """
+
+    size: tuple[int, int]
+    head: int
+    rows: int
+    columns: int
+    tile: tuple[int, int]
+    window: tuple[int, int]
+    queries: Tensor
+    keys: Tensor
+    mask: Tensor
+    down: list[int]
+    across: list[int]
+
+    def groups(self, images: int, channels: int) -> tuple[list[slice], list[slice]]:
+        """Slices of images, and of bands, whose keys and values fit the cache together."""
+        limit = GROUP_BYTES if self.mask.device.type == "cpu" else ACCELERATOR_BYTES
+        band = self.columns * self.window[0] * self.window[1] * 2 * channels * self.mask.element_size()
+        bands = max(1, min(self.rows, limit // band))
+        together = 1 if bands < self.rows else max(1, limit // (band * self.rows))
+        return list(_slices(images, together)), list(_slices(self.rows, bands))
+
+    def take(self, rows: Tensor, index: Tensor) -> Tensor:
+        """Tiles out of (N, H·W·head, D): (N · bands · head · columns, entries of a tile, D)."""
+        found = rows.index_select(1, index.flatten())
+        return found.view(rows.shape[0] * index.shape[0] * self.head * self.columns, -1, rows.shape[2])
+
+    def to_tiles(self, grid: Tensor) -> Tensor:
+        """(N, bands, Th, columns, Tw, head, D) -> (N · bands · head · columns, Th·Tw, D)."""
+        d = grid.shape[-1]
+        return grid.permute(0, 1, 5, 3, 2, 4, 6).reshape(-1, self.tile[0] * self.tile[1], d)
+
+    def from_tiles(self, tiles: Tensor, images: int) -> Tensor:
+        """The reverse of `to_tiles`, as a view."""
+        shape = (images, -1, self.head, self.columns, *self.tile, tiles.shape[-1])
+        return tiles.view(shape).permute(0, 1, 4, 3, 5, 2, 6)
+
+    def new_grid(self, like: Tensor, images: int, d: int) -> Tensor:
+        """Uninitialised (N, rows, Th, columns, Tw, head, D)."""
+        return like.new_empty(images, self.rows, self.tile[0], self.columns, self.tile[1], self.head, d)
+
+    def on_grid(self, x: Tensor) -> Tensor:
+        """(N, H·W, C) -> (N, rows, Th, columns, Tw, head, D), zero beyond the map."""
+        (height, width), (full_height, full_width) = self.size, self._grid_size
+        if (height, width) != (full_height, full_width):
+            x = x.reshape(x.shape[0], height, width, -1)
+            x = torch.nn.functional.pad(x, (0, 0, 0, full_width - width, 0, full_height - height))
+        return x.reshape(x.shape[0], self.rows, self.tile[0], self.columns, self.tile[1], self.head, -1)
+
+    def off_grid(self, grid: Tensor) -> Tensor:
+        """(N, rows, Th, columns, Tw, head, D) -> (N, H·W, C); a view where tiles divide the map."""
+        height, width = self.size
+        whole = grid.view(grid.shape[0], *self._grid_size, -1)
+        return whole[:, :height, :width].reshape(grid.shape[0], height * width, -1)
+
+    def new_sums(self, like: Tensor, images: int, d: int) -> Tensor:
+        """Zeros for `add`: keys and values, (2, N, rows + over, Th, columns + over, Tw, head, D)."""
+        rows, columns = (n + o for n, o in zip((self.rows, self.columns), self._over, strict=True))
+        return like.new_zeros(2, images, rows, self.tile[0], columns, self.tile[1], self.head, d)
+
+    def add(self, sums: Tensor, bands: slice, tiles: Tensor) -> None:
+        """Add (2, N · bands · head · columns, window, D) where these keys came from: a key lies in several tiles."""
+        (th, tw), count = self.tile, bands.stop - bands.start
+        shape = (2, sums.shape[1], count, self.head, self.columns, *self.window, tiles.shape[-1])
+        by_pixel = tiles.view(shape).permute(0, 1, 2, 5, 4, 6, 3, 7)
+        for down in range(self._over[0] + 1):
+            for right in range(self._over[1] + 1):
+                piece = by_pixel[:, :, :, down * th : down * th + th, :, right * tw : right * tw + tw]
+                first = bands.start + down
+                into = sums[:, :, first : first + count, : piece.shape[3], right : right + self.columns]
+                into[:, :, :, :, :, : piece.shape[5]] += piece
+
+    def folded(self, sums: Tensor) -> Tensor:
+        """Sums over the grown axes -> (2, N, H·W, C): what was read by reflection goes back to its pixel."""
+        (height, width), before = self.size, (self.window[0] - self.tile[0]) // 2
+        grown = sums.flatten(4, 5).flatten(2, 3).flatten(4)
+        rows = grown[:, :, before : before + height]
+        for place, pixel in enumerate(self.down):
+            if place - before != pixel:
+                rows[:, :, pixel] += grown[:, :, place]
+        columns = rows[:, :, :, before : before + width]
+        for place, pixel in enumerate(self.across):
+            if place - before != pixel:
+                columns[:, :, :, pixel] += rows[:, :, :, place]
+        return columns.reshape(2, sums.shape[1], height * width, -1)
+
+    @property
+    def _grid_size(self) -> tuple[int, int]:
+        return self.rows * self.tile[0], self.columns * self.tile[1]
+
+    @property
+    def _over(self) -> tuple[int, int]:
+        """How many further tiles a window reaches into."""
+        return -(-self.window[0] // self.tile[0]) - 1, -(-self.window[1] // self.tile[1]) - 1
+
+
+def tiling_of(x: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tiling:
+    """The tiling of such a map on the device and in the precision of `x`."""
+    make = _tiling if type(x) is Tensor else _tiling.__wrapped__  # a fake tensor must not stay in the cache
+    return make(size, head, kernel, x.device, x.dtype)
+
+
+@lru_cache(maxsize=64)
+def _tiling(size: tuple[int, int], head: int, kernel: int, device: torch.device, dtype: torch.dtype) -> Tiling:
+    tile = min(TILE[0], size[0]), min(TILE[1], size[1])
+    rows, columns = (-(-n // t) for n, t in zip(size, tile, strict=True))
+    window = tile[0] + kernel - 1, tile[1] + kernel - 1
+    down, across = (_reflected(n, kernel) for n in size)
+    return Tiling(
+        size, head, rows, columns, tile, window,
+        _pixels(_spans(list(range(size[0])), rows, tile[0], tile[0]),
+                _spans(list(range(size[1])), columns, tile[1], tile[1]), size[1], head).to(device),
+        _pixels(_spans(down, rows, tile[0], window[0]),
+                _spans(across, columns, tile[1], window[1]), size[1], head).to(device),
+        _mask(tile, window, kernel).to(device, dtype), down, across,
+    )  # fmt: skip
+
+
+def _slices(total: int, step: int) -> Iterator[slice]:
+    return (slice(start, min(start + step, total)) for start in range(0, total, step))
+
+
+def _reflected(size: int, kernel: int) -> list[int]:
+    """Periodic, so that maps smaller than the margin work; one pixel repeats itself."""
+    last, period = size - 1, max(1, 2 * (size - 1))
+    return [last - abs((place - (kernel - 1) // 2) % period - last) for place in range(size + kernel - 1)]
+
+
+def _spans(axis: list[int], tiles: int, step: int, length: int) -> Tensor:
+    """(tiles, length): what each tile reads of an axis; beyond its end, the end."""
+    return torch.tensor([[axis[min(t * step + i, len(axis) - 1)] for i in range(length)] for t in range(tiles)])
+
+
+def _pixels(down: Tensor, across: Tensor, width: int, head: int) -> Tensor:
+    """(rows, head · columns · entries of a tile), int32."""
+    pixel = down[:, None, None, :, None] * width + across[None, None, :, None, :]
+    return (pixel * head + torch.arange(head)[None, :, None, None, None]).flatten(1).int()
+
+
+def _mask(tile: tuple[int, int], window: tuple[int, int], kernel: int) -> Tensor:
+    inside = []
+    for queries, keys in zip(tile, window, strict=True):
+        first = torch.arange(queries)[:, None]
+        inside.append((torch.arange(keys) >= first) & (torch.arange(keys) < first + kernel))
+    both = inside[0][:, None, :, None] & inside[1][None, :, None, :]
+    return torch.zeros(both.shape).masked_fill_(~both, float("-inf")).reshape(tile[0] * tile[1], -1)
