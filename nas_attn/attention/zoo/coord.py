@@ -22,7 +22,7 @@ from nas_attn.errors import SlotRefused
     paper="Coordinate Attention for Efficient Mobile Network Design, 2103.02907",
     licence="own code from the paper; published code: MIT",
 )
-class CoordAtt(nn.Module):
+class CoordinateAttention(nn.Module):
     """`x · σ(F_h(f_h)) · σ(F_w(f_w))`, where [f_h; f_w] = hardswish(BN(F_1([row means; column means]))).
 
     F_1 narrows the H + W means of each channel to R = ⌊C/reduction⌋ channels, F_h and F_w widen the two parts back;
@@ -30,7 +30,8 @@ class CoordAtt(nn.Module):
 
     The published R is max(8, C // 32), which is 8 at every width up to 256: any `reduction` from C/8 up would be one
     network, so the floor is left out and the default is the reduction that gives the published 8 channels at 64.
-    timm's `CoordAttn` narrows by 2/3 more, in multiples of 8, and has no biases. Keys are the published ones.
+    timm's `CoordAttn` narrows by 2/3 more, in multiples of 8, and has no biases. Keys are the published ones; the class
+    bears another name than the published `CoordAtt`, whose second argument is a number of channels.
 
     Args:
         channels: C, channels of the map.

@@ -21,7 +21,7 @@ from nas_attn.errors import SlotRefused
     paper="Squeeze-and-Excitation Networks, 1709.01507",
     licence="own code from the paper; timm's layer of the same keys: Apache-2.0",
 )
-class SEAttention(nn.Module):
+class SqueezeExcite(nn.Module):
     """`x · σ(W2 · relu(W1 · mean(x) + b1) + b2)`, the mean over the map, with R = ⌊C·rd_ratio⌋ channels between.
 
     Parameters: 2·C·R + R + C. Outputs and keys are those of timm's `SEModule(channels, rd_channels=R)`. That layer is

@@ -27,12 +27,15 @@ class SimAM(nn.Module):
     computed in float32 and rounded once: squares of half-precision activations overflow from 256.
 
     Args:
+        channels: of the map; not needed, and first as in the published signature.
         e_lambda: added to the variance.
     Shape:
         (N, C, H, W) -> (N, C, H, W).
     """
 
-    def __init__(self, e_lambda: Annotated[float, Choice(0.0001, 0.001, 0.01, 0.1)] = 0.0001) -> None:
+    def __init__(
+        self, channels: int | None = None, e_lambda: Annotated[float, Choice(0.0001, 0.001, 0.01, 0.1)] = 0.0001
+    ) -> None:
         super().__init__()
         self.e_lambda = e_lambda
 
