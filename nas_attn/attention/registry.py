@@ -122,7 +122,7 @@ class ModuleEntry:
     def arguments(self, channels: int, settings: Mapping[str, Any]) -> list[Any]:
         """Positional constructor arguments, up to the last that differs from its published default."""
         own = _without_residual(settings)
-        derive = getattr(self.cls, "derived_arguments", None)
+        derive = getattr(self.cls, "from_settings", None)
         known = {**own, **(derive(channels, **own) if derive is not None else {})}
         values: list[Any] = []
         keep = 0
@@ -161,7 +161,7 @@ def attention(
 
     Optional classmethods of the class, all in terms of its searchable settings as keywords:
     `unsupported(channels)` -> reason or None, `attention_logits(channels, height, width)` -> count per image,
-    `derived_arguments(channels)` -> further constructor arguments, `effective(height, width)` -> hashable form,
+    `from_settings(channels)` -> further constructor arguments, `effective(height, width)` -> hashable form,
     `extra_macs(channels, height, width)` -> multiply-accumulates that fvcore cannot see.
 
     Args:

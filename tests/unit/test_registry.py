@@ -83,7 +83,7 @@ def test_a_row_builds_what_the_settings_say(entry):
         built = Scaled(*arguments) if name == "Scaled" else by_class_name(name).cls(*arguments)
         full = {p.name: p.default for p in list(inspect.signature(entry.cls.__init__).parameters.values())[1:]
                 if p.default is not p.empty}  # fmt: skip
-        derive = getattr(entry.cls, "derived_arguments", None)
+        derive = getattr(entry.cls, "from_settings", None)
         own = {k: v for k, v in settings.items() if k != "residual"}
         full |= own | (derive(64, **own) if derive else {})
         first = [p for p in inspect.signature(entry.cls.__init__).parameters if p in registry.CHANNEL_ARGUMENTS]

@@ -96,7 +96,7 @@ class EfficientAttention(nn.Module):
         return None if channels % heads == 0 else f"the heads must divide the channels, but got {heads} and {channels}"
 
     @classmethod
-    def derived_arguments(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> dict[str, Any]:
+    def from_settings(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> dict[str, Any]:
         """Constructor arguments that follow from the searched ones."""
         return {"num_heads": sum(group_split), "kernel_sizes": KERNEL_SIZES[: len(group_split) - 1]}
 
