@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from nas_attn.attention.forms import recording
 
+Size = int  # or the scalar tensor that stands for a size while a graph is traced
+
 
 def indivisible(channels: int, heads: int, name: str = "num_heads") -> str | None:
     """Why the heads cannot stand on that many channels; None where they can."""
@@ -63,6 +65,26 @@ def blocked(free: Tensor, dtype: torch.dtype) -> Tensor:
     Keys under it must be finite and are best zero.
     """
     return torch.zeros_like(free, dtype=dtype).masked_fill(free.logical_not(), torch.finfo(dtype).min)
+
+
+def padded_windows(x: Tensor, heads: int, rows: Size, columns: Size, height: Size, width: Size) -> Tensor:
+    """(N, heads·D, H, W) -> (N, heads, D, rows, height, columns, width), filled up with zeros below and right."""
+    if recording() or rows * height != x.shape[2] or columns * width != x.shape[3]:  # a graph must hold for any size
+        x = F.pad(x, (0, columns * width - x.shape[3], 0, rows * height - x.shape[2]))
+    return x.reshape(x.shape[0], heads, x.shape[1] // heads, rows, height, columns, width)
+
+
+def pixels_in_windows(like: Tensor, rows: Size, columns: Size, height: Size, width: Size) -> Tensor:
+    """(rows·columns, height·width), true where a place of those windows is a pixel of the map `like`."""
+    down = torch.arange(rows * height, device=like.device) < like.shape[2]
+    across = torch.arange(columns * width, device=like.device) < like.shape[3]
+    inside = down.reshape(rows, 1, height, 1).logical_and(across.reshape(1, columns, 1, width))
+    return inside.reshape(rows * columns, height * width)
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """`x` in float32 where it is in less."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[None]:

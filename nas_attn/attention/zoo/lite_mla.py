@@ -1,0 +1,97 @@
+"""Multi-scale linear attention: ReLU in place of softmax, so that the cost grows with H·W only.
+
+Paper: EfficientViT: Multi-Scale Linear Attention for High-Resolution Dense Prediction (arXiv:2205.14756).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._batch_norm import BatchNorm
+from nas_attn.attention.zoo._heads import at_least_single, full_precision, indivisible
+from nas_attn.errors import SlotRefused
+
+EPS = 1e-5
+
+
+@attention(
+    "lite_mla",
+    family="self-attention",
+    paper="EfficientViT: Multi-Scale Linear Attention for High-Resolution Dense Prediction, 2205.14756",
+    licence="own code from the paper; published code: Apache-2.0",
+)
+class LiteMLA(nn.Module):
+    r"""`BN(proj(concat(A(qkv), A(S_5(qkv)), …)))`, one S per scale, A linear attention per head of D channels.
+
+    :math:`A(q, k, v)_i = \varphi(q_i) \sum_j \varphi(k_j)^\top v_j \,/\, (\varphi(q_i) \sum_j \varphi(k_j)^\top + ε)`
+    with φ = ReLU. S_s gathers the neighbourhood of each of q, k and v: a depthwise s×s convolution, then 1×1 within
+    each head's q, k or v. No convolution has a bias. The sums over the map run in float32 at least: in half they
+    overflow, which the published code prevents in the same way. ε is 1e-5 as in timm, where the paper's repository has
+    1e-15, which vanishes in float32. One pixel in a batch of one trains on running statistics (`BatchNorm`).
+
+    Parameters, S = number of scales: 3C² + Σ_s(3C·s² + 3C·D) + (1 + S)·C² + 2C.
+
+    Args:
+        channels: C, channels of the map, a multiple of `head_dim`.
+        head_dim: D, channels of a head.
+        scales: odd kernel sides of the neighbourhoods beside the pixel itself, in pixels.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1.
+    Raises:
+        SlotRefused: `head_dim` does not divide `channels`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        head_dim: Annotated[int, Choice(8, 16, 32)] = 8,
+        scales: Annotated[Sequence[int], Choice((3,), (5,), (7,), (3, 5))] = (5,),
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(channels, head_dim=head_dim, scales=scales):
+            raise SlotRefused(reason)
+        self.head_dim = head_dim
+        wide, parts = 3 * channels, 3 * channels // head_dim
+        self.qkv = nn.Conv2d(channels, wide, 1, bias=False)
+        self.aggreg = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(wide, wide, s, padding=s // 2, groups=wide, bias=False),
+                nn.Conv2d(wide, wide, 1, groups=parts, bias=False),
+            )
+            for s in scales
+        )
+        self.proj = nn.Conv2d(channels * (1 + len(scales)), channels, 1, bias=False)
+        self.norm = BatchNorm(channels)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, head_dim: int, scales: Sequence[int]) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return indivisible(channels, head_dim, "head_dim")
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, head_dim: int, scales: Sequence[int]) -> Hashable:
+        """Equal for settings of one function: only taps that can meet data count."""
+        reach = tuple((min(s, 2 * height - 1), min(s, 2 * width - 1)) for s in scales)
+        return head_dim, reach
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = self.qkv(x)
+        out = torch.cat([self._attend(qkv), *(self._attend(gather(qkv)) for gather in self.aggreg)], 1)
+        return self.norm(self.proj(out))
+
+    def _attend(self, qkv: Tensor) -> Tensor:
+        """(N, 3C, H, W), head by head q, k, v -> (N, C, H, W)."""
+        n, wide, d = qkv.shape[0], qkv.shape[1], self.head_dim
+        with full_precision(qkv):
+            q, k, v = at_least_single(qkv).reshape(n, wide // (3 * d), 3, d, -1).unbind(2)
+            pairs = F.pad(v, (0, 0, 0, 1), value=1.0) @ F.relu(k).transpose(-1, -2)  # (N, heads, D + 1, D)
+            out = pairs @ F.relu(q)
+            out = out[:, :, :-1] / (out[:, :, -1:] + EPS)
+        return out.reshape(n, wide // 3, qkv.shape[2], qkv.shape[3]).to(qkv.dtype)

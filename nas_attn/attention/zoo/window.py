@@ -1,0 +1,101 @@
+"""Self-attention within windows, with a learned bias for each displacement.
+
+Paper: Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (arXiv:2103.14030).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.forms import recording
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._heads import attend, blocked, indivisible, padded_windows, pixels_in_windows
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "window",
+    family="self-attention",
+    paper="Swin Transformer: Hierarchical Vision Transformer using Shifted Windows, 2103.14030",
+    licence="own code from the paper; published code: MIT",
+)
+class SwinWindow(nn.Module):
+    r"""`proj(softmax(q·kᵀ/√D + B)·v)` per head within windows of M×M pixels, B[i, j] looked up by i − j.
+
+    Windows start at the top left corner. Where M does not divide a side, the windows at that border reach beyond the
+    map, and nothing attends to places there; the published code fills them with zeros, which take part. A single layer
+    has no shifted partner, so windows are not shifted.
+
+    Parameters: 4C² + 4C + num_heads·(2M − 1)².
+
+    Args:
+        dim: C, channels of the map, a multiple of `num_heads`.
+        window_size: M, side of a window in pixels.
+        num_heads: number of heads, D = C / num_heads channels each.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1.
+    Raises:
+        SlotRefused: `num_heads` does not divide `dim`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        window_size: Annotated[int, Choice(4, 7, 8)] = 7,
+        num_heads: Annotated[int, Choice(2, 4, 8)] = 4,
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(dim, window_size=window_size, num_heads=num_heads):
+            raise SlotRefused(reason)
+        self.window_size, self.num_heads = window_size, num_heads
+        self.qkv = nn.Conv2d(dim, 3 * dim, 1)
+        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window_size - 1) ** 2, num_heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self.register_buffer("displacement", displacements(window_size), persistent=False)
+        self.proj = nn.Conv2d(dim, dim, 1)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, window_size: int, num_heads: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return indivisible(channels, num_heads)
+
+    @classmethod
+    def attention_logits(cls, channels: int, height: int, width: int, *, window_size: int, num_heads: int) -> int:
+        """Attention logits per image."""
+        return num_heads * -(-height // window_size) * -(-width // window_size) * window_size**4
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, window_size: int, num_heads: int) -> Hashable:
+        """Equal for settings of one function: windows that hold a whole side are one; a lone pixel has no choice."""
+        windows = min(window_size, height), min(window_size, width)
+        return windows, num_heads if windows != (1, 1) else 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        m, heads = self.window_size, self.num_heads
+        rows, columns = (x.shape[2] + m - 1) // m, (x.shape[3] + m - 1) // m
+        qkv = self.qkv(x)
+        grids = (padded_windows(part, heads, rows, columns, m, m) for part in qkv.chunk(3, 1))
+        tokens = (-1, heads, m * m, x.shape[1] // heads)
+        bias = self.relative_position_bias_table.index_select(0, self.displacement)
+        bias = bias.t().reshape(heads, m * m, m * m).to(qkv.dtype)
+        if recording() or rows * m != x.shape[2] or columns * m != x.shape[3]:  # a graph must hold for any size
+            inside = blocked(pixels_in_windows(x, rows, columns, m, m), qkv.dtype)
+            bias = (bias + inside.reshape(-1, 1, 1, m * m)).reshape(-1, m * m, m * m)
+            tokens = (x.shape[0], -1, m * m, x.shape[1] // heads)  # one image's windows are the axis of the bias
+        # of each window its heads, of each head its pixels
+        out = attend(*(grid.permute(0, 3, 5, 1, 4, 6, 2).reshape(tokens) for grid in grids), bias=bias)
+        out = out.reshape(x.shape[0], rows, columns, heads, m, m, x.shape[1] // heads).permute(0, 3, 6, 1, 4, 2, 5)
+        out = out.reshape(x.shape[0], x.shape[1], rows * m, columns * m)
+        return self.proj(out[:, :, : x.shape[2], : x.shape[3]])
+
+
+def displacements(side: int) -> Tensor:
+    """(side⁴,): for each ordered pair of a window's pixels, the row of the bias table of their displacement."""
+    places = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).flatten(1)
+    down, across = (places[:, :, None] - places[:, None, :] + side - 1).unbind(0)
+    return (down * (2 * side - 1) + across).flatten()
