@@ -1,0 +1,121 @@
+"""Axial attention: every pixel attends along its column and its row.
+
+Papers: Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation (arXiv:2003.07853), one after the other;
+Axial Attention in Multidimensional Transformers (arXiv:1912.12180), side by side; CCNet: Criss-Cross Attention for
+Semantic Segmentation (arXiv:1811.11721), under one softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._heads import attend, indivisible, position_conv
+from nas_attn.errors import SlotRefused
+
+
+@attention(
+    "axial",
+    family="self-attention",
+    paper="Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation, 2003.07853",
+    licence="own code from the papers; published code: Apache-2.0 (Axial-DeepLab), MIT (CCNet)",
+)
+class AxialAttention(nn.Module):
+    r"""`proj(A(q, k, v) + P(v))`, A softmax attention along columns and rows: H·W·(H + W) logits a head, not (H·W)².
+
+    order = `serial`: along columns, then the result, as values, along rows with the same weights' q and k, so that
+    every pixel reaches every pixel. `parallel`: the mean of attention along columns and along rows. `criss_cross`: one
+    softmax over the column and the row together, the pixel itself counted once. P is a depthwise 3×3 convolution,
+    which knows no map size; Axial-DeepLab's learned positions belong to one.
+
+    Both directions share q, k, v and the projection, as in CCNet, where Axial-DeepLab has two layers with
+    normalisation: so the three orders cost the same and differ in nothing else.
+
+    Parameters: 4C² + 14C.
+
+    Args:
+        dim: C, channels of the map, a multiple of `num_heads`.
+        num_heads: number of heads, D = C / num_heads channels each.
+        order: `serial`, `parallel` or `criss_cross`.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1.
+    Raises:
+        SlotRefused: `num_heads` does not divide `dim`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: Annotated[int, Choice(2, 4, 8)] = 4,
+        order: Annotated[str, Choice("serial", "parallel", "criss_cross")] = "serial",
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(dim, num_heads=num_heads, order=order):
+            raise SlotRefused(reason)
+        self.num_heads, self.order = num_heads, order
+        self.qkv = nn.Conv2d(dim, 3 * dim, 1)
+        self.pe = position_conv(dim, 3)
+        self.proj = nn.Conv2d(dim, dim, 1)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, num_heads: int, order: str) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        return indivisible(channels, num_heads)
+
+    @classmethod
+    def attention_logits(cls, channels: int, height: int, width: int, *, num_heads: int, order: str) -> int:
+        """Attention logits per image."""
+        return num_heads * height * width * (height + width)
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, num_heads: int, order: str) -> Hashable:
+        """Equal for settings of one function: a lone pixel attends to itself; on a line, what runs across it passes
+        values as they are, in series or under one softmax."""
+        if height * width == 1:
+            return None
+        return num_heads, "serial" if order == "criss_cross" and 1 in (height, width) else order
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).chunk(3, 1)
+        # (N, H, W, heads, D)
+        heads = (x.shape[0], self.num_heads, x.shape[1] // self.num_heads, x.shape[2], x.shape[3])
+        grids = [part.reshape(heads).permute(0, 3, 4, 1, 2) for part in (q, k, v)]
+        out = getattr(self, f"_{self.order}")(*grids).permute(0, 3, 4, 1, 2).reshape(x.shape)
+        return self.proj(out + self.pe(v))
+
+    def _serial(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return along(2, q, k, along(1, q, k, v))
+
+    def _parallel(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return 0.5 * (along(1, q, k, v) + along(2, q, k, v))
+
+    def _criss_cross(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q = q * q.shape[-1] ** -0.5
+        columns = lines(1, q) @ lines(1, k).transpose(-1, -2)  # (N, W, heads, H, H)
+        rows = lines(2, q) @ lines(2, k).transpose(-1, -2)  # (N, H, heads, W, W)
+        place = torch.arange(q.shape[1], device=q.device)
+        itself = place.reshape(-1, 1) == place  # counted in its row
+        columns = columns.masked_fill(itself, torch.finfo(columns.dtype).min)
+        # from here on as (N, H, W, heads, logits)
+        together = torch.cat([columns.permute(0, 3, 1, 2, 4), rows.permute(0, 1, 3, 2, 4)], -1).softmax(-1).to(v.dtype)
+        columns, rows = together[..., : q.shape[1]], together[..., q.shape[1] :]
+        down = columns.permute(0, 2, 3, 1, 4) @ lines(1, v)
+        across = rows.permute(0, 1, 3, 2, 4) @ lines(2, v)
+        return down.permute(0, 3, 1, 2, 4) + across.permute(0, 1, 3, 2, 4)
+
+
+def lines(axis: int, x: Tensor) -> Tensor:
+    """(N, H, W, heads, D) -> (N, W, heads, H, D) for axis 1, (N, H, heads, W, D) for axis 2; contiguous."""
+    return x.permute((0, 2, 3, 1, 4) if axis == 1 else (0, 1, 3, 2, 4)).contiguous()
+
+
+def along(axis: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention of (N, H, W, heads, D) within each column (axis 1) or row (axis 2); the same shape."""
+    q, k, v = (lines(axis, part) for part in (q, k, v))
+    out = attend(*(part.flatten(0, 1) for part in (q, k, v))).reshape(v.shape)
+    return out.permute((0, 3, 1, 2, 4) if axis == 1 else (0, 1, 3, 2, 4))
