@@ -10,8 +10,8 @@ class Cost:
     """Cost of one image through a model or module, in eval mode, not fused.
 
     Attributes:
-        macs: multiply-accumulates: fvcore's default handles, scaled_dot_product_attention, and the product-sums that a
-            module declares because fvcore cannot see them.
+        macs: multiply-accumulates: fvcore's default handles, scaled_dot_product_attention, the broadcast products that
+            its `matmul` leaves out, and the product-sums that a module declares because fvcore cannot see them.
         macs_fvcore_default: what fvcore counts as it is installed.
         flops_ultralytics: floating point operations as Ultralytics prints them: 2 a multiply-accumulate, fused model.
         params: learned numbers, not fused.

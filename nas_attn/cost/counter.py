@@ -55,7 +55,7 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
     total = sum(by_op.values())
     return Cost(
         macs=total + batch * extra_macs,
-        macs_fvcore_default=total - by_op.get(handles.SDPA, 0),
+        macs_fvcore_default=total - sum(by_op.get(op, 0) for op in (handles.SDPA, handles.BROADCAST)),
         flops_ultralytics=flops,
         params=sum(p.numel() for p in model.parameters()),
     )

@@ -1,16 +1,19 @@
 """What each traced op costs in multiply-accumulates. An op that is in no list is an error, never a silent zero.
 
 fvcore's default handles (convolution, matrix products, normalisation, upsampling, adaptive pooling) stay as they are,
-and so does its own list of ops without arithmetic (views, copies, indexing, comparisons).
+but for the products that its `matmul` leaves out, and so does its own list of ops without arithmetic (views, copies,
+indexing, comparisons).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from math import prod
 from typing import Any
 
 SDPA = "scaled_dot_product_attention"
+BROADCAST = "matmul_broadcast"  # the products that fvcore leaves out
 
 
 def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
@@ -21,10 +24,26 @@ def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
     return prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
 
 
-COUNTED: dict[str, Callable[[list[Any], list[Any]], int]] = {f"aten::{SDPA}": sdpa_macs}
+def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """Outputs × summed length: fvcore's own count, prod(first) · last axis of the second, and what that leaves out.
+
+    fvcore forgets the batch axes of the second factor where the first has none, as in (L, K) @ (N, C, K, M), and takes
+    a vector for a matrix.
+    """
+    from fvcore.nn.jit_handles import get_shape
+
+    first, second = (get_shape(value) for value in inputs)
+    default = prod(first) * second[-1] if len(second) > 1 else 0
+    return Counter({"matmul": default, BROADCAST: prod(get_shape(outputs[0])) * first[-1] - default})
+
+
+COUNTED: dict[str, Callable[[list[Any], list[Any]], int | Counter[str]]] = {
+    f"aten::{SDPA}": sdpa_macs,
+    "aten::matmul": matmul_macs,
+}
 
 # Names under which fvcore reports sums of products, which cost 2 floating point operations each in everybody's count.
-PRODUCTS = frozenset({"addmm", "bmm", "conv", "einsum", "linear", "matmul", "mm", SDPA})
+PRODUCTS = frozenset({"addmm", "bmm", "conv", "einsum", "linear", "matmul", "mm", BROADCAST, SDPA})
 
 # One operation an element, or one table look-up: no product-sums. By convention these are not MACs.
 ELEMENTWISE = (

@@ -91,6 +91,31 @@ def test_flops_of_a_module_are_torchs_own(name):
     assert count(module, 20, 24, 64).flops_ultralytics == counter.get_total_flops()
 
 
+class Product(torch.nn.Module):
+    def __init__(self, first, second):
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x):
+        return x * 1 + self.first @ self.second
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "macs", "by_fvcore"),
+    [
+        ((4, 5), (2, 3, 5, 7), 2 * 3 * 4 * 5 * 7, 4 * 5 * 7),
+        ((2, 3, 4, 5), (5, 7), 2 * 3 * 4 * 5 * 7, 2 * 3 * 4 * 5 * 7),
+        ((2, 1, 4, 5), (3, 5, 7), 2 * 3 * 4 * 5 * 7, 2 * 4 * 5 * 7),
+        ((4, 5), (5,), 4 * 5, 0),
+    ],
+)
+def test_broadcast_products_count_in_full(first, second, macs, by_fvcore):
+    """fvcore's count of a matrix product is the first factor's elements × the second's last axis, whatever broadcasts."""
+    module = Product(torch.ones(first), torch.ones(second))
+    cost = count(module, 1, 1, 1)
+    assert (cost.macs, cost.macs_fvcore_default, cost.flops_ultralytics) == (macs, by_fvcore, 2 * macs)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_residual_adds_one_scalar(name):
     plain = gene_cost(Gene.of(name, registry.get(name).defaults()), 64, 20, 20)
