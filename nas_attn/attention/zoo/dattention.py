@@ -1,0 +1,144 @@
+"""Deformable attention: keys and values are read from the map at places that the queries choose.
+
+Paper: Vision Transformer with Deformable Attention (arXiv:2201.00520).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas_attn.attention.choice import Choice
+from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._heads import (
+    at_least_single,
+    attend,
+    full_precision,
+    indivisible,
+    position_conv,
+    to_heads,
+    to_map,
+)
+from nas_attn.errors import SlotRefused
+
+OFFSET_KERNELS = {1: 3, 2: 5, 4: 7, 8: 9}  # stride of the samples -> side of the offset network's kernel, as published
+OFFSET_RANGE = 2.0  # distance that a sample may move, in distances between samples
+
+
+class OffsetNetwork(nn.Module):
+    """Depthwise convolution, layer norm over channels, GELU, 1×1: (N, C, H, W) -> (N, 2, ⌈H/stride⌉, ⌈W/stride⌉)."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        kernel = OFFSET_KERNELS[stride]
+        self.conv = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.out = nn.Conv2d(channels, 2, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.out(F.gelu(x))
+
+
+@attention(
+    "dattention",
+    family="self-attention",
+    paper="Vision Transformer with Deformable Attention, 2201.00520",
+    licence="own code from the paper; published code: Apache-2.0",
+    cannot={"deterministic": "the gradient of grid_sample adds up in any order on CUDA"},
+)
+class DeformableAttention(nn.Module):
+    r"""`proj(softmax(q·kᵀ/√D)·v + P(q))` per head, k and v from samples of the map at r + s·tanh(offset(q)).
+
+    The reference points r are the centres of ⌈H/stride⌉ × ⌈W/stride⌉ equal cells of the map, and s is twice a cell.
+    Each of `groups` groups of channels has its own offsets, from one network shared by all groups. Samples are
+    bilinear, zero beyond the border. P is a depthwise 3×3 convolution of the queries: the published code's
+    size-free choice (`dwc_pe`) where the paper's table of relative positions belongs to one map size.
+
+    Differences from the published code: there the reference points are spread over −1…1 by a formula that passes the
+    last pixel and divides by zero where there is a single cell; here they are the cells' centres in the frame where
+    ±1 are the map's edges. Coordinates and samples are computed in float32 at least: in half they would be off by up to
+    0.02 pixels on a map 80 pixels wide.
+
+    Parameters, c = C / groups and k the offset kernel of `stride` (1: 3, 2: 5, 4: 7, 8: 9): 4C² + 14C + c(k² + 5).
+
+    Args:
+        dim: C, channels of the map, a multiple of `num_heads`.
+        num_heads: number of heads, a multiple of `groups`.
+        groups: groups of channels that move their samples together.
+        stride: distance of the samples in pixels, before they move.
+    Shape:
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1.
+    Raises:
+        SlotRefused: `num_heads` does not divide `dim`, or `groups` not `num_heads`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: Annotated[int, Choice(4, 8)] = 4,
+        groups: Annotated[int, Choice(1, 2)] = 1,
+        stride: Annotated[int, Choice(2, 4, 8)] = 4,
+    ) -> None:
+        super().__init__()
+        if reason := self.unsupported(dim, num_heads=num_heads, groups=groups, stride=stride):
+            raise SlotRefused(reason)
+        self.num_heads, self.groups, self.stride = num_heads, groups, stride
+        self.proj_q = nn.Conv2d(dim, dim, 1)
+        self.proj_kv = nn.Conv2d(dim, 2 * dim, 1)
+        self.offset = OffsetNetwork(dim // groups, stride)
+        self.pe = position_conv(dim, 3)
+        self.proj = nn.Conv2d(dim, dim, 1)
+
+    @classmethod
+    def unsupported(cls, channels: int, *, num_heads: int, groups: int, stride: int) -> str | None:
+        """Why these settings cannot stand on that many channels; None where they can."""
+        if num_heads % groups:
+            return f"`groups` must divide `num_heads`, but got {groups} and {num_heads}"
+        return indivisible(channels, num_heads)
+
+    @classmethod
+    def attention_logits(
+        cls, channels: int, height: int, width: int, *, num_heads: int, groups: int, stride: int
+    ) -> int:
+        """Attention logits per image."""
+        return num_heads * height * width * -(-height // stride) * -(-width // stride)
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, num_heads: int, groups: int, stride: int) -> Hashable:
+        """Equal for settings of one function: only taps of the offset network that can meet data count, and a single
+        sample leaves heads no choice."""
+        cells = -(-height // stride), -(-width // stride)
+        if cells == (1, 1):
+            reach = tuple(min(n - 1, OFFSET_KERNELS[stride] // 2) for n in (height, width))
+            return groups, reach
+        return num_heads, groups, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        q = self.proj_q(x)
+        k, v = self.proj_kv(self._sample(x, q)).chunk(2, 1)
+        out = attend(*(to_heads(part, self.num_heads) for part in (q, k, v)))
+        return self.proj(to_map(out, x) + self.pe(q))
+
+    def _sample(self, x: Tensor, q: Tensor) -> Tensor:
+        """(N, C, cells down, cells across): `x` where the queries want it read."""
+        n, c, height, width = x.shape
+        offset = self.offset(q.reshape(n * self.groups, c // self.groups, height, width))
+        with full_precision(x):
+            moved = OFFSET_RANGE * torch.tanh(at_least_single(offset))
+            down, across = offset.shape[2], offset.shape[3]
+            # in cells; the centre of cell i is at (i + 1/2)·2/cells − 1, and edges of the map at ±1
+            row, column = (torch.arange(size, device=x.device).to(moved.dtype) + 0.5 for size in (down, across))
+            rows = (row.reshape(-1, 1) + moved[:, 0]) * 2 / down - 1
+            columns = (column + moved[:, 1]) * 2 / across - 1
+            grid = torch.stack([columns, rows], -1)
+            groups = at_least_single(x).reshape(n * self.groups, c // self.groups, height, width)
+            sampled = F.grid_sample(groups, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return sampled.reshape(n, c, down, across).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"num_heads={self.num_heads}, groups={self.groups}, stride={self.stride}"
