@@ -74,7 +74,7 @@ class AreaAttention(nn.Module):
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, area: int) -> Hashable:
         """Equal for settings of one function: where a run is one pixel, its value passes as it is."""
-        return (num_heads, area) if height * width > area else None
+        return num_heads, area if height * width > area else None
 
     def forward(self, x: Tensor) -> Tensor:
         heads, area, d = self.attn.num_heads, self.attn.area, self.attn.head_dim
@@ -87,7 +87,9 @@ class AreaAttention(nn.Module):
             qkv = F.pad(qkv, (0, run * area - pixels))
             bias = blocked(torch.arange(run * area, device=x.device).reshape(1, area, 1, run) < pixels, qkv.dtype)
         # runs are one more batch axis: (N·heads, area, run, D)
-        parts = (part.transpose(-1, -2).contiguous().reshape(-1, area, run, d) for part in qkv.split((d, d, d), 2))
-        out = attend(*parts, bias=bias)
+        q, k, v_runs = (
+            part.transpose(-1, -2).contiguous().reshape(-1, area, run, d) for part in qkv.split((d, d, d), 2)
+        )
+        out = attend(q, k, v_runs, bias)
         out = out.reshape(x.shape[0], heads, -1, d)[:, :, :pixels]
         return self.attn.proj(to_map(out, x) + self.attn.pe(v))

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._heads import attend, indivisible, position_conv
-from nas_attn.errors import SlotRefused
+from nas_attn.errors import SlotRefused, UserError
+
+ORDERS = ("serial", "parallel", "criss_cross")
 
 
 @attention(
@@ -46,17 +48,20 @@ class AxialAttention(nn.Module):
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
         SlotRefused: `num_heads` does not divide `dim`.
+        UserError: another `order`.
     """
 
     def __init__(
         self,
         dim: int,
         num_heads: Annotated[int, Choice(2, 4, 8)] = 4,
-        order: Annotated[str, Choice("serial", "parallel", "criss_cross")] = "serial",
+        order: Annotated[str, Choice(*ORDERS)] = "serial",
     ) -> None:
         super().__init__()
         if reason := self.unsupported(dim, num_heads=num_heads, order=order):
             raise SlotRefused(reason)
+        if order not in ORDERS:
+            raise UserError(f"`order` must be one of {', '.join(ORDERS)}", got=repr(order))
         self.num_heads, self.order = num_heads, order
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
         self.pe = position_conv(dim, 3)

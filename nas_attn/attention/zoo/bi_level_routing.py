@@ -32,7 +32,7 @@ from nas_attn.errors import SlotRefused
     "bi_level_routing",
     family="self-attention",
     paper="BiFormer: Vision Transformer with Bi-Level Routing Attention, 2303.08810",
-    licence="own code from the paper; published code: MIT",
+    licence="own code from the paper; no licence file was found in the published repository",
     cannot={"bfloat16": "weights rounded to bfloat16 choose other regions; autocast to bfloat16 keeps the choice"},
 )
 class BiLevelRouting(nn.Module):
@@ -91,12 +91,15 @@ class BiLevelRouting(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, n_win: int, topk: int) -> Hashable:
-        """Equal for settings of one function: who chooses all regions with pixels attends to the whole map."""
+        """Equal for settings of one function: who chooses all regions with pixels attends to the whole map,
+        and a single key leaves heads no choice."""
         if height * width == 1:
             return None
         sides = -(-height // n_win), -(-width // n_win)
         regions = -(-height // sides[0]) * -(-width // sides[1])
-        return num_heads, (sides, topk) if topk < regions else None
+        if topk >= regions:
+            return num_heads, None
+        return num_heads if sides != (1, 1) or topk > 1 else 1, (sides, topk)
 
     def forward(self, x: Tensor) -> Tensor:
         n, heads = self.n_win, self.num_heads

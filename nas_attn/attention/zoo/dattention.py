@@ -26,7 +26,7 @@ from nas_attn.attention.zoo._heads import (
 from nas_attn.errors import SlotRefused
 
 OFFSET_KERNELS = {1: 3, 2: 5, 4: 7, 8: 9}  # stride of the samples -> side of the offset network's kernel, as published
-OFFSET_RANGE = 2.0  # distance that a sample may move, in distances between samples
+OFFSET_RANGE = 1.0  # how far a sample may move, in cells: the published factor of 2, which counts half cells
 
 
 class OffsetNetwork(nn.Module):
@@ -48,13 +48,13 @@ class OffsetNetwork(nn.Module):
     "dattention",
     family="self-attention",
     paper="Vision Transformer with Deformable Attention, 2201.00520",
-    licence="own code from the paper; published code: Apache-2.0",
+    licence="own code from the paper; no licence file was found in the published repository",
     cannot={"deterministic": "the gradient of grid_sample adds up in any order on CUDA"},
 )
 class DeformableAttention(nn.Module):
     r"""`proj(softmax(q·kᵀ/√D)·v + P(q))` per head, k and v from samples of the map at r + s·tanh(offset(q)).
 
-    The reference points r are the centres of ⌈H/stride⌉ × ⌈W/stride⌉ equal cells of the map, and s is twice a cell.
+    The reference points r are the centres of ⌈H/stride⌉ × ⌈W/stride⌉ equal cells of the map, and s is one cell.
     Each of `groups` groups of channels has its own offsets, from one network shared by all groups. Samples are
     bilinear, zero beyond the border. P is a depthwise 3×3 convolution of the queries: the published code's
     size-free choice (`dwc_pe`) where the paper's table of relative positions belongs to one map size.

@@ -27,7 +27,7 @@ EPS = 1e-5
     paper="EfficientViT: Multi-Scale Linear Attention for High-Resolution Dense Prediction, 2205.14756",
     licence="own code from the paper; published code: Apache-2.0",
 )
-class LiteMLA(nn.Module):
+class ReluLinearAttention(nn.Module):
     r"""`BN(proj(concat(A(qkv), A(S_5(qkv)), …)))`, one S per scale, A linear attention per head of D channels.
 
     :math:`A(q, k, v)_i = \varphi(q_i) \sum_j \varphi(k_j)^\top v_j \,/\, (\varphi(q_i) \sum_j \varphi(k_j)^\top + ε)`

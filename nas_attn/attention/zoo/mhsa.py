@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._heads import attend, indivisible, position_conv, to_heads, to_map
-from nas_attn.errors import SlotRefused
+from nas_attn.errors import SlotRefused, UserError
 
 
 @attention(
@@ -23,7 +23,7 @@ from nas_attn.errors import SlotRefused
     paper="Attention Is All You Need, 1706.03762",
     licence="own code from the papers; published code: Apache-2.0 (tensor2tensor), MIT (CSWin)",
 )
-class MHSA(nn.Module):
+class GlobalSelfAttention(nn.Module):
     r"""`proj(concat_h softmax(q_h·k_hᵀ / √D)·v_h + P(v))` with q, k, v from one 1×1 convolution, P the position signal.
 
     Attention alone cannot tell where a pixel lies. Learned or relative position tables belong to one map size, which a
@@ -41,6 +41,7 @@ class MHSA(nn.Module):
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
         SlotRefused: `num_heads` does not divide `dim`.
+        UserError: another `position`.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class MHSA(nn.Module):
         super().__init__()
         if reason := self.unsupported(dim, num_heads=num_heads, position=position):
             raise SlotRefused(reason)
+        if position not in ("conv", "none"):
+            raise UserError("`position` must be conv or none", got=repr(position))
         self.num_heads = num_heads
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
         self.pe = position_conv(dim, 3) if position == "conv" else None

@@ -88,7 +88,8 @@ class SwinWindow(nn.Module):
             bias = (bias + inside.reshape(-1, 1, 1, m * m)).reshape(-1, m * m, m * m)
             tokens = (x.shape[0], -1, m * m, x.shape[1] // heads)  # one image's windows are the axis of the bias
         # of each window its heads, of each head its pixels
-        out = attend(*(grid.permute(0, 3, 5, 1, 4, 6, 2).reshape(tokens) for grid in grids), bias=bias)
+        q, k, v = (grid.permute(0, 3, 5, 1, 4, 6, 2).reshape(tokens) for grid in grids)
+        out = attend(q, k, v, bias)
         out = out.reshape(x.shape[0], rows, columns, heads, m, m, x.shape[1] // heads).permute(0, 3, 6, 1, 4, 2, 5)
         out = out.reshape(x.shape[0], x.shape[1], rows * m, columns * m)
         return self.proj(out[:, :, : x.shape[2], : x.shape[3]])
