@@ -7,13 +7,13 @@ builds them again, so that no attention matrix of the whole map is ever held.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nas_attn.attention.zoo._precision import without_autocast, workable
 from nas_attn.attention.zoo._tiling import tiling_of
 
 
@@ -43,8 +43,8 @@ class _NeighbourhoodAttention(torch.autograd.Function):
         ctx.save_for_backward(q, k, v, position)
         ctx.geometry = size, head, kernel
         kind, (batch, _, channels) = q.dtype, q.shape
-        with _without_autocast(q.device):
-            q, k, v, position = map(_workable, (q, k, v, position))
+        with without_autocast(q.device):
+            q, k, v, position = map(workable, (q, k, v, position))
             t = tiling_of(q, size, head, kernel)
             out = t.new_grid(q, batch, channels // head)
             images, bands = t.groups(batch, channels)
@@ -61,10 +61,10 @@ class _NeighbourhoodAttention(torch.autograd.Function):
         size, head, kernel = ctx.geometry
         kind, (batch, _, channels) = grad.dtype, grad.shape
         d = channels // head
-        with _without_autocast(grad.device):
-            q, k, v, position = map(_workable, ctx.saved_tensors)
+        with without_autocast(grad.device):
+            q, k, v, position = map(workable, ctx.saved_tensors)
             t = tiling_of(q, size, head, kernel)
-            grad = t.on_grid(_workable(grad))
+            grad = t.on_grid(workable(grad))
             dq, dkv = t.new_grid(q, batch, d), q.new_empty(2, batch, size[0] * size[1], channels)
             images, bands = t.groups(batch, channels)
             for i in images:
@@ -79,16 +79,6 @@ class _NeighbourhoodAttention(torch.autograd.Function):
             for_position = -dkv[0].view(batch, -1, head, d).sum((0, 2))
         found = (t.off_grid(dq.mul_(d**-0.5)), *dkv.unbind(0), for_position)
         return (*(x.to(kind) for x in found), None, None, None)
-
-
-def _without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    known = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if known else nullcontext()
-
-
-def _workable(x: Tensor) -> Tensor:
-    """CPUs multiply matrices in float32 and float64; half precision there would be slow and lose digits."""
-    return x.float() if x.device.type == "cpu" and x.dtype in (torch.half, torch.bfloat16) else x
 
 
 def _rows(q: Tensor, k: Tensor, v: Tensor, position: Tensor, head: int) -> tuple[Tensor, Tensor, Tensor]:
