@@ -1,4 +1,4 @@
-"""Attention written the plain way, as the oracle of modules: one image, one pixel and one head at a time, in float64."""
+"""Attention the plain way, as the oracle of modules: one image, one pixel and one head at a time, in float64."""
 
 from __future__ import annotations
 
