@@ -54,7 +54,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: f
 def _fused_would_vary(q: Tensor) -> bool:
     # Ultralytics asks for deterministic algorithms with warn_only, and then CUDA's fused kernels add up their
     # gradients in any order: they only keep an order where an error was asked for.
-    if recording() or not q.is_cuda:
+    if recording() or not q.is_cuda or not torch.is_grad_enabled():
         return False
     return torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
 
