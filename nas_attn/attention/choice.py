@@ -2,34 +2,127 @@
 
 from __future__ import annotations
 
+import ast
+import math
+import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
+from nas_attn.errors import UserError
+
 _UNSET = object()
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # as the grammar reads one
+# Local names of Ultralytics' YAML parser, 8.4.100 to 8.4.190: it puts their value in place of an argument of that name.
+_PARSER_LOCALS = """
+a act args ast base_modules block c1 c2 ch cm d default_act depth end2end f hidden_channels i j kpt_shape layers legacy
+m m_ max_channels n n_ nc reg_max repeat_modules restricted save scale scales t verbose width
+"""
+PARSER_WORDS = frozenset(_PARSER_LOCALS.split())
+
+
+def unwritable(value: Any) -> str | None:
+    """Why the grammar and a model YAML cannot write an option and read the same again; None where they can."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | tuple):
+        return f"{type(value).__name__} {value!r}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value!r}, which no search can order"
+    if isinstance(value, str):
+        return None if _WORD.fullmatch(value) and survives_parser(value) else f"{value!r}, which would be read as other"
+    if isinstance(value, tuple):
+        inner = [unwritable(v) if not isinstance(v, tuple) else f"nested tuple {v!r}" for v in value]
+        return next((reason for reason in inner if reason), None)
+    return None
+
+
+def survives_parser(word: str) -> bool:
+    """Whether a text among a YAML row's arguments reaches the constructor as it is.
+
+    Ultralytics evaluates such a text where it is a literal (`None`, `3`) or bears the name of one of the parser's own
+    variables, and fails on one that is no expression (`if`, `a-`).
+    """
+    if word in PARSER_WORDS:
+        return False
+    try:
+        ast.literal_eval(word)
+    except ValueError:
+        return True
+    except SyntaxError:
+        return False
+    return False
 
 
 class Choice:
     """The searchable options of one constructor argument, given as `Annotated[int, Choice(3, 5, 7)]`.
 
     Args:
-        options: the values that a search may choose; ints, floats, strings or tuples of ints.
-        default: the value used where nobody chose; otherwise the constructor's own default where that is an
-            option, else the first option.
+        options: the values that a search may choose; ints, floats, words or tuples of these.
+        default: the value used where nobody chose; otherwise the constructor's own default, and the first option where
+            the constructor has none.
+    Raises:
+        UserError: options that are not distinct or cannot be written, or a default that is none of them.
     """
 
     def __init__(self, *options: Any, default: Any = _UNSET) -> None:
+        where = caller(1)
+        for option in options:
+            if reason := unwritable(option):
+                raise UserError(
+                    "an option of `Choice` must be a number, a word or a tuple of these, which the grammar can write",
+                    got=reason,
+                    where=where,
+                    remedy="Write 0 and 1, or words such as `on` and `off`, for a yes or no; a tuple for a list.",
+                )
         if not options or len(set(options)) != len(options):
-            raise ValueError(f"`Choice` needs distinct options, but got {options!r}.")
+            remedy = "Write for example `Choice(3, 5, 7)`."
+            raise UserError("`Choice` needs distinct options", got=shown(options), where=where, remedy=remedy)
         if default is not _UNSET and default not in options:
-            raise ValueError(f"`default` must be one of {options!r}, but got {default!r}.")
+            raise default_refused(options, default, "", where)
         self.options = options
         self._default = default
 
     def default(self, constructor_default: Any) -> Any:
-        """The option that stands where nobody chose."""
+        """The option that stands where nobody chose.
+
+        Args:
+            constructor_default: the argument's own default; `inspect.Parameter.empty` where it has none.
+
+        Raises:
+            UserError: that default is none of the options, and no other was named.
+        """
+        from inspect import Parameter
+
         if self._default is not _UNSET:
             return self._default
-        return constructor_default if constructor_default in self.options else self.options[0]
+        if constructor_default is Parameter.empty:
+            return self.options[0]
+        value = tuple(constructor_default) if isinstance(constructor_default, list) else constructor_default
+        if value not in self.options:
+            raise default_refused(self.options, constructor_default, "the constructor's ", "")
+        return self.options[self.options.index(value)]
+
+
+def default_refused(options: tuple[Any, ...], default: Any, whose: str, where: str) -> UserError:
+    """A default outside the options."""
+    return UserError(
+        f"{whose or 'the '}default must be one of the options {shown(options)} of its `Choice`",
+        got=repr(default),
+        where=where,
+        remedy="Add it to the options, or name the searched default: "
+        f"`Choice({shown(options)}, default={options[0]!r})`.",
+    )
+
+
+def shown(options: tuple[Any, ...]) -> str:
+    """Options as they stand in the source."""
+    return ", ".join(map(repr, options)) or "none"
+
+
+def caller(depth: int) -> str:
+    """`file:line` of whoever called the function `depth` frames up; empty where that is no file."""
+    frame = sys._getframe(depth + 1)
+    file = frame.f_code.co_filename
+    return "" if file.startswith("<string") else f"{file}:{frame.f_lineno}"
 
 
 @dataclass(frozen=True)

@@ -1,157 +1,45 @@
 """The zoo as a table: name -> ModuleEntry.
 
 A file in `attention/zoo/` holds one class with the `@attention(...)` decorator; existing there is all it takes to be
-searched, costed, listed and tested. The table is filled on first use, so that importing this file costs no torch.
+searched, costed, listed and tested. Modules of a user's own come from files and installed packages, see `user.py`. The
+table is filled on first use, so that importing this file costs no torch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import inspect
-import itertools
 import pkgutil
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 
-from nas_attn.attention.choice import Choice, Setting
+from nas_attn.attention.choice import caller
+from nas_attn.attention.entry import CHANNEL_ARGUMENTS, LIMITS, MAX_LOGITS, RESIDUAL, ModuleEntry
 from nas_attn.errors import UnknownName, UserError
 
-RESIDUAL = Setting("residual", ("none", "scaled"), "none")
-CHANNEL_ARGUMENTS = ("in_planes", "out_planes", "dim", "channels", "c1", "c2")
-MAX_LOGITS = 2**24  # attention logits per image; beyond it a map is too large for the module
+__all__ = [
+    "CHANNEL_ARGUMENTS",
+    "LIMITS",
+    "MAX_LOGITS",
+    "RESIDUAL",
+    "ModuleEntry",
+    "add",
+    "adding",
+    "attention",
+    "by_class_name",
+    "entries",
+    "get",
+    "listen",
+    "names",
+]
 
-LIMITS = {  # what a module may be unable to do, and say so; all else it must do
-    "single_value": "train on one value a channel (batch 1 on a 1x1 map)",
-    "deterministic": "repeat its gradients bit for bit on CUDA",
-    "half": "run in float16",
-    "bfloat16": "run in bfloat16",
-    "meta": "run on the meta device",
-    "compile": "be compiled without a graph break",
-    "onnx": "be exported to ONNX",
-    "onnx_dynamic": "be exported to ONNX for any map size at once",
-}
+ZOO = "nas_attn.attention.zoo"
 
+Taken = Callable[[ModuleEntry], str]  # what becomes of a newcomer whose name has this holder: refuse, keep or replace
+_ADDING: ContextVar[tuple[Taken, list[ModuleEntry]] | None] = ContextVar("_ADDING", default=None)
 _TABLE: dict[str, ModuleEntry] = {}
-_LOADED = False
-
-
-@dataclass(frozen=True)
-class ModuleEntry:
-    """One attention module: its class and everything the rest of the package may ask about it.
-
-    Attributes:
-        name: the name in the grammar, e.g. `acmix`.
-        cls: an `nn.Module` that keeps (N, C, H, W) as it is.
-        family: the group under which it is listed.
-        paper: title and arXiv number.
-        settings: its searchable hyperparameters, `residual` included.
-        licence: whose code this is, and the licence of the published code.
-        cannot: what it cannot do, a key of `LIMITS` -> the reason.
-    """
-
-    name: str
-    cls: type
-    family: str
-    paper: str
-    settings: tuple[Setting, ...]
-    licence: str = ""
-    cannot: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether equal runs give equal gradients on CUDA."""
-        return "deterministic" not in self.cannot
-
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """The forms in which it can run, the default last."""
-        return ("reference", "fast") if hasattr(self.cls, "fast") else ("reference",)
-
-    @property
-    def is_none(self) -> bool:
-        """Whether this entry inserts nothing."""
-        return not self.settings
-
-    def defaults(self) -> dict[str, Any]:
-        """The settings of a gene that names only the module."""
-        return {s.name: s.default for s in self.settings}
-
-    def combinations(self) -> Iterator[dict[str, Any]]:
-        """Every combination of settings, in declaration order."""
-        for values in itertools.product(*(s.options for s in self.settings)):
-            yield dict(zip((s.name for s in self.settings), values, strict=True))
-
-    def complete(self, settings: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
-        """`settings` with defaults filled in.
-
-        Raises:
-            UnknownName: a setting that the module does not have.
-            UserError: a value that is none of the setting's options.
-        """
-        known = {s.name: s for s in self.settings}
-        for name, value in settings.items():
-            if name not in known:
-                raise UnknownName(f"setting of {self.name}", name, known, where=where)
-            if value not in known[name].options:
-                raise UserError(
-                    f"`{self.name}.{name}` must be one of {', '.join(map(_shown, known[name].options))}",
-                    got=_shown(value),
-                    where=where,
-                )
-        return {**self.defaults(), **settings}
-
-    def refusal(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> str | None:
-        """Why these settings cannot stand on a (channels, height, width) map; None where they can."""
-        own = _without_residual(settings)
-        hook = getattr(self.cls, "unsupported", None)
-        if hook is not None and (reason := hook(channels, **own)) is not None:
-            return reason
-        count = getattr(self.cls, "attention_logits", None)
-        if count is not None and (logits := count(channels, height, width, **own)) > MAX_LOGITS:
-            return f"{logits:,} attention logits per image on a {height}x{width} map, more than {MAX_LOGITS:,}"
-        return None
-
-    def effective(self, settings: Mapping[str, Any], height: int, width: int) -> Hashable:
-        """A key that is equal for two settings exactly where they compute one function on the map."""
-        own = _without_residual(settings)
-        hook = getattr(self.cls, "effective", None)
-        form = hook(height, width, **own) if hook is not None else tuple(sorted(own.items()))
-        return form, settings.get("residual", "none")
-
-    def arguments(self, channels: int, settings: Mapping[str, Any]) -> list[Any]:
-        """Positional constructor arguments, up to the last that differs from its published default."""
-        own = _without_residual(settings)
-        derive = getattr(self.cls, "from_settings", None)
-        known = {**own, **(derive(channels, **own) if derive is not None else {})}
-        values: list[Any] = []
-        keep = 0
-        for p in _parameters(self.cls):
-            value = channels if p.name in CHANNEL_ARGUMENTS else known.get(p.name, p.default)
-            values.append(list(value) if isinstance(value, tuple) else value)
-            default = list(p.default) if isinstance(p.default, tuple) else p.default
-            if values[-1] != default:
-                keep = len(values)
-        return values[:keep]
-
-    def row(self, channels: int, settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
-        """The module's name and arguments in a model YAML row, without the `nas_attn.` prefix."""
-        arguments = self.arguments(channels, settings)
-        if settings.get("residual", "none") == "scaled":
-            return "Scaled", [self.cls.__name__, *arguments]
-        return self.cls.__name__, arguments
-
-    def build(self, channels: int, settings: Mapping[str, Any]) -> Any:
-        """A new `nn.Module` of this gene: (N, channels, H, W) -> (N, channels, H, W)."""
-        from nas_attn.attention.residual import Scaled
-
-        name, arguments = self.row(channels, settings)
-        return Scaled(*arguments) if name == "Scaled" else self.cls(*arguments)
-
-    def extra_macs(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> int:
-        """Multiply-accumulates of product-sums that fvcore cannot see, per image."""
-        hook = getattr(self.cls, "extra_macs", None)
-        return hook(channels, height, width, **_without_residual(settings)) if hook is not None else 0
+_FILLED: set[str] = set()  # stages of filling it that were begun: "zoo", "own"
+_LISTENERS: list[Callable[[], None]] = []
 
 
 def attention(
@@ -173,19 +61,77 @@ def attention(
     """
 
     def register(cls: type) -> type:
-        if name in _TABLE:
-            raise ValueError(f"attention module names must be unique, but got {name!r} twice.")
-        settings = []
-        for p in _parameters(cls):
-            choice = next((m for m in getattr(p.annotation, "__metadata__", ()) if isinstance(m, Choice)), None)
-            if choice is not None:
-                settings.append(Setting(p.name, choice.options, choice.default(p.default)))
+        from nas_attn.attention import validation
+
+        where = caller(1)
+        if not getattr(cls, "__module__", "").startswith(ZOO):
+            _load_zoo()  # its names stand first, whoever asks first
+        settings = validation.read_settings(cls, where)
         if name != "none":
-            settings.append(RESIDUAL)
-        _TABLE[name] = ModuleEntry(name, cls, family, paper, tuple(settings), licence, dict(cannot or {}))
+            settings += (RESIDUAL,)
+        entry = ModuleEntry(name, cls, family, paper, settings, licence, dict(cannot or {}))
+        validation.check(entry, where)
+        add(entry, where)
         return cls
 
     return register
+
+
+@contextlib.contextmanager
+def adding(taken: Taken) -> Iterator[list[ModuleEntry]]:
+    """Modules are being added: all of them or, where an exception passes, none; whoever listens hears of it afterwards.
+
+    Args:
+        taken: what becomes of a newcomer whose module or class name an entry has: `refuse`, `keep` (the entry stays,
+            the newcomer is in no list) or `replace`.
+
+    Yields:
+        The newcomers, kept out or not, as they come.
+    """
+    before = dict(_TABLE)
+    newcomers: list[ModuleEntry] = []
+    token = _ADDING.set((taken, newcomers))
+    try:
+        yield newcomers
+    except BaseException:
+        _TABLE.clear()
+        _TABLE.update(before)
+        raise
+    finally:
+        _ADDING.reset(token)
+    _tell()
+
+
+def add(entry: ModuleEntry, where: str = "") -> None:
+    """Put a checked entry into the table; within `adding`, by its rule.
+
+    Raises:
+        UserError: its module name or class name is taken.
+    """
+    taken, newcomers = _ADDING.get() or (_refuse, [])
+    newcomers.append(entry)
+    for held in [e for e in _TABLE.values() if e.name == entry.name or e.cls.__name__ == entry.cls.__name__]:
+        answer = taken(held)
+        if answer == "keep":
+            return
+        if answer == "refuse":
+            same = held.name == entry.name
+            raise UserError(
+                f"{'module' if same else 'class'} names must be unique",
+                got=f"'{entry.name if same else entry.cls.__name__}' twice",
+                where=where,
+                remedy=f"It is taken by {held.cls.__name__} of {held.origin}; give yours another.",
+            )
+        del _TABLE[held.name]
+    _TABLE[entry.name] = entry
+    if _ADDING.get() is None and "own" in _FILLED:
+        _tell()
+
+
+def listen(listener: Callable[[], None]) -> None:
+    """Call `listener` whenever modules were added to the filled table."""
+    if listener not in _LISTENERS:
+        _LISTENERS.append(listener)
 
 
 def names() -> list[str]:
@@ -203,8 +149,13 @@ def get(name: str, *, where: str = "") -> ModuleEntry:
 
     Raises:
         UnknownName: there is none; the message names the nearest.
+        UserError: it is that of an installed package which could not be loaded.
     """
     if name not in _table():
+        from nas_attn.attention import user
+
+        if name in user.BROKEN:
+            raise user.BROKEN[name]
         raise UnknownName("attention module", name, _table(), where=where)
     return _table()[name]
 
@@ -217,27 +168,32 @@ def by_class_name(class_name: str) -> ModuleEntry:
     raise UnknownName("attention class", class_name, (e.cls.__name__ for e in _table().values()))
 
 
-def _table() -> dict[str, ModuleEntry]:
-    global _LOADED
-    if not _LOADED:
-        from nas_attn.attention import zoo
+def _refuse(held: ModuleEntry) -> str:
+    return "refuse"
 
-        for info in pkgutil.iter_modules(zoo.__path__):
+
+def _tell() -> None:
+    for listener in _LISTENERS:
+        listener()
+
+
+def _load_zoo() -> None:
+    if "zoo" not in _FILLED:
+        _FILLED.add("zoo")
+        for info in pkgutil.iter_modules(importlib.import_module(ZOO).__path__):
             if not info.name.startswith("_"):  # shared code of a family
-                importlib.import_module(f"{zoo.__name__}.{info.name}")
-        _LOADED = True
+                importlib.import_module(f"{ZOO}.{info.name}")
+
+
+def _table() -> dict[str, ModuleEntry]:
+    _load_zoo()
+    if "own" not in _FILLED:
+        _FILLED.add("own")  # before, for what is loaded may look into the table
+        try:
+            from nas_attn.attention import user
+
+            user.load_installed()
+        except BaseException:
+            _FILLED.discard("own")
+            raise
     return _TABLE
-
-
-def _parameters(cls: type) -> list[inspect.Parameter]:
-    found = inspect.signature(cls, eval_str=True).parameters.values()
-    return [p for p in found if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-
-
-def _shown(value: Any) -> str:
-    """As the grammar and YAML write it: tuples as lists."""
-    return str(list(value)) if isinstance(value, tuple) else str(value)
-
-
-def _without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in settings.items() if k != RESIDUAL.name}

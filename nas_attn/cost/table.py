@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,9 +163,10 @@ def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], i
         "versions": {name: importlib.metadata.version(name) for name in COUNTERS},
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
-    classes = {registry.get(g.module).cls for wanted in genes.values() for g in wanted}
     own = (Path(__file__).parent, Path(registry.__file__).parent)
-    files = {Path(inspect.getfile(c)) for c in classes} | {f for folder in own for f in folder.rglob("*.py")}
-    for file in sorted(files):
+    for file in sorted({f for folder in own for f in folder.rglob("*.py")}):
         digest.update(file.read_bytes())
+    entries = {e.name: e for wanted in genes.values() for e in (registry.get(g.module) for g in wanted)}
+    for name in sorted(entries):  # those of a user's own stand elsewhere
+        digest.update(entries[name].source())
     return digest.hexdigest()[:16]

@@ -14,19 +14,30 @@ from nas_attn.attention import registry
 PREFIX = "nas_attn."
 
 
+_TARGETS: list[ModuleType] = []
+
+
 def register(tasks: ModuleType) -> None:
-    """Put every class of the zoo, and `Scaled`, into the globals of `ultralytics.nn.tasks`. Twice does no harm.
+    """Put every class of the registry, and `Scaled`, into the globals of `ultralytics.nn.tasks`. Twice does no harm.
+
+    Classes that enter the registry later follow by themselves.
 
     Warns:
         UserWarning: a bare name is taken by something else, which stays.
     """
+    if not any(t is tasks for t in _TARGETS):
+        _TARGETS.append(tasks)
+        registry.listen(_follow)
     names = vars(tasks)
     taken = []
     for bare, cls in _classes().items():
+        before = names.get(PREFIX + bare)
         names[PREFIX + bare] = cls
         if bare == "Scaled":  # no article writes it, and the word is too common to occupy
             continue
-        if names.setdefault(bare, cls) is not cls:
+        if bare not in names or (before is not None and names[bare] is before):
+            names[bare] = cls
+        elif before is None:
             taken.append(bare)
     if taken:
         warnings.warn(
@@ -38,11 +49,17 @@ def register(tasks: ModuleType) -> None:
 
 def unregister(tasks: ModuleType) -> None:
     """Take out what `register` put in, and nothing else."""
+    _TARGETS[:] = [t for t in _TARGETS if t is not tasks]
     names = vars(tasks)
     for bare, cls in _classes().items():
         for name in (PREFIX + bare, bare):
             if names.get(name) is cls:
                 del names[name]
+
+
+def _follow() -> None:
+    for tasks in _TARGETS:
+        register(tasks)
 
 
 def _classes() -> dict[str, type]:

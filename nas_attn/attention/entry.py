@@ -1,0 +1,171 @@
+"""One module of the registry: its class, and everything the rest of the package may ask about it."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import sys
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nas_attn.attention.choice import Setting
+from nas_attn.errors import UnknownName, UserError
+
+RESIDUAL = Setting("residual", ("none", "scaled"), "none")
+CHANNEL_ARGUMENTS = ("in_planes", "out_planes", "dim", "channels", "c1", "c2")
+MAX_LOGITS = 2**24  # attention logits per image; beyond it a map is too large for the module
+
+LIMITS = {  # what a module may be unable to do, and say so; all else it must do
+    "single_value": "train on one value a channel (batch 1 on a 1x1 map)",
+    "deterministic": "repeat its gradients bit for bit on CUDA",
+    "half": "run in float16",
+    "bfloat16": "run in bfloat16",
+    "meta": "run on the meta device",
+    "compile": "be compiled without a graph break",
+    "onnx": "be exported to ONNX",
+    "onnx_dynamic": "be exported to ONNX for any map size at once",
+}
+
+
+@dataclass(frozen=True)
+class ModuleEntry:
+    """One attention module: its class and everything the rest of the package may ask about it.
+
+    Attributes:
+        name: the name in the grammar, e.g. `acmix`.
+        cls: an `nn.Module` that keeps (N, C, H, W) as it is.
+        family: the group under which it is listed.
+        paper: title and arXiv number.
+        settings: its searchable hyperparameters, `residual` included.
+        licence: whose code this is, and the licence of the published code.
+        cannot: what it cannot do, a key of `LIMITS` -> the reason.
+    """
+
+    name: str
+    cls: type
+    family: str
+    paper: str
+    settings: tuple[Setting, ...]
+    licence: str = ""
+    cannot: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether equal runs give equal gradients on CUDA."""
+        return "deterministic" not in self.cannot
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms in which it can run, the default last."""
+        return ("reference", "fast") if hasattr(self.cls, "fast") else ("reference",)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether this entry inserts nothing."""
+        return not self.settings
+
+    @property
+    def origin(self) -> str:
+        """The file of a user's own module, or the Python module that an installed class or one of the zoo stands in."""
+        return getattr(sys.modules.get(self.cls.__module__), "__nas_attn_file__", "") or self.cls.__module__
+
+    def source(self) -> bytes:
+        """The source of the file that the class stands in."""
+        text = getattr(sys.modules.get(self.cls.__module__), "__nas_attn_source__", None)
+        return text.encode() if text is not None else Path(inspect.getfile(self.cls)).read_bytes()
+
+    def defaults(self) -> dict[str, Any]:
+        """The settings of a gene that names only the module."""
+        return {s.name: s.default for s in self.settings}
+
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        """Every combination of settings, in declaration order."""
+        for values in itertools.product(*(s.options for s in self.settings)):
+            yield dict(zip((s.name for s in self.settings), values, strict=True))
+
+    def complete(self, settings: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
+        """`settings` with defaults filled in.
+
+        Raises:
+            UnknownName: a setting that the module does not have.
+            UserError: a value that is none of the setting's options.
+        """
+        known = {s.name: s for s in self.settings}
+        for name, value in settings.items():
+            if name not in known:
+                raise UnknownName(f"setting of {self.name}", name, known, where=where)
+            if value not in known[name].options:
+                raise UserError(
+                    f"`{self.name}.{name}` must be one of {', '.join(map(_shown, known[name].options))}",
+                    got=_shown(value),
+                    where=where,
+                )
+        return {**self.defaults(), **settings}
+
+    def refusal(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> str | None:
+        """Why these settings cannot stand on a (channels, height, width) map; None where they can."""
+        own = _without_residual(settings)
+        hook = getattr(self.cls, "unsupported", None)
+        if hook is not None and (reason := hook(channels, **own)) is not None:
+            return reason
+        count = getattr(self.cls, "attention_logits", None)
+        if count is not None and (logits := count(channels, height, width, **own)) > MAX_LOGITS:
+            return f"{logits:,} attention logits per image on a {height}x{width} map, more than {MAX_LOGITS:,}"
+        return None
+
+    def effective(self, settings: Mapping[str, Any], height: int, width: int) -> Hashable:
+        """A key that is equal for two settings exactly where they compute one function on the map."""
+        own = _without_residual(settings)
+        hook = getattr(self.cls, "effective", None)
+        form = hook(height, width, **own) if hook is not None else tuple(sorted(own.items()))
+        return form, settings.get("residual", "none")
+
+    def arguments(self, channels: int, settings: Mapping[str, Any]) -> list[Any]:
+        """Positional constructor arguments, up to the last that differs from its published default."""
+        own = _without_residual(settings)
+        derive = getattr(self.cls, "from_settings", None)
+        known = {**own, **(derive(channels, **own) if derive is not None else {})}
+        values: list[Any] = []
+        keep = 0
+        for p in _parameters(self.cls):
+            value = channels if p.name in CHANNEL_ARGUMENTS else known.get(p.name, p.default)
+            values.append(list(value) if isinstance(value, tuple) else value)
+            default = list(p.default) if isinstance(p.default, tuple) else p.default
+            if values[-1] != default:
+                keep = len(values)
+        return values[:keep]
+
+    def row(self, channels: int, settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The module's name and arguments in a model YAML row, without the `nas_attn.` prefix."""
+        arguments = self.arguments(channels, settings)
+        if settings.get("residual", "none") == "scaled":
+            return "Scaled", [self.cls.__name__, *arguments]
+        return self.cls.__name__, arguments
+
+    def build(self, channels: int, settings: Mapping[str, Any]) -> Any:
+        """A new `nn.Module` of this gene: (N, channels, H, W) -> (N, channels, H, W)."""
+        from nas_attn.attention.residual import Scaled
+
+        name, arguments = self.row(channels, settings)
+        return Scaled(*arguments) if name == "Scaled" else self.cls(*arguments)
+
+    def extra_macs(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> int:
+        """Multiply-accumulates of product-sums that fvcore cannot see, per image."""
+        hook = getattr(self.cls, "extra_macs", None)
+        return hook(channels, height, width, **_without_residual(settings)) if hook is not None else 0
+
+
+def _parameters(cls: type) -> list[inspect.Parameter]:
+    found = inspect.signature(cls, eval_str=True).parameters.values()
+    return [p for p in found if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+
+
+def _shown(value: Any) -> str:
+    """As the grammar and YAML write it: tuples as lists."""
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def _without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in settings.items() if k != RESIDUAL.name}

@@ -1,0 +1,250 @@
+"""Modules of a user's own: Python files and installed packages.
+
+A file's classes live in a Python module whose name carries the file's stem and a digest of its source, so that two
+versions of a file are two modules. Pickled instances carry that source: a checkpoint loads where the file is not, and
+loading it runs the source, as loading any pickle runs code.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import hashlib
+import importlib.metadata
+import importlib.util
+import linecache
+import os
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nas_attn.attention import registry
+from nas_attn.errors import UserError
+
+ENVIRONMENT = "NAS_ATTN_MODULES"  # files that every process loads, separated as in PATH
+GROUP = "nas_attn.modules"  # entry points of installed packages: a module to import, or a class in it
+BROKEN: dict[str, UserError] = {}  # entry point -> why its package could not be loaded
+
+_KNOWN: dict[Source, tuple[ModuleType, tuple[registry.ModuleEntry, ...]]] = {}
+_LOCK = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Source:
+    """The content of a module file: plain data, the same on every machine.
+
+    Attributes:
+        stem: the file's name without folder and suffix.
+        text: what stands in it.
+    """
+
+    stem: str
+    text: str
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @property
+    def module(self) -> str:
+        """Name of the Python module that its classes stand in."""
+        return f"nas_attn_user_{re.sub(r'[^A-Za-z0-9_]', '_', self.stem)}_{self.digest}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in the registry of the modules that it brought."""
+        return tuple(e.name for e in registry.entries() if e.cls.__module__ == self.module)
+
+    def __hash__(self) -> int:
+        return hash((self.stem, self.text))
+
+
+def load(file: str | Path) -> Source:
+    """Register the modules of a Python file; nothing happens where this very content is known.
+
+    An edited file takes the place of what it held before, and of what a checkpoint brought.
+
+    Raises:
+        UserError: it cannot be read or executed, registers nothing, or breaks a rule of `attention`.
+    """
+    path = Path(file).expanduser().resolve()
+    source = read(path)
+    registry.names()  # the zoo and what is installed come first
+    with _LOCK:
+        _install(source, str(path), lambda held: "replace" if held.origin == str(path) or revived(held) else "refuse")
+    return source
+
+
+def read(path: Path) -> Source:
+    """The content of a Python file.
+
+    Raises:
+        UserError: it is none, or cannot be read.
+    """
+    if path.suffix != ".py" or not path.is_file():
+        rule = "a file of attention modules must be an existing Python file (.py)"
+        raise UserError(rule, got=f"'{path}'", remedy="Give its path, relative to where it is named.")
+    try:
+        return Source(path.stem, importlib.util.decode_source(path.read_bytes()))
+    except OSError as error:
+        raise UserError("a file must be readable", got=f"'{path}' ({error.strerror})") from error
+    except (UnicodeDecodeError, SyntaxError) as error:
+        raise UserError("a file of attention modules must be Python", got=str(error), where=str(path)) from None
+
+
+def ensure(sources: Iterable[Source]) -> None:
+    """Register these very contents, in place of other versions of the same modules: what a worker does for a study.
+
+    Raises:
+        UserError: as `load`.
+    """
+    registry.names()
+    for source in sources:
+        with _LOCK:
+            _install(source, "", lambda held: "replace" if of_a_file(held) else "refuse")
+
+
+def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
+    """An instance without its state, of a class in a file's content; what unpickling and copying call.
+
+    Modules whose names are free enter the registry on the way, so that a checkpoint's model can be trained on.
+    """
+    source = Source(stem, text)
+    if source not in _KNOWN:
+        registry.names()
+        with _LOCK:
+            _install(source, "", lambda held: "keep")
+    cls: Any = _KNOWN[source][0]
+    for part in class_name.split("."):
+        cls = getattr(cls, part)
+    return cls.__new__(cls, *arguments)
+
+
+def sources() -> tuple[Source, ...]:
+    """The contents of all files whose modules stand in the registry."""
+    modules = {e.cls.__module__ for e in registry.entries()}
+    return tuple(s for s in _KNOWN if s.module in modules)
+
+
+def of_a_file(entry: registry.ModuleEntry) -> bool:
+    """Whether an entry came from a file or a checkpoint."""
+    return hasattr(sys.modules.get(entry.cls.__module__), "__nas_attn_source__")
+
+
+def revived(entry: registry.ModuleEntry) -> bool:
+    """Whether an entry came from a checkpoint, or from a study, and so from no file that is known."""
+    return of_a_file(entry) and not sys.modules[entry.cls.__module__].__dict__["__nas_attn_file__"]
+
+
+def load_installed() -> None:
+    """Register what installed packages offer, and the files that the environment names.
+
+    A package that cannot be loaded must not stop the others: `BROKEN` tells.
+
+    Raises:
+        UserError: a file that the environment names, as `load`.
+    """
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
+        if (problem := _load_point(point)) is not None:
+            BROKEN[point.name] = problem
+    for name in filter(None, os.environ.get(ENVIRONMENT, "").split(os.pathsep)):
+        load(name)
+
+
+def _load_point(point: importlib.metadata.EntryPoint) -> UserError | None:
+    """Import what an entry point names; why that was not possible."""
+    spec = getattr(sys.modules.get(point.module), "__spec__", None)
+    if getattr(spec, "_initializing", False):
+        return None  # its own import led here, and registers as it goes on
+    where = f"entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"
+    remedy = "Mend or uninstall the package."
+    try:
+        with registry.adding(lambda held: "refuse") as newcomers:
+            point.load()
+    except UserError as error:
+        return UserError(error.rule, got=error.got, where=error.where or where, remedy=error.remedy or remedy)
+    except Exception as error:  # another's package may raise anything
+        rule, got = "an installed package of attention modules must be importable", f"{type(error).__name__}: {error}"
+        return UserError(rule, got=got, where=where, remedy=remedy)
+    known = (e.cls.__module__ for e in (*newcomers, *registry.entries()))  # it may have been imported before
+    package = point.module.partition(".")[0]
+    return None if any(m.partition(".")[0] == package for m in known) else _nothing(where)
+
+
+def _install(source: Source, file: str, taken: registry.Taken) -> ModuleType:
+    """Execute a content, once in a process, and put its modules into the registry."""
+    if source in _KNOWN:
+        module, entries = _KNOWN[source]
+        module.__dict__["__nas_attn_file__"] = file or module.__dict__["__nas_attn_file__"]
+        if missing := [e for e in entries if e not in registry.entries()]:
+            with registry.adding(taken):
+                for entry in missing:
+                    registry.add(entry, file)
+        return module
+    shown = file or f"<{source.stem}.py {source.digest}>"
+    module = ModuleType(source.module)
+    module.__dict__.update(__file__=shown, __nas_attn_file__=file, __nas_attn_source__=source.text)
+    linecache.cache[shown] = (len(source.text), None, source.text.splitlines(keepends=True), shown)
+    sys.modules[source.module] = module  # dataclasses and annotations look their module up there
+    try:
+        with registry.adding(taken) as newcomers:
+            _execute(source.text, module, shown)
+            if not newcomers:
+                raise _nothing(shown)
+    except BaseException:
+        del sys.modules[source.module]
+        raise
+    _KNOWN[source] = module, tuple(newcomers)
+    _carry(source, module)
+    return module
+
+
+def _execute(text: str, module: ModuleType, file: str) -> None:
+    """Run a module's source.
+
+    Raises:
+        UserError: it is no Python, or raises.
+    """
+    remedy = "Correct the file; it stands alone, so what it imports must be installed."
+    try:
+        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
+    except UserError as error:
+        error.where = error.where or file
+        raise
+    except (Exception, SystemExit) as error:  # a user's own code, which may raise anything
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+        if isinstance(error, SyntaxError) and error.filename == file:
+            rule, lines, got = "a file of attention modules must be Python", [error.lineno], error.msg
+        else:
+            rule, got = "a file of attention modules must be importable", f"{type(error).__name__}: {error}"
+        where = f"{file}:{lines[-1]}" if lines else file
+        raise UserError(rule, got=got, where=where, remedy=remedy) from error
+
+
+def _nothing(where: str) -> UserError:
+    rule, remedy = "it must register at least one attention module", 'Decorate a class with `@attention("name")`.'
+    return UserError(rule, got="none", where=where, remedy=remedy)
+
+
+def _carry(source: Source, module: ModuleType) -> None:
+    """Let instances of a content's layers be pickled with the content itself."""
+    from torch import nn
+
+    def reduce(self: Any, protocol: Any) -> tuple:
+        function, arguments, *state = object.__reduce_ex__(self, max(int(protocol), 2))
+        cls, *new = arguments
+        if function is not copyreg.__newobj__ or cls.__module__ != source.module:
+            return function, arguments, *state
+        return revive, (source.stem, source.text, cls.__qualname__, *new), *state
+
+    for cls in list(vars(module).values()):
+        own = isinstance(cls, type) and issubclass(cls, nn.Module) and cls.__module__ == source.module
+        if own and cls.__reduce_ex__ is object.__reduce_ex__ and cls.__reduce__ is object.__reduce__:
+            cls.__reduce_ex__ = reduce

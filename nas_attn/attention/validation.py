@@ -1,0 +1,207 @@
+"""What a module must obey to enter the registry: everything that can be told without building it."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nas_attn.attention.choice import Choice, Setting, survives_parser, unwritable
+from nas_attn.attention.entry import CHANNEL_ARGUMENTS, LIMITS, RESIDUAL, ModuleEntry
+from nas_attn.errors import ConfigError, UserError
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")  # as the grammar reads it
+CHANNELS = 64  # of the map for which hooks are tried
+TRIED = 1024  # combinations of settings that are tried at most
+HOOKS = {  # classmethods -> what they get before the settings
+    "unsupported": (CHANNELS,),
+    "from_settings": (CHANNELS,),
+    "attention_logits": (CHANNELS, 20, 20),
+    "extra_macs": (CHANNELS, 20, 20),
+    "effective": (20, 20),
+}
+
+
+def read_settings(cls: Any, where: str) -> tuple[Setting, ...]:
+    """The searchable settings that a class's constructor declares.
+
+    Raises:
+        UserError: it is no `nn.Module`, or its declarations cannot be read or searched; holds all that is wrong.
+    """
+    from torch import nn
+
+    if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+        remedy = "Decorate a class that inherits from `torch.nn.Module`."
+        raise UserError("an attention module must be an nn.Module", got=repr(cls), where=where, remedy=remedy)
+    where = f"{where}, class {cls.__name__}" if where else cls.__name__
+    try:
+        parameters = inspect.signature(cls, eval_str=True).parameters.values()
+    except UserError as error:  # of a `Choice` in an annotation that is evaluated only now
+        error.where = error.where or where
+        raise
+    except (NameError, SyntaxError, TypeError, AttributeError, ValueError) as error:
+        got = f"{type(error).__name__}: {error}"
+        rule = "the constructor's annotations must be readable when the module is registered"
+        raise UserError(rule, got=got, where=where, remedy="Import every name that they use.") from None
+    problems: list[UserError] = []
+    settings = []
+    for p in parameters:
+        if isinstance(p.default, Choice) or isinstance(p.annotation, Choice):
+            rule = f"`{p.name}` must declare its options inside an annotation"
+            remedy = f"Write `{p.name}: Annotated[int, Choice(...)] = 3`."
+            problems.append(UserError(rule, got="a bare `Choice`", where=where, remedy=remedy))
+            continue
+        choice = next((m for m in getattr(p.annotation, "__metadata__", ()) if isinstance(m, Choice)), None)
+        if choice is not None:
+            problems += _name_problems(p, where)
+            try:
+                settings.append(Setting(p.name, choice.options, choice.default(p.default)))
+            except UserError as error:
+                problems.append(UserError(f"`{p.name}`: {error.rule}", got=error.got, where=where, remedy=error.remedy))
+    _raise(problems, where)
+    return tuple(settings)
+
+
+def check(entry: ModuleEntry, where: str) -> None:
+    """Refuse an entry whose rows could not be written, built or searched.
+
+    Args:
+        entry: the entry, complete.
+        where: `file:line` of its class.
+
+    Raises:
+        UserError: what is wrong, everything together.
+    """
+    where = f"{where}, class {entry.cls.__name__}" if where else entry.cls.__name__
+    problems: list[UserError] = []
+
+    def refuse(rule: str, got: object, remedy: str) -> None:
+        problems.append(UserError(rule, got=got, where=where, remedy=remedy))
+
+    if not isinstance(entry.name, str) or not NAME.fullmatch(entry.name):
+        rule = "a module's name must be lower case letters, digits and underscores, a letter first"
+        refuse(rule, repr(entry.name), 'Write for example `@attention("mine")`.')
+    if not survives_parser(entry.cls.__name__) or entry.cls.__name__ == "Scaled":
+        refuse("a class's name must not be taken by Ultralytics' parser or by this package", entry.cls.__name__,
+               "Rename the class.")  # fmt: skip
+    if unknown := [k for k in entry.cannot if k not in LIMITS]:
+        refuse("`cannot` must name known limits", ", ".join(map(repr, unknown)), f"Known: {', '.join(LIMITS)}.")
+    if silent := [k for k, why in entry.cannot.items() if not (isinstance(why, str) and why.strip())]:
+        refuse("`cannot` must give a reason in words", ", ".join(map(repr, silent)), "Say why it cannot.")
+    problems += _hooks(entry, where) or [*_constructor(entry, where)]
+    _raise(problems, where)
+
+
+def _name_problems(p: inspect.Parameter, where: str) -> Iterable[UserError]:
+    """What forbids searching an argument of this name and kind."""
+    rule, remedy = "", "Rename the argument."
+    if p.name == RESIDUAL.name:
+        rule = "`residual` must not be a setting of a module: every gene has one of that name"
+    elif p.name in CHANNEL_ARGUMENTS:
+        rule = f"`{p.name}` must not be searched: it receives the map's channels"
+        remedy = "Rename the argument, or leave out its `Choice`."
+    elif not NAME.fullmatch(p.name):
+        rule = "a searchable argument's name must be lower case letters, digits and underscores, a letter first"
+    elif p.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        rule = f"`{p.name}` must be an argument that can be given by position, as a model YAML's row does"
+        remedy = "Move it before the `*`."
+    if rule:
+        yield UserError(rule, got=f"`{p.name}`", where=where, remedy=remedy)
+
+
+def _hooks(entry: ModuleEntry, where: str) -> list[UserError]:
+    """Hooks that cannot be called with the module's settings."""
+    own = {s.name: s.default for s in entry.settings if s.name != RESIDUAL.name}
+    problems = []
+    for name, arguments in HOOKS.items():
+        hook = getattr(entry.cls, name, None)
+        if hook is None:
+            continue
+        first = {1: "channels", 2: "height, width", 3: "channels, height, width"}[len(arguments)]
+        remedy = f"Write `@classmethod def {name}(cls, {', '.join([first, '*', *own] if own else [first])})`."
+        try:
+            inspect.signature(hook).bind(*arguments, **own)
+        except TypeError as error:
+            rule = f"the hook `{name}` must be a classmethod of the map and the searchable settings"
+            problems.append(UserError(rule, got=str(error), where=where, remedy=remedy))
+    return problems
+
+
+def _constructor(entry: ModuleEntry, where: str) -> Iterable[UserError]:
+    """Rows that could not be made for some combination of settings; the first of each kind."""
+    parameters = inspect.signature(entry.cls, eval_str=True).parameters
+    searched = {s.name for s in entry.settings}
+    plain = (c for c in entry.combinations() if c.get(RESIDUAL.name, "none") == "none")
+    for settings in itertools.islice(plain, TRIED):
+        own = {k: v for k, v in settings.items() if k != RESIDUAL.name}
+        shown = ", ".join(f"{k}={v}" for k, v in own.items())
+        derived, problem = _derived(entry, own, shown, where)
+        if problem is not None:
+            yield problem
+            return
+        if derived is None:
+            continue
+        if unknown := [k for k in derived if k not in parameters]:
+            rule, got = "`from_settings` must name arguments of the constructor", ", ".join(map(repr, unknown))
+            yield UserError(rule, got=got, where=where, remedy=f"It takes {', '.join(parameters) or 'none'}.")
+            return
+        if taken := [k for k in derived if k in searched or k in CHANNEL_ARGUMENTS]:
+            rule, got = "`from_settings` must leave searched arguments and the channels alone", ", ".join(taken)
+            yield UserError(rule, got=got, where=where, remedy="Take the `Choice` away, or return it under no key.")
+            return
+        given = {*searched, *derived, *CHANNEL_ARGUMENTS}
+        if missing := [p.name for p in parameters.values() if _required(p) and p.name not in given]:
+            rule = "every required constructor argument must be the channels, searched, or given by `from_settings`"
+            remedy = (
+                f"Name the channels one of {', '.join(CHANNEL_ARGUMENTS)}; give the others a default, a `Choice`, or a "
+                "value in a classmethod `from_settings(cls, channels, **settings)`."
+            )
+            yield UserError(rule, got=", ".join(map(repr, missing)), where=where, remedy=remedy)
+            return
+        for value in entry.arguments(CHANNELS, settings):
+            if not _plain(value) or (isinstance(value, str) and not survives_parser(value)):
+                rule = "constructor arguments must be what a model YAML can hold: numbers, words, lists, yes or no"
+                remedy = "Move the argument behind the searched ones, or make it a word that the constructor looks up."
+                yield UserError(rule, got=repr(value), where=where, remedy=remedy)
+                return
+
+
+def _derived(
+    entry: ModuleEntry, own: Mapping[str, Any], shown: str, where: str
+) -> tuple[dict[str, Any] | None, UserError | None]:
+    """What `from_settings` gives, None where `unsupported` refuses the settings; or why neither can be told."""
+    hook = getattr(entry.cls, "from_settings", None)
+    refused = getattr(entry.cls, "unsupported", None)
+    try:
+        if refused is not None and refused(CHANNELS, **own) is not None:
+            return None, None
+        derived = hook(CHANNELS, **own) if hook is not None else {}
+    except Exception as error:  # a user's own code, which may raise anything
+        named = "`from_settings`" if hook is not None else "`unsupported`"
+        rule = f"{named} must answer for every combination of settings, here {shown or 'none'}"
+        got = f"{type(error).__name__}: {error}"
+        remedy = "Correct it; `unsupported` may refuse a combination with a reason."
+        return None, UserError(rule, got=got, where=where, remedy=remedy)
+    if not isinstance(derived, dict) or not all(isinstance(k, str) for k in derived):
+        rule, remedy = "`from_settings` must return a dict", "Return {'argument': value, ...}."
+        return None, UserError(rule, got=repr(derived), where=where, remedy=remedy)
+    return derived, None
+
+
+def _required(p: inspect.Parameter) -> bool:
+    return p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, bool | str) or unwritable(value) is None
+
+
+def _raise(problems: list[UserError], where: str) -> None:
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ConfigError(problems, where=where)
