@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -80,18 +78,6 @@ def pixels_in_windows(like: Tensor, rows: Size, columns: Size, height: Size, wid
     across = torch.arange(columns * width, device=like.device) < like.shape[3]
     inside = down.reshape(rows, 1, height, 1).logical_and(across.reshape(1, columns, 1, width))
     return inside.reshape(rows * columns, height * width)
-
-
-def at_least_single(x: Tensor) -> Tensor:
-    """`x` in float32 where it is in less."""
-    return x if x.dtype == torch.float64 else x.float()
-
-
-def full_precision(x: Tensor) -> AbstractContextManager[None]:
-    """Inside, autocast on the device of `x` is off."""
-    if x.device.type == "meta":  # knows no autocast
-        return nullcontext()
-    return torch.autocast(x.device.type, enabled=False)
 
 
 def position_conv(channels: int, kernel: int) -> nn.Conv2d:

@@ -1,4 +1,4 @@
-"""In what precision our own autograd functions work."""
+"""In what precision a module works inside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ def workable(x: Tensor) -> Tensor:
     return x.float() if x.device.type == "cpu" and x.dtype in (torch.half, torch.bfloat16) else x
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """`x` in float32 where it is in less: for sums that half precision would overflow or round away."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Inside, no operator changes its precision: the callers above have chosen it."""
+    """Inside, no operator changes its precision: the module has chosen it."""
     known = torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if known else nullcontext()

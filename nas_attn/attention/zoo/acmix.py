@@ -121,7 +121,7 @@ class ACmix(nn.Module):
 
     def reference(self, x: Tensor) -> Tensor:
         """As the paper writes it, operator by operator; cost is counted on it."""
-        height, width = int(x.shape[-2]), int(x.shape[-1])
+        height, width = x.shape[-2], x.shape[-1]
         heads = (x.shape[0], self.head, self.head_dim, height, width)
         q, k, v = (conv(x).reshape(heads) for conv in (self.conv1, self.conv2, self.conv3))
         attended = self._attend(q, k - self._position(x, height, width), v)
@@ -130,14 +130,13 @@ class ACmix(nn.Module):
 
     def _position(self, x: Tensor, height: int, width: int) -> Tensor:
         # computed in fp32 whatever x is: half-precision steps would differ from those of the published weights
-        across = torch.linspace(-1.0, 1.0, width, device=x.device, dtype=torch.float32)
-        down = torch.linspace(-1.0, 1.0, height, device=x.device, dtype=torch.float32)
+        across, down = (_from_minus_one_to_one(size, x.device) for size in (width, height))
         grid = torch.stack([across.expand(height, width), down.unsqueeze(1).expand(height, width)])
         return self.conv_p(grid.to(x.dtype).unsqueeze(0)).unsqueeze(1)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(N, head, D, H, W) thrice -> (N, C, H', W'), channels head-major."""
-        height, width = int(q.shape[-2]), int(q.shape[-1])
+        height, width = q.shape[-2], q.shape[-1]
         q = q[..., :: self.stride, :: self.stride] * self.head_dim**-0.5
         logits = [(q * window).sum(2) for window in self._windows(k, height, width)]
         weights = torch.stack(logits, 2).softmax(2).to(v.dtype).unbind(2)
@@ -157,7 +156,7 @@ class ACmix(nn.Module):
 
     def _convolve(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(N, head, D, H, W) thrice -> (N, C, H', W'), channels d-major."""
-        height, width = int(q.shape[-2]), int(q.shape[-1])
+        height, width = q.shape[-2], q.shape[-1]
         mixed = self.fc(torch.cat([q, k, v], 1).flatten(3))  # (N, K², D, H·W)
         out = self.dep_conv(mixed.transpose(1, 2).reshape(mixed.shape[0], -1, height, width))
         rows, columns = -(-height // self.stride), -(-width // self.stride)
@@ -169,12 +168,21 @@ class ACmix(nn.Module):
         return f"head={self.head}, kernel_att={self.kernel_att}, stride={self.stride}, dilation={self.dilation}"
 
 
+def _from_minus_one_to_one(size: int | Tensor, device: torch.device) -> Tensor:
+    """As `torch.linspace`, which in ONNX divides 0 by 0 where there is one step."""
+    if not isinstance(size, Tensor):
+        return torch.linspace(-1.0, 1.0, size, device=device, dtype=torch.float32)
+    return torch.arange(size, device=device) * (2.0 / (size - 1).clamp(min=1)) - 1.0
+
+
 def reflect(x: Tensor, reach: int, dim: int) -> Tensor:
     """`x` grown along `dim` by reach // 2 pixels before and the rest of `reach` after, reflected at its border pixels.
 
     Periodic, so maps smaller than the padding work; one pixel repeats itself. An index, not `ReflectionPad2d`, whose
     backward pass is not deterministic on CUDA.
     """
-    last = int(x.shape[dim]) - 1
+    last = x.shape[dim] - 1
     position = torch.arange(-(reach // 2), last + 1 + reach - reach // 2, device=x.device)
-    return x.index_select(dim, last - (position % max(1, 2 * last) - last).abs())
+    # a traced size is a tensor, and must not be compared in Python: the graph would hold for this one size
+    period = (2 * last).clamp(min=1) if isinstance(last, Tensor) else max(1, 2 * last)
+    return x.index_select(dim, last - (position % period - last).abs())

@@ -16,15 +16,14 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import recording
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._heads import (
-    at_least_single,
     attend,
     blocked,
-    full_precision,
     indivisible,
     padded_windows,
     pixels_in_windows,
     position_conv,
 )
+from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused
 
 
@@ -125,7 +124,7 @@ class BiLevelRouting(nn.Module):
     def _route(self, x: Tensor, pixels: Tensor) -> Tensor:
         """(N, regions, topk): the regions that each region attends to."""
         n = self.n_win
-        with torch.no_grad(), full_precision(x):
+        with torch.no_grad(), without_autocast(x.device):
             x = at_least_single(x)
             height, width = (x.shape[2] + n - 1) // n, (x.shape[3] + n - 1) // n
             sizes = pixels.sum(1)

@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._heads import (
-    at_least_single,
     attend,
-    full_precision,
     indivisible,
     position_conv,
     to_heads,
     to_map,
 )
+from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused
 
 OFFSET_KERNELS = {1: 3, 2: 5, 4: 7, 8: 9}  # stride of the samples -> side of the offset network's kernel, as published
@@ -128,7 +127,7 @@ class DeformableAttention(nn.Module):
         """(N, C, cells down, cells across): `x` where the queries want it read."""
         n, c, height, width = x.shape
         offset = self.offset(q.reshape(n * self.groups, c // self.groups, height, width))
-        with full_precision(x):
+        with without_autocast(x.device):
             moved = OFFSET_RANGE * torch.tanh(at_least_single(offset))
             down, across = offset.shape[2], offset.shape[3]
             # in cells; the centre of cell i is at (i + 1/2)·2/cells − 1, and edges of the map at ±1

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
-from nas_attn.attention.zoo._heads import at_least_single, full_precision, indivisible
+from nas_attn.attention.zoo._heads import indivisible
+from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused
 
 EPS = 1e-5
@@ -89,7 +90,7 @@ class ReluLinearAttention(nn.Module):
     def _attend(self, qkv: Tensor) -> Tensor:
         """(N, 3C, H, W), head by head q, k, v -> (N, C, H, W)."""
         n, wide, d = qkv.shape[0], qkv.shape[1], self.head_dim
-        with full_precision(qkv):
+        with without_autocast(qkv.device):
             q, k, v = at_least_single(qkv).reshape(n, wide // (3 * d), 3, d, -1).unbind(2)
             pairs = F.pad(v, (0, 0, 0, 1), value=1.0) @ F.relu(k).transpose(-1, -2)  # (N, heads, D + 1, D)
             out = pairs @ F.relu(q)
