@@ -7,7 +7,8 @@ NasAttnError
 │   ├── ConfigError      several problems of one study, reported together
 │   ├── DataError        a data set that is missing, empty or inconsistent
 │   ├── SlotRefused      a module or setting that cannot stand at a slot
-│   └── StudyChanged     a run folder that holds another search than the one asked for
+│   ├── StudyChanged     a run folder that holds another search than the one asked for
+│   └── CheckFailed      an attention module that breaks a rule of all modules: exit code 1
 ├── StudyLocked          another supervisor works on the study: exit code 1
 ├── RecordLost           the record log cannot be written, or was damaged: exit code 1
 ├── MissingPart          a library or device that this machine lacks: exit code 1
@@ -96,6 +97,12 @@ class SlotRefused(UserError):
 
 class StudyChanged(UserError):
     """A run folder that holds another search than the one asked for."""
+
+
+class CheckFailed(UserError):
+    """An attention module that breaks a rule which all modules keep; raised by the checks of `conformance`."""
+
+    exit_code = 1
 
 
 class ConfigError(UserError):

@@ -110,7 +110,7 @@ class Product(torch.nn.Module):
     ],
 )
 def test_broadcast_products_count_in_full(first, second, macs, by_fvcore):
-    """fvcore's count of a matrix product is the first factor's elements × the second's last axis, whatever broadcasts."""
+    """fvcore counts the first factor's elements × the second's last axis, whatever broadcasts."""
     module = Product(torch.ones(first), torch.ones(second))
     cost = count(module, 1, 1, 1)
     assert (cost.macs, cost.macs_fvcore_default, cost.flops_ultralytics) == (macs, by_fvcore, 2 * macs)

@@ -1,0 +1,38 @@
+"""Whether an attention module does what every module must: one small function a rule, for the zoo and for a user's own.
+
+The contract tests run the same checks as `nas_attn modules check`.
+"""
+
+from nas_attn.conformance.check import DECLARED, FAILED, MISSING, PASSED, STALE, UNFIT, Check, Result
+from nas_attn.conformance.run import (
+    check_modules,
+    check_processes,
+    chosen_settings,
+    declaration,
+    excused,
+    plain_settings,
+    run_check,
+    settings_for,
+)
+from nas_attn.conformance.table import BY_NAME, CHECKS
+
+__all__ = [
+    "BY_NAME",
+    "CHECKS",
+    "DECLARED",
+    "FAILED",
+    "MISSING",
+    "PASSED",
+    "STALE",
+    "UNFIT",
+    "Check",
+    "Result",
+    "check_modules",
+    "check_processes",
+    "chosen_settings",
+    "declaration",
+    "excused",
+    "plain_settings",
+    "run_check",
+    "settings_for",
+]

@@ -1,0 +1,83 @@
+"""What a conformance check is, and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nas_attn.attention.registry import ModuleEntry
+
+Function = Callable[[ModuleEntry, Mapping[str, Any]], str | None]
+
+PASSED = "passed"
+FAILED = "failed"
+DECLARED = "declared"  # the module cannot do it, says so, and gives the reason
+STALE = "stale"  # the module says that it cannot, and can
+MISSING = "missing part"  # a library that the check needs is not installed
+UNFIT = "does not apply"
+WRONG = (FAILED, STALE)
+
+
+def always(_entry: ModuleEntry) -> str | None:
+    """No module is left out."""
+    return None
+
+
+def any_but_none(entry: ModuleEntry) -> str | None:
+    """Why the check says nothing about this module: `none` inserts nothing."""
+    return "inserts nothing" if entry.is_none else None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule that every module keeps with every setting.
+
+    Attributes:
+        name: as tables show it.
+        meaning: the rule in one line.
+        function: takes the module's entry and complete settings without `residual`, builds what it needs, and raises
+            `CheckFailed` where the rule is broken, or `MissingPart`. What it returns is a remark for the table.
+        slow: seconds rather than milliseconds; then it always runs on the CPU.
+        once: it looks at the module's settings itself, so one call with the default ones is enough.
+        excuse: the key of `registry.LIMITS` whose declaration excuses a module.
+        provable: whether passing with every setting shows that the declaration is out of date.
+        leaves_out: why the rule says nothing about a module, else None.
+    """
+
+    name: str
+    meaning: str
+    function: Function
+    slow: bool = False
+    once: bool = False
+    excuse: str | None = None
+    provable: bool = True
+    leaves_out: Callable[[ModuleEntry], str | None] = always
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one check on one gene.
+
+    Attributes:
+        module: the module's name.
+        gene: module and settings, in the grammar.
+        check: the check's name.
+        state: one of the constants of this file.
+        reason: why, or a remark.
+    """
+
+    module: str
+    gene: str
+    check: str
+    state: str
+    reason: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the module, or what it declares, has to change."""
+        return self.state in WRONG
+
+    def as_dict(self) -> dict[str, str]:
+        """JSON-ready form."""
+        return asdict(self)

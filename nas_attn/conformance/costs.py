@@ -1,0 +1,43 @@
+"""The check that a module's cost can be counted, and is counted as torch does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from nas_attn.attention.forms import reference_form
+from nas_attn.attention.registry import ModuleEntry
+from nas_attn.conformance.support import fitting
+from nas_attn.errors import CheckFailed, UserError
+
+HEIGHT, WIDTH = 20, 24
+
+
+def cost(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
+    """Every op has a listed cost, two counts are equal, and products are counted as by torch's own counter."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from nas_attn.cost.counter import count
+
+    channels = fitting(entry, settings, HEIGHT, WIDTH)
+    module = entry.build(channels, settings).cpu().eval()
+    extra = entry.extra_macs(channels, HEIGHT, WIDTH, settings)
+    if entry.is_none:
+        return "costs nothing"
+    try:
+        first, second = (count(module, HEIGHT, WIDTH, channels, extra_macs=extra) for _ in range(2))
+    except UserError as error:
+        raise CheckFailed(error.rule, got=error.got, where=error.where, remedy=error.remedy) from None
+    if first != second:
+        raise CheckFailed("equal counts must give equal costs", got=f"{first} and {second}")
+    with reference_form(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, channels, HEIGHT, WIDTH, device="cpu"))
+    if first.flops_ultralytics != counter.get_total_flops():
+        raise CheckFailed(
+            "products must count as torch's FlopCounterMode counts them",
+            got=f"{first.flops_ultralytics:,} FLOPs by fvcore's trace and {counter.get_total_flops():,} by torch",
+            remedy="Write the product with matmul, einsum, a linear or a convolution layer.",
+        )
+    return None

@@ -1,0 +1,55 @@
+"""Checks on where a map lies: memory formats, views, the meta device."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from nas_attn.attention.registry import ModuleEntry
+from nas_attn.conformance.support import SAME, agree, fitting, keeps_shape, moved
+from nas_attn.errors import CheckFailed
+
+RESHAPE = "Use `reshape` or `flatten` rather than `view`, and name axes rather than strides."
+
+
+def layouts(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """channels_last, transposed and strided input give the same output, and the same gradient."""
+    module = moved(entry, settings).eval()
+    x = torch.randn(2, fitting(entry, settings), 7, 6)
+    expected, slope = _both(module, x)
+    views = {
+        "channels_last": x.contiguous(memory_format=torch.channels_last),
+        "transposed": x.transpose(2, 3).contiguous().transpose(2, 3),
+        "strided": x.repeat_interleave(2, 3)[..., ::2],
+    }
+    for name, view in views.items():
+        y, gradient = _both(module, view)
+        agree(y, expected, SAME, f"{name} input must give the same output", RESHAPE)
+        agree(gradient, slope, 10 * SAME, f"{name} input must give the same gradient", RESHAPE)
+    last = copy.deepcopy(module).to(memory_format=torch.channels_last)
+    agree(last(views["channels_last"]), expected, SAME, "a channels_last module must give the same output", RESHAPE)
+
+
+def _both(module: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    leaf = x.detach()  # a clone would change the strides
+    leaf.requires_grad_()
+    y = module(leaf)
+    (gradient,) = torch.autograd.grad(y.square().sum(), leaf)
+    leaf.requires_grad_(False)
+    return y.detach(), gradient
+
+
+def meta(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """Is built and runs on the meta device, as the residual form too."""
+    channels = fitting(entry, settings)
+    forms = (settings,) if entry.is_none else (settings, {**settings, "residual": "scaled"})
+    for form in forms:
+        with torch.device("meta"):
+            module = entry.build(channels, form)
+        x = torch.empty(2, channels, 7, 5, device="meta")
+        keeps_shape(y := module(x), x, "meta device")
+        if y.device.type != "meta":
+            raise CheckFailed("output must stay on the input's device", got=f"{y.device} for meta")

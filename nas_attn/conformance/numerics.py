@@ -1,0 +1,176 @@
+"""Checks on what a module computes: maps, gradients, precision, batches, repetition."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from nas_attn.attention.registry import ModuleEntry
+from nas_attn.conformance.support import SAME, agree, both_widths, difference, fitting, keeps_shape, moved
+from nas_attn.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MAPS = ((1, 1), (2, 3), (3, 20), (19, 19), (21, 11), (80, 80))
+BATCHES = (1, 3)
+REDUCED = 0.05  # root mean square error of 16-bit types, relative to that of the output
+
+
+def maps(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
+    """(N, C, H, W) stays as it is, in training and evaluation, for all of `MAPS` and `BATCHES`."""
+    remarks = []
+    narrow = fitting(entry, settings)
+    for channels, (height, width) in itertools.product(both_widths(entry, settings), MAPS):
+        if channels != narrow and height * width > 1000:
+            continue  # the large map once: it takes longer than all others
+        module = moved(entry, settings, channels)
+        if (reason := entry.refusal(channels, height, width, settings)) is not None:
+            remarks.append(f"{height}x{width} refused: {reason}")
+            continue
+        for batch in BATCHES:
+            x = torch.randn(batch, channels, height, width)
+            for training in (True, False):
+                if training and batch * height * width == 1:
+                    continue  # `single_value`, from which a module may be excused
+                with torch.no_grad():
+                    y = module.train(training)(x)
+                keeps_shape(y, x, f"batch {batch} of {height}x{width}, {'training' if training else 'evaluation'}")
+    return "; ".join(remarks) or None
+
+
+def single_value(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """Trains on one value a channel: batch 1 on a 1x1 map."""
+    _every_gradient(moved(entry, settings), torch.randn(1, fitting(entry, settings), 1, 1))
+
+
+def gradients(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """Every parameter and the input receive a finite gradient, on a single pixel too."""
+    for channels, (batch, height, width) in itertools.product(
+        both_widths(entry, settings), ((2, 1, 1), (1, 3, 20), (2, 7, 6))
+    ):
+        if entry.refusal(channels, height, width, settings) is None:
+            _every_gradient(moved(entry, settings, channels), torch.randn(batch, channels, height, width))
+
+
+def _every_gradient(module: nn.Module, x: torch.Tensor) -> None:
+    x.requires_grad_()
+    y = module.train()(x)
+    where = f"{tuple(x.shape)}, training"
+    keeps_shape(y, x, where)
+    y.square().sum().backward()
+    for name, leaf in (("the input", x), *module.named_parameters()):
+        if leaf.grad is None:
+            raise CheckFailed(
+                "every parameter must receive a gradient",
+                got=f"none for {name}",
+                where=where,
+                remedy="Remove the parameter or use it: training on several GPUs stops at an unused one.",
+            )
+        if not torch.isfinite(leaf.grad).all():
+            raise CheckFailed("gradients must be finite", got=f"others for {name}", where=where)
+
+
+def half(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """Runs in float16, with at most 5 % error."""
+    _reduced(entry, settings, torch.half)
+
+
+def bfloat16(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """Runs in bfloat16, with at most 5 % error."""
+    _reduced(entry, settings, torch.bfloat16)
+
+
+def _reduced(entry: ModuleEntry, settings: Mapping[str, Any], dtype: torch.dtype) -> None:
+    module = moved(entry, settings).eval()
+    x = torch.randn(2, fitting(entry, settings), 6, 5).to(dtype)
+    with torch.no_grad():
+        exact = module(x.float())
+        module.to(dtype)
+        for part in (x, x[:, :, :1, :1]):
+            keeps_shape(module(part), part, f"a {part.shape[2]}x{part.shape[3]} map in {dtype}")
+        _precise(module(x), exact, dtype)
+
+
+def _precise(got: torch.Tensor, exact: torch.Tensor, what: object) -> None:
+    error = (got.float() - exact).square().mean().sqrt() / exact.square().mean().sqrt().clamp_min(1e-3)
+    if not error < REDUCED:
+        raise CheckFailed(
+            f"16-bit results must be within {REDUCED:.0%} of float32",
+            got=f"{error:.1%} in {what}",
+            remedy="Compute sums over a map, squares and differences of near-equal numbers in float32 and cast back.",
+        )
+
+
+def large_half(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """Activations 30 times the usual size stay finite in float16, in training too."""
+    x = torch.randn(2, fitting(entry, settings), 6, 5).mul(30).half()
+    module = moved(entry, settings).half()
+    with torch.no_grad():
+        for training in (False, True):
+            keeps_shape(module.train(training)(x), x, "inputs of scale 30 in torch.float16")
+
+
+def autocast(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """Runs under autocast to bfloat16, on float32 and on bfloat16 input."""
+    module = moved(entry, settings).eval()
+    x = torch.randn(2, fitting(entry, settings), 6, 5)
+    with torch.no_grad():
+        with torch.autocast(x.device.type, torch.bfloat16):
+            y, reduced = module(x), module(x.bfloat16())
+        keeps_shape(y.to(x.dtype), x, "float32 under autocast")
+        keeps_shape(reduced.to(torch.bfloat16), x.bfloat16(), "bfloat16 under autocast")
+        _precise(y, module(x), "autocast")
+
+
+def batch_independence(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """A batch of two is two batches of one, in evaluation."""
+    module = moved(entry, settings).eval()
+    x = torch.randn(2, fitting(entry, settings), 5, 7)
+    with torch.no_grad():
+        agree(
+            module(x),
+            torch.cat([module(x[:1]), module(x[1:])]),
+            SAME,
+            "in evaluation an image's output must not depend on its batch",
+            "Reduce over channels or pixels only, and reshape with the batch axis first.",
+        )
+
+
+def deterministic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """Deterministic algorithms on, warnings as errors: two equal runs give equal gradients."""
+    module = moved(entry, settings)
+    x = torch.randn(2, fitting(entry, settings), 6, 5)
+    kept = {key: value.clone() for key, value in module.state_dict().items()}
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    runs = []
+    torch.use_deterministic_algorithms(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            for _ in range(2):
+                module.load_state_dict(kept)
+                module.zero_grad()
+                leaf = x.clone().requires_grad_()
+                y = module(leaf)
+                y.square().sum().backward()
+                runs.append([y, leaf.grad, *(p.grad for p in module.parameters())])
+    except (RuntimeError, UserWarning) as error:
+        raise CheckFailed(
+            "a module must run with deterministic algorithms on, without a warning",
+            got=str(error).split(". ")[0],
+            remedy="Use an operator with a deterministic gradient, or declare cannot={'deterministic': reason}.",
+        ) from None
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+    for first, second in zip(*runs, strict=True):
+        if (first is None) != (second is None) or (first is not None and not torch.equal(first, second)):
+            raise CheckFailed(
+                "equal runs must give equal outputs and gradients",
+                got=f"a difference of {difference(second, first):.2g}",
+                remedy="Draw no random numbers in `forward`, or declare cannot={'deterministic': reason}.",
+            )

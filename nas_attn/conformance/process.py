@@ -1,0 +1,82 @@
+"""The check that a pickled module works in a new interpreter that knows nothing but torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nas_attn
+from nas_attn.attention.registry import ModuleEntry
+from nas_attn.conformance.support import fitting, moved
+from nas_attn.errors import CheckFailed
+
+Pair = tuple[ModuleEntry, Mapping[str, Any]]
+
+_READER = """
+import json, sys
+import torch
+torch.set_num_threads(1)
+problems = []
+for file in sys.argv[1:]:
+    try:
+        module, x, expected = torch.load(file, weights_only=False)
+        with torch.no_grad():
+            problems.append(None if torch.equal(module(x), expected) else "another output")
+    except Exception as error:
+        problems.append(f"{type(error).__name__}: {error}")
+print(json.dumps(problems))
+"""
+
+
+def reload(pairs: Sequence[Pair]) -> list[str | None]:
+    """For each gene what goes wrong with it in ONE new process, None where nothing does.
+
+    A gene stands in it plainly and as a residual, as checkpoints hold it.
+    """
+    if not pairs:
+        return []
+    with tempfile.TemporaryDirectory(prefix="nas_attn-check-") as folder:
+        files = []
+        for number, (entry, settings) in enumerate(pairs):
+            module = moved(entry, settings if entry.is_none else {**settings, "residual": "scaled"}).eval()
+            x = torch.randn(1, fitting(entry, settings), 5, 6)
+            file = Path(folder) / f"{number}.pt"
+            with torch.no_grad():
+                torch.save((module, x, module(x)), file)
+            files.append(str(file))
+        root = str(Path(nas_attn.__file__).resolve().parent.parent)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+        run = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _READER, *files],
+            capture_output=True, text=True, env=environment, cwd=folder,
+        )  # fmt: skip
+    if run.returncode:
+        return [f"the process ended with {run.returncode}: {run.stderr.strip()[-300:]}"] * len(pairs)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def fresh_process(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """A pickled module computes the same in a new interpreter that imports only torch."""
+    judge(reload([(entry, settings)])[0])
+
+
+def judge(problem: str | None) -> None:
+    """Raise what `reload` found.
+
+    Raises:
+        CheckFailed: it found something.
+    """
+    if problem is not None:
+        raise CheckFailed(
+            "a pickled module must compute the same in a new process that imports only torch",
+            got=problem,
+            remedy="Define the class at the top level of an importable file, its weights as parameters and buffers.",
+        )

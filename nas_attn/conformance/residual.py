@@ -1,0 +1,48 @@
+"""The check on `residual=scaled`: starts as the identity, and can leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from nas_attn.attention.registry import ModuleEntry
+from nas_attn.attention.residual import GAIN, Scaled
+from nas_attn.conformance.support import fitting
+from nas_attn.errors import CheckFailed
+
+
+def scaled(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """x + g·γ·f(x) is x at first, γ has a gradient, and then the formula holds; in 16 bit and under autocast too."""
+    channels = fitting(entry, settings)
+    for dtype in (torch.float32, torch.bfloat16, torch.half):
+        key = {torch.bfloat16: "bfloat16", torch.half: "half"}.get(dtype)
+        if key in entry.cannot:
+            continue
+        module = entry.build(channels, {**settings, "residual": "scaled"}).to(dtype)
+        if not isinstance(module, Scaled):
+            raise CheckFailed("`residual=scaled` must build a Scaled", got=type(module).__name__)
+        x = torch.randn(2, channels, 4, 6).to(dtype).requires_grad_()
+        y = module(x)
+        if y.dtype != dtype or not torch.equal(y, x):
+            raise CheckFailed("`residual=scaled` must start as the identity", got=f"another output in {dtype}")
+        (y * torch.randn_like(y)).sum().backward()
+        if not module.gamma.grad.abs() > 0:
+            raise CheckFailed(
+                "`residual=scaled` must be able to leave the identity",
+                got=f"a gradient of {module.gamma.grad.item()} for gamma in {dtype}",
+                remedy="The module's output must be neither zero nor infinite at first.",
+            )
+        module.eval()
+        with torch.no_grad():
+            module.gamma.fill_(0.1)
+            expected = x + (GAIN * module.gamma) * module.fn(x)
+            if not torch.allclose(module(x), expected, rtol=1e-2, atol=1e-2):
+                raise CheckFailed("`residual=scaled` must be x + gain·gamma·f(x)", got=f"another output in {dtype}")
+    module = entry.build(channels, {**settings, "residual": "scaled"})
+    x = torch.randn(2, channels, 3, 5, dtype=torch.bfloat16)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        y = module(x)
+    if y.dtype != torch.bfloat16:
+        raise CheckFailed("`residual=scaled` must keep the type under autocast", got=y.dtype)

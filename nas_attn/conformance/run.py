@@ -1,0 +1,170 @@
+"""Running checks and judging what comes out: a module may raise anything, a declared inability excuses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from nas_attn.attention.registry import ModuleEntry
+from nas_attn.conformance.check import DECLARED, FAILED, MISSING, PASSED, STALE, UNFIT, Check, Result
+from nas_attn.conformance.process import fresh_process, judge, reload
+from nas_attn.conformance.table import CHECKS
+from nas_attn.errors import CheckFailed, MissingPart
+from nas_attn.space import Gene
+
+
+def plain_settings(entry: ModuleEntry) -> list[dict[str, Any]]:
+    """All combinations of the module's own settings, the default first; checks add the residual form themselves."""
+    found = [s for s in entry.combinations() if s.get("residual", "none") == "none"]
+    return sorted(found, key=lambda s: s != entry.defaults())
+
+
+def chosen_settings(entry: ModuleEntry) -> list[dict[str, Any]]:
+    """The default settings and the two extreme ones: the first option of each setting, and the last."""
+    found = plain_settings(entry)
+    own = [s for s in entry.settings if s.name != "residual"]
+    ends = [{**entry.defaults(), **{s.name: s.options[i] for s in own}} for i in (0, -1)]
+    return [found[0], *(s for s in found[1:] if s in ends)]
+
+
+def run_check(check: Check, entry: ModuleEntry, settings: Mapping[str, Any], device: str = "cpu") -> Result:
+    """One check on one gene; nothing that the module does comes out as an exception.
+
+    The random state, thread count and device of the caller stay as they are. A declared inability gives `declared`,
+    whether or not the check fails; whether the declaration holds is judged over all settings, by `declaration`.
+    """
+    result = Result(entry.name, str(Gene.of(entry.name, settings)), check.name, PASSED)
+    if (reason := check.leaves_out(entry)) is not None:
+        return replace(result, state=UNFIT, reason=reason)
+    if excused(check, entry):
+        return replace(result, state=DECLARED, reason=entry.cannot[check.excuse or ""])
+    return _judged(result, check, entry, settings, device)
+
+
+def excused(check: Check, entry: ModuleEntry) -> bool:
+    """Whether the module declares that it cannot do this."""
+    return check.excuse in entry.cannot
+
+
+def declaration(check: Check, entry: ModuleEntry, settings: Sequence[Mapping[str, Any]], device: str = "cpu") -> Result:
+    """Whether a declared inability is one: `declared` where the check fails with any of the settings, else `stale`."""
+    reason = entry.cannot[check.excuse or ""]
+    result = Result(entry.name, entry.name, check.name, DECLARED, reason)
+    if not check.provable:
+        return result
+    states = {_judged(result, check, entry, s, device).state for s in settings}
+    if states == {PASSED}:
+        stale = CheckFailed(
+            "what a module declares that it cannot do must be true",
+            got=f"cannot={{'{check.excuse}': {reason!r}}}, while the check passes",
+            remedy="Take the declaration out.",
+        )
+        return replace(result, state=STALE, reason=str(stale))
+    return result
+
+
+def settings_for(check: Check, entry: ModuleEntry, all_settings: bool = False) -> list[dict[str, Any]]:
+    """On which settings a check runs: a quick one on every setting, a slow one on the default and extreme ones."""
+    if check.once:
+        return [entry.defaults()]
+    return plain_settings(entry) if all_settings or not check.slow else chosen_settings(entry)
+
+
+def check_modules(
+    entries: Sequence[ModuleEntry],
+    *,
+    all_settings: bool = False,
+    device: str = "cpu",
+    checks: Sequence[Check] = CHECKS,
+) -> Iterator[tuple[ModuleEntry, list[Result]]]:
+    """All checks on each module, one module at a time.
+
+    Args:
+        entries: the modules.
+        all_settings: slow checks on every setting too.
+        device: where the quick checks run; slow ones run on the CPU.
+        checks: which checks.
+    """
+    loaded: dict[Check, dict[str, list[Result]]] = {}
+    for check in checks:
+        if check.function is fresh_process:  # one process for all modules: starting it is what takes long
+            pairs = [(e, s) for e in entries for s in settings_for(check, e, all_settings)]
+            for result in check_processes(check, pairs):
+                loaded.setdefault(check, {}).setdefault(result.module, []).append(result)
+    for entry in entries:
+        results = []
+        for check in checks:
+            settings = settings_for(check, entry, all_settings)
+            if check in loaded:
+                results += loaded[check][entry.name]
+            elif excused(check, entry) and check.leaves_out(entry) is None:
+                results.append(declaration(check, entry, settings, device))
+            else:
+                results += [run_check(check, entry, s, device) for s in settings]
+        yield entry, results
+
+
+def check_processes(check: Check, pairs: Sequence[tuple[ModuleEntry, Mapping[str, Any]]]) -> list[Result]:
+    """The check of a fresh process for many genes, in one process."""
+    problems: list[str | None] = []
+
+    def load() -> str | None:
+        problems.extend(reload(pairs))
+        return None
+
+    results = [Result(e.name, str(Gene.of(e.name, s)), check.name, PASSED) for e, s in pairs]
+    with _quiet("cpu"):
+        if failure := _failure(load):
+            return [replace(result, state=FAILED, reason=str(failure)) for result in results]
+        failures = [_failure(lambda p=problem: judge(p)) for problem in problems]
+    return [replace(r, state=FAILED, reason=str(f)) if f else r for r, f in zip(results, failures, strict=True)]
+
+
+def _judged(result: Result, check: Check, entry: ModuleEntry, settings: Mapping[str, Any], device: str) -> Result:
+    remark = ""
+
+    def call() -> None:
+        nonlocal remark
+        remark = check.function(entry, settings) or ""
+
+    with _quiet("cpu" if check.slow else device):
+        failure = _failure(call)
+    if isinstance(failure, MissingPart):
+        return replace(result, state=MISSING, reason=str(failure))
+    if failure is not None:
+        return replace(result, state=FAILED, reason=str(failure))
+    return replace(result, state=PASSED, reason=remark)
+
+
+def _failure(call: Callable[[], object]) -> CheckFailed | MissingPart | None:
+    try:
+        call()
+    except (CheckFailed, MissingPart) as error:
+        return error
+    except Exception as error:  # a user's module may raise anything, and that is what a check is there to report
+        words = " ".join(str(error).split())[:300] or "no message"
+        return CheckFailed(
+            "a module must not raise",
+            got=f"{type(error).__name__}: {words}",
+        )
+    return None
+
+
+@contextlib.contextmanager
+def _quiet(device: str) -> Iterator[None]:
+    """A seeded random state of our own, one thread, full float32 products, and tensors made on `device`."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # maps here are so small that handing work to threads costs more than it saves
+    try:
+        with torch.random.fork_rng(), contextlib.ExitStack() as stack:
+            torch.manual_seed(0)
+            if device != "cpu":
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+                stack.enter_context(torch.device(device))
+            yield
+    finally:
+        torch.set_num_threads(threads)

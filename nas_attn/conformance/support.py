@@ -1,0 +1,112 @@
+"""What several checks share: widths, modules away from special initial values, comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from nas_attn.attention.registry import ModuleEntry
+from nas_attn.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WIDTHS = (16, 64, 128, 256)  # channels; a check takes the first that the settings fit
+USUAL = 64  # channels of P3 in the smallest models
+SAME = 2e-5  # largest difference in float32 of one computation in two orders, relative to the largest value
+
+
+def fitting(entry: ModuleEntry, settings: Mapping[str, Any], height: int = 1, width: int = 1) -> int:
+    """The fewest of `WIDTHS` that these settings fit.
+
+    Raises:
+        CheckFailed: they fit none.
+    """
+    reasons = [entry.refusal(channels, height, width, settings) for channels in WIDTHS]
+    if None in reasons:
+        return WIDTHS[reasons.index(None)]
+    raise CheckFailed(
+        f"settings must fit one of the widths {', '.join(map(str, WIDTHS))}",
+        got=f"refusals, the last: {reasons[-1]}",
+        remedy="Mend `unsupported` or take the setting out.",
+    )
+
+
+def both_widths(entry: ModuleEntry, settings: Mapping[str, Any]) -> tuple[int, ...]:
+    """The narrowest fitting width, and a usual one: widths change groups, heads and floors."""
+    usual = [c for c in (USUAL,) if entry.refusal(c, 1, 1, settings) is None]
+    return tuple(dict.fromkeys((fitting(entry, settings), *usual)))
+
+
+def moved(entry: ModuleEntry, settings: Mapping[str, Any], channels: int | None = None) -> nn.Module:
+    """A new module with weights and statistics moved away from special initial values, which hide mistakes."""
+    module = entry.build(fitting(entry, settings) if channels is None else channels, settings)
+    move(module)
+    return module
+
+
+def move(module: nn.Module) -> None:
+    """Add noise to all weights, and to the running statistics of batch norms."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.add_(0.05 * torch.randn_like(buffer))
+            elif name.endswith("running_var"):
+                buffer.mul_(1 + 0.5 * torch.rand_like(buffer))
+
+
+def difference(got: Tensor, expected: Tensor) -> float:
+    """Largest absolute difference, relative to the largest absolute value expected; nan where either holds one."""
+    if not expected.numel():
+        return 0.0
+    scale = expected.detach().abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
+    return ((got.detach() - expected.detach()).abs().max() / scale).item()
+
+
+def agree(got: Tensor, expected: Tensor, tolerance: float, rule: str, remedy: str = "") -> None:
+    """Both are equal within a tolerance relative to the largest value expected.
+
+    Raises:
+        CheckFailed: they are not.
+    """
+    if got.shape != expected.shape:
+        raise CheckFailed(rule, got=f"shapes {tuple(got.shape)} and {tuple(expected.shape)}", remedy=remedy)
+    found = difference(got, expected)
+    if not found <= tolerance:  # so that nan fails
+        raise CheckFailed(rule, got=f"a relative difference of {found:.2g}, above {tolerance:g}", remedy=remedy)
+
+
+def keeps_shape(y: Any, x: Tensor, where: str) -> None:
+    """`y` is a finite tensor of the shape and type of `x`.
+
+    Raises:
+        CheckFailed: it is not.
+    """
+    if not isinstance(y, Tensor):
+        raise CheckFailed("`forward` must return one tensor", got=type(y).__name__, where=where)
+    if y.shape != x.shape:
+        raise CheckFailed(
+            "`forward` must keep the shape of its map",
+            got=f"{tuple(y.shape)} for {tuple(x.shape)}",
+            where=where,
+            remedy="Pad convolutions by k // 2 and bring resized maps back to the input's height and width.",
+        )
+    if y.dtype != x.dtype:
+        raise CheckFailed(
+            "`forward` must return the type that it got",
+            got=f"{y.dtype} for {x.dtype}",
+            where=where,
+            remedy="Create tensors with the input's dtype, and cast back what is computed in float32.",
+        )
+    if y.device.type != "meta" and not torch.isfinite(y).all():
+        raise CheckFailed(
+            "outputs must be finite",
+            got=f"{int((~torch.isfinite(y)).sum())} of {y.numel()} values that are not",
+            where=where,
+            remedy="Compute sums over a map, squares and exponentials in float32, and divide by nothing that may be 0.",
+        )

@@ -1,0 +1,53 @@
+"""All checks."""
+
+from __future__ import annotations
+
+from nas_attn.conformance.check import Check, any_but_none
+from nas_attn.conformance.construction import construction, names, settings_matter
+from nas_attn.conformance.copies import copies, fuse, no_trace
+from nas_attn.conformance.costs import cost
+from nas_attn.conformance.graphs import compile_, onnx, onnx_dynamic
+from nas_attn.conformance.layouts import layouts, meta
+from nas_attn.conformance.numerics import (
+    autocast,
+    batch_independence,
+    bfloat16,
+    deterministic,
+    gradients,
+    half,
+    large_half,
+    maps,
+    single_value,
+)
+from nas_attn.conformance.process import fresh_process
+from nas_attn.conformance.residual import scaled
+from nas_attn.conformance.two_forms import forms, only_one
+
+CHECKS = (
+    Check("construction", "settings reach the constructor, through a YAML row too", construction),
+    Check("settings", "every setting changes the network", settings_matter, once=True, leaves_out=any_but_none),
+    Check("names", "no name that Ultralytics uses for something else", names),
+    Check("maps", "keeps any map's shape and type; finite", maps),
+    Check("single value", "trains at batch 1 on a 1x1 map", single_value, excuse="single_value"),
+    Check("gradients", "every parameter receives a finite gradient", gradients),
+    Check("half", "float16 within 5 %", half, excuse="half"),
+    Check("bfloat16", "bfloat16 within 5 %", bfloat16, excuse="bfloat16"),
+    Check("autocast", "autocast to bfloat16 within 5 %", autocast),
+    Check("large in half", "inputs of scale 30 stay finite in float16", large_half, excuse="half", provable=False),
+    Check("layouts", "channels_last, transposed and strided input", layouts),
+    Check("meta", "runs on the meta device", meta, excuse="meta"),
+    # a CPU repeats what CUDA does not: passing there disproves nothing
+    Check("deterministic", "equal runs, equal gradients", deterministic, excuse="deterministic", provable=False),
+    Check("batch", "a batch of two is two batches of one", batch_independence),
+    Check("copies", "deepcopy, pickle, EMA, state_dict", copies),
+    Check("no trace", "changes neither input, nor module, nor process", no_trace),
+    Check("residual", "residual=scaled starts as the identity", scaled, leaves_out=any_but_none),
+    Check("forms", "the fast form is the reference form", forms, leaves_out=only_one),
+    Check("cost", "every op has a cost, equal to torch's own count", cost),
+    Check("fuse", "Ultralytics' fuse() changes nothing", fuse, slow=True, leaves_out=any_but_none),
+    Check("fresh process", "loads where only torch is imported", fresh_process, slow=True),
+    Check("onnx", "ONNX for one size", onnx, slow=True, excuse="onnx"),
+    Check("onnx dynamic", "one ONNX file for any size", onnx_dynamic, slow=True, excuse="onnx_dynamic"),
+    Check("compile", "torch.compile without a graph break", compile_, slow=True, excuse="compile"),
+)
+BY_NAME = {check.name: check for check in CHECKS}

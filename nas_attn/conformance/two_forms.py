@@ -1,0 +1,110 @@
+"""The check that a module's fast form is its reference form."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas_attn.attention.forms import reference_form
+from nas_attn.attention.registry import ModuleEntry
+from nas_attn.conformance.support import agree, difference, fitting, moved
+from nas_attn.errors import CheckFailed
+
+MAPS = ((1, 1), (5, 9), (19, 19), (21, 11))
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}  # relative to a tensor's largest value
+VANISHING = 1e-5  # absolute, for gradients that are mathematically zero
+NOUGHT = 1e-10  # a float64 gradient below this share of the largest is mathematically zero
+
+
+def only_one(entry: ModuleEntry) -> str | None:
+    """Why there is nothing to compare."""
+    return "has one form" if len(entry.forms) == 1 else None
+
+
+def forms(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """The fast form has the reference form's outputs, gradients and statistics, in float32 and float64."""
+    channels = fitting(entry, settings)
+    original = moved(entry, settings, channels)
+    for height, width in MAPS:
+        if entry.refusal(channels, height, width, settings) is not None:
+            continue
+        x = torch.randn(2, channels, height, width, dtype=torch.float64)
+        slope = _slope(copy.deepcopy(original).double(), x)
+        nought: set[str] = set()
+        for dtype in (torch.float64, torch.float32):
+            module, input_ = copy.deepcopy(original).to(dtype), x.to(dtype)
+            found = {}
+            for layout, view in _layouts(input_):
+                where = f"{layout} {height}x{width}, {dtype}"
+                fast, reference = (_run(copy.deepcopy(module), view, slope, form) for form in ("fast", "reference"))
+                if dtype is torch.float64 and not found:
+                    nought = _vanishing(reference)
+                found = reference
+                if fast.keys() != reference.keys():
+                    raise CheckFailed("both forms must use the same parameters", got=fast.keys() ^ reference.keys())
+                for what, expected in reference.items():
+                    _equal(fast[what], expected, what, what in nought, dtype, where)
+
+
+def _slope(module: Any, x: Tensor) -> Tensor:
+    """Gradient of a loss: noise, and the output's sign, without which sums over a map may cancel to nearly nothing."""
+    with torch.no_grad(), reference_form():
+        return (torch.randn_like(x) + module(x).sign()) * x[:, 0].numel() ** -0.5
+
+
+def _layouts(x: Tensor) -> tuple[tuple[str, Tensor], ...]:
+    return (
+        ("contiguous", x),
+        ("transposed", x.transpose(2, 3).contiguous().transpose(2, 3)),
+        ("channels_last", x.contiguous(memory_format=torch.channels_last)),
+    )
+
+
+def _run(module: Any, x: Tensor, slope: Tensor, form: str) -> dict[str, Tensor]:
+    """What a form computes: outputs in training and in inference, all gradients, and the state afterwards."""
+    x = x.detach().requires_grad_()
+    if form == "reference":
+        with reference_form():
+            y = module(x)
+    else:
+        y = module(x)
+    y.backward(slope.to(y))
+    result = {"output": y.detach(), "gradient of the input": x.grad}
+    result |= {f"gradient of {n}": p.grad for n, p in module.named_parameters() if p.grad is not None}
+    result |= {f"state {n}": b for n, b in module.named_buffers() if b.is_floating_point()}
+    module.eval()
+    with torch.no_grad():
+        if form == "reference":
+            with reference_form():
+                result["output in inference"] = module(x)
+            agree(module.reference(x), result["output in inference"], 0.0, "`reference_form()` must run `reference`")
+        else:
+            result["output in inference"] = module(x)
+            agree(module.fast(x), result["output in inference"], 0.0, "`forward` must run `fast` by default")
+    return result
+
+
+def _vanishing(reference: dict[str, Tensor]) -> set[str]:
+    """Gradients that are zero but for rounding."""
+    largest = max((float(v.abs().max()) for k, v in reference.items() if k.startswith("gradient")), default=0.0)
+    return {k for k, v in reference.items() if k.startswith("gradient") and not float(v.abs().max()) > NOUGHT * largest}
+
+
+def _equal(fast: Tensor, expected: Tensor, what: str, nought: bool, dtype: torch.dtype, where: str) -> None:
+    rule = f"both forms must have equal {'gradients' if what.startswith('gradient') else 'outputs'}"
+    remedy = "The reference form decides: change `fast`."
+    if nought:
+        absolute = max(float(fast.abs().max()), float(expected.abs().max()))
+        if not absolute <= VANISHING:
+            raise CheckFailed(rule, got=f"{absolute:.2g} for a {what} that is zero", where=where, remedy=remedy)
+    elif fast.dtype != expected.dtype or not difference(fast, expected) <= TOLERANCE[dtype]:
+        raise CheckFailed(
+            rule,
+            got=f"a relative difference of {difference(fast, expected):.2g} in the {what}",
+            where=where,
+            remedy=remedy,
+        )
