@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import Json
+from nas_attn.cli.options import Json, Modules, use_modules
 
 NAME = "cost"
 
@@ -20,6 +20,7 @@ def command(
     imgsz: Annotated[int, typer.Option(help="Image size of the final training, pixels.")] = 640,
     nc: Annotated[int, typer.Option(help="Number of classes.")] = 80,
     width: Annotated[float | None, typer.Option(metavar="X", help="Width factor, in place of the model's own.")] = None,
+    modules: Modules = None,
     as_json: Json = False,
 ) -> None:
     """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
@@ -31,6 +32,7 @@ def command(
     from nas_attn.errors import SlotRefused, UnknownName, UserError
     from nas_attn.space import Architecture, Gene
 
+    use_modules(modules)
     prepare()
     if nc < 1:
         raise UserError("`--nc` must be at least 1", got=nc)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Runs, Study
+from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, use_modules
 
 NAME = "dashboard"
 
@@ -17,6 +17,7 @@ def command(
     host: Annotated[str, typer.Option(help="Address to listen on; others can read the study on any but loopback.")] = (
         "127.0.0.1"
     ),
+    modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
 ) -> None:
     """Serve a live page: the front, and for each candidate its settings, curves and YAML."""
@@ -25,5 +26,6 @@ def command(
     from nas_attn.study import load_study
     from nas_attn.study.load import study_name
 
+    use_modules(modules)
     view = load_study(study_name(study), runs=runs)
     serve(view.folder, host=host, port=port, yaml_of=yaml_maker(view))

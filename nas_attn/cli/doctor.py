@@ -11,15 +11,17 @@ import shutil
 import sys
 from pathlib import Path
 
-from nas_attn.cli.options import Json
+from nas_attn.cli.options import Json, Modules, use_modules
 
 NAME = "doctor"
 NEEDED = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "pandas", "plotly", "dash", "pebble", "pydantic")
 
 
-def command(as_json: Json = False) -> int:
+def command(modules: Modules = None, as_json: Json = False) -> int:
     """Check everything that a search needs here. Exit code 1 where something necessary is missing."""
-    results = [check() for check in (_python, _packages, _opencv, _devices, _cpu, _memory, _disk, _cache, _lock)]
+    checks = (_python, _packages, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock)
+    use_modules(modules)
+    results = [check() for check in checks]
     if as_json:
         print(json.dumps({"checks": [{"check": n, "ok": ok, "found": text} for n, ok, text in results]}, indent=1))
     else:
@@ -63,6 +65,22 @@ def _opencv() -> Result:
     import cv2
 
     return "opencv", True, cv2.__version__
+
+
+def _modules() -> Result:
+    if importlib.util.find_spec("torch") is None:
+        return "modules", False, "torch is missing"
+    from nas_attn.attention import registry, user
+    from nas_attn.errors import UserError
+
+    try:
+        entries = registry.entries()
+    except UserError as error:  # a file that the environment names
+        return "modules", False, str(error)
+    own = [e for e in entries if not e.cls.__module__.startswith(registry.ZOO)]
+    shown = [f"{len(entries) - len(own)} of the zoo", *(f"{e.name} of {e.origin}" for e in own)]
+    shown += [f"{name} cannot be loaded: {error}" for name, error in user.BROKEN.items()]
+    return "modules", not user.BROKEN, ", ".join(shown)
 
 
 def _devices() -> Result:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Runs, Study
+from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, use_modules
 
 NAME = "export"
 
@@ -17,6 +17,7 @@ def command(
     pick: Annotated[str, typer.Option(help="best, knee or trial:N.")] = "knee",
     max_gmacs: Annotated[float | None, typer.Option(help="Leave out what costs more.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The YAML file.")] = Path("best.yaml"),
+    modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
 ) -> None:
     """Write a candidate as a model YAML that Ultralytics builds and trains."""
@@ -26,6 +27,7 @@ def command(
     from nas_attn.study import load_study
     from nas_attn.study.load import study_name
 
+    use_modules(modules)
     view = load_study(study_name(study), runs=runs)
     candidate = choose(view, pick, max_gmacs)
     write_yaml(

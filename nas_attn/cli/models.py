@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nas_attn.errors import StudyChanged
 from nas_attn.space import Slot
+from nas_attn.study.folder import RunFolder
 from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def base_of(view: StudyView) -> BaseModel:
     from nas_attn.detector.environment import prepare
 
     prepare()
+    load_modules(view)
     config = view.header["config"]
     base = load_base(config["model"], nc=len(view.header["classes"]), width=config["width"])
     if base.fingerprint != view.header["fingerprints"]["base"]:
@@ -55,6 +57,13 @@ def base_of(view: StudyView) -> BaseModel:
             remedy="Bring back the model YAML (or the Ultralytics version) of the search.",
         )
     return base
+
+
+def load_modules(view: StudyView) -> None:
+    """Register the modules that the study brought from files, as they were then."""
+    from nas_attn.attention import user
+
+    user.ensure(user.read(file) for file in RunFolder(view.folder).modules())
 
 
 def slots_of(view: StudyView) -> tuple[Slot, ...]:
@@ -82,5 +91,13 @@ def comments(view: StudyView, candidate: Candidate) -> list[str]:
     )
     if config["demo"]:
         lines.append("From the demo on generated data: its ranking does not carry over to real data.")
-    lines.append("Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300")
+    own = view.header["fingerprints"].get("modules") or {}
+    files = {f.parent.name: f for f in RunFolder(view.folder).modules()}
+    needed = sorted({own[g.module] for _, g in candidate.architecture if g.module in own})
+    options = "".join(f" --modules {files[digest]}" for digest in needed if digest in files)
+    for digest in needed:
+        name = next(n for n, d in own.items() if d == digest)
+        where = files.get(digest, "an installed package, or a file of its own")
+        lines.append(f"Needs the module `{name}` (digest {digest}) of {where}; NAS_ATTN_MODULES may name files, too.")
+    lines.append(f"Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300{options}")
     return lines

@@ -17,4 +17,31 @@ Study = Annotated[
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder of the run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Modules = Annotated[
+    list[str] | None,
+    typer.Option("--modules", metavar="FILE", help="Python file with attention modules of your own; may be repeated."),
+]
 RUNS_DEFAULT = RUNS
+
+
+def use_modules(files: list[str] | None) -> None:
+    """Register the modules of the files that `--modules` names.
+
+    Raises:
+        ConfigError: what is wrong with them, everything together.
+    """
+    if not files:
+        return
+    from nas_attn.attention import user
+    from nas_attn.detector.environment import prepare
+    from nas_attn.errors import ConfigError, UserError
+
+    prepare()  # such a file may import ultralytics
+    problems: list[UserError] = []
+    for file in files:
+        try:
+            user.load(file)
+        except UserError as error:
+            problems.append(error)
+    if problems:
+        raise ConfigError(problems, where="--modules")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Runs, Study
+from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, use_modules
 
 NAME = "report"
 
@@ -18,6 +18,7 @@ def command(
         "report.html"
     ),
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write one row a trial here.")] = None,
+    modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
 ) -> None:
     """Write a study as one HTML file that opens offline: the Pareto front, the slots, every trial."""
@@ -26,6 +27,7 @@ def command(
     from nas_attn.study import load_study
     from nas_attn.study.load import study_name
 
+    use_modules(modules)
     view = load_study(study_name(study), runs=runs)
     write_report(view, output, yaml_maker(view))
     print(output)

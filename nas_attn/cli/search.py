@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +24,12 @@ def command(
     start: Annotated[str | None, typer.Option(help="scratch, weights, or base (train the base once, go on).")] = None,
     space: Annotated[str | None, typer.Option(help="Search space: a shipped name or a YAML path. [neck]")] = None,
     slots: Annotated[str | None, typer.Option(help="Slots to search, e.g. p3,p5.")] = None,
-    modules: Annotated[str | None, typer.Option(help="Modules to search, e.g. acmix,lska.")] = None,
+    modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...|FILE.py", help="Modules to search, e.g. acmix,lska; or a file of your own ones."
+        ),
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, gp, nsga2 or random. [tpe]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of a proxy run.")] = None,
     imgsz: Annotated[int | None, typer.Option(help="Image size of the proxy, pixels.")] = None,
@@ -57,8 +64,7 @@ def command(
     }
     if slots is not None:
         given["slots"] = [s.strip() for s in slots.split(",") if s.strip()]
-    if modules is not None:
-        given["modules"] = {m.strip(): None for m in modules.split(",") if m.strip()}
+    given |= _modules(given.pop("modules", None) or ())
     with Reporter() as reporter:
         view = run_search(study, runs=runs, observer=reporter, progress=reporter.preparing, **given)
     if as_json:
@@ -66,6 +72,14 @@ def command(
     else:
         _show(view)
     return 0
+
+
+def _modules(items: Iterable[str]) -> dict[str, Any]:
+    """What `--modules` says: names of modules to search, separated by commas, and files of a user's own."""
+    files = [item for item in items if item.endswith(".py") or os.sep in item]
+    names = [n.strip() for item in items if item not in files for n in item.split(",") if n.strip()]
+    given: dict[str, Any] = {"module_files": files} if files else {}
+    return given | ({"modules": dict.fromkeys(names)} if names else {})
 
 
 def summary(view: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import Json, Study
+from nas_attn.cli.options import Json, Modules, Study
 
 NAME = "slots"
 
@@ -27,6 +27,7 @@ def command(
     jobs: Annotated[int | None, typer.Option(help="Seeds at a time.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Bases trained; their mean is reported.")] = 1,
     seed: Annotated[int | None, typer.Option(help="First seed. [0]")] = None,
+    modules: Modules = None,
     as_json: Json = False,
 ) -> None:
     """Train the base and zero each slot in turn: a slot whose loss costs nothing cannot gain from attention."""
@@ -37,6 +38,8 @@ def command(
     names = ("data", "model", "weights", "epochs", "imgsz", "batch", "device", "jobs", "seed")
     values = locals()
     given: dict[str, Any] = {n: values[n] for n in names} | {"control_seeds": seeds, "test": False}
+    if modules:
+        given["module_files"] = modules
     config = load_config(study, given)
     prepare()
     from nas_attn.study.slot_check import check_slots

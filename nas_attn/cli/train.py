@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import Json
+from nas_attn.cli.options import Json, Modules, use_modules
 from nas_attn.errors import UserError
 
 NAME = "train"
@@ -38,6 +38,7 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where runs go.")] = Path(
         "runs/train"
     ),
+    modules: Modules = None,
     as_json: Json = False,
 ) -> None:
     """Train exported model YAMLs in full, with one or more seeds, and compare them on val and test.
@@ -52,6 +53,7 @@ def command(
     if weights is not None and not weights.is_file():
         raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
     prepare()
+    use_modules(modules)
     from nas_attn.detector.final_training import check_arguments, train_final
 
     arguments: dict[str, Any] = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": _device(device)}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from nas_attn.detector.registration import check_rows
 from nas_attn.detector.surgery import PREFIX
 from nas_attn.errors import MissingPart, UnknownName, UserError
 
@@ -218,6 +219,7 @@ def load_base(
             raise UnknownName("base model", text, _listing(stem))
         source = _read(found)
     _check_detector(source, text)
+    check_rows((*source["backbone"], *source["head"]), text)
     base = _resolve(path.name.rsplit(".", 1)[0] if path.suffix in (".pt", ".yaml", ".yml") else text, source, width)
     return replace(base, checkpoint=checkpoint).changed(nc=nc, reg_max=reg_max)
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.attention import registry, user
 from nas_attn.detector.data import DataInfo
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.files import write_text_atomic
@@ -160,6 +161,9 @@ def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Pa
     """All that a result depends on but its seed, as JSON gives it back; files by their content."""
     content = None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     known = {"data": data.fingerprint, "model": model.read_text(), "weights": content, **arguments}
+    named = [s for s in user.sources() if any(registry.get(n).cls.__name__ in known["model"] for n in s.names)]
+    if named:  # a module file that was edited since makes another result
+        known["modules"] = [s.digest for s in named]
     return json.loads(json.dumps(known))
 
 

@@ -7,9 +7,12 @@ stand only where Ultralytics, or anybody else, has nothing of that name.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from types import ModuleType
+from typing import Any
 
-from nas_attn.attention import registry
+from nas_attn.attention import registry, user
+from nas_attn.errors import UnknownName
 
 PREFIX = "nas_attn."
 
@@ -45,6 +48,26 @@ def register(tasks: ModuleType) -> None:
             f"{', '.join(PREFIX + name for name in taken)} in a model YAML for those of nas_attn.",
             stacklevel=2,
         )
+
+
+def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
+    """Refuse rows of a model YAML that name a module of ours which is not registered.
+
+    Raises:
+        UnknownName: the first of them.
+    """
+    for row in rows:
+        if not str(row[2]).startswith(PREFIX):
+            continue
+        bare = row[2].removeprefix(PREFIX)
+        inner = str(row[3][0]).removeprefix(PREFIX) if bare == "Scaled" and row[3] else bare
+        if inner not in (classes := _classes()):
+            error = UnknownName("module of nas_attn in a model YAML", inner, classes, where=where)
+            error.remedy += (
+                f" A module of your own: give its file with --modules FILE or in {user.ENVIRONMENT}, or install its "
+                "package."
+            )
+            raise error
 
 
 def unregister(tasks: ModuleType) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn import __version__
+from nas_attn.attention import user
+from nas_attn.attention.user import Source
 from nas_attn.detector.recipe import Recipe
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.evaluation import Evaluation
@@ -52,6 +54,7 @@ class ProxyEvaluator:
         threads: CPU threads.
         workers: loader processes on CUDA.
         checkpoint_seconds: least time between two checkpoints.
+        modules: contents of the files of attention modules that architectures may name beside the zoo's.
     """
 
     model: str
@@ -71,6 +74,7 @@ class ProxyEvaluator:
     threads: int = 1
     workers: int = 4
     checkpoint_seconds: float = 30.0
+    modules: tuple[Source, ...] = ()
 
     def __call__(
         self,
@@ -159,6 +163,7 @@ class ProxyEvaluator:
     ) -> Evaluation:
         began = time.perf_counter()
         _prepare()
+        user.ensure(self.modules)
         import torch
 
         torch.set_num_threads(self.threads)

@@ -32,6 +32,7 @@ class StudyConfig(BaseModel):
     weights: str | None = Field(None, description="checkpoint for `start: weights`")
     space: str = Field("neck", description="search space: a shipped name or a path")
     modules: dict[str, dict[str, list[Any]] | None] | None = Field(None, description="in place of the space's modules")
+    module_files: list[str] | None = Field(None, description="Python files with attention modules of one's own")
     slots: list[str] | None = Field(None, description="in place of the space's slots")
     sampler: str = Field("tpe", description="tpe, gp, nsga2 or random")
     seed: int = Field(0, ge=0, lt=2**31, description="first seed; the controls use this one and the following")
@@ -107,8 +108,8 @@ class StudyConfig(BaseModel):
             return None
 
     def identity(self) -> dict[str, Any]:
-        """The part that cannot change while a study lives."""
-        free = {"trials", "hours", "max_gmacs", "max_params", "storage", "device", "jobs", "test"}
+        """The part that cannot change while a study lives; of files, it is their content."""
+        free = {"module_files", "trials", "hours", "max_gmacs", "max_params", "storage", "device", "jobs", "test"}
         return self.model_dump(exclude=free)
 
 

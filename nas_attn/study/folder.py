@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas_attn.errors import StudyLocked, UserError
+from nas_attn.files import write_text_atomic
 from nas_attn.study.records import RecordLog
+
+if TYPE_CHECKING:
+    from nas_attn.attention.user import Source
 
 try:
     import fcntl
@@ -30,6 +36,18 @@ class RunFolder:
         self.workers = self.path / "workers"
         self.database = self.path / "study.db"
         self.base_weights = self.path / "base.pt"
+
+    def keep_modules(self, sources: Iterable[Source]) -> None:
+        """Keep what module files hold, so that the study can be read and its winner trained when they have changed."""
+        for source in sources:
+            copy = self.path / "modules" / source.digest / f"{source.stem}.py"
+            if not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                write_text_atomic(copy, source.text)
+
+    def modules(self) -> list[Path]:
+        """The files that `keep_modules` wrote."""
+        return sorted((self.path / "modules").glob("*/*.py"))
 
     def result(self, name: str) -> Path:
         """Where the worker leaves the evaluation of a trial (or of the base run)."""

@@ -91,6 +91,8 @@ def study_file(study: str | None, data: str | None = None, *, new: bool = False)
             # `data` is always a path; the others may be names, and are paths where there is such a file
             if isinstance(content.get(key), str) and (key == "data" or beside.is_file()):
                 content[key] = str(beside.resolve())
+        if isinstance(files := content.get("module_files"), list):
+            content["module_files"] = [str((Path(study).resolve().parent / str(f)).resolve()) for f in files]
     elif (name in shipped.names("studies") and study is not None) or (study is None and data is None):
         content = shipped.load("studies", name)
     elif new and data is None:
@@ -106,6 +108,8 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     for key in PATHS:
         if key in given and (key in ("data", "weights") or Path(str(given[key])).is_file()):
             given[key] = str(Path(given[key]).resolve())
+    if "module_files" in given:
+        given["module_files"] = [str(Path(f).expanduser().resolve()) for f in given["module_files"]]
     if "data" in given:
         given["demo"] = False
     if (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nas_attn import __version__
+from nas_attn.attention import registry, user
 from nas_attn.cost import CostTable
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
@@ -82,6 +83,7 @@ class Resolved:
     slots: tuple[Slot, ...]
     content: dict[str, Any]
     space: SearchSpace
+    own: tuple[tuple[str, ...], ...]
 
 
 def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
@@ -97,6 +99,7 @@ def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
     data = check(lambda: load_data(config))
     devices = check(lambda: workers(config.device, config.jobs))
     base = check(lambda: load_base(config.model, nc=data.nc if data else None, width=config.width))
+    files = [check(lambda f=f: user.load(f)) for f in config.module_files or ()]
     slots = check(lambda: find_slots(base)) if base else None
     content = check(lambda: load_space(config.space))
     if slots:
@@ -106,10 +109,12 @@ def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
     if slots and content is not None:
         chosen = check(lambda: _chosen(config, content, slots))
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
-        space = check(lambda: build_space(config, content, chosen or slots, base.name if base else ""))
+        own = [file.names for file in files if file is not None]
+        if len(own) == len(files):  # a file that is wrong would be followed by all its names as unknown
+            space = check(lambda: build_space(config, content, chosen or slots, base.name if base else "", own))
     check.done(f"study '{config.name}'")
     assert data and devices and base and slots and chosen and space and content is not None
-    return Resolved(data, *devices, base, chosen, content, space)
+    return Resolved(data, *devices, base, chosen, content, space, tuple(own))
 
 
 def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
@@ -120,7 +125,9 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
     progress("counting cost")
     table = build_table(config, base, space, cache_root() / "cost")
     # again, now that costs are known: of settings that coincide on the proxy's maps, the cheapest stands for all
-    space = build_space(config, found.content, found.slots, base.name, lambda slot, gene: _macs(table, slot, gene))
+    space = build_space(
+        config, found.content, found.slots, base.name, found.own, lambda slot, gene: _macs(table, slot, gene)
+    )
     evaluator = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads)
     fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
     header: dict[str, Any] = {
@@ -142,6 +149,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
             "space": space.fingerprint(),
             "base": base.fingerprint,
             "weights": _file_digest(config.weights),
+            "modules": _own_modules(space),
         },
     }
     check_limits(config, space, table)
@@ -175,6 +183,7 @@ def make_evaluator(
         test=config.test and data.test > 0,
         cache=str(folder.cache.resolve()) if folder else None,
         threads=threads,
+        modules=user.sources(),
     )
 
 
@@ -218,10 +227,28 @@ def load_space(name: str) -> dict[str, Any]:
 
 
 def build_space(
-    config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...], base: str, rank: Rank | None = None
+    config: StudyConfig,
+    content: dict[str, Any],
+    slots: tuple[Slot, ...],
+    base: str,
+    own: Sequence[Sequence[str]] = (),
+    rank: Rank | None = None,
 ) -> SearchSpace:
-    """The search space that a configuration and a search space file describe."""
-    modules = config.modules if config.modules is not None else content["modules"]
+    """The search space that a configuration and a search space file describe.
+
+    Args:
+        config: the configuration.
+        content: the search space file.
+        slots: the slots to search.
+        base: name of the base model.
+        own: the modules of each file in `module_files`. All of a file join the space, unless the configuration or the
+            space names some of them, and so decides for that file.
+        rank: order in which aliases are kept.
+    """
+    modules = dict(config.modules if config.modules is not None else content["modules"])
+    for names in own:
+        if not any(name in modules for name in names):
+            modules |= dict.fromkeys(names)
     space = SearchSpace.build(
         base,
         slots,
@@ -249,8 +276,14 @@ def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
     Raises:
         StudyChanged: the message lists what differs.
     """
-    differences = [
-        f"the {name}" for name, value in header["fingerprints"].items() if stored["fingerprints"].get(name) != value
+    fingerprints = {**header["fingerprints"]}
+    new_code, old_code = (f.get("modules") or {} for f in (fingerprints, stored["fingerprints"]))
+    fingerprints.pop("modules", None)
+    differences = [f"the {name}" for name, value in fingerprints.items() if stored["fingerprints"].get(name) != value]
+    differences += [
+        f"the source of module `{name}` (digest {old_code[name]} then, {digest} now)"
+        for name, digest in new_code.items()
+        if old_code.get(name, digest) != digest
     ]
     old, new = (StudyConfig.model_validate(h["config"]).identity() for h in (stored, header))
     for name in new:
@@ -263,7 +296,7 @@ def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
             "a study must stay the same search on the same data",
             got=f"other values of {', '.join(differences)}",
             where=f"study '{stored['name']}'",
-            remedy="Continue it with its own settings, or start another under a new name.",
+            remedy="Continue it with its own settings and files, or start another under a new name.",
         )
 
 
@@ -290,6 +323,13 @@ def _chosen(config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...
     if problems:
         raise ConfigError(problems)
     return tuple(s for s in slots if s.name in wanted)
+
+
+def _own_modules(space: SearchSpace) -> dict[str, str]:
+    """Searched module -> digest of its source, for those that are not of the zoo."""
+    names = {gene.module for s in space.slots for gene in s.genes}
+    entries = [e for e in registry.entries() if e.name in names and not e.cls.__module__.startswith(registry.ZOO)]
+    return {e.name: hashlib.sha256(e.source()).hexdigest()[:16] for e in entries}
 
 
 def _macs(table: CostTable, slot: Slot, gene: Gene) -> float:

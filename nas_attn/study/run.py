@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nas_attn.attention import user
 from nas_attn.detector import environment
 from nas_attn.engine import LocalEngine
 from nas_attn.errors import ConfigError
@@ -81,6 +82,8 @@ def _run(
         header = stored or plan.header
         mirror = stack.enter_context(Mirror(url, config.name, header.get("id", "")))
         if stored is None:
+            searched = set(plan.header["fingerprints"]["modules"])
+            folder.keep_modules(s for s in user.sources() if searched & set(s.names))
             folder.log.append("study", **plan.header, file=file)
         engine = stack.enter_context(LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers))
         return Search(plan, folder, engine, mirror, observer).run()
