@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas_attn.attention.zoo._precision import without_autocast
+
 WIDEST_DENSE = 96  # channels up to which a dense convolution of x is faster than a grouped one of q, k and v
 
 
@@ -31,9 +33,10 @@ def convolution_path(
     channels, taps, kernel = dep_conv.shape[0], dep_conv.shape[1], dep_conv.shape[-1]
     head = fc.shape[1] // 3
     groups = channels // head
-    # (D, head · K · K, 3 · head): how each output channel reads its group's maps, tap by tap
-    mixed = dep_conv.permute(0, 2, 3, 1).reshape(-1, taps) @ (fc.flatten(1) * rate)
-    mixed = mixed.view(groups, head * kernel * kernel, 3 * head)
+    with without_autocast(x.device):  # products of weights are few, and rounding them would be felt everywhere
+        # (D, head · K · K, 3 · head): how each output channel reads its group's maps, tap by tap
+        mixed = dep_conv.permute(0, 2, 3, 1).reshape(-1, taps) @ (fc.flatten(1) * rate)
+        mixed = mixed.view(groups, head * kernel * kernel, 3 * head)
     if channels > WIDEST_DENSE:
         weight = mixed.view(channels, kernel, kernel, 3 * head).permute(0, 3, 1, 2)
         maps = torch.stack(tuple(qkv), 2).view(x.shape[0], height * width, 3 * head, groups)
@@ -42,10 +45,11 @@ def convolution_path(
     else:
         project = torch.stack([c.weight.view(head, groups, -1) for c in projections]).flatten(0, 1).transpose(0, 1)
         offset = torch.stack([c.bias.view(head, groups) for c in projections]).flatten(0, 1).t().unsqueeze(2)
-        weight = torch.bmm(mixed, project).view(channels, kernel, kernel, -1).permute(0, 3, 1, 2)
+        with without_autocast(x.device):
+            weight = torch.bmm(mixed, project).view(channels, kernel, kernel, -1).permute(0, 3, 1, 2)
+            bias = torch.bmm(mixed, offset).view(channels, 1, kernel, kernel)
         out = functional.conv2d(x, weight, None, padding=kernel // 2)
         # the projections' biases are missing beyond the border: what they add depends on the place
         ones = x.new_ones(1, 1, height, width)
-        bias = torch.bmm(mixed, offset).view(channels, 1, kernel, kernel)
         out = out + functional.conv2d(ones, bias, None, padding=kernel // 2)
     return out if kernel % 2 else out[..., :height, :width]
