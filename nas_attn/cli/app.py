@@ -34,8 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, dashboard, report, export, train, slots, modules, cost, doctor):
+for command in (search, dashboard, report, export, train, slots, cost, doctor):
     app.command(command.NAME)(command.command)
+app.add_typer(modules.app, name=modules.NAME)
 
 
 def run(arguments: list[str]) -> int:

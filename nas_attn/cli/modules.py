@@ -1,37 +1,51 @@
-"""`modules`: what the zoo holds."""
+"""`modules`: what the zoo holds, and one module in detail; `modules check` stands beside it."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
+import typer
+from typer.core import TyperGroup
+
+from nas_attn.cli import modules_check
 from nas_attn.cli.options import Json
 
+if TYPE_CHECKING:
+    from nas_attn.attention import ModuleEntry, Setting
+
 NAME = "modules"
+CHANNELS, SIDE = 64, 80  # the map on which costs are listed: P3 of the smallest models at 640 px
 
 
-def command(as_json: Json = False) -> None:
-    """List the attention modules with their searchable settings and papers."""
+class _Group(TyperGroup):
+    """`modules acmix` means `modules show acmix`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+
+
+app = typer.Typer(
+    cls=_Group,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="[NAME | check [NAME]...]",
+)
+app.command(modules_check.NAME)(modules_check.command)
+
+
+@app.callback()
+def listing(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the attention modules: settings, cost, and what they cannot do. `modules NAME` shows one, `check` tests."""
+    if ctx.invoked_subcommand is not None:
+        return
     from nas_attn.attention import registry
 
     entries = registry.entries()
+    described = [describe(e) for e in entries]
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "modules": [
-                        {
-                            "name": e.name,
-                            "class": e.cls.__name__,
-                            "family": e.family,
-                            "paper": e.paper,
-                            "settings": {s.name: list(s.options) for s in e.settings},
-                        }
-                        for e in entries
-                    ]
-                },
-                indent=1,
-            )
-        )
+        print(json.dumps(described, indent=1))
         return
     from rich import box
     from rich.table import Table
@@ -39,17 +53,103 @@ def command(as_json: Json = False) -> None:
     from nas_attn.cli.tables import stdout
 
     table = Table(box=box.SIMPLE)
-    for column in ("module", "family", "settings (first: default)", "paper"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("module", "family"))
-    for e in entries:
-        settings = (f"{s.name} {', '.join(_text(o) for o in _default_first(s))}" for s in e.settings)
-        table.add_row(e.name, e.family, "\n".join(settings), e.paper)
+    table.add_column("module", no_wrap=True)
+    table.add_column("family", no_wrap=True)
+    table.add_column("settings (first: default)", overflow="fold", max_width=36)
+    for column in (f"GMACs at {CHANNELS}x{SIDE}x{SIDE}", "params"):
+        table.add_column(column, justify="right", max_width=10)
+    table.add_column("deter-\nministic")
+    for e, shown in zip(entries, described, strict=True):
+        table.add_row(
+            e.name,
+            e.family,
+            "\n".join(f"{s.name} {_options(s)}" for s in e.settings if s.name != "residual"),
+            "does not fit" if shown["gmacs"] is None else f"{shown['gmacs']:.4f}",
+            "" if shown["params"] is None else f"{shown['params']:,}",
+            "yes" if e.deterministic else "no",
+        )
+    out = stdout()
+    out.print(table)
+    for e, shown in zip(entries, described, strict=True):
+        for text in (*_limits(e), *([f"does not fit there: {shown['refused']}"] if shown["refused"] else [])):
+            out.print(f"  {e.name} {text}", markup=False)
+    out.print(
+        "  Every module but none has the setting residual: none, scaled. Paper and licence: nas_attn modules NAME"
+    )
+
+
+@app.command("show", hidden=True)
+def show(name: str, as_json: Json = False) -> None:
+    """Show one module: settings, cost, paper, licence, limits."""
+    from nas_attn.attention import registry
+
+    entry = registry.get(name)
+    shown = describe(entry)
+    if as_json:
+        print(json.dumps(shown, indent=1))
+        return
+    from nas_attn.cli.tables import stdout
+
+    cost = f"does not fit: {shown['refused']}"
+    if shown["gmacs"] is not None:
+        cost = f"{shown['gmacs']:.4f} GMACs, {shown['params']:,} parameters"
+    lines = {
+        "class": shown["class"],
+        "family": entry.family,
+        "settings": "\n".join(f"{s.name} {_options(s)}" for s in entry.settings) or "none",
+        f"cost at {CHANNELS}x{SIDE}x{SIDE}": f"{cost} (default settings)",
+        "deterministic": "yes" if entry.deterministic else "no",
+        "cannot": "\n".join(text.removeprefix("cannot ") for text in _limits(entry)) or "nothing is known",
+        "forms": ", ".join(entry.forms),
+        "paper": entry.paper,
+        "licence": entry.licence,
+        "what it does": shown["doc"],
+    }
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, show_header=False, title=entry.name, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in lines.items():
+        table.add_row(label, text.replace("[", r"\["))
     stdout().print(table)
 
 
-def _default_first(setting) -> list:
-    return [setting.default, *(o for o in setting.options if o != setting.default)]
+def describe(entry: ModuleEntry) -> dict[str, Any]:
+    """Everything known about a module, JSON-ready; `gmacs` and `params` are of the default gene on the listed map."""
+    import inspect
+
+    from nas_attn.cost.counter import gene_cost
+    from nas_attn.space import Gene
+
+    settings = entry.defaults()
+    refused = None if entry.is_none else entry.refusal(CHANNELS, SIDE, SIDE, settings)
+    cost = gene_cost(Gene.of(entry.name, settings), CHANNELS, SIDE, SIDE) if refused is None else None
+    return {
+        "name": entry.name,
+        "class": entry.cls.__name__,
+        "family": entry.family,
+        "paper": entry.paper,
+        "licence": entry.licence,
+        "settings": {s.name: {"options": list(s.options), "default": s.default} for s in entry.settings},
+        "map": [CHANNELS, SIDE, SIDE],
+        "gmacs": cost.gmacs if cost else None,
+        "params": cost.params if cost else None,
+        "refused": refused,
+        "deterministic": entry.deterministic,
+        "cannot": dict(entry.cannot),
+        "forms": list(entry.forms),
+        "doc": (inspect.getdoc(entry.cls) or "").split("\n\n")[0],
+    }
 
 
-def _text(option) -> str:
-    return "(" + ",".join(map(str, option)) + ")" if isinstance(option, tuple) else str(option)
+def _limits(entry: ModuleEntry) -> list[str]:
+    from nas_attn.attention.registry import LIMITS
+
+    return [f"cannot {LIMITS.get(key, key)}: {reason}" for key, reason in entry.cannot.items()]
+
+
+def _options(setting: Setting) -> str:
+    first = [setting.default, *(o for o in setting.options if o != setting.default)]
+    return ", ".join("(" + ",".join(map(str, o)) + ")" if isinstance(o, tuple) else str(o) for o in first)

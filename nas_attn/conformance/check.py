@@ -38,7 +38,8 @@ class Check:
         meaning: the rule in one line.
         function: takes the module's entry and complete settings without `residual`, builds what it needs, and raises
             `CheckFailed` where the rule is broken, or `MissingPart`. What it returns is a remark for the table.
-        slow: seconds rather than milliseconds; then it always runs on the CPU.
+        slow: seconds rather than milliseconds.
+        on_device: it runs on the device that is checked; all others run on the CPU, whose rounding is known.
         once: it looks at the module's settings itself, so one call with the default ones is enough.
         excuse: the key of `registry.LIMITS` whose declaration excuses a module.
         provable: whether passing with every setting shows that the declaration is out of date.
@@ -49,6 +50,7 @@ class Check:
     meaning: str
     function: Function
     slow: bool = False
+    on_device: bool = False
     once: bool = False
     excuse: str | None = None
     provable: bool = True

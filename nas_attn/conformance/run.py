@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -86,7 +87,7 @@ def check_modules(
     Args:
         entries: the modules.
         all_settings: slow checks on every setting too.
-        device: where the quick checks run; slow ones run on the CPU.
+        device: where the checks run that need no known rounding; the others run on the CPU.
         checks: which checks.
     """
     loaded: dict[Check, dict[str, list[Result]]] = {}
@@ -131,7 +132,7 @@ def _judged(result: Result, check: Check, entry: ModuleEntry, settings: Mapping[
         nonlocal remark
         remark = check.function(entry, settings) or ""
 
-    with _quiet("cpu" if check.slow else device):
+    with _quiet(device if check.on_device else "cpu"):
         failure = _failure(call)
     if isinstance(failure, MissingPart):
         return replace(result, state=MISSING, reason=str(failure))
@@ -163,6 +164,7 @@ def _quiet(device: str) -> Iterator[None]:
         with torch.random.fork_rng(), contextlib.ExitStack() as stack:
             torch.manual_seed(0)
             if device != "cpu":
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS refuses to repeat itself without
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
                 stack.enter_context(torch.device(device))
             yield

@@ -217,7 +217,7 @@ def test_doctor_modules_cost(searched):
     doctor = shell("doctor")
     assert doctor.code == 0 and "FAIL" not in doctor.out
     modules = shell("modules", "--json")
-    assert {"none", "acmix", "lska"} <= {m["name"] for m in json.loads(modules.out)["modules"]}
+    assert {"none", "acmix", "lska"} <= {m["name"] for m in json.loads(modules.out)}
     cost = shell("cost", "p3=acmix(head=4,kernel_att=7) p5=lska(k_size=23)", "--json")
     rows = json.loads(cost.out)["costs"]
     assert rows[0]["params_m"] == 2.62408 and rows[1]["params_m"] == pytest.approx(2.62408 + 0.017822 + 0.07296)

@@ -1,0 +1,113 @@
+"""What a module takes on this machine: milliseconds, and memory kept for the backward pass."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+ENOUGH = 0.2  # seconds of one measurement, within the limits below
+FEWEST, MOST = 3, 50  # calls of one measurement
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What one module takes at one slot.
+
+    Attributes:
+        forward_ms: evaluation at batch 1, without gradients; median, milliseconds.
+        step_ms: forward and backward in training, at the batch size asked for; median, milliseconds.
+        saved_mb: kept for the backward pass, an image, in units of 1e6 bytes.
+    """
+
+    forward_ms: float
+    step_ms: float
+    saved_mb: float
+
+
+def measure(
+    module: nn.Module, channels: int, height: int, width: int, *, batch: int = 4, device: str = "cpu"
+) -> Latency:
+    """Time a module on (N, channels, height, width) maps; it is moved to the device, and its gradients are lost.
+
+    Args:
+        module: the module.
+        channels: of the map.
+        height: of the map, in cells.
+        width: of the map.
+        batch: images of a training step.
+        device: `cpu`, or a CUDA device, where events on the stream are the clock.
+    """
+    import torch
+
+    module.to(device)
+    one, many = (torch.randn(n, channels, height, width, device=device) for n in (1, batch))
+    leaf = many.requires_grad_()
+
+    def forward() -> None:
+        with torch.no_grad():
+            module(one)
+
+    def step() -> None:
+        module.zero_grad(set_to_none=True)
+        leaf.grad = None
+        module(leaf).sum().backward()
+
+    module.eval()
+    forward_ms = _median_ms(forward, device)
+    module.train()
+    step_ms = _median_ms(step, device)
+    saved = kept_for_backward(module, leaf) / batch
+    module.zero_grad(set_to_none=True)
+    return Latency(forward_ms, step_ms, saved / 1e6)
+
+
+def kept_for_backward(module: nn.Module, x: torch.Tensor) -> int:
+    """Bytes that autograd keeps between forward and backward: each storage once, parameters left out."""
+    import torch
+
+    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = module(x)
+    del result  # it had to live until here: storages that are freed give their address to others
+    return sum(kept.values())
+
+
+def _median_ms(call: Callable[[], Any], device: str) -> float:
+    clock = _on_host if device == "cpu" else _on_stream
+    call()  # first calls allocate, choose algorithms and compile
+    spent = [clock(call)]
+    while len(spent) < FEWEST or (sum(spent) < 1e3 * ENOUGH and len(spent) < MOST):
+        spent.append(clock(call))
+    return statistics.median(spent)
+
+
+def _on_host(call: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - begun)
+
+
+def _on_stream(call: Callable[[], Any]) -> float:
+    import torch
+
+    begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begun.record()
+    call()
+    ended.record()
+    ended.synchronize()
+    return begun.elapsed_time(ended)
