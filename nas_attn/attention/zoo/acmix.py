@@ -23,6 +23,7 @@ from nas_attn.errors import SlotRefused
     "acmix",
     family="attention+convolution",
     paper="On the Integration of Self-Attention and Convolution, 2111.14556",
+    licence="own code from the paper; the published code has no licence",
 )
 class ACmix(nn.Module):
     r"""`rate1 · attention(q, k, v) + rate2 · convolution(q, k, v)`, with q, k, v from three 1×1 convolutions.

@@ -11,7 +11,7 @@ from nas_attn.attention.registry import attention
 from nas_attn.errors import SlotRefused
 
 
-@attention("conv", family="control", paper="none")
+@attention("conv", family="control", paper="none", licence="own code")
 class PlainConv(nn.Module):
     """One grouped 3×3 convolution with bias, without normalisation or activation.
 

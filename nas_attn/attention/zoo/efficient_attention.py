@@ -36,6 +36,7 @@ class AttnMap(nn.Module):
     "efficient_attention",
     family="attention+convolution",
     paper="Rethinking Local Perception in Lightweight Vision Transformer, 2303.17803",
+    licence="own code from the paper; published code: MIT",
 )
 class EfficientAttention(nn.Module):
     """Heads split between local branches and one global branch, concatenated and projected.

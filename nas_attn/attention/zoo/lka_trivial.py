@@ -15,7 +15,12 @@ from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._large_kernel import K_SIZES, depthwise, reachable
 
 
-@attention("lka_trivial", family="large kernel", paper="Large Separable Kernel Attention, 2309.01439")
+@attention(
+    "lka_trivial",
+    family="large kernel",
+    paper="Large Separable Kernel Attention, 2309.01439",
+    licence="own code from the paper's definition; no code was published",
+)
 class LKATrivial(nn.Module):
     """`x · conv1(conv0(x))`: depthwise k×k, then 1×1, both with bias.
 

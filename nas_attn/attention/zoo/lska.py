@@ -22,7 +22,12 @@ OTHER_NAMES = {
 }
 
 
-@attention("lska", family="large kernel", paper="Large Separable Kernel Attention, 2309.01439")
+@attention(
+    "lska",
+    family="large kernel",
+    paper="Large Separable Kernel Attention, 2309.01439",
+    licence="own code from the paper; published code: Apache-2.0",
+)
 class LSKA(nn.Module):
     """`x · conv1(a)` with a = 1×k1, k1×1, dilated 1×k2, dilated k2×1 depthwise convolutions of x, all with bias.
 

@@ -7,7 +7,7 @@ from torch import nn
 from nas_attn.attention.registry import attention
 
 
-@attention("none", family="control", paper="none")
+@attention("none", family="control", paper="none", licence="own code")
 class NoAttention(nn.Identity):
     """Returns its input; the gene of an unchanged slot.
 
