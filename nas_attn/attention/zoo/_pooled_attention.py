@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from nas_attn.attention.zoo._precision import without_autocast, workable
 
 GROUP_BYTES = 2**20  # logits in hand at a time: about what one CPU core's own cache holds
-ACCELERATOR_BYTES = 2**28
+ACCELERATOR_BYTES = 2**25  # there, few large operations are wanted, but not a whole attention matrix
 
 
 def pooled_attention(q: Tensor, k: Tensor, v: Tensor, head: int) -> Tensor:
@@ -32,64 +32,68 @@ def pooled_attention(q: Tensor, k: Tensor, v: Tensor, head: int) -> Tensor:
     """
     if torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v)):
         return _PooledAttention.apply(q, k, v, head)
-    kind = q.dtype
+    kind, shape = q.dtype, q.shape
     with without_autocast(q.device):
-        q, k, v = (workable(t).unflatten(1, (head, -1)) for t in (q, k, v))
-        keys, out = k.transpose(2, 3) * k.shape[2] ** -0.5, torch.empty_like(q)
-        for i, pixels in _groups(q, k.shape[-1]):
-            out[i, ..., pixels] = torch.bmm(v[i], torch.bmm(keys[i], q[i, ..., pixels]).softmax(1))
-        return out.flatten(1, 2).to(kind)
+        q, k, v = (_by_head(t, head) for t in (q, k, v))
+        keys, out = k.transpose(1, 2) * k.shape[1] ** -0.5, torch.empty_like(q)
+        for b, pixels in _groups(q, k, head):
+            out[b, :, pixels] = torch.bmm(v[b], torch.bmm(keys[b], q[b, :, pixels]).softmax(1))
+        return out.view(shape).to(kind)
 
 
 class _PooledAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, head: int) -> Tensor:
-        kind, inputs = q.dtype, (q, k, v)
+        kind, shape, inputs = q.dtype, q.shape, (q, k, v)
         with without_autocast(q.device):
-            q, k, v = (workable(t).unflatten(1, (head, -1)) for t in inputs)
-            d = q.shape[2]
-            keys, out = k.transpose(2, 3) * d**-0.5, torch.empty_like(q)
-            values = torch.cat([v, torch.ones_like(v[:, :, :1])], 2)  # the row of ones sums the weights
-            log_sum = q.new_empty(*q.shape[:2], 1, q.shape[-1])
-            for i, pixels in _groups(q, k.shape[-1]):
-                logits = torch.bmm(keys[i], q[i, ..., pixels])
+            q, k, v = (_by_head(t, head) for t in inputs)
+            d = q.shape[1]
+            keys, out = k.transpose(1, 2) * d**-0.5, torch.empty_like(q)
+            values = torch.cat([v, torch.ones_like(v[:, :1])], 1)  # the row of ones sums the weights
+            log_sum = q.new_empty(q.shape[0], 1, q.shape[2])
+            for b, pixels in _groups(q, k, head):
+                logits = torch.bmm(keys[b], q[b, :, pixels])
                 largest = logits.amax(1, keepdim=True)
-                found = torch.bmm(values[i], logits.sub_(largest).exp_())
-                out[i, ..., pixels] = found[:, :d] / found[:, d:]
-                log_sum[i, ..., pixels] = largest.add_(found[:, d:].log())
-            out = out.flatten(1, 2)
+                found = torch.bmm(values[b], logits.sub_(largest).exp_())
+                out[b, :, pixels] = found[:, :d] / found[:, d:]
+                log_sum[b, :, pixels] = largest.add_(found[:, d:].log())
         ctx.save_for_backward(*inputs, out, log_sum)
         ctx.head = head
-        return out.to(kind)
+        return out.view(shape).to(kind)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         kind, head = grad.dtype, ctx.head
-        *tensors, log_sum = ctx.saved_tensors
+        *inputs, out, log_sum = ctx.saved_tensors
         with without_autocast(grad.device):
-            q, k, v, out, grad = (workable(t).unflatten(1, (head, -1)) for t in (*tensors, grad.contiguous()))
-            d = q.shape[2]
-            scaled = k * d**-0.5
-            less = -torch.ones_like(k[:, :, :1]).transpose(2, 3)
-            keys, values = torch.cat([scaled.transpose(2, 3), less], 3), torch.cat([v.transpose(2, 3), less], 3)
-            queries = torch.cat([q, log_sum], 2)
-            grads = torch.cat([grad, (grad * out).sum(2, keepdim=True)], 2)
-            dq = torch.empty_like(q)
-            dk, dv = torch.zeros_like(k.transpose(2, 3), memory_format=torch.contiguous_format), torch.zeros_like(v)
-            for i, pixels in _groups(q, k.shape[-1]):
-                a, g = queries[i, ..., pixels], grads[i, ..., pixels]
-                weights = torch.bmm(keys[i], a).exp_()
-                dv[i].baddbmm_(g[:, :d], weights.transpose(1, 2))
-                for_logits = torch.bmm(values[i], g).mul_(weights)
-                dq[i, ..., pixels] = torch.bmm(scaled[i], for_logits)
-                dk[i].baddbmm_(for_logits, a[:, :d].transpose(1, 2))
-            dk = dk.mul_(d**-0.5).transpose(2, 3)
-            return *(t.flatten(1, 2).to(kind) for t in (dq, dk, dv)), None
+            q, k, v, grad = (_by_head(t, head) for t in (*inputs, grad))
+            scaled = k * k.shape[1] ** -0.5
+            less = -torch.ones_like(k[:, :1]).transpose(1, 2)
+            keys, values = torch.cat([scaled.transpose(1, 2), less], 2), torch.cat([v.transpose(1, 2), less], 2)
+            queries = torch.cat([q, log_sum], 1)
+            grads = torch.cat([grad, (grad * out).sum(1, keepdim=True)], 1)
+            dq, dk, dv = torch.empty_like(q), k.new_zeros(k.shape[0], k.shape[2], k.shape[1]), torch.zeros_like(v)
+            for b, pixels in _groups(q, k, head):
+                here, slope = queries[b, :, pixels], grads[b, :, pixels]
+                weights = torch.bmm(keys[b], here).exp_()
+                dv[b].baddbmm_(slope[:, :-1], weights.transpose(1, 2))
+                for_logits = torch.bmm(values[b], slope).mul_(weights)
+                dq[b, :, pixels] = torch.bmm(scaled[b], for_logits)
+                dk[b].baddbmm_(for_logits, here[:, :-1].transpose(1, 2))
+            dk = dk.mul_(k.shape[1] ** -0.5).transpose(1, 2)
+            return *(g.reshape(t.shape).to(kind) for g, t in zip((dq, dk, dv), inputs, strict=True)), None
 
 
-def _groups(q: Tensor, tokens: int) -> list[tuple[int, slice]]:
-    """(image, slice of pixels) for all of (N, head, D, P)."""
-    limit = GROUP_BYTES if q.device.type == "cpu" else ACCELERATOR_BYTES
-    step = max(1, limit // (q.shape[1] * tokens * q.element_size()))
-    return [(i, slice(p, p + step)) for i in range(q.shape[0]) for p in range(0, q.shape[-1], step)]
+def _by_head(x: Tensor, head: int) -> Tensor:
+    """(N, C, P) -> (N · head, D, P)."""
+    return workable(x).reshape(x.shape[0] * head, x.shape[1] // head, x.shape[2])
+
+
+def _groups(q: Tensor, k: Tensor, head: int) -> list[tuple[slice, slice]]:
+    """Slices of (N · head) and of pixels: one image at a time on a CPU, few large operations elsewhere."""
+    on_cpu, total, pixels = q.device.type == "cpu", q.shape[0], q.shape[2]
+    together, limit = (head, GROUP_BYTES) if on_cpu else (total, ACCELERATOR_BYTES)
+    step = max(1, limit // (together * k.shape[2] * q.element_size()))
+    return [(slice(b, b + together), slice(p, p + step)) for b in range(0, total, together)
+            for p in range(0, pixels, step)]  # fmt: skip

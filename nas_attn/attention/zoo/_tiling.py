@@ -11,7 +11,7 @@ from torch import Tensor
 
 TILE = (4, 8)  # rows and columns of queries: small tiles waste less on masked entries, large ones less on margins
 GROUP_BYTES = 2**20  # keys and values in hand at a time: about what one CPU core's own cache holds
-ACCELERATOR_BYTES = 2**28  # there, few large operations are wanted instead
+ACCELERATOR_BYTES = 2**25  # there, few large operations are wanted, but the logits take as much again, thrice
 
 
 @dataclass(frozen=True)
