@@ -41,26 +41,38 @@ def reload(pairs: Sequence[Pair]) -> list[str | None]:
 
     A gene stands in it plainly and as a residual, as checkpoints hold it.
     """
-    if not pairs:
-        return []
+    problems: list[str | None] = []
     with tempfile.TemporaryDirectory(prefix="nas_attn-check-") as folder:
-        files = []
+        files = {}
         for number, (entry, settings) in enumerate(pairs):
-            module = moved(entry, settings if entry.is_none else {**settings, "residual": "scaled"}).eval()
-            x = torch.randn(1, fitting(entry, settings), 5, 6)
             file = Path(folder) / f"{number}.pt"
-            with torch.no_grad():
-                torch.save((module, x, module(x)), file)
-            files.append(str(file))
+            try:
+                _write(entry, settings, file)
+            except Exception as error:  # a user's module may raise anything; the others are still to be judged
+                problems.append(f"{type(error).__name__}: {error}")
+            else:
+                problems.append(None)
+                files[number] = str(file)
         root = str(Path(nas_attn.__file__).resolve().parent.parent)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
         run = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", _READER, *files],
+            [sys.executable, "-W", "ignore", "-c", _READER, *files.values()],
             capture_output=True, text=True, env=environment, cwd=folder,
         )  # fmt: skip
     if run.returncode:
-        return [f"the process ended with {run.returncode}: {run.stderr.strip()[-300:]}"] * len(pairs)
-    return json.loads(run.stdout.splitlines()[-1])
+        found = [f"the process ended with {run.returncode}: {run.stderr.strip()[-300:]}"] * len(files)
+    else:
+        found = json.loads(run.stdout.splitlines()[-1])
+    for number, problem in zip(files, found, strict=True):
+        problems[number] = problem
+    return problems
+
+
+def _write(entry: ModuleEntry, settings: Mapping[str, Any], file: Path) -> None:
+    module = moved(entry, settings if entry.is_none else {**settings, "residual": "scaled"}).eval()
+    x = torch.randn(1, fitting(entry, settings), 5, 6)
+    with torch.no_grad():
+        torch.save((module, x, module(x)), file)
 
 
 def fresh_process(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:

@@ -111,17 +111,9 @@ def check_modules(
 
 def check_processes(check: Check, pairs: Sequence[tuple[ModuleEntry, Mapping[str, Any]]]) -> list[Result]:
     """The check of a fresh process for many genes, in one process."""
-    problems: list[str | None] = []
-
-    def load() -> str | None:
-        problems.extend(reload(pairs))
-        return None
-
     results = [Result(e.name, str(Gene.of(e.name, s)), check.name, PASSED) for e, s in pairs]
     with _quiet("cpu"):
-        if failure := _failure(load):
-            return [replace(result, state=FAILED, reason=str(failure)) for result in results]
-        failures = [_failure(lambda p=problem: judge(p)) for problem in problems]
+        failures = [_failure(lambda p=problem: judge(p)) for problem in reload(pairs)]
     return [replace(r, state=FAILED, reason=str(f)) if f else r for r, f in zip(results, failures, strict=True)]
 
 
