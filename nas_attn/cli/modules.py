@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from nas_attn.cli import modules_check
-from nas_attn.cli.options import Json
+from nas_attn.cli.options import Json, Modules, use_modules
 
 if TYPE_CHECKING:
     from nas_attn.attention import ModuleEntry, Setting
@@ -36,8 +36,9 @@ app.command(modules_check.NAME)(modules_check.command)
 
 
 @app.callback()
-def listing(ctx: typer.Context, as_json: Json = False) -> None:
+def listing(ctx: typer.Context, modules: Modules = None, as_json: Json = False) -> None:
     """List the attention modules: settings, cost, and what they cannot do. `modules NAME` shows one, `check` tests."""
+    use_modules(modules)
     if ctx.invoked_subcommand is not None:
         return
     from nas_attn.attention import registry
@@ -79,8 +80,9 @@ def listing(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command("show", hidden=True)
-def show(name: str, as_json: Json = False) -> None:
+def show(name: str, modules: Modules = None, as_json: Json = False) -> None:
     """Show one module: settings, cost, paper, licence, limits."""
+    use_modules(modules)
     from nas_attn.attention import registry
 
     entry = registry.get(name)

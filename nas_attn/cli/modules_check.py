@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import Json
+from nas_attn.cli.options import Json, Modules, use_modules
 
 if TYPE_CHECKING:
     from nas_attn.attention import ModuleEntry
@@ -29,6 +29,7 @@ def command(
     batch: Annotated[int, typer.Option(min=1, help="Images of a training step.")] = 4,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [cuda if there is one]")] = None,
     all_settings: Annotated[bool, typer.Option("--all-settings", help="Slow checks on every setting too.")] = False,
+    modules: Modules = None,
     as_json: Json = False,
 ) -> int:
     """Run the conformance checks here, and measure latency and memory per slot. Exit code 1 where a check fails."""
@@ -38,6 +39,7 @@ def command(
     from nas_attn.detector.environment import prepare
     from nas_attn.detector.slots import find_slots
 
+    use_modules(modules)
     entries = [registry.get(n) for n in dict.fromkeys(name)] if name else registry.entries()
     device = _device(device)
     prepare()
@@ -48,7 +50,7 @@ def command(
     for number, (entry, results) in enumerate(check_modules(entries, all_settings=all_settings, device=device), 1):
         checks = summary(results)
         at_slots = [] if entry.is_none else [_against(control, entry, s, imgsz, batch, device) for s in slots]
-        wrong = [c["check"] for c in checks if c["wrong"]]
+        wrong = [str(c["check"]) for c in checks if c["wrong"]]
         found.append({"name": entry.name, "ok": not wrong, "checks": checks, "slots": at_slots})
         words = f"{len(wrong)} checks failed: {', '.join(wrong)}" if wrong else "all right"
         print(

@@ -1,0 +1,64 @@
+"""Module files for tests, and a registry that forgets them."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from nas_attn.attention import names, registry, user
+
+HEAD = """\
+from typing import Annotated
+import torch
+from torch import nn
+from nas_attn.attention import Choice, attention
+"""
+GOOD = (
+    HEAD
+    + """
+class Inner(nn.Module):
+    def forward(self, x):
+        return x
+
+@attention("mine")
+class Mine(nn.Module):
+    def __init__(self, dim: int, k_size: Annotated[int, Choice(3, 5)] = 5) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim, dim, k_size, padding=k_size // 2, groups=dim)
+        self.inner = Inner()
+
+    def forward(self, x):
+        return x + self.inner(self.conv(x))
+"""
+)
+
+
+@pytest.fixture
+def clean(monkeypatch):
+    """The registry as it was before, whatever a test loads."""
+    names()
+    table, known, modules = dict(registry._TABLE), dict(user._KNOWN), set(sys.modules)
+    monkeypatch.setattr(user, "BROKEN", {})
+    yield
+    registry._TABLE.clear()
+    registry._TABLE.update(table)
+    user._KNOWN.clear()
+    user._KNOWN.update(known)
+    for name in set(sys.modules) - modules:
+        if name.startswith("nas_attn_user_"):
+            del sys.modules[name]
+    registry._tell()
+
+
+@pytest.fixture
+def write(tmp_path, clean):
+    """A function that writes a module file."""
+
+    def make(text: str, name: str = "mine.py"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return make
