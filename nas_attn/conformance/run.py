@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -113,7 +116,7 @@ def check_processes(check: Check, pairs: Sequence[tuple[ModuleEntry, Mapping[str
     """The check of a fresh process for many genes, in one process."""
     results = [Result(e.name, str(Gene.of(e.name, s)), check.name, PASSED) for e, s in pairs]
     with _quiet("cpu"):
-        failures = [_failure(lambda p=problem: judge(p)) for problem in reload(pairs)]
+        failures = [_failure(partial(judge, problem)) for problem in reload(pairs)]
     return [replace(r, state=FAILED, reason=str(f)) if f else r for r, f in zip(results, failures, strict=True)]
 
 
@@ -140,11 +143,15 @@ def _failure(call: Callable[[], object]) -> CheckFailed | MissingPart | None:
         return error
     except Exception as error:  # a user's module may raise anything, and that is what a check is there to report
         words = " ".join(str(error).split())[:300] or "no message"
-        return CheckFailed(
-            "a module must not raise",
-            got=f"{type(error).__name__}: {words}",
-        )
+        return CheckFailed("a module must not raise", got=f"{type(error).__name__}: {words}", where=_line(error))
     return None
+
+
+def _line(error: Exception) -> str:
+    """File and line of the innermost frame outside torch; empty where that is a check's own."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "torch" not in Path(f.filename).parts]
+    last = Path(frames[-1].filename)
+    return "" if last.parent == Path(__file__).parent else f"{last.name}, line {frames[-1].lineno}"
 
 
 @contextlib.contextmanager

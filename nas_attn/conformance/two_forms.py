@@ -37,13 +37,11 @@ def forms(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         nought: set[str] = set()
         for dtype in (torch.float64, torch.float32):
             module, input_ = copy.deepcopy(original).to(dtype), x.to(dtype)
-            found = {}
-            for layout, view in _layouts(input_):
+            for number, (layout, view) in enumerate(_layouts(input_)):
                 where = f"{layout} {height}x{width}, {dtype}"
                 fast, reference = (_run(copy.deepcopy(module), view, slope, form) for form in ("fast", "reference"))
-                if dtype is torch.float64 and not found:
+                if dtype is torch.float64 and number == 0:
                     nought = _vanishing(reference)
-                found = reference
                 if fast.keys() != reference.keys():
                     raise CheckFailed("both forms must use the same parameters", got=fast.keys() ^ reference.keys())
                 for what, expected in reference.items():
