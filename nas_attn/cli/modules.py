@@ -19,10 +19,11 @@ CHANNELS, SIDE = 64, 80  # the map on which costs are listed: P3 of the smallest
 
 
 class _Group(TyperGroup):
-    """`modules acmix` means `modules show acmix`."""
+    """`modules acmix` means `modules show acmix`, and `--json` may stand before it."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+        words = args if args[0] in self.commands else ["show", *args]
+        return super().resolve_command(ctx, [*words, "--json"] if ctx.params.get("as_json") else words)
 
 
 app = typer.Typer(

@@ -46,7 +46,8 @@ def command(
     base = load_base(model)
     slots = find_slots(base)
     control = {slot.name: _measured(registry.get(CONTROL), slot, imgsz, batch, device) for slot in slots}
-    found, begun = [], time.monotonic()
+    found: list[dict[str, Any]] = []
+    begun = time.monotonic()
     for number, (entry, results) in enumerate(check_modules(entries, all_settings=all_settings, device=device), 1):
         checks = summary(results)
         at_slots = [] if entry.is_none else [_against(control, entry, s, imgsz, batch, device) for s in slots]

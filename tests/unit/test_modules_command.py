@@ -72,8 +72,9 @@ def test_one_module_in_detail(capsys):
     shown = capsys.readouterr().out
     entry = registry.get("lska")
     assert all(word in shown for word in (entry.paper[:30], "LSKA", "residual none, scaled", "5,440 parameters"))
-    assert run(["modules", "lska", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "lska"
+    for words in (["lska", "--json"], ["--json", "lska"]):
+        assert run(["modules", *words]) == 0
+        assert json.loads(capsys.readouterr().out)["name"] == "lska"
 
 
 @pytest.mark.parametrize("words", [["modules", "acmx"], ["modules", "check", "acmx"]])
