@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from nas_attn.attention.forms import recording
+from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 
 Size = int  # or the scalar tensor that stands for a size while a graph is traced
 
@@ -80,6 +81,6 @@ def pixels_in_windows(like: Tensor, rows: Size, columns: Size, height: Size, wid
     return inside.reshape(rows * columns, height * width)
 
 
-def position_conv(channels: int, kernel: int) -> nn.Conv2d:
+def position_conv(channels: int, kernel: int) -> DepthwiseConv2d:
     """A depthwise convolution that tells positions from what surrounds them: it knows no map size."""
-    return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+    return DepthwiseConv2d(channels, kernel)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
-
+from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.errors import UserError
 
 K_SIZES = (7, 11, 23, 35, 41, 53)
@@ -21,7 +20,7 @@ def decompose(k_size: int) -> tuple[int, int, int]:
     return 2 * dilation - 1, k_size // dilation, dilation
 
 
-def depthwise(dim: int, kernel: tuple[int, int], dilation: int = 1) -> nn.Conv2d:
+def depthwise(dim: int, kernel: tuple[int, int], dilation: int = 1) -> DepthwiseConv2d:
     """A depthwise convolution of `dim` channels that keeps the map's size.
 
     Raises:
@@ -29,8 +28,7 @@ def depthwise(dim: int, kernel: tuple[int, int], dilation: int = 1) -> nn.Conv2d
     """
     if not all(k % 2 for k in kernel):
         raise UserError("a large kernel must have an odd size", got=max(kernel))
-    padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
-    return nn.Conv2d(dim, dim, kernel, padding=padding, dilation=dilation, groups=dim)
+    return DepthwiseConv2d(dim, kernel, dilation)
 
 
 def reachable(size: int, kernel: int, dilation: int = 1) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import fast_wanted
 from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._pooled_attention import pooled_attention
 from nas_attn.errors import SlotRefused, UserError
 
@@ -78,7 +79,7 @@ class EfficientAttention(nn.Module):
             raise SlotRefused(reason)
         self.dim_head = dim // num_heads
         local = [(n * self.dim_head, k) for n, k in zip(group_split, kernel_sizes, strict=False) if n]
-        self.convs = nn.ModuleList(nn.Conv2d(3 * c, 3 * c, k, padding=k // 2, groups=3 * c) for c, k in local)
+        self.convs = nn.ModuleList(DepthwiseConv2d(3 * c, k) for c, k in local)
         self.act_blocks = nn.ModuleList(AttnMap(c) for c, _ in local)
         self.qkvs = nn.ModuleList(nn.Conv2d(dim, 3 * c, 1, bias=qkv_bias) for c, _ in local)
         self.global_heads = group_split[-1]
