@@ -76,9 +76,9 @@ def command(
 
 def summary(results: list[Result]) -> list[dict[str, Any]]:
     """One row a check: its worst state over the settings, how many settings have it, and the first reason."""
-    from nas_attn.conformance import DECLARED, FAILED, MISSING, PASSED, STALE, UNFIT
+    from nas_attn.conformance import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT
 
-    order = (FAILED, STALE, MISSING, DECLARED, PASSED, UNFIT)
+    order = (FAILED, STALE, MISSING, NOT_RUN, DECLARED, PASSED, UNFIT)
     by_check: dict[str, list[Result]] = {}
     for result in results:
         by_check.setdefault(result.check, []).append(result)

@@ -3,7 +3,7 @@
 The contract tests run the same checks as `nas_attn modules check`.
 """
 
-from nas_attn.conformance.check import DECLARED, FAILED, MISSING, PASSED, STALE, UNFIT, Check, Result
+from nas_attn.conformance.check import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT, Check, Result
 from nas_attn.conformance.run import (
     check_modules,
     check_processes,
@@ -22,6 +22,7 @@ __all__ = [
     "DECLARED",
     "FAILED",
     "MISSING",
+    "NOT_RUN",
     "PASSED",
     "STALE",
     "UNFIT",

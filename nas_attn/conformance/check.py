@@ -16,6 +16,7 @@ DECLARED = "declared"  # the module cannot do it, says so, and gives the reason
 STALE = "stale"  # the module says that it cannot, and can
 MISSING = "missing part"  # a library that the check needs is not installed
 UNFIT = "does not apply"
+NOT_RUN = "not run"  # what fails a basic check would fail all others in the same way
 WRONG = (FAILED, STALE)
 
 
@@ -40,6 +41,7 @@ class Check:
             `CheckFailed` where the rule is broken, or `MissingPart`. What it returns is a remark for the table.
         slow: seconds rather than milliseconds.
         on_device: it runs on the device that is checked; all others run on the CPU, whose rounding is known.
+        basic: a gene that fails it is not checked any further.
         once: it looks at the module's settings itself, so one call with the default ones is enough.
         excuse: the key of `registry.LIMITS` whose declaration excuses a module.
         provable: whether passing with every setting shows that the declaration is out of date.
@@ -51,6 +53,7 @@ class Check:
     function: Function
     slow: bool = False
     on_device: bool = False
+    basic: bool = False
     once: bool = False
     excuse: str | None = None
     provable: bool = True

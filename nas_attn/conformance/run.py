@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from nas_attn.attention.registry import ModuleEntry
-from nas_attn.conformance.check import DECLARED, FAILED, MISSING, PASSED, STALE, UNFIT, Check, Result
+from nas_attn.conformance.check import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT, Check, Result
 from nas_attn.conformance.process import fresh_process, judge, reload
-from nas_attn.conformance.table import CHECKS
+from nas_attn.conformance.table import BY_NAME, CHECKS
 from nas_attn.errors import CheckFailed, MissingPart
 from nas_attn.space import Gene
 
@@ -100,15 +100,20 @@ def check_modules(
             for result in check_processes(check, pairs):
                 loaded.setdefault(check, {}).setdefault(result.module, []).append(result)
     for entry in entries:
-        results = []
+        results: list[Result] = []
         for check in checks:
+            failed = {r.gene: r.check for r in results if BY_NAME[r.check].basic and r.state == FAILED}
             settings = settings_for(check, entry, all_settings)
+            sound = [s for s in settings if check.basic or str(Gene.of(entry.name, s)) not in failed]
             if check in loaded:
-                results += loaded[check][entry.name]
-            elif excused(check, entry) and check.leaves_out(entry) is None:
-                results.append(declaration(check, entry, settings, device))
+                found = [r for r in loaded[check][entry.name] if r.gene not in failed]
+            elif sound and excused(check, entry) and check.leaves_out(entry) is None:
+                found = [declaration(check, entry, sound, device)]
             else:
-                results += [run_check(check, entry, s, device) for s in settings]
+                found = [run_check(check, entry, s, device) for s in sound]
+            genes = [str(Gene.of(entry.name, s)) for s in settings if s not in sound]
+            results += found
+            results += [Result(entry.name, gene, check.name, NOT_RUN, f"fails {failed[gene]}") for gene in genes]
         yield entry, results
 
 

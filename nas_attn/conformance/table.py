@@ -24,10 +24,10 @@ from nas_attn.conformance.residual import scaled
 from nas_attn.conformance.two_forms import forms, only_one
 
 CHECKS = (
-    Check("construction", "settings reach the constructor, through a YAML row too", construction),
+    Check("construction", "settings reach the constructor, through a YAML row too", construction, basic=True),
+    Check("maps", "keeps any map's shape and type; finite", maps, on_device=True, basic=True),
     Check("settings", "every setting changes the network", settings_matter, once=True, leaves_out=any_but_none),
     Check("names", "no name that Ultralytics uses for something else", names),
-    Check("maps", "keeps any map's shape and type; finite", maps, on_device=True),
     Check("single value", "trains at batch 1 on a 1x1 map", single_value, excuse="single_value"),
     Check("gradients", "every parameter receives a finite gradient", gradients, on_device=True),
     Check("half", "float16 within 5 %", half, on_device=True, excuse="half"),

@@ -18,6 +18,7 @@ from nas_attn.conformance import (
     DECLARED,
     FAILED,
     MISSING,
+    NOT_RUN,
     PASSED,
     STALE,
     UNFIT,
@@ -368,6 +369,23 @@ def test_a_sound_module_passes_everything(entered):
     }
     assert run_check(BY_NAME["forms"], two, two.defaults()).state == PASSED
     assert run_check(BY_NAME["settings"], entered(HonestAlias), two.defaults()).state == PASSED
+
+
+class BrokenAtFive(Plain):
+    def forward(self, x):
+        return super().forward(x) if self.conv.kernel_size[0] == 3 else super().forward(x)[:, :, ::2]
+
+
+def test_what_fails_a_basic_check_is_checked_no_further(entered):
+    entry = entered(BrokenAtFive, {"half": "for the test's sake"})
+    ((_, results),) = check_modules([entry], checks=[BY_NAME[n] for n in ("maps", "half", "batch", "fresh process")])
+    states = {(r.check, r.gene.partition("(")[2].rstrip(")")): r.state for r in results}
+    assert states["maps", "k_size=3"] == PASSED and states["maps", "k_size=5"] == FAILED
+    assert states["batch", "k_size=3"] == PASSED
+    for check in ("half", "batch", "fresh process"):
+        assert states[check, "k_size=5"] == NOT_RUN
+    assert states["half", ""] == STALE and states["fresh process", "k_size=3"] == FAILED
+    assert next(r.reason for r in results if r.state == NOT_RUN) == "fails maps"
 
 
 def test_the_new_process_judges_each_module_for_itself(entered):

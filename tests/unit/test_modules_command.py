@@ -13,7 +13,7 @@ from nas_attn.attention import Choice, registry
 from nas_attn.attention.validation import read_settings
 from nas_attn.cli import modules_check, tables
 from nas_attn.cli.app import run
-from nas_attn.conformance import DECLARED, FAILED, MISSING, PASSED, Result
+from nas_attn.conformance import FAILED, MISSING, PASSED, Result
 from nas_attn.cost.counter import gene_cost
 from nas_attn.cost.latency import kept_for_backward, measure
 from nas_attn.space import Gene, Slot
@@ -35,8 +35,8 @@ class Doubling(nn.Module):
 @pytest.fixture
 def doubling(monkeypatch):
     registry.entries()
-    settings = (*read_settings(Doubling, ""), registry.RESIDUAL)
-    entry = registry.ModuleEntry("doubling", Doubling, "test", "", settings, "", {"deterministic": "for the test's sake"})
+    settings, cannot = (*read_settings(Doubling, ""), registry.RESIDUAL), {"deterministic": "for the test's sake"}
+    entry = registry.ModuleEntry("doubling", Doubling, "test", "", settings, "", cannot)
     monkeypatch.setitem(registry._TABLE, entry.name, entry)
     return entry
 
@@ -101,7 +101,7 @@ def test_check_of_a_broken_module(capsys, doubling):
     said = capsys.readouterr()
     assert "[1/1] doubling: " in said.err and "maps" in said.err
     assert "Wrong: doubling." in said.out and "keep the shape of its map" in said.out
-    assert "for the test's sake" in said.out and DECLARED in said.out
+    assert said.out.count("not run") > 15 and "fails maps" in said.out
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_is_slow_or_large_is_marked():
 
 
 def test_bytes_kept_for_backward():
-    """A convolution keeps its input and its weight, of which the weight is not counted; a sigmoid keeps its output, which the next layer shares."""
+    """A convolution keeps its input, and its weight, which does not count; what two layers keep counts once."""
     x = torch.randn(2, 8, 5, 7, requires_grad=True)
     one = x.numel() * x.element_size()
     assert kept_for_backward(nn.Conv2d(8, 8, 3, padding=1), x) == one
