@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ from nas_attn.study.plan import Plan
 from nas_attn.study.records import FORMAT
 
 T = TypeVar("T")
+ALL = "all"  # in a search space file: every module of the zoo
 SPACE_KEYS = ("slots", "modules")
 Rank = Callable[[Slot, Gene], float]
 
@@ -99,7 +101,7 @@ def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
     data = check(lambda: load_data(config))
     devices = check(lambda: workers(config.device, config.jobs))
     base = check(lambda: load_base(config.model, nc=data.nc if data else None, width=config.width))
-    files = [check(lambda f=f: user.load(f)) for f in config.module_files or ()]
+    files = [check(partial(user.load, f)) for f in config.module_files or ()]
     slots = check(lambda: find_slots(base)) if base else None
     content = check(lambda: load_space(config.space))
     if slots:
@@ -212,13 +214,15 @@ def load_space(name: str) -> dict[str, Any]:
         problems.append(
             UserError("`slots` must be a list of slot names", got=slots, where=where, remedy="E.g. [p3, p4].")
         )
+    if content.get("modules") == ALL:
+        content = {**content, "modules": dict.fromkeys(e.name for e in registry.entries() if not e.is_none)}
     if not isinstance(content.get("modules"), dict) or not content["modules"]:
         problems.append(
             UserError(
                 "`modules` must name at least one module",
                 got=content.get("modules"),
                 where=where,
-                remedy="E.g. `acmix:`.",
+                remedy=f"E.g. `acmix:`, or `modules: {ALL}` for the whole zoo.",
             )
         )
     if problems:

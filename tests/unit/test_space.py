@@ -29,9 +29,9 @@ def test_map_size_rounds_up():
 
 
 def test_everything_is_kept_collapsed_or_refused():
-    from nas_attn.attention import entries
+    from nas_attn.attention import entries, names
 
-    space = build(imgsz=64, final_imgsz=1280)
+    space = build(dict.fromkeys(names()), imgsz=64, final_imgsz=1280)
     genes = {Gene.of(e.name, s) for e in entries() for s in e.combinations()}
     for s in space.slots:
         assert s.genes[0] == NONE and len(set(s.genes)) == len(s.genes)
