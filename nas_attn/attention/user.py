@@ -7,7 +7,6 @@ loading it runs the source, as loading any pickle runs code.
 
 from __future__ import annotations
 
-import copyreg
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -238,10 +237,10 @@ def _carry(source: Source, module: ModuleType) -> None:
     from torch import nn
 
     def reduce(self: Any, protocol: Any) -> tuple:
-        function, arguments, *state = object.__reduce_ex__(self, max(int(protocol), 2))
-        cls, *new = arguments
-        if function is not copyreg.__newobj__ or cls.__module__ != source.module:
-            return function, arguments, *state
+        made: Any = object.__reduce_ex__(self, max(int(protocol), 2))
+        function, (cls, *new), *state = made
+        if function.__name__ != "__newobj__" or cls.__module__ != source.module:
+            return made
         return revive, (source.stem, source.text, cls.__qualname__, *new), *state
 
     for cls in list(vars(module).values()):
