@@ -1,4 +1,4 @@
-"""`modules`: what the zoo holds, and one module in detail; `modules check` stands beside it."""
+"""`modules`: what the zoo holds, and one module in detail; `modules check` and `modules gallery` stand beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from nas_attn.cli import modules_check
+from nas_attn.cli import modules_check, modules_gallery
 from nas_attn.cli.options import Json, Modules, use_modules
 
 if TYPE_CHECKING:
@@ -31,14 +31,16 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    subcommand_metavar="[NAME | check [NAME]...]",
+    subcommand_metavar="[NAME | check [NAME]... | gallery -o FILE]",
 )
-app.command(modules_check.NAME)(modules_check.command)
+for subcommand in (modules_check, modules_gallery):
+    app.command(subcommand.NAME)(subcommand.command)
 
 
 @app.callback()
 def listing(ctx: typer.Context, modules: Modules = None, as_json: Json = False) -> None:
-    """List the attention modules: settings, cost, and what they cannot do. `modules NAME` shows one, `check` tests."""
+    """List the attention modules: settings, cost, and what they cannot do. `modules NAME` shows one, `check` tests,
+    `gallery` writes a page."""
     use_modules(modules)
     if ctx.invoked_subcommand is not None:
         return

@@ -14,6 +14,7 @@ from nas_attn.space.architecture import Gene
 
 CHANNELS, SIDE = 64, 80  # P3 of a yolo11n at 640 pixels: where modules cost most
 SMALLER = 40  # side for modules whose default is too large for that map
+PICTURE = "gallery.png"
 SIGHT = 41  # side of the maps of the picture
 DARKEST = -6.0  # log10 of the weakest gradient that the picture shows, relative to a module's strongest
 HEAD = """# The zoo
@@ -24,7 +25,7 @@ all settings that can stand there (0.0000: below 50,000 multiply-accumulates); m
 large for that map are counted on {channels}×{smaller}×{smaller}. Every gene but `none` also has `residual`
 {{none, scaled}}. Default options are **bold**.
 
-![What each module sees: the gradient of the middle pixel's output, at initialisation](gallery.png)
+![What each module sees: the gradient of the middle pixel's output, at initialisation]({picture})
 
 The picture shows, for each module at its initial weights, how strongly the output at the middle pixel depends on each
 pixel of a {sight}×{sight} input (logarithmic; black: not at all, or {darkest} orders of magnitude less than its
@@ -36,7 +37,11 @@ def page(entries: Iterable[ModuleEntry]) -> str:
     """The zoo in Markdown: an overview, then a section for each module, by family."""
     ordered = sorted((e for e in entries if not e.is_none), key=lambda e: (e.family, e.name))
     costs = {e.name: _costs(e) for e in ordered}
-    lines = [HEAD.format(channels=CHANNELS, side=SIDE, smaller=SMALLER, sight=SIGHT, darkest=round(-DARKEST))]
+    lines = [
+        HEAD.format(
+            picture=PICTURE, channels=CHANNELS, side=SIDE, smaller=SMALLER, sight=SIGHT, darkest=round(-DARKEST)
+        )
+    ]
     lines += ["| module | family | settings | GMACs | parameters |", "|---|---|---|---|---|"]
     for e in ordered:
         own = ", ".join(f"`{s.name}`" for s in e.settings if s.name != "residual")

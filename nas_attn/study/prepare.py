@@ -215,7 +215,7 @@ def load_space(name: str) -> dict[str, Any]:
             UserError("`slots` must be a list of slot names", got=slots, where=where, remedy="E.g. [p3, p4].")
         )
     if content.get("modules") == ALL:
-        content = {**content, "modules": dict.fromkeys(e.name for e in registry.entries() if not e.is_none)}
+        content = {**content, "modules": dict.fromkeys(_zoo())}
     if not isinstance(content.get("modules"), dict) or not content["modules"]:
         problems.append(
             UserError(
@@ -228,6 +228,11 @@ def load_space(name: str) -> dict[str, Any]:
     if problems:
         raise ConfigError(problems, where=where)
     return content
+
+
+def _zoo() -> list[str]:
+    """All modules of the zoo; those of files and of installed packages are searched only where they are named."""
+    return [e.name for e in registry.entries() if not e.is_none and e.cls.__module__.startswith(registry.ZOO)]
 
 
 def build_space(

@@ -74,4 +74,4 @@ def test_a_checkpoint_loads_validates_and_trains_on(tmp_path, data):
     out = run(FRESH.format(best=str(best), data=str(data), out=str(tmp_path), train=TRAIN), tmp_path)
     loaded, precision, kinds, kinds_saved = json.loads(out.splitlines()[-1])
     assert loaded and 0 <= precision <= 1
-    assert kinds == kinds_saved == ["ACmix", "LSKA", "Scaled"]
+    assert kinds == kinds_saved == ["ACmix", "DepthwiseConv2d", "LSKA", "Scaled"]
