@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,10 @@ from nas_attn.detector.data import DataInfo, check_data
 from nas_attn.detector.environment import cache_root
 from nas_attn.detector.recipe import Recipe
 from nas_attn.detector.slots import find_slots
-from nas_attn.errors import ConfigError, StudyChanged, UnknownName, UserError
+from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Gene, SearchSpace, Slot
-from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.devices import workers
@@ -32,11 +31,9 @@ from nas_attn.study.limits import check_limits
 from nas_attn.study.mirror import check_storage
 from nas_attn.study.plan import Plan
 from nas_attn.study.records import FORMAT
+from nas_attn.study.spaces import build_space, chosen_slots, load_space
 
 T = TypeVar("T")
-ALL = "all"  # in a search space file: every module of the zoo
-SPACE_KEYS = ("slots", "modules")
-Rank = Callable[[Slot, Gene], float]
 
 
 class _Collector:
@@ -109,7 +106,7 @@ def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
     if base and config.weights:
         check(lambda: check_weights(Path(str(config.weights)), base))
     if slots and content is not None:
-        chosen = check(lambda: _chosen(config, content, slots))
+        chosen = check(lambda: chosen_slots(config, content, slots))
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
         own = [file.names for file in files if file is not None]
         if len(own) == len(files):  # a file that is wrong would be followed by all its names as unknown
@@ -198,78 +195,6 @@ def load_data(config: StudyConfig) -> DataInfo:
     return check_data(demo_data(cache_root()))
 
 
-def load_space(name: str) -> dict[str, Any]:
-    """The content of a search space file: `slots` and `modules`, nothing else.
-
-    Raises:
-        ConfigError: all that is wrong with it, together.
-    """
-    content = shipped.load("search_spaces", name)
-    where = f"search space '{name}'"
-    problems: list[UserError] = [
-        UnknownName("search space key", k, SPACE_KEYS, where=where) for k in content if k not in SPACE_KEYS
-    ]
-    slots = content.get("slots")
-    if slots is not None and not (isinstance(slots, list) and slots and all(isinstance(s, str) for s in slots)):
-        problems.append(
-            UserError("`slots` must be a list of slot names", got=slots, where=where, remedy="E.g. [p3, p4].")
-        )
-    if content.get("modules") == ALL:
-        content = {**content, "modules": dict.fromkeys(_zoo())}
-    if not isinstance(content.get("modules"), dict) or not content["modules"]:
-        problems.append(
-            UserError(
-                "`modules` must name at least one module",
-                got=content.get("modules"),
-                where=where,
-                remedy=f"E.g. `acmix:`, or `modules: {ALL}` for the whole zoo.",
-            )
-        )
-    if problems:
-        raise ConfigError(problems, where=where)
-    return content
-
-
-def _zoo() -> list[str]:
-    """All modules of the zoo; those of files and of installed packages are searched only where they are named."""
-    return [e.name for e in registry.entries() if not e.is_none and e.cls.__module__.startswith(registry.ZOO)]
-
-
-def build_space(
-    config: StudyConfig,
-    content: dict[str, Any],
-    slots: tuple[Slot, ...],
-    base: str,
-    own: Sequence[Sequence[str]] = (),
-    rank: Rank | None = None,
-) -> SearchSpace:
-    """The search space that a configuration and a search space file describe.
-
-    Args:
-        config: the configuration.
-        content: the search space file.
-        slots: the slots to search.
-        base: name of the base model.
-        own: the modules of each file in `module_files`. All of a file join the space, unless the configuration or the
-            space names some of them, and so decides for that file.
-        rank: order in which aliases are kept.
-    """
-    modules = dict(config.modules if config.modules is not None else content["modules"])
-    for names in own:
-        if not any(name in modules for name in names):
-            modules |= dict.fromkeys(names)
-    space = SearchSpace.build(
-        base,
-        slots,
-        modules,
-        imgsz=config.imgsz,
-        final_imgsz=config.final_imgsz,
-        rank=rank,
-        where=f"search space '{config.space}'" if config.modules is None else f"study '{config.name}'",
-    )
-    return space.with_residual("scaled") if config.start == "base" else space
-
-
 def build_table(config: StudyConfig, base: BaseModel, space: SearchSpace, cache: Path | None) -> CostTable:
     """Cost at the final training's size of every gene of the space, and of every plain convolution that fits."""
     genes = {
@@ -322,16 +247,6 @@ def _check_sizes(config: StudyConfig, slots: tuple[Slot, ...]) -> None:
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def _chosen(config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
-    """The slots that the study names, in the order of the graph."""
-    known = {s.name: s for s in slots}
-    wanted = config.slots or content.get("slots") or list(known)
-    problems = [UnknownName("slot", n, known, where=f"base model '{config.model}'") for n in wanted if n not in known]
-    if problems:
-        raise ConfigError(problems)
-    return tuple(s for s in slots if s.name in wanted)
 
 
 def _own_modules(space: SearchSpace) -> dict[str, str]:

@@ -8,7 +8,7 @@ from nas_attn.attention import entries, get
 from nas_attn.cost import CostTable
 from nas_attn.space import SearchSpace
 from nas_attn.study import shipped
-from nas_attn.study.prepare import load_space
+from nas_attn.study.spaces import load_space
 
 
 @pytest.fixture(scope="module")

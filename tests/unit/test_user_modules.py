@@ -18,7 +18,8 @@ from nas_attn.errors import UserError
 from nas_attn.space import Slot
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.load import load_config
-from nas_attn.study.prepare import build_space, check_unchanged
+from nas_attn.study.prepare import check_unchanged
+from nas_attn.study.spaces import build_space
 
 __all__ = ["clean", "write"]  # fixtures
 

@@ -1,0 +1,98 @@
+"""Search space files: what may be chosen, read and turned into a space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nas_attn.attention import registry
+from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.space import Gene, SearchSpace, Slot
+from nas_attn.study import shipped
+from nas_attn.study.config import StudyConfig
+
+ALL = "all"  # in a search space file: every module of the zoo
+SPACE_KEYS = ("slots", "modules")
+Rank = Callable[[Slot, Gene], float]
+
+
+def load_space(name: str) -> dict[str, Any]:
+    """The content of a search space file: `slots` and `modules`, nothing else.
+
+    Raises:
+        ConfigError: all that is wrong with it, together.
+    """
+    content = shipped.load("search_spaces", name)
+    where = f"search space '{name}'"
+    problems: list[UserError] = [
+        UnknownName("search space key", k, SPACE_KEYS, where=where) for k in content if k not in SPACE_KEYS
+    ]
+    slots = content.get("slots")
+    if slots is not None and not (isinstance(slots, list) and slots and all(isinstance(s, str) for s in slots)):
+        problems.append(
+            UserError("`slots` must be a list of slot names", got=slots, where=where, remedy="E.g. [p3, p4].")
+        )
+    if content.get("modules") == ALL:
+        content = {**content, "modules": dict.fromkeys(_zoo())}
+    if not isinstance(content.get("modules"), dict) or not content["modules"]:
+        problems.append(
+            UserError(
+                "`modules` must name at least one module",
+                got=content.get("modules"),
+                where=where,
+                remedy=f"E.g. `acmix:`, or `modules: {ALL}` for the whole zoo.",
+            )
+        )
+    if problems:
+        raise ConfigError(problems, where=where)
+    return content
+
+
+def _zoo() -> list[str]:
+    """All modules of the zoo; those of files and of installed packages are searched only where they are named."""
+    return [e.name for e in registry.entries() if not e.is_none and e.cls.__module__.startswith(registry.ZOO)]
+
+
+def build_space(
+    config: StudyConfig,
+    content: dict[str, Any],
+    slots: tuple[Slot, ...],
+    base: str,
+    own: Sequence[Sequence[str]] = (),
+    rank: Rank | None = None,
+) -> SearchSpace:
+    """The search space that a configuration and a search space file describe.
+
+    Args:
+        config: the configuration.
+        content: the search space file.
+        slots: the slots to search.
+        base: name of the base model.
+        own: the modules of each file in `module_files`. All of a file join the space, unless the configuration or the
+            space names some of them, and so decides for that file.
+        rank: order in which aliases are kept.
+    """
+    modules = dict(config.modules if config.modules is not None else content["modules"])
+    for names in own:
+        if not any(name in modules for name in names):
+            modules |= dict.fromkeys(names)
+    space = SearchSpace.build(
+        base,
+        slots,
+        modules,
+        imgsz=config.imgsz,
+        final_imgsz=config.final_imgsz,
+        rank=rank,
+        where=f"search space '{config.space}'" if config.modules is None else f"study '{config.name}'",
+    )
+    return space.with_residual("scaled") if config.start == "base" else space
+
+
+def chosen_slots(config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+    """The slots that the study names, in the order of the graph."""
+    known = {s.name: s for s in slots}
+    wanted = config.slots or content.get("slots") or list(known)
+    problems = [UnknownName("slot", n, known, where=f"base model '{config.model}'") for n in wanted if n not in known]
+    if problems:
+        raise ConfigError(problems)
+    return tuple(s for s in slots if s.name in wanted)
