@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from nas_attn.attention.zoo._precision import without_autocast
@@ -15,15 +13,18 @@ from nas_attn.attention.zoo._precision import without_autocast
 WIDEST_DENSE, WIDEST_DENSE_ELSEWHERE = 96, 512
 
 
-def convolution_path(
-    x: Tensor, qkv: Sequence[Tensor], projections: Sequence[nn.Conv2d], fc: Tensor, dep_conv: Tensor, rate: Tensor
-) -> Tensor:
-    """rate · dep_conv(fc(q, k, v)).
+def dense_is_faster(x: Tensor, channels: int) -> bool:
+    """Whether `dense_convolution` is to be preferred to `grouped_convolution` for that many output channels."""
+    return channels <= (WIDEST_DENSE if x.device.type == "cpu" else WIDEST_DENSE_ELSEWHERE)
+
+
+def dense_convolution(x: Tensor, weight: Tensor, bias: Tensor, fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
+    """rate · dep_conv(fc(weight · x + bias)) as a convolution of x.
 
     Args:
         x: (N, Cin, H, W).
-        qkv: q, k and v, each (N, H·W, C), heads one after another.
-        projections: the three 1×1 convolutions of x that made them.
+        weight: (3C, Cin), the projections to q, k and v, each with its heads one after another.
+        bias: (3C,).
         fc: (K², 3·head, 1, 1), mixes the maps of all heads into one for each tap.
         dep_conv: (C, K², K, K), shifts and sums them, in D groups.
         rate: (1,).
@@ -31,27 +32,37 @@ def convolution_path(
     Returns:
         (N, C, H, W), channels d-major.
     """
-    height, width = x.shape[-2:]
-    channels, taps, kernel = dep_conv.shape[0], dep_conv.shape[1], dep_conv.shape[-1]
-    head = fc.shape[1] // 3
+    channels, kernel, head = dep_conv.shape[0], dep_conv.shape[-1], fc.shape[1] // 3
+    with without_autocast(x.device):
+        mixed = _mixed(fc, dep_conv, rate)
+        by_group = (t.view(3 * head, channels // head, -1).transpose(0, 1) for t in (weight, bias))
+        weight, bias = (torch.bmm(mixed, t).view(channels, kernel, kernel, -1).permute(0, 3, 1, 2) for t in by_group)
+    out = functional.conv2d(x, weight, None, padding=kernel // 2)
+    # the projections' biases are missing beyond the border: what they add depends on the place
+    ones = x.new_ones(1, 1, *x.shape[-2:])
+    out.add_(functional.conv2d(ones, bias, None, padding=kernel // 2))
+    return _kept(out, kernel, x.shape[-2:])
+
+
+def grouped_convolution(qkv: Tensor, size: torch.Size, fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
+    """rate · dep_conv(fc(q, k, v)) as a grouped convolution of (N, H·W, 3C) q, k and v; the rest as above."""
+    channels, kernel, head = dep_conv.shape[0], dep_conv.shape[-1], fc.shape[1] // 3
     groups = channels // head
-    with without_autocast(x.device):  # products of weights are few, and rounding them would be felt everywhere
-        # (D, head · K · K, 3 · head): how each output channel reads its group's maps, tap by tap
-        mixed = dep_conv.permute(0, 2, 3, 1).reshape(-1, taps) @ (fc.flatten(1) * rate)
-        mixed = mixed.view(groups, head * kernel * kernel, 3 * head)
-    if channels > (WIDEST_DENSE if x.device.type == "cpu" else WIDEST_DENSE_ELSEWHERE):
-        weight = mixed.view(channels, kernel, kernel, 3 * head).permute(0, 3, 1, 2)
-        maps = torch.stack(tuple(qkv), 2).view(x.shape[0], height * width, 3 * head, groups)
-        maps = maps.permute(0, 3, 2, 1).reshape(x.shape[0], -1, height, width)
-        out = functional.conv2d(maps, weight, None, padding=kernel // 2, groups=groups)
-    else:
-        project = torch.stack([c.weight.view(head, groups, -1) for c in projections]).flatten(0, 1).transpose(0, 1)
-        offset = torch.stack([c.bias.view(head, groups) for c in projections]).flatten(0, 1).t().unsqueeze(2)
-        with without_autocast(x.device):
-            weight = torch.bmm(mixed, project).view(channels, kernel, kernel, -1).permute(0, 3, 1, 2)
-            bias = torch.bmm(mixed, offset).view(channels, 1, kernel, kernel)
-        out = functional.conv2d(x, weight, None, padding=kernel // 2)
-        # the projections' biases are missing beyond the border: what they add depends on the place
-        ones = x.new_ones(1, 1, height, width)
-        out = out + functional.conv2d(ones, bias, None, padding=kernel // 2)
-    return out if kernel % 2 else out[..., :height, :width]
+    with without_autocast(qkv.device):
+        weight = _mixed(fc, dep_conv, rate).view(channels, kernel, kernel, 3 * head).permute(0, 3, 1, 2)
+    maps = qkv.view(qkv.shape[0], -1, 3 * head, groups).permute(0, 3, 2, 1).reshape(qkv.shape[0], -1, *size)
+    return _kept(functional.conv2d(maps, weight, None, padding=kernel // 2, groups=groups), kernel, size)
+
+
+def _mixed(fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
+    """(D, head · K · K, 3 · head): how each output channel reads its group's maps, tap by tap.
+
+    Products of weights are few, and rounding them would be felt everywhere: not under autocast.
+    """
+    mixed = dep_conv.permute(0, 2, 3, 1).reshape(-1, dep_conv.shape[1]) @ (fc.flatten(1) * rate)
+    head = fc.shape[1] // 3
+    return mixed.view(dep_conv.shape[0] // head, -1, 3 * head)
+
+
+def _kept(out: Tensor, kernel: int, size: torch.Size) -> Tensor:
+    return out if kernel % 2 else out[..., : size[0], : size[1]]  # an even kernel yields a row and column too many

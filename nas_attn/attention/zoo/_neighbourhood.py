@@ -17,13 +17,11 @@ from nas_attn.attention.zoo._precision import without_autocast, workable
 from nas_attn.attention.zoo._tiling import tiling_of
 
 
-def neighbourhood_attention(
-    q: Tensor, k: Tensor, v: Tensor, position: Tensor, size: tuple[int, int], head: int, kernel: int
-) -> Tensor:
+def neighbourhood_attention(qkv: Tensor, position: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tensor:
     """softmax over the window of q·(k - position) / √D, times v.
 
     Args:
-        q, k, v: (N, H·W, C), a head's D = C / head channels beside one another.
+        qkv: (N, H·W, 3C): q, k and v, in each a head's D = C / head channels beside one another.
         position: (H·W, D), shared by all heads and images.
         size: (H, W), any from 1.
         head: number of heads.
@@ -32,24 +30,22 @@ def neighbourhood_attention(
     Returns:
         (N, H·W, C).
     """
-    return _NeighbourhoodAttention.apply(q, k, v, position, size, head, kernel)
+    return _NeighbourhoodAttention.apply(qkv, position, size, head, kernel)
 
 
 class _NeighbourhoodAttention(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, position: Tensor, size: tuple[int, int], head: int, kernel: int
-    ) -> Tensor:
-        ctx.save_for_backward(q, k, v, position)
+    def forward(ctx: Any, qkv: Tensor, position: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tensor:
+        ctx.save_for_backward(qkv, position)
         ctx.geometry = size, head, kernel
-        kind, (batch, _, channels) = q.dtype, q.shape
-        with without_autocast(q.device):
-            q, k, v, position = map(workable, (q, k, v, position))
-            t = tiling_of(q, size, head, kernel)
-            out = t.new_grid(q, batch, channels // head)
+        kind, batch, channels = qkv.dtype, qkv.shape[0], qkv.shape[2] // 3
+        with without_autocast(qkv.device):
+            qkv, position = workable(qkv), workable(position)
+            t = tiling_of(qkv, size, head, kernel)
+            out = t.new_grid(qkv, batch, channels // head)
             images, bands = t.groups(batch, channels)
             for i in images:
-                queries, keys, values = _rows(q[i], k[i], v[i], position, head)
+                queries, keys, values = _rows(qkv[i], position, head)
                 for b in bands:
                     weights = _weights(t.take(queries, t.queries[b]), t.take(keys, t.keys[b]), t.mask)
                     out[i, b] = t.from_tiles(torch.bmm(weights, t.take(values, t.keys[b])), i.stop - i.start)
@@ -59,34 +55,35 @@ class _NeighbourhoodAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         size, head, kernel = ctx.geometry
-        kind, (batch, _, channels) = grad.dtype, grad.shape
-        d = channels // head
         with without_autocast(grad.device):
-            q, k, v, position = map(workable, ctx.saved_tensors)
-            t = tiling_of(q, size, head, kernel)
+            qkv, position = (workable(t) for t in ctx.saved_tensors)
+            batch, pixels, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+            d = channels // head
+            t = tiling_of(qkv, size, head, kernel)
             grad = t.on_grid(workable(grad))
-            dq, dkv = t.new_grid(q, batch, d), q.new_empty(2, batch, size[0] * size[1], channels)
+            found = qkv.new_empty(batch, pixels, 3, channels)
             images, bands = t.groups(batch, channels)
             for i in images:
-                queries, keys, values = _rows(q[i], k[i], v[i], position, head)
-                sums = t.new_sums(q, i.stop - i.start, d)
+                queries, keys, values = _rows(qkv[i], position, head)
+                many = i.stop - i.start
+                for_queries, sums = t.new_grid(qkv, many, d), t.new_sums(qkv, many, d)
                 for b in bands:
                     tiles = (t.take(queries, t.queries[b]), t.take(keys, t.keys[b]), t.take(values, t.keys[b]))
-                    for_queries, for_keys_and_values = _gradients(*tiles, t.to_tiles(grad[i, b]), t.mask)
-                    dq[i, b] = t.from_tiles(for_queries, i.stop - i.start)
-                    t.add(sums, b, for_keys_and_values)
-                dkv[:, i] = t.folded(sums)
-            for_position = -dkv[0].view(batch, -1, head, d).sum((0, 2))
-        found = (t.off_grid(dq.mul_(d**-0.5)), *dkv.unbind(0), for_position)
-        return (*(x.to(kind) for x in found), None, None, None)
+                    of_queries, of_keys_and_values = _gradients(*tiles, t.to_tiles(grad[i, b]), t.mask)
+                    for_queries[:, b] = t.from_tiles(of_queries, many)
+                    t.add(sums, b, of_keys_and_values)
+                torch.mul(t.off_grid(for_queries), d**-0.5, out=found[i, :, 0])
+                found[i, :, 1:] = t.folded(sums).permute(1, 2, 0, 3)
+            for_position = -found[:, :, 1].unflatten(2, (head, d)).sum((0, 2))
+        kinds = (saved.dtype for saved in ctx.saved_tensors)
+        return *(x.to(kind) for x, kind in zip((found.flatten(2), for_position), kinds, strict=True)), None, None, None
 
 
-def _rows(q: Tensor, k: Tensor, v: Tensor, position: Tensor, head: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, H·W, C) thrice -> q / √D, k - position and v as (N, H·W·head, D)."""
+def _rows(qkv: Tensor, position: Tensor, head: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, H·W, 3C) -> q / √D, k - position and v as (N, H·W·head, D)."""
     d = position.shape[-1]
-    heads = (q.shape[0], -1, head, d)
-    keys = k.reshape(heads) - position.unsqueeze(1)
-    return (q * d**-0.5).reshape(heads).flatten(1, 2), keys.flatten(1, 2), v.reshape(heads).flatten(1, 2)
+    q, k, v = qkv.view(*qkv.shape[:2], 3, head, d).unbind(2)
+    return (q * d**-0.5).flatten(1, 2), (k - position.unsqueeze(1)).flatten(1, 2), v.flatten(1, 2)
 
 
 def _weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:

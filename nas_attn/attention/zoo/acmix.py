@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import fast_wanted
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._acmix_convolution import convolution_path
+from nas_attn.attention.zoo._acmix_convolution import dense_convolution, dense_is_faster, grouped_convolution
 from nas_attn.attention.zoo._neighbourhood import neighbourhood_attention
 from nas_attn.errors import SlotRefused
 
@@ -110,14 +110,21 @@ class ACmix(nn.Module):
         """The same for stride and dilation 1: attention in tiles, and the convolution path as one convolution."""
         keep = x.is_contiguous()
         x = x.contiguous(memory_format=torch.channels_last)
-        size, pixels = (x.shape[-2], x.shape[-1]), x.permute(0, 2, 3, 1).flatten(1, 2)
+        size, dense = x.shape[-2:], dense_is_faster(x, self.head * self.head_dim)
         projections = (self.conv1, self.conv2, self.conv3)
-        q, k, v = (nn.functional.linear(pixels, c.weight.flatten(1), c.bias) for c in projections)
-        position = self._position(x, *size).flatten(3)[0, 0].t().to(q.dtype)
-        attended = neighbourhood_attention(q, k, v, position, size, self.head, self.kernel_att)
+        weights, biases = [c.weight.flatten(1) for c in projections], [c.bias for c in projections]
+        # attention is linear in v: its rate costs no map where nothing else reads v
+        rated = [*weights[:2], weights[2] * self.rate1], [*biases[:2], biases[2] * self.rate1]
+        weight, bias = (torch.cat(parts) for parts in (rated if dense else (weights, biases)))
+        qkv = nn.functional.linear(x.permute(0, 2, 3, 1).flatten(1, 2), weight, bias)
+        position = self._position(x, *size).flatten(3)[0, 0].t().to(qkv.dtype)
+        attended = neighbourhood_attention(qkv, position, tuple(size), self.head, self.kernel_att)
         attended = attended.transpose(1, 2).unflatten(2, size)
-        out = convolution_path(x, (q, k, v), projections, self.fc.weight, self.dep_conv.weight, self.rate2)
-        out = torch.addcmul(out, self.rate1.to(out.dtype), attended)
+        mixing = self.fc.weight, self.dep_conv.weight, self.rate2
+        if dense:
+            out = dense_convolution(x, torch.cat(weights), torch.cat(biases), *mixing).add_(attended)
+        else:
+            out = torch.addcmul(grouped_convolution(qkv, size, *mixing), self.rate1.to(qkv.dtype), attended)
         return out.contiguous() if keep else out
 
     def reference(self, x: Tensor) -> Tensor:
