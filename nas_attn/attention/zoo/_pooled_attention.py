@@ -93,7 +93,7 @@ def _by_head(x: Tensor, head: int) -> Tensor:
 def _groups(q: Tensor, k: Tensor, head: int) -> list[tuple[slice, slice]]:
     """Slices of (N · head) and of pixels: one image at a time on a CPU, few large operations elsewhere."""
     on_cpu, total, pixels = q.device.type == "cpu", q.shape[0], q.shape[2]
-    together, limit = (head, GROUP_BYTES) if on_cpu else (total, ACCELERATOR_BYTES)
+    together, limit = (head, GROUP_BYTES) if on_cpu else (max(1, total), ACCELERATOR_BYTES)
     step = max(1, limit // (together * k.shape[2] * q.element_size()))
     return [(slice(b, b + together), slice(p, p + step)) for b in range(0, total, together)
             for p in range(0, pixels, step)]  # fmt: skip
