@@ -17,7 +17,7 @@ EXAMPLES = [
     ConfigError([USER, UNKNOWN], where="study.yaml"),
     *(
         cls("rule", got="x", where="here", remedy="Do y.")
-        for cls in (errors.GrammarError, errors.DataError, errors.SlotRefused, errors.StudyChanged)
+        for cls in (errors.GrammarError, errors.DataError, errors.SlotRefused, errors.StudyChanged, errors.CheckFailed)
     ),
     *(cls("one line") for cls in (StudyLocked, errors.RecordLost, errors.MissingPart, errors.EvaluationFailed)),
 ]
@@ -46,7 +46,8 @@ def test_survives_a_pipe(error):
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda e: type(e).__name__)
 def test_exit_codes(error):
-    assert error.exit_code == (2 if isinstance(error, UserError) else 1)
+    wrong_input = isinstance(error, UserError) and not isinstance(error, errors.CheckFailed)
+    assert error.exit_code == (2 if wrong_input else 1)
 
 
 def test_messages_give_rule_got_where_remedy():

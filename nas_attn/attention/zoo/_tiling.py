@@ -77,7 +77,9 @@ class Tiling:
         if (height, width) != (full_height, full_width):
             x = x.reshape(x.shape[0], height, width, -1)
             x = torch.nn.functional.pad(x, (0, 0, 0, full_width - width, 0, full_height - height))
-        return x.reshape(x.shape[0], self.rows, self.tile[0], self.columns, self.tile[1], self.head, -1)
+        return x.reshape(
+            x.shape[0], self.rows, self.tile[0], self.columns, self.tile[1], self.head, x.shape[-1] // self.head
+        )
 
     def off_grid(self, grid: Tensor) -> Tensor:
         """(N, rows, Th, columns, Tw, head, D) -> (N, H·W, C); a view where tiles divide the map."""
