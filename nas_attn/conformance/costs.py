@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from nas_attn.attention.forms import reference_form
 from nas_attn.attention.registry import ModuleEntry
 from nas_attn.conformance.support import fitting
 from nas_attn.errors import CheckFailed, UserError
@@ -17,9 +16,7 @@ HEIGHT, WIDTH = 20, 24
 
 def cost(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
     """Every op has a listed cost, two counts are equal, and products are counted as by torch's own counter."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from nas_attn.cost.counter import count
+    from nas_attn.cost.counter import count, torch_flops
 
     channels = fitting(entry, settings, HEIGHT, WIDTH)
     module = entry.build(channels, settings).cpu().eval()
@@ -32,12 +29,11 @@ def cost(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
         raise CheckFailed(error.rule, got=error.got, where=error.where, remedy=error.remedy) from None
     if first != second:
         raise CheckFailed("equal counts must give equal costs", got=f"{first} and {second}")
-    with reference_form(), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(torch.zeros(1, channels, HEIGHT, WIDTH, device="cpu"))
-    if first.flops_ultralytics != counter.get_total_flops():
+    by_torch = torch_flops(module, torch.zeros(1, channels, HEIGHT, WIDTH, device="cpu"))
+    if first.flops_ultralytics != by_torch:
         raise CheckFailed(
             "products must count as torch's FlopCounterMode counts them",
-            got=f"{first.flops_ultralytics:,} FLOPs by fvcore's trace and {counter.get_total_flops():,} by torch",
+            got=f"{first.flops_ultralytics:,} FLOPs by fvcore's trace and {by_torch:,} by torch",
             remedy="Write the product with matmul, einsum, a linear or a convolution layer.",
         )
     return None

@@ -103,11 +103,20 @@ def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
 
 def _fused_flops(model: nn.Module, x: torch.Tensor) -> int:
     """2 a multiply-accumulate of convolutions and matrix products of the fused model, by torch's own counter."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
     fused: Any = copy.deepcopy(model)
     fused.fuse(verbose=False)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        fused(x)
+    return torch_flops(fused, x)
+
+
+def torch_flops(model: nn.Module, x: torch.Tensor) -> int:
+    """2 a multiply-accumulate of convolutions and matrix products, by torch's own counter, in the reference form."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from nas_attn.attention.forms import reference_form
+
+    # attention as its two products: not every torch's counter knows every fused kernel
+    with reference_form(), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(x)
     return int(counter.get_total_flops())

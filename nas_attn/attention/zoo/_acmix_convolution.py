@@ -50,7 +50,7 @@ def grouped_convolution(qkv: Tensor, size: torch.Size, fc: Tensor, dep_conv: Ten
     groups = channels // head
     with without_autocast(qkv.device):
         weight = _mixed(fc, dep_conv, rate).view(channels, kernel, kernel, 3 * head).permute(0, 3, 1, 2)
-    maps = qkv.view(qkv.shape[0], -1, 3 * head, groups).permute(0, 3, 2, 1).reshape(qkv.shape[0], -1, *size)
+    maps = qkv.unflatten(2, (3 * head, groups)).permute(0, 3, 2, 1).flatten(1, 2).unflatten(2, size)
     return _kept(functional.conv2d(maps, weight, None, padding=kernel // 2, groups=groups), kernel, size)
 
 

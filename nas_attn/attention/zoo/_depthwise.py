@@ -28,8 +28,9 @@ class DepthwiseConv2d(nn.Conv2d):
         super().__init__(dim, dim, (rows, columns), padding=padding, dilation=dilation, groups=dim, **options)
 
     def forward(self, x: Tensor) -> Tensor:
-        channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-        if self.bias is None or not fast_wanted() or not channels_last or not torch.is_grad_enabled():
+        # `is_contiguous(memory_format=...)` would stop torch.vmap
+        channels_last = x.dim() == 4 and x.shape[1] > 1 and x.stride(1) == 1
+        if self.bias is None or not channels_last or not torch.is_grad_enabled() or not fast_wanted():
             return super().forward(x)
         out = nn.functional.conv2d(x, self.weight, None, 1, self.padding, self.dilation, self.groups)
         return out.add_(self.bias.unsqueeze(1).unsqueeze(2))

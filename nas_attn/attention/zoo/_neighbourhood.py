@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from nas_attn.attention.forms import refuse_second_derivatives
 from nas_attn.attention.zoo._precision import without_autocast, workable
 from nas_attn.attention.zoo._tiling import tiling_of
 
@@ -52,8 +52,8 @@ class _NeighbourhoodAttention(torch.autograd.Function):
             return t.off_grid(out).to(kind)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
         size, head, kernel = ctx.geometry
         with without_autocast(grad.device):
             qkv, position = (workable(t) for t in ctx.saved_tensors)

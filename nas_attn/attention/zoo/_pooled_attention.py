@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from nas_attn.attention.zoo._precision import without_autocast, workable
+from nas_attn.attention.forms import refuse_second_derivatives
+from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 
 GROUP_BYTES = 2**20  # logits in hand at a time: about what one CPU core's own cache holds
 ACCELERATOR_BYTES = 2**25  # there, few large operations are wanted, but not a whole attention matrix
@@ -62,8 +62,8 @@ class _PooledAttention(torch.autograd.Function):
         return out.view(shape).to(kind)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
         kind, head = grad.dtype, ctx.head
         *inputs, out, log_sum = ctx.saved_tensors
         with without_autocast(grad.device):
@@ -87,7 +87,7 @@ class _PooledAttention(torch.autograd.Function):
 
 def _by_head(x: Tensor, head: int) -> Tensor:
     """(N, C, P) -> (N · head, D, P)."""
-    return workable(x).reshape(x.shape[0] * head, x.shape[1] // head, x.shape[2])
+    return at_least_single(x).reshape(x.shape[0] * head, x.shape[1] // head, x.shape[2])
 
 
 def _groups(q: Tensor, k: Tensor, head: int) -> list[tuple[slice, slice]]:

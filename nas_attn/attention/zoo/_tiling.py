@@ -75,7 +75,7 @@ class Tiling:
         """(N, H·W, C) -> (N, rows, Th, columns, Tw, head, D), zero beyond the map."""
         (height, width), (full_height, full_width) = self.size, self._grid_size
         if (height, width) != (full_height, full_width):
-            x = x.reshape(x.shape[0], height, width, -1)
+            x = x.reshape(x.shape[0], height, width, x.shape[2])
             x = torch.nn.functional.pad(x, (0, 0, 0, full_width - width, 0, full_height - height))
         return x.reshape(
             x.shape[0], self.rows, self.tile[0], self.columns, self.tile[1], self.head, x.shape[-1] // self.head
@@ -84,8 +84,9 @@ class Tiling:
     def off_grid(self, grid: Tensor) -> Tensor:
         """(N, rows, Th, columns, Tw, head, D) -> (N, H·W, C); a view where tiles divide the map."""
         height, width = self.size
-        whole = grid.view(grid.shape[0], *self._grid_size, -1)
-        return whole[:, :height, :width].reshape(grid.shape[0], height * width, -1)
+        images, channels = grid.shape[0], grid.shape[5] * grid.shape[6]
+        whole = grid.view(images, *self._grid_size, channels)
+        return whole[:, :height, :width].reshape(images, height * width, channels)
 
     def new_sums(self, like: Tensor, images: int, d: int) -> Tensor:
         """Zeros for `add`: keys and values, (2, N, rows + over, Th, columns + over, Tw, head, D)."""
@@ -116,7 +117,7 @@ class Tiling:
         for place, pixel in enumerate(self.across):
             if place - before != pixel:
                 columns[:, :, :, pixel] += rows[:, :, :, place]
-        return columns.reshape(2, sums.shape[1], height * width, -1)
+        return columns.flatten(2, 3)
 
     @property
     def _grid_size(self) -> tuple[int, int]:
@@ -134,7 +135,7 @@ def tiling_of(x: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tilin
     return make(size, head, kernel, x.device, x.dtype)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # of a detector's maps; one entry can take 2 MB
 def _tiling(size: tuple[int, int], head: int, kernel: int, device: torch.device, dtype: torch.dtype) -> Tiling:
     tile = min(TILE[0], size[0]), min(TILE[1], size[1])
     rows, columns = (-(-n // t) for n, t in zip(size, tile, strict=True))
@@ -162,19 +163,21 @@ def _reflected(size: int, kernel: int) -> list[int]:
 
 def _spans(axis: list[int], tiles: int, step: int, length: int) -> Tensor:
     """(tiles, length): what each tile reads of an axis; beyond its end, the end."""
-    return torch.tensor([[axis[min(t * step + i, len(axis) - 1)] for i in range(length)] for t in range(tiles)])
+    return torch.tensor(
+        [[axis[min(t * step + i, len(axis) - 1)] for i in range(length)] for t in range(tiles)], device="cpu"
+    )
 
 
 def _pixels(down: Tensor, across: Tensor, width: int, head: int) -> Tensor:
     """(rows, head · columns · entries of a tile), int32."""
     pixel = down[:, None, None, :, None] * width + across[None, None, :, None, :]
-    return (pixel * head + torch.arange(head)[None, :, None, None, None]).flatten(1).int()
+    return (pixel * head + torch.arange(head, device="cpu")[None, :, None, None, None]).flatten(1).int()
 
 
 def _mask(tile: tuple[int, int], window: tuple[int, int], kernel: int) -> Tensor:
     inside = []
     for queries, keys in zip(tile, window, strict=True):
-        first = torch.arange(queries)[:, None]
-        inside.append((torch.arange(keys) >= first) & (torch.arange(keys) < first + kernel))
+        first, place = torch.arange(queries, device="cpu")[:, None], torch.arange(keys, device="cpu")
+        inside.append((place >= first) & (place < first + kernel))
     both = inside[0][:, None, :, None] & inside[1][None, :, None, :]
-    return torch.zeros(both.shape).masked_fill_(~both, float("-inf")).reshape(tile[0] * tile[1], -1)
+    return torch.zeros(both.shape, device="cpu").masked_fill_(~both, float("-inf")).reshape(tile[0] * tile[1], -1)

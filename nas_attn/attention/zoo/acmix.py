@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
-from nas_attn.attention.forms import fast_wanted
+from nas_attn.attention.forms import fast_wanted, recording, untouched
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._acmix_convolution import dense_convolution, dense_is_faster, grouped_convolution
 from nas_attn.attention.zoo._neighbourhood import neighbourhood_attention
@@ -104,7 +104,8 @@ class ACmix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # windows with gaps, and outputs with them, are nobody's neck: they have no fast form
         plain = self.stride == 1 and self.dilation == 1
-        return self.fast(x) if plain and fast_wanted() else self.reference(x)
+        read = self.conv1, self.conv2, self.conv3, self.fc, self.dep_conv
+        return self.fast(x) if plain and fast_wanted() and untouched(*read) else self.reference(x)
 
     def fast(self, x: Tensor) -> Tensor:
         """The same for stride and dilation 1: attention in tiles, and the convolution path as one convolution."""
@@ -177,10 +178,11 @@ class ACmix(nn.Module):
 
 
 def _from_minus_one_to_one(size: int | Tensor, device: torch.device) -> Tensor:
-    """As `torch.linspace`, which in ONNX divides 0 by 0 where there is one step."""
-    if not isinstance(size, Tensor):
+    """As `torch.linspace`, which a graph records for one size only, and which in ONNX divides 0 by 0 for size 1."""
+    if not recording():
         return torch.linspace(-1.0, 1.0, size, device=device, dtype=torch.float32)
-    return torch.arange(size, device=device) * (2.0 / (size - 1).clamp(min=1)) - 1.0
+    steps = (size - 1).clamp(min=1) if isinstance(size, Tensor) else max(size - 1, 1)
+    return torch.arange(size, device=device) * (2.0 / steps) - 1.0
 
 
 def reflect(x: Tensor, reach: int, dim: int) -> Tensor:

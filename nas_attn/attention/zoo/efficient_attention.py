@@ -5,7 +5,7 @@ Paper: Rethinking Local Perception in Lightweight Vision Transformer (arXiv:2303
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas_attn.attention.choice import Choice
-from nas_attn.attention.forms import fast_wanted
+from nas_attn.attention.forms import fast_wanted, untouched
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._pooled_attention import pooled_attention
@@ -122,7 +122,16 @@ class EfficientAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # weights that are never held cannot be dropped out
         dropping = self.training and self.attn_drop.p > 0
-        return self.fast(x) if fast_wanted() and not dropping else self.reference(x)
+        return self.fast(x) if fast_wanted() and not dropping and untouched(*self._read()) else self.reference(x)
+
+    def _read(self) -> Iterator[nn.Module]:
+        """The layers whose weights the fast form reads."""
+        yield from self.qkvs
+        for attn_map in self.act_blocks:
+            yield from (attn_map.act_block[0], attn_map.act_block[2])
+        if self.global_heads:
+            yield from (self.global_q, self.global_kv)
+        yield self.proj
 
     def reference(self, x: Tensor) -> Tensor:
         """As the paper writes it, operator by operator; cost is counted on it."""
@@ -176,7 +185,7 @@ def _linear(rows: Tensor, conv: nn.Conv2d, gain: float = 1.0) -> Tensor:
 def _columns(columns: Tensor, conv: nn.Conv2d) -> Tensor:
     """A 1×1 convolution of (N, C, P), in that layout."""
     out = torch.matmul(conv.weight.flatten(1), columns)
-    return out if conv.bias is None else out + conv.bias.unsqueeze(1)
+    return out if conv.bias is None else out + conv.bias.unsqueeze(1).to(out.dtype)  # under autocast they differ
 
 
 def _check(group_split: Sequence[int], num_heads: int, kernel_sizes: Sequence[int]) -> None:
