@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import pytest
@@ -69,3 +70,29 @@ def test_fast_forms_repeat_bit_for_bit(entry, settings):
             module(leaf).float().square().sum().backward()
         runs.append([leaf.grad, *(p.grad.clone() for p in module.parameters())])
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+@pytest.mark.parametrize(("entry", "settings"), TWO_FORMS)
+def test_fast_forms_are_as_exact_in_bfloat16(entry, settings):
+    """Against float64: no gradient of the fast form is much further off than the reference form's."""
+    torch.manual_seed(0)
+    module = entry.build(64, settings).cuda()
+    with torch.no_grad():
+        for p in module.parameters():
+            p.mul_(2)  # away from small logits, where every softmax is alike
+    x = torch.randn(2, 64, 21, 19, device="cuda")
+    if entry.refusal(64, 21, 19, settings) is not None:
+        pytest.skip("refused there")
+
+    def gradients(kind, form):
+        twin, leaf = copy.deepcopy(module).to(kind), x.to(kind).requires_grad_()
+        with form():
+            twin(leaf).float().square().mean().backward()
+        return [leaf.grad.double(), *(p.grad.double() for p in twin.parameters())]
+
+    exact = gradients(torch.float64, reference_form)
+    for true, slow, fast in zip(
+        exact, gradients(torch.bfloat16, reference_form), gradients(torch.bfloat16, contextlib.nullcontext), strict=True
+    ):
+        scale = true.norm().clamp(min=1e-6)
+        assert (fast - true).norm() / scale <= 1.5 * (slow - true).norm() / scale + 0.01
