@@ -8,7 +8,7 @@ import torch
 from gate_formulas import FORMULAS, sigmoid
 
 from nas_attn.attention import get
-from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.attention.zoo._constraints import too_narrow
 from nas_attn.errors import SlotRefused
 
 NAMES = ("se", "eca", "cbam", "coord", "ela", "simam", "gc", "cpca")

@@ -1,4 +1,4 @@
-"""What modules of self-attention share: heads out of channels and back, softmax attention, and its constraints."""
+"""What modules of self-attention share: heads out of channels and back, softmax attention, windows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas_attn.attention.forms import recording
-from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 
 Size = int  # or the scalar tensor that stands for a size while a graph is traced
-
-
-def indivisible(channels: int, heads: int, name: str = "num_heads") -> str | None:
-    """Why the heads cannot stand on that many channels; None where they can."""
-    return None if channels % heads == 0 else f"`{name}` must divide the channels, but got {heads} and {channels}"
 
 
 def to_heads(x: Tensor, heads: int) -> Tensor:
@@ -79,8 +73,3 @@ def pixels_in_windows(like: Tensor, rows: Size, columns: Size, height: Size, wid
     across = torch.arange(columns * width, device=like.device) < like.shape[3]
     inside = down.reshape(rows, 1, height, 1).logical_and(across.reshape(1, columns, 1, width))
     return inside.reshape(rows * columns, height * width)
-
-
-def position_conv(channels: int, kernel: int) -> DepthwiseConv2d:
-    """A depthwise convolution that tells positions from what surrounds them: it knows no map size."""
-    return DepthwiseConv2d(channels, kernel)

@@ -1,4 +1,4 @@
-"""What the large-kernel family shares: how a size splits into two small kernels, and which taps a map can reach."""
+"""What the large-kernel family shares: how a size splits into two small kernels, each of one depthwise convolution."""
 
 from __future__ import annotations
 
@@ -29,8 +29,3 @@ def depthwise(dim: int, kernel: tuple[int, int], dilation: int = 1) -> Depthwise
     if not all(k % 2 for k in kernel):
         raise UserError("a large kernel must have an odd size", got=max(kernel))
     return DepthwiseConv2d(dim, kernel, dilation)
-
-
-def reachable(size: int, kernel: int, dilation: int = 1) -> tuple[int, ...]:
-    """Distances in pixels, beside 0, at which a tap meets data on an axis of `size` pixels; the others see padding."""
-    return tuple(range(dilation, min(kernel // 2 * dilation, size - 1) + 1, dilation))

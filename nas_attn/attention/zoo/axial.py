@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._heads import attend, indivisible, position_conv
+from nas_attn.attention.zoo._constraints import indivisible
+from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
+from nas_attn.attention.zoo._heads import attend
+from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused, UserError
 
 ORDERS = ("serial", "parallel", "criss_cross")
@@ -64,7 +67,7 @@ class AxialAttention(nn.Module):
             raise UserError(f"`order` must be one of {', '.join(ORDERS)}", got=repr(order))
         self.num_heads, self.order = num_heads, order
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
-        self.pe = position_conv(dim, 3)
+        self.pe = DepthwiseConv2d(dim, 3)
         self.proj = nn.Conv2d(dim, dim, 1)
 
     @classmethod
@@ -100,9 +103,10 @@ class AxialAttention(nn.Module):
         return 0.5 * (along(1, q, k, v) + along(2, q, k, v))
 
     def _criss_cross(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q = q * q.shape[-1] ** -0.5
-        columns = lines(1, q) @ lines(1, k).transpose(-1, -2)  # (N, W, heads, H, H)
-        rows = lines(2, q) @ lines(2, k).transpose(-1, -2)  # (N, H, heads, W, W)
+        with without_autocast(q.device):  # half precision overflows; fused kernels, as in `along`, add up in float32
+            q, k = at_least_single(q) * q.shape[-1] ** -0.5, at_least_single(k)
+            columns = lines(1, q) @ lines(1, k).transpose(-1, -2)  # (N, W, heads, H, H)
+            rows = lines(2, q) @ lines(2, k).transpose(-1, -2)  # (N, H, heads, W, W)
         place = torch.arange(q.shape[1], device=q.device)
         itself = place.reshape(-1, 1) == place  # counted in its row
         columns = columns.masked_fill(itself, torch.finfo(columns.dtype).min)

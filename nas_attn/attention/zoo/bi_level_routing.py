@@ -15,14 +15,9 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import recording
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._heads import (
-    attend,
-    blocked,
-    indivisible,
-    padded_windows,
-    pixels_in_windows,
-    position_conv,
-)
+from nas_attn.attention.zoo._constraints import indivisible
+from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
+from nas_attn.attention.zoo._heads import attend, blocked, padded_windows, pixels_in_windows
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused
 
@@ -72,7 +67,7 @@ class BiLevelRouting(nn.Module):
         self.num_heads, self.n_win, self.topk = num_heads, n_win, topk
         self.scale = dim**-0.5
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
-        self.lepe = position_conv(dim, 5)
+        self.lepe = DepthwiseConv2d(dim, 5)
         self.proj = nn.Conv2d(dim, dim, 1)
 
     @classmethod

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._large_kernel import depthwise, reachable
+from nas_attn.attention.zoo._constraints import reachable
+from nas_attn.attention.zoo._large_kernel import depthwise
 
 
 @attention(

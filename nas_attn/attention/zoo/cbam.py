@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._large_kernel import reachable
-from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.attention.zoo._constraints import must_be_odd, reachable, too_narrow
 from nas_attn.errors import SlotRefused
 
 
@@ -42,6 +41,7 @@ class CBAM(nn.Module):
         (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: fewer channels than `reduction`.
+        UserError: an even `kernel_size`.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class CBAM(nn.Module):
         super().__init__()
         if reason := self.unsupported(channels, reduction=reduction, kernel_size=kernel_size):
             raise SlotRefused(reason)
+        must_be_odd("kernel_size", kernel_size)
         self.fc1 = nn.Conv2d(channels, channels // reduction, 1, bias=False)
         self.fc2 = nn.Conv2d(channels // reduction, channels, 1, bias=False)
         self.spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.errors import SlotRefused
 
 
@@ -35,8 +36,7 @@ class PlainConv(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, groups: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        fits = channels % groups == 0
-        return None if fits else f"`groups` must divide the channels, but got {groups} and {channels}"
+        return indivisible(channels, groups, "groups")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x)

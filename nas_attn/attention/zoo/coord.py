@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.attention.zoo._batch_norm import BatchNorm
+from nas_attn.attention.zoo._constraints import too_narrow
 from nas_attn.errors import SlotRefused
 
 
@@ -48,7 +49,7 @@ class CoordinateAttention(nn.Module):
             raise SlotRefused(reason)
         narrow = channels // reduction
         self.conv1 = nn.Conv2d(channels, narrow, 1)
-        self.bn1 = nn.BatchNorm2d(narrow)
+        self.bn1 = BatchNorm(narrow)
         self.act = nn.Hardswish()
         self.conv_h = nn.Conv2d(narrow, channels, 1)
         self.conv_w = nn.Conv2d(narrow, channels, 1)

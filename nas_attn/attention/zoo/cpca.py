@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._large_kernel import depthwise, reachable
-from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.attention.zoo._constraints import reachable, too_narrow
+from nas_attn.attention.zoo._large_kernel import depthwise
 from nas_attn.errors import SlotRefused
 
 PUBLISHED = (7, 11, 21)
@@ -81,7 +81,8 @@ class CPCA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = nn.functional.gelu(self.conv(x))
         pooled = torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 2)
-        x = x * self.ca["fc2"](self.ca["fc1"](pooled).relu()).sigmoid().sum(2, keepdim=True)
+        of_mean, of_maximum = self.ca["fc2"](self.ca["fc1"](pooled).relu()).sigmoid().chunk(2, 2)
+        x = x * (of_mean + of_maximum)  # autocast would take `sum` to float32, and the whole map with it
         base = self.dconv5_5(x)
         total = base
         for strip in self.strips:

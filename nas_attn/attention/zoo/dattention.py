@@ -14,13 +14,9 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._heads import (
-    attend,
-    indivisible,
-    position_conv,
-    to_heads,
-    to_map,
-)
+from nas_attn.attention.zoo._constraints import indivisible, reachable
+from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
+from nas_attn.attention.zoo._heads import attend, to_heads, to_map
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused
 
@@ -90,7 +86,7 @@ class DeformableAttention(nn.Module):
         self.proj_q = nn.Conv2d(dim, dim, 1)
         self.proj_kv = nn.Conv2d(dim, 2 * dim, 1)
         self.offset = OffsetNetwork(dim // groups, stride)
-        self.pe = position_conv(dim, 3)
+        self.pe = DepthwiseConv2d(dim, 3)
         self.proj = nn.Conv2d(dim, dim, 1)
 
     @classmethod
@@ -113,8 +109,7 @@ class DeformableAttention(nn.Module):
         sample leaves heads no choice."""
         cells = -(-height // stride), -(-width // stride)
         if cells == (1, 1):
-            reach = tuple(min(n - 1, OFFSET_KERNELS[stride] // 2) for n in (height, width))
-            return groups, reach
+            return groups, tuple(reachable(n, OFFSET_KERNELS[stride]) for n in (height, width))
         return num_heads, groups, stride
 
     def forward(self, x: Tensor) -> Tensor:

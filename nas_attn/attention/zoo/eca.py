@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._constraints import must_be_odd
 
 
 @attention(
@@ -30,10 +31,13 @@ class ECAAttention(nn.Module):
         kernel_size: channels under the kernel; odd.
     Shape:
         (N, C, H, W) -> (N, C, H, W).
+    Raises:
+        UserError: an even `kernel_size`.
     """
 
     def __init__(self, kernel_size: Annotated[int, Choice(3, 5, 7, 9)] = 3) -> None:
         super().__init__()
+        must_be_odd("kernel_size", kernel_size)
         self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._large_kernel import reachable
+from nas_attn.attention.zoo._constraints import indivisible, must_be_odd, reachable
 from nas_attn.errors import SlotRefused
 
 
@@ -41,6 +41,7 @@ class ELA(nn.Module):
         (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: `group_width` does not divide the channels.
+        UserError: an even `kernel_size`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ELA(nn.Module):
         super().__init__()
         if reason := self.unsupported(channels, kernel_size=kernel_size, group_width=group_width):
             raise SlotRefused(reason)
+        must_be_odd("kernel_size", kernel_size)
         groups = channels // group_width
         self.conv = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False)
         self.gn = nn.GroupNorm(next((g for g in (16, 8, 4, 2) if channels % g == 0 and channels > g), 1), channels)
@@ -59,9 +61,7 @@ class ELA(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, kernel_size: int, group_width: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        if channels % group_width == 0:
-            return None
-        return f"`group_width` must divide the channels, but got {group_width} and {channels}"
+        return indivisible(channels, group_width, "group_width")
 
     @classmethod
     def effective(cls, height: int, width: int, *, kernel_size: int, group_width: int) -> Hashable:
@@ -69,6 +69,7 @@ class ELA(nn.Module):
         return group_width, reachable(height, kernel_size), reachable(width, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = self.gn(self.conv(x.mean(3))).sigmoid()  # (N, C, H)
-        columns = self.gn(self.conv(x.mean(2))).sigmoid()  # (N, C, W)
+        # autocast normalises in float32; a map times such a gate would stay there
+        rows = self.gn(self.conv(x.mean(3))).sigmoid().to(x.dtype)  # (N, C, H)
+        columns = self.gn(self.conv(x.mean(2))).sigmoid().to(x.dtype)  # (N, C, W)
         return x * rows.unsqueeze(3) * columns.unsqueeze(2)

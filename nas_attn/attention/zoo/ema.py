@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.errors import SlotRefused
 
 
@@ -53,8 +54,7 @@ class EMAttention(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, factor: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        fits = channels % factor == 0
-        return None if fits else f"`factor` must divide the channels, but got {factor} and {channels}"
+        return indivisible(channels, factor, "factor")
 
     def forward(self, x: Tensor) -> Tensor:
         group = x.reshape(-1, x.shape[1] // self.groups, x.shape[2], x.shape[3])  # (N·factor, D, H, W)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
-from nas_attn.attention.zoo._large_kernel import reachable
-from nas_attn.errors import SlotRefused, UserError
+from nas_attn.attention.zoo._constraints import must_be_odd, reachable, too_narrow
+from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -54,8 +54,7 @@ class GAM(nn.Module):
         super().__init__()
         if reason := self.unsupported(channels, rate=rate, kernel_size=kernel_size):
             raise SlotRefused(reason)
-        if kernel_size % 2 == 0:
-            raise UserError("`kernel_size` must be odd", got=kernel_size)
+        must_be_odd("kernel_size", kernel_size)
         width, padding = channels // rate, kernel_size // 2
         self.channel_attention = nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(), nn.Conv2d(width, channels, 1))
         self.spatial_attention = nn.Sequential(
@@ -69,7 +68,7 @@ class GAM(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, rate: int, kernel_size: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        return None if channels >= rate else f"`rate` must not exceed the channels, but got {rate} and {channels}"
+        return too_narrow("rate", rate, channels)
 
     @classmethod
     def effective(cls, height: int, width: int, *, rate: int, kernel_size: int) -> Hashable:

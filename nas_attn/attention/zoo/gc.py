@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._reduction import too_narrow
+from nas_attn.attention.zoo._constraints import too_narrow
 from nas_attn.errors import SlotRefused
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
-from nas_attn.attention.zoo._heads import indivisible
+from nas_attn.attention.zoo._constraints import indivisible, must_be_odd, reachable
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused
 
@@ -47,6 +47,7 @@ class ReluLinearAttention(nn.Module):
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
         SlotRefused: `head_dim` does not divide `channels`.
+        UserError: an even scale.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ReluLinearAttention(nn.Module):
         super().__init__()
         if reason := self.unsupported(channels, head_dim=head_dim, scales=scales):
             raise SlotRefused(reason)
+        must_be_odd("scales", *scales)
         self.head_dim = head_dim
         wide, parts = 3 * channels, 3 * channels // head_dim
         self.qkv = nn.Conv2d(channels, wide, 1, bias=False)
@@ -79,8 +81,7 @@ class ReluLinearAttention(nn.Module):
     @classmethod
     def effective(cls, height: int, width: int, *, head_dim: int, scales: Sequence[int]) -> Hashable:
         """Equal for settings of one function: only taps that can meet data count."""
-        reach = tuple((min(s, 2 * height - 1), min(s, 2 * width - 1)) for s in scales)
-        return head_dim, reach
+        return head_dim, tuple((reachable(height, s), reachable(width, s)) for s in scales)
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.qkv(x)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._large_kernel import K_SIZES, depthwise, reachable
+from nas_attn.attention.zoo._constraints import reachable
+from nas_attn.attention.zoo._large_kernel import K_SIZES, depthwise
 
 
 @attention(

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._large_kernel import depthwise, reachable
+from nas_attn.attention.zoo._constraints import indivisible, reachable
+from nas_attn.attention.zoo._large_kernel import depthwise
 from nas_attn.errors import SlotRefused, UserError
 
 CHAINS = {11: ((3, 1), (5, 2)), 23: ((5, 1), (7, 3)), 29: ((3, 1), (5, 2), (7, 3))}  # pixels -> (kernel, dilation)...
@@ -68,8 +69,7 @@ class LSKAttention(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, k_size: int, reduction: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        fits = channels % reduction == 0
-        return None if fits else f"`reduction` must divide the channels, but got {reduction} and {channels}"
+        return indivisible(channels, reduction, "reduction")
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int, reduction: int) -> Hashable:

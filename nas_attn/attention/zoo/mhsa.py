@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._heads import attend, indivisible, position_conv, to_heads, to_map
+from nas_attn.attention.zoo._constraints import indivisible
+from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
+from nas_attn.attention.zoo._heads import attend, to_heads, to_map
 from nas_attn.errors import SlotRefused, UserError
 
 
@@ -57,7 +59,7 @@ class GlobalSelfAttention(nn.Module):
             raise UserError("`position` must be conv or none", got=repr(position))
         self.num_heads = num_heads
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
-        self.pe = position_conv(dim, 3) if position == "conv" else None
+        self.pe = DepthwiseConv2d(dim, 3) if position == "conv" else None
         self.proj = nn.Conv2d(dim, dim, 1)
 
     @classmethod

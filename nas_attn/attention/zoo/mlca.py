@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._constraints import must_be_odd
 from nas_attn.errors import UserError
 
 
@@ -58,8 +59,7 @@ class MLCA(nn.Module):
         super().__init__()
         if kernel_size is None:
             kernel_size = int((math.log2(channels) + 1) / 2) // 2 * 2 + 1
-        if kernel_size % 2 == 0:
-            raise UserError("`kernel_size` must be odd", got=kernel_size)
+        must_be_odd("kernel_size", kernel_size)
         if not 0 < local_weight < 1:
             raise UserError("`local_weight` must lie between 0 and 1, both exclusive", got=local_weight)
         self.local_size, self.local_weight = local_size, local_weight

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import fast_wanted
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._heads import attend, indivisible, to_map
+from nas_attn.attention.zoo._constraints import indivisible
+from nas_attn.attention.zoo._heads import attend, to_map
 from nas_attn.errors import SlotRefused
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.errors import SlotRefused
 
 
@@ -28,7 +29,8 @@ class ShuffleAttention(nn.Module):
     the end the first and second half of all channels are interleaved (channel shuffle with two groups). The gates start
     as the constant σ(1).
 
-    Parameters: 3·C / groups. The state dictionary has the published keys.
+    Parameters: 3·C / groups. The state dictionary has the published keys. Ultralytics takes every parameter with `bias`
+    in its name for a bias, so `cbias` and `sbias` start at its warm-up rate of biases (0.1) and do not decay.
 
     Args:
         channels: C, channels of the map.
@@ -55,8 +57,7 @@ class ShuffleAttention(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, groups: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        fits = channels % (2 * groups) == 0
-        return None if fits else f"twice `groups` must divide the channels, but got 2 * {groups} and {channels}"
+        return indivisible(channels, 2 * groups, "2 * groups")
 
     def forward(self, x: Tensor) -> Tensor:
         group = x.reshape(-1, x.shape[1] // self.groups, x.shape[2], x.shape[3])  # (N·groups, C/groups, H, W)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
+from nas_attn.attention.zoo._constraints import reachable, too_narrow
 from nas_attn.errors import SlotRefused, UserError
 
 
@@ -65,12 +66,12 @@ class SKAttention(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, kernel_sizes: Sequence[int], reduction: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        return None if channels >= reduction else f"`reduction` must not exceed C: {reduction} and {channels}"
+        return too_narrow("reduction", reduction, channels)
 
     @classmethod
     def effective(cls, height: int, width: int, *, kernel_sizes: Sequence[int], reduction: int) -> Hashable:
         """Equal for settings of one function: on small maps, the outer taps of a dilated branch see padding only."""
-        reach = tuple(tuple(k // 2 if k // 2 < n else 0 for n in (height, width)) for k in kernel_sizes)
+        reach = tuple(tuple(reachable(n, 3, k // 2) for n in (height, width)) for k in kernel_sizes)
         return reach, reduction
 
     def forward(self, x: Tensor) -> Tensor:

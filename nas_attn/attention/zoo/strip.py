@@ -13,8 +13,7 @@ from torch.nn import functional
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._large_kernel import reachable
-from nas_attn.errors import UserError
+from nas_attn.attention.zoo._constraints import must_be_odd, reachable
 
 
 @attention(
@@ -43,8 +42,7 @@ class StripPooling(nn.Module):
 
     def __init__(self, channels: int, kernel_size: Annotated[int, Choice(3, 5, 7, 9)] = 3) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
-            raise UserError("`kernel_size` must be odd", got=kernel_size)
+        must_be_odd("kernel_size", kernel_size)
         padding = kernel_size // 2
         self.rows = nn.Conv2d(channels, channels, (kernel_size, 1), padding=(padding, 0))
         self.columns = nn.Conv2d(channels, channels, (1, kernel_size), padding=(0, padding))

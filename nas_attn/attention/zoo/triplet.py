@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
-from nas_attn.errors import UserError
+from nas_attn.attention.zoo._constraints import must_be_odd
 
 
 class PooledGate(nn.Module):
@@ -61,8 +61,7 @@ class TripletAttention(nn.Module):
 
     def __init__(self, kernel_size: Annotated[int, Choice(3, 5, 7)] = 7) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
-            raise UserError("`kernel_size` must be odd", got=kernel_size)
+        must_be_odd("kernel_size", kernel_size)
         self.channels_columns = PooledGate(kernel_size)
         self.rows_channels = PooledGate(kernel_size)
         self.rows_columns = PooledGate(kernel_size)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import recording
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._heads import attend, blocked, indivisible, padded_windows, pixels_in_windows
+from nas_attn.attention.zoo._constraints import indivisible
+from nas_attn.attention.zoo._heads import attend, blocked, padded_windows, pixels_in_windows
 from nas_attn.errors import SlotRefused
 
 
