@@ -173,6 +173,16 @@ class Viewing(Plain):
         return super().forward(x.view(x.shape[0], -1).view(x.shape))
 
 
+class Relaying(Plain):
+    def forward(self, x):
+        return super().forward(x).contiguous()
+
+
+class AlwaysLast(Plain):
+    def forward(self, x):
+        return super().forward(x).contiguous(memory_format=torch.channels_last)
+
+
 class OnTheCpu(Plain):
     def forward(self, x):
         return super().forward(x) + torch.zeros(1, device="cpu").expand(x.shape[0], x.shape[1], 1, 1)
@@ -285,6 +295,8 @@ BROKEN = [  # class, the check that catches it, words of the message
     (Imprecise, "autocast", ["within 5%", "autocast"]),
     (Overflowing, "large in half", ["must be finite", "scale 30", "float32"]),
     (Viewing, "layouts", ["must not raise", "view", "broken_modules.py, line "]),
+    (Relaying, "layouts", ["must lie in memory as the input does", "channels_last input", "memory_format"]),
+    (AlwaysLast, "layouts", ["must lie in memory as the input does", "strides (672, 1, 96, 16)", "contiguous input"]),
     (OnTheCpu, "meta", ["must not raise", "cpu"]),
     (SwallowsMeta, "meta", ["stay on the input's device", "cpu for meta"]),
     (Random, "deterministic", ["equal runs must give equal", "deterministic"]),

@@ -16,10 +16,11 @@ RESHAPE = "Use `reshape` or `flatten` rather than `view`, and name axes rather t
 
 
 def layouts(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """channels_last, transposed and strided input give the same output, and the same gradient."""
+    """channels_last, transposed and strided input give the same output and gradient, and the input's format stays."""
     module = moved(entry, settings).eval()
     x = torch.randn(2, fitting(entry, settings), 7, 6)
     expected, slope = _both(module, x)
+    keeps_format(expected, torch.contiguous_format, "contiguous input")
     views = {
         "channels_last": x.contiguous(memory_format=torch.channels_last),
         "transposed": x.transpose(2, 3).contiguous().transpose(2, 3),
@@ -29,8 +30,27 @@ def layouts(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         y, gradient = _both(module, view)
         agree(y, expected, SAME, f"{name} input must give the same output", RESHAPE)
         agree(gradient, slope, 10 * SAME, f"{name} input must give the same gradient", RESHAPE)
+        if name == "channels_last":
+            keeps_format(y, torch.channels_last, f"{name} input")
     last = copy.deepcopy(module).to(memory_format=torch.channels_last)
-    agree(last(views["channels_last"]), expected, SAME, "a channels_last module must give the same output", RESHAPE)
+    y = last(views["channels_last"])
+    agree(y, expected, SAME, "a channels_last module must give the same output", RESHAPE)
+    keeps_format(y, torch.channels_last, "channels_last input and module")
+
+
+def keeps_format(y: torch.Tensor, memory_format: torch.memory_format, where: str) -> None:
+    """The output lies in that memory format, its input's; else its neighbours pay for copies, or for slow kernels.
+
+    Raises:
+        CheckFailed: it lies otherwise.
+    """
+    if not y.is_contiguous(memory_format=memory_format):
+        raise CheckFailed(
+            "the output must lie in memory as the input does",
+            got=f"strides {y.stride()} of shape {tuple(y.shape)}",
+            where=where,
+            remedy="Permute back before `reshape`, or end with `contiguous(memory_format=...)`.",
+        )
 
 
 def _both(module: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

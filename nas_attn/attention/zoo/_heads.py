@@ -7,18 +7,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas_attn.attention.forms import recording
+from nas_attn.attention.zoo._layout import channels_last
 
 Size = int  # or the scalar tensor that stands for a size while a graph is traced
 
 
 def to_heads(x: Tensor, heads: int) -> Tensor:
     """(N, heads·D, H, W) -> (N, heads, H·W, D), head-major and contiguous: strided operands cost 2.6 times the time."""
-    return x.reshape(x.shape[0], heads, x.shape[1] // heads, -1).transpose(-1, -2).contiguous()
+    pixels = x.shape[2] * x.shape[3]
+    return x.reshape(x.shape[0], heads, x.shape[1] // heads, pixels).transpose(-1, -2).contiguous()
 
 
 def to_map(x: Tensor, like: Tensor) -> Tensor:
-    """(N, heads, H·W, D) -> (N, heads·D, H, W), with H and W of `like`."""
-    return x.transpose(-1, -2).reshape(x.shape[0], x.shape[1] * x.shape[3], like.shape[2], like.shape[3])
+    """(N, heads, H·W, D) -> (N, heads·D, H, W), with H, W and memory format of `like`."""
+    channels, height, width = x.shape[1] * x.shape[3], like.shape[2], like.shape[3]
+    if channels_last(like):
+        return x.transpose(1, 2).reshape(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
+    return x.transpose(-1, -2).reshape(x.shape[0], channels, height, width).contiguous()
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
@@ -65,6 +70,16 @@ def padded_windows(x: Tensor, heads: int, rows: Size, columns: Size, height: Siz
     if recording() or rows * height != x.shape[2] or columns * width != x.shape[3]:  # a graph must hold for any size
         x = F.pad(x, (0, columns * width - x.shape[3], 0, rows * height - x.shape[2]))
     return x.reshape(x.shape[0], heads, x.shape[1] // heads, rows, height, columns, width)
+
+
+def from_windows(x: Tensor, like: Tensor) -> Tensor:
+    """The reverse of `padded_windows`, less what was filled up, with the size and memory format of `like`."""
+    n, heads, d, rows, height, columns, width = x.shape
+    if channels_last(like):
+        x = x.permute(0, 3, 4, 5, 6, 1, 2).reshape(n, rows * height, columns * width, heads * d).permute(0, 3, 1, 2)
+    else:
+        x = x.reshape(n, heads * d, rows * height, columns * width)
+    return x[:, :, : like.shape[2], : like.shape[3]]
 
 
 def pixels_in_windows(like: Tensor, rows: Size, columns: Size, height: Size, width: Size) -> Tensor:

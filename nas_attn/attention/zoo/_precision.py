@@ -21,5 +21,6 @@ def at_least_single(x: Tensor) -> Tensor:
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Inside, no operator changes its precision: the module has chosen it."""
-    known = torch.amp.is_autocast_available(device.type)
+    # older torch.compile cannot look the device up; what it compiles runs on one that has autocast
+    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if known else nullcontext()

@@ -17,6 +17,7 @@ from nas_attn.attention.forms import recording
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, blocked, to_map
+from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.errors import SlotRefused
 
 
@@ -79,9 +80,9 @@ class AreaAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         heads, area, d = self.attn.num_heads, self.attn.area, self.attn.head_dim
-        qkv = self.attn.qkv(x).reshape(x.shape[0], heads, 3 * d, -1)
-        v = qkv[:, :, 2 * d :].reshape(x.shape)
-        pixels = x.shape[2] * x.shape[3]
+        images, pixels = x.shape[0], x.shape[2] * x.shape[3]
+        qkv = self.attn.qkv(x).reshape(images, heads, 3 * d, pixels)
+        v = laid_as(qkv[:, :, 2 * d :].reshape(x.shape), x)
         run = (pixels + area - 1) // area
         bias = None
         if area > 1 and (recording() or run * area != pixels):  # a graph must hold for any size
@@ -89,8 +90,9 @@ class AreaAttention(nn.Module):
             bias = blocked(torch.arange(run * area, device=x.device).reshape(1, area, 1, run) < pixels, qkv.dtype)
         # runs are one more batch axis: (N·heads, area, run, D)
         q, k, v_runs = (
-            part.transpose(-1, -2).contiguous().reshape(-1, area, run, d) for part in qkv.split((d, d, d), 2)
+            part.transpose(-1, -2).contiguous().reshape(images * heads, area, run, d)
+            for part in qkv.split((d, d, d), 2)
         )
         out = attend(q, k, v_runs, bias)
-        out = out.reshape(x.shape[0], heads, -1, d)[:, :, :pixels]
+        out = out.reshape(images, heads, area * run, d)[:, :, :pixels]
         return self.attn.proj(to_map(out, x) + self.attn.pe(v))

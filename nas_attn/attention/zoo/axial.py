@@ -18,6 +18,7 @@ from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend
+from nas_attn.attention.zoo._layout import channels_last
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused, UserError
 
@@ -93,7 +94,11 @@ class AxialAttention(nn.Module):
         # (N, H, W, heads, D)
         heads = (x.shape[0], self.num_heads, x.shape[1] // self.num_heads, x.shape[2], x.shape[3])
         grids = [part.reshape(heads).permute(0, 3, 4, 1, 2) for part in (q, k, v)]
-        out = getattr(self, f"_{self.order}")(*grids).permute(0, 3, 4, 1, 2).reshape(x.shape)
+        out = getattr(self, f"_{self.order}")(*grids)
+        if channels_last(x):
+            out = out.flatten(3).contiguous().permute(0, 3, 1, 2)
+        else:
+            out = out.permute(0, 3, 4, 1, 2).reshape(x.shape).contiguous()
         return self.proj(out + self.pe(v))
 
     def _serial(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from nas_attn.attention.forms import recording
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
-from nas_attn.attention.zoo._heads import attend, blocked, padded_windows, pixels_in_windows
+from nas_attn.attention.zoo._heads import attend, blocked, from_windows, padded_windows, pixels_in_windows
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused
 
@@ -109,12 +109,13 @@ class BiLevelRouting(nn.Module):
         k, values = (self._gather(part, rows) for part in (k, values))
         bias = None
         if recording() or n * height != x.shape[2] or n * width != x.shape[3]:  # a graph must hold for any size
-            bias = blocked(pixels, q.dtype).index_select(0, chosen.flatten()).reshape(x.shape[0], 1, n * n, -1)
-            bias = bias.expand(-1, heads, -1, -1).reshape(x.shape[0], heads * n * n, 1, -1)
+            bias = blocked(pixels, q.dtype).index_select(0, chosen.flatten())
+            keys = self.topk * height * width
+            bias = bias.reshape(x.shape[0], 1, n * n, keys).expand(-1, heads, -1, -1)
+            bias = bias.reshape(x.shape[0], heads * n * n, 1, keys)
         out = attend(q.flatten(1, 2), k, values, bias=bias, scale=self.scale)
         out = out.reshape(x.shape[0], heads, n, n, height, width, q.shape[-1]).permute(0, 1, 6, 2, 4, 3, 5)
-        out = out.reshape(x.shape[0], x.shape[1], n * height, n * width)[:, :, : x.shape[2], : x.shape[3]]
-        return self.proj(out + self.lepe(v))
+        return self.proj(from_windows(out, x) + self.lepe(v))
 
     def _route(self, x: Tensor, pixels: Tensor) -> Tensor:
         """(N, regions, topk): the regions that each region attends to."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
+from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.errors import SlotRefused
 
 
@@ -65,7 +66,7 @@ class EMAttention(nn.Module):
         of_gated = self.gn.bias.softmax(0).reshape(1, 1, -1).expand(group.shape[0], -1, -1)
         of_convolved = convolved.mean((2, 3)).softmax(1).unsqueeze(1)
         weights = of_gated @ convolved.flatten(2) + of_convolved @ gated.flatten(2)  # (N·factor, 1, H·W)
-        return (group * weights.reshape(-1, 1, x.shape[2], x.shape[3]).sigmoid()).reshape(x.shape)
+        return laid_as((group * weights.reshape(-1, 1, x.shape[2], x.shape[3]).sigmoid()).reshape(x.shape), x)
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}"

@@ -16,6 +16,7 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo._constraints import indivisible, must_be_odd, reachable
+from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.errors import SlotRefused
 
@@ -86,13 +87,14 @@ class ReluLinearAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.qkv(x)
         out = torch.cat([self._attend(qkv), *(self._attend(gather(qkv)) for gather in self.aggreg)], 1)
-        return self.norm(self.proj(out))
+        return self.norm(laid_as(self.proj(out), x))
 
     def _attend(self, qkv: Tensor) -> Tensor:
         """(N, 3C, H, W), head by head q, k, v -> (N, C, H, W)."""
         n, wide, d = qkv.shape[0], qkv.shape[1], self.head_dim
         with without_autocast(qkv.device):
-            q, k, v = at_least_single(qkv).reshape(n, wide // (3 * d), 3, d, -1).unbind(2)
+            parts = at_least_single(qkv).reshape(n, wide // (3 * d), 3, d, qkv.shape[2] * qkv.shape[3])
+            q, k, v = parts.unbind(2)
             pairs = F.pad(v, (0, 0, 0, 1), value=1.0) @ F.relu(k).transpose(-1, -2)  # (N, heads, D + 1, D)
             out = pairs @ F.relu(q)
             out = out[:, :, :-1] / (out[:, :, -1:] + EPS)

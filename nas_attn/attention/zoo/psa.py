@@ -14,6 +14,7 @@ from nas_attn.attention.forms import fast_wanted
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, to_map
+from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.errors import SlotRefused
 
 
@@ -87,8 +88,8 @@ class PositionSensitive(nn.Module):
         """The same with fused attention."""
         attn = self.block.attn
         widths = (attn.key_dim, attn.key_dim, attn.head_dim)
-        heads = attn.qkv(x).reshape(x.shape[0], attn.num_heads, sum(widths), -1)
+        heads = attn.qkv(x).reshape(x.shape[0], attn.num_heads, sum(widths), x.shape[2] * x.shape[3])
         q, k, v = heads.split(widths, 2)
         out = attend(*(part.transpose(-1, -2).contiguous() for part in (q, k, v)))
-        x = x + attn.proj(to_map(out, x) + attn.pe(v.reshape(x.shape)))
+        x = x + attn.proj(to_map(out, x) + attn.pe(laid_as(v.reshape(x.shape), x)))
         return x + self.block.ffn(x)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
+from nas_attn.attention.zoo._layout import channels_last
 from nas_attn.errors import SlotRefused
 
 
@@ -65,6 +66,9 @@ class ShuffleAttention(nn.Module):
         a = a * (self.cweight * a.mean((2, 3), keepdim=True) + self.cbias).sigmoid()
         b = b * (self.sweight * self.gn(b) + self.sbias).sigmoid()
         halves = torch.cat([a, b], 1).reshape(-1, 2, x.shape[1] // 2, x.shape[2], x.shape[3])
+        if channels_last(x):
+            halves = halves.permute(0, 3, 4, 2, 1).reshape(x.shape[0], x.shape[2], x.shape[3], x.shape[1])
+            return halves.permute(0, 3, 1, 2).to(x.dtype)
         return halves.transpose(1, 2).reshape(x.shape).to(x.dtype)
 
     def extra_repr(self) -> str:

@@ -6,6 +6,7 @@ Paper: Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import lru_cache
 from typing import Annotated
 
 import torch
@@ -15,7 +16,7 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import recording
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
-from nas_attn.attention.zoo._heads import attend, blocked, padded_windows, pixels_in_windows
+from nas_attn.attention.zoo._heads import attend, blocked, from_windows, padded_windows, pixels_in_windows
 from nas_attn.errors import SlotRefused
 
 
@@ -32,7 +33,8 @@ class SwinWindow(nn.Module):
     map, and nothing attends to places there; the published code fills them with zeros, which take part. A single layer
     has no shifted partner, so windows are not shifted.
 
-    Parameters: 4C² + 4C + num_heads·(2M − 1)².
+    Parameters: 4C² + 4C + num_heads·(2M − 1)². Ultralytics takes every parameter with `bias` in its name for a bias, so
+    the table, whose name is the published one, starts at its warm-up rate of biases (0.1) and does not decay.
 
     Args:
         dim: C, channels of the map, a multiple of `num_heads`.
@@ -57,7 +59,6 @@ class SwinWindow(nn.Module):
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window_size - 1) ** 2, num_heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        self.register_buffer("displacement", displacements(window_size), persistent=False)
         self.proj = nn.Conv2d(dim, dim, 1)
 
     @classmethod
@@ -81,19 +82,31 @@ class SwinWindow(nn.Module):
         rows, columns = (x.shape[2] + m - 1) // m, (x.shape[3] + m - 1) // m
         qkv = self.qkv(x)
         grids = (padded_windows(part, heads, rows, columns, m, m) for part in qkv.chunk(3, 1))
-        tokens = (-1, heads, m * m, x.shape[1] // heads)
-        bias = self.relative_position_bias_table.index_select(0, self.displacement)
+        tokens = (x.shape[0] * rows * columns, heads, m * m, x.shape[1] // heads)
+        bias = self.relative_position_bias_table.index_select(0, displacements_on(m, x))
         bias = bias.t().reshape(heads, m * m, m * m).to(qkv.dtype)
         if recording() or rows * m != x.shape[2] or columns * m != x.shape[3]:  # a graph must hold for any size
             inside = blocked(pixels_in_windows(x, rows, columns, m, m), qkv.dtype)
             bias = (bias + inside.reshape(-1, 1, 1, m * m)).reshape(-1, m * m, m * m)
-            tokens = (x.shape[0], -1, m * m, x.shape[1] // heads)  # one image's windows are the axis of the bias
+            tokens = (x.shape[0], rows * columns * heads, m * m, x.shape[1] // heads)  # the bias is an image's
         # of each window its heads, of each head its pixels
         q, k, v = (grid.permute(0, 3, 5, 1, 4, 6, 2).reshape(tokens) for grid in grids)
         out = attend(q, k, v, bias)
         out = out.reshape(x.shape[0], rows, columns, heads, m, m, x.shape[1] // heads).permute(0, 3, 6, 1, 4, 2, 5)
-        out = out.reshape(x.shape[0], x.shape[1], rows * m, columns * m)
-        return self.proj(out[:, :, : x.shape[2], : x.shape[3]])
+        return self.proj(from_windows(out, x))
+
+
+def displacements_on(side: int, like: Tensor) -> Tensor:
+    """`displacements` on the device of `like`; no buffer, which a module built on the meta device would lack."""
+    if recording() or type(like) is not Tensor:  # a fake tensor must not stay in the cache
+        return displacements(side).to(like.device)
+    return _kept_displacements(side, like.device)
+
+
+@lru_cache(maxsize=32)
+def _kept_displacements(side: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # what inference has made cannot be trained with
+        return displacements(side).to(device)
 
 
 def displacements(side: int) -> Tensor:
