@@ -11,7 +11,7 @@ from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo.caa import CAA
 from nas_attn.attention.zoo.ema import EMAttention
 from nas_attn.attention.zoo.gam import GAM
-from nas_attn.attention.zoo.mlca import MLCA, adaptive_average
+from nas_attn.attention.zoo.mlca import MLCA, adaptive_average, averages_of_slices, spread_along
 from nas_attn.attention.zoo.shuffle import ShuffleAttention
 from nas_attn.attention.zoo.sk import SKAttention
 from nas_attn.attention.zoo.strip import StripPooling
@@ -250,6 +250,11 @@ def test_adaptive_average_equals_adaptive_pooling_both_ways(size, side):
         matrix = adaptive_average(inputs, outputs, like)
         expected = torch.nn.functional.adaptive_avg_pool1d(torch.eye(inputs, dtype=torch.float64), outputs).T
         torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-15)
+    unit = torch.eye(size, dtype=torch.float64).reshape(1, size, size, 1)
+    pooled, back = averages_of_slices(unit, side, 2)[0, :, :, 0], torch.eye(side, dtype=torch.float64)
+    torch.testing.assert_close(pooled.T, adaptive_average(size, side, like), rtol=0, atol=1e-14)
+    back = spread_along(back.reshape(1, side, 1, side), side, size, 3)[0, :, 0]
+    torch.testing.assert_close(back.T, adaptive_average(side, size, like), rtol=0, atol=1e-14)
 
 
 def test_mlca_keeps_images_apart():

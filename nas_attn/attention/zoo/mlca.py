@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
+from nas_attn.attention.forms import fast_wanted
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import must_be_odd
 from nas_attn.errors import UserError
@@ -29,8 +30,10 @@ class MLCA(nn.Module):
     `cells` are the averages of a `local_size` × `local_size` grid, `mean` is their average. `conv_local` runs over the
     channels of all cells in one row, cell after cell, so a cell's outermost channels see those of the next one, as
     published. Grid and unpooling follow the published adaptive pooling on every map: cells overlap where `local_size`
-    does not divide its side, and pixels take the average of the cells they touch. Both are products with small
-    matrices here, since adaptive pooling has no deterministic gradient on CUDA and no ONNX form for unknown sizes.
+    does not divide its side, and pixels take the average of the cells they touch. Both are written here with other
+    operators, since adaptive pooling has no deterministic gradient on CUDA and no ONNX form for unknown sizes: the
+    reference form averages slices and takes differences of sums, which like all pooling are no multiply-accumulates;
+    the fast form multiplies by small matrices.
 
     The code first published confused images with channels in the first branch at batch sizes above 1; this follows its
     later correction.
@@ -67,16 +70,31 @@ class MLCA(nn.Module):
         self.conv_local = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        side, channels = self.local_size, x.shape[1]
-        down, across = (adaptive_average(n, side, x) for n in x.shape[2:])
-        cells = down @ (x @ across.transpose(0, 1))  # (N, C, side, side)
+        return self.fast(x) if fast_wanted() else self.reference(x)
+
+    def reference(self, x: Tensor) -> Tensor:
+        """Pooling by averages of slices, back by differences of running sums."""
+        side = self.local_size
+        attention = self._attention(averages_of_slices(averages_of_slices(x, side, 3), side, 2))
+        attention = spread_along(spread_along(attention, side, x.shape[2], 2), side, x.shape[3], 3)
+        return x * attention.to(x.dtype)
+
+    def fast(self, x: Tensor) -> Tensor:
+        """Pooling, and back, by products with the matrices of `adaptive_average`: few operators, one pass over x."""
+        down, across = (adaptive_average(n, self.local_size, x) for n in x.shape[2:])
+        attention = self._attention(down @ (x @ across.transpose(0, 1)))
+        down, across = (adaptive_average(self.local_size, n, attention) for n in x.shape[2:])
+        return x * (down @ attention @ across.transpose(0, 1)).to(x.dtype)
+
+    def _attention(self, cells: Tensor) -> Tensor:
+        """Gates of the cells, (N, C, side, side) -> the same, with the whole map's share in each."""
+        channels, side = cells.shape[1], self.local_size
         mean = cells.mean((2, 3)).unsqueeze(1)
         share = self.conv(mean).sigmoid().reshape(-1, channels, 1, 1)
         row = cells.flatten(2).transpose(1, 2).reshape(-1, 1, side * side * channels)
         local = self.conv_local(row).sigmoid().reshape(-1, side * side, channels).transpose(1, 2)
-        back_down, back_across = (adaptive_average(side, n, x) for n in x.shape[2:])
-        spread = back_down @ local.reshape(-1, channels, side, side) @ back_across.transpose(0, 1)
-        return x * ((1 - self.local_weight) * share + self.local_weight * spread).to(x.dtype)
+        # every pixel's weights of cells add up to 1, so what all cells share may be added before they are spread
+        return (1 - self.local_weight) * share + self.local_weight * local.reshape(-1, channels, side, side)
 
     def extra_repr(self) -> str:
         return f"local_size={self.local_size}, local_weight={self.local_weight}"
@@ -94,3 +112,27 @@ def adaptive_average(inputs: int, outputs: int, like: Tensor) -> Tensor:
     position = torch.arange(inputs, device=like.device)
     member = (position >= first) & (position < end)
     return member.to(like.dtype) / (end - first).to(like.dtype)
+
+
+def averages_of_slices(x: Tensor, cells: int, axis: int) -> Tensor:
+    """Adaptive average pooling of one axis to a known number of cells."""
+    size = x.shape[axis]
+    means = []
+    for cell in range(cells):
+        first, end = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
+        part = x[:, :, first:end] if axis == 2 else x[:, :, :, first:end]
+        means.append(part.mean(axis, keepdim=True))
+    return torch.cat(means, axis)
+
+
+def spread_along(values: Tensor, cells: int, size: int, axis: int) -> Tensor:
+    """Adaptive average pooling of an axis of that many cells to any number of places."""
+    sums = [torch.zeros_like(values.narrow(axis, 0, 1))]
+    for cell in range(cells):
+        sums.append(sums[-1] + values.narrow(axis, cell, 1))
+    running = torch.cat(sums, axis)
+    place = torch.arange(size, device=values.device)
+    first, end = place * cells // size, ((place + 1) * cells + size - 1) // size
+    total = running.index_select(axis, end) - running.index_select(axis, first)
+    count = (end - first).to(values.dtype)
+    return total / (count.unsqueeze(1) if axis == 2 else count)
