@@ -13,6 +13,7 @@ from nas_attn.study import shipped
 from nas_attn.study.config import DEFAULT, StudyConfig
 
 COMMAND_LINE = "the command line"
+SHIPPED = "shipped"
 PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
 
 
@@ -56,17 +57,14 @@ def load_config(
             where=COMMAND_LINE,
             remedy="Leave `demo` out, or give the search another name.",
         )
-    if "model" in given and "width" not in given:
-        content = {k: v for k, v in content.items() if k != "width"}  # a real model is meant at its own width
     file = study if study is not None and _is_file(study) else f"study '{content['name']}'"
     where = {k: COMMAND_LINE if k in given else file for k in (*StudyConfig.model_fields, *content)}
-    values = {**content, **given}
-    if stored is not None:
-        before = stored.get("file", {})
-        changed = {k: v for k, v in content.items() if k not in before or before[k] != v}
-        dropped = [k for k in before if k not in content]
-        kept = {k: v for k, v in stored["config"].items() if k not in dropped}
-        values = {**kept, **changed, **given}
+    kept, said = ({}, content) if stored is None else _since(stored, content, study)
+    if "model" in given and "width" not in given:
+        said = {k: v for k, v in said.items() if k != "width"}  # a real model is meant at its own width
+    if given.get("start", "weights") != "weights":
+        kept.pop("weights", None)  # they belong to the start that is given up
+    values = {**kept, **said, **given}
     unknown: list[UserError] = [
         UnknownName("study setting", k, StudyConfig.model_fields, where=file)
         for k in values
@@ -100,6 +98,30 @@ def study_file(study: str | None, data: str | None = None, *, new: bool = False)
     else:
         content = {}
     return json.loads(json.dumps({**content, "name": name}, default=str))
+
+
+def study_source(study: str | None, data: str | None = None) -> str:
+    """Where `study_file` finds it: the path of a study file, `shipped`, or nothing for a name of one's own."""
+    if study is not None and _is_file(study):
+        return str(Path(study).resolve())
+    return SHIPPED if (study is None and data is None) or study in shipped.names("studies") else ""
+
+
+def _since(
+    stored: Mapping[str, Any], content: Mapping[str, Any], study: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands of a stored configuration, and what the study's file says otherwise than it did then.
+
+    A name means the study in the run folder, whatever it was started from: only a file that is named, or the shipped
+    study that it was started from, can say something else.
+    """
+    kept = dict(stored["config"])
+    file = study is not None and _is_file(study)
+    if not file and (stored.get("source", SHIPPED) != SHIPPED or content.keys() == {"name"}):
+        return kept, {}
+    before = stored.get("file", {})
+    changed = {k: v for k, v in content.items() if k not in before or before[k] != v}
+    return {k: v for k, v in kept.items() if k in content or k not in before}, changed
 
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:

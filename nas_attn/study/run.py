@@ -13,7 +13,7 @@ from nas_attn.engine import LocalEngine
 from nas_attn.errors import ConfigError
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import Lease, RunFolder
-from nas_attn.study.load import load_config, study_file, study_name
+from nas_attn.study.load import load_config, study_file, study_name, study_source
 from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.prepare import check_unchanged, prepare, resolve
@@ -39,13 +39,13 @@ def run(
         config = load_config(study, options, stored)
     except ConfigError as error:
         raise _with_the_rest(error, tell) from None
+    data = options.get("data")
+    begun = {"file": study_file(study, data, new=stored is None), "source": study_source(study, data)}
     fresh = not folder.path.exists()
     folder.create()
     try:
         with Lease(folder):
-            return _run(
-                config, study_file(study, options.get("data"), new=stored is None), folder, observer or Silent(), tell
-            )
+            return _run(config, begun, folder, observer or Silent(), tell)
     finally:
         if fresh and not folder.log.exists():
             _remove_empty(folder)  # wrong input leaves nothing behind
@@ -64,7 +64,7 @@ def _with_the_rest(error: ConfigError, tell: Callable[[str], None]) -> ConfigErr
 
 
 def _run(
-    config: StudyConfig, file: dict[str, Any], folder: RunFolder, observer: Observer, tell: Callable[[str], None]
+    config: StudyConfig, begun: dict[str, Any], folder: RunFolder, observer: Observer, tell: Callable[[str], None]
 ) -> StudyView:
     import torch
 
@@ -84,7 +84,7 @@ def _run(
         if stored is None:
             searched = set(plan.header["fingerprints"]["modules"])
             folder.keep_modules(s for s in user.sources() if searched & set(s.names))
-            folder.log.append("study", **plan.header, file=file)
+            folder.log.append("study", **plan.header, **begun)
         engine = stack.enter_context(LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers))
         return Search(plan, folder, engine, mirror, observer).run()
 

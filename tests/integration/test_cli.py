@@ -52,9 +52,20 @@ def test_again_is_done_at_once_and_more_trials_go_on(searched):
     shell, first = searched
     again = shell("search", "tiny.yaml", "--json")
     assert json.loads(again.out) == json.loads(first.out)
-    more = shell("search", "tiny.yaml", "--trials", 10, "--json")
+    named = shell("search", "tiny", "--json")  # the study in the run folder, without the file that started it
+    assert named.code == 0 and json.loads(named.out) == json.loads(first.out), named.err
+    more = shell("search", "tiny", "--trials", 10, "--json")
     trials = json.loads(more.out)["trials"]
     assert len(trials) == 10 and trials[:9] == json.loads(first.out)["trials"]
+
+
+def test_a_name_of_ones_own_is_continued_by_the_same_command(searched):
+    shell, _ = searched
+    size = ["--trials", 1, "--epochs", 1, "--imgsz", 64, "--fraction", 0.2]
+    command = ["search", "mine", *size, "--modules", "conv", "--dead-slots", "keep", "--jobs", 1, "--json"]
+    first, again = shell(*command), shell(*command)
+    assert first.code == 0, first.err
+    assert again.code == 0 and json.loads(again.out) == json.loads(first.out), again.err
 
 
 def test_another_search_under_the_same_name_is_refused(searched, write_study):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from nas_attn.errors import ConfigError, UserError
+from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.load import load_config, study_file, study_name
+from nas_attn.study.load import load_config, study_file, study_name, study_source
+from nas_attn.study.prepare import check_unchanged
 
 
 @pytest.mark.parametrize("name", shipped.names("studies"))
@@ -85,3 +88,94 @@ def test_weights_mean_start_weights(tmp_path):
     assert load_config("m", {"data": "d", "weights": str(tmp_path / "w.pt")}).start == "weights"
     with pytest.raises(ConfigError, match="goes with"):
         StudyConfig.of({"data": "d", "start": "base", "weights": str(tmp_path / "w.pt")})
+
+
+def begun(study, options):
+    """The header that a run folder keeps of a study that was started so."""
+    config = load_config(study, options)
+    file, source = study_file(study, options.get("data"), new=True), study_source(study, options.get("data"))
+    config_header = {"name": config.name, "format": 1, "fingerprints": {}, "config": config.model_dump(mode="json")}
+    return json.loads(json.dumps({**config_header, "file": file, "source": source}))
+
+
+OWN = "data: d.yaml\nepochs: 3\ntrials: 2\nwidth: 0.25\n"
+CONTINUED = {  # what starts a study, what continues it, and what of the configuration is not as it was
+    "a new name": (("zoo2", {}), ("zoo2", {}), {}),
+    "a new name with options": (("zoo2", {"epochs": 1, "space": "zoo"}), ("zoo2", {"epochs": 1, "space": "zoo"}), {}),
+    "options left out": (("zoo2", {"epochs": 1, "imgsz": 64, "jobs": 1}), ("zoo2", {}), {}),
+    "more trials of a new name": (("zoo2", {"epochs": 1}), ("zoo2", {"trials": 7}), {"trials": 7}),
+    "another model at its own width": (("zoo2", {"model": "yolov8s.yaml"}), ("zoo2", {"model": "yolov8s.yaml"}), {}),
+    "the model left out": (("zoo2", {"model": "yolov8s.yaml"}), ("zoo2", {}), {}),
+    "the default model named later": (("zoo2", {}), ("zoo2", {"model": "yolo11n.yaml"}), {}),
+    "data": (("cells", {"data": "d.yaml"}), ("cells", {"data": "d.yaml"}), {}),
+    "data left out": (("cells", {"data": "d.yaml", "batch": 4}), ("cells", {"hours": 1.0}), {"hours": 1.0}),
+    "data without a name": ((None, {"data": "cells/d.yaml"}), (None, {"data": "cells/d.yaml"}), {}),
+    "data without a name, by name": ((None, {"data": "cells/d.yaml"}), ("cells", {}), {}),
+    "the demo": ((None, {}), (None, {}), {}),
+    "the demo with options": ((None, {"epochs": 2}), (None, {"trials": 5}), {"trials": 5}),
+    "the demo by name": ((None, {"epochs": 2}), ("demo", {}), {}),
+    "the demo with a model": (("demo", {"model": "yolov8s.yaml"}), ("demo", {}), {}),
+    "a shipped study": (("bccd", {"data": "d.yaml"}), ("bccd", {"data": "d.yaml"}), {}),
+    "a shipped study, data left out": (("bccd", {"data": "d.yaml", "epochs": 2}), ("bccd", {}), {}),
+    "a file": (("own.yaml", {}), ("own.yaml", {}), {}),
+    "a file with options": (("own.yaml", {"epochs": 1, "model": "yolov8n.yaml"}), ("own.yaml", {}), {}),
+    "a file and a model": (("own.yaml", {"model": "yolov8n.yaml"}), ("own.yaml", {"model": "yolov8n.yaml"}), {}),
+    "a file by name": (("own.yaml", {}), ("own", {}), {}),
+    "a file with options by name": (("own.yaml", {"epochs": 1}), ("own", {"trials": 4}), {"trials": 4}),
+    "a file called like a shipped study": (("bccd.yaml", {}), ("bccd", {}), {}),
+    "a file called like a shipped study, again": (("bccd.yaml", {}), ("bccd.yaml", {"jobs": 2}), {"jobs": 2}),
+    "a checkpoint as model": (("w", {"data": "d.yaml", "model": "w.pt"}), ("w", {}), {}),
+    "weights": (("w", {"data": "d.yaml", "weights": "w.pt"}), ("w", {"weights": "w.pt"}), {}),
+}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("own.yaml", "bccd.yaml"):
+        (tmp_path / name).write_text(OWN)
+    (tmp_path / "w.pt").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", CONTINUED)
+def test_a_study_is_continued(case, here):
+    first, (study, options), differs = CONTINUED[case]
+    header = begun(*first)
+    again = load_config(study, options, header).model_dump(mode="json")
+    assert again == {**header["config"], **differs}
+    check_unchanged(header, {**header, "config": again})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (("zoo2", {}), ("zoo2", {"epochs": 1}), "epochs (12 then, 1 now)"),
+        (("zoo2", {"seed": 1}), ("zoo2", {"seed": 0}), "seed (1 then, 0 now)"),
+        (("zoo2", {}), ("zoo2", {"data": "d.yaml"}), "demo (True then, False now)"),
+        (("zoo2", {}), ("zoo2", {"model": "yolov8s.yaml"}), "model (yolo11n.yaml then, yolov8s.yaml now)"),
+        (("own.yaml", {}), ("own", {"epochs": 1}), "epochs (3 then, 1 now)"),
+        (("own.yaml", {"epochs": 1}), ("own.yaml", {"epochs": 3}), "epochs (1 then, 3 now)"),
+        (("own", {}), ("own.yaml", {}), "demo (True then, False now)"),
+        (("bccd", {"data": "d.yaml"}), ("bccd.yaml", {}), "epochs (15 then, 3 now)"),
+        (
+            ("w", {"data": "d.yaml", "weights": "w.pt"}),
+            ("w", {"start": "scratch"}),
+            "start (weights then, scratch now)",
+        ),
+    ],
+    ids=lambda v: v if isinstance(v, str) else None,
+)
+def test_another_search_by_that_name_is_refused(first, second, words, here):
+    header = begun(*first)
+    config = load_config(*second, header).model_dump(mode="json")
+    with pytest.raises(StudyChanged) as refused:
+        check_unchanged(header, {**header, "config": config})
+    assert words in str(refused.value)
+
+
+def test_records_that_do_not_say_where_their_study_came_from(here):
+    """Of the first version: a shipped name means the shipped study."""
+    header = begun("bccd", {"data": "d.yaml"})
+    del header["source"]
+    assert load_config("bccd", {}, header).model_dump(mode="json") == header["config"]
