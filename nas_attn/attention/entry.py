@@ -41,6 +41,7 @@ class ModuleEntry:
         settings: its searchable hyperparameters, `residual` included.
         licence: whose code this is, and the licence of the published code.
         cannot: what it cannot do, a key of `LIMITS` -> the reason.
+        costs: op that has no rule in `cost/` -> its multiply-accumulates an output element.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ModuleEntry:
     settings: tuple[Setting, ...]
     licence: str = ""
     cannot: Mapping[str, str] = field(default_factory=dict)
+    costs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def deterministic(self) -> bool:

@@ -43,7 +43,13 @@ _LISTENERS: list[Callable[[], None]] = []
 
 
 def attention(
-    name: str, *, family: str = "own", paper: str = "", licence: str = "", cannot: Mapping[str, str] | None = None
+    name: str,
+    *,
+    family: str = "own",
+    paper: str = "",
+    licence: str = "",
+    cannot: Mapping[str, str] | None = None,
+    costs: Mapping[str, int] | None = None,
 ) -> Callable[[type], type]:
     """Class decorator that puts a module into the zoo under `name`.
 
@@ -58,6 +64,9 @@ def attention(
         paper: title and arXiv number.
         licence: whose code it is, and the licence of the published code.
         cannot: what it cannot do, a key of `LIMITS` -> the reason.
+        costs: what ops cost that have no rule in `nas_attn.cost`, e.g. `{"aten::lgamma": 0}`: traced op, as the error
+            about it names it -> multiply-accumulates an output element, a whole number, 0 for elementwise ops. It
+            holds inside this module only. What does not grow with an op's output belongs in `extra_macs`.
     """
 
     def register(cls: type) -> type:
@@ -69,7 +78,9 @@ def attention(
         settings = validation.read_settings(cls, where)
         if name != "none":
             settings += (RESIDUAL,)
-        entry = ModuleEntry(name, cls, family, paper, settings, licence, dict(cannot or {}))
+        entry = ModuleEntry(
+            name, cls, family, paper, settings, licence, dict(cannot or {}), {} if costs is None else costs
+        )
         validation.check(entry, where)
         add(entry, where)
         return cls

@@ -12,6 +12,7 @@ from nas_attn.attention.choice import Choice, Setting, survives_parser, unwritab
 from nas_attn.attention.entry import CHANNEL_ARGUMENTS, LIMITS, RESIDUAL, ModuleEntry
 from nas_attn.errors import ConfigError, UserError
 
+OP = re.compile(r"[A-Za-z_]\w*::[\w.]+", re.ASCII)  # as torch's tracer names it
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # as the grammar reads it
 CHANNELS = 64  # of the map for which hooks are tried
 TRIED = 1024  # combinations of settings that are tried at most
@@ -90,6 +91,7 @@ def check(entry: ModuleEntry, where: str) -> None:
         refuse("`cannot` must name known limits", ", ".join(map(repr, unknown)), f"Known: {', '.join(LIMITS)}.")
     if silent := [k for k, why in entry.cannot.items() if not (isinstance(why, str) and why.strip())]:
         refuse("`cannot` must give a reason in words", ", ".join(map(repr, silent)), "Say why it cannot.")
+    problems += _costs(entry.costs, where)
     problems += _hooks(entry, where) or [*_constructor(entry, where)]
     _raise(problems, where)
 
@@ -109,6 +111,20 @@ def _name_problems(p: inspect.Parameter, where: str) -> Iterable[UserError]:
         remedy = "Move it before the `*`."
     if rule:
         yield UserError(rule, got=f"`{p.name}`", where=where, remedy=remedy)
+
+
+def _costs(costs: Any, where: str) -> Iterable[UserError]:
+    """What forbids a declaration of ops' costs; whether an op has a rule already is told by `cost`."""
+    remedy = 'Write for example `costs={"aten::lgamma": 0}`: multiply-accumulates an output element.'
+    if not isinstance(costs, Mapping):
+        yield UserError("`costs` must be a dict", got=repr(costs), where=where, remedy=remedy)
+        return
+    if nameless := [op for op in costs if not (isinstance(op, str) and OP.fullmatch(op))]:
+        got = ", ".join(map(repr, nameless))
+        yield UserError("`costs` must name ops with their namespace", got=got, where=where, remedy=remedy)
+    if wrong := {op: n for op, n in costs.items() if not isinstance(n, int) or isinstance(n, bool) or n < 0}:
+        got = ", ".join(f"{op}: {n!r}" for op, n in wrong.items())
+        yield UserError("`costs` must be whole numbers from 0 up", got=got, where=where, remedy=remedy)
 
 
 def _hooks(entry: ModuleEntry, where: str) -> list[UserError]:

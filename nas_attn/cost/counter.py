@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
-from nas_attn.cost import handles
+from nas_attn.cost import declared, handles
 from nas_attn.cost.cost import ZERO, Cost
 from nas_attn.errors import UserError
 from nas_attn.space.architecture import Gene
@@ -33,7 +33,8 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
             an image.
 
     Raises:
-        UserError: the model runs an op for which no cost is listed.
+        UserError: the model runs an op for which no cost is listed, nor declared by the module that runs it; or a
+            module declares one for an op that has a rule.
     """
     import torch
 
@@ -55,7 +56,7 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
     total = sum(by_op.values())
     return Cost(
         macs=total + batch * extra_macs,
-        macs_fvcore_default=total - sum(by_op.get(op, 0) for op in (handles.SDPA, handles.BROADCAST)),
+        macs_fvcore_default=total - sum(by_op.get(op, 0) for op in (handles.SDPA, handles.BROADCAST, handles.DECLARED)),
         flops_ultralytics=flops,
         params=sum(p.numel() for p in model.parameters()),
     )
@@ -86,17 +87,22 @@ def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
     with warnings.catch_warnings():  # fvcore compiles a loss function on import, in a way that torch deprecates
         warnings.simplefilter("ignore", FutureWarning)
         from fvcore.nn import FlopCountAnalysis
+    words = declared.said(model)
     with torch.no_grad():
-        analysis = FlopCountAnalysis(model, x).set_op_handle(**handles.COUNTED, **handles.ZERO)
+        analysis = FlopCountAnalysis(model, x)
+        noting = declared.op_handles(words, {**handles.COUNTED, **handles.ZERO})
+        analysis.set_op_handle(**handles.COUNTED, **handles.ZERO, **noting)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        by_op = {op: int(n) for op, n in analysis.by_operator().items()}
-        unknown = analysis.unsupported_ops()
+        by_op = {op: int(n) for op, n in analysis.by_operator().items() if not op.startswith(declared.NOTE)}
+        by_op[handles.DECLARED], unsaid = declared.settle(words, noting, analysis.by_module_and_operator())
+        unknown = sorted(unsaid | set(analysis.unsupported_ops()))
     if unknown:
         raise UserError(
             "every op of a model must have a listed cost",
-            got=", ".join(sorted(unknown)),
+            got=", ".join(unknown),
             where=type(model).__name__,
-            remedy="List it in nas_attn/cost/handles.py, with a handle if it multiplies and adds.",
+            remedy=f"Say in the decorator of the module that runs it what it costs, `@attention(..., "
+            f"costs={dict.fromkeys(unknown, 0)})`: multiply-accumulates an output element, 0 for elementwise ops.",
         )
     return by_op
 

@@ -2,7 +2,7 @@
 
 fvcore's default handles (convolution, matrix products, normalisation, upsampling, adaptive pooling) stay as they are,
 but for the products that its `matmul` leaves out, and so does its own list of ops without arithmetic (views, copies,
-indexing, comparisons).
+indexing, comparisons). Ops of one module alone can be declared where it is registered, see `declared.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 SDPA = "scaled_dot_product_attention"
 BROADCAST = "matmul_broadcast"  # the products that fvcore leaves out
+DECLARED = "declared"  # ops for which a module gives the cost
 
 
 def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:

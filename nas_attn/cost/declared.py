@@ -1,0 +1,111 @@
+"""What modules say of ops that have no rule of ours: `costs` of `attention(...)`.
+
+A word holds inside the module that gives it, wherever that module stands: what a gene costs alone is what it adds to a
+model, whatever other modules say of the same op.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.attention import registry
+from nas_attn.attention.entry import ModuleEntry
+from nas_attn.cost import handles
+from nas_attn.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Said = Mapping[str, Mapping[str, int]]  # name of a module inside a model -> op -> multiply-accumulates an element
+NOTE = "declared: "  # begins the keys under which handles note what they see; no op's name has a space
+CALLS, ELEMENTS, SHAPELESS = (f"{NOTE}{what} " for what in ("calls", "elements", "shapeless"))
+
+
+def check(entry: ModuleEntry) -> None:
+    """Refuse costs of ops that have a rule. Repeating that they cost nothing is no mistake.
+
+    Raises:
+        UserError: it says other than the rule.
+    """
+    from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS
+    from fvcore.nn.jit_analysis import _IGNORED_OPS
+
+    def ruled(op: str, macs: int) -> bool:
+        traced = op.startswith(("prim::PythonOp", "prim::CallFunction"))  # fvcore passes over all others of `prim`
+        free = op in handles.ZERO or op in _IGNORED_OPS or (op.startswith("prim::") and not traced)
+        return macs > 0 if free else op in handles.COUNTED or op in _DEFAULT_SUPPORTED_OPS
+
+    if taken := sorted(op for op, macs in entry.costs.items() if ruled(op, macs)):
+        raise UserError(
+            "`costs` must leave ops alone that have a rule",
+            got=", ".join(taken),
+            where=f"{entry.origin}, class {entry.cls.__name__}",
+            remedy="Leave them out; product-sums that the rules do not see belong in `extra_macs`.",
+        )
+
+
+def said(model: nn.Module) -> Said:
+    """What the modules inside a model, and the model itself, say.
+
+    Raises:
+        UserError: as `check`.
+    """
+    speaking = {entry.cls: entry for entry in registry.entries() if entry.costs}
+    found = {}
+    for name, module in model.named_modules():
+        entry = next((speaking[cls] for cls in type(module).__mro__ if cls in speaking), None)
+        if entry is not None:
+            check(entry)
+            found[name] = entry.costs
+    return found
+
+
+def op_handles(words: Said, rules: Iterable[str]) -> dict[str, Callable[[list[Any], list[Any]], Counter[str]]]:
+    """Handles that note calls and output elements of what is declared and has no rule."""
+    ops = {op for costs in words.values() for op in costs} - set(rules)
+    return {op: partial(_note, op) for op in sorted(ops)}
+
+
+def _note(op: str, _inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    from fvcore.nn.jit_handles import get_shape
+
+    shapes = [get_shape(value) for value in outputs]
+    known = [prod(shape) for shape in shapes if shape is not None]
+    return Counter({CALLS + op: 1, ELEMENTS + op: sum(known), SHAPELESS + op: len(shapes) - len(known)})
+
+
+def settle(words: Said, ops: Iterable[str], counts: Mapping[str, Mapping[str, int]]) -> tuple[int, set[str]]:
+    """Multiply-accumulates of declared ops by the nearest word, and the ops that were called where nobody gave one.
+
+    Args:
+        words: of `said`.
+        ops: the ops whose calls were noted.
+        counts: module name -> what was noted in it and everything inside it.
+
+    Raises:
+        UserError: an op with a cost has an output whose elements cannot be counted.
+    """
+    macs, unsaid = 0, set()
+    for op in ops:
+        speakers = [name for name, costs in words.items() if op in costs]
+        own = {name: Counter(counts[name]) for name in ("", *speakers)}
+        outside = "" not in speakers
+        for name in speakers:
+            around = max((n for n in own if n != name and (not n or name.startswith(f"{n}."))), key=len, default=None)
+            if around is not None:
+                own[around].subtract(counts[name])
+        if outside and own.pop("")[CALLS + op]:
+            unsaid.add(op)
+        for name, noted in own.items():
+            if words[name][op] and noted[SHAPELESS + op]:
+                raise UserError(
+                    "an op with a cost must give tensors of known shape",
+                    got=op,
+                    remedy="Declare it as 0, and its multiply-accumulates in the hook `extra_macs`.",
+                )
+            macs += words[name][op] * noted[ELEMENTS + op]
+    return macs, unsaid
