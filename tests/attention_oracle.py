@@ -26,6 +26,32 @@ def build(name: str, channels: int = 16, **settings) -> nn.Module:
     return module
 
 
+def values_by_head(source: nn.Module, target: nn.Module) -> dict[str, Tensor]:
+    """Weights of `source` for `target`, where another number of heads orders q, k and v otherwise; q and k stay apart.
+
+    Ultralytics' attention has the channels of q, k and v head by head, so those of v move with the heads' number.
+    """
+    attn = next(part for part in target.modules() if hasattr(part, "head_dim"))
+    other = next(part for part in source.modules() if hasattr(part, "head_dim"))
+    name = next(name for name, part in target.named_modules() if part is attn.qkv)
+    of_values = [_rows_of_values(part) for part in (attn, other)]
+    state = target.state_dict()
+    for key, value in source.state_dict().items():
+        if key.startswith(f"{name}.") and value.dim():
+            state[key] = state[key].clone()
+            state[key][of_values[0]] = value[of_values[1]]
+        else:
+            state[key] = value
+    return state
+
+
+def _rows_of_values(attn: nn.Module) -> Tensor:
+    """Channels of `qkv` that are values: the last of each head's, as many as the head has."""
+    width = attn.qkv.conv.out_channels // attn.num_heads
+    first = torch.arange(attn.num_heads).reshape(-1, 1) * width + width - attn.head_dim
+    return (first + torch.arange(attn.head_dim)).flatten()
+
+
 def image(size: tuple[int, int], channels: int = 16, batch: int = 2) -> Tensor:
     return torch.randn(batch, channels, *size, dtype=torch.float64)
 

@@ -151,3 +151,14 @@ def test_pooling_of_mlca_costs_nothing(local_size):
     """Pooling is no multiply-accumulate by rule; what is left are the two convolutions over channels."""
     gene = Gene.of("mlca", {"local_size": local_size, "kernel_size": 3})
     assert gene_cost(gene, 64, 40, 40).macs == 3 * 64 * (1 + local_size**2)
+
+
+def test_heads_and_keys_of_lone_pixels_are_one_function():
+    """A softmax over one key is 1: what divides keys and queries, and among how many heads, changes nothing."""
+    psa, aattn = get("psa"), get("aattn")
+    for entry in (psa, aattn):
+        forms = [s for s in entry.combinations() if s["residual"] == "none"]
+        assert len({entry.effective(s, 1, 1) for s in forms}) == 1
+        assert len({entry.effective(s, 4, 4) for s in forms}) == len(forms)
+    runs = [s for s in aattn.combinations() if s["residual"] == "none" and s["area"] == 4]
+    assert len({aattn.effective(s, 2, 2) for s in runs}) == 1 < len({aattn.effective(s, 1, 5) for s in runs})

@@ -75,8 +75,8 @@ class AreaAttention(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, area: int) -> Hashable:
-        """Equal for settings of one function: where a run is one pixel, its value passes as it is."""
-        return num_heads, area if height * width > area else None
+        """Equal for settings of one function: where a run is one pixel, its value passes, whatever its head."""
+        return (num_heads, area) if height * width > area else None
 
     def forward(self, x: Tensor) -> Tensor:
         heads, area, d = self.attn.num_heads, self.attn.area, self.attn.head_dim

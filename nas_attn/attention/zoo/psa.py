@@ -5,6 +5,7 @@ Paper: YOLOv10: Real-Time End-to-End Object Detection (arXiv:2405.14458).
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Annotated
 
 from torch import Tensor, nn
@@ -76,6 +77,11 @@ class PositionSensitive(nn.Module):
     def attention_logits(cls, channels: int, height: int, width: int, *, attn_ratio: float, num_heads: int) -> int:
         """Attention logits per image."""
         return num_heads * (height * width) ** 2
+
+    @classmethod
+    def effective(cls, height: int, width: int, *, attn_ratio: float, num_heads: int) -> Hashable:
+        """Equal for settings of one function: a lone pixel's value passes as it is, whatever its head and keys."""
+        return (attn_ratio, num_heads) if height * width > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fast(x) if fast_wanted() else self.reference(x)
