@@ -77,7 +77,7 @@ class UnknownName(UserError):
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
         known = sorted(known)
         folded = {k.lower(): k for k in known}
-        close = [folded[k] for k in difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.5)]
+        close = [folded[k] for k in difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.6)]
         listing = f"Known: {', '.join(known)}" if known else "None are known"
         remedy = f"Did you mean '{close[0]}'? {listing}." if close else f"{listing}."
         super().__init__(f"the {kind} must be a known one", got=f"'{name}'", where=where, remedy=remedy)

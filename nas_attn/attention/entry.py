@@ -74,9 +74,22 @@ class ModuleEntry:
         return getattr(sys.modules.get(self.cls.__module__), "__nas_attn_file__", "") or self.cls.__module__
 
     def source(self) -> bytes:
-        """The source of the file that the class stands in."""
+        """The source of the file that the class stands in.
+
+        Raises:
+            UserError: it stands in none, as what is typed into a notebook or standard input.
+        """
         text = getattr(sys.modules.get(self.cls.__module__), "__nas_attn_source__", None)
-        return text.encode() if text is not None else Path(inspect.getfile(self.cls)).read_bytes()
+        if text is not None:
+            return text.encode()
+        try:
+            return Path(inspect.getfile(self.cls)).read_bytes()
+        except (OSError, TypeError):  # what `inspect` says of a module without a file depends on Python's version
+            raise UserError(
+                "a searched module must stand in a file",
+                got=f"'{self.name}' of `{self.cls.__module__}`",
+                remedy=f"Write it to {self.name}.py, and name that in `module_files` or with --modules.",
+            ) from None
 
     def defaults(self) -> dict[str, Any]:
         """The settings of a gene that names only the module."""

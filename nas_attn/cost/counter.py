@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
@@ -84,9 +83,9 @@ def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
     """op -> multiply-accumulates. On a real device: the tracer does not get through convolutions on meta tensors."""
     import torch
 
-    with warnings.catch_warnings():  # fvcore compiles a loss function on import, in a way that torch deprecates
-        warnings.simplefilter("ignore", FutureWarning)
-        from fvcore.nn import FlopCountAnalysis
+    handles.import_fvcore()
+    from fvcore.nn import FlopCountAnalysis
+
     words = declared.said(model)
     with torch.no_grad():
         analysis = FlopCountAnalysis(model, x)

@@ -31,6 +31,7 @@ def check(entry: ModuleEntry) -> None:
     Raises:
         UserError: it says other than the rule.
     """
+    handles.import_fvcore()
     from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS
     from fvcore.nn.jit_analysis import _IGNORED_OPS
 

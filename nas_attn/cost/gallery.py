@@ -114,6 +114,7 @@ def _section(entry: ModuleEntry, costs: tuple[str, str]) -> list[str]:
             options = (f"**{_text(o)}**" if o == setting.default else _text(o) for o in setting.options)
             found.append(f"- `{setting.name}`: {', '.join(options)}")
     found += [f"- cost: {costs[0]} GMACs, {costs[1]} parameters", f"- forms: {', '.join(entry.forms)}"]
+    found += [f"- counted: `{op}` as {macs} multiply-accumulates an element" for op, macs in entry.costs.items()]
     found += [f"- cannot {what}: {why}" for what, why in _inabilities(entry)]
     return [*found, f"- licence: {entry.licence or 'own code'}"]
 

@@ -7,6 +7,7 @@ indexing, comparisons). Ops of one module alone can be declared where it is regi
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from math import prod
@@ -15,6 +16,13 @@ from typing import Any
 SDPA = "scaled_dot_product_attention"
 BROADCAST = "matmul_broadcast"  # the products that fvcore leaves out
 DECLARED = "declared"  # ops for which a module gives the cost
+
+
+def import_fvcore() -> None:
+    """Import fvcore without a word: it compiles a loss function on import, in a way that torch deprecates."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        import fvcore.nn  # noqa: F401
 
 
 def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:

@@ -168,5 +168,5 @@ def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], i
         digest.update(file.read_bytes())
     entries = {e.name: e for wanted in genes.values() for e in (registry.get(g.module) for g in wanted)}
     for name in sorted(entries):  # those of a user's own stand elsewhere
-        digest.update(entries[name].source())
+        digest.update(entries[name].source() + repr(sorted(entries[name].costs.items())).encode())
     return digest.hexdigest()[:16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from nas_attn import __version__
 from nas_attn.attention import registry, user
 from nas_attn.cost import CostTable
+from nas_attn.cost.declared import check as check_costs
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
 from nas_attn.detector.environment import cache_root
@@ -68,7 +69,7 @@ def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], No
     Raises:
         ConfigError: all that is wrong, together.
     """
-    return _plan(config, folder, progress, resolve(config, progress))
+    return _plan(config, folder, progress, resolve(config, progress, folder))
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,13 @@ class Resolved:
     own: tuple[tuple[str, ...], ...]
 
 
-def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
+def resolve(config: StudyConfig, progress: Callable[[str], None], folder: RunFolder | None = None) -> Resolved:
     """Check everything that can be checked without counting cost or training.
+
+    Args:
+        config: the configuration.
+        progress: told what is being done.
+        folder: the run folder, which may keep copies of module files.
 
     Raises:
         ConfigError: all that is wrong, together.
@@ -98,7 +104,7 @@ def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
     data = check(lambda: load_data(config))
     devices = check(lambda: workers(config.device, config.jobs))
     base = check(lambda: load_base(config.model, nc=data.nc if data else None, width=config.width))
-    files = [check(partial(user.load, f)) for f in config.module_files or ()]
+    own = check(lambda: load_own(config.module_files or (), folder))
     slots = check(lambda: find_slots(base)) if base else None
     content = check(lambda: load_space(config.space))
     if slots:
@@ -108,12 +114,15 @@ def resolve(config: StudyConfig, progress: Callable[[str], None]) -> Resolved:
     if slots and content is not None:
         chosen = check(lambda: chosen_slots(config, content, slots))
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
-        own = [file.names for file in files if file is not None]
-        if len(own) == len(files):  # a file that is wrong would be followed by all its names as unknown
-            space = check(lambda: build_space(config, content, chosen or slots, base.name if base else "", own))
+        if own is not None:  # a file that is wrong would be followed by all its names as unknown
+            names = tuple(source.names for source in own)
+            space = check(lambda: build_space(config, content, chosen or slots, base.name if base else "", names))
+            for entry in _own_modules(space) if space else ():
+                check(entry.source)
+                check(partial(check_costs, entry))
     check.done(f"study '{config.name}'")
     assert data and devices and base and slots and chosen and space and content is not None
-    return Resolved(data, *devices, base, chosen, content, space, tuple(own))
+    return Resolved(data, *devices, base, chosen, content, space, names)
 
 
 def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
@@ -148,7 +157,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
             "space": space.fingerprint(),
             "base": base.fingerprint,
             "weights": _file_digest(config.weights),
-            "modules": _own_modules(space),
+            "modules": {e.name: hashlib.sha256(e.source()).hexdigest()[:16] for e in _own_modules(space)},
         },
     }
     check_limits(config, space, table)
@@ -184,6 +193,36 @@ def make_evaluator(
         threads=threads,
         modules=user.sources(),
     )
+
+
+def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user.Source]:
+    """Register the modules of the files that a study names.
+
+    Args:
+        files: their paths.
+        folder: the run folder; where files are gone that it kept copies of, the message says how to go on with these.
+
+    Raises:
+        ConfigError: all that is wrong with them, together.
+    """
+    kept = folder.modules() if folder else []
+    there = [[Path(f)] if Path(f).is_file() else [p for p in kept if p.name == Path(f).name] for f in files]
+    options = " ".join(f"--modules {path}" for paths in there for path in paths) if all(there) else ""
+
+    def load(file: str) -> user.Source:
+        try:
+            return user.load(file)
+        except UserError as error:
+            if not options or Path(file).is_file():
+                raise
+            remedy = f"Continue with the kept copy: {options}."
+            raise UserError(error.rule, got=error.got, where=error.where, remedy=remedy) from None
+
+    check = _Collector()
+    found = [check(partial(load, file)) for file in files]
+    if check.problems:
+        raise ConfigError(check.problems)
+    return [source for source in found if source is not None]
 
 
 def load_data(config: StudyConfig) -> DataInfo:
@@ -249,11 +288,10 @@ def _check_sizes(config: StudyConfig, slots: tuple[Slot, ...]) -> None:
         raise ConfigError(problems)
 
 
-def _own_modules(space: SearchSpace) -> dict[str, str]:
-    """Searched module -> digest of its source, for those that are not of the zoo."""
+def _own_modules(space: SearchSpace) -> list[registry.ModuleEntry]:
+    """The searched modules that are not of the zoo."""
     names = {gene.module for s in space.slots for gene in s.genes}
-    entries = [e for e in registry.entries() if e.name in names and not e.cls.__module__.startswith(registry.ZOO)]
-    return {e.name: hashlib.sha256(e.source()).hexdigest()[:16] for e in entries}
+    return [e for e in registry.entries() if e.name in names and not e.cls.__module__.startswith(registry.ZOO)]
 
 
 def _macs(table: CostTable, slot: Slot, gene: Gene) -> float:

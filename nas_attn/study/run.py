@@ -38,7 +38,7 @@ def run(
     try:
         config = load_config(study, options, stored)
     except ConfigError as error:
-        raise _with_the_rest(error, tell) from None
+        raise _with_the_rest(error, folder, tell) from None
     data = options.get("data")
     begun = {"file": study_file(study, data, new=stored is None), "source": study_source(study, data)}
     fresh = not folder.path.exists()
@@ -51,12 +51,12 @@ def run(
             _remove_empty(folder)  # wrong input leaves nothing behind
 
 
-def _with_the_rest(error: ConfigError, tell: Callable[[str], None]) -> ConfigError:
+def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], None]) -> ConfigError:
     """The error with what else is wrong: what it could read of the configuration is checked as well."""
     if error.readable is None:
         return error
     try:
-        resolve(error.readable, tell)
+        resolve(error.readable, tell, folder)
     except ConfigError as more:
         known = {str(p) for p in error.problems}
         return ConfigError([*error.problems, *(p for p in more.problems if str(p) not in known)], where=error.where)

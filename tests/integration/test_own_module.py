@@ -28,12 +28,13 @@ def home(tmp_path_factory) -> Path:
     return folder
 
 
-def python(folder: Path, *arguments: object, code: int = 0, **env: str) -> subprocess.CompletedProcess:
+def python(folder: Path, *arguments: object, code: int = 0, stdin: str = "", **env: str) -> subprocess.CompletedProcess:
     """A process of its own in a folder."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env},
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -114,6 +115,20 @@ def test_an_edited_file_is_another_search(searched, write_study):
     assert "existing Python file" in said and "gone.py" in said
     copy = next((searched / "runs" / "own" / "modules").glob("*/mine.py"))  # the same content, wherever it lies
     nas(searched, "search", "studies/own.yaml", "--modules", copy)
+
+
+def test_a_module_typed_into_standard_input_is_refused_with_the_remedy(tmp_path, tiny_data):
+    call = f"run_search('typed', data={str(tiny_data)!r}, modules={{'mine': None}}, width=0.0625, imgsz=64)"
+    text = f"""{MINE}
+from nas_attn import run_search
+from nas_attn.errors import UserError
+try:
+    {call}
+except UserError as error:
+    print(error)
+"""
+    said = python(tmp_path, "-", stdin=text).stdout
+    assert "must stand in a file, but got 'mine'" in said and "--modules" in said and not (tmp_path / "runs").exists()
 
 
 def test_the_export_has_its_row_and_says_what_it_needs(exported):

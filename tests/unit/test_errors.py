@@ -68,6 +68,10 @@ def test_did_you_mean(name, suggestion):
     assert (f"Did you mean '{suggestion}'?" in text) if suggestion else ("Did you mean" not in text)
 
 
+def test_a_faint_likeness_is_no_suggestion():
+    assert "Did you mean" not in str(UnknownName("attention module", "foo", ["coord", "acmix", "none"]))
+
+
 def test_nothing_known():
     assert str(UnknownName("study", "a", [])).endswith("None are known.")
 

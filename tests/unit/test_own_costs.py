@@ -10,6 +10,7 @@ from torch import nn
 from nas_attn.attention import get, user
 from nas_attn.cost import CostTable
 from nas_attn.cost.counter import count, gene_cost
+from nas_attn.cost.gallery import page
 from nas_attn.detector.base_model import build_yaml
 from nas_attn.detector.surgery import architecture_yaml
 from nas_attn.errors import ConfigError, UserError
@@ -131,3 +132,8 @@ def test_repeating_a_rule_is_no_mistake(write):
     """A file goes on to work with a later version that has learnt the op."""
     user.load(write(HEAD + source({"aten::lgamma": 0, "aten::mul": 0, "aten::cat": 0})))
     assert gene_cost(Gene("mine"), 8, 4, 6).macs == PLAIN
+
+
+def test_what_is_declared_is_listed(write):
+    user.load(write(HEAD + source({"aten::lgamma": 2})))
+    assert "- counted: `aten::lgamma` as 2 multiply-accumulates an element" in page([get("mine")])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,11 +16,12 @@ from module_files import GOOD, clean, write
 from nas_attn.attention import choice, get, user
 from nas_attn.cli.search import _modules
 from nas_attn.detector.registration import register, unregister
-from nas_attn.errors import UserError
+from nas_attn.errors import ConfigError, UserError
 from nas_attn.space import Slot
 from nas_attn.study.config import StudyConfig
+from nas_attn.study.folder import RunFolder
 from nas_attn.study.load import load_config
-from nas_attn.study.prepare import check_unchanged
+from nas_attn.study.prepare import check_unchanged, load_own
 from nas_attn.study.spaces import build_space
 
 __all__ = ["clean", "write"]  # fixtures
@@ -153,3 +156,33 @@ def test_only_another_content_is_another_search():
     )
     with pytest.raises(UserError, match=r"the source of module `mine` \(digest aa then, bb now\)"):
         check_unchanged(then, {**moved, "fingerprints": {"space": "1", "modules": {"mine": "bb"}}})
+
+
+@pytest.mark.parametrize("file", [None, "<stdin>", "<ipython-input-3>"])
+def test_a_module_that_stands_in_no_file(file, clean, monkeypatch):
+    """Of standard input, or of a notebook's cell."""
+    cell = ModuleType("cell")
+    if file is not None:
+        cell.__file__ = file
+    monkeypatch.setitem(sys.modules, "cell", cell)
+    exec(GOOD.replace("mine", "typed").replace("Mine", "Typed"), cell.__dict__)
+    with pytest.raises(UserError, match=r"must stand in a file, but got 'typed'.*Write it to typed\.py.*--modules"):
+        get("typed").source()
+
+
+def test_a_file_that_is_gone_is_answered_with_the_kept_copies(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gone, other = write(GOOD), write(GOOD.replace('"mine"', '"second"').replace("Mine", "Second"), "two.py")
+    folder = RunFolder(Path("runs/own"))
+    folder.keep_modules([user.load(gone), user.load(other)])
+    gone.unlink()
+    copy = next(p for p in folder.modules() if p.name == "mine.py")
+    with pytest.raises(UserError) as refused:
+        load_own([str(gone), str(other)], folder)
+    assert f"Continue with the kept copy: --modules {copy} --modules {other}." in str(refused.value)
+    assert [s.names for s in load_own([str(copy), str(other)], folder)] == [("mine",), ("second",)]
+    with pytest.raises(UserError, match=r"existing Python file.*Give its path"):
+        load_own([str(tmp_path / "never.py")], folder)
+    with pytest.raises(ConfigError) as refused:  # everything at once, and nothing offered that would not help
+        load_own([str(gone), str(tmp_path / "never.py")], folder)
+    assert len(refused.value.problems) == 2 and "kept copy" not in str(refused.value)
