@@ -7,6 +7,7 @@ loading it runs the source, as loading any pickle runs code.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -165,11 +166,11 @@ def _load_point(point: importlib.metadata.EntryPoint) -> UserError | None:
     where = f"entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"
     remedy = "Mend or uninstall the package."
     try:
-        with registry.adding(lambda held: "refuse") as newcomers:
+        with registry.adding(lambda held: "refuse") as newcomers, _printing_aside():
             point.load()
     except UserError as error:
         return UserError(error.rule, got=error.got, where=error.where or where, remedy=error.remedy or remedy)
-    except Exception as error:  # another's package may raise anything
+    except (Exception, SystemExit) as error:  # another's package may raise anything
         rule, got = "an installed package of attention modules must be importable", f"{type(error).__name__}: {error}"
         return UserError(rule, got=got, where=where, remedy=remedy)
     known = (e.cls.__module__ for e in (*newcomers, *registry.entries()))  # it may have been imported before
@@ -213,7 +214,8 @@ def _execute(text: str, module: ModuleType, file: str) -> None:
     """
     remedy = "Correct the file; it stands alone, so what it imports must be installed."
     try:
-        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
+        with _printing_aside():
+            exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
     except UserError as error:
         error.where = error.where or file
         raise
@@ -225,6 +227,11 @@ def _execute(text: str, module: ModuleType, file: str) -> None:
             rule, got = "a file of attention modules must be importable", f"{type(error).__name__}: {error}"
         where = f"{file}:{lines[-1]}" if lines else file
         raise UserError(rule, got=got, where=where, remedy=remedy) from error
+
+
+def _printing_aside() -> contextlib.AbstractContextManager[Any]:
+    """What the code of others prints goes to stderr: stdout belongs to the command that reads them."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _nothing(where: str) -> UserError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,6 +15,7 @@ from nas_attn.cli.options import Json, Modules, use_modules
 
 if TYPE_CHECKING:
     from nas_attn.attention import ModuleEntry, Setting
+    from nas_attn.cost import Cost
 
 NAME = "modules"
 CHANNELS, SIDE = 64, 80  # the map on which costs are listed: P3 of the smallest models at 640 px
@@ -125,12 +128,7 @@ def describe(entry: ModuleEntry) -> dict[str, Any]:
     """Everything known about a module, JSON-ready; `gmacs` and `params` are of the default gene on the listed map."""
     import inspect
 
-    from nas_attn.cost.counter import gene_cost
-    from nas_attn.space import Gene
-
-    settings = entry.defaults()
-    refused = None if entry.is_none else entry.refusal(CHANNELS, SIDE, SIDE, settings)
-    cost = gene_cost(Gene.of(entry.name, settings), CHANNELS, SIDE, SIDE) if refused is None else None
+    refused, cost = _counted(entry)
     return {
         "name": entry.name,
         "class": entry.cls.__name__,
@@ -147,6 +145,30 @@ def describe(entry: ModuleEntry) -> dict[str, Any]:
         "forms": list(entry.forms),
         "doc": (inspect.getdoc(entry.cls) or "").split("\n\n")[0],
     }
+
+
+def _counted(entry: ModuleEntry) -> tuple[str | None, Cost | None]:
+    """Why the default gene does not fit the listed map, or what it costs there.
+
+    Raises:
+        UserError: the module raises something.
+    """
+    from nas_attn.cost.counter import gene_cost
+    from nas_attn.errors import NasAttnError, UserError
+    from nas_attn.space import Gene
+
+    settings = entry.defaults()
+    with contextlib.redirect_stdout(sys.stderr):  # a user's module may print; stdout is for the list alone
+        try:
+            if (refused := entry.refusal(CHANNELS, SIDE, SIDE, settings)) is not None and not entry.is_none:
+                return refused, None
+            return None, gene_cost(Gene.of(entry.name, settings), CHANNELS, SIDE, SIDE)
+        except NasAttnError:
+            raise
+        except (Exception, SystemExit) as error:  # a user's module may raise anything
+            got = f"{type(error).__name__}: {error}"
+            remedy = f"`nas_attn modules check {entry.name}` says more."
+            raise UserError("a module must not raise", got=got, where=entry.origin, remedy=remedy) from error
 
 
 def _limits(entry: ModuleEntry) -> list[str]:

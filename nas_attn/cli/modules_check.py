@@ -70,8 +70,21 @@ def command(
             f"Per slot of {base.name} at {imgsz} px on {device}: forward at batch 1, both ways at batch {batch}; "
             f"marked from {SLOW} times the {CONTROL} of the same slot."
         )
-        print("All right." if ok else f"Wrong: {', '.join(m['name'] for m in found if not m['ok'])}.")
+        print(verdict(found))
     return 0 if ok else 1
+
+
+def verdict(found: list[dict[str, Any]]) -> str:
+    """The last line: which modules are wrong, and which are marked as slow or large at a slot."""
+    wrong = [m["name"] for m in found if not m["ok"]]
+    marked = []
+    for m in found:
+        kinds = dict.fromkeys(mark.partition(":")[0] for row in m["slots"] for mark in row.get("marks", ()))
+        marked += [f"{m['name']} ({', '.join(kinds)})"] if kinds else []
+    parts = [f"wrong: {', '.join(wrong)}" if wrong else "all right"]
+    parts += [f"marked: {', '.join(marked)}"] if marked else []
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def summary(results: list[Result]) -> list[dict[str, Any]]:
@@ -116,22 +129,20 @@ def _device(asked: str | None) -> str:
 
 
 def _measured(entry: ModuleEntry, slot: Slot, imgsz: int, batch: int, device: str) -> dict[str, Any]:
-    import torch
-
+    from nas_attn.conformance.surroundings import kept
     from nas_attn.cost.latency import measure
 
     side = slot.map_size(imgsz)
-    if (reason := entry.refusal(slot.channels, side, side, entry.defaults())) is not None:
-        return {"slot": slot.name, "map": [slot.channels, side, side], "refused": reason}
-    with torch.random.fork_rng():
-        module = entry.build(slot.channels, entry.defaults())
+    row: dict[str, Any] = {"slot": slot.name, "map": [slot.channels, side, side]}
+    with kept():
         try:
-            taken = measure(module, slot.channels, side, side, batch=batch, device=device)
-        except (RuntimeError, ValueError, TypeError, AttributeError) as error:  # the checks say what is wrong
-            taken_or_error: dict[str, Any] = {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"}
-        else:
-            taken_or_error = asdict(taken)
-    return {"slot": slot.name, "map": [slot.channels, side, side], **taken_or_error}
+            if (reason := entry.refusal(slot.channels, side, side, entry.defaults())) is not None:
+                return {**row, "refused": reason}
+            module = entry.build(slot.channels, entry.defaults())
+            return {**row, **asdict(measure(module, slot.channels, side, side, batch=batch, device=device))}
+        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks say what is wrong
+            words = " ".join(str(error).split())[:200] or "no message"
+            return {**row, "error": f"{type(error).__name__}: {words}"}
 
 
 def _against(

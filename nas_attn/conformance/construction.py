@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from nas_attn.attention.registry import ModuleEntry, by_class_name
 from nas_attn.attention.residual import Scaled
-from nas_attn.conformance.support import SAME, WIDTHS, agree, difference, fitting, move, moved
+from nas_attn.conformance.support import SAME, WIDTHS, agree, difference, fitting, move
+from nas_attn.conformance.surroundings import flags, seed
+from nas_attn.conformance.traces import built_aside
 from nas_attn.errors import CheckFailed, SlotRefused
 
 FORBIDDEN_CHILDREN = {"f", "i", "type", "np", "bn"}  # set or read by Ultralytics' parser and fusing step
 SIDE = 24  # of the map on which settings must differ
 WIDE = 64  # channels there
+WRITABLE = "Let `from_settings` return numbers, words and lists of these."
 
 
 def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """The settings reach the constructor, through a YAML row too, and a refused width is refused by both."""
+    """The settings reach the constructor, and it refuses what `unsupported` does, and it changes nothing else."""
+    before = flags()
     for channels in WIDTHS:
         reason = entry.refusal(channels, 1, 1, settings)
         try:
@@ -33,6 +40,8 @@ def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
                 ) from None
             continue
         except TypeError as error:
+            if traceback.extract_tb(error.__traceback__)[-1].filename != inspect.getfile(ModuleEntry):
+                raise  # the constructor was called, and something in it fails
             raise CheckFailed(
                 "settings must resolve to arguments of the constructor",
                 got=str(error),
@@ -43,25 +52,44 @@ def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
                 "the constructor must raise SlotRefused where `unsupported` gives a reason",
                 got=f"a module of {channels} channels, refused because {reason}",
             )
+    built_aside(entry, settings, before)
+
+
+def yaml_row(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """A YAML row builds the module that the settings build, as the residual form too."""
     channels = fitting(entry, settings)
     for residual in _residuals(entry):
-        name, arguments = entry.row(channels, {**settings, **residual})
-        read = yaml.safe_load(yaml.safe_dump(arguments))
+        form = {**settings, **residual}
+        name, arguments = entry.row(channels, form)
+        try:
+            read = yaml.safe_load(yaml.safe_dump(arguments))
+        except yaml.YAMLError as error:
+            raise CheckFailed("arguments must survive YAML", got=str(error), remedy=WRITABLE) from None
         if read != arguments:
-            raise CheckFailed("arguments must survive YAML", got=f"{read} from {arguments}")
+            raise CheckFailed("arguments must survive YAML", got=f"{read} from {arguments}", remedy=WRITABLE)
         cls = Scaled if name == "Scaled" else by_class_name(name).cls
-        twin, module = cls(*read), moved(entry, {**settings, **residual}, channels)
+        seed(0)
+        module = entry.build(channels, form)
+        seed(0)
+        twin = cls(*read)
         kept, needed = ({k: v.shape for k, v in m.state_dict().items()} for m in (module, twin))
         if kept != needed:
             raise CheckFailed("a YAML row must build the same module", got=f"weights {needed}, not {kept}")
+        move(module)
         twin.load_state_dict(module.state_dict())
         x = torch.randn(2, channels, 6, 5)
-        agree(twin.eval()(x), module.eval()(x), SAME, "a YAML row must build the same module")
+        outputs = []
+        for built in (twin, module):
+            seed(0)
+            with torch.no_grad():
+                outputs.append(built.eval()(x.clone()))
+        agree(outputs[0], outputs[1], SAME, "a YAML row must build the same module")
 
 
 def settings_matter(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
     """Each two options of each setting give other weights or outputs, unless `effective` calls them one network."""
     x = torch.randn(1, WIDE, SIDE, SIDE, dtype=torch.float64)
+    _unlike_none(entry, x)
     remarks = []
     for setting in entry.settings:
         candidates = [{**settings, setting.name: option} for option in setting.options]
@@ -82,7 +110,7 @@ def settings_matter(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | No
                 continue
             other.load_state_dict(one.state_dict())
             with torch.no_grad():
-                changed = difference(other(x), one(x))
+                changed = difference(other(x.clone()), one(x.clone()))
             if not changed > 1e-9:
                 raise CheckFailed(
                     "every setting must change the network",
@@ -90,6 +118,27 @@ def settings_matter(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | No
                     remedy="Use the setting, take it out, or give the class an `effective(height, width, **settings)`.",
                 )
     return "; ".join(remarks) or None
+
+
+def _unlike_none(entry: ModuleEntry, x: Tensor) -> None:
+    """With some settings a map comes out changed."""
+    unchanged = 0
+    for settings in entry.combinations():
+        if settings["residual"] != "none" or entry.refusal(WIDE, SIDE, SIDE, settings) is not None:
+            continue
+        torch.manual_seed(0)
+        module = entry.build(WIDE, settings).double().eval()
+        move(module)
+        with torch.no_grad():
+            if not torch.equal(module(x.clone()), x):
+                return
+        unchanged += 1
+    if unchanged:
+        raise CheckFailed(
+            "a module must change its map",
+            got=f"the map itself with {'every setting' if unchanged > 1 else 'the default settings'}",
+            remedy="A layer that changes nothing is `none`, under which every search has it already.",
+        )
 
 
 def names(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:

@@ -1,17 +1,19 @@
-"""Checks on recorded graphs: ONNX, for one size and for any, and `torch.compile` without a break."""
+"""Checks on recorded graphs: ONNX and `torch.compile` without a break, each for one size and for any."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from nas_attn.attention.registry import ModuleEntry
 from nas_attn.conformance.support import agree, fitting, moved
+from nas_attn.conformance.surroundings import no_output
 from nas_attn.errors import CheckFailed, MissingPart
 
 if TYPE_CHECKING:
@@ -21,28 +23,23 @@ OPSET = 17
 EXPORTED = 1e-4  # relative difference that another runtime may bring
 RECORDED = (2, 7, 6)  # batch, height, width of the example
 NOUGHT = 1e-6  # a float32 gradient below this share of the largest is zero but for rounding
-OTHERS = ((3, 10, 9), (1, 4, 13))
+COMPILED = (RECORDED, (3, 10, 9), (4, 5, 13))  # no batch of 1, which Dynamo compiles anew
+OTHERS = ((3, 10, 9), (1, 4, 13), (1, 40, 33))  # where branches on the size would be others
+
+SIZES = "Take sizes from `x.shape` where they are used, with -1 in reshapes; see `forms.recording`."
 
 
 def onnx(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """Exports as Ultralytics does it, for one size, and computes the same in onnxruntime."""
     _require()
-    batch, height, width = RECORDED
-    module, x = (
-        moved(entry, settings).eval(),
-        torch.randn(batch, fitting(entry, settings, height, width), height, width),
-    )
-    _compare(_exported(module, x, None), module, x, f"recorded for {tuple(x.shape)}")
+    module, x = _example(entry, settings)
+    _compare(_exported(module, x, None), module, x, f"the size it was recorded for, {tuple(x.shape)}")
 
 
 def onnx_dynamic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """One exported file computes the same for other batch sizes, heights and widths."""
     _require()
-    batch, height, width = RECORDED
-    module, x = (
-        moved(entry, settings).eval(),
-        torch.randn(batch, fitting(entry, settings, height, width), height, width),
-    )
+    module, x = _example(entry, settings)
     session = _exported(module, x, {"x": {0: "n", 2: "h", 3: "w"}, "y": {0: "n", 2: "h", 3: "w"}})
     for batch, height, width in OTHERS:
         if entry.refusal(x.shape[1], height, width, settings) is None:
@@ -66,7 +63,7 @@ def _exported(module: nn.Module, x: Tensor, axes: dict[str, dict[int, str]] | No
     import onnxruntime
 
     file = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), no_output():  # a graph is dumped where an operator is unknown
         warnings.simplefilter("ignore")  # of the tracer and of deprecations: what is exported is compared
         torch.onnx.export(
             module, (x,), file, dynamo=False, opset_version=OPSET,
@@ -79,7 +76,6 @@ def _exported(module: nn.Module, x: Tensor, axes: dict[str, dict[int, str]] | No
 
 
 def _compare(session: Any, module: nn.Module, x: Tensor, where: str) -> None:
-    remedy = "Take sizes from `x.shape` where they are used, with -1 in reshapes; see `forms.recording`."
     from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
     quiet = runtime.RunOptions()
@@ -87,28 +83,42 @@ def _compare(session: Any, module: nn.Module, x: Tensor, where: str) -> None:
     try:
         (y,) = session.run(None, {"x": x.numpy()}, quiet)
     except (runtime.Fail, runtime.RuntimeException, runtime.InvalidArgument) as error:
-        raise CheckFailed("the exported graph must run", got=str(error)[:200], where=where, remedy=remedy) from None
+        raise CheckFailed("the exported graph must run", got=str(error)[:200], where=where, remedy=SIZES) from None
     with torch.no_grad():
-        agree(
-            torch.from_numpy(y),
-            module(x),
-            EXPORTED,
-            f"the exported graph must compute the same on {where}",
-            remedy,
-        )
+        agree(torch.from_numpy(y), module(x), EXPORTED, "the exported graph must compute the same", SIZES, where)
 
 
 def compile_(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """`torch.compile(backend="aot_eager", fullgraph=True)` computes the same, forward and backward."""
     channels = fitting(entry, settings, 7, 6)
     module, x = moved(entry, settings, channels), torch.randn(2, channels, 7, 6)
-    torch._dynamo.reset()
-    compiled = torch.compile(module, backend="aot_eager", fullgraph=True, dynamic=False)
     expected = _with_gradients(module, x)
+    with _compiled(module, "aot_eager", dynamic=False) as compiled:
+        found = _with_gradients(compiled, x)
+    largest = max(value.abs().max().item() for value in expected.values())
+    for what, value in expected.items():
+        if value.abs().max() > NOUGHT * largest or not (found[what] - value).abs().max() <= NOUGHT * largest:
+            agree(found[what], value, EXPORTED, f"the compiled module must have the same {what}")
+
+
+def compile_dynamic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
+    """`torch.compile(fullgraph=True, dynamic=True)` computes the same at the first size and at two others."""
+    module, x = _example(entry, settings)
+    with _compiled(module, "eager", dynamic=True) as compiled, torch.no_grad():
+        for batch, height, width in COMPILED:
+            if entry.refusal(x.shape[1], height, width, settings) is None:
+                x = torch.randn(batch, x.shape[1], height, width)
+                rule = "the module compiled for any size must compute the same"
+                agree(compiled(x), module(x), EXPORTED, rule, SIZES, f"{tuple(x.shape)}")
+
+
+@contextlib.contextmanager
+def _compiled(module: nn.Module, backend: str, *, dynamic: bool) -> Iterator[Any]:
+    torch._dynamo.reset()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = _with_gradients(compiled, x)
+            yield torch.compile(module, backend=backend, fullgraph=True, dynamic=dynamic)
     except torch._dynamo.exc.TorchDynamoException as error:
         raise CheckFailed(
             "a module must compile without a graph break",
@@ -117,10 +127,6 @@ def compile_(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         ) from None
     finally:
         torch._dynamo.reset()
-    largest = max(value.abs().max().item() for value in expected.values())
-    for what, value in expected.items():
-        if value.abs().max() > NOUGHT * largest or not (found[what] - value).abs().max() <= NOUGHT * largest:
-            agree(found[what], value, EXPORTED, f"the compiled module must have the same {what}")
 
 
 def _with_gradients(module: Any, x: Tensor) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ def maps(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
                 if training and batch * height * width == 1:
                     continue  # `single_value`, from which a module may be excused
                 with torch.no_grad():
-                    y = module.train(training)(x)
+                    y = module.train(training)(x.clone())
                 keeps_shape(y, x, f"batch {batch} of {height}x{width}, {'training' if training else 'evaluation'}")
     return "; ".join(remarks) or None
 

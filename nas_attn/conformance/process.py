@@ -21,16 +21,16 @@ from nas_attn.errors import CheckFailed
 Pair = tuple[ModuleEntry, Mapping[str, Any]]
 
 _READER = """
-import json, sys
+import contextlib, json, sys
 import torch
 torch.set_num_threads(1)
 problems = []
 for file in sys.argv[1:]:
     try:
-        module, x, expected = torch.load(file, weights_only=False)
-        with torch.no_grad():
+        with contextlib.redirect_stdout(sys.stderr), torch.no_grad():
+            module, x, expected = torch.load(file, weights_only=False)
             problems.append(None if torch.equal(module(x), expected) else "another output")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problems.append(f"{type(error).__name__}: {error}")
 print(json.dumps(problems))
 """
@@ -48,7 +48,10 @@ def reload(pairs: Sequence[Pair]) -> list[str | None]:
             file = Path(folder) / f"{number}.pt"
             try:
                 _write(entry, settings, file)
-            except Exception as error:  # a user's module may raise anything; the others are still to be judged
+            except (
+                Exception,
+                SystemExit,
+            ) as error:  # a user's module may raise anything; the others are still to be judged
                 problems.append(f"{type(error).__name__}: {error}")
             else:
                 problems.append(None)

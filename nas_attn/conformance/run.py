@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,14 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
+import nas_attn
 from nas_attn.attention.registry import ModuleEntry
 from nas_attn.conformance.check import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT, Check, Result
 from nas_attn.conformance.process import fresh_process, judge, reload
+from nas_attn.conformance.remedies import remedy, with_declaration
+from nas_attn.conformance.surroundings import quiet
 from nas_attn.conformance.table import BY_NAME, CHECKS
 from nas_attn.errors import CheckFailed, MissingPart
 from nas_attn.space import Gene
+
+PACKAGE = Path(nas_attn.__file__).parent
+ZOO = PACKAGE / "attention" / "zoo"
 
 
 def plain_settings(entry: ModuleEntry) -> list[dict[str, Any]]:
@@ -120,7 +122,7 @@ def check_modules(
 def check_processes(check: Check, pairs: Sequence[tuple[ModuleEntry, Mapping[str, Any]]]) -> list[Result]:
     """The check of a fresh process for many genes, in one process."""
     results = [Result(e.name, str(Gene.of(e.name, s)), check.name, PASSED) for e, s in pairs]
-    with _quiet("cpu"):
+    with quiet("cpu"):
         failures = [_failure(partial(judge, problem)) for problem in reload(pairs)]
     return [replace(r, state=FAILED, reason=str(f)) if f else r for r, f in zip(results, failures, strict=True)]
 
@@ -132,12 +134,12 @@ def _judged(result: Result, check: Check, entry: ModuleEntry, settings: Mapping[
         nonlocal remark
         remark = check.function(entry, settings) or ""
 
-    with _quiet(device if check.on_device else "cpu"):
+    with quiet(device if check.on_device else "cpu"):
         failure = _failure(call)
     if isinstance(failure, MissingPart):
         return replace(result, state=MISSING, reason=str(failure))
     if failure is not None:
-        return replace(result, state=FAILED, reason=str(failure))
+        return replace(result, state=FAILED, reason=str(with_declaration(failure, check)))
     return replace(result, state=PASSED, reason=remark)
 
 
@@ -146,31 +148,17 @@ def _failure(call: Callable[[], object]) -> CheckFailed | MissingPart | None:
         call()
     except (CheckFailed, MissingPart) as error:
         return error
-    except Exception as error:  # a user's module may raise anything, and that is what a check is there to report
+    except (Exception, SystemExit) as error:  # a user's module may raise anything, and a check is there to report it
         words = " ".join(str(error).split())[:300] or "no message"
-        return CheckFailed("a module must not raise", got=f"{type(error).__name__}: {words}", where=_line(error))
+        got = f"{type(error).__name__}: {words}"
+        return CheckFailed("a module must not raise", got=got, where=_line(error), remedy=remedy(error))
     return None
 
 
-def _line(error: Exception) -> str:
-    """File and line of the innermost frame outside torch; empty where that is a check's own."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "torch" not in Path(f.filename).parts]
-    last = Path(frames[-1].filename)
-    return "" if last.parent == Path(__file__).parent else f"{last.name}, line {frames[-1].lineno}"
-
-
-@contextlib.contextmanager
-def _quiet(device: str) -> Iterator[None]:
-    """A seeded random state of our own, one thread, full float32 products, and tensors made on `device`."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # maps here are so small that handing work to threads costs more than it saves
-    try:
-        with torch.random.fork_rng(), contextlib.ExitStack() as stack:
-            torch.manual_seed(0)
-            if device != "cpu":
-                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS refuses to repeat itself without
-                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
-                stack.enter_context(torch.device(device))
-            yield
-    finally:
-        torch.set_num_threads(threads)
+def _line(error: BaseException) -> str:
+    """File and line of the innermost frame of a module's own; empty where there is none."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if "torch" not in file.parts and (PACKAGE not in file.parents or ZOO in file.parents):
+            return f"{file.name}, line {frame.lineno}"
+    return ""

@@ -68,17 +68,21 @@ def difference(got: Tensor, expected: Tensor) -> float:
     return ((got.detach() - expected.detach()).abs().max() / scale).item()
 
 
-def agree(got: Tensor, expected: Tensor, tolerance: float, rule: str, remedy: str = "") -> None:
+def agree(got: Tensor, expected: Tensor, tolerance: float, rule: str, remedy: str = "", where: str = "") -> None:
     """Both are equal within a tolerance relative to the largest value expected.
 
     Raises:
         CheckFailed: they are not.
     """
     if got.shape != expected.shape:
-        raise CheckFailed(rule, got=f"shapes {tuple(got.shape)} and {tuple(expected.shape)}", remedy=remedy)
+        raise CheckFailed(
+            rule, got=f"shapes {tuple(got.shape)} and {tuple(expected.shape)}", where=where, remedy=remedy
+        )
     found = difference(got, expected)
     if not found <= tolerance:  # so that nan fails
-        raise CheckFailed(rule, got=f"a relative difference of {found:.2g}, above {tolerance:g}", remedy=remedy)
+        raise CheckFailed(
+            rule, got=f"a relative difference of {found:.2g}, above {tolerance:g}", where=where, remedy=remedy
+        )
 
 
 def keeps_shape(y: Any, x: Tensor, where: str) -> None:

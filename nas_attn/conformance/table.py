@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nas_attn.conformance.check import Check, any_but_none
-from nas_attn.conformance.construction import construction, names, settings_matter
-from nas_attn.conformance.copies import copies, fuse, no_trace
+from nas_attn.conformance.construction import construction, names, settings_matter, yaml_row
+from nas_attn.conformance.copies import copies, fuse
 from nas_attn.conformance.costs import cost
-from nas_attn.conformance.graphs import compile_, onnx, onnx_dynamic
+from nas_attn.conformance.graphs import compile_, compile_dynamic, onnx, onnx_dynamic
 from nas_attn.conformance.layouts import layouts, meta
 from nas_attn.conformance.numerics import (
     autocast,
@@ -21,12 +21,22 @@ from nas_attn.conformance.numerics import (
 )
 from nas_attn.conformance.process import fresh_process
 from nas_attn.conformance.residual import scaled
+from nas_attn.conformance.traces import no_trace, pure
 from nas_attn.conformance.two_forms import forms, only_one
 
 CHECKS = (
-    Check("construction", "settings reach the constructor, through a YAML row too", construction, basic=True),
+    # these come first, and stop the others: whatever fails them would be reported as something else
+    Check("construction", "settings reach the constructor", construction, basic=True),
     Check("maps", "keeps any map's shape and type; finite", maps, on_device=True, basic=True),
-    Check("settings", "every setting changes the network", settings_matter, once=True, leaves_out=any_but_none),
+    Check("pure", "leaves its input as it is, draws no random numbers", pure, basic=True),
+    Check("yaml row", "a YAML row builds the same module", yaml_row),
+    Check(
+        "settings",
+        "every setting changes the network, which is not `none`",
+        settings_matter,
+        once=True,
+        leaves_out=any_but_none,
+    ),
     Check("names", "no name that Ultralytics uses for something else", names),
     Check("single value", "trains at batch 1 on a 1x1 map", single_value, excuse="single_value"),
     Check("gradients", "every parameter receives a finite gradient", gradients, on_device=True),
@@ -54,7 +64,7 @@ CHECKS = (
     ),
     Check("batch", "a batch of two is two batches of one", batch_independence),
     Check("copies", "deepcopy, pickle, EMA, state_dict", copies),
-    Check("no trace", "changes neither input, nor module, nor process", no_trace),
+    Check("no trace", "changes neither module nor process", no_trace),
     Check("residual", "residual=scaled starts as the identity", scaled, leaves_out=any_but_none),
     Check("forms", "the fast form is the reference form", forms, leaves_out=only_one),
     Check("cost", "every op has a cost, equal to torch's own count", cost),
@@ -63,5 +73,14 @@ CHECKS = (
     Check("onnx", "ONNX for one size", onnx, slow=True, excuse="onnx"),
     Check("onnx dynamic", "one ONNX file for any size", onnx_dynamic, slow=True, excuse="onnx_dynamic"),
     Check("compile", "torch.compile without a graph break", compile_, slow=True, excuse="compile"),
+    Check(
+        "compile dynamic",
+        "torch.compile for any size",
+        compile_dynamic,
+        slow=True,
+        once=True,
+        excuse="compile",
+        provable=False,
+    ),
 )
 BY_NAME = {check.name: check for check in CHECKS}

@@ -6,6 +6,7 @@ import importlib.util
 
 import pytest
 import torch
+from broken_habits import HABITS, LeavingLater, Retyping, Threading
 from broken_modules import (
     BROKEN,
     BatchNorm,
@@ -39,6 +40,7 @@ from nas_attn.conformance import (
     plain_settings,
     run_check,
 )
+from nas_attn.conformance.surroundings import flags, generators
 from nas_attn.errors import CheckFailed
 
 
@@ -62,7 +64,7 @@ def entered(monkeypatch):
 
 
 def test_every_check_has_a_module_that_fails_it():
-    assert {check for _, check, _ in BROKEN} == set(BY_NAME)
+    assert {check for _, check, _ in (*BROKEN, *HABITS)} == set(BY_NAME)
     assert all(check.meaning and (check.excuse is None or check.excuse in registry.LIMITS) for check in CHECKS)
     assert {check.excuse for check in CHECKS} - {None} == set(registry.LIMITS)
 
@@ -74,6 +76,26 @@ def test_it_is_caught(entered, cls, check, words):
     assert result.state == FAILED and result.wrong
     assert all(word in result.reason for word in words), result.reason
     assert (result.module, result.check, result.gene) == (entry.name, check, f"{entry.name}(k_size=3)")
+
+
+@pytest.mark.parametrize(("cls", "check", "words"), [pytest.param(*h, id=f"{h[0].__name__}-{h[1]}") for h in HABITS])
+def test_a_common_mistake_is_named_by_the_first_failure(entered, cls, check, words):
+    entry = entered(cls)
+    until = CHECKS[: CHECKS.index(BY_NAME[check]) + 1]
+    quick = [c for c in until if not c.slow or c.name == check]
+    ((_, results),) = check_modules([entry], checks=quick)
+    first = next(r for r in results if r.wrong)
+    assert first.check == check and all(word in first.reason for word in words), str(first)
+    if BY_NAME[check].basic:
+        assert all(r.check == check or r.state != FAILED for r in results)
+
+
+def test_a_remedy_names_the_declaration_that_excuses(entered):
+    for check in (c for c in CHECKS if c.excuse and not c.slow):
+        entry = entered(LeavingLater)
+        reason = run_check(check, entry, entry.defaults()).reason
+        assert f'cannot={{"{check.excuse}": "the reason"}}' in reason and "SystemExit" in reason
+    assert "cannot=" not in run_check(BY_NAME["maps"], entry, entry.defaults()).reason
 
 
 def test_a_sound_module_passes_everything(entered):
@@ -115,7 +137,7 @@ def test_a_declared_inability_excuses_and_is_never_passed(entered):
     entry = entered(Random, {"deterministic": reason})
     result = run_check(BY_NAME["deterministic"], entry, entry.defaults())
     assert (result.state, result.reason, result.wrong) == (DECLARED, reason, False)
-    assert run_check(BY_NAME["no trace"], entry, entry.defaults()).state == FAILED
+    assert run_check(BY_NAME["pure"], entry, entry.defaults()).state == FAILED
 
 
 @pytest.mark.parametrize(
@@ -158,15 +180,16 @@ def test_refused_maps_are_left_out_with_the_reason(entered):
     assert result.state == PASSED and "80x80 refused: 40,960,000 attention logits" in result.reason
 
 
-def test_the_caller_keeps_its_random_state_threads_and_flags(entered):
-    entry = entered(Random)
+@pytest.mark.parametrize("cls", [Random, Threading, Retyping])
+def test_the_caller_keeps_its_random_states_threads_and_flags(entered, cls):
+    entry = entered(cls)
     torch.manual_seed(5)
-    before = torch.get_rng_state(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before = generators(), flags()
     for check in CHECKS:
         if not check.slow:
             run_check(check, entry, entry.defaults())
-    after = torch.get_rng_state(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    assert torch.equal(before[0], after[0]) and before[1:] == after[1:]
+            assert flags() == before[1]
+    assert generators() == before[0]
 
 
 def test_chosen_settings_are_the_default_and_the_ends():

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import pytest
 import torch
+from module_files import clean, write
 from torch import nn
 
 from nas_attn.attention import Choice, registry
@@ -18,6 +19,7 @@ from nas_attn.cost.counter import gene_cost
 from nas_attn.cost.latency import kept_for_backward, measure
 from nas_attn.space import Gene, Slot
 
+__all__ = ["clean", "write"]  # fixtures
 SMALL = ("--imgsz", "64", "--batch", "2", "--device", "cpu")
 
 
@@ -102,6 +104,66 @@ def test_check_of_a_broken_module(capsys, doubling):
     assert "[1/1] doubling: " in said.err and "maps" in said.err
     assert "Wrong: doubling." in said.out and "keep the shape of its map" in said.out
     assert said.out.count("not run") > 15 and "fails maps" in said.out
+
+
+NOISY = """
+from typing import Annotated
+
+import torch
+from torch import nn
+
+from nas_attn.attention import Choice, attention
+
+print("read")
+
+
+@attention("noisy")
+class Noisy(nn.Module):
+    def __init__(self, dim: int, k_size: Annotated[int, Choice(3, 5)] = 3) -> None:
+        super().__init__()
+        print("built")
+        self.conv = nn.Conv2d(dim, dim, k_size, padding=k_size // 2)
+
+    def forward(self, x):
+        print("called", end="")
+        return x + torch.special.i1e(self.conv(x))
+"""
+
+
+@pytest.mark.usefixtures("clean")
+def test_stdout_is_json_whatever_a_module_prints(capfd, write):
+    """An operator without a place in ONNX makes torch's compiled code dump a graph, past Python's streams."""
+    file = str(write(NOISY.replace("torch.special.i1e(self.conv(x))", "self.conv(x)"), "sound.py"))
+    noisy = str(write(NOISY, "noisy.py"))
+    assert run(["modules", "--modules", file, "--json"]) == 0
+    said = capfd.readouterr()
+    assert "noisy" in [m["name"] for m in json.loads(said.out)] and said.err.startswith("read")
+    registry._TABLE.pop("noisy")
+    assert run(["modules", "check", "noisy", "--modules", noisy, *SMALL, "--json"]) == 1
+    said = capfd.readouterr()
+    checks = {c["check"]: c for c in json.loads(said.out)["modules"][0]["checks"]}
+    assert checks["onnx"]["state"] == FAILED and 'cannot={"onnx": "the reason"}' in checks["onnx"]["reason"]
+    assert "called" in said.err and "graph(" not in said.err
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_module_that_leaves_or_raises_ends_no_command(capsys, write):
+    leaving = NOISY.replace('print("called", end="")', "raise SystemExit")
+    file = str(write(leaving, "leaving.py"))
+    assert run(["modules", "noisy", "--modules", file]) == 2
+    said = capsys.readouterr().err
+    assert "SystemExit" in said and "modules check noisy" in said
+    assert run(["modules", "check", "noisy", "--modules", file, *SMALL, "--json"]) == 1
+    (noisy,) = json.loads(capsys.readouterr().out)["modules"]
+    assert all(s["error"] == "SystemExit: no message" for s in noisy["slots"])
+
+
+def test_the_last_line_names_what_is_marked():
+    rows = [{"marks": ["slow: 12 x conv"]}, {"refused": "large"}, {"marks": ["slow: 30 x conv", "large: 11 x conv"]}]
+    marked, plain = {"name": "a", "ok": True, "slots": rows}, {"name": "b", "ok": True, "slots": [{"marks": []}]}
+    assert modules_check.verdict([marked, plain]) == "All right; marked: a (slow, large)."
+    assert modules_check.verdict([plain]) == "All right."
+    assert modules_check.verdict([{**marked, "ok": False}, plain]) == "Wrong: a; marked: a (slow, large)."
 
 
 @pytest.mark.parametrize(
