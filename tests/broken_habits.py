@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from typing import Annotated
@@ -82,6 +83,13 @@ class WideIsOther(Plain):
         return x * self.conv(x) if x.shape[3] > 32 else x + self.conv(x)
 
 
+class SizeRoot(Plain):
+    """Compiles for one size, and not for sizes that are symbols."""
+
+    def forward(self, x):
+        return super().forward(x) * math.isqrt(x.shape[2])
+
+
 class Seeding(Plain):
     def __init__(self, dim: int, k_size: Size = 3) -> None:
         torch.manual_seed(0)
@@ -159,6 +167,7 @@ HABITS = [  # class, the check that reports it first, words of the report
     (OddSizes, "maps", ["broken_habits.py, line ", "any size"]),
     (LargeIsOther, "onnx dynamic", ["exported graph must compute the same", "(1, 16, 40, 33)", "x.shape"]),
     (WideIsOther, "onnx dynamic", ["exported graph must compute the same", "(1, 16, 40, 33)", "x.shape"]),
+    (SizeRoot, "compile dynamic", ["without a graph break", "for any size", "+ - *"]),
     (Seeding, "construction", ["must not seed", "torch's generator"]),
     (SeedingPython, "construction", ["must not seed", "Python's generator"]),
     (Threading, "construction", ["must leave the process as it is", "number of threads"]),

@@ -316,5 +316,4 @@ BROKEN = [  # class, the check that catches it, words of the message
     (NoOnnx, "onnx", ["must not raise", "i1e"]),
     (BurntSize, "onnx dynamic", ["exported graph must", "(3, 16, 10, 9), recorded for (2, 16, 7, 6)", "x.shape"]),
     (GraphBreak, "compile", ["without a graph break", "item"]),
-    (GraphBreak, "compile dynamic", ["without a graph break", "item"]),
 ]

@@ -28,6 +28,8 @@ OTHERS = ((3, 10, 9), (1, 4, 13), (1, 40, 33))  # where branches on the size wou
 
 SIZES = "Take sizes from `x.shape` where they are used, with -1 in reshapes; see `forms.recording`."
 
+BREAKS = "Take Python decisions on values, printing and item() out of `forward`."
+
 
 def onnx(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """Exports as Ultralytics does it, for one size, and computes the same in onnxruntime."""
@@ -123,7 +125,8 @@ def _compiled(module: nn.Module, backend: str, *, dynamic: bool) -> Iterator[Any
         raise CheckFailed(
             "a module must compile without a graph break",
             got=next(line for line in str(error).splitlines() if line.strip()),
-            remedy="Take Python decisions on values, printing and item() out of `forward`.",
+            where="for any size" if dynamic else "",
+            remedy=BREAKS + (" Compute with sizes by + - * // and max alone." if dynamic else ""),
         ) from None
     finally:
         torch._dynamo.reset()
