@@ -309,7 +309,7 @@ BROKEN = [  # class, the check that catches it, words of the message
     (Silent, "residual", ["must be able to leave the identity", "gamma"]),
     (WrongFast, "forms", ["equal outputs", "0.0001", "change `fast`"]),
     (WrongGradient, "forms", ["equal gradients", "change `fast`"]),
-    (WithoutCost, "cost", ["must have a listed cost", "lgamma", "handles.py"]),
+    (WithoutCost, "cost", ["must have a listed cost", "lgamma", "costs={"]),
     (HidingFromTraces, "cost", ["as torch's FlopCounterMode", "0 FLOPs", "138,240 by torch"]),
     (FusedTwice, "fuse", ["`fuse()` must change no output", "relative difference"]),
     (Plain, "fresh process", ["new process that imports only torch", "No module named", "top level"]),
