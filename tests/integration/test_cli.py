@@ -61,8 +61,8 @@ def test_again_is_done_at_once_and_more_trials_go_on(searched):
 
 def test_a_name_of_ones_own_is_continued_by_the_same_command(searched):
     shell, _ = searched
-    size = ["--trials", 1, "--epochs", 1, "--imgsz", 64, "--fraction", 0.2]
-    command = ["search", "mine", *size, "--modules", "conv", "--dead-slots", "keep", "--jobs", 1, "--json"]
+    size = ["--trials", 1, "--epochs", 1, "--imgsz", 64, "--fraction", 0.05, "--final-imgsz", 320]
+    command = ["search", "mine", *size, "--modules", "lska", "--slots", "p3", "--jobs", 1, "--json"]
     first, again = shell(*command), shell(*command)
     assert first.code == 0, first.err
     assert again.code == 0 and json.loads(again.out) == json.loads(first.out), again.err

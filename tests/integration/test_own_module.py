@@ -128,7 +128,11 @@ except UserError as error:
     print(error)
 """
     said = python(tmp_path, "-", stdin=text).stdout
-    assert "must stand in a file, but got 'mine'" in said and "--modules" in said and not (tmp_path / "runs").exists()
+    assert (
+        "must stand in a file, but got 'mine'" in said
+        and "--modules" in said
+        and not (tmp_path / "runs" / "typed").exists()
+    )
 
 
 def test_the_export_has_its_row_and_says_what_it_needs(exported):
