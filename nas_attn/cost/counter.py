@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import sys
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
@@ -45,7 +47,9 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        with reference_form():  # fast forms merge and split operators: their counts say nothing about the mathematics
+        # fast forms merge and split operators: their counts say nothing about the mathematics; and what a user's module
+        # prints is no result
+        with reference_form(), contextlib.redirect_stdout(sys.stderr):
             by_op = _fvcore(model, x)
             products = sum(n for op, n in by_op.items() if op in handles.PRODUCTS)
             flops = _fused_flops(model, x) if hasattr(model, "is_fused") else 2 * products
@@ -74,7 +78,8 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int) -> Cost:
         return ZERO
     settings = entry.complete(gene.as_dict())
     extra = entry.extra_macs(channels, height, width, settings)
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and the caller's random state stays
+    # initial weights are drawn, and the caller's random state stays
+    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
         module = entry.build(channels, settings)
     return count(module, height, width, channels, extra_macs=extra)
 

@@ -138,6 +138,9 @@ def test_stdout_is_json_whatever_a_module_prints(capfd, write):
     assert run(["modules", "--modules", file, "--json"]) == 0
     said = capfd.readouterr()
     assert "noisy" in [m["name"] for m in json.loads(said.out)] and said.err.startswith("read")
+    assert run(["cost", "p3=noisy", "--json"]) == 0
+    said = capfd.readouterr()
+    assert len(json.loads(said.out)["costs"]) == 2 and "called" in said.err
     registry._TABLE.pop("noisy")
     assert run(["modules", "check", "noisy", "--modules", noisy, *SMALL, "--json"]) == 1
     said = capfd.readouterr()

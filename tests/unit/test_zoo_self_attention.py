@@ -320,6 +320,17 @@ def test_both_ways_of_attention_agree(widths, biased, monkeypatch):
     assert_same(_heads.attend(q, k, v, bias, scale=0.3), fused)
 
 
+def test_logits_that_float16_cannot_hold(monkeypatch):
+    """The plain products bear what the fused kernel bears, under autocast too."""
+    q, k, v = (torch.randn(2, 5, 8) * scale for scale in (300, 300, 1))
+    fused = _heads.attend(*(t.half() for t in (q, k, v)))
+    monkeypatch.setattr(_heads, "_fused_would_vary", lambda q: True)
+    with torch.autocast("cpu", torch.float16):
+        plain = _heads.attend(*(t.half() for t in (q, k, v)))
+    assert plain.dtype == torch.half
+    torch.testing.assert_close(plain, fused, rtol=0.01, atol=0.01)
+
+
 def test_hidden_rows_are_no_nan():
     bias = _heads.blocked(torch.zeros(1, 3, dtype=torch.bool), torch.float16)
     out = _heads.attend(*(torch.zeros(1, 3, 4, dtype=torch.float16) for _ in range(3)), bias=bias)

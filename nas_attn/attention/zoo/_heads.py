@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nas_attn.attention.forms import recording
 from nas_attn.attention.zoo._layout import channels_last
+from nas_attn.attention.zoo._precision import without_autocast
 
 Size = int  # or the scalar tensor that stands for a size while a graph is traced
 
@@ -40,9 +41,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: f
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if _fused_would_vary(q):
-        logits = (q * scale) @ k.transpose(-1, -2)
-        weights = (logits if bias is None else logits + bias).softmax(-1)
-        return weights.to(v.dtype) @ v
+        with without_autocast(q.device):
+            if q.dtype is torch.half:  # fused kernels keep their logits in float32; in float16 they could overflow
+                q, k = q.float(), k.float()
+            logits = (q * scale) @ k.transpose(-1, -2)
+            weights = (logits if bias is None else logits + bias).softmax(-1)
+            return weights.to(v.dtype) @ v
     missing = 0 if recording() else v.shape[-1] - q.shape[-1]
     if missing:  # fused kernels want one width; zeros change no product
         q, k = F.pad(q, (0, missing)), F.pad(k, (0, missing))
