@@ -153,9 +153,9 @@ class Nested(Plain):
 HABITS = [  # class, the check that reports it first, words of the report
     (InPlace, "pure", ["must leave its input as it is", "inplace=True"]),
     (ActivationFirst, "pure", ["must leave its input as it is", "inplace=True"]),
-    (Random, "pure", ["must draw no random numbers", "torch's generator"]),
-    (AlwaysDropping, "pure", ["must draw no random numbers", "dropout"]),
-    (OtherRandom, "pure", ["must draw no random numbers", "Python's generator"]),
+    (Random, "pure", ["must draw no random numbers in evaluation", "torch's generator"]),
+    (AlwaysDropping, "pure", ["must draw no random numbers in evaluation", "dropout"]),
+    (OtherRandom, "pure", ["must draw no random numbers in evaluation", "Python's generator"]),
     (Infinite, "maps", ["must be finite"]),
     (Shrinking, "maps", ["must keep the shape"]),
     (TwoOutputs, "maps", ["must return one tensor"]),

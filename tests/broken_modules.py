@@ -146,6 +146,20 @@ class Random(Plain):
         return super().forward(x) + 0.001 * torch.randn_like(x)
 
 
+class Dropping(Plain):
+    """Not broken: dropout that evaluation turns off."""
+
+    def forward(self, x):
+        return nn.functional.dropout(super().forward(x), 0.1, self.training)
+
+
+class Unseeded(Plain):
+    def forward(self, x):
+        own = torch.Generator()
+        own.seed()
+        return super().forward(x) + torch.rand(x.shape, generator=own).to(x)
+
+
 class Unrepeatable(Plain):
     def forward(self, x):
         y = super().forward(x)
@@ -299,7 +313,7 @@ BROKEN = [  # class, the check that catches it, words of the message
     (AlwaysLast, "layouts", ["must lie in memory as the input does", "strides (672, 1, 96, 16)", "contiguous input"]),
     (OnTheCpu, "meta", ["must not raise", "cpu"]),
     (SwallowsMeta, "meta", ["stay on the input's device", "cpu for meta"]),
-    (Random, "deterministic", ["equal runs must give equal", "deterministic"]),
+    (Unseeded, "deterministic", ["equal runs must give equal", "deterministic"]),
     (Unrepeatable, "deterministic", ["deterministic algorithms on", "put_", "declare"]),
     (BatchDependent, "batch", ["must not depend on its batch"]),
     (HiddenWeight, "copies", ["its state_dict must compute the same", "buffers"]),

@@ -11,6 +11,7 @@ import torch
 
 from nas_attn.attention.registry import ModuleEntry
 from nas_attn.conformance.support import SAME, agree, both_widths, difference, fitting, keeps_shape, moved
+from nas_attn.conformance.surroundings import seed
 from nas_attn.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def deterministic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             for _ in range(2):
                 module.load_state_dict(kept)
                 module.zero_grad()
+                seed(0)  # dropout may draw, and draws the same then
                 leaf = x.clone().requires_grad_()
                 y = module(leaf)
                 y.square().sum().backward()
@@ -175,5 +177,5 @@ def deterministic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             raise CheckFailed(
                 "equal runs must give equal outputs and gradients",
                 got=f"a difference of {difference(second, first):.2g}",
-                remedy="Draw no random numbers in `forward`, or declare cannot={'deterministic': reason}.",
+                remedy="Draw from no generator of your own, or declare cannot={'deterministic': reason}.",
             )

@@ -13,6 +13,7 @@ from broken_modules import (
     BrokenAtFive,
     BurntSize,
     Choosy,
+    Dropping,
     DtypeLeak,
     HonestAlias,
     Infinite,
@@ -201,3 +202,9 @@ def test_chosen_settings_are_the_default_and_the_ends():
 def test_a_failed_check_is_an_error_with_exit_code_1():
     assert CheckFailed("rule", got=1, remedy="Do.").exit_code == 1
     assert str(CheckFailed("rule", got=1, remedy="Do.")) == "rule, but got 1. Do."
+
+
+def test_dropout_in_training_is_no_mistake(entered):
+    entry = entered(Dropping)
+    for name in ("pure", "no trace", "deterministic", "batch", "copies", "gradients"):
+        assert run_check(BY_NAME[name], entry, entry.defaults()).state == PASSED, name
