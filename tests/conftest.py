@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def soak(pytestconfig: pytest.Config) -> float:
     """Share of the long checks to run."""
     return pytestconfig.getoption("--soak")
+
+
+@pytest.fixture
+def one_seeded_thread() -> Iterator[None]:
+    """Torch with one thread, as maps here are too small for more, and the same random numbers in each test."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(7)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ CHECKS = (
     # these come first, and stop the others: whatever fails them would be reported as something else
     Check("construction", "settings reach the constructor", construction, basic=True),
     Check("maps", "keeps any map's shape and type; finite", maps, on_device=True, basic=True),
-    Check("pure", "leaves its input as it is, draws no random numbers", pure, basic=True),
+    Check("pure", "leaves its input as it is; evaluation draws nothing at random", pure, basic=True),
     Check("yaml row", "a YAML row builds the same module", yaml_row),
     Check(
         "settings",

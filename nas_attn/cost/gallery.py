@@ -59,12 +59,12 @@ def picture(entries: Iterable[ModuleEntry], path: Path) -> None:
     """What each module sees, as one image file.
 
     Args:
-        entries: the modules; `none` is left out.
+        entries: the modules; `none` is left out, and what does not fit the map.
         path: where to write; its suffix chooses the format.
     """
     from matplotlib.figure import Figure
 
-    shown = [e for e in entries if not e.is_none]
+    shown = [e for e in entries if not e.is_none and e.refusal(CHANNELS, SIGHT, SIGHT, e.defaults()) is None]
     columns = 7
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(1.5 * columns, 1.72 * rows), dpi=100, layout="constrained")
@@ -96,6 +96,8 @@ def _costs(entry: ModuleEntry) -> tuple[str, str]:
     side = SIDE if entry.refusal(CHANNELS, SIDE, SIDE, entry.defaults()) is None else SMALLER
     able = [s for s in own if entry.refusal(CHANNELS, side, side, s) is None]
     costs = [gene_cost(Gene.of(entry.name, s), CHANNELS, side, side) for s in able]
+    if entry.defaults() not in able:  # a module of somebody's own may want other widths
+        return (f"does not fit {CHANNELS}×{side}×{side}",) * 2
     default = costs[able.index(entry.defaults())]
     gmacs = _span(default.gmacs, [c.gmacs for c in costs], "{:.4f}")
     where = "" if side == SIDE else f", on {side}×{side}"

@@ -68,8 +68,16 @@ def measure(
     return Latency(forward_ms, step_ms, saved / 1e6)
 
 
-def kept_for_backward(module: nn.Module, x: torch.Tensor) -> int:
-    """Bytes that autograd keeps between forward and backward: each storage once, parameters left out."""
+def kept_for_backward(
+    module: nn.Module, x: torch.Tensor, form: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> int:
+    """Bytes that autograd keeps between forward and backward: each storage once, parameters left out.
+
+    Args:
+        module: whose parameters are left out.
+        x: its input.
+        form: what to call with the input in place of the module.
+    """
     import torch
 
     own = {p.untyped_storage().data_ptr() for p in module.parameters()}
@@ -82,13 +90,13 @@ def kept_for_backward(module: nn.Module, x: torch.Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = module(x)
+        result = (form or module)(x)
     del result  # it had to live until here: storages that are freed give their address to others
     return sum(kept.values())
 
 
 def _median_ms(call: Callable[[], Any], device: str) -> float:
-    clock = _on_host if device == "cpu" else _on_stream
+    clock = _on_host if device == "cpu" else stream_ms
     call()  # first calls allocate, choose algorithms and compile
     spent = [clock(call)]
     while len(spent) < FEWEST or (sum(spent) < 1e3 * ENOUGH and len(spent) < MOST):
@@ -102,7 +110,8 @@ def _on_host(call: Callable[[], Any]) -> float:
     return 1e3 * (time.perf_counter() - begun)
 
 
-def _on_stream(call: Callable[[], Any]) -> float:
+def stream_ms(call: Callable[[], Any]) -> float:
+    """Milliseconds of a call on a CUDA stream, by events."""
     import torch
 
     begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))

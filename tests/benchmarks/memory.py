@@ -1,32 +1,14 @@
-"""Bytes that tensors hold: kept for the backward pass, and alive at the worst moment."""
+"""Bytes that tensors hold: alive at the worst moment."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-
-def kept_for_backward(call: Callable[[], Any], module: nn.Module) -> int:
-    """Bytes of all tensors that autograd keeps from a call, each storage once, the module's parameters left out."""
-    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = call()
-    del result
-    return sum(kept.values())
 
 
 class LiveBytes(TorchDispatchMode):

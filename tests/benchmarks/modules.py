@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from memory import LiveBytes, kept_for_backward
+from memory import LiveBytes
 from published_forms import acmix, efficient_attention, lska
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -26,6 +26,7 @@ from nas_attn.attention.forms import reference_form
 from nas_attn.attention.zoo.acmix import ACmix
 from nas_attn.attention.zoo.efficient_attention import EfficientAttention
 from nas_attn.attention.zoo.lska import LSKA
+from nas_attn.cost.latency import kept_for_backward, stream_ms
 
 SLOTS = ((64, 80), (128, 40), (256, 20))  # channels and side of P3, P4 and P5 at 640 pixels
 KEPT_BY_PUBLISHED_ACMIX = (179.0, 189.0)  # MB an image at P3: outside, the comparison is not with what was published
@@ -88,7 +89,7 @@ def compare(
     kept = {}
     for label, form in (("published", published), ("ours", ours)):
         leaf = x.detach().requires_grad_()
-        kept[label] = kept_for_backward(partial(form, module, leaf), module) / len(x) / 1e6
+        kept[label] = kept_for_backward(module, leaf, partial(form, module)) / len(x) / 1e6
     low, high = KEPT_BY_PUBLISHED_ACMIX
     if guarded and not low <= kept["published"] <= high:
         raise SystemExit(f"the published form keeps {kept['published']:.1f} MB an image, not {low:.0f} to {high:.0f}")
@@ -142,12 +143,7 @@ def measured(step: Callable[[], None], device: str) -> float:
         start = time.process_time()
         step()
         return 1e3 * (time.process_time() - start)
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
-    step()
-    end.record()
-    torch.cuda.synchronize()
-    return begin.elapsed_time(end)
+    return stream_ms(step)
 
 
 def peaks() -> dict[str, float]:

@@ -37,3 +37,9 @@ def test_sight(name):
     assert seen.shape == (gallery.SIGHT, gallery.SIGHT) and seen.max() == 0 and seen[middle, middle] > -0.5
     far = seen[0, 0] > gallery.DARKEST
     assert far == (name != "lska")  # 11 pixels of a large kernel do not reach a corner 20 pixels away
+
+
+def test_a_module_of_other_widths_is_said_not_to_fit(monkeypatch):
+    (entry,) = (e for e in entries() if e.name == "se")
+    monkeypatch.setattr(entry.cls, "unsupported", classmethod(lambda cls, channels, **_: "must divide by 1000"))
+    assert "does not fit 64×40×40" in gallery.page([entry])

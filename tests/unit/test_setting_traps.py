@@ -14,15 +14,7 @@ CHANNELS = 64
 BY_HEAD = ("aattn", "psa")  # Ultralytics' attention
 MODULES = [pytest.param(e, id=e.name) for e in entries() if not e.is_none]
 every_module = pytest.mark.parametrize("entry", MODULES)
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(7)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 
 def perturbed(entry, settings):

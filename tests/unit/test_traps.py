@@ -16,15 +16,7 @@ from nas_attn.attention.zoo.efficient_attention import EfficientAttention
 CHANNELS = 64
 MODULES = [pytest.param(e, id=e.name) for e in entries() if not e.is_none]
 every_module = pytest.mark.parametrize("entry", MODULES)
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(7)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 
 # ---- a free head axis absorbs a window that does not divide the map
