@@ -22,13 +22,7 @@ SINGLE = frozenset(("cumsum", "exp", "group_norm", "instance_norm", "layer_norm"
 RELAID = ("aattn", "axial", "bi_level_routing", "dattention", "ema", "lite_mla", "mhsa", "shuffle", "window")
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(3)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 
 class LikeCuda(TorchFunctionMode):

@@ -33,13 +33,7 @@ MAPS = [(1, 1), (2, 3), (5, 8), (9, 7)]
 every_map = pytest.mark.parametrize("size", MAPS, ids=str)
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 
 @every_map
