@@ -15,6 +15,8 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import fast_wanted, recording, untouched
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._acmix_convolution import dense_convolution, dense_is_faster, grouped_convolution
+from nas_attn.attention.zoo._constraints import indivisible
+from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._neighbourhood import neighbourhood_attention
 from nas_attn.errors import SlotRefused
 
@@ -84,7 +86,7 @@ class ACmix(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, head: int, kernel_att: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        return None if channels % head == 0 else f"`head` must divide the channels, but got {head} and {channels}"
+        return indivisible(channels, head, "head")
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, head: int, kernel_att: int) -> int:
@@ -109,8 +111,7 @@ class ACmix(nn.Module):
 
     def fast(self, x: Tensor) -> Tensor:
         """The same for stride and dilation 1: attention in tiles, and the convolution path as one convolution."""
-        keep = x.is_contiguous()
-        x = x.contiguous(memory_format=torch.channels_last)
+        given, x = x, x.contiguous(memory_format=torch.channels_last)
         size, dense = x.shape[-2:], dense_is_faster(x, self.head * self.head_dim)
         projections = (self.conv1, self.conv2, self.conv3)
         weights, biases = [c.weight.flatten(1) for c in projections], [c.bias for c in projections]
@@ -126,7 +127,7 @@ class ACmix(nn.Module):
             out = dense_convolution(x, torch.cat(weights), torch.cat(biases), *mixing).add_(attended)
         else:
             out = torch.addcmul(grouped_convolution(qkv, size, *mixing), self.rate1.to(qkv.dtype), attended)
-        return out.contiguous() if keep else out
+        return laid_as(out, given)
 
     def reference(self, x: Tensor) -> Tensor:
         """As the paper writes it, operator by operator; cost is counted on it."""

@@ -15,7 +15,9 @@ from torch.nn import functional
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import fast_wanted, untouched
 from nas_attn.attention.registry import attention
+from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
+from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._pooled_attention import pooled_attention
 from nas_attn.errors import SlotRefused, UserError
 
@@ -97,8 +99,7 @@ class EfficientAttention(nn.Module):
     @classmethod
     def unsupported(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> str | None:
         """Why these settings cannot stand on that many channels; None where they can."""
-        heads = sum(group_split)
-        return None if channels % heads == 0 else f"the heads must divide the channels, but got {heads} and {channels}"
+        return indivisible(channels, sum(group_split))
 
     @classmethod
     def from_settings(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> dict[str, Any]:
@@ -143,8 +144,10 @@ class EfficientAttention(nn.Module):
 
     def fast(self, x: Tensor) -> Tensor:
         """The same with 1×1 convolutions as matrix products of pixel rows, and the global branch in pieces."""
-        keep = x.is_contiguous()
-        x = x.contiguous(memory_format=torch.channels_last)  # depthwise convolutions take a tenth of the time there
+        given, x = (
+            x,
+            x.contiguous(memory_format=torch.channels_last),
+        )  # depthwise convolutions take a tenth of the time there
         size, rows = x.shape[-2:], x.permute(0, 2, 3, 1).flatten(1, 2)
         out = []
         for to_qkv, mixer, attn_map in zip(self.qkvs, self.convs, self.act_blocks, strict=True):
@@ -158,7 +161,7 @@ class EfficientAttention(nn.Module):
             k, v = _columns(self.avgpool(x).flatten(2), self.global_kv).chunk(2, 1)
             out.append(pooled_attention(q, k, v, self.global_heads).transpose(1, 2))
         y = _linear(torch.cat(out, -1), self.proj).transpose(1, 2).unflatten(2, size)
-        return self.proj_drop(y.contiguous() if keep else y)
+        return self.proj_drop(laid_as(y, given))
 
     def _local(self, x: Tensor, to_qkv: nn.Module, mixer: nn.Module, attn_map: nn.Module) -> Tensor:
         q, k, v = mixer(to_qkv(x)).chunk(3, 1)
