@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import io
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,13 +11,12 @@ import torch
 
 from nas_attn.attention.registry import ModuleEntry
 from nas_attn.conformance.support import agree, fitting, moved
-from nas_attn.conformance.surroundings import no_output
-from nas_attn.errors import CheckFailed, MissingPart
+from nas_attn.detector import onnx_graph
+from nas_attn.errors import CheckFailed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-OPSET = 17
 EXPORTED = 1e-4  # relative difference that another runtime may bring
 RECORDED = (2, 7, 6)  # batch, height, width of the example
 NOUGHT = 1e-6  # a float32 gradient below this share of the largest is zero but for rounding
@@ -33,14 +30,14 @@ BREAKS = "Take Python decisions on values, printing and item() out of `forward`.
 
 def onnx(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """Exports as Ultralytics does it, for one size, and computes the same in onnxruntime."""
-    _require()
+    onnx_graph.require()
     module, x = _example(entry, settings)
     _compare(_exported(module, x, None), module, x, f"the size it was recorded for, {tuple(x.shape)}")
 
 
 def onnx_dynamic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """One exported file computes the same for other batch sizes, heights and widths."""
-    _require()
+    onnx_graph.require()
     module, x = _example(entry, settings)
     session = _exported(module, x, {"x": {0: "n", 2: "h", 3: "w"}, "y": {0: "n", 2: "h", 3: "w"}})
     for batch, height, width in OTHERS:
@@ -55,36 +52,14 @@ def _example(entry: ModuleEntry, settings: Mapping[str, Any]) -> tuple[nn.Module
     return moved(entry, settings, channels).eval(), torch.randn(batch, channels, height, width)
 
 
-def _require() -> None:
-    lacking = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
-    if lacking:
-        raise MissingPart(f"{' and '.join(lacking)} not installed: run `pip install 'nas_attn[export]'`")
-
-
-def _exported(module: nn.Module, x: Tensor, axes: dict[str, dict[int, str]] | None) -> Any:
-    import onnxruntime
-
-    file = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad(), no_output():  # a graph is dumped where an operator is unknown
-        warnings.simplefilter("ignore")  # of the tracer and of deprecations: what is exported is compared
-        torch.onnx.export(
-            module, (x,), file, dynamo=False, opset_version=OPSET,
-            input_names=["x"], output_names=["y"], dynamic_axes=axes,
-        )  # fmt: skip
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is reported by the check
-    return onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+def _exported(module: nn.Module, x: Tensor, axes: onnx_graph.Axes | None) -> Any:
+    return onnx_graph.open_session(onnx_graph.record(module, x, axes=axes))
 
 
 def _compare(session: Any, module: nn.Module, x: Tensor, where: str) -> None:
-    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
-
-    quiet = runtime.RunOptions()
-    quiet.log_severity_level = 4
     try:
-        (y,) = session.run(None, {"x": x.numpy()}, quiet)
-    except (runtime.Fail, runtime.RuntimeException, runtime.InvalidArgument) as error:
+        (y,) = onnx_graph.run(session, x.numpy())
+    except onnx_graph.GraphFailed as error:
         raise CheckFailed("the exported graph must run", got=str(error)[:200], where=where, remedy=SIZES) from None
     with torch.no_grad():
         agree(torch.from_numpy(y), module(x), EXPORTED, "the exported graph must compute the same", SIZES, where)

@@ -7,7 +7,6 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,17 +79,3 @@ def quiet(device: str) -> Iterator[None]:
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             stack.enter_context(torch.device(device))
         yield
-
-
-@contextlib.contextmanager
-def no_output() -> Iterator[None]:
-    """Nothing that compiled code writes to standard output comes out: Python's own streams do not know of it."""
-    sys.stdout.flush()
-    held = os.dup(1)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-        yield
-    finally:
-        os.dup2(held, 1)
-        os.close(held)

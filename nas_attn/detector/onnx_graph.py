@@ -1,0 +1,122 @@
+"""Graphs in ONNX: recorded with torch, run in onnxruntime, with nothing printed in between."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.errors import MissingPart
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+OPSET = 17  # the newest that onnxruntime 1.18, the oldest allowed, runs with every operator on CPU and CUDA
+Axes = Mapping[str, Mapping[int, str]]
+
+
+class GraphFailed(Exception):
+    """onnxruntime does not take or run a graph; the message is its reason."""
+
+
+def require() -> None:
+    """Refuse where ONNX files cannot be written and run.
+
+    Raises:
+        MissingPart: `onnx` or `onnxruntime` is not installed.
+    """
+    lacking = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise MissingPart(f"{' and '.join(lacking)} not installed: run `pip install 'nas_attn[export]'`")
+
+
+def record(
+    module: nn.Module,
+    x: Tensor,
+    inputs: Sequence[str] = ("x",),
+    outputs: Sequence[str] = ("y",),
+    axes: Axes | None = None,
+) -> bytes:
+    """A module in evaluation mode as an ONNX file's content.
+
+    Args:
+        module: takes one tensor.
+        x: the example it is recorded with.
+        inputs: names of inputs.
+        outputs: names of outputs, in order.
+        axes: input or output -> axis -> name, of axes whose size is free.
+    """
+    import torch
+
+    file = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad(), no_output():  # a graph is dumped where an operator is unknown
+        warnings.simplefilter("ignore")  # of the tracer and of deprecations: what is exported is compared
+        torch.onnx.export(
+            module, (x,), file, dynamo=False, opset_version=OPSET,
+            input_names=list(inputs), output_names=list(outputs), dynamic_axes=axes,
+        )  # fmt: skip
+    return file.getvalue()
+
+
+def open_session(content: bytes) -> Any:
+    """An `onnxruntime.InferenceSession` on one CPU thread that logs nothing.
+
+    Raises:
+        GraphFailed: it is no graph that onnxruntime takes.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4  # what fails is reported by whoever asked
+    with _failures():
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def run(session: Any, x: np.ndarray) -> list[np.ndarray]:
+    """The outputs for one input.
+
+    Raises:
+        GraphFailed: onnxruntime fails.
+    """
+    import onnxruntime
+
+    quiet = onnxruntime.RunOptions()
+    quiet.log_severity_level = 4
+    with _failures():
+        return session.run(None, {session.get_inputs()[0].name: x}, quiet)
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+    known = (
+        runtime.Fail, runtime.RuntimeException, runtime.InvalidArgument, runtime.InvalidGraph, runtime.InvalidProtobuf,
+        runtime.NotImplemented,
+    )  # fmt: skip
+    try:
+        yield
+    except known as error:
+        raise GraphFailed(str(error)) from None
+
+
+@contextlib.contextmanager
+def no_output() -> Iterator[None]:
+    """Nothing that compiled code writes to standard output comes out: Python's own streams do not know of it."""
+    sys.stdout.flush()
+    held = os.dup(1)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(held, 1)
+        os.close(held)
