@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from nas_attn.detector.labels import check_label, label_path
+from nas_attn.detector.keypoints import NO_FLIP, Keypoints, check_keypoints, kpt_shape
+from nas_attn.detector.labels import DETECT, LabelFormat, check_label, label_path
 from nas_attn.errors import ConfigError, DataError, UserError
 
 IMAGE_SUFFIXES = frozenset(
@@ -34,6 +35,8 @@ class DataInfo:
         fingerprint: changes with the YAML, the images' names and sizes and the labels' text.
         files: split -> absolute image paths, sorted.
         notes: what is no mistake but should be known, e.g. why a `test` split that data.yaml names is left out.
+        labels: how the label files are read, the task among it.
+        keypoints: the keypoints, where the task is `pose`.
     """
 
     path: Path
@@ -46,13 +49,31 @@ class DataInfo:
     fingerprint: str
     files: dict[str, tuple[str, ...]] = field(repr=False)
     notes: tuple[str, ...] = ()
+    labels: LabelFormat = DETECT
+    keypoints: Keypoints | None = None
+
+    @property
+    def task(self) -> str:
+        """The task that the data was checked for."""
+        return self.labels.task
+
+    @property
+    def kpt_shape(self) -> tuple[int, int] | None:
+        """What the head of a pose model must predict; None for other tasks."""
+        return self.keypoints.shape if self.keypoints else None
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether training may flip images left to right."""
+        return self.keypoints is None or self.keypoints.flip is not None
 
 
-def check_data(path: str | Path) -> DataInfo:
+def check_data(path: str | Path, task: str = "detect") -> DataInfo:
     """Read a data.yaml and check everything that training on it will need.
 
     Args:
         path: the data.yaml. Folders in it are relative to its `path`, or to its own folder where `path` is absent.
+        task: `detect`, `segment`, `pose` or `obb`: what the labels must be.
 
     Raises:
         ConfigError: the YAML, a folder, an image list or a label breaks a rule; holds one `DataError` for each.
@@ -61,11 +82,15 @@ def check_data(path: str | Path) -> DataInfo:
     spec = _load(path)
     problems: list[UserError] = []
     names = _names(spec, path, problems)
+    keypoints = check_keypoints(spec, str(path), problems) if task == "pose" else None
+    form = LabelFormat(task, keypoints.shape if keypoints else None if task == "pose" else kpt_shape(spec))
     root = _root(spec, path)
     digest = hashlib.sha256(path.read_bytes())
+    if task != "detect":  # the same files are other data then
+        digest.update(f"\0{task}\0".encode())
     files: dict[str, tuple[str, ...]] = {}
     boxes: dict[str, int] = {}
-    notes: list[str] = []
+    notes = [NO_FLIP] if keypoints and keypoints.flip is None else []
     for split in SPLITS:
         entry = spec.get(split) or (spec.get("validation") if split == "val" else None)
         if not entry:
@@ -75,7 +100,7 @@ def check_data(path: str | Path) -> DataInfo:
         lacks: list[UserError] = []  # nothing to test on is no mistake, labels that mean nothing are one
         images = _images(entry, split, root, path, lacks)
         ahead = digest.copy()
-        count = _labels(images, split, len(names), ahead, problems, lacks)
+        count = _labels(images, split, len(names), form, ahead, problems, lacks)
         if split == "test" and lacks:
             notes.append(f"`test` is left out: {' '.join(map(str, lacks))}")
             continue
@@ -94,6 +119,8 @@ def check_data(path: str | Path) -> DataInfo:
         fingerprint=digest.hexdigest(),
         files=files,
         notes=tuple(notes),
+        labels=form,
+        keypoints=keypoints,
     )
 
 
@@ -227,9 +254,15 @@ def _short(value: Any, limit: int = 200) -> str:
 
 
 def _labels(
-    images: tuple[str, ...], split: str, nc: int, digest: Any, problems: list[UserError], lacks: list[UserError]
+    images: tuple[str, ...],
+    split: str,
+    nc: int,
+    form: LabelFormat,
+    digest: Any,
+    problems: list[UserError],
+    lacks: list[UserError],
 ) -> int:
-    """Number of boxes; feeds the fingerprint, and adds one problem for each kind of mistake, and labels to `lacks`."""
+    """Number of objects; feeds the fingerprint, and adds one problem for each kind of mistake; `lacks` for no labels."""
     boxes = 0
     faults: dict[str, list[str]] = {}
     for image in images:
@@ -245,12 +278,13 @@ def _labels(
         if size < 0:
             faults.setdefault("a listed image must exist", []).append(_short(image))
         boxes += sum(bool(line.strip()) for line in text.splitlines())
-        for rule, got, line in check_label(text, nc):
+        for rule, got, line in check_label(text, nc, form):
             faults.setdefault(rule, []).append(f"{got} ({file}:{line})")
     for rule, places in faults.items():
         more = f", and {len(places) - 3} more" if len(places) > 3 else ""
         got = "; ".join(places[:3]) + more
-        problems.append(DataError(rule, got=got, where=f"the {split} labels", remedy="Correct or remove these."))
+        remedy = form.remedy if rule == form.rule else "Correct or remove these."
+        problems.append(DataError(rule, got=got, where=f"the {split} labels", remedy=remedy))
     if images and not boxes:
         expected = label_path(images[0])
         remedy = f"Labels are text files in a `labels` folder beside `images`, e.g. {expected}."

@@ -1,4 +1,4 @@
-"""Ultralytics' detection data set on top of an `ImageStore`, with randomness that depends on nothing but its inputs."""
+"""Ultralytics' data set on top of an `ImageStore`, with randomness that depends on nothing but its inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas_attn.detector.image_cache import ImageStore
 
 
 class StoreDataset(YOLODataset):
-    """A `YOLODataset` that reads images and boxes from a store and writes nothing.
+    """A `YOLODataset` that reads images and labels from a store and writes nothing.
 
     A training index is `epoch * len(self) + image`, as `EpochSampler` draws it; the augmentation of an image is then a
     function of (seed, epoch, image) alone. So it is the same for every architecture, for any number of loader
@@ -46,8 +46,8 @@ class StoreDataset(YOLODataset):
                 "shape": tuple(int(v) for v in self._store.original[i]),
                 "cls": self._store.classes[i].copy(),
                 "bboxes": self._store.boxes[i].copy(),
-                "segments": [],
-                "keypoints": None,
+                "segments": self._store.segments(i),
+                "keypoints": self._store.keypoints(i),
                 "normalized": True,
                 "bbox_format": "xywh",
             }

@@ -1,4 +1,4 @@
-"""The embedded default data set: drawn objects of many sizes on noisy backgrounds, the same bytes on every machine.
+"""The embedded default data sets: drawn objects of many sizes on noisy backgrounds, the same bytes on every machine.
 
 It exists so that a search runs out of the box. Its sizes are spread over the reach of all three levels of a neck at 128
 pixels; a ranking of attention modules on it says nothing about real photographs.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from nas_attn.detector.demo_shapes import FLIP, POINTS, SLIM, TURNED, UPRIGHT, Drawn, turned, upright
+
 VERSION = 1
 IMGSZ = 128
-NAMES = ("disc", "square", "triangle")
 SPLITS = {"train": 256, "val": 128, "test": 128}
 SIDES = ((11, 24), (30, 56), (66, 100))  # pixels; about what P3, P4 and P5 can box at reg_max 3
 LARGE_SHARE = 0.75  # of the images hold a large object
@@ -26,18 +27,20 @@ CONTRAST = 80  # least difference of an object to its ground, grey levels in one
 NOISE = 5.0  # standard deviation of the pixel noise, grey levels
 
 
-def demo_data(root: Path) -> Path:
+def demo_data(root: Path, task: str = "detect") -> Path:
     """The data set's data.yaml; drawn on the first call.
 
     Args:
         root: folder that holds, or will hold, the versioned folder of the data set.
+        task: what the labels are for.
     """
-    folder = Path(root) / f"demo-{IMGSZ}-v{VERSION}"
+    kind = "" if task == "detect" else f"{task}-"
+    folder = Path(root) / f"demo-{kind}{IMGSZ}-v{VERSION}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            write_data(work, SPLITS)
+            write_data(work, SPLITS, task=task)
             _publish(work, folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -45,7 +48,11 @@ def demo_data(root: Path) -> Path:
 
 
 def write_data(
-    folder: Path, counts: Mapping[str, int], imgsz: int | None = None, sides: Sequence[tuple[int, int]] | None = None
+    folder: Path,
+    counts: Mapping[str, int],
+    imgsz: int | None = None,
+    sides: Sequence[tuple[int, int]] | None = None,
+    task: str = "detect",
 ) -> Path:
     """Draw a data set of this kind into an existing folder.
 
@@ -54,6 +61,8 @@ def write_data(
         counts: split -> number of images.
         imgsz: height and width in pixels.
         sides: least and greatest side of the small, medium and large objects, in pixels.
+        task: what the labels are for: `detect` (boxes), `segment` (outlines), `pose` (boxes and four keypoints) or
+            `obb` (oriented boxes, of turned objects).
 
     Returns:
         The data.yaml.
@@ -65,24 +74,33 @@ def write_data(
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
         for index in range(count):
-            image, boxes = draw(split, index, imgsz or IMGSZ, sides or SIDES)
+            image, rows = draw(split, index, imgsz or IMGSZ, sides or SIDES, task)
             cv2.imwrite(str(images / f"{index:04d}.png"), image)
-            lines = [f"{kind} " + " ".join(f"{v:.6f}" for v in box) for kind, *box in boxes]
+            lines = [" ".join(str(v) if isinstance(v, int) else f"{v:.6f}" for v in row) for row in rows]
             (labels / f"{index:04d}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    listing = "\n".join(f"  {i}: {name}" for i, name in enumerate(NAMES))
+    listing = "\n".join(f"  {i}: {name}" for i, name in enumerate(TURNED if task == "obb" else UPRIGHT))
+    more = f"kpt_shape: [{POINTS}, 3]\nflip_idx: {list(FLIP)}\n" if task == "pose" else ""
     paths = "\n".join(f"{split}: images/{split}" for split in counts)
     path = folder / "data.yaml"
-    path.write_text(f"# drawn by nas_attn, version {VERSION}\n{paths}\nnames:\n{listing}\n", encoding="utf-8")
+    path.write_text(f"# drawn by nas_attn, version {VERSION}\n{paths}\n{more}names:\n{listing}\n", encoding="utf-8")
     return path
 
 
 def draw(
-    split: str, index: int, imgsz: int, sides: Sequence[tuple[int, int]]
-) -> tuple[np.ndarray, list[tuple[int, float, float, float, float]]]:
-    """One image (imgsz, imgsz, 3), uint8, BGR, and its boxes (class, centre x, y, width, height; normalised)."""
+    split: str, index: int, imgsz: int, sides: Sequence[tuple[int, int]], task: str = "detect"
+) -> tuple[np.ndarray, list[tuple[float, ...]]]:
+    """One image (imgsz, imgsz, 3), uint8, BGR, and its label rows: a class (int) and normalised places."""
+    image, objects = scene(split, index, imgsz, sides, task)
+    return image, [label_row(drawn, task, imgsz) for drawn in objects]
+
+
+def scene(
+    split: str, index: int, imgsz: int, sides: Sequence[tuple[int, int]], task: str = "detect"
+) -> tuple[np.ndarray, list[Drawn]]:
+    """One image, as `draw` gives it, and what was drawn."""
     rng = np.random.default_rng((VERSION, list(SPLITS).index(split), index))
     image = _background(rng, imgsz)
-    boxes: list[tuple[int, float, float, float, float]] = []
+    objects: list[Drawn] = []
     taken: list[tuple[float, float, float]] = []
     for n in range(int(rng.integers(4, 9))):
         usual = sides[0] if rng.random() < SMALL_SHARE else sides[1]
@@ -92,12 +110,29 @@ def draw(
         if spot is None:
             continue
         taken.append((*spot, side))
-        kind = int(rng.integers(len(NAMES)))
-        left, top, right, bottom = _draw_object(rng, image, kind, *spot, side)
-        x, y = (left + right) / 2 / imgsz, (top + bottom) / 2 / imgsz
-        boxes.append((kind, x, y, (right - left) / imgsz, (bottom - top) / imgsz))
+        kind = int(rng.integers(len(UPRIGHT)))
+        if task == "obb":
+            angle, slim = float(rng.uniform(0, math.pi)), float(rng.uniform(*SLIM))
+            drawn = turned((imgsz, imgsz), kind, *spot, side, angle, slim)
+        else:
+            drawn = upright((imgsz, imgsz), kind, *spot, side)
+        image[drawn.mask] = _contrast(rng, image[drawn.mask].mean(0))
+        objects.append(drawn)
     noise = rng.normal(0, NOISE, image.shape)
-    return np.clip(image + noise, 0, 255).astype(np.uint8), boxes
+    return np.clip(image + noise, 0, 255).astype(np.uint8), objects
+
+
+def label_row(drawn: Drawn, task: str, imgsz: int) -> tuple[float, ...]:
+    """The label of an object; `imgsz` is the image's height and width."""
+    if task in ("segment", "obb"):
+        outline = drawn.outline if task == "segment" else drawn.corners
+        return (drawn.kind, *(outline / imgsz).ravel().tolist())
+    left, top, right, bottom = drawn.box
+    x, y = (left + right) / 2 / imgsz, (top + bottom) / 2 / imgsz
+    box = (drawn.kind, x, y, (right - left) / imgsz, (bottom - top) / imgsz)
+    if task == "detect":
+        return box
+    return (*box, *(v for px, py in drawn.keypoints / imgsz for v in (float(px), float(py), 2)))
 
 
 def _background(rng: np.random.Generator, imgsz: int) -> np.ndarray:
@@ -124,24 +159,6 @@ def _free_spot(
         if all(max(abs(x - u), abs(y - v)) > (side + s) / 2 + 2 for u, v, s in taken):
             return x, y
     return None
-
-
-def _draw_object(
-    rng: np.random.Generator, image: np.ndarray, kind: int, x: float, y: float, side: float
-) -> tuple[float, float, float, float]:
-    """Draw into `image`; the object's left, top, right and bottom in pixels."""
-    radius = side / 2
-    yy, xx = np.mgrid[0 : len(image), 0 : len(image)].astype(np.float64)
-    dx, dy = xx - x, yy - y
-    inside: dict[str, Callable[[], np.ndarray]] = {
-        "disc": lambda: np.hypot(dx, dy) <= radius,
-        "square": lambda: np.maximum(abs(dx), abs(dy)) <= radius,
-        "triangle": lambda: (dy <= radius) & (dy >= 2 * abs(dx) - radius),
-    }
-    mask = inside[NAMES[kind]]()
-    image[mask] = _contrast(rng, image[mask].mean(0))
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def _contrast(rng: np.random.Generator, ground: np.ndarray) -> tuple[float, ...]:

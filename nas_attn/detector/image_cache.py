@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from filelock import FileLock
 
-from nas_attn.detector.labels import label_path, read_label
+from nas_attn.detector.labels import DETECT, LabelFormat, Labels, label_path, read_label
 from nas_attn.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 GIB = 2**30
 
 
 class ImageStore:
-    """Images as Ultralytics' `load_image` gives them at one size, their original sizes and their boxes.
+    """Images as Ultralytics' `load_image` gives them at one size, their original sizes and their objects.
 
     Attributes:
         files: image paths, in the order of the indices.
         original: (n, 2) heights and widths before resizing.
         classes: per image, (m, 1) float32.
         boxes: per image, (m, 4) float32: centre x, y, width, height, normalised.
+        form: how the labels were read; `segments` and `keypoints` have what it asks for.
         mapped: whether the images come from the memory-mapped file, not from the disk each time.
     """
 
-    def __init__(self, folder: Path, files: Sequence[str], imgsz: int) -> None:
+    def __init__(self, folder: Path, files: Sequence[str], imgsz: int, form: LabelFormat = DETECT) -> None:
         index = np.load(folder / "index.npz")
         self.files = tuple(files)
         self.imgsz = imgsz
+        self.form = form
         self.original = index["original"]
         self._resized = index["resized"]
         self._starts = np.concatenate(([0], np.cumsum(np.prod(self._resized, axis=1, dtype=np.int64) * 3)))
-        ends = np.cumsum(index["counts"])[:-1]
+        self._objects = np.concatenate(([0], np.cumsum(index["counts"])))
+        ends = self._objects[1:-1]
         self.classes = np.split(index["classes"], ends)
         self.boxes = np.split(index["boxes"], ends)
+        if form.polygons:
+            self._points = index["points"]
+            self._outlines = np.concatenate(([0], np.cumsum(index["lengths"])))
+        self._keypoints = np.split(index["keypoints"], ends) if form.task == "pose" else None
         images = folder / "images.bin"
         self.mapped = images.exists()
         self._bytes = np.memmap(images, np.uint8, mode="r") if self.mapped else None
@@ -56,8 +65,27 @@ class ImageStore:
         height, width = self._resized[i]
         return np.array(self._bytes[self._starts[i] : self._starts[i + 1]]).reshape(height, width, 3)
 
+    def segments(self, i: int) -> list[np.ndarray]:
+        """Outlines (k, 2) of the objects of image `i`, views; empty where the task has no use for them."""
+        if not self.form.polygons:
+            return []
+        bounds = self._outlines[self._objects[i] : self._objects[i + 1] + 1]
+        return [self._points[a:b] for a, b in itertools.pairwise(bounds)]
 
-def open_store(files: Sequence[str], imgsz: int, cache: Path, *, cap: int = 4 * GIB, threads: int = 1) -> ImageStore:
+    def keypoints(self, i: int) -> np.ndarray | None:
+        """Keypoints (m, keypoints, 3) of the objects of image `i`, a view; None where the task has none."""
+        return None if self._keypoints is None else self._keypoints[i]
+
+
+def open_store(
+    files: Sequence[str],
+    imgsz: int,
+    cache: Path,
+    *,
+    cap: int = 4 * GIB,
+    threads: int = 1,
+    form: LabelFormat = DETECT,
+) -> ImageStore:
     """The store of these images, built first where no process of this machine has built it.
 
     Args:
@@ -66,21 +94,22 @@ def open_store(files: Sequence[str], imgsz: int, cache: Path, *, cap: int = 4 * 
         cache: folder for stores; nothing is written anywhere else.
         cap: bytes of decoded images above which only the index is kept and images are read from disk each time.
         threads: decoding threads.
+        form: how the label files are read.
 
     Raises:
         DataError: an image cannot be read.
     """
-    folder = cache / f"images-{_key(files, imgsz, cap)}"
+    folder = cache / f"images-{_key(files, imgsz, cap, form)}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
-                _build(files, imgsz, folder, cap, threads)
-    return ImageStore(folder, files, imgsz)
+                _build(files, imgsz, folder, cap, threads, form)
+    return ImageStore(folder, files, imgsz, form)
 
 
-def _key(files: Sequence[str], imgsz: int, cap: int) -> str:
-    digest = hashlib.sha256(f"{FORMAT} {imgsz} {cap}".encode())
+def _key(files: Sequence[str], imgsz: int, cap: int, form: LabelFormat) -> str:
+    digest = hashlib.sha256(f"{FORMAT} {imgsz} {cap} {form.task} {form.kpt_shape}".encode())
     for file in files:
         for path in (file, label_path(file)):
             stat = Path(path).stat() if Path(path).exists() else None
@@ -88,7 +117,7 @@ def _key(files: Sequence[str], imgsz: int, cap: int) -> str:
     return digest.hexdigest()[:24]
 
 
-def _build(files: Sequence[str], imgsz: int, folder: Path, cap: int, threads: int) -> None:
+def _build(files: Sequence[str], imgsz: int, folder: Path, cap: int, threads: int, form: LabelFormat) -> None:
     """Write into a temporary folder and rename: a store exists whole or not at all."""
     work = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
@@ -102,15 +131,16 @@ def _build(files: Sequence[str], imgsz: int, folder: Path, cap: int, threads: in
                     out.write(image.tobytes())
         if written > cap:
             (work / "images.bin").unlink()
-        labels = [_label(f) for f in files]
-        np.savez(
-            work / "index.npz",
-            original=np.array(original, np.int64),
-            resized=np.array(resized, np.int64),
-            counts=np.array([len(c) for c, _ in labels], np.int64),
-            classes=np.concatenate([c for c, _ in labels]),
-            boxes=np.concatenate([b for _, b in labels]),
-        )
+        labels = [_label(f, form) for f in files]
+        index: dict[str, Any] = {
+            "original": np.array(original, np.int64),
+            "resized": np.array(resized, np.int64),
+            "counts": np.array([len(found.classes) for found in labels], np.int64),
+            "classes": np.concatenate([found.classes for found in labels]),
+            "boxes": np.concatenate([found.boxes for found in labels]),
+            **_shapes(labels, form),
+        }
+        np.savez(work / "index.npz", **index)
         work.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -139,6 +169,19 @@ def _read(file: str, imgsz: int) -> tuple[np.ndarray, tuple[int, int]]:
     return image, (height, width)
 
 
-def _label(image: str) -> tuple[np.ndarray, np.ndarray]:
+def _label(image: str, form: LabelFormat) -> Labels:
     path = Path(label_path(image))
-    return read_label(path.read_text(encoding="utf-8-sig") if path.is_file() else "")
+    return read_label(path.read_text(encoding="utf-8-sig") if path.is_file() else "", form)
+
+
+def _shapes(labels: Sequence[Labels], form: LabelFormat) -> dict[str, np.ndarray]:
+    """What the index holds besides boxes: all outlines' points one after the other and their numbers, or keypoints."""
+    if form.polygons:
+        outlines = [outline for found in labels for outline in found.segments]
+        return {
+            "points": np.concatenate([np.zeros((0, 2), np.float32), *outlines]),
+            "lengths": np.array([len(outline) for outline in outlines], np.int64),
+        }
+    if form.task == "pose":
+        return {"keypoints": np.concatenate([found.keypoints for found in labels if found.keypoints is not None])}
+    return {}

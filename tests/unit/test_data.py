@@ -246,7 +246,7 @@ def test_image_lists(data):
 
 
 def test_polygons_become_boxes():
-    classes, boxes = read_label("1 .1 .2 .5 .2 .5 .6\n")
+    classes, boxes, *_ = read_label("1 .1 .2 .5 .2 .5 .6\n")
     assert classes.tolist() == [[1]]
     np.testing.assert_allclose(boxes, [[0.3, 0.4, 0.4, 0.4]], atol=1e-6)
 

@@ -1,0 +1,122 @@
+"""The objects of the generated data: drawn pixel by pixel; the labels of every task follow from the same numbers.
+
+Pixel `i` covers [i, i + 1] and is drawn where its centre lies inside the object, so labels are exact to half a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+UPRIGHT = ("disc", "square", "triangle")
+TURNED = ("bar", "oval", "diamond")  # for oriented boxes: longer than wide, so that the angle means something
+POINTS = 4  # an object's keypoints: top, right, bottom and left, on its outline
+FLIP = (0, 3, 2, 1)
+CORNERS = 48  # of a polygon that stands for a round outline
+SLIM = (0.35, 0.6)  # width of a turned object by its length
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One drawn object; places in pixels of the image.
+
+    Attributes:
+        kind: class number.
+        mask: (height, width) bool: its pixels.
+        outline: (k, 2) its exact outline.
+        corners: (4, 2) corners of its oriented box; of an upright object, of its box.
+        keypoints: (4, 2) places on the outline, moved by less than a pixel into the box.
+    """
+
+    kind: int
+    mask: np.ndarray
+    outline: np.ndarray
+    corners: np.ndarray
+    keypoints: np.ndarray
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the drawn pixels."""
+        return _bounds(self.mask)
+
+
+def upright(shape: tuple[int, int], kind: int, x: float, y: float, side: float) -> Drawn:
+    """A disc, square or triangle.
+
+    Args:
+        shape: height and width of the image.
+        kind: index in `UPRIGHT`.
+        x, y: its centre, in units in which the centre of pixel `i` is `i`.
+        side: its width and height.
+    """
+    r = side / 2
+    dx, dy = _offsets(shape, x, y)
+    inside: dict[str, Callable[[], np.ndarray]] = {
+        "disc": lambda: np.hypot(dx, dy) <= r,
+        "square": lambda: np.maximum(abs(dx), abs(dy)) <= r,
+        "triangle": lambda: (dy <= r) & (dy >= 2 * abs(dx) - r),
+    }
+    outlines = {
+        "disc": _ring(r, r),
+        "square": np.array([[-r, -r], [r, -r], [r, r], [-r, r]]),
+        "triangle": np.array([[0, -r], [r, r], [-r, r]]),
+    }
+    name = UPRIGHT[kind]
+    mask = inside[name]()
+    left, top, right, bottom = _bounds(mask)
+    side_y = r if name == "triangle" else 0.0  # a triangle is widest at its base
+    middle = np.array([x, y]) + 0.5
+    points = middle + [[0, -r], [r, side_y], [0, r], [-r, side_y]]
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    return Drawn(kind, mask, outlines[name] + middle, corners, points.clip((left, top), (right, bottom)))
+
+
+def turned(shape: tuple[int, int], kind: int, x: float, y: float, side: float, angle: float, slim: float) -> Drawn:
+    """A bar, oval or diamond, turned so that its box's corners lie on a circle of diameter `side`.
+
+    Args:
+        shape, x, y: as `upright`.
+        kind: index in `TURNED`.
+        side: diagonal of its oriented box.
+        angle: of its long axis to the image's horizontal, in radians.
+        slim: its width by its length.
+    """
+    a = side / 2 * math.cos(math.atan(slim))
+    b = a * slim
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    dx, dy = _offsets(shape, x, y)
+    u, v = abs(dx * turn[0, 0] + dy * turn[0, 1]) / a, abs(dx * turn[1, 0] + dy * turn[1, 1]) / b
+    inside: dict[str, Callable[[], np.ndarray]] = {
+        "bar": lambda: np.maximum(u, v) <= 1,
+        "oval": lambda: np.hypot(u, v) <= 1,
+        "diamond": lambda: u + v <= 1,
+    }
+    ends = np.array([[0, -b], [a, 0], [0, b], [-a, 0]])
+    corners = np.array([[-a, -b], [a, -b], [a, b], [-a, b]])
+    outlines = {"bar": corners, "oval": _ring(a, b), "diamond": ends}
+    name, middle = TURNED[kind], np.array([x, y]) + 0.5
+    mask = inside[name]()
+    left, top, right, bottom = _bounds(mask)
+    points = (ends @ turn + middle).clip((left, top), (right, bottom))
+    return Drawn(kind, mask, outlines[name] @ turn + middle, corners @ turn + middle, points)
+
+
+def _offsets(shape: tuple[int, int], x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
+    yy, xx = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float64)
+    return xx - x, yy - y
+
+
+def _ring(a: float, b: float) -> np.ndarray:
+    """A polygon with the area of the ellipse of these half axes."""
+    step = 2 * math.pi / CORNERS
+    grow = math.sqrt(step / math.sin(step))
+    turns = np.arange(CORNERS) * step
+    return np.stack((a * grow * np.cos(turns), b * grow * np.sin(turns)), 1)
+
+
+def _bounds(mask: np.ndarray) -> tuple[float, float, float, float]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
