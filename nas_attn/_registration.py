@@ -1,63 +1,124 @@
-"""Makes the zoo known to Ultralytics' YAML parser as soon as that is loaded, and not before.
+"""Does something as soon as Ultralytics' YAML parser is loaded, and not before; nothing is imported here but built-ins.
 
-The finder below stands first on `sys.meta_path`, waits for `ultralytics.nn.tasks`, and registers right after that
-module has executed. Nothing heavy is imported here. What registering means is in `detector/registration.py`.
+`import nas_attn` calls `install`: the zoo becomes known to `ultralytics.nn.tasks`, now where that is loaded, otherwise
+right after it has executed. What registering means is in `detector/registration.py`.
+
+`nas-attn hook install` writes a copy of this very file, which ends in a call of `hook`, beside a `.pth` that starts it
+with the interpreter. So it stands alone, and all it asks of the package is that `import nas_attn` registers.
 """
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
+import _thread
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+
+TYPE_CHECKING = False  # as type checkers read it; `typing` itself would cost every interpreter milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 TARGET = "ultralytics.nn.tasks"
 
 
-class _Loader(importlib.abc.Loader):
-    """Executes the target as its own loader would, then registers."""
+class Loader:
+    """Executes a module as its own loader does, and then calls `after` with it; in all else its own loader."""
 
-    def __init__(self, inner: importlib.abc.Loader) -> None:
-        self._inner = inner
+    def __init__(self, own: Any, after: Callable[[ModuleType], None]) -> None:
+        self._own = own
+        self._after = after
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        return self._inner.create_module(spec)
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_own", "_after"):  # not there yet, while an instance is being unpickled or copied
+            raise AttributeError(name)
+        return getattr(self._own, name)
 
     def exec_module(self, module: ModuleType) -> None:
-        self._inner.exec_module(module)
-        module.__loader__ = self._inner
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._inner
-        _register(module)
+        """Execute; the module keeps nothing that tells of this class."""
+        if getattr(module, "__loader__", None) is self:
+            module.__loader__ = self._own
+        if module.__spec__ is not None and module.__spec__.loader is self:
+            module.__spec__.loader = self._own
+        self._own.exec_module(module)
+        self._after(module)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    """Wraps the loader of the target module, once."""
+class Finder:
+    """Stands on `sys.meta_path` for good: a reload, or an import after a failed one, is followed too.
+
+    Args:
+        after: called with the target module whenever it has executed.
+    """
+
+    nas_attn = True  # how one of these knows another, which may be of another file or version
+
+    def __init__(self, after: Callable[[ModuleType], None]) -> None:
+        self._after = after
+        self._asking: set[int] = set()  # threads: a finder that asks all finders, as this one does, must not loop
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name != TARGET:
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The other finders' answer for the target module with its loader wrapped; None for everything else."""
+        if name != TARGET or (thread := _thread.get_ident()) in self._asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
-        return spec
+        self._asking.add(thread)
+        try:
+            for other in list(sys.meta_path):
+                if getattr(other, "nas_attn", False) or not hasattr(other, "find_spec"):
+                    continue
+                spec = other.find_spec(name, path, target)
+                if spec is not None:
+                    if hasattr(spec.loader, "exec_module"):
+                        wrapped: Any = Loader(spec.loader, self._after)
+                        spec.loader = wrapped
+                    return spec
+            return None
+        finally:
+            self._asking.discard(thread)
 
 
 def install() -> None:
-    """Register now where Ultralytics is loaded already, otherwise as soon as it is."""
+    """Register the zoo now where Ultralytics is loaded already, and whenever it is from now on."""
+    _wait_with(_register)
     loaded = sys.modules.get(TARGET)
+    spec = getattr(loaded, "__spec__", None)
+    if loaded is not None and getattr(spec, "_initializing", False):  # in this thread, or in another: let it finish
+        import importlib
+
+        loaded = importlib.import_module(TARGET)
     if loaded is not None:
         _register(loaded)
-    elif not any(isinstance(f, _Finder) for f in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+
+
+def hook() -> None:
+    """What the `.pth` starts: the package is imported as soon as Ultralytics' YAML parser is there."""
+    if TARGET in sys.modules:
+        _import_package(sys.modules[TARGET])
+    elif not any(getattr(f, "nas_attn", False) for f in sys.meta_path):
+        _wait_with(_import_package)
+
+
+def _wait_with(after: Callable[[ModuleType], None]) -> None:
+    """One finder, before all others; the package's takes the place of the hook's."""
+    others: list[Any] = [f for f in sys.meta_path if not getattr(f, "nas_attn", False)]
+    sys.meta_path[:] = [Finder(after), *others]
 
 
 def _register(tasks: ModuleType) -> None:
     from nas_attn.detector.registration import register
 
     register(tasks)
+
+
+def _import_package(_tasks: ModuleType) -> None:
+    try:
+        import nas_attn  # noqa: F401
+    except Exception as error:  # whatever it is, somebody only wanted to import Ultralytics
+        where = "the files nas_attn_hook.pth and _nas_attn_hook.py in site-packages"
+        print(
+            f"nas_attn: its import hook is installed, but the package cannot be imported ({type(error).__name__}: "
+            f"{error}); install it, or delete {where}.",
+            file=sys.stderr,
+        )

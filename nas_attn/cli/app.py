@@ -13,6 +13,7 @@ from nas_attn.cli import (
     dashboard,
     doctor,
     export,
+    hook,
     modules,
     report,
     search,
@@ -37,6 +38,7 @@ app = typer.Typer(
 for command in (search, dashboard, report, export, train, slots, cost, doctor):
     app.command(command.NAME)(command.command)
 app.add_typer(modules.app, name=modules.NAME)
+app.add_typer(hook.app, name=hook.NAME)
 
 
 def run(arguments: list[str]) -> int:

@@ -19,7 +19,7 @@ NEEDED = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "pandas", "
 
 def command(modules: Modules = None, as_json: Json = False) -> int:
     """Check everything that a search needs here. Exit code 1 where something necessary is missing."""
-    checks = (_python, _packages, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock)
+    checks = (_python, _packages, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock, _hook)
     use_modules(modules)
     results = [check() for check in checks]
     if as_json:
@@ -130,3 +130,9 @@ def _cache() -> Result:
 def _lock() -> Result:
     ok = importlib.util.find_spec("fcntl") is not None
     return "lock", True, "one search a study is enforced" if ok else "no file locks here: start each study once only"
+
+
+def _hook() -> Result:
+    from nas_attn.cli.hook import describe
+
+    return "hook", True, describe()

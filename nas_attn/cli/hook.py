@@ -1,0 +1,82 @@
+"""`hook`: makes the `yolo` command of this environment know the modules, without a change to any code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from typing import Annotated
+
+import typer
+
+from nas_attn.cli.options import Json
+
+NAME = "hook"
+app = typer.Typer(
+    help="Make `yolo detect train model=best.yaml` and YOLO('best.yaml') work in this environment as they are.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def install(
+    system: Annotated[
+        bool, typer.Option("--system", help="Also where the interpreter is the system's, not an environment's.")
+    ] = False,
+) -> None:
+    """Write two small files into this environment's site-packages; nothing is imported until Ultralytics is."""
+    from nas_attn.detector.hook import Hook
+
+    hook = Hook.here()
+    before = hook.install(outside_environments=system)
+    print(f"already installed in {hook.folder}" if before == "installed" else f"installed in {hook.folder}")
+    if not importable():
+        print(
+            "note: nas_attn itself is not installed in this environment, so the hook finds it only where PYTHONPATH "
+            "leads to it; `pip install` it.",
+            file=sys.stderr,
+        )
+
+
+@app.command()
+def remove() -> None:
+    """Take the hook out of this environment's site-packages, without a trace."""
+    from nas_attn.detector.hook import Hook
+
+    hook = Hook.here()
+    before = hook.remove()
+    print(f"not installed in {hook.folder}" if before == "absent" else f"removed from {hook.folder}")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Say whether the hook is installed here."""
+    from nas_attn.detector.hook import Hook
+
+    hook = Hook.here()
+    if as_json:
+        print(json.dumps({"state": hook.state, "folder": str(hook.folder), "importable": importable()}))
+    else:
+        print(describe())
+
+
+def describe() -> str:
+    """The hook of this environment in one line."""
+    from nas_attn.detector.hook import Hook
+
+    hook = Hook.here()
+    remedies = {
+        "absent": "; `nas-attn hook install` makes plain `yolo` commands know the modules",
+        "incomplete": "; `nas-attn hook install` completes it, `nas-attn hook remove` clears it away",
+        "outdated": "; `nas-attn hook install` renews it",
+        "installed": "",
+    }
+    return f"{hook.state} ({hook.folder}){remedies[hook.state]}"
+
+
+def importable() -> bool:
+    """Whether an interpreter of this environment that is started anywhere finds the package."""
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('nas_attn') is None)"
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run([sys.executable, "-E", "-c", code], cwd=folder, check=False).returncode == 0
