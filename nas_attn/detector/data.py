@@ -262,7 +262,7 @@ def _labels(
     problems: list[UserError],
     lacks: list[UserError],
 ) -> int:
-    """Number of objects; feeds the fingerprint, and adds one problem for each kind of mistake; `lacks` for no labels."""
+    """Number of objects; feeds the fingerprint; adds a problem for each kind of mistake, to `lacks` for no labels."""
     boxes = 0
     faults: dict[str, list[str]] = {}
     for image in images:

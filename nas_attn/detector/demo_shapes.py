@@ -69,7 +69,7 @@ def upright(shape: tuple[int, int], kind: int, x: float, y: float, side: float) 
     left, top, right, bottom = _bounds(mask)
     side_y = r if name == "triangle" else 0.0  # a triangle is widest at its base
     middle = np.array([x, y]) + 0.5
-    points = middle + [[0, -r], [r, side_y], [0, r], [-r, side_y]]
+    points = np.array([[0, -r], [r, side_y], [0, r], [-r, side_y]]) + middle
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     return Drawn(kind, mask, outlines[name] + middle, corners, points.clip((left, top), (right, bottom)))
 

@@ -77,4 +77,5 @@ class Job:
             "channels": 3,
             "path": self.info.path.parent,
             "yaml_file": str(self.info.path),
+            **(self.info.keypoints.as_dict() if self.info.keypoints else {}),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -40,6 +40,10 @@ class Recipe:
     hsv_s: float = 0.4
     hsv_v: float = 0.3
     fliplr: float = 0.5
+
+    def without_flips(self) -> Recipe:
+        """The same without mirrored images: for keypoints of which nobody said how they change places."""
+        return replace(self, fliplr=0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

@@ -1,4 +1,4 @@
-"""Ultralytics' detection trainer without everything that a proxy run does not need.
+"""Ultralytics' trainers without everything that a proxy run does not need.
 
 No plots, no files but the checkpoint, no re-validation, no downloads, no callbacks of other people's services. What is
 random depends on (seed, epoch, image) only, see `dataset.py`.
@@ -11,28 +11,37 @@ import math
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.obb import OBBTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 from ultralytics.utils.torch_utils import init_seeds
 
 from nas_attn.detector import checkpoint
 from nas_attn.detector.dataset import EpochSampler, StoreDataset
 from nas_attn.detector.job import Job
+from nas_attn.detector.tasks import TASKS
 from nas_attn.errors import EvaluationFailed
 
-MAP50_95, MAP50 = "metrics/mAP50-95(B)", "metrics/mAP50(B)"
+if TYPE_CHECKING:
+    from ultralytics.models.yolo.detect import DetectionTrainer as _Trainer
+else:
+    _Trainer = object  # the task's trainer of Ultralytics stands behind this one, see `TRAINERS`
+
+MAP50_95, MAP50 = TASKS["detect"].map50_95, TASKS["detect"].map50
 MAX_RELOADS = 3
 UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics takes though its default.yaml has them not
 
 
-class ProxyTrainer(DetectionTrainer):
-    """One proxy training of a ready model.
+class ProxyTrainer(_Trainer):
+    """One proxy training of a ready model; `TRAINERS` has one for each task.
 
     Args:
         model: the model to train, on any device.
@@ -44,10 +53,11 @@ class ProxyTrainer(DetectionTrainer):
         flags: what sets this run apart from others, as `Evaluation.flags`.
         steps_seconds: seconds inside training steps, loading of data excluded.
         val_seconds: seconds inside validations.
+        aim: the task, with the name of the number that is improved.
     """
 
     def __init__(self, model: nn.Module, job: Job, folder: Path) -> None:
-        self.job = job
+        self.job, self.aim = job, TASKS[job.info.task]
         self.curve: list[dict[str, float]] = []
         self.flags: list[str] = []
         self.steps_seconds = self.val_seconds = 0.0
@@ -72,6 +82,8 @@ class ProxyTrainer(DetectionTrainer):
         self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train"
     ) -> InfiniteDataLoader:
         split = mode if mode in self.job.stores else "train"
+        if mode == "val":
+            self._val_batch = batch_size
         return self._loader(split, batch_size, augment=mode == "train")
 
     def build_optimizer(self, *arguments: Any, **keywords: Any) -> torch.optim.Optimizer:
@@ -98,7 +110,7 @@ class ProxyTrainer(DetectionTrainer):
         values = [float(v) for v in self.label_loss_items(self.tloss).values()]
         row = {"epoch": self.epoch + 1, "loss": math.fsum(values), "lr": float(self.optimizer.param_groups[0]["lr"])}
         if self._due(self.epoch):
-            row["map50_95"] = float(metrics[MAP50_95])
+            row["map50_95"] = float(metrics[self.aim.map50_95])
         self.curve.append(row)
 
     def save_model(self) -> bool:
@@ -185,13 +197,17 @@ class ProxyTrainer(DetectionTrainer):
         """Metrics of the trained model (its moving average) on a split, in float32."""
         kept = self.validator.dataloader
         if split != "val":
-            self.validator.dataloader = self._loader(split, 2 * self.batch_size, augment=False)
+            self.validator.dataloader = self._loader(split, self._val_batch, augment=False)
         try:
             return super().validate()[0]
         finally:
             if self.validator.dataloader is not kept:
                 self.validator.dataloader.close()
             self.validator.dataloader = kept
+
+    def score(self, split: str = "val") -> float:
+        """The task's own mAP50-95 of the trained model on a split."""
+        return float(self.evaluate(split)[self.aim.map50_95])
 
     def close(self) -> None:
         """End the loaders' processes; harmless where there are none."""
@@ -225,7 +241,7 @@ class ProxyTrainer(DetectionTrainer):
             stride=max(int(self.model.stride.max()), 32),
             pad=0.0 if augment else 0.5,
             data=self.data,
-            task="detect",
+            task=store.form.task,
         )
         workers = min(job.workers, -(-len(dataset) // batch) - 1)
         return InfiniteDataLoader(
@@ -283,6 +299,17 @@ def _spread(length: int, fraction: float) -> list[int]:
     return np.linspace(0, length - 1, count).round().astype(int).tolist() if count > 1 else [0]
 
 
+TRAINERS: dict[str, type[ProxyTrainer]] = {
+    task: type(f"{task.title()}ProxyTrainer", (ProxyTrainer, stock), {})
+    for task, stock in (
+        ("detect", DetectionTrainer),
+        ("segment", SegmentationTrainer),
+        ("pose", PoseTrainer),
+        ("obb", OBBTrainer),
+    )
+}
+
+
 def train(model: nn.Module, job: Job, folder: Path) -> ProxyTrainer:
     """Train; the trainer that comes back is for `evaluate` and must be closed.
 
@@ -292,7 +319,7 @@ def train(model: nn.Module, job: Job, folder: Path) -> ProxyTrainer:
     Raises:
         EvaluationFailed: out of memory, a loss that is not finite, a model that does not fit its input.
     """
-    trainer = ProxyTrainer(model, job, folder)
+    trainer = TRAINERS[job.info.task](model, job, folder)
     reason = ""
     try:
         trainer.train()

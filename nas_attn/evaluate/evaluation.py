@@ -11,7 +11,8 @@ class Evaluation:
     """The result of one training of one architecture at one fidelity with one seed. Plain data: JSON and back.
 
     Attributes:
-        map50_95: mAP averaged over IoU 0.50 to 0.95 on val after the last epoch, in [0, 1].
+        map50_95: the task's own mAP averaged over IoU 0.50 to 0.95 on val after the last epoch, in [0, 1]: of boxes,
+            masks, keypoints (object keypoint similarity in place of IoU) or oriented boxes.
         map50: mAP at IoU 0.50 on val.
         curve: one dict an epoch: `epoch` (from 1), `loss`, `lr`, and `map50_95` where that epoch was validated.
         seconds: wall seconds of the whole evaluation; `steps_seconds` and `val_seconds` are parts of it.
@@ -26,6 +27,7 @@ class Evaluation:
         precision: `fp32` or `bf16`.
         versions: package -> version.
         transferred: share of the base's tensors that were carried over, where weights were given.
+        task: `detect`, `segment`, `pose` or `obb`: what the mAPs are of.
     """
 
     map50_95: float
@@ -45,6 +47,7 @@ class Evaluation:
     precision: str = "fp32"
     versions: dict[str, str] = field(default_factory=dict)
     transferred: float | None = None
+    task: str = "detect"
 
     @property
     def comparable(self) -> bool:
