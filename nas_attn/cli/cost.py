@@ -28,35 +28,36 @@ def command(
     from nas_attn.cost import CostTable
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.environment import prepare
-    from nas_attn.detector.slots import find_slots
-    from nas_attn.errors import SlotRefused, UnknownName, UserError
-    from nas_attn.space import Architecture, Gene
+    from nas_attn.detector.slots import all_slots, canonical, find_slots
+    from nas_attn.errors import SlotRefused, UserError
+    from nas_attn.space import NONE, Architecture, Gene
 
     use_modules(modules)
     prepare()
     if nc < 1:
         raise UserError("`--nc` must be at least 1", got=nc)
     base = load_base(model, nc=nc, width=width)
-    slots = find_slots(base)
+    built = base.build()
+    slots = all_slots(base, built)
     stride = max(s.stride for s in slots)
     if imgsz <= 0 or imgsz % stride:
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
     by_name = {s.name: s for s in slots}
+    shown = [s.name for s in find_slots(base, built)]
     wanted = []
     for text in architecture or []:
         genes = {}
-        for slot, gene in Architecture.parse(text):
-            if slot not in by_name:
-                raise UnknownName("slot", slot, by_name, where=text)
+        for slot, gene in canonical(Architecture.parse(text), slots, where=text):
             entry = registry.get(gene.module, where=text)
             settings = entry.complete(gene.as_dict(), where=text)
             size = by_name[slot].map_size(imgsz)
             if reason := entry.refusal(by_name[slot].channels, size, size, settings):
                 raise SlotRefused(f"`{gene}` cannot stand at {slot}: {reason}", where=text)
             genes[slot] = Gene.of(gene.module, settings)
-        wanted.append(Architecture.of({**dict(Architecture.none(by_name)), **genes}))
-    architectures = [Architecture.none(by_name), *wanted]
-    table = CostTable.build(base.build(), {s: [a[s.name] for a in architectures] for s in slots}, imgsz)
+        wanted.append(Architecture.of({**dict(Architecture.none(shown)), **genes}))
+    architectures = [Architecture.none(shown), *wanted]
+    cells = {s: [dict(a).get(s.name, NONE) for a in architectures] for s in slots}
+    table = CostTable.build(built, cells, imgsz)
     rows = [{"architecture": str(a), **table.cost(a).as_dict()} for a in architectures]
     if as_json:
         print(json.dumps({"model": base.name, "imgsz": imgsz, "nc": nc, "costs": rows}, indent=1))
@@ -66,9 +67,9 @@ def command(
 
     from nas_attn.cli.tables import stdout
 
-    shown = Table(title=f"{base.name} at {imgsz} px, {nc} classes", box=box.SIMPLE, title_justify="left")
+    out = Table(title=f"{base.name} at {imgsz} px, {nc} classes", box=box.SIMPLE, title_justify="left")
     for column in rows[0]:
-        shown.add_column(column, overflow="fold", justify="left" if column == "architecture" else "right")
+        out.add_column(column, overflow="fold", justify="left" if column == "architecture" else "right")
     for row in rows:
-        shown.add_row(*(v.replace("[", r"\[") if isinstance(v, str) else f"{v:.4f}" for v in row.values()))
-    stdout().print(shown)
+        out.add_row(*(v.replace("[", r"\[") if isinstance(v, str) else f"{v:.4f}" for v in row.values()))
+    stdout().print(out)

@@ -63,5 +63,8 @@ class Cost:
             self.params + other.params,
         )
 
+    def __mul__(self, times: int) -> Cost:
+        return Cost(*(times * value for value in self.as_tuple()))
+
 
 ZERO = Cost(0, 0, 0, 0)

@@ -18,7 +18,7 @@ from nas_attn.attention import registry
 from nas_attn.cost.cost import ZERO, Cost
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.files import write_text_atomic
-from nas_attn.space.architecture import Architecture, Gene
+from nas_attn.space.architecture import NONE, Architecture, Gene
 from nas_attn.space.search_space import SearchSpace
 from nas_attn.space.slot import Slot
 
@@ -83,7 +83,10 @@ class CostTable:
                 key = (inner, slot.channels, size)
                 if key not in known:
                     known[key] = gene_cost(inner, slot.channels, size, size)
-                cells.setdefault(slot.name, {})[gene] = known[key] + (SCALED if residual == "scaled" else ZERO)
+                own = known[key] + (SCALED if residual == "scaled" else ZERO)
+                cells.setdefault(slot.name, {})[gene] = (
+                    own if gene == NONE else (own + _beside(slot, size)) * slot.sites
+                )
         table = cls(count(base_module, imgsz, imgsz), cells, imgsz)
         if path is not None:
             write_text_atomic(path, json.dumps(table.as_dict()))
@@ -154,11 +157,18 @@ class CostTable:
         return cls(Cost(*data["base"]), cells, data["imgsz"])
 
 
+def _beside(slot: Slot, size: int) -> Cost:
+    """What a filled site changes beside its module: weights of 1 multiply-accumulate a map cell, gone or come."""
+    weights = slot.inside.weights if slot.inside else 0
+    macs = weights * size * size
+    return Cost(macs, macs, 2 * macs, weights)
+
+
 def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], imgsz: int) -> str:
     """16 hex digits that change whenever a count could: model, genes, size, versions, the counted and counting code."""
     content = {
         "base": getattr(base_module, "yaml", None) or repr(base_module),
-        "genes": [[s.name, s.channels, s.stride, [str(g) for g in wanted]] for s, wanted in genes.items()],
+        "genes": [[s.as_list(), [str(g) for g in wanted]] for s, wanted in genes.items()],
         "imgsz": imgsz,
         "versions": {name: importlib.metadata.version(name) for name in COUNTERS},
     }

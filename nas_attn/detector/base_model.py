@@ -21,20 +21,37 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nas_attn.detector.registration import check_rows
-from nas_attn.detector.surgery import PREFIX
+from nas_attn.detector.surgery import PREFIX, is_block, module_name, plain_rows
 from nas_attn.errors import MissingPart, UnknownName, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SCALES = "nsmlx"
-HEADS = ("Detect", "v10Detect")
+HEADS = {  # module of the last row -> task, and Ultralytics' model class
+    "Detect": ("detect", "DetectionModel"),
+    "v10Detect": ("detect", "DetectionModel"),
+    "RTDETRDecoder": ("detect", "RTDETRDetectionModel"),
+    "WorldDetect": ("detect", "WorldModel"),
+    "YOLOEDetect": ("detect", "YOLOEModel"),
+    "Segment": ("segment", "SegmentationModel"),
+    "Segment26": ("segment", "SegmentationModel"),
+    "YOLOESegment": ("segment", "YOLOESegModel"),
+    "YOLOESegment26": ("segment", "YOLOESegModel"),
+    "Pose": ("pose", "PoseModel"),
+    "Pose26": ("pose", "PoseModel"),
+    "OBB": ("obb", "OBBModel"),
+    "OBB26": ("obb", "OBBModel"),
+    "SemanticSegment": ("semantic", "SemanticSegmentationModel"),
+    "Depth": ("depth", "DepthModel"),
+}
 FACTORS = ("depth_multiple", "width_multiple")
 UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
 BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean nothing
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
     ValueError,
 )  # fmt: skip
+OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of what `blocks.py` puts into a block
 _SCALE_IN_NAME = re.compile(r"(\d+)([nsmlx])(?![a-z])")  # yolo11n, yolov8s-p2; not the `s` of `yolo11-seg`
 
 
@@ -55,13 +72,22 @@ class BaseModel:
     checkpoint: Path | None = None
 
     def build(self) -> nn.Module:
-        """A new `DetectionModel` on the CPU, in training mode: (N, 3, H, W) -> predictions.
+        """A new model of the head's task on the CPU, in training mode: (N, 3, H, W) -> predictions.
+
+        Its attribute `block_arguments` says with which arguments Ultralytics built the blocks that have room inside:
+        row -> arguments.
 
         Raises:
             UserError: Ultralytics cannot build it (an unknown layer, or a width that its layers do not allow).
         """
+        from nas_attn.detector.blocks import noted_arguments
+
         try:
-            return build_yaml(self.yaml)
+            with noted_arguments() as noted:
+                model: Any = build_yaml(self.yaml)
+            layers = enumerate(model.model)
+            model.block_arguments = {row: noted[id(layer)] for row, layer in layers if id(layer) in noted}
+            return model
         except BUILD_ERRORS as error:
             reason = f"{type(error).__name__}: {error}"
             raise UserError("a base model must be one that Ultralytics builds", got=reason, where=self.name) from error
@@ -71,20 +97,33 @@ class BaseModel:
         """Number of classes."""
         return int(self.yaml["nc"])
 
+    @property
+    def head(self) -> str:
+        """Module of the last row, e.g. `Segment26`."""
+        return str(self.rows[-1][2])
+
+    @property
+    def task(self) -> str:
+        """`detect`, `segment`, `pose`, `obb`, `semantic` or `depth`."""
+        return HEADS[self.head][0]
+
     @cached_property
-    def reg_max(self) -> int:
-        """Bins of the box regression head, as built: a box side reaches (reg_max - 1) × stride pixels."""
+    def reg_max(self) -> int | None:
+        """Bins of the box regression, as built: a box side reaches (reg_max - 1) × stride pixels. None without one."""
         model: Any = self.build()
-        return int(model.model[-1].reg_max)
+        return reg_max_of(model)
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change whenever the model's dictionary does."""
         return hashlib.sha256(json.dumps(self.yaml, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
-    def changed(self, *, nc: int | None = None, reg_max: int | None = None) -> BaseModel:
-        """A copy with another class count or number of regression bins."""
-        changes = {k: v for k, v in (("nc", nc), ("reg_max", reg_max)) if v is not None}
+    def changed(
+        self, *, nc: int | None = None, reg_max: int | None = None, kpt_shape: tuple[int, int] | None = None
+    ) -> BaseModel:
+        """A copy with another class count, number of regression bins, or shape of keypoints."""
+        shape = None if kpt_shape is None else list(kpt_shape)
+        changes = {k: v for k, v in (("nc", nc), ("reg_max", reg_max), ("kpt_shape", shape)) if v is not None}
         return replace(self, yaml={**copy.deepcopy(self.yaml), **changes})
 
     @property
@@ -111,10 +150,17 @@ class BaseModel:
         if self.checkpoint is None:
             return None
         state = _checkpoint_model(self.checkpoint).float().state_dict()
-        plain = [row for row in self.rows if not _inserted(row)]
-        row_map = row_map_of(self.rows, plain if onto is None else onto.rows)
+        if onto is None:
+            row_map = {row: i for i, (row, _) in enumerate(plain_rows(self.rows))}
+        else:
+            row_map = row_map_of(self.rows, onto.rows)
+        dropped = set() if onto is not None else {row for row, content in enumerate(self.rows) if is_block(content)}
         split = ((key.split(".", 2), tensor) for key, tensor in state.items())
-        return {f"model.{row_map[int(k[1])]}.{k[2]}": tensor for k, tensor in split if int(k[1]) in row_map}
+        return {
+            f"model.{row_map[int(row)]}.{rest}": tensor
+            for (_, row, rest), tensor in split
+            if int(row) in row_map and not (int(row) in dropped and OF_ATTENTION.search(rest))
+        }
 
 
 def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
@@ -130,9 +176,11 @@ def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Seq
         UserError: the rows that are not inserted hold other modules.
     """
     both = (checkpoint_rows, base_rows)
-    attention = [[(i, *row[2:4]) for i, row in enumerate(rows) if _inserted(row)] for rows in both]
+    attention = [[(i, *row[2:4]) for i, row in enumerate(rows) if str(row[2]).startswith(PREFIX)] for rows in both]
     whole = attention[0] == attention[1]
-    ours, theirs = ([(i, _module(r)) for i, r in enumerate(rows) if whole or not _inserted(r)] for rows in both)
+    ours, theirs = (
+        [(i, module_name(row)) for i, row in enumerate(rows)] if whole else list(plain_rows(rows)) for rows in both
+    )
     pairs = zip(ours, theirs, strict=False)
     differs = next((f"'{a}' in row {i}, where the model has '{b}'" for (i, a), (_, b) in pairs if a != b), "")
     if differs or len(ours) != len(theirs):
@@ -170,20 +218,18 @@ def check_weights(weights: Path, base: BaseModel) -> None:
             )
 
 
-def _inserted(row: Sequence[Any]) -> bool:
-    return str(row[2]).startswith(PREFIX)
-
-
-def _module(row: Sequence[Any]) -> str:
-    """The row's module; Ultralytics itself rewrites one name in the YAMLs of models that it has built."""
-    return "nn.Identity" if row[2] == "Silence" else str(row[2])
+def reg_max_of(model: Any) -> int | None:
+    """Bins of a built model's box regression; None where its head has none."""
+    found = getattr(model.model[-1], "reg_max", None)
+    return None if found is None else int(found)
 
 
 def build_yaml(model_yaml: dict[str, Any]) -> nn.Module:
-    """A new `DetectionModel` of a model dictionary, which stays as it is."""
-    from ultralytics.nn.tasks import DetectionModel
+    """A new model of a model dictionary, of its head's task; the dictionary stays as it is."""
+    from ultralytics.nn import tasks
 
-    return DetectionModel(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given
+    name = HEADS[model_yaml["head"][-1][2]][1]
+    return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given
 
 
 def load_base(

@@ -1,40 +1,78 @@
-"""Which slots a trained detector needs: what its mAP is when the output of one of them is zero."""
+"""Which slots a trained detector needs: what its task's own mAP is when what leaves one of them is zero."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
 
-from nas_attn.detector.trainer import MAP50_95, ProxyTrainer
+from nas_attn.detector.blocks import bottlenecks
+from nas_attn.detector.surgery import Rewritten, absolute
+from nas_attn.detector.trainer import ProxyTrainer
+from nas_attn.detector.transfer import modules_at
+from nas_attn.space.slot import REPLACE, Slot
 
 
-def measure(trainer: ProxyTrainer, rows: Mapping[str, int]) -> dict[str, float]:
-    """mAP50-95 on val of the trained model with one slot's output zeroed, for each slot.
+def measure(
+    trainer: ProxyTrainer, base_rows: list[list[Any]], slots: Iterable[Slot], done: Rewritten
+) -> dict[str, float]:
+    """The task's mAP50-95 on val of the trained model with one slot silenced, for each slot.
 
     A value above that of the intact model says that the slot is undertrained and does harm; it is kept as it is.
 
     Args:
         trainer: after its training.
-        rows: slot -> index of the layer whose output is the slot's.
+        base_rows: rows of the base's YAML.
+        slots: the slots to silence, filled or not.
+        done: how the base became the trained model.
     """
-    layers = trainer.ema.ema.model
     found = {}
-    for slot, row in rows.items():
-        with _silenced(layers[row]):
-            found[slot] = float(trainer.evaluate()[MAP50_95])
+    for slot in slots:
+        with silenced(trainer.ema.ema, base_rows, slot, done):
+            found[slot.name] = trainer.score()
     return found
 
 
 @contextmanager
-def _silenced(layer: nn.Module) -> Iterator[None]:
-    def zero(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        return output * 0
+def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> Iterator[None]:
+    """A model in which nothing but zeros leaves a slot, while the context lasts.
 
-    hook = layer.register_forward_hook(zero)
-    try:
+    Args:
+        model: a model that was built from `done`.
+        base_rows, slot, done: as `measure` takes them.
+    """
+    with ExitStack() as stack:
+        if slot.name in done.places:
+            for module in modules_at(model, slot, done):
+                stack.callback(module.register_forward_hook(_zero).remove)
+        elif slot.inside is not None:
+            for _, _, bottleneck in bottlenecks(model.model[done.row_map[slot.row]]):
+                conv = bottleneck.cv2
+                if slot.inside.mode == REPLACE:  # its batch norm and activation stay when attention takes its place
+                    conv = getattr(conv, "conv", conv)
+                stack.callback(conv.register_forward_hook(_zero).remove)
+        else:
+            readers = slot.readers or [r for r, row in enumerate(base_rows) if slot.row in absolute(row[0], r)]
+            for reader in readers:
+                at = [i for i, s in enumerate(absolute(base_rows[reader][0], reader)) if s == slot.row]
+                layer = model.model[done.row_map[reader]]
+                stack.callback(layer.register_forward_pre_hook(_zero_inputs(at)).remove)
         yield
-    finally:
-        hook.remove()
+
+
+def _zero(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+    return output * 0
+
+
+def _zero_inputs(at: list[int]) -> Callable[..., Any]:
+    """A hook that zeroes some of the maps that a layer reads."""
+
+    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        first, *rest = inputs
+        if not isinstance(first, list | tuple):
+            return (first * 0, *rest)
+        return ([x * 0 if i in at else x for i, x in enumerate(first)], *rest)
+
+    return hook

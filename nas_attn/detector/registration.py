@@ -12,10 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from nas_attn.attention import registry, user
+from nas_attn.detector.surgery import PREFIX, is_block
 from nas_attn.errors import UnknownName
-
-PREFIX = "nas_attn."
-
 
 _TARGETS: list[ModuleType] = []
 
@@ -32,11 +30,12 @@ def register(tasks: ModuleType) -> None:
         _TARGETS.append(tasks)
         registry.listen(_follow)
     names = vars(tasks)
+    own = _own()
     taken = []
     for bare, cls in _classes().items():
         before = names.get(PREFIX + bare)
         names[PREFIX + bare] = cls
-        if bare == "Scaled":  # no article writes it, and the word is too common to occupy
+        if bare in own:
             continue
         if bare not in names or (before is not None and names[bare] is before):
             names[bare] = cls
@@ -59,9 +58,9 @@ def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
     for row in rows:
         if not str(row[2]).startswith(PREFIX):
             continue
-        bare = row[2].removeprefix(PREFIX)
-        inner = str(row[3][0]).removeprefix(PREFIX) if bare == "Scaled" and row[3] else bare
-        if inner not in (classes := _classes()):
+        for inner in _modules(row):
+            if inner in (classes := _classes()):
+                continue
             error = UnknownName("module of nas_attn in a model YAML", inner, classes, where=where)
             error.remedy += (
                 f" A module of your own: give its file with --modules FILE or in {user.ENVIRONMENT}, or install its "
@@ -85,7 +84,24 @@ def _follow() -> None:
         register(tasks)
 
 
-def _classes() -> dict[str, type]:
-    from nas_attn.attention.residual import Scaled
+def _modules(row: Sequence[Any]) -> list[str]:
+    """The classes that a row of ours names: its own, and those it holds."""
+    bare = str(row[2]).removeprefix(PREFIX)
+    named = [bare, *([row[3][0]] if bare == "Scaled" and row[3] else ())]
+    if is_block(row):
+        for gene in row[3][1]:
+            named += gene[1:3] if gene[1:2] == ["Scaled"] else gene[1:2]
+    return [str(name).removeprefix(PREFIX) for name in named]
 
-    return {**{e.cls.__name__: e.cls for e in registry.entries() if not e.is_none}, "Scaled": Scaled}
+
+def _classes() -> dict[str, type]:
+    """bare name -> class of all that a YAML row of ours may name."""
+    return {**{e.cls.__name__: e.cls for e in registry.entries() if not e.is_none}, **_own()}
+
+
+def _own() -> dict[str, type]:
+    """Those that no article writes, or that are named as a block of Ultralytics: they have no bare name."""
+    from nas_attn.attention.residual import Scaled
+    from nas_attn.detector.blocks import classes
+
+    return {"Scaled": Scaled, **classes()}

@@ -7,6 +7,7 @@ afterwards as before.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ from torch import Tensor, nn
 
 from nas_attn.attention import registry
 from nas_attn.detector.base_model import BaseModel, build_yaml
-from nas_attn.detector.surgery import architecture_yaml
+from nas_attn.detector.surgery import Rewritten, apply
+from nas_attn.errors import SlotRefused
 from nas_attn.space.architecture import Architecture, Gene
 from nas_attn.space.slot import Slot
 
 State = Mapping[str, Tensor]
+REPLACED = re.compile(r"\.cv2\.conv\.weight$")  # the only tensor of a base that a filled slot does without
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,15 @@ def transfer(model: nn.Module, state: State, row_map: Mapping[int, int]) -> Tran
 
 def initial_state(base: BaseModel, seed: int) -> dict[str, Tensor]:
     """The weights with which every architecture of a study starts in its shared layers, for this seed."""
-    return {key: tensor.clone() for key, tensor in _initial(base, seed).items()}
+    return {key: tensor.clone() for key, tensor in _initial(base, seed)[0].items()}
 
 
 @lru_cache(maxsize=4)  # trials of a study share seeds, and building a model takes a good part of a second
-def _initial(base: BaseModel, seed: int) -> dict[str, Tensor]:
+def _initial(base: BaseModel, seed: int) -> tuple[dict[str, Tensor], Any]:
+    """The shared weights, and whether the base's head works end to end."""
     with seeded(seed):
-        return base.build().state_dict()
+        model: Any = base.build()
+        return model.state_dict(), getattr(model, "end2end", None)
 
 
 def build(
@@ -103,25 +108,49 @@ def build(
     Returns:
         The model on the CPU in training mode, and the report of `weights` (of the initial state where None).
     """
-    model_yaml, row_map = architecture_yaml(base, slots, architecture)
+    done = apply(base, slots, architecture)
     with seeded(seed):
-        model: Any = build_yaml(model_yaml)
-    report = transfer(model, _initial(base, seed), row_map)
+        model: Any = build_yaml(done.yaml)
+    shared, end2end = _initial(base, seed)
+    report = transfer(model, shared, done.row_map)
+    _check_unchanged(base, model, report, end2end)
     if weights is not None:
-        report = transfer(model, weights, row_map)
+        report = transfer(model, weights, done.row_map)
+    genes = dict(architecture.genes)
     for slot in slots:
-        gene = dict(architecture.genes).get(slot.name)
-        if gene is not None and not registry.get(gene.module).is_none:
-            module = model.model[row_map[slot.row] + 1]
-            module.load_state_dict(_fresh_module(slot, gene, seed).state_dict())
+        if slot.name in done.places:
+            for site, module in enumerate(modules_at(model, slot, done)):
+                module.load_state_dict(_fresh_module(slot, genes[slot.name], seed, site).state_dict())
     return model, report
 
 
-def _fresh_module(slot: Slot, gene: Gene, seed: int) -> nn.Module:
+def modules_at(model: Any, slot: Slot, done: Rewritten) -> list[nn.Module]:
+    """The modules of a filled slot in a built model: one, or one at each site inside a block."""
+    layer = model.model[done.places[slot.name]]
+    return [layer] if slot.inside is None else layer.attentions(slot.inside.mode)
+
+
+def _check_unchanged(base: BaseModel, model: Any, report: TransferReport, end2end: Any) -> None:
+    """Refuse a model whose layers beside the inserted ones are not the base's.
+
+    Ultralytics decides some of them by which blocks occur: a model without any of the newer ones gets an older head.
+    """
+    lost = [f"{key}: {reason}" for key, reason in report.left if not REPLACED.search(key)]
+    after = getattr(model, "end2end", None)
+    if lost or end2end != after:
+        raise SlotRefused(
+            "inserting must leave every other layer of the base as it is",
+            got=lost[0] if lost else f"end2end {after}, where the base has {end2end}",
+            where=base.name,
+            remedy="Use the other slots: without this block Ultralytics builds another head.",
+        )
+
+
+def _fresh_module(slot: Slot, gene: Gene, seed: int, site: int = 0) -> nn.Module:
     entry = registry.get(gene.module)
     settings = entry.complete(gene.as_dict())
     whole = Gene.of(gene.module, settings)  # a setting left at its default and one written out are the same gene
-    digest = hashlib.sha256(f"{seed}|{slot.name}|{whole}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}|{slot.name}|{whole}{f'|{site}' if site else ''}".encode()).digest()
     with seeded(int.from_bytes(digest[:8], "little") >> 1):
         return entry.build(slot.channels, settings)
 

@@ -24,6 +24,7 @@ from nas_attn.space import Architecture
 if TYPE_CHECKING:
     from nas_attn.detector.base_model import BaseModel
     from nas_attn.detector.data import DataInfo
+    from nas_attn.detector.labels import LabelFormat
     from nas_attn.detector.trainer import ProxyTrainer
     from nas_attn.space import Slot
 
@@ -55,6 +56,7 @@ class ProxyEvaluator:
         workers: loader processes on CUDA.
         checkpoint_seconds: least time between two checkpoints.
         modules: contents of the files of attention modules that architectures may name beside the zoo's.
+        kpt_shape: of the data's keypoints, where the model predicts some; what the head is built for.
     """
 
     model: str
@@ -75,6 +77,7 @@ class ProxyEvaluator:
     workers: int = 4
     checkpoint_seconds: float = 30.0
     modules: tuple[Source, ...] = ()
+    kpt_shape: tuple[int, int] | None = None
 
     def __call__(
         self,
@@ -94,14 +97,24 @@ class ProxyEvaluator:
         return self._run(architecture, fidelity, seed, checkpoint, liveness, keep=None)
 
     def train_base(
-        self, fidelity: Fidelity, seed: int, save_to: Path, *, checkpoint: Path | None = None, liveness: bool = True
+        self,
+        fidelity: Fidelity,
+        seed: int,
+        save_to: Path,
+        *,
+        slots: tuple[str, ...] | None = None,
+        checkpoint: Path | None = None,
+        liveness: bool = True,
     ) -> Evaluation:
         """Train the unchanged base as `start=base` needs it and save its weights, whole or not at all.
 
-        It starts from `weights` where these are given, otherwise from scratch.
+        It starts from `weights` where these are given, otherwise from scratch. Liveness is measured of `slots`, by
+        default of those behind each block that feeds the head.
         """
         base = replace(self, start="weights" if self.weights else "scratch")
-        architecture = Architecture.none(s.name for s in base.slots(fidelity.imgsz))
+        if slots is None:
+            slots = tuple(s.name for s in base.slots(fidelity.imgsz) if "." not in s.name)
+        architecture = Architecture.none(slots)
         return base._run(architecture, fidelity, seed, checkpoint, liveness, keep=Path(save_to))
 
     def check(self, fidelity: Fidelity, architecture: Architecture | None = None) -> None:
@@ -141,7 +154,7 @@ class ProxyEvaluator:
         return max(MIN_REG_MAX, round(own * imgsz / self.final_imgsz))
 
     def slots(self, imgsz: int) -> tuple[Slot, ...]:
-        """The slots of the base that is trained at an image size."""
+        """All slots of the base that is trained at an image size."""
         return self._base(imgsz)[1]
 
     def _base(self, imgsz: int) -> tuple[BaseModel, tuple[Slot, ...]]:
@@ -150,7 +163,7 @@ class ProxyEvaluator:
 
     def _own(self) -> tuple[BaseModel, tuple[Slot, ...], int]:
         _prepare()
-        return _base(self.model, self.width, self.nc)
+        return _base(self.model, self.width, self.nc, self.kpt_shape)
 
     def _run(
         self,
@@ -168,11 +181,11 @@ class ProxyEvaluator:
 
         torch.set_num_threads(self.threads)
         self.check(fidelity, architecture)
-        info = _data(self.data, self.nc)
         base, slots = self._base(fidelity.imgsz)
+        info = _data(self.data, self.nc, base.task)
 
         from nas_attn.detector.checkpoint import save
-        from nas_attn.detector.trainer import MAP50, MAP50_95, train
+        from nas_attn.detector.trainer import train
         from nas_attn.detector.transfer import build
 
         model, report = build(base, slots, architecture, seed, self._start_weights())
@@ -180,16 +193,15 @@ class ProxyEvaluator:
             trainer = train(model, self._job(info, architecture, fidelity, seed, checkpoint), Path(folder))
             try:
                 final = trainer.metrics
-                rows = _output_rows(base, slots, architecture)
-                zeroed = _measure(trainer, rows) if liveness else None
-                test = trainer.evaluate("test")[MAP50_95] if self.test and info.test else None
+                zeroed = _measure(trainer, base, slots, architecture) if liveness else None
+                test = trainer.score("test") if self.test and info.test else None
                 if keep is not None:
                     save(keep, "base", {"weights": trainer.ema.ema.state_dict()})
             finally:
                 trainer.close()
         result = Evaluation(
-            map50_95=float(final[MAP50_95]),
-            map50=float(final[MAP50]),
+            map50_95=float(final[trainer.aim.map50_95]),
+            map50=float(final[trainer.aim.map50]),
             curve=tuple(trainer.curve),
             seconds=time.perf_counter() - began,
             seed=seed,
@@ -198,13 +210,14 @@ class ProxyEvaluator:
             steps_seconds=trainer.steps_seconds,
             val_seconds=trainer.val_seconds,
             flags=tuple(trainer.flags),
-            test_map50_95=None if test is None else float(test),
+            test_map50_95=test,
             liveness=zeroed,
-            recipe=self._recipe(fidelity),
+            recipe=self._recipe(fidelity, info),
             device=torch.cuda.get_device_name(self.device) if self.device != "cpu" else "cpu",
             precision=self._precision,
             versions=_versions(),
             transferred=report.ratio if self.start != "scratch" else None,
+            task=info.task,
         )
         del trainer, model
         gc.collect()  # trainer and validator refer to each other; a worker runs many trials
@@ -223,8 +236,11 @@ class ProxyEvaluator:
         key = hashlib.sha256(f"{architecture}|{fidelity}|{seed}|{info.fingerprint}|{own}".encode()).hexdigest()
         return Job(
             info=info,
-            stores={s: _store(info.files[s], fidelity.imgsz, cache, self.cache_gib, self.threads) for s in splits},
-            recipe=self.recipe,
+            stores={
+                s: _store(info.files[s], fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels)
+                for s in splits
+            },
+            recipe=self._suited(info),
             epochs=fidelity.epochs,
             imgsz=fidelity.imgsz,
             fraction=fidelity.fraction,
@@ -241,9 +257,12 @@ class ProxyEvaluator:
     def _precision(self) -> str:
         return self.precision or ("fp32" if self.device == "cpu" else "bf16")
 
-    def _recipe(self, fidelity: Fidelity) -> dict[str, Any]:
+    def _suited(self, info: DataInfo) -> Recipe:
+        return self.recipe if info.mirrored else self.recipe.without_flips()
+
+    def _recipe(self, fidelity: Fidelity, info: DataInfo) -> dict[str, Any]:
         return {
-            **self.recipe.as_dict(),
+            **self._suited(info).as_dict(),
             "start": self.start,
             "reg_max": self.proxy_reg_max(fidelity.imgsz),
             "fraction": fidelity.fraction,
@@ -270,47 +289,45 @@ def _prepare() -> None:
     prepare()
 
 
-def _measure(trainer: ProxyTrainer, rows: dict[str, int]) -> dict[str, float]:
+def _measure(
+    trainer: ProxyTrainer, base: BaseModel, slots: tuple[Slot, ...], architecture: Architecture
+) -> dict[str, float]:
+    """Liveness of the slots that the architecture names."""
     from nas_attn.detector.liveness import measure
+    from nas_attn.detector.surgery import apply
 
-    return measure(trainer, rows)
-
-
-def _output_rows(base: BaseModel, slots: tuple[Slot, ...], architecture: Architecture) -> dict[str, int]:
-    """slot -> row of the built model whose output leaves the slot."""
-    from nas_attn.detector.surgery import architecture_yaml, inserted_rows
-
-    row_map = architecture_yaml(base, slots, architecture)[1]
-    filled = {slot.name for slot, _ in inserted_rows(slots, architecture)}
-    return {s.name: row_map[s.row] + (s.name in filled) for s in slots}
+    asked = tuple(s for s in slots if s.name in architecture.slots)
+    return measure(trainer, base.rows, asked, apply(base, slots, architecture))
 
 
 @lru_cache(maxsize=8)
-def _base(model: str, width: float | None, nc: int) -> tuple[BaseModel, tuple[Slot, ...], int]:
-    """The base with its own head, its slots and its `reg_max`, from one build."""
+def _base(
+    model: str, width: float | None, nc: int, kpt_shape: tuple[int, int] | None
+) -> tuple[BaseModel, tuple[Slot, ...], int]:
+    """The base with its own head, all its slots and its `reg_max`, from one build."""
     from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.slots import all_slots
 
-    base = load_base(model, nc=nc, width=width)
+    base = load_base(model, nc=nc, width=width).changed(kpt_shape=kpt_shape)
     built = base.build()
-    return base, find_slots(base, built), int(built.model[-1].reg_max)
+    return base, all_slots(base, built), int(built.model[-1].reg_max)
 
 
 @lru_cache(maxsize=4)
-def _data(path: str, nc: int) -> DataInfo:
+def _data(path: str, nc: int, task: str) -> DataInfo:
     from nas_attn.detector.data import check_data
 
-    info = check_data(path)
+    info = check_data(path, task)
     if info.nc != nc:
         raise UserError("the data must have the study's number of classes", got=f"{info.nc}, not {nc}", where=path)
     return info
 
 
 @lru_cache(maxsize=8)
-def _store(files: tuple[str, ...], imgsz: int, cache: str, gib: float, threads: int) -> Any:
+def _store(files: tuple[str, ...], imgsz: int, cache: str, gib: float, threads: int, form: LabelFormat) -> Any:
     from nas_attn.detector.image_cache import GIB, open_store
 
-    return open_store(files, imgsz, Path(cache), cap=int(gib * GIB), threads=threads)
+    return open_store(files, imgsz, Path(cache), cap=int(gib * GIB), threads=threads, form=form)
 
 
 def _cache_folder() -> Path:

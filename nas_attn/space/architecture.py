@@ -16,8 +16,9 @@ from typing import Any
 from nas_attn.errors import GrammarError
 
 _NAME = r"[a-z][a-z0-9_]*"
+_SLOT = rf"{_NAME}(?:\.{_NAME})*"
 _GENE = re.compile(rf"({_NAME})(?:\((.*)\))?", re.DOTALL)
-_ITEM = re.compile(rf"({_NAME})=({_NAME})(\([^()]*\))?(?=\s|$)")
+_ITEM = re.compile(rf"({_SLOT})=({_NAME})(\([^()]*\))?(?=\s|$)")
 _EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_size=23)."
 
 
@@ -143,10 +144,10 @@ def _error(rule: str, got: str, text: str = "") -> GrammarError:
     return GrammarError(rule, got=f"'{got}'", where=where, remedy=_EXAMPLE)
 
 
-def natural(name: str) -> tuple[str, int, str]:
-    """Sort key of a slot's name: p9 before p10."""
-    match = re.match(r"([a-z_]*?)(\d+)", name)
-    return (match[1], int(match[2]), name) if match else (name, -1, name)
+def natural(name: str) -> tuple[bool, str, int, str]:
+    """Sort key of a slot's name: p9 before p10, and plain names before those with a dot."""
+    match = re.match(r"([a-z_.]*?)(\d+)", name)
+    return ("." in name, match[1], int(match[2]), name) if match else ("." in name, name, -1, name)
 
 
 def _split(body: str) -> list[str]:

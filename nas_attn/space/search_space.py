@@ -198,7 +198,7 @@ class SearchSpace:
             "imgsz": self.imgsz,
             "slots": [
                 [
-                    [s.slot.name, s.slot.row, s.slot.channels, s.slot.stride],
+                    s.slot.as_list(),
                     [str(g) for g in s.genes],
                     sorted(f"{alias}={kept}" for alias, kept in s.aliases.items()),
                     sorted(f"{gene}: {reason}" for gene, reason in s.refused.items()),

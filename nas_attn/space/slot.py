@@ -2,25 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+INSERT, REPLACE = "insert", "replace"
+
+
+@dataclass(frozen=True)
+class InBlock:
+    """Where inside a block of the detector a slot lies: at every bottleneck of that block at once.
+
+    Attributes:
+        mode: `insert`, at the end of a bottleneck's residual branch, or `replace`, in place of its second convolution.
+        block: class of the block, e.g. `C3k2`.
+        arguments: its constructor arguments, as built.
+        sites: number of bottlenecks, each of which gets a module of its own.
+        weights: weights that a filled site has beside its module, each of which costs one multiply-accumulate a map
+            cell: those of the pointwise convolution that a replaced one needs where its widths differ, less its own.
+    """
+
+    mode: str
+    block: str
+    arguments: tuple[Any, ...]
+    sites: int = 1
+    weights: int = 0
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place after a block that feeds the head.
+    """A place at the output of a row of the detector, on edges from it, or inside it.
 
     Attributes:
-        name: `p` and the pyramid level, e.g. `p3` for stride 8.
+        name: says the place by its role, so that it means the same on every detector: `p3`, `p3.head`, `td.p4`,
+            `lateral.p3`, `sppf.post`, `inner.p3.insert`.
         row: index of the producing row in the base model's YAML (backbone rows first).
         channels: channels of the map there, as built.
         stride: image pixels per map pixel.
+        readers: rows that read the module's output in place of the row's; every reader where empty.
+        inside: where in the row's block the slot lies; None for a slot outside it.
+        also: other names of this very place on this detector.
     """
 
     name: str
     row: int
     channels: int
     stride: int
+    readers: tuple[int, ...] = ()
+    inside: InBlock | None = None
+    also: tuple[str, ...] = field(default=(), compare=False)
 
     def map_size(self, imgsz: int) -> int:
         """Height and width of the map for a square image of `imgsz` pixels."""
         return -(-imgsz // self.stride)
+
+    @property
+    def sites(self) -> int:
+        """How many modules a gene puts there."""
+        return self.inside.sites if self.inside else 1
+
+    def as_list(self) -> list[Any]:
+        """JSON-ready form, as short as the slot is simple; `of` reads it back."""
+        inside = self.inside
+        tail = [inside.mode, inside.block, list(inside.arguments), inside.sites, inside.weights] if inside else []
+        return [
+            self.name,
+            self.row,
+            self.channels,
+            self.stride,
+            *([list(self.readers), tail] if tail or self.readers else ()),
+        ]
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Slot:
+        """The slot that `as_list` wrote."""
+        name, row, channels, stride, readers, tail = (*values, [], [])[:6]
+        inside = InBlock(tail[0], tail[1], tuple(tail[2]), tail[3], tail[4]) if tail else None
+        return cls(name, row, channels, stride, tuple(readers), inside)

@@ -19,7 +19,8 @@ from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
 from nas_attn.detector.environment import cache_root
 from nas_attn.detector.recipe import Recipe
-from nas_attn.detector.slots import find_slots
+from nas_attn.detector.slots import all_slots
+from nas_attn.detector.tasks import TASKS, searched_task
 from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -101,11 +102,15 @@ def resolve(config: StudyConfig, progress: Callable[[str], None], folder: RunFol
     progress("checking the data")
     if config.storage is not None:
         check(lambda: check_storage(str(config.storage)))
-    data = check(lambda: load_data(config))
     devices = check(lambda: workers(config.device, config.jobs))
-    base = check(lambda: load_base(config.model, nc=data.nc if data else None, width=config.width))
+    base = check(lambda: load_base(config.model, width=config.width))
+    task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
+    # labels that no search can train on are not worth a word
+    data = check(lambda: load_data(config, task.name)) if task else None
+    if base and data:
+        base = base.changed(nc=data.nc, kpt_shape=data.kpt_shape)
     own = check(lambda: load_own(config.module_files or (), folder))
-    slots = check(lambda: find_slots(base)) if base else None
+    slots = check(lambda: all_slots(base)) if base else None
     content = check(lambda: load_space(config.space))
     if slots:
         check(lambda: _check_sizes(config, slots))
@@ -145,9 +150,11 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
         "name": config.name,
         "config": config.model_dump(mode="json"),
         "base": base.name,
+        "task": data.task,
+        "objective": TASKS[data.task].objective,
         "classes": list(data.names),
         "data": {"path": str(data.path), "train": data.train, "val": data.val, "test": data.test},
-        "space_slots": [[s.slot.name, s.slot.row, s.slot.channels, s.slot.stride] for s in space.slots],
+        "space_slots": [s.slot.as_list() for s in space.slots],
         "space_size": space.size,
         "aliases": {s.slot.name: {str(a): str(g) for a, g in s.aliases.items()} for s in space.slots},
         "base_cost": table.cost(space.base_architecture()).as_dict(),
@@ -192,6 +199,7 @@ def make_evaluator(
         cache=str(folder.cache.resolve()) if folder else None,
         threads=threads,
         modules=user.sources(),
+        kpt_shape=data.kpt_shape,
     )
 
 
@@ -225,13 +233,13 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
     return [source for source in found if source is not None]
 
 
-def load_data(config: StudyConfig) -> DataInfo:
-    """The checked data set of a study; the generated one where it names none."""
+def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
+    """The data set of a study, checked for a task; the one generated for this task where the study names none."""
     if config.data is not None:
-        return check_data(config.data)
+        return check_data(config.data, task)
     from nas_attn.detector.demo_data import demo_data
 
-    return check_data(demo_data(cache_root()))
+    return check_data(demo_data(cache_root(), task), task)
 
 
 def build_table(config: StudyConfig, base: BaseModel, space: SearchSpace, cache: Path | None) -> CostTable:

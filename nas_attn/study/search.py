@@ -239,7 +239,7 @@ class Search:
             key="base",
             call=self.plan.evaluator.train_base,
             arguments=(self.plan.fidelity, self.config.seed, self.folder.base_weights),
-            keywords={"checkpoint": self.folder.checkpoint("base")},
+            keywords={"checkpoint": self.folder.checkpoint("base"), "slots": self.plan.space.names},
             result=self.folder.result("base"),
             signature=f"{self._study_id}:base",
         )

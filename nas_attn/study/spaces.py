@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nas_attn.attention import registry
+from nas_attn.detector.slots import named
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.space import Gene, SearchSpace, Slot
 from nas_attn.study import shipped
@@ -89,10 +90,23 @@ def build_space(
 
 
 def chosen_slots(config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
-    """The slots that the study names, in the order of the graph."""
-    known = {s.name: s for s in slots}
-    wanted = config.slots or content.get("slots") or list(known)
-    problems = [UnknownName("slot", n, known, where=f"base model '{config.model}'") for n in wanted if n not in known]
+    """The slots that the study names, in the order of the graph; without any, those behind each block before the head.
+
+    Args:
+        config: the configuration.
+        content: the search space file.
+        slots: every slot of the base.
+
+    Raises:
+        ConfigError: names that the base has no slot for.
+    """
+    wanted = config.slots or content.get("slots") or [s.name for s in slots if "." not in s.name]
+    problems: list[UserError] = []
+    for name in wanted:
+        try:
+            named(slots, [name], f"base model '{config.model}'")
+        except UnknownName as error:
+            problems.append(error)
     if problems:
         raise ConfigError(problems)
-    return tuple(s for s in slots if s.name in wanted)
+    return named(slots, wanted)

@@ -168,7 +168,7 @@ def test_settings_that_the_channels_refuse(known_base):
         ("yolo11q", "Did you mean 'yolo11"),
         ("yollo11s.yaml", "Did you mean 'yolo11s'"),
         ("missing/yolo11n.yaml", "base model"),
-        ("yolov8n-seg", "must end in one of"),
+        ("yolo11n-cls", "must end in one of"),
         ("missing.pt", "nothing is downloaded"),
     ],
 )

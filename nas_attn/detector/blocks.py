@@ -1,0 +1,184 @@
+"""Blocks of Ultralytics with attention inside: in the residual branch of each bottleneck, or for its 3x3 convolution.
+
+Each is a subclass of the block it stands for, built with that block's own arguments, so every tensor that it shares
+with the block has the block's key. Ultralytics' YAML parser knows the widths of its own classes only and takes an
+unknown row to keep its input's: therefore a block here returns a list of its one map, and the row behind it is
+Ultralytics' `Index`, which states its width.
+
+Ultralytics is imported by the functions, for importing it registers what is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, wraps
+from typing import Any
+
+from torch import Tensor, nn
+
+from nas_attn.attention import registry
+from nas_attn.attention.residual import Scaled
+from nas_attn.space.slot import INSERT, REPLACE
+
+NAMES = ("A2C2f", "BottleneckCSP", "C2", "C2f", "C3", "C3k2", "C3x", "RepNCSPELAN4")
+SUFFIX = "WithAttention"
+
+
+class AttentionConv(nn.Module):
+    """A convolution's place taken by attention; its batch norm and activation stay: (N, C, H, W) -> (N, C', H, W).
+
+    Where the convolution changed the number of channels, a pointwise one behind the attention does.
+
+    Args:
+        attention: keeps (N, C, H, W) as it is.
+        replaced: the `Conv` whose place it takes.
+    """
+
+    def __init__(self, attention: nn.Module, replaced: Any) -> None:
+        super().__init__()
+        self.attention = attention
+        widths = replaced.conv.in_channels, replaced.conv.out_channels
+        self.project = nn.Conv2d(*widths, 1, bias=False) if widths[0] != widths[1] else nn.Identity()
+        self.bn, self.act = replaced.bn, replaced.act
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.bn(self.project(self.attention(x))))
+
+
+class AttentionBottleneck(nn.Module):
+    """A bottleneck with attention at the end of its residual branch: x + A(conv(conv(x))), (N, C, H, W) -> the same.
+
+    Without a shortcut the branch is all there is.
+
+    Args:
+        bottleneck: the bottleneck; its convolutions become this one's.
+        attention: keeps (N, C, H, W) as it is; None for none.
+    """
+
+    def __init__(self, bottleneck: Any, attention: nn.Module | None = None) -> None:
+        super().__init__()
+        self.cv1, self.cv2, self.add = bottleneck.cv1, bottleneck.cv2, bottleneck.add
+        self.attention = nn.Identity() if attention is None else attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.attention(self.cv2(self.cv1(x)))
+        return x + branch if self.add else branch
+
+
+class _WithAttention(nn.Module):
+    """What all blocks here share.
+
+    Args:
+        arguments: constructor arguments of the block, as Ultralytics' parser resolves them.
+        genes: [mode, class name, arguments...] of what goes into each bottleneck.
+    """
+
+    def __init__(self, arguments: Sequence[Any], genes: Sequence[Sequence[Any]]) -> None:
+        super().__init__(*arguments)
+        for mode, name, *values in genes:
+            for parent, child, bottleneck in list(bottlenecks(self)):
+                if mode == REPLACE:
+                    bottleneck.cv2 = AttentionConv(_build(name, values), bottleneck.cv2)
+                elif mode == INSERT:
+                    setattr(parent, child, AttentionBottleneck(bottleneck, _build(name, values)))
+                else:
+                    raise ValueError(f"attention in a block must `{INSERT}` or `{REPLACE}`, but got '{mode}'.")
+
+    def forward(self, x: Tensor) -> list[Tensor]:  # type: ignore[override]
+        return [super().forward(x)]
+
+    def attentions(self, mode: str) -> list[nn.Module]:
+        """The attention modules of one mode, in the order of the bottlenecks."""
+        kind = AttentionBottleneck if mode == INSERT else AttentionConv
+        return [m.attention for m in self.modules() if isinstance(m, kind)]
+
+
+def bottlenecks(block: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
+    """(parent, attribute name, bottleneck) of every bottleneck inside a block, in their order."""
+    from ultralytics.nn.modules.block import Bottleneck
+
+    for parent in block.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, Bottleneck | AttentionBottleneck):
+                yield parent, name, child
+
+
+def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
+    """mode -> (channels, number of sites, weights beside the module at one) of what a block has room for.
+
+    Empty for a block without bottlenecks, or whose bottlenecks differ; a mode is missing where a bottleneck's second
+    convolution is none of 3x3 with stride 1.
+    """
+    convolutions = [b.cv2.conv for _, _, b in bottlenecks(block)]
+    if type(block).__name__ not in NAMES or len({_form(c) for c in convolutions}) != 1:
+        return {}
+    conv = convolutions[0]
+    found = {INSERT: (conv.out_channels, len(convolutions), 0)}
+    if conv.kernel_size == (3, 3) and conv.stride == (1, 1):
+        projection = conv.in_channels * conv.out_channels if conv.in_channels != conv.out_channels else 0
+        found[REPLACE] = (conv.in_channels, len(convolutions), projection - conv.weight.numel())
+    return found
+
+
+@contextmanager
+def noted_arguments() -> Iterator[dict[int, tuple[Any, ...]]]:
+    """Notes with which arguments blocks are built inside: id of the block -> its constructor's arguments.
+
+    A block does not keep them, and what Ultralytics' parser makes of a row depends on the scale and its version.
+    """
+    noted: dict[int, tuple[Any, ...]] = {}
+    own = {cls: vars(cls)["__init__"] for cls in (c.__mro__[2] for c in classes().values())}
+
+    def noting(init: Callable[..., None]) -> Callable[..., None]:
+        @wraps(init)
+        def wrapper(self: nn.Module, *arguments: Any, **keywords: Any) -> None:
+            if not keywords:
+                noted.setdefault(id(self), arguments)  # the outermost class's, which is called first
+            init(self, *arguments, **keywords)
+
+        return wrapper
+
+    for cls, init in own.items():
+        cls.__init__ = noting(init)
+    try:
+        yield noted
+    finally:
+        for cls, init in own.items():
+            cls.__init__ = init
+
+
+def _form(conv: nn.Conv2d) -> tuple[Any, ...]:
+    return conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.groups
+
+
+def _build(name: str, arguments: Sequence[Any]) -> nn.Module:
+    return Scaled(*arguments) if name == "Scaled" else registry.by_class_name(name).cls(*arguments)
+
+
+def classes() -> dict[str, type[nn.Module]]:
+    """Name of a block -> its subclass here, for those blocks that the installed Ultralytics has."""
+    import ultralytics.nn.tasks  # noqa: F401 (whose import may call this very function, so it comes before the cache)
+
+    return _classes()
+
+
+@lru_cache(maxsize=1)
+def _classes() -> dict[str, type[nn.Module]]:
+    from ultralytics.nn.modules import block
+
+    return {name: _class(name, getattr(block, name)) for name in NAMES if hasattr(block, name)}
+
+
+def _class(name: str, base: type[nn.Module]) -> type[nn.Module]:
+    """The subclass for a block; `__getattr__` below finds it by its name, so that it can be pickled."""
+    own = name + SUFFIX
+    body = {"__module__": __name__, "__qualname__": own, "__doc__": f"`{name}` with attention inside."}
+    return type(own, (_WithAttention, base), body)
+
+
+def __getattr__(name: str) -> Any:
+    found = classes().get(name.removesuffix(SUFFIX)) if name.endswith(SUFFIX) else None
+    if found is None:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return found
