@@ -140,12 +140,12 @@ def noted_arguments() -> Iterator[dict[int, tuple[Any, ...]]]:
         return wrapper
 
     for cls, init in own.items():
-        cls.__init__ = noting(init)
+        setattr(cls, "__init__", noting(init))  # noqa: B010 (mypy takes the plain assignment for a mistake)
     try:
         yield noted
     finally:
         for cls, init in own.items():
-            cls.__init__ = init
+            setattr(cls, "__init__", init)  # noqa: B010
 
 
 def _form(conv: nn.Conv2d) -> tuple[Any, ...]:

@@ -78,8 +78,8 @@ def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tupl
     names = {n: s.name for s in slots for n in (s.name, *s.also)}
     chosen = set()
     for one in wanted:
-        own = [s.name for s in slots if "*" in one and fnmatchcase(s.name, one)] or [names.get(one)]
-        if own == [None]:
+        own = [names[one]] if one in names else [s.name for s in slots if "*" in one and fnmatchcase(s.name, one)]
+        if not own:
             raise UnknownName("slot", one, (s.name for s in slots), where=where)
         chosen.update(own)
     return tuple(s for s in slots if s.name in chosen)
