@@ -18,8 +18,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from nas_attn.detector.model_yaml import FACTORS, HEADS, check_detector, read_yaml
 from nas_attn.detector.registration import check_rows
 from nas_attn.detector.surgery import PREFIX, is_block, module_name, plain_rows
 from nas_attn.errors import MissingPart, UnknownName, UserError
@@ -28,24 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SCALES = "nsmlx"
-HEADS = {  # module of the last row -> task, and Ultralytics' model class
-    "Detect": ("detect", "DetectionModel"),
-    "v10Detect": ("detect", "DetectionModel"),
-    "RTDETRDecoder": ("detect", "RTDETRDetectionModel"),
-    "WorldDetect": ("detect", "WorldModel"),
-    "YOLOEDetect": ("detect", "YOLOEModel"),
-    "Segment": ("segment", "SegmentationModel"),
-    "Segment26": ("segment", "SegmentationModel"),
-    "YOLOESegment": ("segment", "YOLOESegModel"),
-    "YOLOESegment26": ("segment", "YOLOESegModel"),
-    "Pose": ("pose", "PoseModel"),
-    "Pose26": ("pose", "PoseModel"),
-    "OBB": ("obb", "OBBModel"),
-    "OBB26": ("obb", "OBBModel"),
-    "SemanticSegment": ("semantic", "SemanticSegmentationModel"),
-    "Depth": ("depth", "DepthModel"),
-}
-FACTORS = ("depth_multiple", "width_multiple")
 UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
 BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean nothing
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
@@ -256,15 +237,15 @@ def load_base(
             raise UserError("a checkpoint must exist", got=f"'{text}'", remedy=remedy)
         checkpoint, source = path.resolve(), _checkpoint_yaml(path)
     elif path.suffix in (".yaml", ".yml") and path.is_file():
-        source = _read(path)
+        source = read_yaml(path)
     else:
         stem = path.name.removesuffix(".yaml").removesuffix(".yml")
         packaged = _packaged()
         found = packaged.get(stem) or packaged.get(_SCALE_IN_NAME.sub(r"\1", stem, count=1))
         if found is None or len(path.parts) > 1:
             raise UnknownName("base model", text, _listing(stem))
-        source = _read(found)
-    _check_detector(source, text)
+        source = read_yaml(found)
+    check_detector(source, text)
     check_rows((*source["backbone"], *source["head"]), text)
     base = _resolve(path.name.rsplit(".", 1)[0] if path.suffix in (".pt", ".yaml", ".yml") else text, source, width)
     return replace(base, checkpoint=checkpoint).changed(nc=nc, reg_max=reg_max)
@@ -293,56 +274,6 @@ def _resolve(stem: str, source: dict[str, Any], width: float | None) -> BaseMode
     return BaseModel(name, {**copy.deepcopy(kept), "scales": {key: factors}, "scale": key}, key)
 
 
-def _check_detector(source: Any, where: str) -> None:
-    if not isinstance(source, dict) or not all(source.get(k) for k in ("nc", "backbone", "head")):
-        raise UserError("a model YAML must have `nc`, `backbone` and `head`", where=where)
-    if other := [k for k in source if not isinstance(k, str)]:
-        raise UserError("a model YAML's keys must be text", got=other[0], where=where)
-    if not _is_int(source["nc"]) or source["nc"] < 1:
-        raise UserError("`nc` must be a whole number of at least 1", got=repr(source["nc"]), where=where)
-    for part in ("backbone", "head"):
-        if not isinstance(source[part], list):
-            raise UserError(f"`{part}` must be a list of rows", got=repr(source[part]), where=where)
-    for row in (*source["backbone"], *source["head"]):
-        if not _is_row(row):
-            raise UserError("a row must read [from, repeats, module, arguments]", got=row, where=where)
-    for factor in FACTORS:
-        if not _is_number(source.get(factor, 1.0)):
-            raise UserError(f"`{factor}` must be a number", got=repr(source[factor]), where=where)
-    scales = source.get("scales") or {}
-    if not isinstance(scales, dict) or not all(
-        isinstance(k, str) and isinstance(v, list | tuple) and len(v) == 3 and all(map(_is_number, v))
-        for k, v in scales.items()
-    ):
-        raise UserError("`scales` must map letters to [depth, width, largest channel count]", got=scales, where=where)
-    head = source["head"][-1][2]
-    if head not in HEADS:
-        raise UserError(f"a base model must end in one of {', '.join(HEADS)}", got=f"'{head}'", where=where)
-
-
-def _is_row(row: Any) -> bool:
-    if not isinstance(row, list) or len(row) != 4:
-        return False
-    sources = row[0] if isinstance(row[0], list) else [row[0]]
-    numbers = bool(sources) and all(map(_is_int, (*sources, row[1])))
-    return numbers and isinstance(row[2], str) and isinstance(row[3], list)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8", errors="ignore"))
-    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: a date that is none
-        raise UserError("a model YAML must be readable as YAML", got=str(error), where=str(path)) from error
-
-
 @lru_cache(maxsize=1)
 def _packaged() -> dict[str, Path]:
     """stem -> file of the model YAMLs that the installed package has."""
@@ -358,7 +289,7 @@ def _listing(stem: str) -> Iterator[str]:
     named = re.search(rf"\d([{SCALES}])", stem)
     scale = named[1] if named else "n"
     for name, path in _packaged().items():
-        source = _read(path)
+        source = read_yaml(path)
         if source["head"][-1][2] in HEADS:
             many = len(source.get("scales") or ()) > 1
             yield re.sub(r"(\d+)", rf"\g<1>{scale}", name, count=1) if many else name
