@@ -68,7 +68,7 @@ def load_modules(view: StudyView) -> None:
 
 def slots_of(view: StudyView) -> tuple[Slot, ...]:
     """The slots of a study, as its header keeps them."""
-    return tuple(Slot(*s) for s in view.header["space_slots"])
+    return tuple(Slot.of(s) for s in view.header["space_slots"])
 
 
 def comments(view: StudyView, candidate: Candidate) -> list[str]:

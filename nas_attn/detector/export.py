@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
+from nas_attn import __version__
 from nas_attn.detector.base_model import BaseModel
-from nas_attn.detector.surgery import architecture_yaml
+from nas_attn.detector.integrity import KEY, export_key
+from nas_attn.detector.surgery import PREFIX, apply
 from nas_attn.errors import UserError
 from nas_attn.files import write_text_atomic
 from nas_attn.space.architecture import Architecture
@@ -31,28 +33,50 @@ def yaml_text(
         final_nc: number of classes of the final training.
         comments: lines for the top of the file.
     """
-    model, row_map = architecture_yaml(base, slots, architecture)
+    done = apply(base, slots, architecture)
     genes = dict(architecture.genes)
-    notes = {row_map[s.row] + 1: f"{s.name}={genes[s.name]}" for s in slots if s.name in genes}
+    notes: dict[int, str] = {}
+    for slot, row in done.places.items():
+        notes[row] = " ".join(filter(None, [notes.get(row), f"{slot}={genes[slot]}"]))
+    model = {k: v for k, v in done.yaml.items() if k != KEY}
     first = len(model["backbone"])
     rest = {k: v for k, v in model.items() if k not in _LAYOUT}
-    lines = [f"# {line}".rstrip() for comment in comments for line in comment.splitlines() or [""]]
-    lines += [
-        f"# {architecture}",
-        "# Needs `import nas_attn` before it is built, except where every slot is `none`.",
+    inserted = [str(row[2]) for row in (*model["backbone"], *model["head"]) if str(row[2]).startswith(PREFIX)]
+    settings = [
         f"nc: {final_nc}",
-        f"reg_max: {base.reg_max}",
+        *([] if base.reg_max is None else [f"reg_max: {base.reg_max}"]),
         f"scales: # only one, so that no file name selects another: {base.name}",
         f"  {base.scale}: {_flow(model['scales'][base.scale])} # depth, width, largest channel count",
         *(f"{key}: {_flow(value)}" for key, value in rest.items()),
+    ]
+    rows = ["backbone:", *_rows(model["backbone"], 0, notes), "", "head:", *_rows(model["head"], first, notes)]
+    key = export_key(yaml.safe_load("\n".join([*settings, *rows])), architecture, base.name, __version__)
+    lines = [
+        *_comment([*comments, str(architecture), *_reading(inserted, base.task)]),
+        *settings,
+        f"{KEY}: # `train` refuses this file where it was edited since; delete this key to train it as it stands",
+        *(f"  {name}: {_flow(value)}" for name, value in key.items()),
         "",
-        "backbone:",
-        *_rows(model["backbone"], 0, notes),
-        "",
-        "head:",
-        *_rows(model["head"], first, notes),
+        *rows,
     ]
     return "\n".join(lines) + "\n"
+
+
+def _reading(inserted: Sequence[str], task: str) -> list[str]:
+    """What a file asks of who reads it."""
+    if not inserted:
+        return ["No module of nas_attn is in it: plain Ultralytics builds and trains it."]
+    return [
+        f"Plain `yolo {task} train model=THIS_FILE` ends in KeyError: '{inserted[0]}': Ultralytics does not know it.",
+        "Either run `nas-attn hook install` once, or say `import nas_attn` in a script before YOLO(...).",
+        "Where a checkpoint of it is loaded and nas_attn is missing, Ultralytics would pip install whatever has that "
+        "name:",
+        "set YOLO_AUTOINSTALL=0 there.",
+    ]
+
+
+def _comment(paragraphs: Sequence[str]) -> list[str]:
+    return [f"# {line}".rstrip() for text in paragraphs for line in text.splitlines() or [""]]
 
 
 def write_yaml(
@@ -92,12 +116,9 @@ def check_name(path: Path, base: BaseModel) -> None:
 
 
 def _rows(rows: list[list[Any]], first: int, notes: dict[int, str]) -> list[str]:
-    """One row a line; inserted rows and those numbered in `from` lists can be found by their index."""
-    lines = []
-    for index, row in enumerate(rows, first):
-        inserted = str(row[2]).startswith("nas_attn.")
-        lines.append(f"  - {_flow(row)} # {index}" + (f": {notes[index]}" if inserted and index in notes else ""))
-    return lines
+    """One row a line with its number, and behind a module its slot and gene."""
+    numbered = enumerate(rows, first)
+    return [f"  - {_flow(row)} # {i}" + (f": {notes[i]}" if i in notes else "") for i, row in numbered]
 
 
 def _flow(value: Any) -> str:

@@ -1,0 +1,74 @@
+"""What is wrong with a model YAML that Ultralytics does not build: the row, and the reason in words."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from nas_attn.errors import UnknownName, UserError
+
+PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that go through the rows
+_CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
+
+
+def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
+    """The error that stands for what Ultralytics raised while it built a model.
+
+    The row is read from the frames of the traceback: its messages name none.
+
+    Args:
+        error: as it was caught.
+        model_yaml: the model dictionary.
+        where: the file or the model's name.
+    """
+    rows = [*model_yaml["backbone"], *model_yaml["head"]]
+    phase, number = _place(error.__traceback__)
+    reason = f"{type(error).__name__}: {error}".rstrip(".")
+    rule = "a model YAML must be one that Ultralytics builds"
+    if not 0 <= number < len(rows):
+        return UserError(rule, got=reason, where=where)
+    row = rows[number]
+    where = f"{where}, row {number} [{', '.join(map(str, row))}]"
+    if phase == PARSER and _is_unknown(error, str(row[2])):
+        return _unknown(str(row[2]), where)
+    remedy = "Rows are counted from 0, those of `backbone` first."
+    channels = _CHANNELS.search(str(error))
+    if channels:
+        got = f"a row for {channels[1]} channels that reads {channels[2]}"
+        return UserError("a row must be made for the channels that it reads", got=got, where=where, remedy=remedy)
+    return UserError(rule, got=reason, where=where, remedy=remedy)
+
+
+def _place(trace: TracebackType | None) -> tuple[str, int]:
+    """(function, row) at which it failed; row -1 where that cannot be told."""
+    found = "", -1
+    for frame, _ in traceback.walk_tb(trace):
+        name, known = frame.f_code.co_name, frame.f_locals
+        if name == PARSER and isinstance(known.get("i"), int):
+            found = name, known["i"]
+        elif name == FORWARD and isinstance(getattr(known.get("m"), "i", None), int):
+            found = name, known["m"].i
+    return found
+
+
+def _is_unknown(error: Exception, name: str) -> bool:
+    return (isinstance(error, KeyError) and error.args == (name,)) or (
+        isinstance(error, AttributeError) and name.startswith(("nn.", "torchvision.ops."))
+        and name.rpartition(".")[2] in str(error)
+    )  # fmt: skip
+
+
+def _unknown(name: str, where: str) -> UserError:
+    """Did-you-mean among what the parser knows."""
+    import inspect
+
+    from torch import nn
+    from ultralytics.nn import tasks
+
+    prefix = "nn." if name.startswith("nn.") else ""
+    space = vars(nn) if prefix else vars(tasks)
+    layers = [f"{prefix}{k}" for k, v in space.items() if inspect.isclass(v) and issubclass(v, nn.Module)]
+    return UnknownName("module of a row", name, layers, where=where)
