@@ -173,7 +173,13 @@ def _classes() -> dict[str, type[nn.Module]]:
 def _class(name: str, base: type[nn.Module]) -> type[nn.Module]:
     """The subclass for a block; `__getattr__` below finds it by its name, so that it can be pickled."""
     own = name + SUFFIX
-    body = {"__module__": __name__, "__qualname__": own, "__doc__": f"`{name}` with attention inside."}
+    body: dict[str, Any] = {"__module__": __name__, "__qualname__": own, "__doc__": f"`{name}` with attention inside."}
+    if hasattr(base, "forward_split"):
+
+        def forward_split(self: Any, x: Tensor) -> list[Tensor]:
+            return [base.forward_split(self, x)]
+
+        body["forward_split"] = forward_split  # Ultralytics' export puts it in place of `forward`
     return type(own, (_WithAttention, base), body)
 
 

@@ -28,9 +28,10 @@ class DepthwiseConv2d(nn.Conv2d):
         super().__init__(dim, dim, (rows, columns), padding=padding, dilation=dilation, groups=dim, **options)
 
     def forward(self, x: Tensor) -> Tensor:
-        # `is_contiguous(memory_format=...)` would stop torch.vmap
-        channels_last = x.dim() == 4 and x.shape[1] > 1 and x.stride(1) == 1
-        if self.bias is None or not channels_last or not torch.is_grad_enabled() or not fast_wanted():
+        if self.bias is None or not torch.is_grad_enabled() or not fast_wanted():
+            return super().forward(x)
+        # asked last, for a tracer warns of it; `is_contiguous(memory_format=...)` would stop torch.vmap
+        if x.dim() != 4 or x.shape[1] == 1 or x.stride(1) != 1:
             return super().forward(x)
         out = nn.functional.conv2d(x, self.weight, None, 1, self.padding, self.dilation, self.groups)
         return out.add_(self.bias.unsqueeze(1).unsqueeze(2))
