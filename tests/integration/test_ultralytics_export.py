@@ -1,4 +1,4 @@
-"""Ultralytics' own `model.export`, which puts other forwards into some of its blocks, on models with attention inside."""
+"""Ultralytics' own `model.export`, which puts other forwards into some of its blocks, with attention inside them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of Ultralytics' own head
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolov5n"])
-def test_the_onnx_file_computes_what_the_model_does(name, tmp_path):
+def test_the_onnx_file_computes_what_the_model_does(name, tmp_path, monkeypatch):
     from ultralytics import YOLO
 
+    monkeypatch.chdir(tmp_path)  # where Ultralytics writes the file of an untrained model
     base = load_base(name, nc=2, width=0.125)
     architecture = Architecture.parse("p3.head=lska(k_size=7) inner.p4.insert=se inner.p5.replace=lska(k_size=7)")
     write_yaml(tmp_path / "best.yaml", base, all_slots(base), architecture, final_nc=2)
