@@ -20,6 +20,7 @@ VERSION = 1
 IMGSZ = 128
 SPLITS = {"train": 256, "val": 128, "test": 128}
 SIDES = ((11, 24), (30, 56), (66, 100))  # pixels; about what P3, P4 and P5 can box at reg_max 3
+TURNED_SIDES = ((14, 30), (36, 64), (80, 112))  # diagonals of oriented boxes: these are slim, so longer for the same
 LARGE_SHARE = 0.75  # of the images hold a large object
 SMALL_SHARE = 0.6  # of the other objects are small ones
 TRIES = 30
@@ -74,7 +75,7 @@ def write_data(
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
         for index in range(count):
-            image, rows = draw(split, index, imgsz or IMGSZ, sides or SIDES, task)
+            image, rows = draw(split, index, imgsz or IMGSZ, sides or (TURNED_SIDES if task == "obb" else SIDES), task)
             cv2.imwrite(str(images / f"{index:04d}.png"), image)
             lines = [" ".join(str(v) if isinstance(v, int) else f"{v:.6f}" for v in row) for row in rows]
             (labels / f"{index:04d}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nas_attn.detector.tasks import others
 from nas_attn.errors import DataError, UserError
 
 NO_FLIP = (
@@ -57,7 +58,7 @@ def check_keypoints(spec: dict[str, Any], where: str, problems: list[UserError])
     if shape is None:
         given = spec.get("kpt_shape")
         rule = "a pose data set must say its `kpt_shape`: number of keypoints, and 2 (x, y) or 3 (x, y, visible)"
-        remedy = "Add e.g. `kpt_shape: [17, 3]`; for data without keypoints take a base model of its own task."
+        remedy = f"Add e.g. `kpt_shape: [17, 3]`, or take a base model of the data's own task: {others('pose')}."
         problems.append(DataError(rule, got="none" if given is None else repr(given), where=where, remedy=remedy))
         return None
     count = shape[0]

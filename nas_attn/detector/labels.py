@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nas_attn.detector.tasks import others
+
 TOLERANCE = 0.01  # how far a normalised coordinate may leave [0, 1], as Ultralytics allows
 BOX = 5  # values of a row that is a box: class, centre x, y, width, height
 
@@ -59,9 +61,7 @@ class LabelFormat:
         """What to do about rows that are something else."""
         if self.task == "detect":
             return "Correct or remove these."
-        return (
-            f"Correct or remove these; for data of another task take a base model of that task, not of `{self.task}`."
-        )
+        return f"Correct or remove these, or take a base model of the data's own task: {others(self.task)}."
 
     def takes(self, values: int) -> bool:
         """Whether a row may have this number of values."""

@@ -20,6 +20,7 @@ class Task:
         objective: what is improved, in words.
         letter: the one that Ultralytics puts behind this metric's name.
         example: a base model of this task.
+        labels: what its label files hold.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Task:
     objective: str
     letter: str
     example: str
+    labels: str
 
     @property
     def map50_95(self) -> str:
@@ -42,12 +44,17 @@ class Task:
 TASKS = {
     task.name: task
     for task in (
-        Task("detect", ("Detect", "v10Detect"), "box mAP50-95", "B", "yolo11n.yaml"),
-        Task("segment", ("Segment", "Segment26"), "mask mAP50-95", "M", "yolo11n-seg.yaml"),
-        Task("pose", ("Pose", "Pose26"), "keypoint mAP50-95", "P", "yolo11n-pose.yaml"),
-        Task("obb", ("OBB", "OBB26"), "oriented box mAP50-95", "B", "yolo11n-obb.yaml"),
+        Task("detect", ("Detect", "v10Detect"), "box mAP50-95", "B", "yolo11n.yaml", "boxes"),
+        Task("segment", ("Segment", "Segment26"), "mask mAP50-95", "M", "yolo11n-seg.yaml", "polygons"),
+        Task("pose", ("Pose", "Pose26"), "keypoint mAP50-95", "P", "yolo11n-pose.yaml", "keypoints"),
+        Task("obb", ("OBB", "OBB26"), "oriented box mAP50-95", "B", "yolo11n-obb.yaml", "oriented boxes"),
     )
 }
+
+
+def others(task: str) -> str:
+    """Base models of the other tasks, and what labels these take, for messages."""
+    return ", ".join(f"{t.example} for {t.labels}" for t in TASKS.values() if t.name != task)
 
 
 def searched_task(head: str, where: str = "") -> Task:

@@ -11,7 +11,7 @@ import math
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,18 +30,12 @@ from nas_attn.detector.job import Job
 from nas_attn.detector.tasks import TASKS
 from nas_attn.errors import EvaluationFailed
 
-if TYPE_CHECKING:
-    from ultralytics.models.yolo.detect import DetectionTrainer as _Trainer
-else:
-    _Trainer = object  # the task's trainer of Ultralytics stands behind this one, see `TRAINERS`
-
-MAP50_95, MAP50 = TASKS["detect"].map50_95, TASKS["detect"].map50
 MAX_RELOADS = 3
 UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics takes though its default.yaml has them not
 
 
-class ProxyTrainer(_Trainer):
-    """One proxy training of a ready model; `TRAINERS` has one for each task.
+class ProxyTrainer(DetectionTrainer):
+    """One proxy training of a ready model; of a detector, and in `TRAINERS` of the other tasks.
 
     Args:
         model: the model to train, on any device.
@@ -299,14 +293,10 @@ def _spread(length: int, fraction: float) -> list[int]:
     return np.linspace(0, length - 1, count).round().astype(int).tolist() if count > 1 else [0]
 
 
-TRAINERS: dict[str, type[ProxyTrainer]] = {
+TRAINERS: dict[str, type[ProxyTrainer]] = {"detect": ProxyTrainer} | {
+    # Ultralytics' own is a detection trainer too, so it comes between ours and that one
     task: type(f"{task.title()}ProxyTrainer", (ProxyTrainer, stock), {})
-    for task, stock in (
-        ("detect", DetectionTrainer),
-        ("segment", SegmentationTrainer),
-        ("pose", PoseTrainer),
-        ("obb", OBBTrainer),
-    )
+    for task, stock in (("segment", SegmentationTrainer), ("pose", PoseTrainer), ("obb", OBBTrainer))
 }
 
 
