@@ -6,14 +6,18 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas_attn.cli.options import Json, Modules, use_modules
 from nas_attn.errors import UserError
+
+if TYPE_CHECKING:
+    from nas_attn.detector.base_model import BaseModel
+    from nas_attn.detector.data import DataInfo
 
 NAME = "train"
 
@@ -38,14 +42,17 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where runs go.")] = Path(
         "runs/train"
     ),
+    partial: Annotated[
+        bool, typer.Option("--partial-weights", help="Take what fits of weights, also of another base.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train over a folder that another command filled.")] = False,
     modules: Modules = None,
     as_json: Json = False,
 ) -> None:
     """Train exported model YAMLs in full, with one or more seeds, and compare them on val and test.
 
-    What finished is not trained again: repeat the command after an interruption.
+    Repeat the command after an interruption: what finished is kept, what was broken off goes on behind its last epoch.
     """
-    from nas_attn.detector.data import check_data
     from nas_attn.detector.environment import prepare
 
     given = dict(m.split("=", 1) for m in models if "=" in m)
@@ -54,21 +61,29 @@ def command(
         raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
     prepare()
     use_modules(modules)
-    from nas_attn.detector.final_training import check_arguments, train_final
+    os.environ["YOLO_VERBOSE"] = "true"  # hours of training are not to be silent, here or in further processes
+    from nas_attn.detector.final_training import Training, check_processes, train_final
+    from nas_attn.detector.train_arguments import check_arguments
 
     arguments: dict[str, Any] = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": _device(device)}
     arguments |= check_arguments(given)
-    info = check_data(data)
-    for note in info.notes:
-        print(note, file=sys.stderr)
-    for file in files.values():
-        _check_model(file, info.nc, imgsz, weights)
-    results = []
+    check_processes(arguments["device"])
+    trainings = []
     with _stdout_to_stderr():
-        for s in range(seed, seed + seeds):  # seed by seed, so that an early stop leaves whole pairs
-            for name, file in files.items():
-                print(f"training {name} with seed {s}")
-                results.append(train_final(file, info, s, output / f"{name}-seed{s}", arguments, weights, name))
+        bases = {name: _load(file) for name, file in files.items()}
+        info = _check_data(data, bases)
+        for name, base in bases.items():
+            model = base.changed(kpt_shape=info.kpt_shape)
+            _check_model(files[name], model, info.nc, imgsz, weights, partial)
+            for s in range(seed, seed + seeds):
+                folder = output / f"{name}-seed{s}"
+                trainings.append(Training(name, files[name], model, info, s, folder, arguments, weights, partial))
+        for training in trainings:
+            training.run.check(force=force)
+        results = []
+        for training in sorted(trainings, key=lambda t: t.seed):  # so that an early stop leaves whole pairs
+            print(f"training {training.name} with seed {training.seed}")
+            results.append(train_final(training))
     _show(results, as_json)
 
 
@@ -94,21 +109,52 @@ def _files(models: Iterable[str]) -> dict[str, Path]:
     return names
 
 
-def _check_model(file: Path, nc: int, imgsz: int, weights: Path | None) -> None:
-    """Refuse what would stop the training of this model, or train another one."""
-    from nas_attn.detector.base_model import check_weights, load_base
+def _load(file: Path) -> BaseModel:
+    """A model that this command can train.
+
+    Raises:
+        UserError: it is none, or its name asks Ultralytics for another.
+    """
+    from nas_attn.detector.base_model import load_base
     from nas_attn.detector.export import check_name
+    from nas_attn.detector.final_training import METRICS, OPEN_VOCABULARY
+    from nas_attn.detector.integrity import check_export
+    from nas_attn.detector.model_yaml import read_yaml
 
     model = load_base(str(file))
+    check_export(read_yaml(file), str(file))
     check_name(file, model)
+    if model.task not in METRICS or model.head in OPEN_VOCABULARY:
+        rule = f"`train` takes models that {', '.join(METRICS)} a fixed list of classes"
+        remedy = "Train others with Ultralytics itself, after `nas-attn hook install`."
+        raise UserError(rule, got=f"the head '{model.head}'", where=str(file), remedy=remedy)
+    return model
+
+
+def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
+    """The data set, checked for the one task of all models; its notes on stderr."""
+    from nas_attn.detector.data import check_data
+
+    tasks = {base.task for base in bases.values()}
+    if len(tasks) > 1:
+        rule = "models that are compared must have one task"
+        raise UserError(rule, got=", ".join(f"{name}: {base.task}" for name, base in bases.items()))
+    info = check_data(data, tasks.pop())
+    for note in info.notes:
+        print(note, file=sys.stderr)
+    return info
+
+
+def _check_model(file: Path, model: BaseModel, nc: int, imgsz: int, weights: Path | None, partial: bool) -> None:
+    """Refuse what would stop the training of this model, or train another one."""
+    from nas_attn.detector.weights import start_model
+
     if model.nc != nc:
         rule = "a model's `nc` must equal the data set's number of classes"
         raise UserError(rule, got=f"{model.nc} and {nc}", where=str(file))
-    built: Any = model.build()
+    built, _ = start_model(model, weights, 0, partial=partial)
     if imgsz % (stride := int(built.stride.max())):
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz, where=str(file))
-    if weights is not None:
-        check_weights(weights, model)
 
 
 @contextlib.contextmanager
@@ -147,7 +193,8 @@ def _show(results: list[Any], as_json: bool) -> None:
     from nas_attn.cli.tables import stdout
 
     table = Table(box=box.SIMPLE)
-    for column in ("model", "seeds", "val mAP50-95 ± sd", "test mAP50-95 ± sd", "each seed, val / test"):
+    kind = "" if results[0].metric == "box" else f"{results[0].metric} "
+    for column in ("model", "seeds", f"val {kind}mAP50-95 ± sd", f"test {kind}mAP50-95 ± sd", "each seed, val / test"):
         table.add_column(column, overflow="fold")
     for name in dict.fromkeys(r.model for r in results):
         own = [r for r in results if r.model == name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_all_wrong_arguments_are_reported_at_once(refused):
 
 
 def test_arguments_are_read_as_ultralytics_reads_them():
-    from nas_attn.detector.final_training import check_arguments
+    from nas_attn.detector.train_arguments import check_arguments
 
     given = {"lr0": "1e-3", "cos_lr": "True", "patience": "5", "optimizer": "SGD", "freeze": "[0, 1]", "time": "none"}
     wanted = {"lr0": 1e-3, "cos_lr": True, "patience": 5, "optimizer": "SGD", "freeze": [0, 1], "time": None}
@@ -152,33 +153,83 @@ def test_weights_of_another_model(refused, here):
     from nas_attn.detector.base_model import load_base
 
     torch.save({"model": load_base("yolov8n", nc=3, width=0.0625).build()}, here / "other.pt")
+    torch.save({"model": load_base("yolo11n", nc=3, width=0.125).build()}, here / "wider.pt")
     (here / "none.pt").write_text("nothing")
-    assert "must be of the same model" in refused("a/best.yaml", "--weights", "other.pt")
+    said = refused("a/best.yaml", "--weights", "other.pt")
+    assert re.search(r"at least 95%.*got \d+ of \d+ \(\d+\.\d %\).*'other.pt'.*--partial-weights", said), said
+    assert "--partial-weights" in refused("a/best.yaml", "--weights", "wider.pt")
     assert "that Ultralytics wrote" in refused("a/best.yaml", "--weights", "none.pt")
+    assert "must be a .pt file" in refused("a/best.yaml", "--weights", "a/best.yaml")
+
+
+def test_another_class_count_is_no_other_base(here, base, slots):
+    """What the class count, the bins or attention decide is not counted; everything else is there."""
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.transfer import build
+    from nas_attn.detector.weights import start_model
+
+    target = load_base(str(here / "a" / "best.yaml"))
+    sizes = {"nc.pt": base.changed(nc=80), "bins.pt": base.changed(reg_max=4), "both.pt": base.changed(nc=1, reg_max=8)}
+    for name, other in sizes.items():
+        torch.save({"model": other.build()}, here / name)
+        _, fit = start_model(target, here / name, 0)
+        assert fit.share == 1.0 and fit.reshaped and not fit.lost and not fit.attention
+        assert fit.moved + len(fit.reshaped) == fit.total
+        assert all(key.startswith("model.23.") for key, _ in fit.reshaped)
+
+    torch.save({"model": build(base, slots, Architecture.parse("p4=acmix(head=2,kernel_att=3)"), 0)[0]}, here / "p4.pt")
+    _, fit = start_model(target, here / "p4.pt", 0)
+    assert fit.share == 1.0 and not fit.reshaped and not fit.lost
+    assert {key.split(".")[1] for key, _ in fit.attention} == {"20"}
+
+
+def test_what_fits_of_another_base_is_taken_when_told(here, base):
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.weights import start_model
+
+    other = load_base("yolov8n", nc=3, width=0.0625).build()
+    torch.save({"model": other}, here / "other.pt")
+    model, fit = start_model(load_base(str(here / "a" / "best.yaml")), here / "other.pt", 0, partial=True)
+    assert 0 < fit.share < 0.95 and fit.lost and fit.moved < fit.total
+    assert torch.equal(model.state_dict()["model.0.conv.weight"], other.state_dict()["model.0.conv.weight"])
+    said = "\n".join(fit.lines())
+    assert (
+        f"{fit.moved} of {fit.total} tensors" in said and f"left: {len(fit.lost)} that the model has no place" in said
+    )
 
 
 def test_weights_follow_their_layers(here, base, slots):
     """A checkpoint of the architecture itself gives all its tensors, one of another architecture the base's."""
-    from ultralytics import YOLO
-
-    from nas_attn.detector.final_training import load_weights
+    from nas_attn.detector.base_model import load_base
     from nas_attn.detector.transfer import build
+    from nas_attn.detector.weights import start_model
 
     trained, _ = build(base, slots, Architecture.parse(FOUND), seed=9)
     torch.save({"model": trained, "ema": None}, here / "trained.pt")
     state = trained.state_dict()
-    own, other = (YOLO(str(here / name / "best.yaml"), task="detect") for name in "ab")
 
-    report = load_weights(own, here / "a" / "best.yaml", here / "trained.pt")
-    assert (report.moved, report.total) == (len(state), len(state))
-    assert all(torch.equal(own.model.state_dict()[k], v) for k, v in state.items())
+    own, fit = start_model(load_base(str(here / "a" / "best.yaml")), here / "trained.pt", 0)
+    assert (fit.moved, fit.total, fit.fresh, fit.matched, fit.misplaced) == (len(state), len(state), 0, len(state), 0)
+    assert all(torch.equal(own.state_dict()[k], v) for k, v in state.items())
 
-    report = load_weights(other, here / "b" / "best.yaml", here / "trained.pt")
+    other, fit = start_model(load_base(str(here / "b" / "best.yaml")), here / "trained.pt", 0)
     inserted = [k for k in state if k.split(".")[1] in ("17", "24")]
-    assert (report.moved, report.total) == (len(state) - len(inserted), len(state) - len(inserted))
-    moved = other.model.state_dict()
+    assert (fit.moved, len(fit.attention), fit.total) == (len(state) - len(inserted), len(inserted), len(state))
+    moved = other.state_dict()
     assert torch.equal(moved["model.24.cv3.0.2.weight"], state["model.25.cv3.0.2.weight"])
     assert torch.equal(moved["model.17.conv.weight"], state["model.18.conv.weight"])
+    assert fit.matched < fit.moved  # what loading by row number would have found
+
+
+def test_a_start_is_the_same_for_the_same_seed(here, base):
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.weights import start_model
+
+    torch.save({"model": base.build()}, here / "w.pt")
+    model = load_base(str(here / "a" / "best.yaml"))
+    first, again, other = (start_model(model, here / "w.pt", seed)[0].state_dict() for seed in (4, 4, 5))
+    assert all(torch.equal(again[k], v) for k, v in first.items())
+    assert any(not torch.equal(other[k], v) for k, v in first.items() if k.startswith("model.17."))
 
 
 def printed(capfd) -> list[dict]:

@@ -1,0 +1,93 @@
+"""Ultralytics' own trainers, each with checkpoints that are whole or absent, and known to the processes of DDP.
+
+A process that Ultralytics starts for a further GPU unpickles its trainer by the name of its class: that it stands here
+is what makes these processes import the package. What they train and write is Ultralytics' own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ultralytics.models.rtdetr.train import RTDETRTrainer
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.obb import OBBTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+
+from nas_attn.attention import user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class _WholeCheckpoints:
+    """Ultralytics writes over last.pt in place; one that a crash cuts short could not be continued from."""
+
+    best: Path
+    last: Path
+
+    def save_model(self) -> bool:
+        last, best = self.last, self.best
+        self.last, self.best = last.with_suffix(".part"), best.with_suffix(".part")
+        try:
+            saved: bool = super().save_model()  # type: ignore[misc]
+            for part, whole in ((self.best, best), (self.last, last)):
+                if saved and part.exists():
+                    part.replace(whole)
+        finally:
+            self.last, self.best = last, best
+        return saved
+
+
+class WholeDetectionTrainer(_WholeCheckpoints, DetectionTrainer):
+    """Boxes."""
+
+
+class WholeSegmentationTrainer(_WholeCheckpoints, SegmentationTrainer):
+    """Instance masks."""
+
+
+class WholePoseTrainer(_WholeCheckpoints, PoseTrainer):
+    """Keypoints."""
+
+
+class WholeOBBTrainer(_WholeCheckpoints, OBBTrainer):
+    """Rotated boxes."""
+
+
+class WholeRTDETRTrainer(_WholeCheckpoints, RTDETRTrainer):
+    """Boxes, of an RT-DETR head."""
+
+
+def trainer_of(head: str, task: str) -> type:
+    """The trainer of a head's module name and task."""
+    tasks = {
+        "detect": WholeDetectionTrainer,
+        "segment": WholeSegmentationTrainer,
+        "pose": WholePoseTrainer,
+        "obb": WholeOBBTrainer,
+    }
+    return WholeRTDETRTrainer if head == "RTDETRDecoder" else tasks[task]
+
+
+class CarriedModules:
+    """A callback that does nothing but travel: where it is unpickled, these modules of the user's own are known.
+
+    Args:
+        sources: contents of module files.
+    """
+
+    def __init__(self, sources: Iterable[user.Source]) -> None:
+        self.sources = tuple(sources)
+
+    def __call__(self, trainer: Any) -> None:
+        """What Ultralytics calls; all has been done by then."""
+
+    def __reduce__(self) -> tuple:
+        return _arrive, (self.sources,)
+
+
+def _arrive(sources: tuple[user.Source, ...]) -> CarriedModules:
+    user.ensure(sources)
+    return CarriedModules(sources)

@@ -1,0 +1,73 @@
+"""Training arguments of Ultralytics that a user gives as KEY=VALUE."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from nas_attn.errors import ConfigError, UnknownName, UserError
+
+OPTIMIZERS = ("Adam", "Adamax", "AdamW", "MuSGD", "NAdam", "RAdam", "RMSprop", "SGD", "auto")
+_OUTPUT = "Use --output; a run's folder bears the model's name and the seed."
+RESERVED = {  # arguments of Ultralytics that something else here decides
+    "batch": "Use --batch.",
+    "cfg": "Give its arguments as KEY=VALUE.",
+    "data": "Use --data.",
+    "device": "Use --device.",
+    "epochs": "Use --epochs.",
+    "exist_ok": _OUTPUT,
+    "imgsz": "Use --imgsz.",
+    "mode": "This command trains.",
+    "model": "Name it as MODEL.yaml.",
+    "name": _OUTPUT,
+    "pretrained": "Use --weights; tensors then follow their layers past inserted rows.",
+    "project": _OUTPUT,
+    "resume": "Give the same command again: what finished is kept, what was broken off continues.",
+    "save": "The best checkpoint is needed for the result.",
+    "save_dir": _OUTPUT,
+    "seed": "Use --seed and --seeds.",
+    "task": "The head of MODEL.yaml decides it.",
+}
+
+
+def check_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:
+    """The values of training arguments given as text, judged by Ultralytics before anything is trained.
+
+    Raises:
+        ConfigError: arguments that Ultralytics does not have or take, or that an option stands for; holds all.
+    """
+    from ultralytics.cfg import DEFAULT_CFG_DICT, check_cfg
+
+    problems: list[UserError] = []
+    values: dict[str, Any] = {}
+    for name, text in arguments.items():
+        if name in RESERVED:
+            problems.append(UserError(f"`{name}=` must not be given", remedy=RESERVED[name]))
+            continue
+        if name not in DEFAULT_CFG_DICT:
+            problems.append(UnknownName("training argument", name, DEFAULT_CFG_DICT))
+            continue
+        one = {name: _value(text)}
+        try:
+            check_cfg(one)
+        except (TypeError, ValueError) as error:
+            rule = "a training argument must be one that Ultralytics takes"
+            problems.append(UserError(rule, got=str(error).rstrip("."), where=f"{name}={text}"))
+        if name == "optimizer" and str(one[name]).lower() not in map(str.lower, OPTIMIZERS):
+            problems.append(UnknownName("optimizer", text, OPTIMIZERS))
+        values |= one
+    if problems:
+        raise ConfigError(problems)
+    return values
+
+
+def _value(text: str) -> Any:
+    """The value that Ultralytics' own command line reads."""
+    named = {"none": None, "true": True, "false": False}
+    if text.lower() in named:
+        return named[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
