@@ -1,41 +1,155 @@
-"""`export`: one candidate as a commented model YAML."""
+"""`export`: one candidate, or an architecture of one's own, as a commented model YAML and as a bundle."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, use_modules
+from nas_attn.cli.overwrite import Force, check_free
+from nas_attn.errors import UserError
+
+if TYPE_CHECKING:
+    from nas_attn.bundle.write import Winner
 
 NAME = "export"
+BEST = Path("best.yaml")
 
 
 def command(
     study: Study = None,
-    pick: Annotated[str, typer.Option(help="best, knee or trial:N.")] = "knee",
+    pick: Annotated[str | None, typer.Option(help="best, knee or trial:N. [knee]", show_default=False)] = None,
     max_gmacs: Annotated[float | None, typer.Option(help="Leave out what costs more.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The YAML file.")] = Path("best.yaml"),
+    architecture: Annotated[
+        str | None, typer.Option(metavar="'p3=...'", help="Write this one, without a study.", show_default=False)
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Its base model. [yolo11n.yaml]", show_default=False)] = None,
+    nc: Annotated[int | None, typer.Option(help="Its number of classes. [the model's]", show_default=False)] = None,
+    width: Annotated[float | None, typer.Option(metavar="X", help="Its width factor. [the model's]")] = None,
+    imgsz: Annotated[int | None, typer.Option(help="Image size of its final training, pixels. [640]")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The YAML file. [best.yaml, if no --bundle]")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also all of it: YAML, ONNX, card, weights.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="best.pt", help="Bundle: weights of a finished training of the YAML.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Bundle: seed of initial weights, if none are given. [0]")
+    ] = None,
+    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Bundle: no ONNX files.")] = False,
+    verify: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Check a bundle: rebuild it in a new process. Runs what is in it."),
+    ] = None,
+    force: Force = False,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
-) -> None:
-    """Write a candidate as a model YAML that Ultralytics builds and trains."""
-    from nas_attn.analysis.front import pick as choose
-    from nas_attn.cli.models import base_of, comments, slots_of
-    from nas_attn.detector.export import write_yaml
-    from nas_attn.study import load_study
-    from nas_attn.study.load import study_name
+) -> int:
+    """Write a candidate, or an architecture, as a model YAML that Ultralytics builds and trains; or a bundle of it.
 
+    Exit code 1 where --verify finds that a bundle is not what its card says.
+    """
+    own = {"--model": model, "--nc": nc, "--width": width, "--imgsz": imgsz}
+    shipped = {"--weights": weights, "--seed": seed, "--no-onnx": no_onnx or None}
+    chosen = {"STUDY": study, "--pick": pick, "--max-gmacs": max_gmacs}
+    if verify is not None:
+        written = {"--architecture": architecture, "-o": output, "--bundle": bundle, "--force": force or None}
+        _alone("--verify", chosen | own | shipped | written)
+        return _verify(verify)
+    if architecture is not None:
+        _alone("--architecture", chosen)
+    else:
+        _only_with("--architecture", own)
+    if bundle is None:
+        _only_with("--bundle", shipped)
+    if output is None and bundle is None:
+        output = BEST
+    check_free([output] if output else [], force)
+    if weights is not None and not weights.is_file():
+        raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
+    if bundle is not None:
+        from nas_attn.bundle.write import check_target
+
+        check_target(bundle, force)
     use_modules(modules)
-    view = load_study(study_name(study), runs=runs)
-    candidate = choose(view, pick, max_gmacs)
-    write_yaml(
-        output,
-        base_of(view),
-        slots_of(view),
-        candidate.architecture,
-        final_nc=len(view.header["classes"]),
-        comments=comments(view, candidate),
-    )
-    print(f"{output}: {candidate.architecture}")
+    if architecture is not None:
+        from nas_attn.cli.models import winner_of_architecture
+
+        base = model or "yolo11n.yaml"
+        winner, how = winner_of_architecture(
+            architecture, base, nc=nc, width=width, imgsz=640 if imgsz is None else imgsz
+        )
+    else:
+        from nas_attn.cli.models import winner_of_study
+
+        winner, how = winner_of_study(study, runs, pick or "knee", max_gmacs)
+    from dataclasses import replace
+
+    from nas_attn.detector.export import check_name, write_yaml
+
+    if output is not None:
+        check_name(output, winner.base)
+    if bundle is not None:
+        _ship(replace(winner, weights=weights, seed=seed or 0), bundle, onnx=not no_onnx, force=force)
+    if output is not None:
+        classes, said = len(winner.classes), (*winner.comments, *how)
+        write_yaml(output, winner.base, winner.slots, winner.architecture, final_nc=classes, comments=said)
+        print(f"{output}: {winner.architecture}")
+    return 0
+
+
+def _ship(winner: Winner, folder: Path, *, onnx: bool, force: bool) -> None:
+    from nas_attn.bundle.write import write_bundle
+
+    card = write_bundle(folder, winner, onnx=onnx, force=force, progress=lambda text: print(text, file=sys.stderr))
+    print(f"{folder}: {card['architecture']}")
+    print(f"  files: {', '.join(card['files'])}, card.json")
+    trained = card["weights"]["kind"] == "trained"
+    print(f"  weights: {'trained' if trained else f'initial, of seed {winner.seed}: not trained'}")
+    for line in _graphs(card["onnx"]):
+        print(f"  {line}")
+
+
+def _graphs(graphs: Any) -> Iterator[str]:
+    """A line for each ONNX file."""
+    left_out: list[dict[str, Any]] = [{"file": None, "wanted": "ONNX", "left_out": "as asked for"}]
+    for graph in graphs if isinstance(graphs, list) else left_out:
+        if graph["file"] is None:
+            yield f"{graph['wanted']}: left out, {graph['left_out']}"
+        else:
+            shapes = ", ".join("×".join(map(str, c["batch_height_width"])) for c in graph["checked"])
+            weights, signals = (max(c[key] for c in graph["checked"]) for key in ("difference", "structure"))
+            limits = graph["tolerance"], graph["structure_tolerance"]
+            yield f"{graph['file']} against torch at {shapes}:"
+            yield f"  {weights:.1g} apart with these weights (at most {limits[0]:g}),"
+            yield f"  {signals:.1g} with statistics that let the whole signal through (at most {limits[1]:g})"
+
+
+def _verify(folder: Path) -> int:
+    from nas_attn.bundle.verify import verify_bundle
+
+    checks = verify_bundle(folder)
+    for check in checks:
+        print(f"{'FAIL' if check.problem else 'ok  '}  {check.what}" + (f": {check.problem}" if check.problem else ""))
+    failed = sum(bool(c.problem) for c in checks)
+    if failed:
+        print(f"error: {folder} is not what its card says, {failed} of {len(checks)} checks failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _alone(option: str, others: dict[str, Any]) -> None:
+    if given := [name for name, value in others.items() if value is not None]:
+        raise UserError(f"`{option}` goes without {', '.join(others)}", got=" ".join(given), remedy="Leave one out.")
+
+
+def _only_with(option: str, others: dict[str, Any]) -> None:
+    if given := [name for name, value in others.items() if value is not None]:
+        rule = f"{' '.join(given)} must go with `{option}`"
+        raise UserError(rule, got="no such option", remedy=f"Give {option}, or leave {' '.join(given)} out.")

@@ -1,17 +1,19 @@
-"""The base model and slots of a study, and its architectures as model YAMLs."""
+"""The base model and slots of a study, its architectures as model YAMLs, and what `export` ships."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas_attn.errors import StudyChanged
-from nas_attn.space import Slot
+from nas_attn.errors import SlotRefused, StudyChanged, UserError
+from nas_attn.space import Architecture, Gene, Slot
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
+    from nas_attn.bundle.write import Winner
     from nas_attn.detector.base_model import BaseModel
 
 
@@ -30,7 +32,7 @@ def yaml_maker(view: StudyView) -> Callable[[Candidate], str]:
             slots_of(view),
             candidate.architecture,
             final_nc=len(view.header["classes"]),
-            comments=comments(view, candidate),
+            comments=[*comments(view, candidate), *training(view, candidate)],
         )
 
     return make
@@ -73,6 +75,8 @@ def slots_of(view: StudyView) -> tuple[Slot, ...]:
 
 def comments(view: StudyView, candidate: Candidate) -> list[str]:
     """What a model YAML says of its own origin."""
+    from nas_attn.bundle.comments import cost_line
+
     config = view.header["config"]
     sd = f" (sd {candidate.sd:.4f})" if candidate.sd is not None else ""
     lines = [
@@ -83,21 +87,104 @@ def comments(view: StudyView, candidate: Candidate) -> list[str]:
         lines.append(f"Proxy mAP50-95 on val: {candidate.mean:.4f}{sd} over seeds {list(candidate.seeds)}.")
     if candidate.delta is not None:
         lines.append(f"Difference to the base at equal seeds: {candidate.delta:+.4f}.")
-    cost = candidate.cost
-    lines.append(
-        f"Cost at {config['final_imgsz']} px: {cost['gmacs']:.4f} GMACs, {cost['params_m']:.4f} M parameters "
-        f"({cost['gmacs_fvcore_default']:.4f} GMACs by fvcore's default, {cost['gflops_ultralytics']:.4f} GFLOPs as "
-        "Ultralytics counts)."
-    )
+    lines.append(cost_line(candidate.cost, config["final_imgsz"]))
     if config["demo"]:
         lines.append("From the demo on generated data: its ranking does not carry over to real data.")
-    own = view.header["fingerprints"].get("modules") or {}
-    files = {f.parent.name: f for f in RunFolder(view.folder).modules()}
-    needed = sorted({own[g.module] for _, g in candidate.architecture if g.module in own})
-    options = "".join(f" --modules {files[digest]}" for digest in needed if digest in files)
-    for digest in needed:
-        name = next(n for n, d in own.items() if d == digest)
-        where = files.get(digest, "an installed package, or a file of its own")
-        lines.append(f"Needs the module `{name}` (digest {digest}) of {where}; NAS_ATTN_MODULES may name files, too.")
-    lines.append(f"Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300{options}")
     return lines
+
+
+def training(view: StudyView, candidate: Candidate) -> list[str]:
+    """What a model YAML says of how it is trained; module files are those that the run folder keeps."""
+    from nas_attn.bundle.comments import training_lines
+
+    return training_lines(candidate.architecture, {f.parent.name: str(f) for f in RunFolder(view.folder).modules()})
+
+
+def winner_of_study(study: str | None, runs: Path, pick: str, max_gmacs: float | None) -> tuple[Winner, list[str]]:
+    """What a study's pick ships as, and how its YAML is trained.
+
+    Raises:
+        UserError: nothing fits.
+        StudyChanged: the base model is another one than was searched.
+    """
+    from nas_attn.analysis.front import pick as choose
+    from nas_attn.bundle.scores import scores
+    from nas_attn.bundle.write import Winner
+    from nas_attn.study import load_study
+    from nas_attn.study.load import study_name
+
+    view = load_study(study_name(study), runs=runs)
+    candidate = choose(view, pick, max_gmacs)
+    winner = Winner(
+        base_of(view),
+        slots_of(view),
+        candidate.architecture,
+        tuple(view.header["classes"]),
+        view.header["config"]["final_imgsz"],
+        comments=tuple(comments(view, candidate)),
+        study=scores(view, candidate),
+    )
+    return winner, training(view, candidate)
+
+
+def winner_of_architecture(
+    text: str, model: str, *, nc: int | None, width: float | None, imgsz: int
+) -> tuple[Winner, list[str]]:
+    """What an architecture without a study ships as, and how its YAML is trained.
+
+    Raises:
+        UserError: no such model, slot, module or setting, or values that do not fit.
+    """
+    from nas_attn import __version__
+    from nas_attn.attention import user
+    from nas_attn.bundle.card import count
+    from nas_attn.bundle.comments import cost_line, training_lines
+    from nas_attn.bundle.write import Winner
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.environment import prepare
+    from nas_attn.detector.slots import all_slots
+
+    prepare()
+    if nc is not None and nc < 1:
+        raise UserError("`--nc` must be at least 1", got=nc)
+    base = load_base(model, nc=nc, width=width)
+    slots = all_slots(base)
+    stride = max(s.stride for s in slots)
+    if imgsz <= 0 or imgsz % stride:
+        raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
+    architecture = named_architecture(text, slots, imgsz)
+    cost, _ = count(base, slots, architecture, imgsz)
+    said = [
+        f"Written by nas_attn {__version__} on base model {base.name}; no study stands behind it.",
+        cost_line(cost.as_dict(), imgsz),
+    ]
+    classes = tuple(map(str, range(base.nc)))
+    files = {s.digest: str(f) for s in user.sources() if (f := _file_of(s.names))}
+    return Winner(base, slots, architecture, classes, imgsz, comments=tuple(said)), training_lines(architecture, files)
+
+
+def named_architecture(text: str, slots: tuple[Slot, ...], imgsz: int) -> Architecture:
+    """The architecture that a text writes, settings written out; `none` at the slots behind blocks that it leaves out.
+
+    Raises:
+        UserError: no such slot, module or setting, or one that cannot stand there at this image size.
+    """
+    from nas_attn.attention import registry
+    from nas_attn.detector.slots import canonical
+
+    by_name = {s.name: s for s in slots}
+    genes = {}
+    for name, gene in canonical(Architecture.parse(text), slots, where=text):
+        entry = registry.get(gene.module, where=text)
+        settings = entry.complete(gene.as_dict(), where=text)
+        size = by_name[name].map_size(imgsz)
+        if reason := entry.refusal(by_name[name].channels, size, size, settings):
+            raise SlotRefused(f"`{gene}` cannot stand at {name}: {reason}", where=text)
+        genes[name] = Gene.of(gene.module, settings)
+    return Architecture.of({**dict(Architecture.none(n for n in by_name if "." not in n)), **genes})
+
+
+def _file_of(modules: tuple[str, ...]) -> str:
+    from nas_attn.attention import registry
+
+    return next((registry.get(name).origin for name in modules), "")

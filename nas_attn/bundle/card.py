@@ -1,0 +1,158 @@
+"""The card of a bundle: what a model is, what it costs, whose work is in it. Made from what is installed here."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nas_attn import __version__
+from nas_attn.attention import registry, user
+from nas_attn.cost import CostTable
+from nas_attn.cost.cost import Cost
+from nas_attn.detector.base_model import BaseModel
+from nas_attn.errors import UserError
+from nas_attn.space import Architecture, Slot
+
+FORMAT = 1
+CARD = "card.json"
+COUNTS = ("macs", "macs_fvcore_default", "flops_ultralytics", "params")
+COUNTERS = ("torch", "ultralytics", "fvcore")  # whose version decides a count
+LICENCE = "AGPL-3.0-or-later"
+ULTRALYTICS = {
+    "what": "Ultralytics, the detector",
+    "source": "Jocher, Qiu, Chaurasia: Ultralytics YOLO, https://github.com/ultralytics/ultralytics",
+}
+
+
+def count(base: BaseModel, slots: Sequence[Slot], architecture: Architecture, imgsz: int) -> tuple[Cost, Cost]:
+    """Cost of an architecture and of its base at an image size in pixels."""
+    genes = dict(architecture.genes)
+    table = CostTable.build(base.build(), {s: [genes[s.name]] for s in slots if s.name in genes}, imgsz)
+    return table.cost(architecture), table.base
+
+
+def cost_part(found: Cost, base: Cost, imgsz: int) -> dict[str, Any]:
+    """All conventions, as exact integers and in the units in which people compare them."""
+    return {
+        "imgsz": imgsz,
+        "counts": dict(zip(COUNTS, found.as_tuple(), strict=True)),
+        "base_counts": dict(zip(COUNTS, base.as_tuple(), strict=True)),
+        **found.as_dict(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What computed here, by version."""
+    names = ("torch", "ultralytics", "fvcore", "onnx", "onnxruntime")
+    found = {n: importlib.metadata.version(n) for n in names if _installed(n)}
+    return {"nas_attn": __version__, "python": platform.python_version(), **found}
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def entries(architecture: Architecture) -> list[registry.ModuleEntry]:
+    """The modules of an architecture, each once, without `none`."""
+    found = (registry.get(name) for name in dict.fromkeys(gene.module for _, gene in architecture))
+    return [e for e in found if not e.is_none]
+
+
+def own_sources(architecture: Architecture) -> dict[str, user.Source]:
+    """File in the bundle -> source, of the modules that came from files of the user's own."""
+    names = {e.name for e in entries(architecture)}
+    found: dict[str, user.Source] = {}
+    for source in user.sources():
+        if names & set(source.names):
+            plain = f"modules/{source.stem}.py"
+            found[f"modules/{source.digest}/{source.stem}.py" if plain in found else plain] = source
+    return found
+
+
+def modules_part(architecture: Architecture, sources: Mapping[str, user.Source]) -> list[dict[str, Any]]:
+    """Whose work each module is, and where its source is."""
+    rows = []
+    for entry in entries(architecture):
+        file = next((name for name, source in sources.items() if entry.name in source.names), None)
+        own = file is None and not entry.cls.__module__.startswith(registry.ZOO)
+        rows.append(
+            {
+                "name": entry.name,
+                "class": entry.cls.__name__,
+                "paper": entry.paper,
+                "licence": entry.licence or ("the author's; nothing is declared" if file or own else ""),
+                "source": file or entry.cls.__module__,
+                "sha256": hashlib.sha256(entry.source()).hexdigest(),
+            }
+        )
+    return rows
+
+
+def licences(modules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What binds whoever passes the model on."""
+    return {"nas_attn": LICENCE, "ultralytics": "AGPL-3.0", **{m["name"]: m["licence"] for m in modules}}
+
+
+def to_cite(modules: Sequence[Mapping[str, Any]], base: str) -> list[dict[str, str]]:
+    """The sources, in the order in which they matter."""
+    papers = [{"what": f"attention module {m['name']}", "source": m["paper"]} for m in modules if m["paper"]]
+    tool = {"what": "the search", "source": f"nas_attn {__version__}"}
+    version = importlib.metadata.version("ultralytics")
+    return [*papers, {**ULTRALYTICS, "what": f"Ultralytics {version}: base model {base} and training"}, tool]
+
+
+def seal(card: Mapping[str, Any]) -> str:
+    """sha256 of a card without this very entry."""
+    content = {k: v for k, v in card.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The card of a bundle.
+
+    Raises:
+        UserError: there is none, or none that this version can read.
+    """
+    file = Path(folder) / CARD
+    remedy = "Name the folder that `python -m nas_attn export --bundle FOLDER` wrote."
+    if not file.is_file():
+        raise UserError(f"a bundle must be a folder with a {CARD}", got=f"'{folder}'", remedy=remedy)
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{CARD} must be readable as JSON", got=str(error), where=str(file)) from None
+    needed = ("architecture", "base", "cost", "files", "imgsz", "modules", "onnx", "versions", "weights")
+    if not isinstance(card, dict) or card.get("format") != FORMAT or any(k not in card for k in needed):
+        found = card.get("format") if isinstance(card, dict) else type(card).__name__
+        rule = f"{CARD} must be the card of a bundle, of format {FORMAT}"
+        raise UserError(rule, got=f"format {found}", where=str(file), remedy="Write the bundle again.")
+    return card
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def state_digest(state: Mapping[str, Any]) -> str:
+    """sha256 of a state dict: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def state_sums(state: Mapping[str, Any]) -> dict[str, float]:
+    """Sums over a state dict in float64: what tells two seeds apart, and forgives another processor's last digit."""
+    values = [state[name].detach().cpu().double() for name in sorted(state)]
+    return {"sum": sum(float(v.sum()) for v in values), "sum_of_absolutes": sum(float(v.abs().sum()) for v in values)}

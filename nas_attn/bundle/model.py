@@ -1,0 +1,48 @@
+"""The torch model that a bundle's ONNX files are made from: rebuilt from its YAML, with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nas_attn.detector.base_model import BaseModel, check_weights, load_base
+from nas_attn.detector.transfer import build, transfer
+from nas_attn.errors import UserError
+from nas_attn.space import Architecture, Slot
+
+
+def initial(base: BaseModel, slots: Sequence[Slot], architecture: Architecture, seed: int) -> Any:
+    """The model with the initial weights of a seed: what a training from scratch with it starts from."""
+    return build(base, slots, architecture, seed)[0]
+
+
+def trained(exported: BaseModel, weights: Path) -> Any:
+    """The model with the weights of a finished training of this very YAML.
+
+    Raises:
+        UserError: the checkpoint is of another model, or some tensor would stay without a value.
+    """
+    check_weights(weights, exported)
+    checkpoint = load_base(str(weights))
+    model: Any = exported.build()
+    state = checkpoint.weights(exported)
+    assert state is not None
+    report = transfer(model, state, {row: row for row in range(len(exported.rows))})
+    missing = sorted(set(model.state_dict()) - set(state))
+    if report.left or missing:
+        got = ": ".join(report.left[0]) if report.left else f"nothing for {missing[0]}"
+        raise UserError(
+            "the weights must be of a finished training of this very model",
+            got=got,
+            where=f"'{weights}'",
+            remedy="Train the exported YAML, and give the best.pt of that run.",
+        )
+    return model
+
+
+def class_names(weights: Path) -> list[str]:
+    """Names of the classes that a checkpoint keeps."""
+    from nas_attn.detector.base_model import _checkpoint_model
+
+    return list(_checkpoint_model(weights).names.values())

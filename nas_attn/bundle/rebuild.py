@@ -1,0 +1,173 @@
+"""What `verify` does in its fresh process: the model is built again from the bundle alone, counted and run.
+
+python -m nas_attn.bundle.rebuild FOLDER  -> one JSON line: [[what, problem or ""], ...]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nas_attn.errors import NasAttnError
+
+CLOSE = 1e-6  # sums of equal weights on two processors
+
+
+def rebuild(folder: Path) -> list[tuple[str, str]]:
+    """(what was checked, what is wrong with it or nothing) of a bundle whose card can be read."""
+    from nas_attn.attention import user
+    from nas_attn.bundle import card as cards
+    from nas_attn.detector.environment import prepare
+
+    prepare()
+    card = cards.read(folder)
+    results: list[tuple[str, str]] = []
+
+    def check(what: str, work: Callable[[], Any]) -> Any:
+        """The value of `work`; None where it fails, which is noted."""
+        try:
+            value = work()
+        except (NasAttnError, OSError) as error:
+            results.append((what, str(error)))
+            return None
+        results.append((what, ""))
+        return value
+
+    files = [folder / name for name in sorted(card["files"]) if name.startswith("modules/")]
+    if files:
+        check("modules", lambda: user.ensure([user.read(file) for file in files]))
+    found = _Rebuilt(folder, card)
+    model = check("architecture", found.architecture) and check("parameters", found.parameters)
+    check("cost", found.cost)
+    if model is not None and check("weights", found.weights) and isinstance(card["onnx"], list):
+        for graph in card["onnx"]:
+            if graph["file"]:
+                check(f"ONNX {graph['file']}", partial(found.graph, graph))
+    return results
+
+
+class _Failed(NasAttnError):
+    """A check that does not hold; the message says how."""
+
+
+class _Rebuilt:
+    """A bundle's model, made from its files."""
+
+    def __init__(self, folder: Path, card: Mapping[str, Any]) -> None:
+        self.folder, self.card = folder, card
+        self.model: Any = None
+
+    def architecture(self) -> bool:
+        """best.yaml holds the card's architecture on base.yaml, and nothing else."""
+        from nas_attn.bundle.write import MODEL
+        from nas_attn.detector.base_model import load_base, read_yaml
+        from nas_attn.detector.integrity import KEY, check_export
+        from nas_attn.detector.surgery import architecture_yaml
+
+        file = self.folder / MODEL
+        self.exported = load_base(str(file))
+        check_export(read_yaml(file), MODEL)
+        said = (self.exported.yaml.get(KEY) or {}).get("architecture")
+        if said != self.card["architecture"]:
+            raise _Failed(f"{MODEL} says `{said}`, where the card has `{self.card['architecture']}`")
+        self._base()
+        wanted, _ = architecture_yaml(self.base, self.slots, self.wanted)
+        for number, (row, other) in enumerate(
+            zip(self.exported.rows, wanted["backbone"] + wanted["head"], strict=False)
+        ):
+            if row != other:
+                raise _Failed(f"row {number} of {MODEL} is {row}, where the architecture on base.yaml has {other}")
+        if len(self.exported.rows) != len(wanted["backbone"] + wanted["head"]):
+            raise _Failed(
+                f"{MODEL} has {len(self.exported.rows)} rows, another number than the architecture on base.yaml"
+            )
+        return True
+
+    def _base(self) -> None:
+        from nas_attn.detector.base_model import load_base
+        from nas_attn.detector.slots import all_slots
+        from nas_attn.space import Architecture
+
+        self.base = load_base(str(self.folder / self.card["base"]["file"]))
+        self.slots = all_slots(self.base)
+        self.wanted = Architecture.parse(self.card["architecture"])
+
+    def parameters(self) -> bool:
+        """The model that best.yaml builds has as many parameters as the card says."""
+        built: Any = self.exported.build()
+        found = sum(p.numel() for p in built.parameters())
+        wanted = self.card["cost"]["counts"]["params"]
+        if found != wanted:
+            raise _Failed(f"{found:,}, where the card has {wanted:,}{self._versions()}")
+        return True
+
+    def cost(self) -> bool:
+        """Every count is the card's, to the last digit."""
+        from nas_attn.bundle.card import COUNTS, count
+
+        if not hasattr(self, "base"):
+            self._base()
+        found = count(self.base, self.slots, self.wanted, self.card["cost"]["imgsz"])
+        differ = [
+            f"{name} {ours:,}, where the card has {self.card['cost'][part][name]:,}"
+            for part, cost in zip(("counts", "base_counts"), found, strict=True)
+            for name, ours in zip(COUNTS, cost.as_tuple(), strict=True)
+            if ours != self.card["cost"][part][name]
+        ]
+        if differ:
+            raise _Failed("; ".join(differ) + self._versions())
+        return True
+
+    def weights(self) -> bool:
+        """The rebuilt model has the weights that the card describes."""
+        from nas_attn.bundle import model as models
+        from nas_attn.bundle.card import state_digest, state_sums
+
+        said = self.card["weights"]
+        if said["kind"] == "trained":
+            self.model = models.trained(self.exported, self.folder / said["file"])
+            same = state_digest(self.model.state_dict()) == said["digest"]
+        else:
+            self.model = models.initial(self.base, self.slots, self.wanted, said["seed"])
+            sums = state_sums(self.model.state_dict())
+            same = all(math.isclose(value, said[name], rel_tol=CLOSE) for name, value in sums.items())
+        if not same:
+            raise _Failed(f"other numbers than when the bundle was written{self._versions()}")
+        return True
+
+    def graph(self, said: Mapping[str, Any]) -> bool:
+        """An ONNX file computes what the rebuilt model computes."""
+        from nas_attn.detector import onnx_graph, onnx_model
+
+        onnx_graph.require()
+        content = (self.folder / said["file"]).read_bytes()
+        for checked in said["checked"]:
+            shape = tuple(checked["batch_height_width"])
+            try:
+                found = onnx_model.difference(self.model, content, shape)
+            except onnx_graph.GraphFailed as error:
+                raise _Failed(f"it does not run at {shape}: {str(error)[:200]}{self._versions()}") from None
+            if not found <= onnx_model.TOLERANCE:
+                limit = onnx_model.TOLERANCE
+                raise _Failed(f"a difference of {found:.2g} to torch at {shape}, above {limit:g}{self._versions()}")
+        return True
+
+    def _versions(self) -> str:
+        """Which versions were others then; nothing where none was."""
+        from nas_attn.bundle.card import versions
+
+        then, now = self.card["versions"], versions()
+        others = [f"{n} {then[n]} then and {now.get(n, 'missing')} now" for n in then if then[n] != now.get(n)]
+        return f"; the bundle was written with other versions: {', '.join(others)}" if others else ""
+
+
+if __name__ == "__main__":
+    with contextlib.redirect_stdout(sys.stderr):  # what libraries and modules print is no result
+        answer = rebuild(Path(sys.argv[1]))
+    print(json.dumps(answer))

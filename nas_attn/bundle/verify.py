@@ -1,0 +1,78 @@
+"""Whether a bundle still is what its card says: digests here, all else rebuilt in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nas_attn
+from nas_attn.attention import user
+from nas_attn.bundle import card as cards
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked.
+
+    Attributes:
+        what: e.g. `cost`.
+        problem: what is wrong with it; empty where nothing is.
+    """
+
+    what: str
+    problem: str = ""
+
+
+def verify_bundle(folder: Path) -> list[Check]:
+    """Check a bundle's files, and rebuild its model from them in a fresh process.
+
+    Rebuilding runs the source of modules and unpickles the weights that are in the bundle: verify no bundle of somebody
+    whom you do not trust. Where these files are not the card's, nothing is run.
+
+    Raises:
+        UserError: the folder is no bundle.
+    """
+    folder = Path(folder)
+    card = cards.read(folder)
+    checks = [Check("card", "" if cards.seal(card) == card.get("sha256") else "it was edited after it was written")]
+    changed = {name: problem for name in card["files"] if (problem := _problem(folder, name, card["files"][name]))}
+    checks += [Check(name, changed.get(name, "")) for name in sorted(card["files"])]
+    weights = card["weights"].get("file")
+    runs = [name for name in changed if name.startswith("modules/") or name == weights]
+    if weights and weights not in card["files"]:
+        runs.append(f"{weights}, of which the card has no digest")
+    if runs:
+        checks.append(Check("rebuilding", f"not done, for it would run {' and '.join(runs)}"))
+    else:
+        checks += _rebuilt(folder)
+    return checks
+
+
+def _problem(folder: Path, name: str, digest: str) -> str:
+    file = folder / name
+    if not file.resolve().is_relative_to(folder.resolve()):
+        return "it lies outside the bundle"
+    if not file.is_file():
+        return "it is missing"
+    return "" if cards.file_digest(file) == digest else "it was changed after the bundle was written"
+
+
+def _rebuilt(folder: Path) -> list[Check]:
+    """What the fresh process says; modules that this process was told of are not in it."""
+    root = str(Path(nas_attn.__file__).resolve().parent.parent)
+    environment: Mapping[str, Any] = {k: v for k, v in os.environ.items() if k != user.ENVIRONMENT}
+    paths = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "nas_attn.bundle.rebuild", str(folder.resolve())],
+        capture_output=True, text=True, env={**environment, "PYTHONPATH": paths}, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        return [Check("rebuilding", f"the process ended with {done.returncode}: {last}")]
+    return [Check(what, problem) for what, problem in json.loads(done.stdout.splitlines()[-1])]

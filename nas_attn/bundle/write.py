@@ -1,0 +1,236 @@
+"""Writing a bundle: everything is made and checked in a folder beside it, and only then takes its place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nas_attn.bundle import card as cards
+from nas_attn.bundle import model as models
+from nas_attn.bundle.comments import training_lines
+from nas_attn.detector import onnx_graph, onnx_model
+from nas_attn.detector.base_model import BaseModel, load_base
+from nas_attn.detector.export import write_yaml
+from nas_attn.errors import CheckFailed, UserError
+from nas_attn.files import write_bytes_atomic, write_text_atomic
+from nas_attn.space import Architecture, Slot
+
+MODEL, BASE, WEIGHTS = "best.yaml", "base.yaml", "best.pt"
+FIXED, DYNAMIC = "best.onnx", "best-dynamic.onnx"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What is shipped.
+
+    Attributes:
+        base: the base model with the final training's class count.
+        slots: its slots.
+        architecture: what stands in them.
+        classes: names of the classes.
+        imgsz: image size of the final training in pixels: cost is counted at it, ONNX files are made for it.
+        seed: of the initial weights, where no trained ones are given.
+        weights: checkpoint of a finished training of the exported YAML.
+        comments: for the top of the YAML; how it is trained is added.
+        study: what `scores` says; None without a study.
+    """
+
+    base: BaseModel
+    slots: tuple[Slot, ...]
+    architecture: Architecture
+    classes: tuple[str, ...]
+    imgsz: int = 640
+    seed: int = 0
+    weights: Path | None = None
+    comments: tuple[str, ...] = ()
+    study: Mapping[str, Any] | None = field(default=None, hash=False)
+
+
+def check_target(folder: Path, force: bool) -> None:
+    """Refuse a place for a bundle that holds something.
+
+    Raises:
+        UserError: it is a file, or not empty; with `force`, not empty and no bundle.
+    """
+    folder = Path(folder)
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    rule = "a bundle's folder must be new or empty"
+    if not folder.is_dir():
+        raise UserError(rule, got=f"the file '{folder}'", remedy="Name another folder.")
+    if not (folder / cards.CARD).is_file():
+        raise UserError(rule, got=f"'{folder}', which is no bundle", remedy="Name another folder; --force spares it.")
+    if not force:
+        raise UserError(rule, got=f"'{folder}', a bundle", remedy="Name another folder, or give --force to replace it.")
+
+
+def write_bundle(
+    folder: Path,
+    winner: Winner,
+    *,
+    onnx: bool = True,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Write a bundle and return its card.
+
+    Args:
+        folder: the bundle's folder; made where it is missing.
+        winner: what is shipped.
+        onnx: also make ONNX files, and check them.
+        force: replace a bundle that is there.
+        progress: told what is being done.
+
+    Raises:
+        MissingPart: `onnx` or `onnxruntime` is not installed.
+        UserError: the folder holds something, or the weights are of another model.
+        CheckFailed: an ONNX file does not compute what torch computes.
+    """
+    folder = Path(folder)
+    check_target(folder, force)
+    if onnx:
+        onnx_graph.require()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        got = f"'{folder.parent}' ({error.strerror})"
+        raise UserError("a folder that is written to must be writable", got=got) from error
+    try:
+        card = _make(made, winner, onnx, progress)
+        _move(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return card
+
+
+def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], None]) -> dict[str, Any]:
+    base, slots, architecture = winner.base, winner.slots, winner.architecture
+    nc = len(winner.classes)
+    sources = cards.own_sources(architecture)
+    how = training_lines(architecture, {source.digest: name for name, source in sources.items()})
+    write_yaml(folder / MODEL, base, slots, architecture, final_nc=nc, comments=[*winner.comments, *how])
+    plain = Architecture.none(architecture.slots)
+    why = ["The base of best.yaml, without attention: train both for a comparison."]
+    write_yaml(folder / BASE, base, slots, plain, final_nc=nc, comments=why)
+    for name, source in sources.items():
+        write_text_atomic(folder / name, source.text)
+    exported = load_base(str(folder / MODEL))
+    if winner.weights is None:
+        model = models.initial(base, slots, architecture, winner.seed)
+        weights: dict[str, Any] = {"kind": "initial", "seed": winner.seed, **cards.state_sums(model.state_dict())}
+    else:
+        model = models.trained(exported, winner.weights)
+        write_bytes_atomic(folder / WEIGHTS, winner.weights.read_bytes())
+        weights = {"kind": "trained", "file": WEIGHTS, "digest": cards.state_digest(model.state_dict())}
+    progress(f"counting cost at {winner.imgsz} px")
+    found, base_cost = cards.count(base, slots, architecture, winner.imgsz)
+    if winner.study is not None and (was := winner.study["recorded_cost"]) != found.as_dict():
+        progress(f"cost differs from what the study recorded, which was {was['gmacs']:.6g} GMACs; the card has both")
+    graphs = _graphs(folder, model, winner, progress) if onnx else []
+    modules = cards.modules_part(architecture, sources)
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    card: dict[str, Any] = {
+        "format": cards.FORMAT,
+        "architecture": str(architecture),
+        "task": base.task,
+        "classes": list(winner.classes),
+        "base": {"name": base.name, "head": base.head, "scale": base.scale, "file": BASE},
+        "imgsz": winner.imgsz,
+        "cost": cards.cost_part(found, base_cost, winner.imgsz),
+        "weights": weights,
+        "study": winner.study,
+        "onnx": graphs or "left out",
+        "modules": modules,
+        "licences": cards.licences(modules),
+        "cite": cards.to_cite(modules, base.name),
+        "versions": cards.versions(),
+        "files": {p.relative_to(folder).as_posix(): cards.file_digest(p) for p in files},
+    }
+    card["sha256"] = cards.seal(card)
+    write_text_atomic(folder / cards.CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    return card
+
+
+def _graphs(folder: Path, model: Any, winner: Winner, progress: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Make and check the ONNX files.
+
+    Raises:
+        CheckFailed: one of them does not compute what torch computes.
+    """
+    size = winner.imgsz
+    wider = size + int(max(model.stride))
+    awake = onnx_model.awakened(model, size)
+    rows: list[dict[str, Any]] = []
+    for name, dynamic, shapes in (
+        (FIXED, False, [(1, size, size)]),
+        (DYNAMIC, True, [(1, size, size), (2, size, size), (2, size, wider)]),
+    ):
+        reason = next((why for e in cards.entries(winner.architecture) if (why := _cannot(e, dynamic))), None)
+        if reason:
+            progress(f"{name} is left out: {reason}")
+            rows.append({"file": None, "wanted": name, "left_out": reason})
+            continue
+        progress(f"recording {name}, and comparing it with torch")
+        made = [onnx_model.to_onnx(m, winner.base, size, winner.classes, dynamic=dynamic) for m in (awake, model)]
+        checked = []
+        for shape in shapes:
+            structure = _compared(awake, made[0], shape, name, 0.0, onnx_model.STRUCTURE)
+            found = _compared(model, made[1], shape, name, 1.0, onnx_model.TOLERANCE)
+            checked.append({"batch_height_width": list(shape), "difference": found, "structure": structure})
+        write_bytes_atomic(folder / name, made[1])
+        opset = onnx_graph.OPSET
+        rows.append({"file": name, "opset": opset, "dynamic": dynamic, "checked": checked, **_TOLERANCES})
+    return rows
+
+
+_TOLERANCES: dict[str, Any] = {
+    "tolerance": onnx_model.TOLERANCE,
+    "tolerance_means": "largest difference to torch: of values up to 1 as it is, of larger ones (boxes in pixels) "
+    "relative to the largest of their channel",
+    "structure_tolerance": onnx_model.STRUCTURE,
+    "structure_means": "the same graph with batch norm statistics of random images, relative to the largest of each "
+    "channel: initial weights let hardly anything of the image through, so their outputs alone would show little",
+}
+
+
+def _cannot(entry: Any, dynamic: bool) -> str | None:
+    for limit in ("onnx", "onnx_dynamic")[: 1 + dynamic]:
+        if limit in entry.cannot:
+            return f"{entry.name} cannot be exported: {entry.cannot[limit]}"
+    return None
+
+
+def _compared(model: Any, content: bytes, shape: Any, name: str, floor: float, tolerance: float) -> float:
+    remedy = "Run `python -m nas_attn modules check NAME` on its modules, or give --no-onnx."
+    try:
+        found = onnx_model.difference(model, content, shape, floor)
+    except onnx_graph.GraphFailed as error:
+        raise CheckFailed(
+            "an ONNX file must run", got=str(error)[:200], where=f"{name} at {shape}", remedy=remedy
+        ) from None
+    if not found <= tolerance:
+        got = f"a difference of {found:.2g}, above {tolerance:g}"
+        rule = "an ONNX file must compute what torch computes"
+        raise CheckFailed(rule, got=got, where=f"{name} at {shape}", remedy=remedy)
+    return found
+
+
+def _move(made: Path, folder: Path) -> None:
+    """Put what was made in the bundle's place, the card last; of an older bundle, what its card lists goes first."""
+    if (folder / cards.CARD).is_file():
+        old = json.loads((folder / cards.CARD).read_text(encoding="utf-8"))
+        (folder / cards.CARD).unlink()
+        for name in old.get("files", ()):
+            inside = (folder / name).resolve()
+            if inside.is_relative_to(folder.resolve()):
+                inside.unlink(missing_ok=True)
+    names = sorted((p.relative_to(made) for p in made.rglob("*") if p.is_file()), key=lambda p: p.name == cards.CARD)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).replace(folder / name)
