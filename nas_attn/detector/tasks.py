@@ -76,5 +76,5 @@ def searched_task(head: str, where: str = "") -> Task:
         f"a search needs a base model whose head is one of {heads}",
         got=f"'{head}'",
         where=where,
-        remedy=f"Search on a model such as {examples}; `slots`, `cost` and `train` take this one.",
+        remedy=f"Search on a model such as {examples}; `slots` and `cost` take this one too.",
     )

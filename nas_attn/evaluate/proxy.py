@@ -16,6 +16,7 @@ from nas_attn import __version__
 from nas_attn.attention import user
 from nas_attn.attention.user import Source
 from nas_attn.detector.recipe import Recipe
+from nas_attn.detector.tasks import searched_task
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
@@ -123,6 +124,7 @@ class ProxyEvaluator:
         Raises:
             UserError: the first rule that is broken.
         """
+        searched_task(self._own()[0].head, self.model)
         stride = max(MIN_STRIDE, *(s.stride for s in self.slots(fidelity.imgsz)))
         if fidelity.imgsz < stride or fidelity.imgsz % stride:
             near = max(stride, round(fidelity.imgsz / stride) * stride)
@@ -183,6 +185,9 @@ class ProxyEvaluator:
         self.check(fidelity, architecture)
         base, slots = self._base(fidelity.imgsz)
         info = _data(self.data, self.nc, base.task)
+        if info.kpt_shape and info.kpt_shape != (built := tuple(base.yaml["kpt_shape"])):
+            rule = "the model must predict the data's keypoints"
+            raise UserError(rule, got=f"{built}, not {info.kpt_shape}", remedy=f"Give `kpt_shape={info.kpt_shape}`.")
 
         from nas_attn.detector.checkpoint import save
         from nas_attn.detector.trainer import train

@@ -110,7 +110,7 @@ def resolve(config: StudyConfig, progress: Callable[[str], None], folder: RunFol
     if base and data:
         base = base.changed(nc=data.nc, kpt_shape=data.kpt_shape)
     own = check(lambda: load_own(config.module_files or (), folder))
-    slots = check(lambda: all_slots(base)) if base else None
+    slots = check(lambda: all_slots(base)) if base and task else None
     content = check(lambda: load_space(config.space))
     if slots:
         check(lambda: _check_sizes(config, slots))
