@@ -51,6 +51,10 @@ class Reporter:
             f"study {view.name}: {view.header['base']}, {view.header['space_size']:,} architectures, "
             f"{config['epochs']} epochs at {config['imgsz']} px from {config['start']}; files in {view.folder}"
         )
+        if view.header.get("task", "detect") != "detect":
+            self._say(f"  the objective is the {view.header['objective']}")
+        for text in view.header.get("notes", ()):
+            self.note(text)
         for slot, aliases in view.header["aliases"].items():
             if aliases:
                 self._say(

@@ -8,10 +8,7 @@ from typing import Any
 from nas_attn.detector.tasks import others
 from nas_attn.errors import DataError, UserError
 
-NO_FLIP = (
-    "`fliplr` is off: images are mirrored only where data.yaml has `flip_idx`, which says which keypoints then change "
-    "places."
-)
+NO_FLIP = "`fliplr` is off: images are mirrored only where data.yaml says by `flip_idx` which keypoints change places."
 
 
 @dataclass(frozen=True)

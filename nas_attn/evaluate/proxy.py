@@ -124,7 +124,6 @@ class ProxyEvaluator:
         Raises:
             UserError: the first rule that is broken.
         """
-        searched_task(self._own()[0].head, self.model)
         stride = max(MIN_STRIDE, *(s.stride for s in self.slots(fidelity.imgsz)))
         if fidelity.imgsz < stride or fidelity.imgsz % stride:
             near = max(stride, round(fidelity.imgsz / stride) * stride)
@@ -314,6 +313,7 @@ def _base(
     from nas_attn.detector.slots import all_slots
 
     base = load_base(model, nc=nc, width=width).changed(kpt_shape=kpt_shape)
+    searched_task(base.head, base.name)
     built = base.build()
     return base, all_slots(base, built), int(built.model[-1].reg_max)
 

@@ -152,6 +152,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
         "base": base.name,
         "task": data.task,
         "objective": TASKS[data.task].objective,
+        "notes": list(data.notes),
         "classes": list(data.names),
         "data": {"path": str(data.path), "train": data.train, "val": data.val, "test": data.test},
         "space_slots": [s.slot.as_list() for s in space.slots],
