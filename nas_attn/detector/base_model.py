@@ -287,7 +287,15 @@ def _packaged() -> dict[str, Path]:
 def _listing(stem: str) -> Iterator[str]:
     """Names of the package's detectors, at the scale that the user meant."""
     named = re.search(rf"\d([{SCALES}])", stem)
-    scale = named[1] if named else "n"
+    yield from detectors(named[1] if named else "n")
+
+
+def detectors(scale: str = "n") -> Iterator[str]:
+    """Names of every base model that the installed Ultralytics ships, as `load_base` takes them.
+
+    Args:
+        scale: of those that have more than one.
+    """
     for name, path in _packaged().items():
         source = read_yaml(path)
         if source["head"][-1][2] in HEADS:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.detector.surgery import absolute
+from nas_attn.detector.surgery import PREFIX, absolute
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,7 @@ class Graph:
 
     Attributes:
         modules: module name of each row.
-        backbone: number of rows of the backbone.
+        backbone: number of rows before the neck.
         sources: rows that each row reads, in its order; -1 is the image.
         readers: rows that read each row.
         channels: channels of each row's output map; 0 where it is no map (a list, or text features).
@@ -57,7 +57,26 @@ class Graph:
             tuple(map(tuple, readers)),
             tuple(shape[1] if len(shape) == 4 else 0 for shape in shapes),
             tuple(_stride(shape) for shape in shapes),
-        )
+        )._with_neck()
+
+    def _with_neck(self) -> Graph:
+        """The same, where `backbone` has come to mean what it says.
+
+        Ultralytics does not mind under which of its two keys a row stands, and some YAMLs have all but the last row
+        under `backbone`. A neck that enlarges nothing under `head` therefore begins before the first row that does.
+        """
+        enlarging = [row for row in range(self.head) if self.enlarges(row)]
+        if not enlarging or enlarging[-1] >= self.backbone:
+            return self
+        first = enlarging[0]
+        before = self.sources[first][0]
+        while (
+            before >= 0
+            and self.modules[before] in PLAIN
+            and self.strides[before] == self.strides[self.sources[first][0]]
+        ):
+            first, before = before, self.sources[before][0]
+        return replace(self, backbone=first)
 
     @property
     def head(self) -> int:
@@ -69,15 +88,30 @@ class Graph:
         found = [row]
         while len(next_ := self.readers[found[-1]]) == 1:
             (reader,) = next_
-            if reader == self.head or len(self.sources[reader]) > 1 or self.strides[reader] != self.strides[row]:
+            if reader == self.head or len(self.sources[reader]) > 1:
+                break
+            if self.strides[reader] != self.strides[row] and not self._opened(reader):
                 break
             found.append(reader)
         return found
 
+    def enlarges(self, row: int) -> bool:
+        """Whether the row's map is larger than the one map that it reads."""
+        before = self.sources[row][0]
+        return len(self.sources[row]) == 1 and before >= 0 and 0 < self.strides[row] < self.strides[before]
+
     def is_block(self, row: int) -> bool:
         """Whether the row computes features, and is not only a convolution, a join or a change of size."""
         module = self.modules[row]
+        if self._opened(row):
+            return False  # the map of a block of ours leaves by the row behind it
+        if module == "Index" and self._opened(self.sources[row][0]):
+            return True
         return not module.startswith(("nn.", "torchvision.")) and module not in PLAIN and row != self.head
+
+    def _opened(self, row: int) -> bool:
+        """Whether the row is a block with attention inside."""
+        return self.modules[row].startswith(PREFIX) and not self.strides[row]
 
 
 def _shapes(model: Any) -> list[Sequence[int]]:

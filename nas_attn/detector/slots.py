@@ -69,7 +69,7 @@ def all_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ..
 
 
 def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tuple[Slot, ...]:
-    """The slots of these names, which may be other names of a place, or patterns such as `inner.*`.
+    """The slots of these names, which may be other names of a place, or patterns such as `p?` and `inner.*`.
 
     Raises:
         UnknownName: a name that the base has no slot for; the message lists those that it has.
@@ -78,9 +78,9 @@ def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tupl
     names = {n: s.name for s in slots for n in (s.name, *s.also)}
     chosen = set()
     for one in wanted:
-        own = [names[one]] if one in names else [s.name for s in slots if "*" in one and fnmatchcase(s.name, one)]
+        own = [names[one]] if one in names else [own for n, own in names.items() if fnmatchcase(n, one)]
         if not own:
-            raise UnknownName("slot", one, (s.name for s in slots), where=where)
+            raise UnknownName("slot", one, names, where=where)
         chosen.update(own)
     return tuple(s for s in slots if s.name in chosen)
 
@@ -142,7 +142,8 @@ def _top_down(graph: Graph) -> Iterator[Place]:
     for row in range(graph.backbone, graph.head):
         if len(graph.sources[row]) > 1 and any(_upsampled(graph, s) for s in graph.sources[row]):
             chain = graph.chain(row)[1:]
-            blocks = [r for r in chain if graph.is_block(r)] or chain or [row]
+            wide = [r for r in chain if graph.channels[r] == graph.channels[chain[0]]]  # what follows is a projection
+            blocks = [r for r in chain if graph.is_block(r)] or wide or [row]
             if name := _level(graph, row):
                 found.setdefault(name, blocks[-1])
     for name, row in sorted(found.items(), key=lambda item: -graph.strides[item[1]]):
@@ -152,10 +153,9 @@ def _top_down(graph: Graph) -> Iterator[Place]:
 def _upsampled(graph: Graph, row: int) -> bool:
     """Whether a map was enlarged on its way since the last join or block."""
     while row >= graph.backbone and len(graph.sources[row]) == 1 and not graph.is_block(row):
-        before = graph.sources[row][0]
-        if before >= 0 and 0 < graph.strides[row] < graph.strides[before]:
+        if graph.enlarges(row):
             return True
-        row = before
+        row = graph.sources[row][0]
     return False
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ from nas_attn.detector.base_model import BaseModel, build_yaml
 from nas_attn.detector.surgery import Rewritten, apply
 from nas_attn.errors import SlotRefused
 from nas_attn.space.architecture import Architecture, Gene
-from nas_attn.space.slot import Slot
+from nas_attn.space.slot import REPLACE, Slot
 
 State = Mapping[str, Tensor]
+Left = Sequence[tuple[str, str]]  # key, and the reason why it was not copied
 REPLACED = re.compile(r"\.cv2\.conv\.weight$")  # the only tensor of a base that a filled slot does without
 
 
@@ -63,18 +65,29 @@ def transfer(model: nn.Module, state: State, row_map: Mapping[int, int]) -> Tran
     left = []
     with torch.no_grad():
         for key, tensor in state.items():
-            prefix, row, *rest = key.split(".", 2)
-            if prefix != "model" or not row.isdigit() or int(row) not in row_map:
+            moved = _moved(key, row_map)
+            target = own.get(moved)
+            if not moved:
                 left.append((key, "no such row in the base"))
-                continue
-            target = own.get(".".join([prefix, str(row_map[int(row)]), *rest]))
-            if target is None:
+            elif target is None:
                 left.append((key, "no such tensor in the model"))
             elif target.shape != tensor.shape:
                 left.append((key, f"shape {tuple(tensor.shape)} became {tuple(target.shape)}"))
             else:
                 target.copy_(tensor)
     return TransferReport(len(state) - len(left), len(state), tuple(left))
+
+
+def _row(key: str) -> int:
+    """The row of a state dict's key, `model.<row>.<rest>`; -1 where it is none."""
+    prefix, row, *_ = [*key.split(".", 2), ""]
+    return int(row) if prefix == "model" and row.isdigit() else -1
+
+
+def _moved(key: str, row_map: Mapping[int, int]) -> str:
+    """The key with its row as it now stands; empty where there is no such row."""
+    row = row_map.get(_row(key))
+    return "" if row is None else ".".join(["model", str(row), *key.split(".", 2)[2:]])
 
 
 def initial_state(base: BaseModel, seed: int) -> dict[str, Tensor]:
@@ -111,9 +124,8 @@ def build(
     done = apply(base, slots, architecture)
     with seeded(seed):
         model: Any = build_yaml(done.yaml)
-    shared, end2end = _initial(base, seed)
-    report = transfer(model, shared, done.row_map)
-    _check_unchanged(base, model, report, end2end)
+    report = transfer(model, _initial(base, seed)[0], done.row_map)
+    _check_unchanged(base, slots, done, model, report.left, seed)
     if weights is not None:
         report = transfer(model, weights, done.row_map)
     genes = dict(architecture.genes)
@@ -130,17 +142,38 @@ def modules_at(model: Any, slot: Slot, done: Rewritten) -> list[nn.Module]:
     return [layer] if slot.inside is None else layer.attentions(slot.inside.mode)
 
 
-def _check_unchanged(base: BaseModel, model: Any, report: TransferReport, end2end: Any) -> None:
+def _check_unchanged(
+    base: BaseModel, slots: Sequence[Slot], done: Rewritten, model: Any, lost: Left, seed: int
+) -> None:
     """Refuse a model whose layers beside the inserted ones are not the base's.
 
     Ultralytics decides some of them by which blocks occur: a model without any of the newer ones gets an older head.
+
+    Args:
+        base, slots, seed: as `build` takes them.
+        done: how the base became the model.
+        model: as built.
+        lost: what it could not take of the base's initial state.
     """
-    lost = [f"{key}: {reason}" for key, reason in report.left if not REPLACED.search(key)]
-    after = getattr(model, "end2end", None)
-    if lost or end2end != after:
+    state, end2end = _initial(base, seed)
+    filled = [slot for slot in slots if slot.name in done.places]
+    gone = Counter({s.row: s.sites for s in filled if s.inside and s.inside.mode == REPLACE})
+    wrong = []
+    for key, reason in lost:
+        row = _row(key)
+        if REPLACED.search(key) and gone[row]:
+            gone[row] -= 1
+        else:
+            wrong.append(f"{key}: {reason}")
+    known = {_moved(key, done.row_map) for key in state}
+    own = set(done.places.values())
+    wrong += [f"{k}: no such tensor in the base" for k in model.state_dict() if k not in known and _row(k) not in own]
+    if not wrong and (after := getattr(model, "end2end", None)) != end2end:
+        wrong = [f"end2end {after}, where the base has {end2end}"]
+    if wrong:
         raise SlotRefused(
             "inserting must leave every other layer of the base as it is",
-            got=lost[0] if lost else f"end2end {after}, where the base has {end2end}",
+            got=wrong[0],
             where=base.name,
             remedy="Use the other slots: without this block Ultralytics builds another head.",
         )

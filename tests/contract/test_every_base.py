@@ -1,0 +1,206 @@
+"""Every detector that the installed Ultralytics ships, and every scale of two families: slots, building, transfer.
+
+Those above 30 million parameters take seconds each: `--soak` says what share of them runs (a tenth unless told), and
+what share of the slots is filled one at a time.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from known_bases import DETECTORS, SLOTS, slots_of, written
+
+from nas_attn.attention import registry
+from nas_attn.detector.base_model import BaseModel, build_yaml, detectors, load_base
+from nas_attn.detector.slots import all_slots
+from nas_attn.detector.surgery import Insertion, rewrite
+from nas_attn.detector.transfer import REPLACED, build, transfer
+from nas_attn.space import Architecture, Gene, Slot
+from nas_attn.space.slot import INSERT, REPLACE
+
+pytestmark = pytest.mark.usefixtures("one_seeded_thread")
+
+SCALES = [f"{family}{scale}" for family in ("yolo11", "yolov8") for scale in "smlx"]
+SLOW = {"yolo11x", "yolov8l", "yolov8x"}  # and those that `DETECTORS` gives more than 30 million parameters
+SCALED = Gene.of("lska", {"k_size": 7, "residual": "scaled"})  # x + g·γ·f(x), and γ is 0: the identity, exactly
+
+
+def is_slow(name: str) -> bool:
+    return name in SLOW or DETECTORS.get(STEMS.get(name, name), (0, 0))[1] > 30_000_000
+
+
+# name at scale n -> stem of its YAML
+STEMS = dict(zip(detectors(), detectors(""), strict=True))
+
+
+def pytest_generate_tests(metafunc):
+    if "walked" in metafunc.fixturenames:
+        names = [*STEMS, *SCALES]
+        slow = [n for n in names if is_slow(n)]
+        chosen = random.Random(0).sample(slow, max(1, round(metafunc.config.getoption("--soak") * len(slow))))
+        metafunc.parametrize(
+            "walked", [n for n in names if n not in slow or n in chosen], indirect=True, scope="module"
+        )
+
+
+@dataclass
+class Walked:
+    """A base, its slots, and a built model with other weights than a fresh one has."""
+
+    base: BaseModel
+    slots: tuple[Slot, ...]
+    model: Any
+
+    @property
+    def state(self) -> dict[str, torch.Tensor]:
+        return self.model.state_dict()
+
+    def outputs(self, model: Any, *, training: bool) -> list[torch.Tensor]:
+        """All tensors of a model's output, the same random numbers drawn inside."""
+        side = max(64, *(s.stride for s in self.slots))
+        model.train(training)
+        torch.manual_seed(5)
+        x = torch.rand(2, 3, side, side + max(32, *(s.stride for s in self.slots)))
+        for name in ("txt_feats", "pe"):  # of World and YOLOE; what a fresh one has is random
+            if hasattr(self.model, name):
+                setattr(model, name, getattr(self.model, name))
+        with torch.no_grad():
+            return list(tensors(model(x)))
+
+
+def tensors(value: Any):
+    """The tensors in nested lists and dictionaries."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        yield from tensors(one)
+
+
+def assert_same(first: list[torch.Tensor], second: list[torch.Tensor]) -> None:
+    assert len(first) == len(second) > 0
+    assert all(torch.equal(a, b) and torch.isfinite(a).all() for a, b in zip(first, second, strict=True))
+
+
+@pytest.fixture(scope="module")
+def walked(request):
+    base = load_base(request.param)
+    torch.manual_seed(11)
+    model = base.build()
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5)
+            elif name.endswith(("running_mean", "bn.bias")):
+                tensor.normal_(std=0.1)
+    return Walked(base, all_slots(base, model), model)
+
+
+def parameters(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def added(slots, gene: Gene) -> int:
+    """Parameters that a gene adds in each of the slots."""
+    entry = registry.get(gene.module)
+    return sum(
+        slot.sites
+        * (parameters(entry.build(slot.channels, gene.as_dict())) + (slot.inside.weights if slot.inside else 0))
+        for slot in slots
+    )
+
+
+def of_mode(slots, mode: str | None) -> list[Slot]:
+    """The slots outside blocks where `mode` is None, otherwise those of that mode."""
+    return [s for s in slots if (s.inside.mode if s.inside else None) == mode]
+
+
+def test_the_head_and_the_size(walked):
+    known = DETECTORS.get(STEMS.get(walked.base.name, ""))
+    in_line = [s for s in walked.slots if "." not in s.name]
+    if known:
+        rows, size, delta, total = known
+        assert list(walked.model.model[-1].f) == list(rows)
+        assert sorted(s.row for s in in_line) == sorted(rows)
+        assert (parameters(walked.model), len(walked.state)) == (size, total)
+        assert added(in_line, Gene.of("lska", {"k_size": 7, "residual": "none"})) == delta
+    assert [s.stride for s in in_line] == sorted({s.stride for s in in_line})
+    assert all(s.name == f"p{s.stride.bit_length() - 1}" for s in in_line)
+    names = [n for s in walked.slots for n in (s.name, *s.also)]
+    assert len(names) == len(set(names))
+    assert {f"{s.name}.head" for s in in_line} <= set(names)
+    assert all(Slot.of(s.as_list()) == s for s in walked.slots)
+
+
+def test_every_slot_filled_with_an_identity_is_the_base_bit_for_bit(walked):
+    """World and YOLOE too: they run on the stand-ins for text features that a model without any has."""
+    slots = [s for s in walked.slots if s not in of_mode(walked.slots, REPLACE)]
+    filled = Architecture.of({s.name: SCALED for s in slots})
+    model, report = build(walked.base, walked.slots, filled, seed=0, weights=walked.state)
+    assert (report.moved, report.left) == (len(walked.state), ())
+    assert parameters(model) == parameters(walked.model) + added(slots, SCALED)
+    plain = copy.deepcopy(walked.model)  # training moves running statistics
+    for training in (False, True):
+        assert_same(walked.outputs(model, training=training), walked.outputs(plain, training=training))
+
+
+def test_replaced_convolutions_are_all_that_is_left_behind(walked):
+    slots = of_mode(walked.slots, REPLACE)
+    filled = Architecture.of({s.name: SCALED for s in slots})
+    model, report = build(walked.base, walked.slots, filled, seed=0, weights=walked.state)
+    assert len(report.left) == sum(s.sites for s in slots)
+    assert all(REPLACED.search(key) for key, _ in report.left)
+    assert parameters(model) == parameters(walked.model) + added(slots, SCALED)
+    assert all(torch.isfinite(t).all() for t in walked.outputs(model, training=False))
+
+
+def test_rows_that_do_nothing_change_nothing(walked):
+    """The rewrite itself: `nn.Identity` at every place, and each block that has room inside in our form, empty."""
+    inserts: dict[int, list[Insertion]] = {}
+    for slot in of_mode(walked.slots, None):
+        inserts.setdefault(slot.row, []).append(Insertion(slot.name, ("nn.Identity", []), slot.readers))
+    blocks = {
+        s.row: ((f"nas_attn.{s.inside.block}", [list(s.inside.arguments), []]), s.inside.arguments[1])
+        for s in of_mode(walked.slots, INSERT)
+    }
+    done = rewrite(walked.base.yaml, inserts, blocks)
+    model = build_yaml(done.yaml)
+    assert transfer(model, walked.state, done.row_map).ratio == 1
+    assert len(model.state_dict()) == len(walked.state)
+    assert_same(walked.outputs(model, training=False), walked.outputs(copy.deepcopy(walked.model), training=False))
+
+
+def test_one_slot_at_a_time(walked, soak):
+    if soak < 1 and parameters(walked.model) > 10_000_000:
+        return  # smaller models have the same kinds of places
+    rng = random.Random(walked.base.name)
+    for slot in rng.sample(walked.slots, max(1, round(soak * len(walked.slots)))):
+        replaces = slot.inside is not None and slot.inside.mode == REPLACE
+        model, report = build(walked.base, walked.slots, Architecture.of({slot.name: SCALED}), 0, walked.state)
+        assert parameters(model) == parameters(walked.model) + added([slot], SCALED), slot.name
+        assert len(report.left) == (slot.sites if replaces else 0), slot.name
+        if not replaces:
+            plain = walked.outputs(copy.deepcopy(walked.model), training=False)
+            assert_same(walked.outputs(model, training=False), plain)
+
+
+@pytest.mark.parametrize("name", [n for n in SLOTS if n != "yolov9e"])
+def test_slots_as_a_person_finds_them(name):
+    assert sorted(map(written, all_slots(load_base(name)))) == sorted(slots_of(name))
+
+
+def test_slots_of_a_backbone_with_two_branches(soak):
+    if soak == 1:
+        assert sorted(map(written, all_slots(load_base("yolov9e")))) == sorted(slots_of("yolov9e"))
+
+
+def test_the_whole_package_is_walked():
+    """A YAML that is passed over would go unseen."""
+    from nas_attn.detector.base_model import _packaged, read_yaml
+
+    heads = {name: read_yaml(path)["head"][-1][2] for name, path in _packaged().items()}
+    assert set(STEMS.values()) == {name for name, head in heads.items() if head != "Classify"}
