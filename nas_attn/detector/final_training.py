@@ -210,15 +210,16 @@ def _evaluate(training: Training, checkpoint: Path, split: str) -> tuple[float, 
     )
     with contextlib.suppress(OSError):  # made by Ultralytics, for pictures that were not asked for
         (training.run.folder / name).rmdir()
-    return _map(metrics, training.model.task)
+    return map_of(metrics, training.model.task)
 
 
 def _scores(trainer: Any, task: str) -> tuple[float, float] | None:
     """What the trainer measured of the best checkpoint; None where it did so in another process."""
-    return None if trainer.validator is None else _map(trainer.validator.metrics, task)
+    return None if trainer.validator is None else map_of(trainer.validator.metrics, task)
 
 
-def _map(metrics: Any, task: str) -> tuple[float, float]:
+def map_of(metrics: Any, task: str) -> tuple[float, float]:
+    """mAP50-95 and mAP50 of what the task is about, of Ultralytics' metrics."""
     part = getattr(metrics, METRICS[task][0])
     return float(part.map), float(part.map50)
 

@@ -8,6 +8,7 @@ leaves them, harmless.
 from __future__ import annotations
 
 import importlib.util
+import py_compile
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class Hook:
                 except UserError as error:
                     rule, remedy = "site-packages must be writable to install the hook", "Use an environment of yours."
                     raise UserError(rule, got=error.got, remedy=remedy) from error
+            py_compile.compile(str(self.folder / FILES[0]))  # others may not be able to write what they compiled
         return before
 
     def remove(self) -> State:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import shlex
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +60,7 @@ def refused(here, capfd, tiny_data):
 
     def check(*arguments: object) -> str:
         before = sorted(here.rglob("*"))
+        capfd.readouterr()
         assert run([str(a) for a in ("train", "--data", tiny_data, *arguments)]) == 2
         said = capfd.readouterr()
         assert "Traceback" not in said.err and not said.out
@@ -264,3 +270,190 @@ def test_a_result_belongs_to_the_content_of_its_weights(here, tiny_data, base):
     torch.save({"model": base.build()}, here / "w.pt")
     assert asked(here / "a" / "best.yaml", info, {"epochs": 1}, here / "w.pt") != first
     assert asked(here / "a" / "best.yaml", info, {"epochs": 1}, None) != first
+
+
+KILLED = """
+import os, signal, sys
+from nas_attn.detector.environment import prepare
+prepare()
+from ultralytics.utils.callbacks.base import default_callbacks
+event, epoch = sys.argv[1], int(sys.argv[2])
+def kill(trainer):
+    if trainer.epoch + 1 == epoch:
+        os.kill(os.getpid(), signal.SIGKILL)
+default_callbacks[event].append(kill)
+from nas_attn.cli.app import run
+sys.exit(run(sys.argv[3:]))
+"""
+
+
+def killed(event: str, epoch: int, arguments: list[str]) -> None:
+    """Give a command in a process that gets kill -9 from itself at an event of Ultralytics, behind an epoch."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, event, str(epoch), *arguments], capture_output=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+def table(path: Path) -> list[list[str]]:
+    """results.csv without the column of seconds."""
+    return [[cell for i, cell in enumerate(row) if i != 1] for row in csv.reader(path.read_text().splitlines())]
+
+
+def test_a_killed_run_goes_on_by_the_same_command(here, base, tiny_data, capfd):
+    """The finished epochs stay; learning rates go on to the last digit; the rest is a run of its own randomness."""
+    torch.save({"model": base.build()}, here / "w.pt")
+    line = ["train", "a/best.yaml", "--data", tiny_data, "--epochs", 4, *QUICK[2:-1], "--weights", "w.pt"]
+    whole, broken = ([str(a) for a in (*line, "-o", name)] for name in ("whole", "broken"))
+    assert run(whole) == 0
+    killed("on_model_save", 2, broken)
+    folder = here / "broken" / "best-seed0"
+    assert not (folder / "result.json").exists()
+    before = table(folder / "results.csv")
+    with (folder / "results.csv").open("a") as file:  # killed between the row and the checkpoint of the next epoch
+        file.write("3" + ",0" * (len(before[0]) + 1) + "\n")
+    capfd.readouterr()
+
+    assert run(broken) == 0
+    assert "going on behind epoch 2" in "".join(capfd.readouterr())
+    after, wanted = table(folder / "results.csv"), table(here / "whole" / "best-seed0" / "results.csv")
+    rates = [i for i, name in enumerate(wanted[0]) if name.startswith("lr/")]
+    assert rates and [row[0] for row in after[1:]] == ["1", "2", "3", "4"]
+    assert after[:3] == wanted[:3] == before
+    assert [[row[i] for i in rates] for row in after] == [[row[i] for i in rates] for row in wanted]
+    assert (
+        after[3:] != wanted[3:]
+    )  # Ultralytics keeps neither the random state nor the raw weights; or say so no longer
+    assert run(broken) == 0 and "going on" not in "".join(capfd.readouterr())
+
+
+def test_only_the_figures_are_missing(here, tiny_data, capfd):
+    """Killed when training is over: the checkpoint is evaluated, and gives what an uninterrupted run gives."""
+    line = [str(a) for a in ("train", "a/best.yaml", "--data", tiny_data, *QUICK, "--json", "-o")]
+    killed("on_train_end", 1, [*line, "broken"])
+    best = here / "broken" / "best-seed0" / "weights" / "best.pt"
+    stamp = best.stat().st_mtime_ns
+    assert run([*line, "broken"]) == 0
+    first = printed(capfd)[0]
+    assert best.stat().st_mtime_ns == stamp and first["plain_command"].startswith(
+        "yolo detect train model=a/best.yaml "
+    )
+    assert run([*line, "whole"]) == 0
+    second = printed(capfd)[0]
+    figures = ("val_map50_95", "val_map50", "test_map50_95", "metric")
+    assert [first[k] for k in figures] == [second[k] for k in figures]
+    assert not list((here / "broken").rglob("*.asked.json")) and not list(here.rglob("val-*"))
+
+
+def test_a_checkpoint_is_whole_or_the_one_before(here, tiny_data, monkeypatch):
+    """What is killed while it writes leaves the last whole epoch."""
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    from nas_attn.detector.final_trainers import WholeDetectionTrainer
+
+    trainer = WholeDetectionTrainer.__new__(WholeDetectionTrainer)
+    trainer.last, trainer.best = here / "last.pt", here / "best.pt"
+    trainer.last.write_text("epoch 1")
+
+    def cut_short(self) -> bool:
+        self.last.write_text("epo")
+        raise OSError("no space")
+
+    monkeypatch.setattr(DetectionTrainer, "save_model", cut_short)
+    with pytest.raises(OSError, match="no space"):
+        trainer.save_model()
+    assert trainer.last.read_text() == "epoch 1" and trainer.last.name == "last.pt"
+
+    def whole(self) -> bool:
+        self.last.write_text("epoch 2")
+        return True
+
+    monkeypatch.setattr(DetectionTrainer, "save_model", whole)
+    assert trainer.save_model() and trainer.last.read_text() == "epoch 2" and not trainer.best.exists()
+
+
+def test_a_folder_of_another_is_not_trained_over(refused, here, tiny_data):
+    mine = here / "runs" / "train" / "best-seed1" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    line = ("a/best.yaml", *QUICK, "--seeds", 2)
+    assert "best-seed1" in refused(*line) and "--force" in refused(*line)
+
+    arguments = [str(a) for a in ("train", "--data", tiny_data, "a/best.yaml", *QUICK, "--seed", 1)]
+    assert run([*arguments, "--force"]) == 0
+    assert mine.read_text() == "mine"
+    result = mine.with_name("result.json")
+    content = result.read_bytes()
+    said = refused("a/best.yaml", *QUICK, "--seed", 1, "lr0=0.002")  # another command
+    assert "very same command" in said and result.read_bytes() == content
+    assert run([*arguments, "lr0=0.002", "--force"]) == 0
+    assert result.read_bytes() != content
+
+
+def test_the_plain_command_trains_the_same(here, base, tiny_data, capfd):
+    """In a fresh process that knows Ultralytics only; from weights without any hook."""
+    torch.save({"model": base.build()}, here / "w.pt")
+    line = ["train", "a/best.yaml", "--data", tiny_data, *QUICK, "--weights", "w.pt", "freeze=[0, 1]", "--json"]
+    assert run([str(a) for a in line]) == 0
+    result = printed(capfd)[0]
+    command = result["plain_command"]
+    assert "freeze=[0,1]" in command and "seed=0" in command
+    assert result["transferred"] == [len(base.build().state_dict())] * 2
+    start = "import sys, torch; assert 'nas_attn' not in sys.modules; import ultralytics.cfg as c; c.entrypoint()"
+    words = [*shlex.split(command)[1:], f"project={here}", "name=plain"]
+    done = subprocess.run([sys.executable, "-c", start, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert table(here / "plain" / "results.csv") == table(here / "runs" / "train" / "best-seed0" / "results.csv")
+
+
+@pytest.mark.parametrize("task", ["segment", "pose", "obb"])
+def test_tasks(task, tmp_path, monkeypatch, capfd):
+    """One epoch from weights of another class count; the table says what its mAP is of."""
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.demo_data import write_data
+    from nas_attn.detector.export import write_yaml
+    from nas_attn.detector.slots import find_slots
+
+    monkeypatch.chdir(tmp_path)
+    name = {"segment": "yolo11n-seg", "pose": "yolo26n-pose", "obb": "yolo11n-obb"}[task]
+    other = load_base(name, width=0.0625)
+    torch.save({"model": other.build()}, "w.pt")
+    small = other.changed(nc=3)
+    write_yaml(Path("best.yaml"), small, find_slots(small), Architecture.parse("p3=lska(k_size=7)"), final_nc=3)
+    Path("data").mkdir()
+    data = write_data(Path("data"), {"train": 4, "val": 2}, 64, ((8, 12), (14, 24), (30, 50)), task=task)
+    line = [str(a) for a in ("train", "best.yaml", "--data", data, *QUICK, "--weights", "w.pt")]
+    assert run([*line, "--json"]) == 0
+    result = printed(capfd)[0]
+    kinds = {"segment": "mask", "pose": "keypoint", "obb": "rotated box"}
+    assert result["metric"] == kinds[task] and result["test_map50_95"] is None
+    assert 0 < result["transferred"][0] < result["transferred"][1]
+    assert run(line) == 0
+    assert f"val {kinds[task]} mAP50-95" in " ".join(capfd.readouterr().out.split())
+
+
+def test_the_figure_is_the_tasks_own():
+    from types import SimpleNamespace as Some
+
+    from nas_attn.detector.final_training import map_of
+
+    box, mask, points = Some(map=0.5, map50=0.6), Some(map=0.3, map50=0.4), Some(map=0.1, map50=0.2)
+    metrics = Some(box=box, seg=mask, pose=points)
+    found = {task: map_of(metrics, task) for task in ("detect", "segment", "pose", "obb")}
+    assert found == {"detect": (0.5, 0.6), "segment": (0.3, 0.4), "pose": (0.1, 0.2), "obb": (0.5, 0.6)}
+
+
+def test_models_that_cannot_be_trained_here(refused, here):
+    text = (here / "a" / "best.yaml").read_text()
+    (here / "nohead.yaml").write_text("\n".join(text.splitlines()[:-1]) + "\n")
+    (here / "unknown.yaml").write_text(text.replace("nas_attn.LSKA", "nas_attn.LSKB"))
+    (here / "foreign.yaml").write_text(
+        text.split("nas_attn:")[0] + text[text.index("backbone:") :].replace("SPPF", "SPPX")
+    )
+    (here / "edited.yaml").write_text(text.replace("0.0625", "0.125"))
+    assert "must end in" in refused("nohead.yaml")
+    assert "LSKA" in refused("unknown.yaml")
+    assert "SPPX" in refused("foreign.yaml")
+    assert "exported" in refused("edited.yaml")
+    (here / "nc.yaml").write_text(text.replace("nc: 3", "nc: 4"))
+    assert "`nc` must equal" in refused("nc.yaml")
