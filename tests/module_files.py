@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -34,21 +36,30 @@ class Mine(nn.Module):
 )
 
 
+@contextlib.contextmanager
+def registry_as_before() -> Iterator[None]:
+    """The registry is afterwards as it was before, whatever was loaded inside."""
+    names()
+    table, known, modules = dict(registry._TABLE), dict(user._KNOWN), set(sys.modules)
+    try:
+        yield
+    finally:
+        registry._TABLE.clear()
+        registry._TABLE.update(table)
+        user._KNOWN.clear()
+        user._KNOWN.update(known)
+        for name in set(sys.modules) - modules:
+            if name.startswith("nas_attn_user_"):
+                del sys.modules[name]
+        registry._tell()
+
+
 @pytest.fixture
 def clean(monkeypatch):
     """The registry as it was before, whatever a test loads."""
-    names()
-    table, known, modules = dict(registry._TABLE), dict(user._KNOWN), set(sys.modules)
     monkeypatch.setattr(user, "BROKEN", {})
-    yield
-    registry._TABLE.clear()
-    registry._TABLE.update(table)
-    user._KNOWN.clear()
-    user._KNOWN.update(known)
-    for name in set(sys.modules) - modules:
-        if name.startswith("nas_attn_user_"):
-            del sys.modules[name]
-    registry._tell()
+    with registry_as_before():
+        yield
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
+from nas_attn.detector.surgery import PREFIX
 from nas_attn.detector.transfer import build, transfer
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
@@ -26,6 +27,13 @@ def trained(exported: BaseModel, weights: Path) -> Any:
     check_weights(weights, exported)
     checkpoint = load_base(str(weights))
     model: Any = exported.build()
+    if _attention(checkpoint) != _attention(exported):
+        raise UserError(
+            "the weights must be of a finished training of this very model",
+            got="other attention: " + (", ".join(f"row {i} {m} {a}" for i, m, a in _attention(checkpoint)) or "none"),
+            where=f"'{weights}'",
+            remedy="Train the exported YAML, and give the best.pt of that run.",
+        )
     state = checkpoint.weights(exported)
     assert state is not None
     report = transfer(model, state, {row: row for row in range(len(exported.rows))})
@@ -41,8 +49,5 @@ def trained(exported: BaseModel, weights: Path) -> Any:
     return model
 
 
-def class_names(weights: Path) -> list[str]:
-    """Names of the classes that a checkpoint keeps."""
-    from nas_attn.detector.base_model import _checkpoint_model
-
-    return list(_checkpoint_model(weights).names.values())
+def _attention(model: BaseModel) -> list[tuple[int, str, list[Any]]]:
+    return [(i, row[2], row[3]) for i, row in enumerate(model.rows) if str(row[2]).startswith(PREFIX)]

@@ -70,7 +70,7 @@ class _Rebuilt:
         from nas_attn.detector.integrity import KEY, check_export
         from nas_attn.detector.surgery import architecture_yaml
 
-        file = self.folder / MODEL
+        file = self._file(MODEL)
         self.exported = load_base(str(file))
         check_export(read_yaml(file), MODEL)
         said = (self.exported.yaml.get(KEY) or {}).get("architecture")
@@ -89,12 +89,17 @@ class _Rebuilt:
             )
         return True
 
+    def _file(self, name: str) -> Path:
+        if not (self.folder / name).is_file():
+            raise _Failed(f"{name} is missing")
+        return self.folder / name
+
     def _base(self) -> None:
         from nas_attn.detector.base_model import load_base
         from nas_attn.detector.slots import all_slots
         from nas_attn.space import Architecture
 
-        self.base = load_base(str(self.folder / self.card["base"]["file"]))
+        self.base = load_base(str(self._file(self.card["base"]["file"])))
         self.slots = all_slots(self.base)
         self.wanted = Architecture.parse(self.card["architecture"])
 
@@ -115,8 +120,8 @@ class _Rebuilt:
             self._base()
         found = count(self.base, self.slots, self.wanted, self.card["cost"]["imgsz"])
         differ = [
-            f"{name} {ours:,}, where the card has {self.card['cost'][part][name]:,}"
-            for part, cost in zip(("counts", "base_counts"), found, strict=True)
+            f"{of}{name} {ours:,}, where the card has {self.card['cost'][part][name]:,}"
+            for of, part, cost in zip(("", "base's "), ("counts", "base_counts"), found, strict=True)
             for name, ours in zip(COUNTS, cost.as_tuple(), strict=True)
             if ours != self.card["cost"][part][name]
         ]
@@ -146,7 +151,7 @@ class _Rebuilt:
         from nas_attn.detector import onnx_graph, onnx_model
 
         onnx_graph.require()
-        content = (self.folder / said["file"]).read_bytes()
+        content = self._file(said["file"]).read_bytes()
         for checked in said["checked"]:
             shape = tuple(checked["batch_height_width"])
             try:

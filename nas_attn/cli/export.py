@@ -146,7 +146,8 @@ def _verify(folder: Path) -> int:
 
 def _alone(option: str, others: dict[str, Any]) -> None:
     if given := [name for name, value in others.items() if value is not None]:
-        raise UserError(f"`{option}` goes without {', '.join(others)}", got=" ".join(given), remedy="Leave one out.")
+        rule = f"`{option}` must stand without {given[0]}"
+        raise UserError(rule, got=f"{option} and {', '.join(given)}", remedy="Leave one out.")
 
 
 def _only_with(option: str, others: dict[str, Any]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from nas_attn.detector.surgery import PREFIX
 from nas_attn.errors import UnknownName, UserError
 
 PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that go through the rows
@@ -25,7 +26,7 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
         where: the file or the model's name.
     """
     rows = [*model_yaml["backbone"], *model_yaml["head"]]
-    phase, number = _place(error.__traceback__)
+    phase, number, read = _place(error.__traceback__)
     reason = f"{type(error).__name__}: {error}".rstrip(".")
     rule = "a model YAML must be one that Ultralytics builds"
     if not 0 <= number < len(rows):
@@ -36,21 +37,29 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
         return _unknown(str(row[2]), where)
     remedy = "Rows are counted from 0, those of `backbone` first."
     channels = _CHANNELS.search(str(error))
-    if channels:
-        got = f"a row for {channels[1]} channels that reads {channels[2]}"
+    made, given = map(int, channels.groups()) if channels else (_own_channels(row), read)
+    if made and given and made != given:
+        got = f"a row for {made} channels that reads {given}"
         return UserError("a row must be made for the channels that it reads", got=got, where=where, remedy=remedy)
     return UserError(rule, got=reason, where=where, remedy=remedy)
 
 
-def _place(trace: TracebackType | None) -> tuple[str, int]:
-    """(function, row) at which it failed; row -1 where that cannot be told."""
-    found = "", -1
+def _own_channels(row: Sequence[Any]) -> int:
+    """Channels that a row of ours is for, its first number; 0 for a row of Ultralytics'."""
+    numbers = (value for value in row[3] if isinstance(value, int))
+    return next(numbers, 0) if str(row[2]).startswith(PREFIX) else 0
+
+
+def _place(trace: TracebackType | None) -> tuple[str, int, int]:
+    """(function, row, channels that the row reads) at which it failed; -1 and 0 where that cannot be told."""
+    found = "", -1, 0
     for frame, _ in traceback.walk_tb(trace):
         name, known = frame.f_code.co_name, frame.f_locals
         if name == PARSER and isinstance(known.get("i"), int):
-            found = name, known["i"]
+            found = name, known["i"], 0
         elif name == FORWARD and isinstance(getattr(known.get("m"), "i", None), int):
-            found = name, known["m"].i
+            shape: Any = getattr(known.get("x"), "shape", ())
+            found = name, known["m"].i, shape[1] if len(shape) == 4 else 0
     return found
 
 
@@ -63,6 +72,7 @@ def _is_unknown(error: Exception, name: str) -> bool:
 
 def _unknown(name: str, where: str) -> UserError:
     """Did-you-mean among what the parser knows."""
+    import difflib
     import inspect
 
     from torch import nn
@@ -71,4 +81,5 @@ def _unknown(name: str, where: str) -> UserError:
     prefix = "nn." if name.startswith("nn.") else ""
     space = vars(nn) if prefix else vars(tasks)
     layers = [f"{prefix}{k}" for k, v in space.items() if inspect.isclass(v) and issubclass(v, nn.Module)]
-    return UnknownName("module of a row", name, layers, where=where)
+    # all of them are more than a message bears
+    return UnknownName("module of a row", name, difflib.get_close_matches(name, layers, 8, 0.4) or layers, where=where)

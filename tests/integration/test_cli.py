@@ -120,9 +120,13 @@ def test_export_picks(searched):
     for pick in ("best", "knee"):
         done = shell("export", "tiny", "--pick", pick, "-o", f"{pick}.yaml")
         assert done.code == 0, done.err
-    assert shell("export", "tiny", "--pick", "bets").code == 2
-    assert shell("export", "tiny", "--pick", "trial:999").code == 2
-    assert "cheapest" in shell("export", "tiny", "--max-gmacs", 0.0001).err
+    for given, says in (
+        (("--pick", "bets"), "Did you mean 'best'"),
+        (("--pick", "trial:999"), "trial must exist"),
+        (("--max-gmacs", 0.0001), "cheapest"),
+    ):
+        done = shell("export", "tiny", *given, "-o", "none.yaml")
+        assert done.code == 2 and says in done.err and not (shell.folder / "none.yaml").exists()
 
 
 def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study):
