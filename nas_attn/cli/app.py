@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import typer
 
 from nas_attn.cli import (
+    adopt,
     cost,
     dashboard,
     doctor,
@@ -35,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, dashboard, report, export, train, slots, cost, doctor):
+for command in (search, dashboard, report, export, train, adopt, slots, cost, doctor):
     app.command(command.NAME)(command.command)
 app.add_typer(modules.app, name=modules.NAME)
 app.add_typer(hook.app, name=hook.NAME)
@@ -43,6 +45,7 @@ app.add_typer(hook.app, name=hook.NAME)
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
+    os.environ["YOLO_AUTOINSTALL"] = "0"  # here and in every process started: nothing may pip install by itself
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
     try:

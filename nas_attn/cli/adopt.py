@@ -1,0 +1,137 @@
+"""`adopt`: a community's model YAML made to build, its architecture and cost, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas_attn.cli.options import Json, Modules, use_modules
+
+if TYPE_CHECKING:
+    from nas_attn.cost.cost import Cost
+    from nas_attn.detector.adoption.adopt import Adopted
+
+NAME = "adopt"
+
+
+def command(
+    article: Annotated[Path, typer.Argument(metavar="ARTICLE.yaml", help="A community's model YAML.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The fixed YAML; none where left out.")
+    ] = None,
+    model_scale: Annotated[
+        str | None, typer.Option(metavar="n|s|m|l|x", help="Which of the file's scales. [the one it states or names]")
+    ] = None,
+    nc: Annotated[int | None, typer.Option(min=1, help="Number of classes. [the file's]")] = None,
+    imgsz: Annotated[int, typer.Option(help="Image size of the final training, pixels.")] = 640,
+    wiring: Annotated[
+        str,
+        typer.Option(
+            metavar="repair|in-line|keep",
+            help="What is done about rows that read the wrong row: repair what is certainly a mistake, let all readers "
+            "read the attention, or keep what the file says.",
+        ),
+    ] = "repair",
+    inside: Annotated[
+        str | None,
+        typer.Option(metavar="insert|replace", help="Where attention stands in blocks such as C2f_ACmix. [as usual]"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
+    modules: Modules = None,
+    as_json: Json = False,
+) -> None:
+    """Make a community's model YAML build: fill arguments, find slots, repair or name mistakes, and count the cost.
+
+    Without -o, only say what would be done.
+    """
+    from nas_attn.detector.environment import prepare
+    from nas_attn.errors import UserError
+
+    prepare()
+    use_modules(modules)
+    if output is not None and output.exists() and not force:
+        raise UserError("a file must not be written over", got=f"'{output}'", remedy="Give --force, or another -o.")
+    from nas_attn.detector.adoption.adopt import adopt
+    from nas_attn.detector.export import write_yaml
+
+    found = adopt(article, scale=model_scale, nc=nc, imgsz=imgsz, wiring=wiring, inside=inside)
+    base_cost, cost = _cost(found, imgsz)
+    if output is not None:
+        write_yaml(
+            output, found.base, found.slots, found.architecture, final_nc=found.base.nc, comments=found.comments()
+        )
+    if as_json:
+        print(json.dumps(_as_dict(found, base_cost, cost, imgsz, output), indent=1))
+    else:
+        _show(found, base_cost, cost, imgsz, output)
+
+
+def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
+    """Cost of the base, and of the whole."""
+    from nas_attn.cost import CostTable
+    from nas_attn.errors import UserError
+    from nas_attn.space import NONE
+
+    stride = max(s.stride for s in found.slots)
+    if imgsz <= 0 or imgsz % stride:
+        raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
+    genes: dict[str, Any] = dict(found.architecture)
+    table = CostTable.build(found.base.build(), {s: [genes.get(s.name, NONE)] for s in found.slots}, imgsz)
+    return table.base, table.cost(found.architecture)
+
+
+def _as_dict(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    rows = [
+        {"row": p.row.number, "module": p.row.as_written, "slot": p.slot or None, "gene": _gene(p)} for p in found.puts
+    ]
+    return {
+        "article": str(found.path),
+        "base": found.base.name,
+        "known_base": found.known,
+        "scale": found.base.scale,
+        "task": found.base.task,
+        "nc": found.base.nc,
+        "architecture": str(found.architecture),
+        "rows": rows,
+        "imgsz": imgsz,
+        "cost": cost.as_dict(),
+        "base_cost": base_cost.as_dict(),
+        "repairs": [asdict(r) for r in found.repairs],
+        "suspicions": [asdict(s) for s in found.suspicions],
+        "file": None if output is None else str(output),
+    }
+
+
+def _gene(put: Any) -> str:
+    name, arguments = put.reading.raw
+    return str(put.reading.gene) if put.reading.gene is not None else f"{name}{arguments}"
+
+
+def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None) -> None:
+    base = found.base
+    kind = "" if found.known else ", a network of its own"
+    print(f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes")
+    for put in found.puts:
+        where = put.slot or ("inside its block" if put.mode else "no slot")
+        chosen = ", ".join(f"{k}={v}" for k, v in put.reading.taken.items())
+        more = f" (not in the file, so chosen: {chosen})" if chosen else ""
+        print(f"  row {put.row.number} {put.row.as_written}: {where}, {_gene(put)}{more}")
+    print(f"architecture: {found.architecture}")
+    own, whole = base_cost.as_dict(), cost.as_dict()
+    added = ", ".join(f"{k} {whole[k]:.4f} ({whole[k] - own[k]:+.4f})" for k in ("gmacs", "params_m"))
+    print(f"cost at {imgsz} px (added to the base): {added}")
+    for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
+        if lines:
+            print(f"{title}:")
+            for line in lines:
+                print(f"  - {line}")
+    if output is None:
+        print("nothing written: give -o FILE")
+    else:
+        print(f"written: {output}")
+        print(f"train: python -m nas_attn train {output} --data D.yaml --epochs 300")

@@ -1,0 +1,154 @@
+"""A community's model YAML adopted: its base, its architecture, what was repaired, and what is suspicious."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas_attn import __version__
+from nas_attn.detector.adoption import names
+from nas_attn.detector.adoption.article import Article, read_article
+from nas_attn.detector.adoption.findings import Findings, Repair, Suspicion
+from nas_attn.detector.adoption.lineage import Lineage, base_name, choose_scale, find_lineage
+from nas_attn.detector.adoption.placing import Placed, Put, own_base, place
+from nas_attn.detector.adoption.wiring import MODES, REPAIR, check_wiring
+from nas_attn.detector.base_model import BaseModel, load_base
+from nas_attn.errors import UnknownName, UserError
+from nas_attn.space.architecture import NONE, Architecture
+from nas_attn.space.slot import INSERT, REPLACE, Slot
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What an article's file is.
+
+    Attributes:
+        path: the file.
+        base: the base model at the file's scale and class count; with the rows in it that no search can vary.
+        known: whether that is one that Ultralytics ships.
+        slots: all its slots.
+        architecture: what stands at slots; `none` at all default slots where nothing does.
+        puts: every attention row of the file, and where it went.
+        repairs: what was certainly wrong, or missing.
+        suspicions: what looks wrong, but may be meant.
+    """
+
+    path: Path
+    base: BaseModel
+    known: bool
+    slots: tuple[Slot, ...]
+    architecture: Architecture
+    puts: tuple[Put, ...]
+    repairs: tuple[Repair, ...]
+    suspicions: tuple[Suspicion, ...]
+
+    def comments(self) -> list[str]:
+        """What the fixed YAML says of its own origin."""
+        kept = [p for p in self.puts if not p.slot]
+        return [
+            f"Adopted by nas_attn {__version__} from {self.path.name}, on base model {self.base.name}.",
+            *(f"Repaired: {r}." for r in self.repairs),
+            *(f"Suspicious: {s}." for s in self.suspicions),
+            *(f"Row {p.row.number} of {self.path.name} ({p.row.as_written}) is part of the base here." for p in kept),
+        ]
+
+
+def adopt(
+    path: Path,
+    *,
+    scale: str | None = None,
+    nc: int | None = None,
+    imgsz: int = 640,
+    wiring: str = REPAIR,
+    inside: str | None = None,
+) -> Adopted:
+    """Read a community's YAML and make it build.
+
+    Args:
+        path: the file.
+        scale: which of its scales; where None, the one that it states or is named after, else its first.
+        nc: number of classes, in place of the file's.
+        imgsz: image size of the final training in pixels; defaults are chosen so that a map of it can carry them.
+        wiring: `repair` what is certainly a mistake in who reads whom, take all attention `in-line`, or `keep` it.
+        inside: `insert` or `replace`, for blocks with attention inside (`C2f_ACmix`); None for each module's usual.
+
+    Raises:
+        UserError: the file is no detector's, holds no attention, names what nobody knows, or cannot be built.
+    """
+    for option, value, known in (("--wiring", wiring, MODES), ("--inside", inside, (INSERT, REPLACE, None))):
+        if value not in known:
+            raise UnknownName(f"value of {option}", str(value), [k for k in known if k])
+    article = read_article(path)
+    findings = Findings()
+    lineage = find_lineage(article)
+    chosen = choose_scale(article, lineage, scale, findings)
+    classes = nc if nc is not None else article.nc if article.nc is not None else (lineage.source or {}).get("nc", 80)
+    _what_is_odd(article, lineage, nc, findings)
+    read = check_wiring(article, lineage.rows, lineage.name, wiring, findings)
+    known = bool(lineage.name) and not lineage.differences and chosen.of_base and read.same
+    if known:
+        base = load_base(base_name(lineage, chosen.key), nc=classes)
+        if "kpt_shape" in article.settings:
+            base = base.changed(kpt_shape=article.settings["kpt_shape"])
+    else:
+        base = own_base(read, article.path.stem, chosen.key, chosen.factors, classes)
+    if not article.attention and not article.blocks:
+        raise _nothing(article, base, lineage)
+    placed: Placed = place(read, base, imgsz, inside, findings)
+    if not placed.puts:
+        rule = "an article must have attention that something reads"
+        raise UserError(rule, where=str(path), got="; ".join(map(str, findings.suspicions)))
+    default = [s.name for s in placed.slots if "." not in s.name]
+    architecture = placed.architecture or Architecture.of(dict.fromkeys(default, NONE))
+    return Adopted(
+        article.path, placed.base, known and placed.base is base, placed.slots, architecture, placed.puts,
+        tuple(findings.repairs), tuple(findings.suspicions),
+    )  # fmt: skip
+
+
+def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, findings: Findings) -> None:
+    """What is wrong with a file before its rows are looked at."""
+    head = article.rows[-1]
+    if article.dropped:
+        findings.repair(head.number, head.as_written, article.dropped, "without anchors",
+                        "Ultralytics' heads are anchor-free")  # fmt: skip
+    if article.nc is None:
+        findings.repair(None, "nc", "missing", "80" if lineage.source is None else lineage.source["nc"], "the base's")
+    elif nc is None and lineage.source is not None and article.nc != lineage.source["nc"]:
+        findings.suspect(None, "nc", f"nc is {article.nc}, the class count of whoever wrote the file: kept. `train` "
+                         "wants that of your data, give --nc")  # fmt: skip
+    for difference in lineage.differences:
+        findings.suspect(None, "base", f"{difference}: this is a network of its own")
+    claims = [(r.number, r.claim) for r in article.rows if r.claim is not None and r.claim != r.number]
+    if claims:
+        said = ", ".join(f"row {n} says # {c}" for n, c in claims)
+        findings.suspect(
+            claims[0][0], "comment", f"comments misnumber rows: {said}. What counts is the place in the list"
+        )
+    for row in article.attention:
+        if row.as_written in names.OTHER_CODE:
+            findings.suspect(row.number, "name", f"row {row.number} ({row.as_written}): Ultralytics has a class of this "
+                             "name too, with other mathematics, which no model YAML reaches; this is nas_attn's, after "
+                             "the paper")  # fmt: skip
+    theirs = {n for n in ("PSA", "C2PSA", "C2fPSA", "AIFI", "C2fAttn", "A2C2f", "C3TR", "ImagePoolingAttn")}
+    if lineage.source is None:
+        for row in article.rows:
+            if row.as_written in theirs:
+                findings.suspect(row.number, "name", f"row {row.number} ({row.as_written}) is Ultralytics' own module: "
+                                 "it stays a row of the base")  # fmt: skip
+
+
+def _nothing(article: Article, base: BaseModel, lineage: Lineage) -> UserError:
+    """The error for a file without attention."""
+    try:
+        base.build()
+        builds = "it builds as it is" if not article.dropped else "it builds without its anchors"
+    except UserError as error:
+        builds = f"and it does not build: {error.got}"
+    what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a network of its own"
+    return UserError(
+        "a file to adopt must have a row of attention",
+        got=f"{what}; {builds}",
+        where=str(article.path),
+        remedy="There is nothing to adopt: give it to `search` as --model.",
+    )

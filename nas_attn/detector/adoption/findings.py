@@ -1,0 +1,65 @@
+"""What adopting a file found out: repairs, and what is suspicious."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Something that was certainly a mistake, or missing, and is right now.
+
+    Attributes:
+        row: number of the row in the file; None for what stands in no row.
+        what: the row's module, or the key.
+        was: as the file has it.
+        now: as it is now.
+        why: how that is known.
+    """
+
+    row: int | None
+    what: str
+    was: str
+    now: str
+    why: str
+
+    def __str__(self) -> str:
+        place = self.what if self.row is None else f"row {self.row} ({self.what})"
+        return f"{place}: {self.was} is now {self.now}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Something that looks like a mistake, but may be meant.
+
+    Attributes:
+        row: number of the row in the file; None for what stands in no row.
+        kind: `join`, `head`, `bypass`, `unread`, `comment`, `nc`, `scale`, `arguments`, `name`, `place` or `base`.
+        text: what it is, in a sentence.
+    """
+
+    row: int | None
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass
+class Findings:
+    """Both, in the order in which they were found."""
+
+    repairs: list[Repair] = field(default_factory=list)
+    suspicions: list[Suspicion] = field(default_factory=list)
+
+    def repair(self, row: int | None, what: str, was: object, now: object, why: str) -> None:
+        self.repairs.append(Repair(row, what, str(was), str(now), why))
+
+    def suspect(self, row: int | None, kind: str, text: str) -> None:
+        self.suspicions.append(Suspicion(row, kind, text))
+
+    def as_dict(self) -> dict[str, list[dict[str, Any]]]:
+        """JSON-ready."""
+        return {"repairs": [asdict(r) for r in self.repairs], "suspicions": [asdict(s) for s in self.suspicions]}

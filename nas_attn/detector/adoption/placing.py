@@ -1,0 +1,247 @@
+"""Attention rows of an article's file as genes at slots of its base; those at no slot become part of the base."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nas_attn.attention import registry
+from nas_attn.detector.adoption.arguments import Place, Reading, read_arguments
+from nas_attn.detector.adoption.article import Row
+from nas_attn.detector.adoption.findings import Findings
+from nas_attn.detector.adoption.wiring import Wiring, shown
+from nas_attn.detector.base_model import BaseModel
+from nas_attn.detector.blocks import places
+from nas_attn.detector.graph import Graph
+from nas_attn.detector.slots import all_slots
+from nas_attn.detector.surgery import PREFIX, Insertion, absolute, rewrite
+from nas_attn.errors import UserError
+from nas_attn.space.architecture import Architecture
+from nas_attn.space.slot import INSERT, REPLACE, Slot
+
+REPLACING = {"acmix", "dattention"}  # modules that stand for a convolution; the others stand behind one
+
+
+@dataclass
+class Put:
+    """One attention row, or block with attention inside, of the file.
+
+    Attributes:
+        row: of the file.
+        root: row of the base that it stands behind, or that is the block.
+        readers: rows of the base that read it, through other attention too; empty for a block.
+        channels: of the map that the module gets.
+        reading: its arguments.
+        mode: how it stands inside its block; empty for a row of its own.
+        slot: name of the slot that it fills; empty where it fills none.
+    """
+
+    row: Row
+    root: int
+    readers: frozenset[int]
+    channels: int
+    reading: Reading
+    mode: str = ""
+    slot: str = ""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The architecture that a file is.
+
+    Attributes:
+        base: the base, with the rows in it that are at no slot.
+        slots: all its slots.
+        architecture: the rows at slots.
+        puts: every attention row of the file.
+    """
+
+    base: BaseModel
+    slots: tuple[Slot, ...]
+    architecture: Architecture | None
+    puts: tuple[Put, ...]
+
+
+def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findings: Findings) -> Placed:
+    """Find the slot of each attention row.
+
+    Args:
+        wiring: the file, repaired.
+        base: its rows without ours.
+        imgsz: image size of the final training in pixels.
+        inside: `insert` or `replace` for blocks with attention inside; where None, as the module is used to.
+        findings: what is found goes there.
+
+    Raises:
+        SlotRefused, UserError: something that cannot be built.
+    """
+    built: Any = base.build()
+    graph = Graph.of(base, built)
+    slots = all_slots(base, built)
+    puts = [*_rows(wiring, base, graph, imgsz, findings), *_blocks(wiring, base, built, graph, imgsz, inside, findings)]
+    fixed: set[int] = set()  # rows of the base whose attention becomes part of it
+    while True:
+        done, found, genes = base, slots, {}
+        moved = {i: i for i in range(graph.head + 1)}
+        if fixed:
+            done, moved = _with_rows(base, built, [p for p in puts if p.root in fixed])
+            found = all_slots(done)
+        for put in puts:
+            put.slot = "" if put.root in fixed else _slot(put, found, graph, moved)
+            if put.slot in genes or put.reading.gene is None:
+                put.slot = ""
+            if put.slot and put.reading.gene:
+                genes[put.slot] = put.reading.gene
+        homeless = {p.root for p in puts if not p.slot} - fixed
+        if not homeless:
+            break
+        fixed |= homeless
+    for put in puts:
+        if not put.slot:
+            findings.suspect(put.row.number, "place", _homeless(put, wiring))
+    return Placed(done, found, Architecture.of(genes) if genes else None, tuple(puts))
+
+
+def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: Findings) -> Iterable[Put]:
+    article = wiring.article
+    for row in article.attention:
+        readers = _base_readers(wiring, row.number)
+        if not readers:
+            continue
+        root = wiring.root(row.number)
+        where = f"{article.path}, {shown(article, row.number)}"
+        if root < 0 or not graph.channels[root] or not graph.strides[root]:
+            rule = "attention must stand behind a map"
+            raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
+        channels = graph.channels[root]
+        reading = _read(row, row.content[3], base, graph.strides[root], channels, imgsz, where, findings)
+        yield Put(row, root, readers, channels, reading)
+
+
+def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: int, inside: str | None,
+            findings: Findings) -> Iterable[Put]:  # fmt: skip
+    article = wiring.article
+    for row in article.blocks:
+        root = article.plain.index(row.number)
+        where = f"{article.path}, {shown(article, row.number)}"
+        room = places(built.model[root]) if root in built.block_arguments else {}
+        mode = inside or (REPLACE if row.named.module in REPLACING else INSERT)
+        if mode not in room:
+            other = f"; it has room for --inside {', '.join(room)}" if room else ""
+            rule = "a block must have bottlenecks of one kind to hold attention"
+            raise UserError(rule, got=f"'{row.named.block}'{other}", where=where)
+        channels = room[mode][0]
+        reading = _read(row, [], base, graph.strides[root], channels, imgsz, where, findings)
+        what = "in place of the second convolution" if mode == REPLACE else "at the end of the branch"
+        other = INSERT if mode == REPLACE else REPLACE
+        if inside is None:
+            findings.suspect(row.number, "place", f"{shown(article, row.number)}: a name does not say where in "
+                             f"{row.named.block} the module stood; taken {what} of each bottleneck. --inside {other} "
+                             "takes the other")  # fmt: skip
+        yield Put(row, root, frozenset(), channels, reading, mode)
+
+
+def _read(row: Row, arguments: Sequence[Any], base: BaseModel, stride: int, channels: int, imgsz: int, where: str,
+          findings: Findings) -> Reading:  # fmt: skip
+    entry = registry.get(str(row.named.module))
+    size = -(-imgsz // stride)
+    reading = read_arguments(entry, arguments, Place(channels, size, base.factors, where))
+    name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
+    if reading.refused:
+        findings.repair(row.number, row.as_written, f"arguments {text}", str(reading.gene), reading.refused)
+    for note in reading.notes:
+        findings.suspect(row.number, "arguments", f"{name} {note}: its arguments are {text}")
+    return reading
+
+
+def _base_readers(wiring: Wiring, number: int) -> frozenset[int]:
+    """Rows of the base that read a row, through attention behind it too."""
+    found: set[int] = set()
+    for reader in wiring.readers(number):
+        if wiring.article.rows[reader].is_plain:
+            found.add(wiring.article.plain.index(reader))
+        else:
+            found |= _base_readers(wiring, reader)
+    return frozenset(found)
+
+
+def _slot(put: Put, slots: Sequence[Slot], graph: Graph, moved: dict[int, int]) -> str:
+    """The slot that a row fills; `moved` says where the base's rows stand now."""
+    readers = {moved[r] for r in put.readers}
+    everyone = put.readers == set(graph.readers[put.root])
+    for slot in slots:
+        if slot.row != moved[put.root]:
+            continue
+        if put.mode:
+            if slot.inside and slot.inside.mode == put.mode:
+                return slot.name
+        elif not slot.inside and (set(slot.readers) == readers if slot.readers else everyone):
+            return slot.name
+    return ""
+
+
+def _with_rows(base: BaseModel, built: Any, puts: Sequence[Put]) -> tuple[BaseModel, dict[int, int]]:
+    """The base with these rows in it, and where its own rows stand then."""
+    graph_readers = _readers_of(base)
+    inserts: dict[int, list[Insertion]] = {}
+    blocks: dict[int, tuple[tuple[str, list[Any]], int]] = {}
+    for put in puts:
+        module, arguments = _row_of(put)
+        if put.mode:
+            resolved = list(built.block_arguments[put.root])
+            gene = [put.mode, module, *arguments]
+            blocks[put.root] = (PREFIX + put.row.named.block, [resolved, [gene]]), resolved[1]
+        else:
+            readers = () if put.readers == graph_readers[put.root] else tuple(sorted(put.readers))
+            one = Insertion(f"row {put.row.number}", (PREFIX + module, arguments), readers)
+            inserts.setdefault(put.root, []).append(one)
+    done = rewrite(base.yaml, inserts, blocks)
+    name = base.name if base.name.endswith("-adopted") else f"{base.name}-adopted"
+    return replace(base, name=name, yaml=done.yaml), done.row_map
+
+
+def _readers_of(base: BaseModel) -> list[frozenset[int]]:
+    rows = base.rows
+    sources = [absolute(row[0], i) for i, row in enumerate(rows)]
+    return [frozenset(r for r, read in enumerate(sources) if i in read) for i in range(len(rows))]
+
+
+def _row_of(put: Put) -> tuple[str, list[Any]]:
+    """Class name and arguments of a row that becomes part of the base."""
+    if put.reading.gene is None:
+        return put.reading.raw
+    return registry.get(put.reading.gene.module).row(put.channels, put.reading.gene.as_dict())
+
+
+def _homeless(put: Put, wiring: Wiring) -> str:
+    article = wiring.article
+    me = shown(article, put.row.number)
+    if put.mode:
+        return f"{me} feeds no head, so no slot is in it: it stays as it is, and a search cannot vary this place"
+    behind = f"behind {shown(article, article.plain[put.root])}, read by " + ", ".join(
+        shown(article, article.plain[r]) for r in sorted(put.readers)
+    )
+    if put.reading.gene is None:
+        name, arguments = put.reading.raw
+        return (f"{me} keeps its arguments, as {name}{arguments}, which the registry's settings cannot say: a search "
+                "cannot vary this place")  # fmt: skip
+    return f"{me} stands at no named slot ({behind}): it stays as it is, and a search cannot vary this place"
+
+
+def own_base(wiring: Wiring, name: str, scale: str, factors: Sequence[float], nc: int) -> BaseModel:
+    """The file's rows without ours, as a base of its own."""
+    article = wiring.article
+    rows = []
+    for index, number in enumerate(article.plain):
+        row = article.rows[number]
+        sources = []
+        for source, written in zip(wiring.sources[number], row.written, strict=True):
+            root = wiring.root(source)
+            sources.append(root - index if written < 0 else root)
+        content = copy.deepcopy(row.content)
+        rows.append([sources if isinstance(content[0], list) else sources[0], *content[1:]])
+    backbone = sum(n < article.backbone for n in article.plain)
+    model = {"nc": nc, **article.settings, "scales": {scale: list(factors)}, "scale": scale}
+    return BaseModel(name, {**model, "backbone": rows[:backbone], "head": rows[backbone:]}, scale)

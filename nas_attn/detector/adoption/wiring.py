@@ -1,0 +1,212 @@
+"""Who reads whom in an article's file, set beside the base: what hand renumbering left wrong, and what is only odd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas_attn.detector.adoption.article import Article, Row
+from nas_attn.detector.adoption.findings import Findings
+from nas_attn.detector.surgery import absolute
+from nas_attn.errors import UserError
+
+REPAIR, IN_LINE, KEEP = "repair", "in-line", "keep"
+MODES = (REPAIR, IN_LINE, KEEP)
+
+
+@dataclass
+class Wiring:
+    """Rows that each row reads, repaired where that was certain.
+
+    Attributes:
+        article: the file.
+        sources: of each row of the file, absolute rows of the file.
+        same: whether the rows that the base has too read what they read there, attention aside.
+    """
+
+    article: Article
+    sources: list[list[int]]
+    same: bool = True
+
+    def root(self, number: int) -> int:
+        """Index among the plain rows of what stands at a row, attention aside; -1 is the image."""
+        while number >= 0 and not self.article.rows[number].is_plain:
+            number = self.sources[number][0]
+        return self.article.plain.index(number) if number >= 0 else -1
+
+    def behind(self, number: int) -> list[int]:
+        """Rows from this one up to the plain row that it stands behind, this one first."""
+        found = [number]
+        while not self.article.rows[found[-1]].is_plain:
+            found.append(self.sources[found[-1]][0])
+        return found
+
+    def output(self, index: int, before: int) -> int:
+        """The row that stands for a plain row at a reader: its last attention above the reader, or itself."""
+        if index < 0:
+            return -1
+        own = [r.number for r in self.article.attention if r.number < before and self.root(r.number) == index]
+        return own[-1] if own else self.article.plain[index]
+
+    def readers(self, number: int) -> list[int]:
+        """Rows that read a row."""
+        return [n for n, sources in enumerate(self.sources) if number in sources]
+
+
+def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, base: str, mode: str,
+                 findings: Findings) -> Wiring:  # fmt: skip
+    """Compare who reads whom with the base's rows, and repair what `mode` lets.
+
+    Args:
+        article: the file.
+        reference: rows of the base, one for each plain row of the file; None where it has no known base.
+        base: its name, for messages.
+        mode: `repair` what is certainly a mistake, take every attention `in-line`, too, or `keep` all as it is.
+        findings: what is found goes there.
+
+    Raises:
+        UserError: a row reads one that does not stand above it, and nothing says which was meant.
+    """
+    wiring = Wiring(article, [list(r.sources) for r in article.rows])
+    for row in article.attention:
+        _check_above(article, row, row.sources[0])
+    for index, number in enumerate(article.plain):
+        row = article.rows[number]
+        if reference is None:
+            for source in row.sources:
+                _check_above(article, row, source)
+        else:
+            _compare(wiring, row, index, reference[index], base, mode, findings)
+    _unread(wiring, mode, findings)
+    _bypassed(wiring, mode, findings)
+    return wiring
+
+
+def shown(article: Article, number: int) -> str:
+    """A row as messages name it."""
+    return "the image" if number < 0 else f"row {number} ({article.rows[number].as_written})"
+
+
+def _check_above(article: Article, row: Row, source: int) -> None:
+    if not (0 <= source < row.number or (row.number == 0 and source == -1)):
+        where = f"{article.path}, {shown(article, row.number)}"
+        raise UserError("a row must read rows above it", got=f"row {source}", where=where)
+
+
+def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base: str, mode: str,
+             findings: Findings) -> None:  # fmt: skip
+    """Set one row's sources beside the base's."""
+    article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
+    wanted = absolute(base_row[0], index)
+    given = base_row[0] if isinstance(base_row[0], list) else [base_row[0]]
+    if len(wanted) != len(row.sources):
+        for source in row.sources:
+            _check_above(article, row, source)
+        findings.suspect(row.number, kind, f"{shown(article, row.number)} reads {len(row.sources)} rows, where {base} "
+                         f"reads {len(wanted)} there: kept")  # fmt: skip
+        wiring.same = False
+        return
+    above = [s < row.number for s in row.sources]
+    roots = [wiring.root(s) if ok else None for s, ok in zip(row.sources, above, strict=True)]
+    wrong = [j for j, (r, w) in enumerate(zip(roots, wanted, strict=True)) if r != w]
+    if wrong and all(above) and sorted(map(str, roots)) == sorted(map(str, wanted)):
+        findings.suspect(row.number, kind, f"{shown(article, row.number)} reads the rows that {base} reads there, in "
+                         "another order: kept")  # fmt: skip
+        wiring.same = False
+        return
+    stale = False
+    inserted = sum(a.number < row.number for a in article.attention)
+    for j in wrong:
+        source, now = row.sources[j], wiring.output(wanted[j], row.number)
+        what = _what(article, roots[j], source, wanted[j], now, base)
+        if mode != KEEP and (_is_slip(row, j, now, wanted[j], given[j], inserted) or not above[j]):
+            wiring.sources[row.number][j] = now
+            stale = stale or row.written[j] == wanted[j]
+            more = "; the number is still the base's" if row.written[j] == wanted[j] else ""
+            findings.repair(row.number, row.as_written, _from(row), _from(row, wiring.sources[row.number]), what + more)
+        else:
+            _check_above(article, row, source)
+            findings.suspect(row.number, kind, f"{shown(article, row.number)} reads {shown(article, source)}: {what}. "
+                             "Kept")  # fmt: skip
+            wiring.same = False
+    if stale:  # a row of which one number was not renumbered: then no number of it was
+        for j, source in enumerate(row.sources):
+            now = wiring.output(wanted[j], row.number)
+            if j not in wrong and now != source and row.written[j] == wanted[j]:
+                was = _from(row, wiring.sources[row.number])
+                wiring.sources[row.number][j] = now
+                why = (
+                    f"the row's numbers are still those of {base}; {shown(article, now)} stands behind row {source} now"
+                )
+                findings.repair(row.number, row.as_written, was, _from(row, wiring.sources[row.number]), why)
+
+
+def _is_slip(row: Row, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
+    """Whether a wrong source is one of hand renumbering: the base's own number, or off by no more than was inserted."""
+    if row.written[j] < 0:
+        return row.written[j] == given
+    return row.written[j] == wanted or abs(row.sources[j] - now) <= max(1, inserted)
+
+
+def _what(article: Article, root: int | None, source: int, wanted: int, now: int, base: str) -> str:
+    there = "no row above it" if root is None else f"row {root} of {base}"
+    return f"{base} reads its row {wanted} there, which is {shown(article, now)} in this file; row {source} is {there}"
+
+
+def _from(row: Row, sources: Sequence[int] | None = None) -> str:
+    """The `from` of a row as it would be written."""
+    if sources is None:
+        numbers = list(row.written)
+    else:
+        numbers = [w if s == own and w < 0 else s for s, own, w in zip(sources, row.sources, row.written, strict=True)]
+    return str(numbers if isinstance(row.content[0], list) else numbers[0])
+
+
+def _unread(wiring: Wiring, mode: str, findings: Findings) -> None:
+    """Attention that nobody reads: certain to be meant in line where one row alone could read it."""
+    article = wiring.article
+    for row in reversed(article.attention):
+        if wiring.readers(row.number):
+            continue
+        root = wiring.root(row.number)
+        behind = wiring.behind(row.number)[1:]
+        could = [n for n in dict.fromkeys(n for b in behind for n in wiring.readers(b)) if n not in behind]
+        could = [n for n in could if n > row.number]
+        everyone = [n for n in wiring.readers(article.plain[root]) if n not in (*behind, row.number)]
+        if could and mode != KEEP and (mode == IN_LINE or everyone == could and len(could) == 1):
+            for n in could:
+                reader = article.rows[n]
+                was = _from(reader, wiring.sources[n])
+                wiring.sources[n] = [row.number if s in behind else s for s in wiring.sources[n]]
+                why = f"nobody read {shown(article, row.number)}, which stands behind row {behind[-1]} and is there for it"
+                findings.repair(n, reader.as_written, was, _from(reader, wiring.sources[n]), why)
+        else:
+            more = " --wiring in-line lets the rows below read it." if could and mode != IN_LINE else ""
+            findings.suspect(row.number, "unread", f"nobody reads {shown(article, row.number)}: it would do nothing, so "
+                             f"it is left out.{more}")  # fmt: skip
+
+
+def _bypassed(wiring: Wiring, mode: str, findings: Findings) -> None:
+    """Rows that read past attention which stands above them behind the very row that they read."""
+    article = wiring.article
+    read = {r.number for r in article.attention if wiring.readers(r.number)}
+    for number in article.plain:
+        row = article.rows[number]
+        for j, source in enumerate(wiring.sources[number]):
+            if source < 0:
+                continue
+            last = wiring.output(wiring.root(source), number)
+            if last == source or last not in read or source not in wiring.behind(last):
+                continue
+            past = f"{shown(article, number)} reads {shown(article, source)}, past {shown(article, last)} behind it"
+            if mode == IN_LINE:
+                was = _from(row, wiring.sources[number])
+                wiring.sources[number][j] = last
+                findings.repair(number, row.as_written, was, _from(row, wiring.sources[number]),
+                                "it read past the attention, and --wiring in-line was given")  # fmt: skip
+            else:
+                other = [n for n in wiring.readers(last) if n != number]
+                who = ", ".join(shown(article, n) for n in other)
+                findings.suspect(number, "bypass", f"{past}, so only {who} reads the attention: kept. Were it meant for "
+                                 f"both, write {last} for {source}, or give --wiring in-line")  # fmt: skip
