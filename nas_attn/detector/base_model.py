@@ -66,8 +66,7 @@ class BaseModel:
         try:
             with noted_arguments() as noted:
                 model: Any = build_yaml(self.yaml)
-            layers = enumerate(model.model)
-            model.block_arguments = {row: noted[id(layer)] for row, layer in layers if id(layer) in noted}
+            model.block_arguments = {row: noted[layer] for row, layer in enumerate(model.model) if layer in noted}
             return model
         except BUILD_ERRORS as error:
             reason = f"{type(error).__name__}: {error}"

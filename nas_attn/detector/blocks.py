@@ -93,6 +93,11 @@ class _WithAttention(nn.Module):
         kind = AttentionBottleneck if mode == INSERT else AttentionConv
         return [m.attention for m in self.modules() if isinstance(m, kind)]
 
+    def projections(self) -> list[nn.Conv2d]:
+        """The pointwise convolutions behind attention that replaced a widening or narrowing one, in the same order."""
+        replaced = (m.project for m in self.modules() if isinstance(m, AttentionConv))
+        return [project for project in replaced if isinstance(project, nn.Conv2d)]
+
 
 def bottlenecks(block: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
     """(parent, attribute name, bottleneck) of every bottleneck inside a block, in their order."""
@@ -122,19 +127,19 @@ def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
 
 
 @contextmanager
-def noted_arguments() -> Iterator[dict[int, tuple[Any, ...]]]:
-    """Notes with which arguments blocks are built inside: id of the block -> its constructor's arguments.
+def noted_arguments() -> Iterator[dict[nn.Module, tuple[Any, ...]]]:
+    """Notes with which arguments blocks are built inside: block -> its constructor's arguments.
 
     A block does not keep them, and what Ultralytics' parser makes of a row depends on the scale and its version.
     """
-    noted: dict[int, tuple[Any, ...]] = {}
+    noted: dict[nn.Module, tuple[Any, ...]] = {}
     own = {cls: vars(cls)["__init__"] for cls in (c.__mro__[2] for c in classes().values())}
 
     def noting(init: Callable[..., None]) -> Callable[..., None]:
         @wraps(init)
         def wrapper(self: nn.Module, *arguments: Any, **keywords: Any) -> None:
             if not keywords:
-                noted.setdefault(id(self), arguments)  # the outermost class's, which is called first
+                noted.setdefault(self, arguments)  # the outermost class's, which is called first
             init(self, *arguments, **keywords)
 
         return wrapper

@@ -133,6 +133,10 @@ def build(
         if slot.name in done.places:
             for site, module in enumerate(modules_at(model, slot, done)):
                 module.load_state_dict(_fresh_module(slot, genes[slot.name], seed, site).state_dict())
+            if slot.inside is not None and slot.inside.mode == REPLACE:
+                for site, project in enumerate(model.model[done.places[slot.name]].projections()):
+                    with seeded(_derived(seed, slot.name, "project", site)):
+                        project.reset_parameters()
     return model, report
 
 
@@ -183,9 +187,14 @@ def _fresh_module(slot: Slot, gene: Gene, seed: int, site: int = 0) -> nn.Module
     entry = registry.get(gene.module)
     settings = entry.complete(gene.as_dict())
     whole = Gene.of(gene.module, settings)  # a setting left at its default and one written out are the same gene
-    digest = hashlib.sha256(f"{seed}|{slot.name}|{whole}{f'|{site}' if site else ''}".encode()).digest()
-    with seeded(int.from_bytes(digest[:8], "little") >> 1):
+    with seeded(_derived(seed, slot.name, whole, *([site] if site else []))):
         return entry.build(slot.channels, settings)
+
+
+def _derived(seed: int, *parts: object) -> int:
+    """A seed of its own for what the parts name."""
+    digest = hashlib.sha256("|".join(map(str, (seed, *parts))).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
 
 
 @contextmanager

@@ -1,0 +1,375 @@
+"""Attention inside Ultralytics' blocks: the block's own tensors and results, and what stands between them."""
+
+from __future__ import annotations
+
+import copy
+import io
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from nas_attn.detector import blocks
+from nas_attn.detector.base_model import build_yaml, load_base
+from nas_attn.detector.slots import all_slots
+from nas_attn.detector.surgery import architecture_yaml
+from nas_attn.detector.transfer import build
+from nas_attn.space import Architecture
+
+pytestmark = pytest.mark.usefixtures("one_seeded_thread")
+
+# name -> constructor arguments, width of the branch, width of the second convolution's input, number of bottlenecks
+BLOCKS = {
+    "A2C2f": ((16, 64, 2, False, -1), 16, 16, 4),
+    "BottleneckCSP": ((16, 32, 2, True), 16, 16, 2),
+    "C2": ((16, 32, 2, True), 16, 16, 2),
+    "C2f": ((16, 32, 2, True), 16, 16, 2),
+    "C3": ((16, 32, 2, False), 16, 16, 2),
+    "C3k2": ((16, 32, 2, False), 16, 8, 2),
+    "C3x": ((16, 32, 2, True), 16, None, 2),
+    "RepNCSPELAN4": ((16, 32, 32, 16, 1), 8, 8, 2),
+}
+MORE = {  # other forms of the same
+    "C3k2 of C3k": ("C3k2", (16, 32, 2, True), 8, 8, 4),
+    "C3k2 with its own attention": ("C3k2", (16, 256, 1, True, 0.5, True), 128, 64, 1),
+    "C2f in groups": ("C2f", (16, 32, 1, True, 4), 16, 16, 1),
+}
+CASES = {name: (name, *rest) for name, rest in BLOCKS.items()} | MORE
+OPEN = [name for name, case in CASES.items() if case[3]]
+
+
+def shaken(module: nn.Module) -> nn.Module:
+    """With weights and statistics that are no fresh module's, in evaluation mode."""
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if name.endswith(("running_var", "bn.weight")):
+                tensor.uniform_(0.5, 1.5)
+            elif name.endswith(("running_mean", "bias")):
+                tensor.normal_(std=0.3)
+    return module.eval()
+
+
+def plain_block(name: str) -> nn.Module:
+    from ultralytics.nn.modules import block
+
+    cls, arguments, *_ = CASES[name]
+    return shaken(getattr(block, cls)(*arguments))
+
+
+def opened(name: str, *genes: list) -> nn.Module:
+    cls, arguments, *_ = CASES[name]
+    return shaken(blocks.classes()[cls](arguments, genes))
+
+
+def lska(channels: int) -> list:
+    return ["LSKA", channels, 7]
+
+
+def image(channels: int = 16, batch: int = 2) -> torch.Tensor:
+    return torch.randn(batch, channels, 9, 7)
+
+
+def test_every_block_is_here():
+    assert set(BLOCKS) == set(blocks.NAMES) == set(blocks.classes())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_block_has_room_for(name):
+    _, _, branch, inner, sites = CASES[name]
+    block = plain_block(name)
+    conv = next(b.cv2.conv for _, _, b in blocks.bottlenecks(block))
+    found = {"insert": (branch, sites, 0)}
+    if inner is not None:
+        projection = inner * branch if inner != branch else 0
+        found["replace"] = (inner, sites, projection - conv.weight.numel())
+    assert blocks.places(block) == found
+    assert blocks.places(nn.Conv2d(3, 3, 1)) == {}
+
+
+def test_blocks_with_unequal_bottlenecks_have_none():
+    block = plain_block("C2f")
+    block.m[0].cv2.conv = nn.Conv2d(16, 8, 3)
+    assert blocks.places(block) == {}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_empty_block_is_the_block(name):
+    plain, ours = plain_block(name), opened(name)
+    assert list(plain.state_dict()) == list(ours.state_dict())
+    ours.load_state_dict(plain.state_dict())
+    x = image()
+    for training in (False, True):
+        (found,) = ours.train(training)(x)
+        assert torch.equal(found, plain.train(training)(x))
+    assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), plain.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_keys_of_the_block_stay(name):
+    _, _, branch, inner, sites = CASES[name]
+    plain = plain_block(name)
+    genes = [["insert", *lska(branch)], *([["replace", *lska(inner)]] if inner else [])]
+    ours = opened(name, *genes)
+    kept = {key: tuple(t.shape) for key, t in ours.state_dict().items() if ".attention." not in key}
+    wanted = {key: tuple(t.shape) for key, t in plain.state_dict().items()}
+    gone = {key for key in wanted if key not in kept}
+    assert len(gone) == (sites if inner else 0) and all(key.endswith("cv2.conv.weight") for key in gone)
+    assert {k: v for k, v in kept.items() if "project" not in k} == {k: v for k, v in wanted.items() if k not in gone}
+    assert all(len(ours.attentions(mode)) == sites for mode, *_ in genes)
+    built = sum(p.numel() for p in ours.parameters()) - sum(p.numel() for p in plain.parameters())
+    own = sum(p.numel() for m in ("insert", "replace") for a in ours.attentions(m) for p in a.parameters())
+    assert built == own + sum(n * weights for _, n, weights in blocks.places(plain).values()) * bool(inner)
+
+
+def conv(layer, x: torch.Tensor) -> torch.Tensor:
+    """A `Conv` in evaluation mode, written out."""
+    c, bn = layer.conv, layer.bn
+    y = nn.functional.conv2d(x, c.weight, None, c.stride, c.padding, c.dilation, c.groups)
+    return nn.functional.silu(norm(bn, y))
+
+
+def norm(bn, y: torch.Tensor) -> torch.Tensor:
+    return nn.functional.batch_norm(y, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
+
+
+def attention_of(ours, mode: str, site: int, x: torch.Tensor) -> torch.Tensor:
+    return ours.attentions(mode)[site](x)
+
+
+@pytest.mark.parametrize("shortcut", [False, True])
+@pytest.mark.parametrize("modes", [("insert",), ("replace",), ("insert", "replace"), ("replace", "insert")])
+def test_the_mathematics_of_c2f(shortcut, modes):
+    """y = cv2(cat(a, b, m0(b), m1(m0(b)))), m(x) = x + A(act(bn(conv(cv1(x))))), or A' in place of the conv."""
+    torch.manual_seed(4)
+    cls = blocks.classes()["C2f"]
+    ours = shaken(cls((16, 32, 2, shortcut), [[mode, *lska(16)] for mode in modes]))
+    x = image()
+    maps = list(conv(ours.cv1, x).chunk(2, 1))
+    for site, bottleneck in enumerate(ours.m):
+        inside, branch = bottleneck.cv2, conv(bottleneck.cv1, maps[-1])
+        if "replace" in modes:
+            branch = nn.functional.silu(norm(inside.bn, attention_of(ours, "replace", site, branch)))
+        else:
+            branch = conv(inside, branch)
+        if "insert" in modes:
+            branch = attention_of(ours, "insert", site, branch)
+        maps.append(maps[-1] + branch if shortcut else branch)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x)[0], conv(ours.cv2, torch.cat(maps, 1)), rtol=1e-5, atol=1e-5)
+
+
+def test_the_mathematics_of_c3():
+    """y = cv3(cat(m(cv1(x)), cv2(x)))."""
+    ours = opened("C3", ["insert", *lska(16)])
+    x = image()
+    y = conv(ours.cv1, x)
+    for site, bottleneck in enumerate(ours.m):
+        y = attention_of(ours, "insert", site, conv(bottleneck.cv2, conv(bottleneck.cv1, y)))
+    with torch.no_grad():
+        wanted = conv(ours.cv3, torch.cat((y, conv(ours.cv2, x)), 1))
+        torch.testing.assert_close(ours(x)[0], wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_replaced_convolution_that_widened_is_followed_by_a_pointwise_one():
+    ours = opened("C3k2", ["replace", *lska(8)])
+    x = image()
+    maps = list(conv(ours.cv1, x).chunk(2, 1))
+    for site, bottleneck in enumerate(ours.m):
+        y = attention_of(ours, "replace", site, conv(bottleneck.cv1, maps[-1]))
+        y = torch.einsum("oi,nihw->nohw", bottleneck.cv2.project.weight[:, :, 0, 0], y)
+        maps.append(maps[-1] + nn.functional.silu(norm(bottleneck.cv2.bn, y)))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x)[0], conv(ours.cv2, torch.cat(maps, 1)), rtol=1e-5, atol=1e-5)
+
+
+def test_an_identity_in_the_branch_changes_nothing():
+    """Scaled, with its gamma at 0."""
+    plain, ours = plain_block("C2f"), opened("C2f", ["insert", "Scaled", "nas_attn.LSKA", 16, 7])
+    assert not ours.load_state_dict(plain.state_dict(), strict=False).unexpected_keys
+    for module in ours.attentions("insert"):
+        nn.init.zeros_(module.gamma)
+    x = image()
+    assert torch.equal(ours(x)[0], plain(x))
+
+
+def test_another_mode_is_refused():
+    with pytest.raises(ValueError, match="must `insert` or `replace`, but got 'beside'"):
+        opened("C2f", ["beside", *lska(16)])
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_forms_of_a_block(name):
+    """Deep copies, pickles, half precision and channels_last give what the block gives."""
+    _, _, branch, inner, _ = CASES[name]
+    ours = opened(name, ["insert", *lska(branch)], *([["replace", *lska(inner)]] if inner else []))
+    x = image()
+    with torch.no_grad():
+        (wanted,) = ours(x)
+        file = io.BytesIO()
+        torch.save(ours, file)
+        file.seek(0)
+        for other in (copy.deepcopy(ours), torch.load(file, weights_only=False)):
+            assert type(other) is type(ours) and torch.equal(other(x)[0], wanted)
+        last = x.contiguous(memory_format=torch.channels_last)
+        (found,) = copy.deepcopy(ours).to(memory_format=torch.channels_last)(last)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+        (found,) = copy.deepcopy(ours).bfloat16()(x.bfloat16())
+        torch.testing.assert_close(found.float(), wanted, rtol=0.1, atol=0.1)
+        (found,) = copy.deepcopy(ours).half()(x.half())
+        torch.testing.assert_close(found.float(), wanted, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_every_parameter_gets_a_gradient(name):
+    _, _, branch, inner, _ = CASES[name]
+    ours = opened(name, ["insert", *lska(branch)], *([["replace", *lska(inner)]] if inner else [])).train()
+    ours(image())[0].square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in ours.parameters())
+
+
+def test_names_that_are_no_block():
+    with pytest.raises(AttributeError, match="no attribute 'C4WithAttention'"):
+        blocks.C4WithAttention  # noqa: B018
+    assert blocks.C2fWithAttention is blocks.classes()["C2f"]
+
+
+# what a base model notes of its blocks
+
+
+def initialisers() -> dict[str, object]:
+    from ultralytics.nn.modules import block
+
+    return {name: vars(getattr(block, name))["__init__"] for name in blocks.NAMES}
+
+
+def test_noting_leaves_the_classes_as_they_were():
+    from ultralytics.nn.modules.block import C3k2
+
+    before = initialisers()
+    with blocks.noted_arguments() as noted:
+        assert initialisers() != before
+        block = C3k2(16, 32, 1, True)
+        assert noted[block] == (16, 32, 1, True)  # and not what C3k2 gives to C2f, whose initialiser it calls
+    assert initialisers() == before
+    with pytest.raises(ZeroDivisionError), blocks.noted_arguments():
+        C3k2(16, 32)
+        raise ZeroDivisionError
+    assert initialisers() == before
+    with pytest.raises(TypeError), blocks.noted_arguments():
+        C3k2(16)
+    assert initialisers() == before
+
+
+def test_noting_can_be_nested():
+    from ultralytics.nn.modules.block import C2f
+
+    before = initialisers()
+    with blocks.noted_arguments() as outer, blocks.noted_arguments() as inner:
+        block = C2f(16, 32)
+        assert outer[block] == inner[block] == (16, 32)
+    assert initialisers() == before
+
+
+def test_a_block_that_is_gone_lends_its_note_to_none():
+    """Python gives a new object the id of one that is gone."""
+    from ultralytics.nn.modules.block import C2f
+
+    with blocks.noted_arguments() as noted:
+        for width in range(8, 40, 8):
+            block = C2f(8, width)
+            assert noted[block] == (8, width)
+            del block
+
+
+def test_arguments_given_by_name_are_not_noted():
+    from ultralytics.nn.modules.block import C2f
+
+    with blocks.noted_arguments() as noted:
+        block = C2f(16, c2=32)
+    assert block not in noted
+
+
+# in a detector
+
+INNER = "p4=lska(k_size=7) inner.p3.insert=lska(k_size=7) inner.p3.replace=eca inner.p5.replace=acmix(head=2)"
+
+
+@pytest.fixture(scope="module")
+def detector():
+    base = load_base("yolo11n", nc=3, width=0.125)
+    return base, all_slots(base)
+
+
+def test_projections_start_alike_wherever_they_stand(detector):
+    """What replaces a convolution draws its weights from a seed of its own, whatever stands before it."""
+    base, slots = detector
+    one, _ = build(base, slots, Architecture.parse("inner.p4.replace=eca"), 5)
+    other, _ = build(base, slots, Architecture.parse("lateral.p3=lska(k_size=7) inner.p4.replace=eca"), 5)
+    weights = [m.project.weight for n in (one, other) for m in n.modules() if isinstance(m, blocks.AttentionConv)]
+    assert len(weights) == 2 and torch.equal(*weights)
+    third, _ = build(base, slots, Architecture.parse("inner.p4.replace=eca"), 6)
+    assert not torch.equal(weights[0], next(m.project.weight for m in third.modules() if hasattr(m, "project")))
+
+
+def test_sites_of_a_slot_start_with_weights_of_their_own(detector):
+    base, slots = detector
+    model, _ = build(base, slots, Architecture.parse("inner.p5.insert=lska(k_size=7)"), 0)
+    found = [m.attentions("insert") for m in model.modules() if isinstance(m, blocks._WithAttention)]
+    assert [len(sites) for sites in found] == [2]
+    assert not torch.equal(next(found[0][0].parameters()), next(found[0][1].parameters()))
+
+
+def test_fused_half_and_compiled(detector):
+    base, slots = detector
+    model, _ = build(base, slots, Architecture.parse(INNER), 0)
+    shaken(model)
+    x = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        wanted = model(x)[0]
+        fused = copy.deepcopy(model).fuse(verbose=False)
+        torch.testing.assert_close(fused(x)[0], wanted, rtol=1e-3, atol=1e-2)
+        assert all(m.bn is not None for m in fused.modules() if isinstance(m, blocks.AttentionConv))
+        last = copy.deepcopy(model).to(memory_format=torch.channels_last)
+        torch.testing.assert_close(
+            last(x.contiguous(memory_format=torch.channels_last))[0], wanted, rtol=1e-3, atol=1e-2
+        )
+        assert torch.isfinite(copy.deepcopy(model).half()(x.half())[0]).all()
+        compiled = torch.compile(copy.deepcopy(model), backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x)[0], wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_a_checkpoint_needs_nothing_but_ultralytics(detector, tmp_path):
+    base, slots = detector
+    model, _ = build(base, slots, Architecture.parse(INNER), 0)
+    shaken(model)
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.save({"x": x, "y": model(x)[0]}, tmp_path / "wanted.pt")
+    torch.save({"model": model, "ema": None}, tmp_path / "best.pt")
+    code = """if True:
+        import sys, torch
+        from ultralytics import YOLO
+        assert "nas_attn" not in sys.modules
+        wanted = torch.load("wanted.pt")
+        with torch.no_grad():
+            assert torch.equal(YOLO("best.pt").model.eval()(wanted["x"])[0], wanted["y"])
+        assert "nas_attn" in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_rows_say_what_stands_inside(detector):
+    base, slots = detector
+    model, row_map = architecture_yaml(
+        base, slots, Architecture.parse("inner.p3.insert=lska(k_size=7) inner.p3.replace=eca")
+    )
+    rows = model["backbone"] + model["head"]
+    assert rows[row_map[16]] == [-1, 1, "nas_attn.C3k2", [[128, 32, 1, False], [
+        ["insert", "LSKA", 16, 7], ["replace", "ECAAttention"],
+    ]]]  # fmt: skip
+    assert rows[row_map[16] + 1] == [-1, 1, "Index", [32, 0]]
+    assert row_map[17] == row_map[16] + 2
+    assert type(build_yaml(model).model[row_map[16]]).__name__ == "C3k2WithAttention"
