@@ -69,7 +69,9 @@ class Fit:
                 more = f", and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
                 lines.append(f"  left: {len(left)} {reason}: {shown}{more}")
         if self.fresh:
-            lines.append(f"  fresh: {self.fresh} tensors of the model, of inserted modules and of what was left")
+            lines.append(
+                f"  fresh: {self.fresh} tensors of the model: of inserted modules, and in place of what was left"
+            )
         return lines
 
 

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -263,3 +264,47 @@ def test_threads_find_the_target_at_once(target):
     for thread in threads:
         thread.join()
     assert len(called) == 1
+
+
+def test_nothing_that_the_command_line_starts_installs_packages(monkeypatch, capsys):
+    monkeypatch.setenv("YOLO_AUTOINSTALL", "1")
+    run(["hook", "status"])
+    assert os.environ["YOLO_AUTOINSTALL"] == "0"
+
+
+def test_a_checkpoint_where_the_package_is_missing(environment, tmp_path):
+    """Ultralytics would pip install whatever is called nas_attn; as the README says, one variable forbids it."""
+    from nas_attn.attention.zoo.lska import LSKA
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.weights import save_start
+
+    model = load_base("yolo11n", nc=3, width=0.0625).build()
+    model.model[9] = LSKA(16, 7)
+    save_start(model, "detect", tmp_path / "best.pt")
+    pip = "import ultralytics.utils.checks as c; c.subprocess.check_output = lambda *a, **k: print('PIP', a) or ''; "
+    code = pip + f"from ultralytics import YOLO; YOLO({str(tmp_path / 'best.pt')!r})"
+    line = environment.package.read_text()
+    try:
+        environment.package.unlink()
+        done = environment("-c", code, YOLO_AUTOINSTALL="0", YOLO_OFFLINE="0")
+    finally:
+        environment.package.write_text(line)
+    assert done.returncode == 1 and "No module named 'nas_attn'" in done.stderr and "PIP" not in done.stdout
+    assert environment("-c", code).returncode == 0
+
+
+def test_the_plain_command_trains_from_the_yaml(hooked, tiny_data, tmp_path):
+    """`yolo detect train model=best.yaml`, typed by somebody who has the hook and nothing else of ours in his code."""
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.export import write_yaml
+    from nas_attn.detector.plain_command import plain_command
+    from nas_attn.detector.slots import find_slots
+
+    base = load_base("yolo11n", nc=3, width=0.0625)
+    write_yaml(tmp_path / "best.yaml", base, find_slots(base), Architecture.parse("p3=lska(k_size=7)"), final_nc=3)
+    given = {"epochs": 1, "imgsz": 64, "batch": 4, "device": "cpu", "plots": False, "val": False, "project": tmp_path}
+    command = plain_command("detect", tmp_path / "best.yaml", tiny_data, 0, given)
+    entry = "from ultralytics.cfg import entrypoint; entrypoint()"
+    done = hooked("-c", entry, *shlex.split(command)[1:])
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "train" / "weights" / "best.pt").is_file()
