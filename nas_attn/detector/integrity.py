@@ -142,12 +142,13 @@ def _exported(said: Mapping[str, str], digests: Sequence[str]) -> Mapping[str, A
     from nas_attn.detector.slots import all_slots
     from nas_attn.detector.surgery import architecture_yaml
 
-    name, _, width = said["base"].partition("-w")
+    sized = re.fullmatch(r"(.+)-w([\d.e+-]+)", said["base"])  # as `load_base` names a changed width
+    name, width = (sized[1], float(sized[2])) if sized else (said["base"], None)
     try:
-        base = load_base(name, width=float(width) if width else None)
+        base = load_base(name, width=width)
         made, _ = architecture_yaml(base, all_slots(base), Architecture.parse(said["architecture"]))
         made = {"reg_max": base.reg_max, **made}
-    except (UserError, ValueError):  # a base of the user's own, or a module that is not registered
+    except UserError:  # a base of the user's own, or a module that is not registered
         return None
     return made if [_short(row) for row in _rows(made)] == list(digests) else None
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from nas_attn.detector.surgery import PREFIX
-from nas_attn.errors import UnknownName, UserError
+from nas_attn.errors import UserError
 
 PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that go through the rows
 _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
@@ -71,7 +71,7 @@ def _is_unknown(error: Exception, name: str) -> bool:
 
 
 def _unknown(name: str, where: str) -> UserError:
-    """Did-you-mean among what the parser knows."""
+    """Did-you-mean among what the parser knows; all of it is more than a message bears."""
     import difflib
     import inspect
 
@@ -81,5 +81,8 @@ def _unknown(name: str, where: str) -> UserError:
     prefix = "nn." if name.startswith("nn.") else ""
     space = vars(nn) if prefix else vars(tasks)
     layers = [f"{prefix}{k}" for k, v in space.items() if inspect.isclass(v) and issubclass(v, nn.Module)]
-    # all of them are more than a message bears
-    return UnknownName("module of a row", name, difflib.get_close_matches(name, layers, 8, 0.4) or layers, where=where)
+    close = difflib.get_close_matches(name, layers, 1)
+    remedy = (f"Did you mean '{close[0]}'? " if close else "") + (
+        "Known are the layers of Ultralytics, those of torch as nn.NAME, and those of `python -m nas_attn modules`."
+    )
+    return UserError("a row's module must be one that Ultralytics builds", got=f"'{name}'", where=where, remedy=remedy)

@@ -210,7 +210,7 @@ def _wrong_module(content: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (_wrong_module, "module of a row must be a known one, but got 'SPFF' .*row 11 .*Did you mean 'SPPF'"),
+        (_wrong_module, "module must be one that Ultralytics builds, but got 'SPFF' .*row 11 .*Did you mean 'SPPF'"),
         (
             lambda y: y["head"][0].__setitem__(2, "nn.Upsampel"),
             "got 'nn.Upsampel' .*row 13 .*Did you mean 'nn.Upsample'",
