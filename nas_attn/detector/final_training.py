@@ -100,9 +100,15 @@ def train_final(training: Training) -> FinalResult:
 
     Raises:
         UserError: the weights are of another model.
+        StudyLocked: another process trains in the folder.
         NasAttnError: a process on a further GPU failed.
     """
     run = training.run
+    with run.alone():
+        return _result(training, run)
+
+
+def _result(training: Training, run: RunFolder) -> FinalResult:
     state = run.state()
     if state == "finished":
         return FinalResult(**{**run.content()["result"], "model": training.name})

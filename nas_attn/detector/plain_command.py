@@ -22,7 +22,7 @@ def plain_command(task: str, model: Path, data: Path, seed: int, arguments: Mapp
         arguments: Ultralytics training arguments.
     """
     given = {"model": shown(model), "data": shown(data), **arguments, "seed": seed}
-    pairs = (shlex.quote(f"{name}={value}".replace(", ", ",")) for name, value in given.items())
+    pairs = (shlex.quote(f"{name}={value}") for name, value in given.items())
     return f"yolo {task} train {' '.join(pairs)}"
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nas_attn.errors import UserError
+from filelock import FileLock, Timeout
+
+from nas_attn.errors import StudyLocked, UserError
 from nas_attn.files import write_text_atomic
 
 State = Literal["new", "finished", "trained", "broken off", "other"]
@@ -89,6 +92,24 @@ class RunFolder:
     def content(self) -> dict[str, Any]:
         """What `begin` noted, or, once finished, the result beside what was asked."""
         return _read(self.result) or _read(self._note) or {}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else trains in the folder meanwhile.
+
+        Raises:
+            StudyLocked: somebody does.
+        """
+        path = self.folder.with_name(f"{self.folder.name}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(path, blocking=False):
+                yield
+                path.unlink(missing_ok=True)
+        except Timeout:
+            raise StudyLocked(
+                f"another process trains in '{self.folder}'; wait for it, or name another --output"
+            ) from None
 
     def begin(self, said: Mapping[str, Any]) -> None:
         """Note what is asked for, and `said` with it; take away what another run left."""

@@ -390,6 +390,18 @@ def test_a_folder_of_another_is_not_trained_over(refused, here, tiny_data):
     assert result.read_bytes() != content
 
 
+def test_two_of_one_command_do_not_train_at_once(here, tiny_data, capfd):
+    from filelock import FileLock
+
+    line = [str(a) for a in ("train", "--data", tiny_data, "a/best.yaml", *QUICK)]
+    (here / "runs" / "train").mkdir(parents=True)
+    with FileLock(here / "runs" / "train" / "best-seed0.lock"):
+        assert run(line) == 1
+    assert "another process" in capfd.readouterr().err
+    assert not (here / "runs" / "train" / "best-seed0").exists()
+    assert run(line) == 0 and not list(here.rglob("*.lock"))
+
+
 def test_the_plain_command_trains_the_same(here, base, tiny_data, capfd):
     """In a fresh process that knows Ultralytics only; from weights without any hook."""
     torch.save({"model": base.build()}, here / "w.pt")
@@ -397,7 +409,7 @@ def test_the_plain_command_trains_the_same(here, base, tiny_data, capfd):
     assert run([str(a) for a in line]) == 0
     result = printed(capfd)[0]
     command = result["plain_command"]
-    assert "freeze=[0,1]" in command and "seed=0" in command
+    assert {"freeze=[0, 1]", "seed=0", "model=runs/train/best-seed0-start.pt"} < set(shlex.split(command))
     assert result["transferred"] == [len(base.build().state_dict())] * 2
     start = "import sys, torch; assert 'nas_attn' not in sys.modules; import ultralytics.cfg as c; c.entrypoint()"
     words = [*shlex.split(command)[1:], f"project={here}", "name=plain"]
