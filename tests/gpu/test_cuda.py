@@ -70,6 +70,20 @@ def test_equal_runs_come_near_each_other(evaluator, precision):
     assert fixed(base, Fidelity(1, 128), 0).curve[0]["loss"] != one.curve[0]["loss"]
 
 
+@pytest.mark.parametrize(
+    ("model", "task"), [("yolo26n-seg", "segment"), ("yolo26n-pose", "pose"), ("yolo11n-obb", "obb")]
+)
+def test_other_tasks_train_and_are_scored(tmp_path, model, task):
+    data = write_data(tmp_path, {"train": 64, "val": 32}, 128, SIDES, task)
+    evaluator = ProxyEvaluator(
+        model=model, data=str(data), nc=3, final_imgsz=683, device="cuda", recipe=Recipe(batch=16, lr0=4e-3),
+        cache=str(tmp_path / "cache"), workers=2, kpt_shape=(4, 3) if task == "pose" else None,
+    )  # fmt: skip
+    found = evaluator(MIXED, Fidelity(3, 128), 0, liveness=True)
+    assert (found.task, found.precision) == (task, "bf16") and found.comparable
+    assert found.curve[-1]["loss"] < found.curve[0]["loss"] and sorted(found.liveness) == ["p3", "p4", "p5"]
+
+
 def test_a_batch_that_does_not_fit_is_halved_and_flagged(evaluator):
     """With a real limit on the device's memory."""
     big = dataclasses.replace(evaluator, recipe=Recipe(batch=64), precision="fp32", workers=0)

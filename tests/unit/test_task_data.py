@@ -47,7 +47,7 @@ def awkward(folder: Path, task: str, dims: int = 3) -> Path:
     for i, (height, width) in enumerate([(64, 64), (120, 90), (33, 47), (64, 20)]):
         image = np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
         cv2.imwrite(str(folder / "images" / "train" / f"{i:04d}.png"), image)
-    texts = ["".join(rows), "\ufeff" + rows[1], "", None, rows[0] + "\n" + rows[0] + rows[2]]
+    texts = ["".join(rows), rows[1], "", None, rows[0] + "\n" + rows[0] + rows[2]]
     for i, text in enumerate(texts):
         label = folder / "labels" / "train" / f"{i:04d}.txt"
         label.unlink() if text is None else label.write_text(text, encoding="utf-8")
@@ -152,6 +152,7 @@ def test_a_detector_takes_the_boxes_of_other_labels(tmp_path):
         store = open_store(info.files["train"], IMGSZ, tmp_path / "cache", form=info.labels)
         assert info.task == "detect" and len(store.boxes[0]) and store.boxes[0].shape[1] == 4
         assert store.segments(0) == [] and store.keypoints(0) is None
+    assert read_label(POLYGONS[0]).segments == [] and len(read_label(POLYGONS[0], LabelFormat("segment")).segments) == 1
 
 
 def test_boxes_of_keypoint_labels_are_those_of_ultralytics(tmp_path):
@@ -284,3 +285,12 @@ def test_lines_that_break_a_rule(form, line, words):
 )
 def test_lines_that_keep_the_rules(form, line):
     assert list(check_label(line, 2, form)) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_labels(tmp_path):
+    info = check_data(write_data(tmp_path / "data", {"train": 2, "val": 2}, IMGSZ, SIDES, "segment"), "segment")
+    label = tmp_path / "data" / "labels" / "train" / "0000.txt"
+    label.write_text("\ufeff" + POLYGONS[0], encoding="utf-8")
+    assert check_data(info.path, "segment").boxes["train"] > 1
+    store = open_store(info.files["train"], IMGSZ, tmp_path / "cache", form=info.labels)
+    assert len(store.segments(0)) == 1 and store.classes[0].tolist() == [[0]]

@@ -179,9 +179,13 @@ def test_resumed_is_uninterrupted(infos, cache, tmp_path, model):
 
 
 def test_the_head_and_the_loss_know_the_data_s_keypoints(infos, cache, tmp_path):
+    from ultralytics.data.augment import RandomFlip
     from ultralytics.utils.metrics import OKS_SIGMA
 
     trainer = run(job(infos["pose"], cache, fraction=0.34), tmp_path, "yolo26n-pose")
+    flips = [t for t in trainer.train_loader.dataset.transforms.transforms if isinstance(t, RandomFlip)]
+    assert [(t.direction, t.p) for t in flips] == [("vertical", 0.0), ("horizontal", 0.5)]
+    assert flips[1].flip_idx == [0, 3, 2, 1], "mirrored images need to know which keypoints change places"
     head = trainer.model.model[-1]
     assert head.kpt_shape == [4, 3] == trainer.model.kpt_shape
     assert trainer.validator.sigma.tolist() == [0.25] * 4
@@ -192,3 +196,15 @@ def test_the_head_and_the_loss_know_the_data_s_keypoints(infos, cache, tmp_path)
     trainer.validator.init_metrics(trainer.ema.ema)
     assert trainer.validator.sigma is OKS_SIGMA, "a person's keypoints are known by their shape, a list"
     trainer.close()
+
+
+@pytest.mark.parametrize("model", NEWER.values())
+def test_half_precision_trains_too(infos, cache, tmp_path, model):
+    task = {v: k for k, v in NEWER.items()}[model]
+    whole, half = (
+        run(job(infos[task], cache, fraction=0.34, precision=p), tmp_path / p, model) for p in ("fp32", "bf16")
+    )
+    assert half.curve[0]["loss"] != whole.curve[0]["loss"] == pytest.approx(half.curve[0]["loss"], rel=0.05)
+    assert half.flags == []
+    whole.close()
+    half.close()
