@@ -72,6 +72,7 @@ def command(
 def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
     """Cost of the base, and of the whole."""
     from nas_attn.cost import CostTable
+    from nas_attn.cost.cost import Cost
     from nas_attn.errors import UserError
     from nas_attn.space import NONE
 
@@ -80,7 +81,8 @@ def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
     genes: dict[str, Any] = dict(found.architecture)
     table = CostTable.build(found.base.build(), {s: [genes.get(s.name, NONE)] for s in found.slots}, imgsz)
-    return table.base, table.cost(found.architecture)
+    unseen = Cost(sum(p.extra_macs for p in found.puts if not p.slot), 0, 0, 0)  # of modules that are part of the base
+    return table.base + unseen, table.cost(found.architecture) + unseen
 
 
 def _as_dict(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None) -> dict[str, Any]:
@@ -117,14 +119,14 @@ def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path 
     kind = "" if found.known else ", a network of its own"
     print(f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes")
     for put in found.puts:
-        where = put.slot or ("inside its block" if put.mode else "no slot")
-        chosen = ", ".join(f"{k}={v}" for k, v in put.reading.taken.items())
-        more = f" (not in the file, so chosen: {chosen})" if chosen else ""
-        print(f"  row {put.row.number} {put.row.as_written}: {where}, {_gene(put)}{more}")
+        where = f"{put.slot}=" if put.slot else "part of the base, "
+        print(f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}")
+        for name, value in put.reading.taken.items():
+            print(f"    {name} is not in the file: {value}")
     print(f"architecture: {found.architecture}")
     own, whole = base_cost.as_dict(), cost.as_dict()
     added = ", ".join(f"{k} {whole[k]:.4f} ({whole[k] - own[k]:+.4f})" for k in ("gmacs", "params_m"))
-    print(f"cost at {imgsz} px (added to the base): {added}")
+    print(f"cost at {imgsz} px (of it at slots): {added}")
     for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
         if lines:
             print(f"{title}:")

@@ -75,15 +75,18 @@ def adopt(
     Raises:
         UserError: the file is no detector's, holds no attention, names what nobody knows, or cannot be built.
     """
-    for option, value, known in (("--wiring", wiring, MODES), ("--inside", inside, (INSERT, REPLACE, None))):
-        if value not in known:
-            raise UnknownName(f"value of {option}", str(value), [k for k in known if k])
+    if wiring not in MODES:
+        raise UnknownName("value of --wiring", wiring, MODES)
+    if inside not in (None, INSERT, REPLACE):
+        raise UnknownName("value of --inside", inside, (INSERT, REPLACE))
+    if imgsz < 1:
+        raise UserError("`--imgsz` must be at least 1", got=imgsz)
     article = read_article(path)
     findings = Findings()
     lineage = find_lineage(article)
     chosen = choose_scale(article, lineage, scale, findings)
     classes = nc if nc is not None else article.nc if article.nc is not None else (lineage.source or {}).get("nc", 80)
-    _what_is_odd(article, lineage, nc, findings)
+    _what_is_odd(article, lineage, nc, classes, findings)
     read = check_wiring(article, lineage.rows, lineage.name, wiring, findings)
     known = bool(lineage.name) and not lineage.differences and chosen.of_base and read.same
     if known:
@@ -93,7 +96,7 @@ def adopt(
     else:
         base = own_base(read, article.path.stem, chosen.key, chosen.factors, classes)
     if not article.attention and not article.blocks:
-        raise _nothing(article, base, lineage)
+        raise _nothing(article, base, lineage, findings)
     placed: Placed = place(read, base, imgsz, inside, findings)
     if not placed.puts:
         rule = "an article must have attention that something reads"
@@ -106,14 +109,14 @@ def adopt(
     )  # fmt: skip
 
 
-def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, findings: Findings) -> None:
+def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: int, findings: Findings) -> None:
     """What is wrong with a file before its rows are looked at."""
     head = article.rows[-1]
     if article.dropped:
         findings.repair(head.number, head.as_written, article.dropped, "without anchors",
                         "Ultralytics' heads are anchor-free")  # fmt: skip
     if article.nc is None:
-        findings.repair(None, "nc", "missing", "80" if lineage.source is None else lineage.source["nc"], "the base's")
+        findings.repair(None, "nc", "missing", classes, "--nc says so" if nc is not None else "the base has it so")
     elif nc is None and lineage.source is not None and article.nc != lineage.source["nc"]:
         findings.suspect(None, "nc", f"nc is {article.nc}, the class count of whoever wrote the file: kept. `train` "
                          "wants that of your data, give --nc")  # fmt: skip
@@ -127,18 +130,18 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, findings: F
         )
     for row in article.attention:
         if row.as_written in names.OTHER_CODE:
-            findings.suspect(row.number, "name", f"row {row.number} ({row.as_written}): Ultralytics has a class of this "
-                             "name too, with other mathematics, which no model YAML reaches; this is nas_attn's, after "
-                             "the paper")  # fmt: skip
-    theirs = {n for n in ("PSA", "C2PSA", "C2fPSA", "AIFI", "C2fAttn", "A2C2f", "C3TR", "ImagePoolingAttn")}
-    if lineage.source is None:
-        for row in article.rows:
-            if row.as_written in theirs:
-                findings.suspect(row.number, "name", f"row {row.number} ({row.as_written}) is Ultralytics' own module: "
-                                 "it stays a row of the base")  # fmt: skip
+            findings.suspect(row.number, "name", f"row {row.number} ({row.as_written}): Ultralytics has a class of "
+                             "this name, too, of other mathematics; this is nas_attn's, after the paper")  # fmt: skip
+    for number in lineage.extra:
+        row = article.rows[number]
+        if row.named.module is None:
+            text = (
+                f"row {number} ({row.as_written}) is a module of Ultralytics: it stays as it is, as a row of the base"
+            )
+            findings.suspect(number, "name", text)
 
 
-def _nothing(article: Article, base: BaseModel, lineage: Lineage) -> UserError:
+def _nothing(article: Article, base: BaseModel, lineage: Lineage, findings: Findings) -> UserError:
     """The error for a file without attention."""
     try:
         base.build()
@@ -146,9 +149,10 @@ def _nothing(article: Article, base: BaseModel, lineage: Lineage) -> UserError:
     except UserError as error:
         builds = f"and it does not build: {error.got}"
     what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a network of its own"
+    odd = [str(s) for s in findings.suspicions if s.kind == "name"]
     return UserError(
         "a file to adopt must have a row of attention",
-        got=f"{what}; {builds}",
+        got="; ".join([what, builds, *odd]),
         where=str(article.path),
         remedy="There is nothing to adopt: give it to `search` as --model.",
     )

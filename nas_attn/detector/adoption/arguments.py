@@ -53,14 +53,16 @@ class Reading:
     Attributes:
         gene: the module with its settings; None where the registry's settings cannot say it.
         raw: (class name, constructor arguments) where there is no gene.
-        taken: settings that the row does not give, and what was taken.
-        refused: what the module cannot have, and what stands in its place; empty where all is well.
+        settings: all settings; where there is no gene, some are none of the options.
+        taken: settings that the row does not give -> what was taken, and why where that is not the published default.
+        refused: why the row's own arguments cannot stand, in whose place the gene is; empty where they can.
         notes: what else is odd.
     """
 
     gene: Gene | None
     raw: tuple[str, list[Any]] = ("", [])
-    taken: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    taken: dict[str, str] = field(default_factory=dict)
     refused: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -78,15 +80,16 @@ def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place) -
         settings = {k: v for k, v in bound.items() if k in {s.name for s in entry.settings}}
         full, refusal = carried(entry, settings, place)
         if refusal is None and _says(entry, full, bound, place.channels):
-            taken = {k: v for k, v in full.items() if k not in settings and k != RESIDUAL.name}
-            return Reading(Gene.of(entry.name, full), taken=taken, notes=notes)
-        if refusal is not None and full:
-            return _substituted(entry, values, full, refusal, notes)
-    raw = _raw(entry, strict, place.channels)
+            taken = _taken(entry, settings, full, place)
+            return Reading(Gene.of(entry.name, full), settings=full, taken=taken, notes=notes)
+        if refusal is not None:
+            return _substituted(entry, full, refusal, notes)
+    raw = _raw(entry, strict, place)
     if isinstance(raw, list):
-        return Reading(None, (entry.cls.__name__, raw), notes=notes)
-    full, refusal = carried(entry, {}, place)
-    return _substituted(entry, values, full, raw or refusal or "", notes)
+        own = {**entry.defaults(), **_named(entry, strict)}
+        return Reading(None, (entry.cls.__name__, raw), own, notes=notes)
+    full, _ = carried(entry, _readable(entry, strict), place)
+    return _substituted(entry, full, raw, notes)
 
 
 def carried(entry: ModuleEntry, given: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
@@ -137,9 +140,39 @@ def _without_channels(entry: ModuleEntry, values: list[Any], place: Place) -> tu
     return values, notes
 
 
+def _parameters(entry: ModuleEntry) -> dict[str, inspect.Parameter]:
+    """The constructor's, without channels."""
+    found = inspect.signature(entry.cls, eval_str=True).parameters
+    return {name: p for name, p in found.items() if name not in CHANNEL_ARGUMENTS}
+
+
+def _taken(entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], place: Place) -> dict[str, str]:
+    """Settings that were not given, with what was taken."""
+    wanted = {**entry.defaults(), **given}
+    reason = _refusal(entry, wanted, place)
+    found = {}
+    for name, value in full.items():
+        if name in given or name == RESIDUAL.name:
+            continue
+        published = _parameters(entry)[name].default
+        why = ""
+        if value != wanted[name]:
+            why = f", for with {write_value(wanted[name])} it could not stand there: {reason}"
+        elif published is not inspect.Parameter.empty and published not in (value, None):
+            why = f", not the {published} of published code"
+        found[name] = write_value(value) + why
+    return found
+
+
+def _readable(entry: ModuleEntry, values: Sequence[Any]) -> dict[str, Any]:
+    """Those of the values that are options of the setting in whose place they stand."""
+    options = {s.name: s.options for s in entry.settings}
+    return {n: v for n, v in zip(_parameters(entry), values, strict=False) if v in options.get(n, ())}
+
+
 def _bind(entry: ModuleEntry, values: Sequence[Any]) -> tuple[dict[str, Any] | None, list[Any]]:
     """Values by name, in the order of the constructor; where that fails, each by the first setting that can have it."""
-    parameters = [p for p in inspect.signature(entry.cls, eval_str=True).parameters if p not in CHANNEL_ARGUMENTS]
+    parameters = list(_parameters(entry))
     options = {s.name: s.options for s in entry.settings if s.name != RESIDUAL.name}
     values = [_reduced(entry, v) for v in values]
     in_order = dict(zip(parameters, values, strict=False))
@@ -172,10 +205,11 @@ def _says(entry: ModuleEntry, settings: Mapping[str, Any], bound: Mapping[str, A
     return all((list(made[k]) if isinstance(made[k], tuple) else made[k]) == v for k, v in listed.items())
 
 
-def _raw(entry: ModuleEntry, values: Sequence[Any], channels: int) -> list[Any] | str:
+def _raw(entry: ModuleEntry, values: Sequence[Any], place: Place) -> list[Any] | str:
     """Constructor arguments with the channels in their places, if the class takes them; otherwise why it does not."""
     import torch
 
+    channels = place.channels
     rest = [list(v) if isinstance(v, tuple) else v for v in values]
     arguments: list[Any] = []
     for name in inspect.signature(entry.cls, eval_str=True).parameters:
@@ -192,11 +226,16 @@ def _raw(entry: ModuleEntry, values: Sequence[Any], channels: int) -> list[Any] 
             shape = entry.cls(*arguments).eval()(torch.zeros(1, channels, 8, 8)).shape
     except _BUILD_ERRORS as error:
         return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-    return arguments if tuple(shape) == (1, channels, 8, 8) else "it would change the map's shape"
+    if tuple(shape) != (1, channels, 8, 8):
+        return "it would change the map's shape"
+    return _refusal(entry, {**entry.defaults(), **_named(entry, values)}, place) or arguments
 
 
-def _substituted(entry: ModuleEntry, values: Sequence[Any], full: Mapping[str, Any], reason: str,
-                 notes: list[str]) -> Reading:  # fmt: skip
+def _named(entry: ModuleEntry, values: Sequence[Any]) -> dict[str, Any]:
+    """Values in the order of the constructor that are for settings, whether options or not."""
+    return {n: v for n, v in zip(_parameters(entry), values, strict=False) if n in entry.defaults()}
+
+
+def _substituted(entry: ModuleEntry, full: Mapping[str, Any], reason: str, notes: list[str]) -> Reading:
     gene = Gene.of(entry.name, full)
-    was = ", ".join(write_value(v) if not isinstance(v, str) else v for v in values)
-    return Reading(gene, refused=f"[{was}] cannot stand there ({reason}): it is {gene} now", notes=notes)
+    return Reading(gene, settings=dict(full), refused=reason, notes=notes)

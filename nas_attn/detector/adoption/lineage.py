@@ -27,11 +27,13 @@ class Lineage:
         name: of the packaged YAML; empty where none has the same rows.
         source: its content.
         differences: in what the file's other rows and settings differ from it, each in words.
+        extra: where no base has the same rows, numbers of those rows that the nearest base does not have.
     """
 
     name: str = ""
     source: dict[str, Any] | None = None
     differences: tuple[str, ...] = ()
+    extra: tuple[int, ...] = ()
 
     @property
     def rows(self) -> list[list[Any]] | None:
@@ -58,10 +60,21 @@ def find_lineage(article: Article) -> Lineage:
             same_scale = bool(article.scales) and not set(article.scales) <= set(source.get("scales") or ())
             found.append((len(differs), same_scale, len(name), name, source, differs))
         else:
-            like.append((difflib.SequenceMatcher(None, modules, theirs, autojunk=False).ratio(), name))
+            matcher = difflib.SequenceMatcher(None, modules, theirs, autojunk=False)
+            like.append((matcher.ratio(), -len(name), name, matcher))
     if not found:
-        share, nearest = max(like)
-        return Lineage(differences=(f"{nearest} is the nearest to its rows",) if share >= LIKE else ())
+        share, _, nearest, matcher = max(like, key=lambda one: one[:2])
+        if share < LIKE:
+            return Lineage(differences=("it has the rows of no base that Ultralytics ships",))
+        blocks = matcher.get_matching_blocks()
+        equal = {article.plain[b.a + i] for b in blocks for i in range(b.size)}
+        extra = tuple(n for n in article.plain if n not in equal)
+        more = ", ".join(f"row {n} ({article.rows[n].as_written})" for n in extra)
+        missing = "" if more else "; it has rows that are missing here"
+        return Lineage(
+            differences=(f"its rows are nearest to {nearest}" + (f", which lacks {more}" if more else missing),),
+            extra=extra,
+        )
     _, _, _, name, source, differs = min(found, key=lambda f: f[:4])
     return Lineage(name, source, tuple(differs))
 
@@ -104,7 +117,7 @@ def choose_scale(article: Article, lineage: Lineage, asked: str | None, findings
         key = asked or (named if named in theirs else next(iter(theirs)))
         if key not in theirs:
             raise UnknownName("scale", key, theirs, where=f"{where}, which defines none: those of {lineage.name}")
-        findings.repair(None, "scales", "missing", f"{key}: {theirs[key]}", f"those of {lineage.name}")
+        findings.repair(None, "scales", "missing", f"{key}: {theirs[key]}", f"{lineage.name} has it so")
         return Scale(key, tuple(theirs[key]), True)
     if asked is not None:
         raise UserError(

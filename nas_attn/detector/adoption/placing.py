@@ -33,6 +33,8 @@ class Put:
         root: row of the base that it stands behind, or that is the block.
         readers: rows of the base that read it, through other attention too; empty for a block.
         channels: of the map that the module gets.
+        size: height and width of that map at the image size of the final training.
+        sites: how many modules it is.
         reading: its arguments.
         mode: how it stands inside its block; empty for a row of its own.
         slot: name of the slot that it fills; empty where it fills none.
@@ -42,9 +44,17 @@ class Put:
     root: int
     readers: frozenset[int]
     channels: int
+    size: int
+    sites: int
     reading: Reading
     mode: str = ""
     slot: str = ""
+
+    @property
+    def extra_macs(self) -> int:
+        """Multiply-accumulates of its modules that a count of the whole network does not see."""
+        entry = registry.get(str(self.row.named.module))
+        return self.sites * entry.extra_macs(self.channels, self.size, self.size, self.reading.settings)
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,8 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
     graph = Graph.of(base, built)
     slots = all_slots(base, built)
     puts = [*_rows(wiring, base, graph, imgsz, findings), *_blocks(wiring, base, built, graph, imgsz, inside, findings)]
+    if inside is None:
+        _say_inside(puts, findings)
     fixed: set[int] = set()  # rows of the base whose attention becomes part of it
     while True:
         done, found, genes = base, slots, {}
@@ -98,9 +110,7 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
         if not homeless:
             break
         fixed |= homeless
-    for put in puts:
-        if not put.slot:
-            findings.suspect(put.row.number, "place", _homeless(put, wiring))
+    _say_homeless(puts, wiring, findings)
     return Placed(done, found, Architecture.of(genes) if genes else None, tuple(puts))
 
 
@@ -115,9 +125,8 @@ def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: F
         if root < 0 or not graph.channels[root] or not graph.strides[root]:
             rule = "attention must stand behind a map"
             raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
-        channels = graph.channels[root]
-        reading = _read(row, row.content[3], base, graph.strides[root], channels, imgsz, where, findings)
-        yield Put(row, root, readers, channels, reading)
+        at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
+        yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings))
 
 
 def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: int, inside: str | None,
@@ -132,25 +141,17 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
             other = f"; it has room for --inside {', '.join(room)}" if room else ""
             rule = "a block must have bottlenecks of one kind to hold attention"
             raise UserError(rule, got=f"'{row.named.block}'{other}", where=where)
-        channels = room[mode][0]
-        reading = _read(row, [], base, graph.strides[root], channels, imgsz, where, findings)
-        what = "in place of the second convolution" if mode == REPLACE else "at the end of the branch"
-        other = INSERT if mode == REPLACE else REPLACE
-        if inside is None:
-            findings.suspect(row.number, "place", f"{shown(article, row.number)}: a name does not say where in "
-                             f"{row.named.block} the module stood; taken {what} of each bottleneck. --inside {other} "
-                             "takes the other")  # fmt: skip
-        yield Put(row, root, frozenset(), channels, reading, mode)
+        channels, sites, _ = room[mode]
+        at = Place(channels, -(-imgsz // graph.strides[root]), base.factors, where)
+        yield Put(row, root, frozenset(), channels, at.size, sites, _read(row, [], at, findings), mode)
 
 
-def _read(row: Row, arguments: Sequence[Any], base: BaseModel, stride: int, channels: int, imgsz: int, where: str,
-          findings: Findings) -> Reading:  # fmt: skip
-    entry = registry.get(str(row.named.module))
-    size = -(-imgsz // stride)
-    reading = read_arguments(entry, arguments, Place(channels, size, base.factors, where))
+def _read(row: Row, arguments: Sequence[Any], at: Place, findings: Findings) -> Reading:
+    reading = read_arguments(registry.get(str(row.named.module)), arguments, at)
     name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
     if reading.refused:
-        findings.repair(row.number, row.as_written, f"arguments {text}", str(reading.gene), reading.refused)
+        now = f"{reading.gene}, the nearest that can stand there"
+        findings.repair(row.number, row.as_written, f"arguments {text}", now, f"of this: {reading.refused}")
     for note in reading.notes:
         findings.suspect(row.number, "arguments", f"{name} {note}: its arguments are {text}")
     return reading
@@ -215,19 +216,46 @@ def _row_of(put: Put) -> tuple[str, list[Any]]:
     return registry.get(put.reading.gene.module).row(put.channels, put.reading.gene.as_dict())
 
 
-def _homeless(put: Put, wiring: Wiring) -> str:
+def _say_inside(puts: Sequence[Put], findings: Findings) -> None:
+    """Where in blocks the modules were taken to stand, which their names do not say."""
+    for mode, other, what in (
+        (REPLACE, INSERT, "in place of each bottleneck's second convolution"),
+        (INSERT, REPLACE, "at the end of each bottleneck's branch"),
+    ):
+        if own := [p.row for p in puts if p.mode == mode]:
+            findings.suspect(own[0].number, "place", f"{listed(own)}: no name says where in its block the module "
+                             f"stood, so it is {what}; --inside {other} takes the other place")  # fmt: skip
+
+
+def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> None:
+    """Rows that a search cannot vary, and why."""
     article = wiring.article
-    me = shown(article, put.row.number)
-    if put.mode:
-        return f"{me} feeds no head, so no slot is in it: it stays as it is, and a search cannot vary this place"
-    behind = f"behind {shown(article, article.plain[put.root])}, read by " + ", ".join(
-        shown(article, article.plain[r]) for r in sorted(put.readers)
-    )
-    if put.reading.gene is None:
-        name, arguments = put.reading.raw
-        return (f"{me} keeps its arguments, as {name}{arguments}, which the registry's settings cannot say: a search "
-                "cannot vary this place")  # fmt: skip
-    return f"{me} stands at no named slot ({behind}): it stays as it is, and a search cannot vary this place"
+    end = "as they are, as a part of the base, and a search cannot vary them"
+    homeless = [p for p in puts if not p.slot]
+    if blocks := [p.row for p in homeless if p.mode]:
+        findings.suspect(blocks[0].number, "place", f"{listed(blocks)}: slots inside blocks are in those that feed the "
+                         f"head; these stay {end}")  # fmt: skip
+    for put in (p for p in homeless if not p.mode):
+        me, root = shown(article, put.row.number), shown(article, article.plain[put.root])
+        others = [p.row for p in homeless if p.root == put.root and p is not put and not p.mode]
+        if put.reading.gene is None:
+            name, arguments = put.reading.raw
+            why = f"its arguments, {name}{arguments}, are none that a search could choose"
+        elif others:
+            why = f"a slot holds one module, and behind {root} stands {listed(others)}, too"
+        else:
+            readers = ", ".join(shown(article, article.plain[r]) for r in sorted(put.readers))
+            why = f"it is at no named slot, behind {root} and read by {readers}"
+        findings.suspect(put.row.number, "place", f"{me}: {why}; it stays {end.replace('they are', 'it is')}"
+                         .replace("vary them", "vary it"))  # fmt: skip
+
+
+def listed(rows: Sequence[Row]) -> str:
+    """Several rows as messages name them."""
+    if len(rows) == 1:
+        return f"row {rows[0].number} ({rows[0].as_written})"
+    kinds = ", ".join(dict.fromkeys(r.as_written for r in rows))
+    return f"rows {', '.join(str(r.number) for r in rows)} ({kinds})"
 
 
 def own_base(wiring: Wiring, name: str, scale: str, factors: Sequence[float], nc: int) -> BaseModel:

@@ -115,31 +115,29 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
                          "another order: kept")  # fmt: skip
         wiring.same = False
         return
-    stale = False
     inserted = sum(a.number < row.number for a in article.attention)
+    now, whys, stale = list(row.sources), [], False
     for j in wrong:
-        source, now = row.sources[j], wiring.output(wanted[j], row.number)
-        what = _what(article, roots[j], source, wanted[j], now, base)
-        if mode != KEEP and (_is_slip(row, j, now, wanted[j], given[j], inserted) or not above[j]):
-            wiring.sources[row.number][j] = now
+        source, right = row.sources[j], wiring.output(wanted[j], row.number)
+        what = f"{base} reads its row {wanted[j]} there, which is {shown(article, right)} in this file"
+        if mode != KEEP and (not above[j] or _is_slip(row, j, right, wanted[j], given[j], inserted)):
+            now[j] = right
             stale = stale or row.written[j] == wanted[j]
-            more = "; the number is still the base's" if row.written[j] == wanted[j] else ""
-            findings.repair(row.number, row.as_written, _from(row), _from(row, wiring.sources[row.number]), what + more)
+            whys.append(f"{what}, while {_standing(article, roots[j], source, base)}")
         else:
             _check_above(article, row, source)
-            findings.suspect(row.number, kind, f"{shown(article, row.number)} reads {shown(article, source)}: {what}. "
-                             "Kept")  # fmt: skip
+            me = f"{shown(article, row.number)} reads {shown(article, source)}"
+            findings.suspect(row.number, kind, f"{me}, but {what}: kept")
             wiring.same = False
-    if stale:  # a row of which one number was not renumbered: then no number of it was
+    if stale:  # one number of the row is still the base's: then none of them was renumbered
         for j, source in enumerate(row.sources):
-            now = wiring.output(wanted[j], row.number)
-            if j not in wrong and now != source and row.written[j] == wanted[j]:
-                was = _from(row, wiring.sources[row.number])
-                wiring.sources[row.number][j] = now
-                why = (
-                    f"the row's numbers are still those of {base}; {shown(article, now)} stands behind row {source} now"
-                )
-                findings.repair(row.number, row.as_written, was, _from(row, wiring.sources[row.number]), why)
+            right = wiring.output(wanted[j], row.number)
+            if j not in wrong and right != source and row.written[j] == wanted[j]:
+                now[j] = right
+                whys.append(f"{shown(article, right)} stands behind row {source}, whose number is still that of {base}")
+    if whys:
+        wiring.sources[row.number] = now
+        findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
 
 
 def _is_slip(row: Row, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
@@ -149,9 +147,11 @@ def _is_slip(row: Row, j: int, now: int, wanted: int, given: int, inserted: int)
     return row.written[j] == wanted or abs(row.sources[j] - now) <= max(1, inserted)
 
 
-def _what(article: Article, root: int | None, source: int, wanted: int, now: int, base: str) -> str:
-    there = "no row above it" if root is None else f"row {root} of {base}"
-    return f"{base} reads its row {wanted} there, which is {shown(article, now)} in this file; row {source} is {there}"
+def _standing(article: Article, root: int | None, source: int, base: str) -> str:
+    if root is None:
+        return f"row {source} does not stand above it"
+    own = "" if root == source and article.rows[source].is_plain else f", row {root} of {base}"
+    return f"row {source} is {article.rows[source].as_written if source >= 0 else 'the image'}{own}"
 
 
 def _from(row: Row, sources: Sequence[int] | None = None) -> str:
@@ -174,17 +174,17 @@ def _unread(wiring: Wiring, mode: str, findings: Findings) -> None:
         could = [n for n in dict.fromkeys(n for b in behind for n in wiring.readers(b)) if n not in behind]
         could = [n for n in could if n > row.number]
         everyone = [n for n in wiring.readers(article.plain[root]) if n not in (*behind, row.number)]
-        if could and mode != KEEP and (mode == IN_LINE or everyone == could and len(could) == 1):
+        if could and mode != KEEP and (mode == IN_LINE or (everyone == could and len(could) == 1)):
             for n in could:
                 reader = article.rows[n]
                 was = _from(reader, wiring.sources[n])
                 wiring.sources[n] = [row.number if s in behind else s for s in wiring.sources[n]]
-                why = f"nobody read {shown(article, row.number)}, which stands behind row {behind[-1]} and is there for it"
+                why = f"nobody read {shown(article, row.number)}, which stands behind row {behind[-1]}"
                 findings.repair(n, reader.as_written, was, _from(reader, wiring.sources[n]), why)
         else:
             more = " --wiring in-line lets the rows below read it." if could and mode != IN_LINE else ""
-            findings.suspect(row.number, "unread", f"nobody reads {shown(article, row.number)}: it would do nothing, so "
-                             f"it is left out.{more}")  # fmt: skip
+            findings.suspect(row.number, "unread", f"nobody reads {shown(article, row.number)}: it would do nothing "
+                             f"and is left out.{more}")  # fmt: skip
 
 
 def _bypassed(wiring: Wiring, mode: str, findings: Findings) -> None:
@@ -208,5 +208,5 @@ def _bypassed(wiring: Wiring, mode: str, findings: Findings) -> None:
             else:
                 other = [n for n in wiring.readers(last) if n != number]
                 who = ", ".join(shown(article, n) for n in other)
-                findings.suspect(number, "bypass", f"{past}, so only {who} reads the attention: kept. Were it meant for "
-                                 f"both, write {last} for {source}, or give --wiring in-line")  # fmt: skip
+                findings.suspect(number, "bypass", f"{past}, so only {who} reads the attention: kept. Was it "
+                                 f"meant for all? Write {last} for {source}, or give --wiring in-line")  # fmt: skip
