@@ -21,7 +21,16 @@ Modules = Annotated[
     list[str] | None,
     typer.Option("--modules", metavar="FILE", help="Python file with attention modules of your own; may be repeated."),
 ]
+Slots = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,...", help="Slots, e.g. p3,td.p4; or patterns of names, e.g. 'p?,inner.*'."),
+]
 RUNS_DEFAULT = RUNS
+
+
+def slot_names(text: str) -> list[str]:
+    """The names that `--slots` gives."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def use_modules(files: list[str] | None) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Slots, Study, slot_names
 
 NAME = "search"
 
@@ -23,7 +23,7 @@ def command(
     weights: Annotated[str | None, typer.Option(metavar="W.pt", help="Checkpoint to start every trial from.")] = None,
     start: Annotated[str | None, typer.Option(help="scratch, weights, or base (train the base once, go on).")] = None,
     space: Annotated[str | None, typer.Option(help="Search space: a shipped name or a YAML path. [neck]")] = None,
-    slots: Annotated[str | None, typer.Option(help="Slots to search, e.g. p3,p5.")] = None,
+    slots: Slots = None,
     modules: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,7 +63,7 @@ def command(
         if k not in ("study", "runs", "as_json", "Reporter", "run_search", "given") and v is not None
     }
     if slots is not None:
-        given["slots"] = [s.strip() for s in slots.split(",") if s.strip()]
+        given["slots"] = slot_names(slots)
     given |= _modules(given.pop("modules", None) or ())
     with Reporter() as reporter:
         view = run_search(study, runs=runs, observer=reporter, progress=reporter.preparing, **given)

@@ -1,4 +1,4 @@
-"""`slots`: where attention can matter on your data, before any search."""
+"""`slots`: the network and its slots as a table; with data, where attention can matter there, before any search."""
 
 from __future__ import annotations
 
@@ -10,36 +10,84 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, Study
+from nas_attn.cli.options import Json, Modules, Slots, Study, slot_names, use_modules
+from nas_attn.errors import ConfigError, UserError
 
 NAME = "slots"
+DEFAULT_MODEL = "yolo11n.yaml"
+HOW_TO_MEASURE = "To measure which of them matter on your data: python -m nas_attn slots --data D.yaml"
+TRAINING = ("weights", "epochs", "imgsz", "batch", "device", "jobs", "seeds", "seed")
 
 
 def command(
     study: Study = None,
     data: Annotated[str | None, typer.Option(metavar="D.yaml", help="data.yaml in Ultralytics' format.")] = None,
-    model: Annotated[str | None, typer.Option(help="Base model.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"Base model. [{DEFAULT_MODEL}, or the study's]")] = None,
+    slots: Slots = None,
     weights: Annotated[str | None, typer.Option(metavar="W.pt", help="Checkpoint to start the base from.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs.")] = None,
     imgsz: Annotated[int | None, typer.Option(help="Image size, pixels.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, or GPU indices. [GPUs if any]")] = None,
     jobs: Annotated[int | None, typer.Option(help="Seeds at a time.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Bases trained; their mean is reported.")] = 1,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Bases trained; their mean is reported. [1]")] = None,
     seed: Annotated[int | None, typer.Option(help="First seed. [0]")] = None,
     modules: Modules = None,
     as_json: Json = False,
 ) -> None:
-    """Train the base and zero each slot in turn: a slot whose loss costs nothing cannot gain from attention."""
+    """Draw a model with its slots. With STUDY or --data, train it and zero each slot in turn.
+
+    A slot whose loss costs nothing cannot gain from attention.
+    """
+    values = locals()
+    wanted = None if slots is None else slot_names(slots)
+    if study is None and data is None:
+        unused = [f"--{name}" for name in TRAINING if values[name] is not None]
+        if unused:
+            raise UserError(
+                "options of a measurement need STUDY or --data",
+                got=", ".join(unused),
+                remedy="Give one, or only --model and --slots to see the network.",
+            )
+        use_modules(modules)
+        _draw(model or DEFAULT_MODEL, wanted, as_json)
+        return
+    names = ("data", "model", "weights", "epochs", "imgsz", "batch", "device", "jobs", "seed")
+    given: dict[str, Any] = {n: values[n] for n in names} | {"control_seeds": seeds or 1, "test": False}
+    if modules:
+        given["module_files"] = modules
+    if wanted is not None:
+        given["slots"] = wanted
+    _measure(study, given, as_json)
+
+
+def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.environment import prepare
+
+    prepare()
+    from nas_attn.detector.drawing import draw
+
+    if wanted == []:
+        raise ConfigError([UserError("`--slots` must name at least one slot")])
+    drawn = draw(load_base(model), wanted)
+    if as_json:
+        print(json.dumps(drawn, indent=1))
+        return
+    from nas_attn.cli.network import KEY, network_table
+    from nas_attn.cli.tables import stdout
+
+    out = stdout()
+    out.print(network_table(drawn))
+    out.print(KEY, soft_wrap=False, style="dim")
+    print(HOW_TO_MEASURE, file=sys.stderr)
+
+
+def _measure(study: str | None, given: dict[str, Any], as_json: bool) -> None:
     from nas_attn.cli.progress import Reporter, liveness
     from nas_attn.detector.environment import prepare
     from nas_attn.study.load import load_config
 
-    names = ("data", "model", "weights", "epochs", "imgsz", "batch", "device", "jobs", "seed")
-    values = locals()
-    given: dict[str, Any] = {n: values[n] for n in names} | {"control_seeds": seeds, "test": False}
-    if modules:
-        given["module_files"] = modules
     config = load_config(study, given)
     prepare()
     from nas_attn.study.slot_check import check_slots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 
@@ -63,5 +64,7 @@ def _rich(table: tables.Table, title: str, columns: Mapping[int, str]) -> RichTa
         )
     for row in table.rows:
         # one slot a line: genes are long, and breaking them anywhere makes them unreadable
-        rich.add_row(*(row[i].replace("[", r"\[").replace(" p", "\np") if i == 0 else row[i] for i in columns))
+        rich.add_row(
+            *(re.sub(r" (?=[\w.]+=)", "\n", row[i].replace("[", r"\[")) if i == 0 else row[i] for i in columns)
+        )
     return rich

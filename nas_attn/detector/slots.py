@@ -85,6 +85,11 @@ def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tupl
     return tuple(s for s in slots if s.name in chosen)
 
 
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for all slots that match it."""
+    return any(sign in name for sign in "*?[")
+
+
 def canonical(architecture: Architecture, slots: Iterable[Slot], where: str = "") -> Architecture:
     """The architecture with each slot under its own name on this base.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nas_attn.attention import registry
-from nas_attn.detector.slots import named
+from nas_attn.detector.slots import is_pattern, named
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.space import Gene, SearchSpace, Slot
 from nas_attn.study import shipped
@@ -92,21 +92,30 @@ def build_space(
 def chosen_slots(config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
     """The slots that the study names, in the order of the graph; without any, those behind each block before the head.
 
+    A pattern in a search space file may match nothing: such a file is for more than one base, and not every base has
+    every kind of slot. A pattern of the study is for its own base.
+
     Args:
         config: the configuration.
         content: the search space file.
         slots: every slot of the base.
 
     Raises:
-        ConfigError: names that the base has no slot for.
+        ConfigError: names that the base has no slot for, or none left.
     """
     wanted = config.slots or content.get("slots") or [s.name for s in slots if "." not in s.name]
+    where = f"base model '{config.model}'"
     problems: list[UserError] = []
+    found: list[Slot] = []
     for name in wanted:
         try:
-            named(slots, [name], f"base model '{config.model}'")
+            found += named(slots, [name], where)
         except UnknownName as error:
-            problems.append(error)
+            if config.slots or not is_pattern(name):
+                problems.append(error)
+    if not found and not problems:
+        rule, remedy = "a search space must have a slot on the base", f"It has {', '.join(s.name for s in slots)}."
+        problems.append(UserError(rule, got=wanted, where=where, remedy=remedy))
     if problems:
         raise ConfigError(problems)
-    return named(slots, wanted)
+    return tuple(s for s in slots if s in found)

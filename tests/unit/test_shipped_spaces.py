@@ -6,9 +6,13 @@ import pytest
 
 from nas_attn.attention import entries, get
 from nas_attn.cost import CostTable
+from nas_attn.detector.base_model import load_base
+from nas_attn.detector.slots import all_slots
+from nas_attn.errors import ConfigError
 from nas_attn.space import SearchSpace
 from nas_attn.study import shipped
-from nas_attn.study.spaces import load_space
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.spaces import chosen_slots, load_space
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +22,7 @@ def base(known_base):
 
 def space_of(name, base):
     content = load_space(name)
-    slots = [s for s in base[1] if s.name in content["slots"]]
+    slots = chosen_slots(StudyConfig(), content, all_slots(base[0]))
     return SearchSpace.build("yolo11n", slots, content["modules"], imgsz=640)
 
 
@@ -42,3 +46,29 @@ def test_light_modules_are_light(base):
     for s in space.slots:
         for gene in s.genes:
             assert table.cell(s.slot.name, gene).macs < 0.01 * table.base.macs, gene
+
+
+PLACES = load_space("placement")["slots"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"), [("yolo11n", []), ("yolo12n", ["sppf.*"]), ("yolov6n", ["inner.*"]), ("yolov8n-p6", [])]
+)
+def test_placement_takes_every_slot_that_a_base_has(name, lacking):
+    slots = all_slots(load_base(name))
+    assert chosen_slots(StudyConfig(space="placement"), {"slots": PLACES}, slots) == slots
+    for pattern in PLACES:
+        if pattern in lacking:
+            with pytest.raises(ConfigError, match="must have a slot on the base"):
+                chosen_slots(StudyConfig(), {"slots": [pattern]}, slots)
+        else:
+            assert chosen_slots(StudyConfig(), {"slots": [pattern]}, slots)
+
+
+def test_a_name_in_a_space_and_a_pattern_of_a_study_must_match(base):
+    slots = all_slots(base[0])
+    with pytest.raises(ConfigError, match=r"got 'p6'.*yolo11n\.yaml.*Known: inner\.p3\.insert"):
+        chosen_slots(StudyConfig(), {"slots": ["p6", "td.*"]}, slots)
+    with pytest.raises(ConfigError, match=r"got 'p6\*'"):
+        chosen_slots(StudyConfig(slots=["p6*", "td.*"]), {"slots": ["p3"]}, slots)
+    assert [s.name for s in chosen_slots(StudyConfig(slots=["td.*", "p5.head"]), {}, slots)] == ["p3", "p5", "td.p4"]
