@@ -204,7 +204,7 @@ def test_half_precision_trains_too(infos, cache, tmp_path, model):
     whole, half = (
         run(job(infos[task], cache, fraction=0.34, precision=p), tmp_path / p, model) for p in ("fp32", "bf16")
     )
-    assert half.curve[0]["loss"] != whole.curve[0]["loss"] == pytest.approx(half.curve[0]["loss"], rel=0.05)
+    assert half.curve[0]["loss"] != whole.curve[0]["loss"] == pytest.approx(half.curve[0]["loss"], rel=0.1)
     assert half.flags == []
     whole.close()
     half.close()
