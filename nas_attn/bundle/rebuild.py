@@ -66,8 +66,9 @@ class _Rebuilt:
     def architecture(self) -> bool:
         """best.yaml holds the card's architecture on base.yaml, and nothing else."""
         from nas_attn.bundle.write import MODEL
-        from nas_attn.detector.base_model import load_base, read_yaml
+        from nas_attn.detector.base_model import load_base
         from nas_attn.detector.integrity import KEY, check_export
+        from nas_attn.detector.model_yaml import read_yaml
         from nas_attn.detector.surgery import architecture_yaml
 
         file = self._file(MODEL)

@@ -74,7 +74,7 @@ def in_export_mode(model: nn.Module, *, fuse: bool, dynamic: bool = False) -> An
     if fuse:
         own = own.fuse(verbose=False)
     for layer in own.modules():
-        if type(layer) is C2f and fuse:
+        if isinstance(layer, C2f) and fuse:
             layer.forward = layer.forward_split  # a cleaner graph of the same numbers
         if type(layer).__module__ == heads.__name__ and hasattr(layer, "export"):
             layer.export, layer.format = True, "onnx"
