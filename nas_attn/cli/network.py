@@ -24,11 +24,11 @@ def network_table(drawn: Mapping[str, Any]) -> Table:
     )
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
     table.add_column("row", justify="right")
-    table.add_column("from", max_width=11)
-    table.add_column("module", overflow="fold", max_width=15)
+    table.add_column("from", max_width=10)
+    table.add_column("module", overflow="fold", max_width=13)
     table.add_column("chan.", justify="right")
     table.add_column("str.", justify="right")
-    table.add_column("read by", max_width=9)
+    table.add_column("read by", max_width=8)
     table.add_column("slots", min_width=24)
     part = ""
     for row in drawn["rows"]:

@@ -53,9 +53,10 @@ def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten
                 if slot.inside.mode == REPLACE:  # its batch norm and activation stay when attention takes its place
                     conv = getattr(conv, "conv", conv)
                 stack.callback(conv.register_forward_hook(_zero).remove)
+        elif not slot.readers:  # at its source, so that filled edges behind it answer the silence
+            stack.callback(model.model[done.outputs[slot.row]].register_forward_hook(_zero).remove)
         else:
-            readers = slot.readers or [r for r, row in enumerate(base_rows) if slot.row in absolute(row[0], r)]
-            for reader in readers:
+            for reader in slot.readers:
                 at = [i for i, s in enumerate(absolute(base_rows[reader][0], reader)) if s == slot.row]
                 layer = model.model[done.row_map[reader]]
                 stack.callback(layer.register_forward_pre_hook(_zero_inputs(at)).remove)
