@@ -224,6 +224,12 @@ def test_an_import_that_failed_is_followed_when_it_is_repeated(target, tmp_path)
     assert importlib.import_module("waited_for").value == 22222 and len(called) == 1
 
 
+def test_one_of_several_of_ours_does_the_work(target):
+    called = target(3)
+    importlib.import_module("waited_for")
+    assert len(called) == 1
+
+
 def test_finders_that_ask_all_finders_do_not_loop(target):
     class Asks:
         """As ours, but it knows nothing of ours, and guards itself."""

@@ -161,9 +161,9 @@ def test_weights_of_another_model(refused, here):
     torch.save({"model": load_base("yolov8n", nc=3, width=0.0625).build()}, here / "other.pt")
     torch.save({"model": load_base("yolo11n", nc=3, width=0.125).build()}, here / "wider.pt")
     (here / "none.pt").write_text("nothing")
-    said = refused("a/best.yaml", "--weights", "other.pt")
+    said = refused("a/best.yaml", *QUICK, "--weights", "other.pt")
     assert re.search(r"at least 95%.*got \d+ of \d+ \(\d+\.\d %\).*'other.pt'.*--partial-weights", said), said
-    assert "--partial-weights" in refused("a/best.yaml", "--weights", "wider.pt")
+    assert "--partial-weights" in refused("a/best.yaml", *QUICK, "--weights", "wider.pt")
     assert "that Ultralytics wrote" in refused("a/best.yaml", "--weights", "none.pt")
     assert "must be a .pt file" in refused("a/best.yaml", "--weights", "a/best.yaml")
 
