@@ -18,9 +18,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.detector.integrity import check_export
 from nas_attn.detector.model_yaml import FACTORS, HEADS, check_detector, read_yaml
 from nas_attn.detector.registration import check_rows
 from nas_attn.detector.surgery import PREFIX, is_block, module_name, plain_rows
+from nas_attn.detector.unbuildable import build_refusal
 from nas_attn.errors import MissingPart, UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -69,8 +71,7 @@ class BaseModel:
             model.block_arguments = {row: noted[layer] for row, layer in enumerate(model.model) if layer in noted}
             return model
         except BUILD_ERRORS as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise UserError("a base model must be one that Ultralytics builds", got=reason, where=self.name) from error
+            raise build_refusal(error, self.yaml, self.name) from error
 
     @property
     def nc(self) -> int:
@@ -246,6 +247,8 @@ def load_base(
         source = read_yaml(found)
     check_detector(source, text)
     check_rows((*source["backbone"], *source["head"]), text)
+    if checkpoint is None:
+        check_export(source, text)
     base = _resolve(path.name.rsplit(".", 1)[0] if path.suffix in (".pt", ".yaml", ".yml") else text, source, width)
     return replace(base, checkpoint=checkpoint).changed(nc=nc, reg_max=reg_max)
 
