@@ -1,7 +1,7 @@
 """What each traced op costs in multiply-accumulates. An op that is in no list is an error, never a silent zero.
 
 fvcore's default handles (convolution, matrix products, normalisation, upsampling, adaptive pooling) stay as they are,
-but for the products that its `matmul` leaves out, and so does its own list of ops without arithmetic (views, copies,
+but for what its `matmul` and `einsum` leave out, and so does its own list of ops without arithmetic (views, copies,
 indexing, comparisons). Ops of one module alone can be declared where it is registered, see `declared.py`.
 """
 
@@ -14,7 +14,7 @@ from math import prod
 from typing import Any
 
 SDPA = "scaled_dot_product_attention"
-BROADCAST = "matmul_broadcast"  # the products that fvcore leaves out
+BROADCAST = "matmul_broadcast"  # what fvcore's own counts of products leave out
 DECLARED = "declared"  # ops for which a module gives the cost
 
 
@@ -46,8 +46,26 @@ def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter({"matmul": default, BROADCAST: prod(get_shape(outputs[0])) * first[-1] - default})
 
 
+def einsum_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """A product of two factors that sums over some index: the product of all its indices' lengths.
+
+    fvcore reads its count from what numpy prints, which has four digits.
+    """
+    from fvcore.nn.jit_handles import einsum_flop_jit, get_shape
+
+    default = int(einsum_flop_jit(inputs, outputs))
+    factors, _, result = str(inputs[0].toIValue()).replace(" ", "").partition("->")
+    terms = factors.split(",")
+    shapes = [get_shape(value) for value in inputs[1].node().inputs()]
+    sizes = {index: n for term, shape in zip(terms, shapes, strict=True) for index, n in zip(term, shape, strict=False)}
+    usual = len(terms) == 2 and "." not in factors and all(len(set(term)) == len(term) for term in terms)
+    exact = prod(sizes.values()) if usual and set(sizes) > set(result) else default
+    return Counter({"einsum": min(default, exact), BROADCAST: max(0, exact - default)})  # no negative count is kept
+
+
 COUNTED: dict[str, Callable[[list[Any], list[Any]], int | Counter[str]]] = {
     f"aten::{SDPA}": sdpa_macs,
+    "aten::einsum": einsum_macs,
     "aten::matmul": matmul_macs,
 }
 
@@ -67,7 +85,7 @@ ACTIVATION = (
     "silu", "silu_", "softmax", "softplus", "tanh", "tanh_",
 )  # fmt: skip
 POOLING = (
-    "adaptive_avg_pool1d", "adaptive_max_pool1d", "adaptive_max_pool2d", "amax", "amin", "argmax", "avg_pool1d",
+    "adaptive_avg_pool1d", "adaptive_max_pool1d", "adaptive_max_pool2d", "all", "amax", "amin", "argmax", "avg_pool1d",
     "avg_pool2d", "cumsum", "max_pool1d", "max_pool2d", "mean", "min", "norm", "linalg_vector_norm", "std", "sum",
     "topk", "var",
 )  # fmt: skip

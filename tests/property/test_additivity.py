@@ -14,32 +14,34 @@ from nas_attn.attention import registry
 from nas_attn.cost import CostTable
 from nas_attn.cost.counter import count
 from nas_attn.detector.base_model import build_yaml
+from nas_attn.detector.slots import all_slots
 from nas_attn.detector.surgery import architecture_yaml
 from nas_attn.space import Architecture, SearchSpace
 
 IMGSZ = 640
 
 
-def space_of(base, slots):
+def space_of(base, slots, imgsz=IMGSZ):
     modules = {entry.name: None for entry in registry.entries() if not entry.is_none}
-    return SearchSpace.build(base.name, slots, modules, imgsz=IMGSZ)
+    return SearchSpace.build(base.name, slots, modules, imgsz=imgsz)
 
 
-def full_count(base, slots, architecture):
-    """fvcore on the whole built model, plus what its modules declare."""
+def full_count(base, slots, architecture, imgsz=IMGSZ):
+    """fvcore on the whole built model, plus what its modules declare, each at every site of its slot."""
     model = build_yaml(architecture_yaml(base, slots, architecture)[0])
-    sizes = {s.name: (s.channels, s.map_size(IMGSZ), s.map_size(IMGSZ)) for s in slots}
+    places = {s.name: s for s in slots}
     extra = 0
-    for slot, gene in architecture:
-        entry = registry.get(gene.module)
+    for name, gene in architecture:
+        entry, slot = registry.get(gene.module), places[name]
         if not entry.is_none:
-            extra += entry.extra_macs(*sizes[slot], entry.complete(gene.as_dict()))
-    return count(model, IMGSZ, IMGSZ, extra_macs=extra)
+            size = slot.map_size(imgsz)
+            extra += slot.sites * entry.extra_macs(slot.channels, size, size, entry.complete(gene.as_dict()))
+    return count(model, imgsz, imgsz, extra_macs=extra)
 
 
-def table_for(base, slots, architectures):
+def table_for(base, slots, architectures, imgsz=IMGSZ):
     genes = {s: [a[s.name] for a in architectures] for s in slots}
-    return CostTable.build(base.build(), genes, IMGSZ)
+    return CostTable.build(base.build(), genes, imgsz)
 
 
 def test_every_cell_of_yolo11n(known_base, soak):
@@ -74,3 +76,28 @@ def test_random_architectures(name, known_base, soak):
     for architecture in chosen:
         assert table.cost(architecture) == full_count(base, slots, architecture), str(architecture)
     assert [tuple(row) for row in table.many(chosen)] == [table.cost(a).as_tuple() for a in chosen]
+
+
+@pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolo11n", "yolo12n", "yolo26n"])
+def test_slots_of_every_kind(name, known_base, soak):
+    """All filled at once, and with ACmix, whose products fvcore cannot see, in each of them."""
+    imgsz = 64
+    base, _ = known_base(name)
+    slots = all_slots(base)
+    space = space_of(base, slots, imgsz)
+    rng = random.Random(name)
+    chosen = [
+        Architecture.of({s.slot.name: rng.choice(s.genes[1:]) for s in space.slots})
+        for _ in range(round(10 * soak) if soak > 0.1 else 1)
+    ]
+    acmix = {s.slot.name: [g for g in s.genes if g.module == "acmix"] for s in space.slots}
+    assert all(acmix.values())
+    chosen.append(Architecture.of({slot: rng.choice(genes) for slot, genes in acmix.items()}))
+    table = table_for(base, slots, chosen, imgsz)
+    for architecture in chosen:
+        assert table.cost(architecture) == full_count(base, slots, architecture, imgsz), str(architecture)
+    one = chosen[-1]
+    for slot in slots:  # and each by itself adds what it adds among the others
+        alone = Architecture.of({slot.name: one[slot.name]})
+        if soak > 0.1 or rng.random() < 1 / len(slots):
+            assert table.cost(alone) == full_count(base, slots, alone, imgsz), str(alone)
