@@ -10,8 +10,8 @@ from nas_attn.detector.adoption import names
 from nas_attn.detector.adoption.article import Article, read_article
 from nas_attn.detector.adoption.findings import Findings, Repair, Suspicion
 from nas_attn.detector.adoption.lineage import Lineage, base_name, choose_scale, find_lineage
-from nas_attn.detector.adoption.placing import Placed, Put, own_base, place
-from nas_attn.detector.adoption.wiring import MODES, REPAIR, check_wiring
+from nas_attn.detector.adoption.placing import Placed, Put, build_plain, own_base, place
+from nas_attn.detector.adoption.wiring import MODES, REPAIR, Wiring, check_wiring
 from nas_attn.detector.base_model import BaseModel, load_base
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space.architecture import NONE, Architecture
@@ -96,7 +96,7 @@ def adopt(
     else:
         base = own_base(read, article.path.stem, chosen.key, chosen.factors, classes)
     if not article.attention and not article.blocks:
-        raise _nothing(article, base, lineage, findings)
+        raise _nothing(read, base, lineage, findings)
     placed: Placed = place(read, base, imgsz, inside, findings)
     if not placed.puts:
         rule = "an article must have attention that something reads"
@@ -141,18 +141,20 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
             findings.suspect(number, "name", text)
 
 
-def _nothing(article: Article, base: BaseModel, lineage: Lineage, findings: Findings) -> UserError:
+def _nothing(read: Wiring, base: BaseModel, lineage: Lineage, findings: Findings) -> UserError:
     """The error for a file without attention."""
+    article = read.article
     try:
-        base.build()
+        build_plain(base, read)
         builds = "it builds as it is" if not article.dropped else "it builds without its anchors"
+        remedy = "There is nothing to adopt: give it to `search` as --model."
     except UserError as error:
-        builds = f"and it does not build: {error.got}"
+        builds, remedy = f"it does not build: {error.got}", "There is nothing to adopt, and the file must be mended."
     what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a network of its own"
     odd = [str(s) for s in findings.suspicions if s.kind == "name"]
     return UserError(
         "a file to adopt must have a row of attention",
         got="; ".join([what, builds, *odd]),
         where=str(article.path),
-        remedy="There is nothing to adopt: give it to `search` as --model.",
+        remedy=remedy,
     )

@@ -15,6 +15,7 @@ from nas_attn.detector.base_model import UNLIMITED, _packaged
 from nas_attn.detector.model_yaml import FACTORS, HEADS, read_yaml
 from nas_attn.errors import UnknownName, UserError
 
+STATED = "yolov5"  # whose files state one scale as depth and width
 LIKE = 0.8  # share of equal rows from which a base is named as the nearest
 _LITERALS = {"None": None, "True": True, "False": False}
 
@@ -133,12 +134,12 @@ def _of_factors(
 ) -> Scale:
     """A YOLOv5 file states depth and width, so it is one scale already."""
     depth, width = article.factors
+    whose = lineage.name if theirs else STATED
     stated = f"depth_multiple {depth:g} and width_multiple {width:g}"
-    key = next((k for k, f in theirs.items() if (f[0], f[1]) == (depth, width)), None)
+    known = theirs or read_yaml(_packaged()[STATED])["scales"]
+    key = next((k for k, f in known.items() if (f[0], f[1]) == (depth, width)), None)
     if asked is not None and asked != key:
-        is_it = (
-            f"which is {lineage.name} at scale {key}" if key else f"which is no scale of {lineage.name or 'any base'}"
-        )
+        is_it = f"which is scale {key} of {whose}" if key else f"which is no scale of {whose}"
         raise UserError(
             "the file must define the scale that is asked for",
             got=f"{asked}; it states {stated}, {is_it}",
@@ -147,7 +148,7 @@ def _of_factors(
         )
     rows = lineage.rows or []
     widest = max((r[3][0] for r in rows[:-1] if r[3] and isinstance(r[3][0], int)), default=0)
-    if key is None or widest > theirs[key][2]:
+    if key is None or not theirs or widest > theirs[key][2]:
         if theirs:
             findings.suspect(None, "scale", f"{stated} are no scale of {lineage.name}, so this is another network")
         of_base = not theirs and tuple((lineage.source or {}).get(f, 1.0) for f in FACTORS) == (depth, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from nas_attn.detector.blocks import places
 from nas_attn.detector.graph import Graph
 from nas_attn.detector.slots import all_slots
 from nas_attn.detector.surgery import PREFIX, Insertion, absolute, rewrite
+from nas_attn.detector.unbuildable import build_refusal
 from nas_attn.errors import UserError
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import INSERT, REPLACE, Slot
@@ -87,7 +89,7 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
     Raises:
         SlotRefused, UserError: something that cannot be built.
     """
-    built: Any = base.build()
+    built: Any = build_plain(base, wiring)
     graph = Graph.of(base, built)
     slots = all_slots(base, built)
     puts = [*_rows(wiring, base, graph, imgsz, findings), *_blocks(wiring, base, built, graph, imgsz, inside, findings)]
@@ -256,6 +258,25 @@ def listed(rows: Sequence[Row]) -> str:
         return f"row {rows[0].number} ({rows[0].as_written})"
     kinds = ", ".join(dict.fromkeys(r.as_written for r in rows))
     return f"rows {', '.join(str(r.number) for r in rows)} ({kinds})"
+
+
+def build_plain(base: BaseModel, wiring: Wiring) -> Any:
+    """The base, built.
+
+    Raises:
+        UserError: Ultralytics cannot build it; the message names the row as the file counts it.
+    """
+    try:
+        return base.build()
+    except UserError as error:
+        if not isinstance(error.__cause__, Exception):
+            raise
+        refusal = build_refusal(error.__cause__, base.yaml, str(wiring.article.path))
+        plain = wiring.article.plain
+        refusal.where = re.sub(
+            r"row (\d+) (?=\[)", lambda m: f"row {plain[int(m[1])]}, without attention ", refusal.where
+        )
+        raise refusal from error
 
 
 def own_base(wiring: Wiring, name: str, scale: str, factors: Sequence[float], nc: int) -> BaseModel:
