@@ -62,14 +62,14 @@ def command(
     prepare()
     use_modules(modules)
     os.environ["YOLO_VERBOSE"] = "true"  # hours of training are not to be silent, here or in further processes
-    from nas_attn.detector.final_training import Training, check_processes, train_final
-    from nas_attn.detector.train_arguments import check_arguments
+    with _stdout_to_stderr():  # from the import of Ultralytics on: its first words are of settings
+        from nas_attn.detector.final_training import Training, check_processes, train_final
+        from nas_attn.detector.train_arguments import check_arguments
 
-    arguments: dict[str, Any] = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": _device(device)}
-    arguments |= check_arguments(given)
-    check_processes(arguments["device"])
-    trainings = []
-    with _stdout_to_stderr():
+        arguments: dict[str, Any] = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": _device(device)}
+        arguments |= check_arguments(given)
+        check_processes(arguments["device"])
+        trainings = []
         bases = {name: _load(file) for name, file in files.items()}
         info = _check_data(data, bases)
         for name, base in bases.items():
@@ -164,7 +164,8 @@ def _stdout_to_stderr() -> Iterator[None]:
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
     finally:
         sys.stdout.flush()
         os.dup2(kept, 1)
