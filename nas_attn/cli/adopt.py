@@ -89,7 +89,14 @@ def _as_dict(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Pa
     from dataclasses import asdict
 
     rows = [
-        {"row": p.row.number, "module": p.row.as_written, "slot": p.slot or None, "gene": _gene(p)} for p in found.puts
+        {
+            "row": p.row.number,
+            "module": p.row.as_written,
+            "slot": p.slot or None,
+            "gene": _gene(p),
+            "taken": p.reading.taken,
+        }
+        for p in found.puts
     ]
     return {
         "article": str(found.path),
@@ -114,6 +121,10 @@ def _gene(put: Any) -> str:
     return str(put.reading.gene) if put.reading.gene is not None else f"{name}{arguments}"
 
 
+def _figures(cost: Cost) -> str:
+    return f"{cost.gmacs:.4f} GMACs, {cost.params_m:.4f} M parameters"
+
+
 def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None) -> None:
     base = found.base
     kind = "" if found.known else ", a network of its own"
@@ -121,12 +132,10 @@ def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path 
     for put in found.puts:
         where = f"{put.slot}=" if put.slot else "part of the base, "
         print(f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}")
-        for name, value in put.reading.taken.items():
-            print(f"    {name} is not in the file: {value}")
+        if put.reading.taken:
+            print(f"    not in the file, so taken: {', '.join(f'{k}={v}' for k, v in put.reading.taken.items())}")
     print(f"architecture: {found.architecture}")
-    own, whole = base_cost.as_dict(), cost.as_dict()
-    added = ", ".join(f"{k} {whole[k]:.4f} ({whole[k] - own[k]:+.4f})" for k in ("gmacs", "params_m"))
-    print(f"cost at {imgsz} px (of it at slots): {added}")
+    print(f"cost at {imgsz} px: {_figures(cost)}; without it {_figures(base_cost)}")
     for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
         if lines:
             print(f"{title}:")

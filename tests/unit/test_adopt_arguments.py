@@ -137,6 +137,6 @@ def test_defaults_are_those_that_the_place_carries():
         str(reading.gene) == "acmix(head=2,kernel_att=7)" and "with 4 it could not stand there" in reading.taken["head"]
     )
     taken = read_arguments(registry.get("efficient_attention"), [], WIDTHS).taken
-    assert taken["window_size"] == "4, not the 7 of published code"
+    assert taken["window_size"] == "4 (published code has 7)"
     with pytest.raises(SlotRefused, match=r"logits.*row 17"):
         read_arguments(registry.get("mhsa"), [], WIDTHS)

@@ -10,7 +10,7 @@ from nas_attn.detector.adoption import names
 from nas_attn.detector.adoption.article import Article, read_article
 from nas_attn.detector.adoption.findings import Findings, Repair, Suspicion
 from nas_attn.detector.adoption.lineage import Lineage, base_name, choose_scale, find_lineage
-from nas_attn.detector.adoption.placing import Placed, Put, build_plain, own_base, place
+from nas_attn.detector.adoption.placing import Placed, Put, build_plain, listed, own_base, place
 from nas_attn.detector.adoption.wiring import MODES, REPAIR, Wiring, check_wiring
 from nas_attn.detector.base_model import BaseModel, load_base
 from nas_attn.errors import UnknownName, UserError
@@ -112,9 +112,9 @@ def adopt(
 def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: int, findings: Findings) -> None:
     """What is wrong with a file before its rows are looked at."""
     head = article.rows[-1]
-    if article.dropped:
-        findings.repair(head.number, head.as_written, article.dropped, "without anchors",
-                        "Ultralytics' heads are anchor-free")  # fmt: skip
+    if article.anchors:
+        now = f"[{', '.join(map(str, head.content[3]))}]"
+        findings.repair(head.number, head.as_written, article.anchors, now, "heads of Ultralytics have no anchors")
     if article.nc is None:
         findings.repair(None, "nc", "missing", classes, "--nc says so" if nc is not None else "the base has it so")
     elif nc is None and lineage.source is not None and article.nc != lineage.source["nc"]:
@@ -128,10 +128,10 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
         findings.suspect(
             claims[0][0], "comment", f"comments misnumber rows: {said}. What counts is the place in the list"
         )
-    for row in article.attention:
-        if row.as_written in names.OTHER_CODE:
-            findings.suspect(row.number, "name", f"row {row.number} ({row.as_written}): Ultralytics has a class of "
-                             "this name, too, of other mathematics; this is nas_attn's, after the paper")  # fmt: skip
+    for name in sorted(names.OTHER_CODE):
+        if own := [r for r in article.attention if r.as_written == name]:
+            text = f"Ultralytics has a {name}, too, of other mathematics; this is nas_attn's, after the paper"
+            findings.suspect(own[0].number, "name", f"{listed(own)}: {text}")
     for number in lineage.extra:
         row = article.rows[number]
         if row.named.module is None:
@@ -146,7 +146,7 @@ def _nothing(read: Wiring, base: BaseModel, lineage: Lineage, findings: Findings
     article = read.article
     try:
         build_plain(base, read)
-        builds = "it builds as it is" if not article.dropped else "it builds without its anchors"
+        builds = "it builds as it is" if not article.anchors else "it builds without its anchors"
         remedy = "There is nothing to adopt: give it to `search` as --model."
     except UserError as error:
         builds, remedy = f"it does not build: {error.got}", "There is nothing to adopt, and the file must be mended."

@@ -157,9 +157,9 @@ def _taken(entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any]
         published = _parameters(entry)[name].default
         why = ""
         if value != wanted[name]:
-            why = f", for with {write_value(wanted[name])} it could not stand there: {reason}"
+            why = f" (with {write_value(wanted[name])} it could not stand there: {reason})"
         elif published is not inspect.Parameter.empty and published not in (value, None):
-            why = f", not the {published} of published code"
+            why = f" (published code has {published})"
         found[name] = write_value(value) + why
     return found
 

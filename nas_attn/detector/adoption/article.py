@@ -63,7 +63,7 @@ class Article:
         nc: number of classes; None where the file gives none.
         scales: scale -> [depth, width, largest channel count].
         factors: depth and width factor of a YOLOv5 YAML; empty where it has none.
-        dropped: what of YOLOv5's anchors was left out, in words; empty where nothing was.
+        anchors: the head's arguments with YOLOv5's anchors, which are left out; empty where it had none.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class Article:
     nc: int | None
     scales: dict[str, list[float]]
     factors: tuple[float, ...]
-    dropped: str = ""
+    anchors: str = ""
     plain: tuple[int, ...] = field(init=False)  # numbers of the rows that the base has too
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ def read_article(path: Path) -> Article:
         remedy = "`python -m nas_attn train` takes it as it is."
         raise UserError("a file to adopt must be a community's, not an exported one", where=where, remedy=remedy)
     source = copy.deepcopy(source)
-    dropped = _without_anchors(source)
+    anchors = _without_anchors(source)
     rows = tuple(_rows(source, _claims(text), where))
     return Article(
         Path(path),
@@ -119,7 +119,7 @@ def read_article(path: Path) -> Article:
         source.get("nc"),
         {k: list(v) for k, v in (source.get("scales") or {}).items()},
         tuple(source.get(f, 1.0) for f in FACTORS) if any(f in source for f in FACTORS) else (),
-        dropped,
+        anchors,
     )
 
 
@@ -151,13 +151,13 @@ def _check(source: Any, where: str) -> None:
 
 
 def _without_anchors(source: dict[str, Any]) -> str:
-    """Take YOLOv5's anchors out of the head's arguments and the top level."""
+    """Take YOLOv5's anchors out of the head's arguments; returns what these were, where there were any."""
     head = source["head"][-1]
     kept = [a for i, a in enumerate(head[3]) if not (i == 1 and (a == "anchors" or isinstance(a, list)))]
     if len(kept) == len(head[3]):
-        return "the top-level `anchors`, which nothing reads" if "anchors" in source else ""
+        return ""
     was, head[3] = head[3], kept
-    return f"[{', '.join(map(str, was))}] of {head[2]}"
+    return f"[{', '.join(map(str, was))}]"
 
 
 def _rows(source: dict[str, Any], claims: list[int | None], where: str) -> Iterator[Row]:

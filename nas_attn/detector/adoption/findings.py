@@ -26,7 +26,7 @@ class Repair:
 
     def __str__(self) -> str:
         place = self.what if self.row is None else f"row {self.row} ({self.what})"
-        return f"{place}: {self.was} is now {self.now}, because {self.why}"
+        return f"{place}: was {self.was}, is now {self.now}: {self.why}"
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _read(row: Row, arguments: Sequence[Any], at: Place, findings: Findings) -> 
     name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
     if reading.refused:
         now = f"{reading.gene}, the nearest that can stand there"
-        findings.repair(row.number, row.as_written, f"arguments {text}", now, f"of this: {reading.refused}")
+        findings.repair(row.number, row.as_written, text, now, reading.refused)
     for note in reading.notes:
         findings.suspect(row.number, "arguments", f"{name} {note}: its arguments are {text}")
     return reading

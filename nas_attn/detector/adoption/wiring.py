@@ -150,8 +150,11 @@ def _is_slip(row: Row, j: int, now: int, wanted: int, given: int, inserted: int)
 def _standing(article: Article, root: int | None, source: int, base: str) -> str:
     if root is None:
         return f"row {source} does not stand above it"
-    own = "" if root == source and article.rows[source].is_plain else f", row {root} of {base}"
-    return f"row {source} is {article.rows[source].as_written if source >= 0 else 'the image'}{own}"
+    if source < 0:
+        return f"{source} is the image"
+    row = article.rows[source]
+    behind = "stands behind" if not row.is_plain else "is"
+    return f"row {source} ({row.as_written}) {behind} row {root} of {base}"
 
 
 def _from(row: Row, sources: Sequence[int] | None = None) -> str:
@@ -204,7 +207,7 @@ def _bypassed(wiring: Wiring, mode: str, findings: Findings) -> None:
                 was = _from(row, wiring.sources[number])
                 wiring.sources[number][j] = last
                 findings.repair(number, row.as_written, was, _from(row, wiring.sources[number]),
-                                "it read past the attention, and --wiring in-line was given")  # fmt: skip
+                                f"it read past {shown(article, last)}, and --wiring in-line was given")  # fmt: skip
             else:
                 other = [n for n in wiring.readers(last) if n != number]
                 who = ", ".join(shown(article, n) for n in other)
