@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nas_attn.analysis.front import front
+from nas_attn.cli.tables import genes
 from nas_attn.study.view import StudyView, Trial
 
 
@@ -100,15 +101,16 @@ class Reporter:
 def line(trial: Trial) -> str:
     """One trial as one line."""
     head = f"{trial.number:4d}  {trial.role:6s} seed {trial.seed}  "
+    where = " ".join(genes(str(trial.architecture)))
     if trial.state == "failed":
-        return f"{head}failed: {trial.reason}  {trial.architecture}"
+        return f"{head}failed: {trial.reason}  {where}"
     evaluation = trial.evaluation
     assert evaluation is not None
     delta = f"{trial.delta:+.4f}" if trial.delta is not None else "       "
     flags = f"  [{', '.join(evaluation.flags)}]" if evaluation.flags else ""
     return (
         f"{head}mAP50-95 {evaluation.map50_95:.4f} {delta}  {trial.gmacs:.4f} GMACs  "
-        f"{evaluation.seconds:5.1f} s  {trial.architecture}{flags}"
+        f"{evaluation.seconds:5.1f} s  {where}{flags}"
     )
 
 

@@ -26,6 +26,7 @@ _FRONT = {
     10: "params M",
 }
 _SLOTS = {0: "slot", 1: "mAP50-95 zeroed", 2: "lost", 3: "state", 4: "searched"}
+MANY_SLOTS = 4
 PIPE_WIDTH = 160  # characters where stdout is no terminal
 
 
@@ -52,6 +53,14 @@ def noise_line(view: StudyView) -> str:
     return estimate.sentence() if estimate else TOO_LITTLE
 
 
+def genes(architecture: str) -> list[str]:
+    """An architecture's genes in writing; where they are many, only those that insert something."""
+    written = re.split(r" (?=[\w.]+=)", architecture)
+    if len(written) <= MANY_SLOTS:
+        return written
+    return [gene for gene in written if not gene.endswith("=none")] or [f"none in all {len(written)} slots"]
+
+
 def _rich(table: tables.Table, title: str, columns: Mapping[int, str]) -> RichTable:
     rich = RichTable(title=title, box=box.SIMPLE, title_justify="left")
     for i, name in columns.items():
@@ -64,7 +73,5 @@ def _rich(table: tables.Table, title: str, columns: Mapping[int, str]) -> RichTa
         )
     for row in table.rows:
         # one slot a line: genes are long, and breaking them anywhere makes them unreadable
-        rich.add_row(
-            *(re.sub(r" (?=[\w.]+=)", "\n", row[i].replace("[", r"\[")) if i == 0 else row[i] for i in columns)
-        )
+        rich.add_row(*("\n".join(genes(row[i])).replace("[", r"\[") if i == 0 else row[i] for i in columns))
     return rich
