@@ -92,7 +92,9 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
     built: Any = build_plain(base, wiring)
     graph = Graph.of(base, built)
     slots = all_slots(base, built)
-    puts = [*_rows(wiring, base, graph, imgsz, findings), *_blocks(wiring, base, built, graph, imgsz, inside, findings)]
+    rows = _rows(wiring, base, graph, imgsz, findings)
+    blocks = _blocks(wiring, base, built, graph, imgsz, inside, findings)
+    puts = sorted([*rows, *blocks], key=lambda put: put.row.number)
     if inside is None:
         _say_inside(puts, findings)
     fixed: set[int] = set()  # rows of the base whose attention becomes part of it
