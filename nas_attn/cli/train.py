@@ -118,11 +118,8 @@ def _load(file: Path) -> BaseModel:
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.export import check_name
     from nas_attn.detector.final_training import METRICS, OPEN_VOCABULARY
-    from nas_attn.detector.integrity import check_export
-    from nas_attn.detector.model_yaml import read_yaml
 
     model = load_base(str(file))
-    check_export(read_yaml(file), str(file))
     check_name(file, model)
     if model.task not in METRICS or model.head in OPEN_VOCABULARY:
         rule = f"`train` takes models that {', '.join(METRICS)} a fixed list of classes"
