@@ -18,7 +18,7 @@ from known_bases import DETECTORS, SLOTS, slots_of, written
 from nas_attn.attention import registry
 from nas_attn.detector.base_model import BaseModel, build_yaml, detectors, load_base
 from nas_attn.detector.slots import all_slots
-from nas_attn.detector.surgery import Insertion, rewrite
+from nas_attn.detector.surgery import Insertion, absolute, apply, rewrite
 from nas_attn.detector.transfer import REPLACED, build, transfer
 from nas_attn.space import Architecture, Gene, Slot
 from nas_attn.space.slot import INSERT, REPLACE
@@ -156,6 +156,25 @@ def test_replaced_convolutions_are_all_that_is_left_behind(walked):
     assert all(REPLACED.search(key) for key, _ in report.left)
     assert parameters(model) == parameters(walked.model) + added(slots, SCALED)
     assert all(torch.isfinite(t).all() for t in walked.outputs(model, training=False))
+
+
+def test_every_edge_passes_the_slots_that_lie_on_it_and_no_other(walked):
+    """Identities would not tell: an edge into the head that fed the bottom-up path too would change nothing."""
+    done = apply(walked.base, walked.slots, Architecture.of({s.name: SCALED for s in walked.slots}))
+    outside = of_mode(walked.slots, None)
+    slot_at = {done.places[s.name]: s.name for s in outside}
+    rows = done.yaml["backbone"] + done.yaml["head"]
+    for reader, row in enumerate(walked.base.rows):
+        now = absolute(rows[done.row_map[reader]][0], done.row_map[reader])
+        for source, at in zip(absolute(row[0], reader), now, strict=True):
+            met = []
+            while at in slot_at:
+                met.append(slot_at[at])
+                (at,) = absolute(rows[at][0], at)
+            lie_there = [s for s in outside if s.row == source and (not s.readers or reader in s.readers)]
+            assert sorted(met) == sorted(s.name for s in lie_there), (source, reader)
+            is_block = at > 0 and rows[at][2] == "Index" and str(rows[at - 1][2]).startswith("nas_attn.")
+            assert at - is_block == done.row_map.get(source, -1), (source, reader)
 
 
 def test_rows_that_do_nothing_change_nothing(walked):
