@@ -10,7 +10,7 @@ from nas_attn.attention.forms import reference_form
 from nas_attn.cost import counter, handles
 from nas_attn.detector.base_model import detectors, load_base
 
-IMGSZ = 160  # a head of 300 queries needs as many map cells
+IMGSZ = 192  # a multiple of every stride; a head of 300 queries needs as many map cells
 
 
 def pytest_generate_tests(metafunc):
