@@ -60,6 +60,25 @@ def test_a_head_with_the_bases_numbers_is_renumbered_whole(changed):
     assert [(r.was, r.now) for r in found.repairs] == [("[16, 19, 22]", "[17, 21, 25]")]
 
 
+@pytest.mark.parametrize("written", [14, 16, 25])
+def test_a_number_that_is_off_by_one_or_below_the_row_is_repaired(changed, written):
+    found = changed(V5, ("[[-1, 14], 1", f"[[-1, {written}], 1"))
+    assert found.known
+    assert [(r.was, r.now) for r in found.repairs if r.row == 20] == [(f"[-1, {written}]", "[-1, 15]")]
+
+
+def test_the_last_of_two_modules_at_one_place_is_read(changed):
+    two = ("# 15 (P3/8-small)\n", "# 15 (P3/8-small)\n  - [-1, 1, ACmix, []]\n  - [-1, 1, SimAM, []]\n")
+    found = changed(V8, NO_ACMIX, PLAIN_HEAD, two)
+    assert [(r.was, r.now) for r in found.repairs] == [("[15, 18, 21]", "[17, 20, 23]")]
+    assert found.base.rows[-1][0] == [17, 20, 23]
+
+
+def test_kept_wiring_stays_unread(changed):
+    with pytest.raises(UserError, match=r"attention that something reads.*nobody reads row 22"):
+        changed(V8, PLAIN_HEAD, wiring="keep")
+
+
 def test_a_row_that_reads_past_attention_is_named_and_kept(changed):
     past = ("[17, 21, 25]", "[17, 20, 25]")
     found = changed(V11, past)
@@ -77,6 +96,7 @@ def test_rows_in_front_of_the_head_are_on_its_edges_only(changed):
     gathered = "  - [15, 1, ACmix, []] # 22\n  - [18, 1, ACmix, []]\n  - [21, 1, ACmix, []]\n"
     found = changed(V8, (NO_ACMIX[0], gathered), ("[15, 18, 22]", "[22, 23, 24]"))
     assert found.known and str(found.architecture) == f"p5={ACMIX} p3.head={ACMIX} p4.head={ACMIX}"
+    assert not found.repairs and not found.suspicions  # rows above the attention do not read past it
 
 
 def test_wiring_can_be_kept_as_the_article_has_it(changed):
