@@ -43,9 +43,12 @@ def pytest_generate_tests(metafunc):
         names = [*STEMS, *SCALES]
         slow = [n for n in names if is_slow(n)]
         chosen = random.Random(0).sample(slow, max(1, round(metafunc.config.getoption("--soak") * len(slow))))
-        metafunc.parametrize(
-            "walked", [n for n in names if n not in slow or n in chosen], indirect=True, scope="module"
-        )
+        walked = [
+            pytest.param(n, marks=pytest.mark.slow) if n in slow else n
+            for n in names
+            if n not in set(slow) - set(chosen)
+        ]
+        metafunc.parametrize("walked", walked, indirect=True, scope="module")
 
 
 @dataclass
