@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import sys
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,12 @@ class ModuleEntry:
             if values[-1] != default:
                 keep = len(values)
         return values[:keep]
+
+    def settings_of(self, arguments: Sequence[Any]) -> dict[str, Any]:
+        """The searchable settings that positional constructor arguments mean, `residual` left out."""
+        given = dict(zip((p.name for p in _parameters(self.cls)), arguments, strict=False))
+        own = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items() if n in self.defaults()}
+        return _without_residual({**self.defaults(), **own})
 
     def row(self, channels: int, settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The module's name and arguments in a model YAML row, without the `nas_attn.` prefix."""

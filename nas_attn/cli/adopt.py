@@ -72,7 +72,6 @@ def command(
 def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
     """Cost of the base, and of the whole."""
     from nas_attn.cost import CostTable
-    from nas_attn.cost.cost import Cost
     from nas_attn.errors import UserError
     from nas_attn.space import NONE
 
@@ -81,8 +80,7 @@ def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
     genes: dict[str, Any] = dict(found.architecture)
     table = CostTable.build(found.base.build(), {s: [genes.get(s.name, NONE)] for s in found.slots}, imgsz)
-    unseen = Cost(sum(p.extra_macs for p in found.puts if not p.slot), 0, 0, 0)  # of modules that are part of the base
-    return table.base + unseen, table.cost(found.architecture) + unseen
+    return table.base, table.cost(found.architecture)
 
 
 def _as_dict(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nas_attn.attention import registry
 from nas_attn.cost import declared, handles
 from nas_attn.cost.cost import ZERO, Cost
+from nas_attn.cost.unseen import unseen_macs
 from nas_attn.errors import UserError
 from nas_attn.space.architecture import Gene
 
@@ -30,8 +31,8 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
         width: of the input.
         channels: of the input.
         batch: images.
-        extra_macs: what the modules inside declare that fvcore cannot see, in multiply-accumulates
-            an image.
+        extra_macs: what a single module declares that fvcore cannot see, in multiply-accumulates an image; of a
+            detector, its YAML tells.
 
     Raises:
         UserError: the model runs an op for which no cost is listed, nor declared by the module that runs it; or a
@@ -51,6 +52,7 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
         # prints is no result
         with reference_form(), contextlib.redirect_stdout(sys.stderr):
             by_op = _fvcore(model, x)
+            extra_macs += unseen_macs(model, x[:1])
             products = sum(n for op, n in by_op.items() if op in handles.PRODUCTS)
             flops = _fused_flops(model, x) if hasattr(model, "is_fused") else 2 * products
     finally:

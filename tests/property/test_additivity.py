@@ -27,16 +27,9 @@ def space_of(base, slots, imgsz=IMGSZ):
 
 
 def full_count(base, slots, architecture, imgsz=IMGSZ):
-    """fvcore on the whole built model, plus what its modules declare, each at every site of its slot."""
+    """fvcore on the whole built model, and what the modules in its YAML declare."""
     model = build_yaml(architecture_yaml(base, slots, architecture)[0])
-    places = {s.name: s for s in slots}
-    extra = 0
-    for name, gene in architecture:
-        entry, slot = registry.get(gene.module), places[name]
-        if not entry.is_none:
-            size = slot.map_size(imgsz)
-            extra += slot.sites * entry.extra_macs(slot.channels, size, size, entry.complete(gene.as_dict()))
-    return count(model, imgsz, imgsz, extra_macs=extra)
+    return count(model, imgsz, imgsz)
 
 
 def table_for(base, slots, architectures, imgsz=IMGSZ):

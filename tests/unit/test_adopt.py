@@ -132,7 +132,6 @@ def test_two_modules_at_one_place_become_part_of_the_base(changed):
     found = changed(V8, ("ACmix, []] # 22\n", "ACmix, []] # 22\n  - [-1, 1, SimAM, []]\n"), ("18, 22]", "18, 23]"))
     assert found.architecture.is_base and [r[2] for r in found.base.rows[22:24]] == ["nas_attn.ACmix", "nas_attn.SimAM"]
     assert found.base.rows[24][0] == [15, 18, 23]
-    assert found.puts[0].extra_macs == 98 * 256 * 20 * 20 and found.puts[1].extra_macs == 0
 
 
 def test_attention_inside_a_block_that_feeds_the_head(changed):

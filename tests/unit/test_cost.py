@@ -11,6 +11,9 @@ from torch import nn
 
 from nas_attn.cost import ZERO, Cost, CostTable, counter
 from nas_attn.cost.counter import count, gene_cost
+from nas_attn.detector.base_model import build_yaml, load_base
+from nas_attn.detector.slots import all_slots
+from nas_attn.detector.surgery import architecture_yaml
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space import Architecture, Gene, Slot
 
@@ -139,3 +142,24 @@ def test_what_the_table_does_not_hold(text, error):
     for ask in (table.cost, lambda a: table.many([a])):
         with pytest.raises(error):
             ask(Architecture.parse(text))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "declared"),
+    [
+        ("p3=none", 0),
+        ("p3=acmix(head=2,kernel_att=3) p5=lska(k_size=7)", 18 * 64 * 80 * 80),
+        ("p4=acmix(head=4,kernel_att=7,residual=scaled)", 98 * 128 * 40 * 40),
+        ("inner.p5.replace=acmix(head=4,kernel_att=5)", 2 * 50 * 64 * 20 * 20),
+        (
+            "inner.p3.insert=acmix(head=2,kernel_att=7,residual=scaled) inner.p3.replace=acmix(head=2,kernel_att=3)",
+            98 * 32 * 80 * 80 + 18 * 16 * 80 * 80,
+        ),
+    ],
+)
+def test_a_detector_that_holds_attention_is_counted_whole(architecture, declared):
+    """As a base of its own, e.g. an exported YAML: 2·k²·C·H·W of each ACmix, which no operator shows."""
+    base = load_base("yolo11n")
+    model = build_yaml(architecture_yaml(base, all_slots(base), Architecture.parse(architecture))[0])
+    found = count(model, 640, 640)
+    assert found.macs - found.macs_fvcore_default == declared

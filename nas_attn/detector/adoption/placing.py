@@ -52,12 +52,6 @@ class Put:
     mode: str = ""
     slot: str = ""
 
-    @property
-    def extra_macs(self) -> int:
-        """Multiply-accumulates of its modules that a count of the whole network does not see."""
-        entry = registry.get(str(self.row.named.module))
-        return self.sites * entry.extra_macs(self.channels, self.size, self.size, self.reading.settings)
-
 
 @dataclass(frozen=True)
 class Placed:

@@ -1,0 +1,59 @@
+"""Product-sums inside a detector that no operator shows, as its modules declare them.
+
+A gene's own are counted with the gene. Here they are those of modules that are already part of a model: an exported
+YAML or an article's, given as a base. A module does not keep the arguments that it was built with; the YAML does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nas_attn.attention import registry
+from nas_attn.attention.entry import ModuleEntry
+
+
+def unseen_macs(model: Any, x: Any) -> int:
+    """Declared multiply-accumulates of all modules of the registry in a model, for one image like `x`.
+
+    Args:
+        model: in evaluation mode; one without `yaml` has none.
+        x: images, (N, 3, H, W).
+    """
+    import torch
+
+    found = list(_modules(model))
+    if not found:
+        return 0
+    sizes: dict[int, tuple[int, int, int]] = {}
+
+    def keep(module: Any, inputs: Any, _output: Any) -> None:
+        _, *size = inputs[0].shape
+        sizes[id(module)] = (size[0], size[1], size[2])
+
+    hooks = [module.register_forward_hook(keep) for module, _, _ in found]
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(
+        entry.extra_macs(*sizes[id(module)], entry.settings_of(arguments))
+        for module, entry, arguments in found
+        if id(module) in sizes
+    )
+
+
+def _modules(model: Any) -> Iterator[tuple[Any, ModuleEntry, Sequence[Any]]]:
+    """(module, its entry, its constructor arguments) of all that declare such product-sums."""
+    entries = {e.cls: e for e in registry.entries() if hasattr(e.cls, "extra_macs")}
+    known = getattr(model, "yaml", None)
+    rows = [*known["backbone"], *known["head"]] if isinstance(known, dict) else []
+    for layer, row in zip(model.model if rows else (), rows, strict=True):
+        inside = hasattr(layer, "attentions")  # a block with attention inside: [its own arguments, genes]
+        places = [(layer.attentions(g[0]), g[1:]) for g in row[3][1]] if inside else [([layer], [row[2], *row[3]])]
+        for holders, (name, *arguments) in places:
+            given = arguments[1:] if str(name).endswith("Scaled") else arguments
+            for module in (m for holder in holders for m in holder.modules() if type(m) in entries):
+                yield module, entries[type(module)], given
