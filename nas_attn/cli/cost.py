@@ -28,6 +28,7 @@ def command(
     from nas_attn.cost import CostTable
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.environment import prepare
+    from nas_attn.detector.head_form import check_head
     from nas_attn.detector.slots import all_slots, canonical, find_slots
     from nas_attn.errors import SlotRefused, UserError
     from nas_attn.space import NONE, Architecture, Gene
@@ -54,6 +55,7 @@ def command(
             if reason := entry.refusal(by_name[slot].channels, size, size, settings):
                 raise SlotRefused(f"`{gene}` cannot stand at {slot}: {reason}", where=text)
             genes[slot] = Gene.of(gene.module, settings)
+        check_head(base, [by_name[slot] for slot, gene in genes.items() if gene != NONE], where=text)
         wanted.append(Architecture.of({**dict(Architecture.none(shown)), **genes}))
     architectures = [Architecture.none(shown), *wanted]
     cells = {s: [dict(a).get(s.name, NONE) for a in architectures] for s in slots}

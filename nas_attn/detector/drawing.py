@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.detector.graph import Graph
+from nas_attn.detector.head_form import alone_refused
 from nas_attn.detector.slots import all_slots, named
 from nas_attn.space.slot import Slot
 
@@ -18,7 +19,7 @@ def draw(base: BaseModel, wanted: Iterable[str] | None = None) -> dict[str, Any]
 
     Args:
         base: the base model.
-        wanted: names of the slots to show, or patterns; all where None.
+        wanted: names of the slots to show, or patterns; all where None. Slots that can hold nothing are never shown.
 
     Returns:
         `model`, `scale`, `head`, `task`, `classes`, `params` (of the whole model), and `rows`. A row has its `index`,
@@ -29,12 +30,18 @@ def draw(base: BaseModel, wanted: Iterable[str] | None = None) -> dict[str, Any]
 
     Raises:
         UnknownName: a slot that the base does not have.
+        SlotRefused: a slot named in full that can hold nothing.
         UserError: Ultralytics cannot build it, or its head's inputs have no usual strides.
     """
     model: Any = base.build()
     slots = all_slots(base, model)
+    refused = alone_refused(base, slots)
     if wanted is not None:
+        wanted = list(wanted)
         slots = named(slots, wanted, f"base model '{base.name}'")
+        if by_name := [refused[name] for name in wanted if name in refused]:
+            raise by_name[0]
+    slots = tuple(s for s in slots if s.name not in refused)
     graph = Graph.of(base, model)
     rows = [_row(base, graph, model, index, [s for s in slots if s.row == index]) for index in range(graph.head + 1)]
     return {

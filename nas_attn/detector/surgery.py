@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
+from nas_attn.detector.head_form import check_head
 from nas_attn.errors import SlotRefused, UnknownName
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import Slot
@@ -135,7 +136,8 @@ def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) ->
     Raises:
         UnknownName: a slot, module or setting that does not exist.
         UserError: a value that is none of its setting's options.
-        SlotRefused: settings that the slot's channels do not allow, or slots that exclude each other.
+        SlotRefused: settings that the slot's channels do not allow, slots that exclude each other, or that leave the
+            base another head.
     """
     inserts: dict[int, list[Insertion]] = {}
     inner: dict[int, list[tuple[Slot, Row]]] = {}
@@ -144,6 +146,7 @@ def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) ->
             inserts.setdefault(slot.row, []).append(Insertion(slot.name, (PREFIX + row[0], row[1]), slot.readers))
         else:
             inner.setdefault(slot.row, []).append((slot, row))
+    check_head(base, (slot for filled in inner.values() for slot, _ in filled))
     done = rewrite(base.yaml, inserts, {row: _block(filled) for row, filled in inner.items()})
     done.places.update({slot.name: done.row_map[row] for row, filled in inner.items() for slot, _ in filled})
     return done

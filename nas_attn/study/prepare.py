@@ -18,6 +18,7 @@ from nas_attn.cost.declared import check as check_costs
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
 from nas_attn.detector.environment import cache_root
+from nas_attn.detector.head_form import alone_refused, check_head
 from nas_attn.detector.recipe import Recipe
 from nas_attn.detector.slots import all_slots
 from nas_attn.detector.tasks import TASKS, searched_task
@@ -116,12 +117,13 @@ def resolve(config: StudyConfig, progress: Callable[[str], None], folder: RunFol
         check(lambda: _check_sizes(config, slots))
     if base and config.weights:
         check(lambda: check_weights(Path(str(config.weights)), base))
-    if slots and content is not None:
-        chosen = check(lambda: chosen_slots(config, content, slots))
+    if base and slots and content is not None:
+        chosen = check(lambda: chosen_slots(config, content, slots, alone_refused(base, slots)))
+        check(lambda: check_head(base, chosen or ()))
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
         if own is not None:  # a file that is wrong would be followed by all its names as unknown
             names = tuple(source.names for source in own)
-            space = check(lambda: build_space(config, content, chosen or slots, base.name if base else "", names))
+            space = check(lambda: build_space(config, content, chosen or slots, base.name, names))
             for entry in _own_modules(space) if space else ():
                 check(entry.source)
                 check(partial(check_costs, entry))

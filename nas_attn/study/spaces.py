@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nas_attn.attention import registry
 from nas_attn.detector.slots import is_pattern, named
-from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.errors import ConfigError, SlotRefused, UnknownName, UserError
 from nas_attn.space import Gene, SearchSpace, Slot
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
@@ -89,30 +89,44 @@ def build_space(
     return space.with_residual("scaled") if config.start == "base" else space
 
 
-def chosen_slots(config: StudyConfig, content: dict[str, Any], slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+def chosen_slots(
+    config: StudyConfig,
+    content: dict[str, Any],
+    slots: tuple[Slot, ...],
+    refused: Mapping[str, SlotRefused] | None = None,
+) -> tuple[Slot, ...]:
     """The slots that the study names, in the order of the graph; without any, those behind each block before the head.
 
     A pattern in a search space file may match nothing: such a file is for more than one base, and not every base has
-    every kind of slot. A pattern of the study is for its own base.
+    every kind of slot. A pattern of the study is for its own base. Slots that can hold nothing are left out of what a
+    pattern stands for.
 
     Args:
         config: the configuration.
         content: the search space file.
         slots: every slot of the base.
+        refused: those of them that can hold nothing: name -> why.
 
     Raises:
-        ConfigError: names that the base has no slot for, or none left.
+        ConfigError: names that the base has no slot for or whose slot can hold nothing, or none left.
     """
     wanted = config.slots or content.get("slots") or [s.name for s in slots if "." not in s.name]
     where = f"base model '{config.model}'"
+    refused = refused or {}
     problems: list[UserError] = []
     found: list[Slot] = []
     for name in wanted:
+        must = bool(config.slots) or not is_pattern(name)
         try:
-            found += named(slots, [name], where)
+            meant = named(slots, [name], where)
         except UnknownName as error:
-            if config.slots or not is_pattern(name):
+            if must:
                 problems.append(error)
+            continue
+        kept = [s for s in meant if s.name not in refused]
+        if not is_pattern(name) or (must and not kept):
+            problems += [refused[s.name] for s in meant if s.name in refused]
+        found += kept
     if not found and not problems:
         rule, remedy = "a search space must have a slot on the base", f"It has {', '.join(s.name for s in slots)}."
         problems.append(UserError(rule, got=wanted, where=where, remedy=remedy))
