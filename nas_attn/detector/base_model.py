@@ -210,7 +210,11 @@ def build_yaml(model_yaml: dict[str, Any]) -> nn.Module:
     from ultralytics.nn import tasks
 
     name = HEADS[model_yaml["head"][-1][2]][1]
-    return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given
+    activation = tasks.Conv.default_act
+    try:
+        return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given
+    finally:
+        tasks.Conv.default_act = activation  # which the parser leaves changed where it fails
 
 
 def load_base(

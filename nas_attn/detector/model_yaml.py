@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from nas_attn.detector.harmless import check_activation, check_module
 from nas_attn.errors import UserError
 
 HEADS = {  # module of the last row -> task, and Ultralytics' model class
@@ -49,9 +50,12 @@ def check_detector(source: Any, where: str) -> None:
     for part in ("backbone", "head"):
         if not isinstance(source[part], list):
             raise UserError(f"`{part}` must be a list of rows", got=repr(source[part]), where=where)
-    for row in (*source["backbone"], *source["head"]):
+    check_activation(source.get("activation"), where)
+    for number, row in enumerate((*source["backbone"], *source["head"])):
+        here = f"{where}, row {number} of `backbone` and `head`, counted from 0"
         if not _is_row(row):
-            raise UserError("a row must read [from, repeats, module, arguments]", got=row, where=where)
+            raise UserError("a row must read [from, repeats, module, arguments]", got=row, where=here)
+        check_module(row[2], here)
     for factor in FACTORS:
         if not _is_number(source.get(factor, 1.0)):
             raise UserError(f"`{factor}` must be a number", got=repr(source[factor]), where=where)

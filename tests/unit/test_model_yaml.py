@@ -1,0 +1,108 @@
+"""What a model YAML may say before it is built: a stranger's file runs no code, and a slip is named with its place."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import yaml
+
+from nas_attn.detector.base_model import load_base
+from nas_attn.errors import UserError
+
+PLAIN = {
+    "nc": 2,
+    "scales": {"n": [1.0, 1.0, 1024]},
+    "backbone": [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [8, 3, 2]]],
+    "head": [[-1, 1, "C2f", [8]], [-1, 1, "Conv", [8, 3, 2]], [[3, 4], 1, "Detect", ["nc"]]],
+}
+CODE = "__import__('pathlib').Path('pwned').touch()"
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """A function that writes a model YAML with other keys and rows, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(rows=None, name="mine.yaml", **keys):
+        content = {**copy.deepcopy(PLAIN), **keys}
+        for number, row in (rows or {}).items():
+            part, at = ("backbone", number) if number < 3 else ("head", number - 3)
+            content[part][at] = row
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        CODE,
+        f"nn.SiLU({CODE})",
+        f"nn.LeakyReLU(negative_slope={CODE})",
+        f"[{CODE}, nn.SiLU()][1]",
+        f"nn.SiLU() if {CODE} else nn.ReLU()",
+        "nn.SiLU().__class__()",
+        "nn.init.constant_(1, 2)",
+        "torch.nn.functional.relu()",
+        "torch.hub.load('a', 'b')",
+        "nn.functional",
+        "nn.SiLU",
+        "nn.Silu()",
+        "nn.Parameter()",
+        "SiLU()",
+        "nn.SiLU(*[1])",
+        "nn.LeakyReLU(**{'inplace': True})",
+        "nn.SiLU(",
+        "(" * 500,
+        ["nn.SiLU()"],
+        1,
+    ],
+)
+@pytest.mark.parametrize("command", [["slots", "--model"], ["adopt"]])
+def test_an_activation_is_a_layer_with_literals(activation, command, file, capsys):
+    from nas_attn.cli.app import run
+
+    path = file(activation=activation)
+    assert run([*command, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "`activation` must be a layer of torch.nn" in said and "nn.SiLU()" in said and str(path) in said
+    assert not (path.parent / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("activation", "layer"),
+    [("nn.ReLU6()", "ReLU6"), ("torch.nn.LeakyReLU(0.1, inplace=True)", "LeakyReLU"), (" nn.SiLU( )", "SiLU")],
+)
+def test_activations_of_ultralytics_own_form(activation, layer, file):
+    assert type(load_base(str(file(activation=activation))).build().model[0].act).__name__ == layer
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["nn.init", "nn.functional", "nn.Parameter", "nn.__loader__", "torchvision.ops.nms", "torch", "LOGGER",
+     "load_checkpoint", "torch_safe_load", "parse_model", "DetectionModel", "Ensemble", "__builtins__", "Path"],
+)  # fmt: skip
+def test_a_row_names_a_layer(module, file, monkeypatch):
+    """`load_checkpoint` unpickles, and a whole model's constructor reads another YAML, which nobody has checked."""
+    from ultralytics.nn import tasks
+
+    calls = []
+    for name in ("load_checkpoint", "torch_safe_load"):
+        monkeypatch.setattr(tasks, name, calls.append)
+    path = file({1: [-1, 1, module, ["evil.pt"]]})
+    with pytest.raises(UserError, match="row 1 ") as caught:
+        load_base(str(path)).build()
+    assert module in str(caught.value) and str(path) in str(caught.value) and not calls
+
+
+def test_a_build_that_failed_changes_no_later_one(file):
+    from ultralytics.nn.modules import Conv
+
+    before = Conv.default_act
+    broken = load_base(str(file({1: [-1, 1, "Conv", [8, 3, 2, None, "x"]]}, activation="nn.ReLU6()")))
+    with pytest.raises(UserError):
+        broken.build()
+    assert Conv.default_act is before
