@@ -70,7 +70,7 @@ def command(
 
 
 def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
-    """Cost of the base, and of the whole."""
+    """Cost of the base without any attention, and of the whole."""
     from nas_attn.cost import CostTable
     from nas_attn.errors import UserError
     from nas_attn.space import NONE
@@ -80,7 +80,8 @@ def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
     genes: dict[str, Any] = dict(found.architecture)
     table = CostTable.build(found.base.build(), {s: [genes.get(s.name, NONE)] for s in found.slots}, imgsz)
-    return table.base, table.cost(found.architecture)
+    plain = table if found.plain is found.base else CostTable.build(found.plain.build(), {}, imgsz)
+    return plain.base, table.cost(found.architecture)
 
 
 def _as_dict(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None) -> dict[str, Any]:
@@ -108,6 +109,7 @@ def _as_dict(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Pa
         "imgsz": imgsz,
         "cost": cost.as_dict(),
         "base_cost": base_cost.as_dict(),
+        "plain_base": found.plain.name,
         "repairs": [asdict(r) for r in found.repairs],
         "suspicions": [asdict(s) for s in found.suspicions],
         "file": None if output is None else str(output),
@@ -133,7 +135,7 @@ def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path 
         if put.reading.taken:
             print(f"    not in the file, so taken: {', '.join(f'{k}={v}' for k, v in put.reading.taken.items())}")
     print(f"architecture: {found.architecture}")
-    print(f"cost at {imgsz} px: {_figures(cost)}; without it {_figures(base_cost)}")
+    print(f"cost at {imgsz} px: {_figures(cost)}; without attention ({found.plain.name}) {_figures(base_cost)}")
     for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
         if lines:
             print(f"{title}:")

@@ -25,6 +25,7 @@ class Adopted:
     Attributes:
         path: the file.
         base: the base model at the file's scale and class count; with the rows in it that no search can vary.
+        plain: the same without any attention.
         known: whether that is one that Ultralytics ships.
         slots: all its slots.
         architecture: what stands at slots; `none` at all default slots where nothing does.
@@ -35,6 +36,7 @@ class Adopted:
 
     path: Path
     base: BaseModel
+    plain: BaseModel
     known: bool
     slots: tuple[Slot, ...]
     architecture: Architecture
@@ -104,7 +106,7 @@ def adopt(
     default = [s.name for s in placed.slots if "." not in s.name]
     architecture = placed.architecture or Architecture.of(dict.fromkeys(default, NONE))
     return Adopted(
-        article.path, placed.base, known and placed.base is base, placed.slots, architecture, placed.puts,
+        article.path, placed.base, base, known and placed.base is base, placed.slots, architecture, placed.puts,
         tuple(findings.repairs), tuple(findings.suspicions),
     )  # fmt: skip
 
