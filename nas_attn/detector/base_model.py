@@ -47,12 +47,14 @@ class BaseModel:
         yaml: model dictionary as Ultralytics reads it, exactly one entry under `scales`.
         scale: that entry's key.
         checkpoint: the `.pt` file it came from, where it did.
+        file: the file it came from, as the user gave it; empty for a model of Ultralytics'.
     """
 
     name: str
     yaml: dict[str, Any] = field(hash=False)
     scale: str
     checkpoint: Path | None = None
+    file: str = field(default="", compare=False)
 
     def build(self) -> nn.Module:
         """A new model of the head's task on the CPU, in training mode: (N, 3, H, W) -> predictions.
@@ -71,7 +73,7 @@ class BaseModel:
             model.block_arguments = {row: noted[layer] for row, layer in enumerate(model.model) if layer in noted}
             return model
         except BUILD_ERRORS as error:
-            raise build_refusal(error, self.yaml, self.name) from error
+            raise build_refusal(error, self.yaml, self.file or self.name) from error
 
     @property
     def nc(self) -> int:
@@ -234,7 +236,7 @@ def load_base(
     """
     text = str(model)
     path = Path(text)
-    checkpoint = None
+    checkpoint, file = None, text
     if path.suffix == ".pt":
         if not path.is_file():
             remedy = "Give the path of a file on this machine; nothing is downloaded."
@@ -248,13 +250,13 @@ def load_base(
         found = packaged.get(stem) or packaged.get(_SCALE_IN_NAME.sub(r"\1", stem, count=1))
         if found is None or len(path.parts) > 1:
             raise UnknownName("base model", text, _listing(stem))
-        source = read_yaml(found)
+        source, file = read_yaml(found), ""
     check_detector(source, text)
     check_rows((*source["backbone"], *source["head"]), text)
     if checkpoint is None:
         check_export(source, text)
     base = _resolve(path.name.rsplit(".", 1)[0] if path.suffix in (".pt", ".yaml", ".yml") else text, source, width)
-    return replace(base, checkpoint=checkpoint).changed(nc=nc, reg_max=reg_max)
+    return replace(base, checkpoint=checkpoint, file=file).changed(nc=nc, reg_max=reg_max)
 
 
 def _resolve(stem: str, source: dict[str, Any], width: float | None) -> BaseModel:

@@ -41,7 +41,7 @@ def check_detector(source: Any, where: str) -> None:
     Raises:
         UserError: the first rule that is broken.
     """
-    if not isinstance(source, dict) or not all(source.get(k) for k in ("nc", "backbone", "head")):
+    if not isinstance(source, dict) or any(source.get(k) in (None, []) for k in ("nc", "backbone", "head")):
         raise UserError("a model YAML must have `nc`, `backbone` and `head`", where=where)
     if other := [k for k in source if not isinstance(k, str)]:
         raise UserError("a model YAML's keys must be text", got=other[0], where=where)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +27,16 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
         model_yaml: the model dictionary.
         where: the file or the model's name.
     """
+    refusal = _refusal(error, model_yaml, where)
+    if Path(where).suffix in (".yaml", ".yml") and _is_article([*model_yaml["backbone"], *model_yaml["head"]]):
+        refusal.remedy = (
+            "It names attention modules as articles do: write a model YAML that builds with "
+            f"`python -m nas_attn adopt {shlex.quote(where)}`."
+        )
+    return refusal
+
+
+def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
     rows = [*model_yaml["backbone"], *model_yaml["head"]]
     phase, number, read = _place(error.__traceback__)
     reason = f"{type(error).__name__}: {error}".rstrip(".")
@@ -42,6 +54,16 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
         got = f"a row for {made} channels that reads {given}"
         return UserError("a row must be made for the channels that it reads", got=got, where=where, remedy=remedy)
     return UserError(rule, got=reason, where=where, remedy=remedy)
+
+
+def _is_article(rows: Iterable[Sequence[Any]]) -> bool:
+    """Whether a row names a module of the registry in another form than this package writes."""
+    from nas_attn.detector.adoption import names
+    from nas_attn.detector.adoption.article import parser_names
+
+    known = parser_names()
+    found = [names.lookup(str(row[2]), known) for row in rows if not str(row[2]).startswith(PREFIX)]
+    return any(named and named.module for named in found)
 
 
 def _own_channels(row: Sequence[Any]) -> int:

@@ -106,3 +106,35 @@ def test_a_build_that_failed_changes_no_later_one(file):
     with pytest.raises(UserError):
         broken.build()
     assert Conv.default_act is before
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys", "says"),
+    [
+        ({}, {"nc": 0}, "`nc` must be a whole number of at least 1, but got 0"),
+        ({}, {"nc": None}, "must have `nc`, `backbone` and `head`"),
+        ({}, {"backbone": []}, "must have `nc`, `backbone` and `head`"),
+        ({1: [-1, 1, "Conv"]}, {}, "row 1 "),
+        ({4: "Conv"}, {}, "row 4 "),
+    ],
+)
+def test_what_is_wrong_and_where(rows, keys, says, file):
+    with pytest.raises(UserError) as caught:
+        load_base(str(file(rows, **keys)))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("module", ["ACmix", "CoordAttention", "C2f_ACmix", "eca_layer"])
+@pytest.mark.parametrize("arguments", [[], [8]])
+def test_a_row_of_an_article_points_to_adopt(module, arguments, file):
+    path = file({4: [-1, 1, module, arguments]})
+    with pytest.raises(UserError) as caught:
+        load_base(str(path)).build()
+    assert str(path) in str(caught.value) and f"`python -m nas_attn adopt {path}`" in caught.value.remedy
+
+
+def test_other_rows_do_not_point_there(file):
+    path = file({4: [-1, 1, "Unheard", []]})
+    with pytest.raises(UserError) as caught:
+        load_base(str(path)).build()
+    assert str(path) in str(caught.value) and "adopt" not in str(caught.value)
