@@ -75,7 +75,7 @@ def adopt(
         inside: `insert` or `replace`, for blocks with attention inside (`C2f_ACmix`); None for each module's usual.
 
     Raises:
-        UserError: the file is no detector's, holds no attention, names what nobody knows, or cannot be built.
+        UserError: the file is no detector's, holds neither attention nor a mistake to repair, names what nobody knows, or cannot be built.
     """
     if wiring not in MODES:
         raise UnknownName("value of --wiring", wiring, MODES)
@@ -97,10 +97,11 @@ def adopt(
             base = base.changed(kpt_shape=article.settings["kpt_shape"])
     else:
         base = own_base(read, article.path.stem, chosen.key, chosen.factors, classes)
-    if not article.attention and not article.blocks:
+    bare = not article.attention and not article.blocks
+    if bare and read.sources == [list(r.sources) for r in article.rows]:
         raise _nothing(read, base, lineage, findings)
     placed: Placed = place(read, base, imgsz, inside, findings)
-    if not placed.puts:
+    if not placed.puts and not bare:
         rule = "an article must have attention that something reads"
         raise UserError(rule, where=str(path), got="; ".join(map(str, findings.suspicions)))
     default = [s.name for s in placed.slots if "." not in s.name]
@@ -150,13 +151,16 @@ def _nothing(read: Wiring, base: BaseModel, lineage: Lineage, findings: Findings
         build_plain(base, read)
         builds = "it builds as it is" if not article.anchors else "it builds without its anchors"
         remedy = "There is nothing to adopt: give it to `search` as --model."
+        if odd := [s.text for s in findings.suspicions if s.kind in ("join", "head")]:
+            builds = "; ".join(odd)
+            remedy = "If that is meant, give the file to `search` as --model; otherwise these rows must be mended."
     except UserError as error:
         builds, remedy = f"it does not build: {error.got}", "There is nothing to adopt, and the file must be mended."
     what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a network of its own"
-    odd = [str(s) for s in findings.suspicions if s.kind == "name"]
+    names_said = [str(s) for s in findings.suspicions if s.kind == "name"]
     return UserError(
         "a file to adopt must have a row of attention",
-        got="; ".join([what, builds, *odd]),
+        got="; ".join([what, builds, *names_said]),
         where=str(article.path),
         remedy=remedy,
     )
