@@ -20,6 +20,7 @@ from nas_attn.detector.tasks import searched_task
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
+from nas_attn.evaluate.starts import STARTS, check_start
 from nas_attn.space import Architecture
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from nas_attn.detector.trainer import ProxyTrainer
     from nas_attn.space import Slot
 
-STARTS = ("scratch", "weights", "base")
 MIN_REG_MAX = 3
 MIN_STRIDE = 32  # Ultralytics rounds image sizes to at least this
 
@@ -137,12 +137,8 @@ class ProxyEvaluator:
         needed = {"weights": self.weights, "base": self.base_file}.get(self.start, "")
         if needed is None or (needed and not Path(needed).is_file()):
             raise UserError(f"the start `{self.start}` must have a weights file", got=needed or "none")
-        plain = [
-            slot for slot, gene in architecture or () if gene.module != "none" and "residual" not in gene.as_dict()
-        ]
-        if self.start == "base" and plain:
-            rule = "the start `base` must have residual=scaled in every gene: plain modules break inherited weights"
-            raise UserError(rule, got=str(architecture), remedy="Use start `scratch` or `weights` for the others.")
+        if architecture is not None:
+            check_start(self.start, architecture, self.slots(fidelity.imgsz))
 
     def proxy_reg_max(self, imgsz: int) -> int:
         """Bins of the box regression at an image size: the final model's reach, shrunk with the image.

@@ -61,6 +61,11 @@ class Slot:
         """How many modules a gene puts there."""
         return self.inside.sites if self.inside else 1
 
+    @property
+    def replaces(self) -> bool:
+        """Whether a gene there takes the place of layers that the base has."""
+        return self.inside is not None and self.inside.mode == REPLACE
+
     def as_list(self) -> list[Any]:
         """JSON-ready form, as short as the slot is simple; `of` reads it back."""
         inside = self.inside

@@ -25,6 +25,7 @@ from nas_attn.detector.tasks import TASKS, searched_task
 from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
+from nas_attn.evaluate.starts import lost_with_weights
 from nas_attn.space import Gene, SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
@@ -135,7 +136,8 @@ def resolve(config: StudyConfig, progress: Callable[[str], None], folder: RunFol
 def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
     """Count cost, and put everything together."""
     data, base, space = found.data, found.base, found.space
-    for note in data.notes:
+    notes = [*data.notes, *(lost_with_weights(s.slot for s in space.slots) if config.start == "weights" else ())]
+    for note in notes:
         progress(note)
     progress("counting cost")
     table = build_table(config, base, space, cache_root() / "cost")
@@ -154,7 +156,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
         "base": base.name,
         "task": data.task,
         "objective": TASKS[data.task].objective,
-        "notes": list(data.notes),
+        "notes": notes,
         "classes": list(data.names),
         "data": {"path": str(data.path), "train": data.train, "val": data.val, "test": data.test},
         "space_slots": [s.slot.as_list() for s in space.slots],

@@ -8,6 +8,7 @@ from typing import Any
 from nas_attn.attention import registry
 from nas_attn.detector.slots import is_pattern, named
 from nas_attn.errors import ConfigError, SlotRefused, UnknownName, UserError
+from nas_attn.evaluate.starts import refused_at_base
 from nas_attn.space import Gene, SearchSpace, Slot
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
@@ -105,14 +106,14 @@ def chosen_slots(
         config: the configuration.
         content: the search space file.
         slots: every slot of the base.
-        refused: those of them that can hold nothing: name -> why.
+        refused: those of them that can hold nothing, beside what the start refuses: name -> why.
 
     Raises:
         ConfigError: names that the base has no slot for or whose slot can hold nothing, or none left.
     """
     wanted = config.slots or content.get("slots") or [s.name for s in slots if "." not in s.name]
     where = f"base model '{config.model}'"
-    refused = refused or {}
+    refused = {**(refused_at_base(slots) if config.start == "base" else {}), **(refused or {})}
     problems: list[UserError] = []
     found: list[Slot] = []
     for name in wanted:
