@@ -67,6 +67,27 @@ def test_a_number_that_is_off_by_one_or_below_the_row_is_repaired(changed, writt
     assert [(r.was, r.now) for r in found.repairs if r.row == 20] == [(f"[-1, {written}]", "[-1, 15]")]
 
 
+BACKBONE = (
+    ("  - [-1, 6, C2f, [256, True]]\n", "  - [-1, 6, C2f, [256, True]]\n  - [-1, 1, SimAM, []]\n"),
+    ("  - [-1, 6, C2f, [512, True]]\n", "  - [-1, 6, C2f, [512, True]]\n  - [-1, 1, SimAM, []]\n"),
+)
+
+
+def test_a_file_that_was_never_renumbered_is_repaired_whole(changed):
+    found = changed(V8, NO_ACMIX, PLAIN_HEAD, *BACKBONE)
+    now = {r.row: (r.was, r.now) for r in found.repairs}
+    assert now == {13: ("[-1, 6]", "[-1, 8]"), 16: ("[-1, 4]", "[-1, 5]"), 19: ("[-1, 12]", "[-1, 14]"),
+                   22: ("[-1, 9]", "[-1, 11]"), 24: ("[15, 18, 21]", "[17, 20, 23]")}  # fmt: skip
+    assert "bypass" not in kinds(found)
+    kept = changed(V8, NO_ACMIX, PLAIN_HEAD, *BACKBONE, wiring="keep")
+    assert not kept.repairs and "bypass" in kinds(kept)
+
+
+def test_a_number_past_attention_may_be_meant_where_others_were_renumbered(changed):
+    found = changed(V8, NO_ACMIX, PLAIN_HEAD, *BACKBONE, ("[-1, 12], 1", "[-1, 14], 1"))
+    assert {r.row for r in found.repairs} == {13, 22, 24} and "bypass" in kinds(found)
+
+
 def test_the_last_of_two_modules_at_one_place_is_read(changed):
     two = ("# 15 (P3/8-small)\n", "# 15 (P3/8-small)\n  - [-1, 1, ACmix, []]\n  - [-1, 1, SimAM, []]\n")
     found = changed(V8, NO_ACMIX, PLAIN_HEAD, two)

@@ -71,13 +71,14 @@ def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, ba
     wiring = Wiring(article, [list(r.sources) for r in article.rows])
     for row in article.attention:
         _check_above(article, row, row.sources[0])
+    never = mode != KEEP and reference is not None and _never_renumbered(wiring, reference)
     for index, number in enumerate(article.plain):
         row = article.rows[number]
         if reference is None:
             for source in row.sources:
                 _check_above(article, row, source)
         else:
-            _compare(wiring, row, index, reference[index], base, mode, findings)
+            _compare(wiring, row, index, reference[index], base, mode, never, findings)
     _unread(wiring, mode, findings)
     _bypassed(wiring, mode, findings)
     return wiring
@@ -94,9 +95,9 @@ def _check_above(article: Article, row: Row, source: int) -> None:
         raise UserError("a row must read rows above it", got=f"row {source}", where=where)
 
 
-def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base: str, mode: str,
+def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base: str, mode: str, never: bool,
              findings: Findings) -> None:  # fmt: skip
-    """Set one row's sources beside the base's."""
+    """Set one row's sources beside the base's; `never`: the whole file has the base's numbers."""
     article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
     wanted = absolute(base_row[0], index)
     given = base_row[0] if isinstance(base_row[0], list) else [base_row[0]]
@@ -129,7 +130,7 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
             me = f"{shown(article, row.number)} reads {shown(article, source)}"
             findings.suspect(row.number, kind, f"{me}, but {what}: kept")
             wiring.same = False
-    if stale:  # one number of the row is still the base's: then none of them was renumbered
+    if stale or never:  # one number of the row, or every one of the file, is still the base's: none was renumbered
         for j, source in enumerate(row.sources):
             right = wiring.output(wanted[j], row.number)
             if j not in wrong and right != source and row.written[j] == wanted[j]:
@@ -138,6 +139,26 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
     if whys:
         wiring.sources[row.number] = now
         findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
+
+
+def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> bool:
+    """Whether every wrong number is the base's own, and no row but the head was given another.
+
+    Such a file was copied from the base and attention put into it: its right numbers are right by chance.
+    """
+    wrong = []
+    for index, number in enumerate(wiring.article.plain):
+        row, wanted = wiring.article.rows[number], absolute(reference[index][0], index)
+        if len(wanted) != len(row.sources):
+            continue
+        for source, written, right in zip(row.sources, row.written, wanted, strict=True):
+            if written < 0:
+                continue
+            if written != right and number != len(wiring.article.rows) - 1:
+                return False
+            if source >= number or wiring.root(source) != right:
+                wrong.append(written == right)
+    return bool(wrong) and all(wrong)
 
 
 def _is_slip(row: Row, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
