@@ -18,10 +18,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.detector.block_keys import fits
 from nas_attn.detector.integrity import check_export
 from nas_attn.detector.model_yaml import FACTORS, HEADS, check_detector, read_yaml
 from nas_attn.detector.registration import check_rows
-from nas_attn.detector.surgery import PREFIX, is_block, module_name, plain_rows
+from nas_attn.detector.surgery import PREFIX, module_name, plain_rows
 from nas_attn.detector.unbuildable import build_refusal
 from nas_attn.errors import MissingPart, UnknownName, UserError
 
@@ -34,7 +35,6 @@ BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean not
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
     ValueError,
 )  # fmt: skip
-OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of what `blocks.py` puts into a block
 _SCALE_IN_NAME = re.compile(r"(\d+)([nsmlx])(?![a-z])")  # yolo11n, yolov8s-p2; not the `s` of `yolo11-seg`
 
 
@@ -125,7 +125,7 @@ class BaseModel:
 
         Args:
             onto: the model in whose rows the keys are (`model.<row>.<rest>`); where None, this model as it would be
-                without the attention that the checkpoint has, whose tensors are then left out.
+                without the attention that the checkpoint has. Attention that stands nowhere in it is left out.
 
         Raises:
             UserError: `onto` is another model.
@@ -137,12 +137,12 @@ class BaseModel:
             row_map = {row: i for i, (row, _) in enumerate(plain_rows(self.rows))}
         else:
             row_map = row_map_of(self.rows, onto.rows)
-        dropped = set() if onto is not None else {row for row, content in enumerate(self.rows) if is_block(content)}
         split = ((key.split(".", 2), tensor) for key, tensor in state.items())
         return {
-            f"model.{row_map[int(row)]}.{rest}": tensor
+            f"model.{there}.{rest}": tensor
             for (_, row, rest), tensor in split
-            if int(row) in row_map and not (int(row) in dropped and OF_ATTENTION.search(rest))
+            if (there := row_map.get(int(row))) is not None
+            and fits(rest, self.rows[int(row)], onto.rows[there] if onto else None)
         }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,13 +53,16 @@ class TransferReport:
         return f"{self.moved} of {self.total} tensors transferred ({100 * self.ratio:.1f} %)"
 
 
-def transfer(model: nn.Module, state: State, row_map: Mapping[int, int]) -> TransferReport:
+def transfer(
+    model: nn.Module, state: State, row_map: Mapping[int, int], strange: Container[str] = ()
+) -> TransferReport:
     """Copy a base's tensors into a model whose rows have moved, wherever the shape is unchanged.
 
     Args:
         model: the model that receives them, in place.
         state: state dict of the base (`model.<row>.<rest>`).
         row_map: base row -> row in `model`.
+        strange: keys of the base whose tensors mean something else in `model`.
     """
     own = model.state_dict()
     left = []
@@ -69,6 +72,8 @@ def transfer(model: nn.Module, state: State, row_map: Mapping[int, int]) -> Tran
             target = own.get(moved)
             if not moved:
                 left.append((key, "no such row in the base"))
+            elif key in strange:
+                left.append((key, "another module stands there"))
             elif target is None:
                 left.append((key, "no such tensor in the model"))
             elif target.shape != tensor.shape:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_attn.detector.base_model import OF_ATTENTION, BaseModel, load_base, row_map_of
+from nas_attn.detector.base_model import BaseModel, load_base, row_map_of
+from nas_attn.detector.block_keys import OF_ATTENTION, fits
 from nas_attn.detector.surgery import PREFIX, is_block, plain_rows
 from nas_attn.detector.transfer import REPLACED, TransferReport, seeded, transfer
 from nas_attn.errors import UserError
@@ -19,6 +20,7 @@ ENOUGH = 0.95  # of the tensors that another data set leaves as they are; below,
 SHOWN = 3  # tensors that a line names
 
 Left = tuple[tuple[str, str], ...]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,10 @@ def start_model(base: BaseModel, weights: Path | None, seed: int, *, partial: bo
     row_map = _common_rows(found.rows, base.rows)
     own = {key: tuple(tensor.shape) for key, tensor in built.state_dict().items()}
     matched = [k for k, tensor in state.items() if own.get(k) == tuple(tensor.shape)]
-    misplaced = [k for k in matched if row_map.get(row := int(k.split(".")[1])) != row]
-    report = transfer(built, state, row_map)
-    fit = _judge(report, state, found, base, row_map, list(own), (len(matched), len(misplaced)))
+    strange = {k for k in state if not _same(k, found.rows, base.rows, row_map)}
+    misplaced = [k for k in matched if k in strange or row_map.get(row := int(k.split(".")[1])) != row]
+    report = transfer(built, state, row_map, strange)
+    fit = _judge(report, state, found, base, row_map, own, (len(matched), len(misplaced)))
     if fit.share < ENOUGH and not partial:
         raise UserError(
             f"weights must be of the model's base: at least {ENOUGH:.0%} of the tensors that the number of classes "
@@ -142,18 +145,25 @@ def _common_rows(found: Sequence[Sequence[Any]], wanted: Sequence[Sequence[Any]]
         return {ours[b.a + i][0]: theirs[b.b + i][0] for b in blocks for i in range(b.size)}
 
 
+def _same(key: str, found: Sequence[Sequence[Any]], wanted: Sequence[Sequence[Any]], row_map: dict[int, int]) -> bool:
+    """Whether a tensor of the checkpoint is no attention of another gene than the model has in that block."""
+    _, number, rest = key.split(".", 2)
+    there = row_map.get(int(number))
+    return there is None or fits(rest, found[int(number)], wanted[there])
+
+
 def _judge(
     report: TransferReport,
     state: Iterable[str],
     found: BaseModel,
     base: BaseModel,
     row_map: dict[int, int],
-    own: list[str],
+    own: Mapping[str, Shape],
     stock: tuple[int, int],
 ) -> Fit:
     """Sort what was left by its reason, and count what the model has got from nowhere."""
-    same = all(found.yaml.get(k) == base.yaml.get(k) for k in ("nc", "kpt_shape")) and found.reg_max == base.reg_max
     heads = len(found.rows) - 1, len(base.rows) - 1
+    decided = _decided(found, base, own) if row_map.get(heads[0]) == heads[1] else set()
     reshaped, attention, lost = [], [], []
     for key, reason in report.left:
         row = int(key.split(".")[1])
@@ -161,7 +171,7 @@ def _judge(
         replaced = target is not None and is_block(base.rows[target]) and REPLACED.search(key)
         if replaced or _of_attention(key, found.rows):
             attention.append((key, reason))
-        elif (row, target) == heads and not same:
+        elif row == heads[0] and key.split(".", 2)[2] in decided:
             reshaped.append((key, reason))
         else:
             lost.append((key, reason))
@@ -170,12 +180,29 @@ def _judge(
     filled = {f"model.{row_map[int(row)]}.{rest}" for _, row, rest in split}
     lacking = 0
     for key in own:
-        target = int(key.split(".")[1])
-        excused = _of_attention(key, base.rows) or (target == heads[1] and row_map.get(heads[0]) == target and not same)
+        _, number, rest = key.split(".", 2)
+        excused = _of_attention(key, base.rows) or (int(number) == heads[1] and rest in decided)
         lacking += key not in filled and not excused
     counted = report.moved + max(len(lost), lacking)
     sorted_out = tuple(reshaped), tuple(attention), tuple(lost)
     return Fit(report.moved, report.total, counted, *sorted_out, len(own) - report.moved, *stock)
+
+
+def _decided(found: BaseModel, base: BaseModel, own: Mapping[str, Shape]) -> set[str]:
+    """The head's tensors (names without their row) in which two models differ by classes, bins and keypoints alone.
+
+    They are those that the checkpoint's model gets, or loses, once it is built with the model's own numbers.
+    """
+    same = all(found.yaml.get(k) == base.yaml.get(k) for k in ("nc", "kpt_shape")) and found.reg_max == base.reg_max
+    if same:
+        return set()
+    like: Any = found.changed(nc=base.nc, reg_max=base.reg_max, kpt_shape=base.yaml.get("kpt_shape")).build()
+    theirs = {key: tuple(tensor.shape) for key, tensor in like.model[-1].state_dict().items()}
+    start = f"model.{len(base.rows) - 1}."
+    ours = {key.removeprefix(start): shape for key, shape in own.items() if key.startswith(start)}
+    before: Any = found.build()
+    names = {*theirs, *ours, *before.model[-1].state_dict()}
+    return {name for name in names if theirs.get(name) == ours.get(name)}
 
 
 def _of_attention(key: str, rows: Sequence[Sequence[Any]]) -> bool:
