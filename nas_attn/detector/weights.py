@@ -102,7 +102,7 @@ def start_model(base: BaseModel, weights: Path | None, seed: int, *, partial: bo
     own = {key: tuple(tensor.shape) for key, tensor in built.state_dict().items()}
     matched = [k for k, tensor in state.items() if own.get(k) == tuple(tensor.shape)]
     strange = {k for k in state if not _same(k, found.rows, base.rows, row_map)}
-    misplaced = [k for k in matched if k in strange or row_map.get(row := int(k.split(".")[1])) != row]
+    misplaced = [k for k in matched if row_map.get(row := int(k.split(".")[1])) != row]
     report = transfer(built, state, row_map, strange)
     fit = _judge(report, state, found, base, row_map, own, (len(matched), len(misplaced)))
     if fit.share < ENOUGH and not partial:
@@ -163,7 +163,7 @@ def _judge(
 ) -> Fit:
     """Sort what was left by its reason, and count what the model has got from nowhere."""
     heads = len(found.rows) - 1, len(base.rows) - 1
-    decided = _decided(found, base, own) if row_map.get(heads[0]) == heads[1] else set()
+    decided = _decided(found, base, own, state) if row_map.get(heads[0]) == heads[1] else set()
     reshaped, attention, lost = [], [], []
     for key, reason in report.left:
         row = int(key.split(".")[1])
@@ -188,7 +188,7 @@ def _judge(
     return Fit(report.moved, report.total, counted, *sorted_out, len(own) - report.moved, *stock)
 
 
-def _decided(found: BaseModel, base: BaseModel, own: Mapping[str, Shape]) -> set[str]:
+def _decided(found: BaseModel, base: BaseModel, own: Mapping[str, Shape], state: Iterable[str]) -> set[str]:
     """The head's tensors (names without their row) in which two models differ by classes, bins and keypoints alone.
 
     They are those that the checkpoint's model gets, or loses, once it is built with the model's own numbers.
@@ -200,8 +200,7 @@ def _decided(found: BaseModel, base: BaseModel, own: Mapping[str, Shape]) -> set
     theirs = {key: tuple(tensor.shape) for key, tensor in like.model[-1].state_dict().items()}
     start = f"model.{len(base.rows) - 1}."
     ours = {key.removeprefix(start): shape for key, shape in own.items() if key.startswith(start)}
-    before: Any = found.build()
-    names = {*theirs, *ours, *before.model[-1].state_dict()}
+    names = {*theirs, *ours, *(key.split(".", 2)[2] for key in state)}
     return {name for name in names if theirs.get(name) == ours.get(name)}
 
 

@@ -204,6 +204,32 @@ def test_what_fits_of_another_base_is_taken_when_told(here, base):
     )
 
 
+def test_another_width_is_not_another_class_count(here, base):
+    """What classes, bins and keypoints do not decide has another reason, in the head too."""
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.weights import start_model
+
+    target = load_base(str(here / "a" / "best.yaml"))
+    torch.save({"model": load_base("yolov8n", nc=80, width=0.125).build()}, here / "other.pt")
+    _, fit = start_model(target, here / "other.pt", 0, partial=True)
+    assert [key for key, _ in fit.reshaped] == [f"model.22.cv3.{i}.2.bias" for i in range(3)]
+    assert any(key == "model.22.cv2.0.0.conv.weight" for key, _ in fit.lost)
+    assert fit.counted >= fit.total - len(fit.reshaped)
+
+
+@pytest.mark.parametrize(("head", "bins"), [("yolov8n", 16), ("yolov8n", 1), ("yolov8n-pose", 16)])
+def test_what_classes_bins_and_keypoints_decide_is_not_counted(here, head, bins):
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.weights import start_model
+
+    before = load_base(head, nc=3, width=0.0625)
+    after = before.changed(nc=1, reg_max=bins, kpt_shape=(5, 3) if "pose" in head else None)
+    for name, found, base in (("a.pt", before, after), ("b.pt", after, before)):
+        torch.save({"model": found.build()}, here / name)
+        _, fit = start_model(base, here / name, 0)
+        assert fit.share == 1 and fit.reshaped and not fit.lost
+
+
 def test_weights_follow_their_layers(here, base, slots):
     """A checkpoint of the architecture itself gives all its tensors, one of another architecture the base's."""
     from nas_attn.detector.base_model import load_base
