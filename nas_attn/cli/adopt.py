@@ -93,6 +93,7 @@ def _as_dict(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Pa
             "module": p.row.as_written,
             "slot": p.slot or None,
             "gene": _gene(p),
+            "times": p.times,
             "taken": p.reading.taken,
         }
         for p in found.puts
@@ -130,7 +131,7 @@ def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path 
     kind = "" if found.known else ", a network of its own"
     print(f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes")
     for put in found.puts:
-        where = f"{put.slot}=" if put.slot else "part of the base, "
+        where = f"{put.slot}=" if put.slot else "part of the base, " + (f"{put.times} × " if put.times > 1 else "")
         print(f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}")
         if put.reading.taken:
             print(f"    not in the file, so taken: {', '.join(f'{k}={v}' for k, v in put.reading.taken.items())}")

@@ -155,6 +155,19 @@ def test_two_modules_at_one_place_become_part_of_the_base(changed):
     assert found.base.rows[24][0] == [15, 18, 23]
 
 
+def test_repeats_of_attention_are_as_many_rows(changed):
+    """Ultralytics builds Sequential(ACmix, ACmix) of three repeats at depth 0.67."""
+    thrice = ("[-1, 1, ACmix", "[-1, 3, ACmix")
+    found = changed(V8, thrice, scale="m")
+    assert found.architecture.is_base and not found.known and found.puts[0].times == 2
+    assert [r[2] for r in found.base.rows[21:24]] == ["C2f", "nas_attn.ACmix", "nas_attn.ACmix"]
+    assert found.base.rows[24][0] == [15, 18, 23]
+    (text,) = [s.text for s in found.suspicions if s.kind == "place"]
+    assert "row 22 (ACmix)" in text and "2 times" in text and "repeats 3" in text
+    once = changed(V8, thrice, scale="n")  # 3 · 0.33 is one
+    assert once.known and str(once.architecture) == f"p5={ACMIX}" and once.puts[0].times == 1
+
+
 def test_attention_inside_a_block_that_feeds_the_head(changed):
     block = ("[-1, 3, C2f, [1024]] # 21", "[-1, 3, C2f_EMA, [1024]] # 21")
     found = changed(V8, NO_ACMIX, PLAIN_HEAD, block)

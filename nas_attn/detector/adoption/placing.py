@@ -39,6 +39,7 @@ class Put:
         sites: how many modules it is.
         reading: its arguments.
         mode: how it stands inside its block; empty for a row of its own.
+        times: how many such rows one behind the other its repeats stand for, at the depth of the scale.
         slot: name of the slot that it fills; empty where it fills none.
     """
 
@@ -50,6 +51,7 @@ class Put:
     sites: int
     reading: Reading
     mode: str = ""
+    times: int = 1
     slot: str = ""
 
 
@@ -100,7 +102,7 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
             found = all_slots(done)
         for put in puts:
             put.slot = "" if put.root in fixed else _slot(put, found, graph, moved)
-            if put.slot in genes or put.reading.gene is None:
+            if put.slot in genes or put.reading.gene is None or put.times > 1:
                 put.slot = ""
             if put.slot and put.reading.gene:
                 genes[put.slot] = put.reading.gene
@@ -124,7 +126,13 @@ def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: F
             rule = "attention must stand behind a map"
             raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
         at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
-        yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings))
+        yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings),
+                  times=_times(row.content[1], base.factors[0]))  # fmt: skip
+
+
+def _times(repeats: int, depth: float) -> int:
+    """How many of a row's modules Ultralytics builds."""
+    return max(round(repeats * depth), 1) if repeats > 1 else 1
 
 
 def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: int, inside: str | None,
@@ -195,7 +203,7 @@ def _with_rows(base: BaseModel, built: Any, puts: Sequence[Put]) -> tuple[BaseMo
         else:
             readers = () if put.readers == graph_readers[put.root] else tuple(sorted(put.readers))
             one = Insertion(f"row {put.row.number}", (PREFIX + module, arguments), readers)
-            inserts.setdefault(put.root, []).append(one)
+            inserts.setdefault(put.root, []).extend([one] * put.times)
     done = rewrite(base.yaml, inserts, blocks)
     name = base.name if base.name.endswith("-adopted") else f"{base.name}-adopted"
     return replace(base, name=name, yaml=done.yaml), done.row_map
@@ -239,6 +247,9 @@ def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> No
         if put.reading.gene is None:
             name, arguments = put.reading.raw
             why = f"its arguments, {name}{arguments}, are none that a search could choose"
+        elif put.times > 1:
+            why = (f"it stands there {put.times} times (repeats {put.row.content[1]} at the scale's depth), and a slot "
+                   "holds one module: write 1 for its repeats to have it at a slot")  # fmt: skip
         elif others:
             why = f"a slot holds one module, and behind {root} stands {listed(others)}, too"
         else:
