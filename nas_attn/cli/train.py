@@ -51,6 +51,9 @@ def command(
 ) -> None:
     """Train exported model YAMLs in full, with one or more seeds, and compare them on val and test.
 
+    The trainer and its defaults are Ultralytics' own, but for two: no pictures (plots=False), and half precision only
+    as bfloat16, where the GPU has it (amp=bf16, otherwise amp=False). Both can be given as KEY=VALUE.
+
     Repeat the command after an interruption: what finished is kept, what was broken off goes on behind its last epoch.
     """
     from nas_attn.detector.environment import prepare
@@ -64,6 +67,7 @@ def command(
     os.environ["YOLO_VERBOSE"] = "true"  # hours of training are not to be silent, here or in further processes
     with _stdout_to_stderr():  # from the import of Ultralytics on: its first words are of settings
         from nas_attn.detector.final_training import Training, check_processes, train_final
+        from nas_attn.detector.plain_command import shown
         from nas_attn.detector.train_arguments import check_arguments
 
         arguments: dict[str, Any] = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": _device(device)}
@@ -82,7 +86,10 @@ def command(
             training.run.check(force=force)
         results = []
         for training in sorted(trainings, key=lambda t: t.seed):  # so that an early stop leaves whole pairs
-            print(f"training {training.name} with seed {training.seed}")
+            what = f"{training.name} with seed {training.seed}"
+            finished = training.run.state() == "finished"
+            print(f"{what} is finished: its figures are read from {shown(training.folder)}" if finished
+                  else f"training {what}")  # fmt: skip
             results.append(train_final(training))
     _show(results, as_json)
 
@@ -148,7 +155,8 @@ def _check_model(file: Path, model: BaseModel, nc: int, imgsz: int, weights: Pat
 
     if model.nc != nc:
         rule = "a model's `nc` must equal the data set's number of classes"
-        raise UserError(rule, got=f"{model.nc} and {nc}", where=str(file))
+        remedy = f"Write `nc: {nc}` in the file, or give --nc {nc} where it is exported or adopted."
+        raise UserError(rule, got=f"{model.nc} and {nc}", where=str(file), remedy=remedy)
     built, _ = start_model(model, weights, 0, partial=partial)
     if imgsz % (stride := int(built.stride.max())):
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz, where=str(file))
@@ -189,6 +197,7 @@ def _show(results: list[Any], as_json: bool) -> None:
     from rich.table import Table
 
     from nas_attn.cli.tables import stdout
+    from nas_attn.detector.plain_command import shown
 
     table = Table(box=box.SIMPLE)
     kind = "" if results[0].metric == "box" else f"{results[0].metric} "
@@ -201,6 +210,8 @@ def _show(results: list[Any], as_json: bool) -> None:
         seeds = ", ".join(str(r.seed) for r in own)
         table.add_row(name, seeds, _mean([r.val_map50_95 for r in own]), _mean(tests), each)
     stdout().print(table)
+    for r in results:
+        print(f"{r.model}, seed {r.seed}: {shown(Path(r.checkpoint))}")
 
 
 def _number(value: float | None) -> str:

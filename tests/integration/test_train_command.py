@@ -416,6 +416,25 @@ def test_a_folder_of_another_is_not_trained_over(refused, here, tiny_data):
     assert result.read_bytes() != content
 
 
+def test_a_finished_run_is_not_called_training(here, tiny_data, capfd):
+    """Each time the text says where the best checkpoint of each run lies."""
+    line = [str(a) for a in ("train", "--data", tiny_data, "a/best.yaml", *QUICK)]
+    checkpoint = "best, seed 0: runs/train/best-seed0/weights/best.pt"
+    assert run(line) == 0
+    said = capfd.readouterr()
+    assert "training best with seed 0" in said.err and checkpoint in said.out
+    assert run(line) == 0
+    said = capfd.readouterr()
+    assert "training best" not in said.err and checkpoint in said.out
+    assert "best with seed 0 is finished: its figures are read from runs/train/best-seed0" in said.err
+
+
+def test_the_help_says_what_differs_from_ultralytics_defaults(capfd):
+    assert run(["train", "--help"]) == 0
+    said = " ".join(capfd.readouterr().out.split())
+    assert "plots=False" in said and "amp=bf16" in said and "amp=False" in said
+
+
 def test_two_of_one_command_do_not_train_at_once(here, tiny_data, capfd):
     from filelock import FileLock
 
@@ -494,4 +513,5 @@ def test_models_that_cannot_be_trained_here(refused, here):
     assert "SPPX" in refused("foreign.yaml")
     assert "exported" in refused("edited.yaml")
     (here / "nc.yaml").write_text(text.replace("nc: 3", "nc: 4"))
-    assert "`nc` must equal" in refused("nc.yaml")
+    said = refused("nc.yaml")
+    assert "`nc` must equal" in said and "Write `nc: 3`" in said and "--nc 3" in said
