@@ -102,7 +102,7 @@ def start_model(base: BaseModel, weights: Path | None, seed: int, *, partial: bo
     own = {key: tuple(tensor.shape) for key, tensor in built.state_dict().items()}
     matched = [k for k, tensor in state.items() if own.get(k) == tuple(tensor.shape)]
     strange = {k for k in state if not _same(k, found.rows, base.rows, row_map)}
-    misplaced = [k for k in matched if row_map.get(row := int(k.split(".")[1])) != row]
+    misplaced = [k for k in matched if k in strange or row_map.get(row := int(k.split(".")[1])) != row]
     report = transfer(built, state, row_map, strange)
     fit = _judge(report, state, found, base, row_map, own, (len(matched), len(misplaced)))
     if fit.share < ENOUGH and not partial:
