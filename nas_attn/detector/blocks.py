@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache, wraps
+from threading import Lock
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,6 +25,9 @@ from nas_attn.space.slot import INSERT, REPLACE
 
 NAMES = ("A2C2f", "BottleneckCSP", "C2", "C2f", "C3", "C3k2", "C3x", "RepNCSPELAN4")
 SUFFIX = "WithAttention"
+_noting: ContextVar[tuple[dict[nn.Module, tuple[Any, ...]], ...]] = ContextVar("noting", default=())
+_counting = Lock()
+_notes = 0
 
 
 class AttentionConv(nn.Module):
@@ -128,29 +133,42 @@ def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
 
 @contextmanager
 def noted_arguments() -> Iterator[dict[nn.Module, tuple[Any, ...]]]:
-    """Notes with which arguments blocks are built inside: block -> its constructor's arguments.
+    """Notes with which arguments this thread builds blocks inside: block -> its constructor's arguments.
 
-    A block does not keep them, and what Ultralytics' parser makes of a row depends on the scale and its version.
+    A block does not keep them, and what Ultralytics' parser makes of a row depends on the scale and its version. The
+    initialisers are wrapped while any thread notes; one whose arguments came by name is left out.
     """
     noted: dict[nn.Module, tuple[Any, ...]] = {}
-    own = {cls: vars(cls)["__init__"] for cls in (c.__mro__[2] for c in classes().values())}
-
-    def noting(init: Callable[..., None]) -> Callable[..., None]:
-        @wraps(init)
-        def wrapper(self: nn.Module, *arguments: Any, **keywords: Any) -> None:
-            if not keywords:
-                noted.setdefault(self, arguments)  # the outermost class's, which is called first
-            init(self, *arguments, **keywords)
-
-        return wrapper
-
-    for cls, init in own.items():
-        setattr(cls, "__init__", noting(init))  # noqa: B010 (mypy takes the plain assignment for a mistake)
+    _wrap(+1)
+    token = _noting.set((*_noting.get(), noted))
     try:
         yield noted
     finally:
-        for cls, init in own.items():
-            setattr(cls, "__init__", init)  # noqa: B010
+        _noting.reset(token)
+        _wrap(-1)
+
+
+def _wrap(change: int) -> None:
+    """Counts who notes; the first to come wraps the initialisers, and the last to go puts them back."""
+    global _notes
+    own = [cls.__mro__[2] for cls in classes().values()]
+    with _counting:
+        before, _notes = _notes, _notes + change
+        for cls in own if 0 in (before, _notes) else ():
+            init = vars(cls)["__init__"]
+            setattr(cls, "__init__", _noted(init) if change > 0 else init.__wrapped__)  # noqa: B010 (mypy)
+
+
+def _noted(init: Callable[..., None]) -> Callable[..., None]:
+    @wraps(init)
+    def wrapper(self: nn.Module, *arguments: Any, **keywords: Any) -> None:
+        init(self, *arguments, **keywords)
+        for noted in _noting.get():  # only now, so that what a class gave to its base class is written over
+            noted[self] = arguments
+            if keywords:
+                del noted[self]
+
+    return wrapper
 
 
 def _form(conv: nn.Conv2d) -> tuple[Any, ...]:

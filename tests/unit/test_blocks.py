@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -276,9 +278,36 @@ def test_a_block_that_is_gone_lends_its_note_to_none():
             del block
 
 
-def test_arguments_given_by_name_are_not_noted():
-    from ultralytics.nn.modules.block import C2f
+@pytest.mark.parametrize("name", ["C2f", "C3k2"])  # the second gives its base class what it has by position
+def test_arguments_given_by_name_are_not_noted(name):
+    from ultralytics.nn.modules import block
 
     with blocks.noted_arguments() as noted:
-        block = C2f(16, c2=32)
-    assert block not in noted
+        built = getattr(block, name)(16, 32, n=2)
+    assert built not in noted
+
+
+def test_noting_in_threads():
+    """Two that note at once, the first to begin being the first to end; a third that only builds."""
+    from ultralytics.nn.modules.block import C3k2
+
+    before = initialisers()
+    both = threading.Barrier(2, timeout=30)
+    first_ended = threading.Event()
+    notes = {}
+
+    def note(name: str, width: int) -> None:
+        with blocks.noted_arguments() as noted:
+            both.wait()
+            if name == "second":
+                assert first_ended.wait(30)
+            block = C3k2(16, width, 1)
+            notes[name] = (list(noted.values()), noted[block])
+        if name == "first":
+            first_ended.set()
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(note, "first", 32), pool.submit(note, "second", 64), pool.submit(C3k2, 16, 96)]:
+            done.result(60)
+    assert notes == {name: ([(16, width, 1)], (16, width, 1)) for name, width in (("first", 32), ("second", 64))}
+    assert initialisers() == before
