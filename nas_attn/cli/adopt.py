@@ -95,6 +95,7 @@ def _as_dict(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Pa
             "gene": _gene(p),
             "times": p.times,
             "taken": p.reading.taken,
+            "said": p.reading.said,
         }
         for p in found.puts
     ]
@@ -135,6 +136,8 @@ def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path 
         print(f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}")
         if put.reading.taken:
             print(f"    not in the file, so taken: {', '.join(f'{k}={v}' for k, v in put.reading.taken.items())}")
+        if put.reading.said:
+            print(f"    {put.reading.said}")
     print(f"architecture: {found.architecture}")
     print(f"cost at {imgsz} px: {_figures(cost)}; without attention ({found.plain.name}) {_figures(base_cost)}")
     for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):

@@ -18,7 +18,7 @@ KINDS = ("td.", "sppf.")  # where communities put attention in line
 ALIASES = {
     "acmix": "ACmix",
     "cbam": "CBAMBlock",
-    "coord": "CoordAtt",
+    "coord": "nas_attn.CoordinateAttention",  # `CoordAtt` is the published class, whose width has a floor
     "eca": "ECALayer",
     "efficient_attention": "CloAttention",
     "lska": "lska",

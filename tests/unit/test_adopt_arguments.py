@@ -86,7 +86,8 @@ def test_every_alias_is_of_a_registered_module_and_of_one_only():
         ("se", [8], "se(rd_ratio=0.125)"),
         ("cbam", [7], "cbam(kernel_size=7,reduction=16)"),
         ("cbam", [256, 8, 3], "cbam(kernel_size=3,reduction=8)"),
-        ("coord", [256, 256, 32], "coord(reduction=32)"),
+        ("coord", [256, 256, 32], "coord(reduction=8)"),
+        ("coord", [], "coord(reduction=8)"),
         ("eca", [256, 5], "eca(kernel_size=5)"),
         ("simam", [0.001], "simam(e_lambda=0.001)"),
         ("efficient_attention", [64, 8, [2, 6], [3], 8], "efficient_attention(group_split=[2,6],window_size=8)"),
@@ -97,9 +98,64 @@ def test_arguments_are_read_in_every_style(module, arguments, gene):
     assert str(reading.gene) == gene and not reading.refused and not reading.notes
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "channels", "gene", "hidden"),
+    [
+        ("CoordAtt", [], 256, "coord(reduction=32)", 8),
+        ("CoordAtt", [128, 128, 32], 128, "coord(reduction=16)", 8),
+        ("CoordAtt", [], 512, "coord(reduction=32)", 16),
+        ("CoordAtt", [512, 512, 16], 512, "coord(reduction=16)", 32),
+        ("SKAttention", [], 256, "sk(kernel_sizes=[3,5],reduction=8)", 32),
+        ("SKAttention", [[3, 5, 7], 16], 128, "sk(kernel_sizes=[3,5,7],reduction=4)", 32),
+    ],
+)
+def test_the_hidden_width_is_the_published_one(name, arguments, channels, gene, hidden):
+    """max(8, C // 32) in CoordAtt and max(32, C // 16) in SKAttention, which the zoo has without their floors."""
+    entry = registry.get(str(names.lookup(name, parser_names()).module))
+    reading = read_arguments(entry, arguments, Place(channels, 20, (0.5, 1.0, 1024), ""), name)
+    assert str(reading.gene) == gene and not reading.refused and not reading.notes
+    assert f"hidden width {hidden} of the published code" in reading.said
+
+
+def test_a_hidden_width_that_no_option_gives_is_noted():
+    reading = read_arguments(registry.get("coord"), [], Place(192, 20, (0.5, 1.0, 1024), ""), "CoordAtt")
+    assert str(reading.gene) == "coord(reduction=32)" and not reading.said
+    assert "hidden width 6" in reading.notes[0] and "published code has 8, max(8, 192 // 32)" in reading.notes[0]
+
+
+def test_the_zoos_own_class_has_no_floor():
+    place = Place(256, 20, (0.5, 1.0, 1024), "")
+    assert str(read_arguments(registry.get("coord"), [], place, "nas_attn.coord").gene) == "coord(reduction=8)"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "gene"),
+    [
+        ("ShuffleAttention", [64, 16], "shuffle(groups=8)"),
+        ("ShuffleAttention", [64, 16, 4], "shuffle(groups=4)"),
+        ("sa_layer", [64, 16], "shuffle(groups=16)"),
+        ("GlobalContext", [64], "gc(fusion=mul,ratio=8)"),
+        ("ContextBlock", [64], "gc(fusion=add,ratio=16)"),
+    ],
+)
+def test_arguments_are_those_of_the_class_of_that_name(name, arguments, gene):
+    entry = registry.get(str(names.lookup(name, parser_names()).module))
+    reading = read_arguments(entry, arguments, WIDTHS, name)
+    assert str(reading.gene) == gene and not reading.refused
+
+
+def test_defaults_of_the_collections_that_are_no_option_are_said():
+    taken = read_arguments(registry.get("cbam"), [], WIDTHS, "CBAMBlock").taken
+    assert "has 49, and adds its input" in taken["kernel_size"] and taken["reduction"] == "16"
+    assert "[1,3,5,7]" in read_arguments(registry.get("sk"), [], WIDTHS, "SKAttention").taken["kernel_sizes"]
+
+
 def test_a_number_of_channels_that_is_wrong_is_noted():
     reading = read_arguments(registry.get("lska"), [192, 23], WIDTHS)
     assert str(reading.gene) == "lska(k_size=23)" and "192 channels, where the map has 64" in reading.notes[0]
+    twice = read_arguments(registry.get("acmix"), [192, 192], WIDTHS)
+    assert twice.notes == ["says 192 channels, where the map has 64"]
+    assert len(read_arguments(registry.get("acmix"), [192, 320], WIDTHS).notes) == 2
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_attn.attention.entry import CHANNEL_ARGUMENTS, RESIDUAL, ModuleEntry
+from nas_attn.detector.adoption.community import Usage, community_usage
 from nas_attn.errors import SlotRefused, UserError
 from nas_attn.space.architecture import Gene, write_value
 
@@ -56,6 +57,7 @@ class Reading:
         settings: all settings; where there is no gene, some are none of the options.
         taken: settings that the row does not give -> what was taken, and why where that is not the published default.
         refused: why the row's own arguments cannot stand, in whose place the gene is; empty where they can.
+        said: which hidden width the settings give, where the published code has a floor under it.
         notes: what else is odd.
     """
 
@@ -64,32 +66,46 @@ class Reading:
     settings: dict[str, Any] = field(default_factory=dict)
     taken: dict[str, str] = field(default_factory=dict)
     refused: str = ""
+    said: str = ""
     notes: list[str] = field(default_factory=list)
 
 
-def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place) -> Reading:
+def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place, name: str = "") -> Reading:
     """Settings of a module from a community's arguments.
+
+    Args:
+        entry: the module.
+        arguments: as the row has them.
+        place: where it is to stand.
+        name: the module as the row has it, which tells whose code its author had.
 
     Raises:
         SlotRefused: no settings of the module can stand at the place.
     """
     values = [tuple(a) if isinstance(a, list) else a for a in arguments]
     values, notes = _without_channels(entry, values, place)
-    bound, strict = _bind(entry, values)
+    usage = community_usage(entry, name, values, place.channels)
+    reading = _read(entry, usage, place)
+    reading.notes = list(dict.fromkeys([*notes, *filter(None, [usage.note])]))
+    reading.said = usage.said
+    return reading
+
+
+def _read(entry: ModuleEntry, usage: Usage, place: Place) -> Reading:
+    bound, strict = _bind(entry, usage.values)
     if bound is not None:
         settings = {k: v for k, v in bound.items() if k in {s.name for s in entry.settings}}
-        full, refusal = carried(entry, settings, place)
+        full, refusal = carried(entry, {**usage.chosen, **settings}, place)
         if refusal is None and _says(entry, full, bound, place.channels):
-            taken = _taken(entry, settings, full, place)
-            return Reading(Gene.of(entry.name, full), settings=full, taken=taken, notes=notes)
+            return Reading(Gene.of(entry.name, full), settings=full, taken=_taken(entry, settings, full, usage, place))
         if refusal is not None:
-            return _substituted(entry, full, refusal, notes)
+            return _substituted(entry, full, refusal)
     raw = _raw(entry, strict, place)
     if isinstance(raw, list):
         own = {**entry.defaults(), **_named(entry, strict)}
-        return Reading(None, (entry.cls.__name__, raw), own, notes=notes)
-    full, _ = carried(entry, _readable(entry, strict), place)
-    return _substituted(entry, full, raw, notes)
+        return Reading(None, (entry.cls.__name__, raw), own)
+    full, _ = carried(entry, {**usage.chosen, **_readable(entry, strict)}, place)
+    return _substituted(entry, full, raw)
 
 
 def carried(entry: ModuleEntry, given: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
@@ -146,9 +162,11 @@ def _parameters(entry: ModuleEntry) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in found.items() if name not in CHANNEL_ARGUMENTS}
 
 
-def _taken(entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], place: Place) -> dict[str, str]:
+def _taken(
+    entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], usage: Usage, place: Place
+) -> dict[str, str]:
     """Settings that were not given, with what was taken."""
-    wanted = {**entry.defaults(), **given}
+    wanted = {**entry.defaults(), **usage.chosen, **given}
     reason = _refusal(entry, wanted, place)
     found = {}
     for name, value in full.items():
@@ -158,6 +176,10 @@ def _taken(entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any]
         why = ""
         if value != wanted[name]:
             why = f" (with {write_value(wanted[name])} it could not stand there: {reason})"
+        elif name in usage.differs:
+            why = f" (the collections' class of this name has {usage.differs[name]})"
+        elif name in usage.chosen:
+            why = ""
         elif published is not inspect.Parameter.empty and published not in (value, None):
             why = f" (published code has {published})"
         found[name] = write_value(value) + why
@@ -236,6 +258,5 @@ def _named(entry: ModuleEntry, values: Sequence[Any]) -> dict[str, Any]:
     return {n: v for n, v in zip(_parameters(entry), values, strict=False) if n in entry.defaults()}
 
 
-def _substituted(entry: ModuleEntry, full: Mapping[str, Any], reason: str, notes: list[str]) -> Reading:
-    gene = Gene.of(entry.name, full)
-    return Reading(gene, settings=dict(full), refused=reason, notes=notes)
+def _substituted(entry: ModuleEntry, full: Mapping[str, Any], reason: str) -> Reading:
+    return Reading(Gene.of(entry.name, full), settings=dict(full), refused=reason)

@@ -153,7 +153,7 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
 
 
 def _read(row: Row, arguments: Sequence[Any], at: Place, findings: Findings) -> Reading:
-    reading = read_arguments(registry.get(str(row.named.module)), arguments, at)
+    reading = read_arguments(registry.get(str(row.named.module)), arguments, at, row.as_written)
     name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
     if reading.refused:
         now = f"{reading.gene}, the nearest that can stand there"

@@ -1,0 +1,107 @@
+"""Where the code that communities copy differs from the zoo's: floors under hidden widths, defaults, other arguments.
+
+The zoo leaves such floors out, for under them several settings would be one network. An article means the network that
+its author trained, so the setting is chosen that gives the author's hidden width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas_attn.attention.entry import ModuleEntry
+from nas_attn.detector.adoption.names import folded
+from nas_attn.detector.surgery import PREFIX
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A hidden width of max(`least`, C // reduction).
+
+    Attributes:
+        setting: the zoo's name of the reduction.
+        place: of the reduction among the arguments behind the channels.
+        usual: reduction where the row gives none.
+        least: the floor.
+    """
+
+    setting: str
+    place: int
+    usual: int
+    least: int
+
+
+FLOORS = {  # as the papers' own code has them; the collections copied them
+    "coord": Floor("reduction", 0, 32, 8),
+    "sk": Floor("reduction", 1, 16, 32),
+}
+USUAL = {  # class of a collection or of timm -> settings that it has by default, where the zoo has others
+    "globalcontext": {"ratio": 8, "fusion": "mul"},
+}
+DIFFERS = {  # class of the collections -> setting that its default gives a value that is no option
+    "skattention": {"kernel_sizes": "[1,3,5,7], full convolutions"},
+    "cbamblock": {"kernel_size": "49, and adds its input to the output"},
+}
+UNUSED_FIRST = {"shuffleattention"}  # (channel, reduction=16, G=8): the reduction does nothing
+
+
+@dataclass
+class Usage:
+    """What the arguments behind the channels mean in the community's code.
+
+    Attributes:
+        values: these arguments, as the zoo would have them.
+        chosen: settings that the row leaves out, as the community's code has them.
+        differs: setting -> what the community's code has by default.
+        said: which hidden width that is; empty where there is no floor.
+        note: the same where no option gives the width.
+    """
+
+    values: list[Any]
+    chosen: dict[str, Any] = field(default_factory=dict)
+    differs: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
+    note: str = ""
+
+
+def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channels: int) -> Usage:
+    """Arguments of a community's class as settings of the zoo's.
+
+    Args:
+        entry: the zoo's module.
+        name: as the row has it; one with the package's prefix is the zoo's own class, without any of this.
+        values: arguments behind the channels.
+        channels: of the map.
+    """
+    found = Usage(list(values))
+    if name.startswith(PREFIX):
+        return found
+    spelt = folded(name.rpartition(".")[2])
+    if spelt in UNUSED_FIRST:
+        found.values = found.values[1:]
+    found.differs = DIFFERS.get(spelt, {})
+    if not found.values:
+        found.chosen = dict(USUAL.get(spelt, {}))
+    if entry.name in FLOORS:
+        _with_floor(entry, FLOORS[entry.name], found, channels)
+    return found
+
+
+def _with_floor(entry: ModuleEntry, floor: Floor, found: Usage, channels: int) -> None:
+    numbers = [i for i, v in enumerate(found.values) if isinstance(v, int) and not isinstance(v, bool) and v > 0]
+    at = floor.place if floor.place in numbers else numbers[0] if len(numbers) == 1 else None
+    given = floor.usual if at is None else found.values[at]
+    wanted = max(floor.least, channels // given)
+    options = next(s.options for s in entry.settings if s.name == floor.setting)
+    nearest = min(options, key=lambda r: abs(channels // r - wanted) if channels >= r else channels + wanted)
+    if at is None:
+        found.chosen[floor.setting] = nearest
+    else:
+        found.values[at] = nearest
+    width = f"max({floor.least}, {channels} // {given})"
+    if channels // nearest == wanted:
+        found.said = f"{floor.setting}={nearest} gives the hidden width {wanted} of the published code, {width}"
+    else:
+        found.note = (f"has the hidden width {channels // nearest} with {floor.setting}={nearest}, where the published "
+                      f"code has {wanted}, {width}: no option gives that")  # fmt: skip
