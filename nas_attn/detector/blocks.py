@@ -96,22 +96,34 @@ class _WithAttention(nn.Module):
     def attentions(self, mode: str) -> list[nn.Module]:
         """The attention modules of one mode, in the order of the bottlenecks."""
         kind = AttentionBottleneck if mode == INSERT else AttentionConv
-        return [m.attention for m in self.modules() if isinstance(m, kind)]
+        return [m.attention for m in _own(self) if isinstance(m, kind)]
 
     def projections(self) -> list[nn.Conv2d]:
         """The pointwise convolutions behind attention that replaced a widening or narrowing one, in the same order."""
-        replaced = (m.project for m in self.modules() if isinstance(m, AttentionConv))
+        replaced = (m.project for m in _own(self) if isinstance(m, AttentionConv))
         return [project for project in replaced if isinstance(project, nn.Conv2d)]
 
 
 def bottlenecks(block: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
-    """(parent, attribute name, bottleneck) of every bottleneck inside a block, in their order."""
+    """(parent, attribute name, bottleneck) of every bottleneck of a block's own, in their order."""
     from ultralytics.nn.modules.block import Bottleneck
 
-    for parent in block.modules():
-        for name, child in parent.named_children():
+    for parent in _own(block):
+        for name, child in _children(parent):
             if isinstance(child, Bottleneck | AttentionBottleneck):
                 yield parent, name, child
+
+
+def _own(module: nn.Module) -> Iterator[nn.Module]:
+    """A block's modules, outermost first, less what was put inside: that may hold bottlenecks as well."""
+    yield module
+    for _, child in _children(module):
+        yield from _own(child)
+
+
+def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    opened = isinstance(module, AttentionBottleneck | AttentionConv)
+    return ((name, child) for name, child in module.named_children() if not (opened and name == "attention"))
 
 
 def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:

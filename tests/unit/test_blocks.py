@@ -311,3 +311,31 @@ def test_noting_in_threads():
             done.result(60)
     assert notes == {name: ([(16, width, 1)], (16, width, 1)) for name, width in (("first", 32), ("second", 64))}
     assert initialisers() == before
+
+
+# a module of a user's with a bottleneck of Ultralytics in it
+
+
+class Bottled(blocks.AttentionBottleneck):
+    def __init__(self, channels: int) -> None:
+        from ultralytics.nn.modules.block import Bottleneck
+
+        super().__init__(Bottleneck(channels, channels), blocks.AttentionBottleneck(Bottleneck(channels, channels)))
+
+
+@pytest.mark.parametrize("modes", [("insert", "replace"), ("replace", "insert")])
+@pytest.mark.parametrize("name", OPEN)
+def test_what_was_put_inside_stays_as_it_is(name, modes, monkeypatch):
+    _, _, branch, inner, sites = CASES[name]
+    build = blocks._build
+    monkeypatch.setattr(blocks, "_build", lambda n, values: Bottled(*values) if n == "Bottled" else build(n, values))
+    first, second = modes
+    width = {"insert": branch, "replace": inner}
+    block = opened(name, [first, "Bottled", width[first]], [second, *lska(width[second])])
+    assert [type(m) for m in block.attentions(first)] == [Bottled] * sites
+    assert [type(m).__name__ for m in block.attentions(second)] == ["LSKA"] * sites
+    assert sum(type(m).__name__ == "LSKA" for m in block.modules()) == sites
+    assert len(list(blocks.bottlenecks(block))) == sites
+    assert len(block.projections()) == (sites if inner != branch else 0)
+    (found,) = block(image())
+    assert found.isfinite().all()
