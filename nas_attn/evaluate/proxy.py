@@ -7,7 +7,6 @@ import hashlib
 import tempfile
 import time
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ from nas_attn import __version__
 from nas_attn.attention import user
 from nas_attn.attention.user import Source
 from nas_attn.detector.recipe import Recipe
-from nas_attn.detector.tasks import searched_task
 from nas_attn.errors import EvaluationFailed, UserError
+from nas_attn.evaluate import shared
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
 from nas_attn.evaluate.starts import STARTS, check_start
@@ -26,7 +25,6 @@ from nas_attn.space import Architecture
 if TYPE_CHECKING:
     from nas_attn.detector.base_model import BaseModel
     from nas_attn.detector.data import DataInfo
-    from nas_attn.detector.labels import LabelFormat
     from nas_attn.detector.trainer import ProxyTrainer
     from nas_attn.space import Slot
 
@@ -160,7 +158,7 @@ class ProxyEvaluator:
 
     def _own(self) -> tuple[BaseModel, tuple[Slot, ...], int]:
         _prepare()
-        return _base(self.model, self.width, self.nc, self.kpt_shape)
+        return shared.base(self.model, self.width, self.nc, self.kpt_shape, shared.edited_at(self.model))
 
     def _run(
         self,
@@ -176,10 +174,13 @@ class ProxyEvaluator:
         user.ensure(self.modules)
         import torch
 
+        from nas_attn.detector.data import stamp
+
         torch.set_num_threads(self.threads)
         self.check(fidelity, architecture)
         base, slots = self._base(fidelity.imgsz)
-        info = _data(self.data, self.nc, base.task)
+        edited = stamp(self.data)
+        info = shared.data(self.data, self.nc, base.task, edited)
         if info.kpt_shape and info.kpt_shape != (built := tuple(base.yaml["kpt_shape"])):
             rule = "the model must predict the data's keypoints"
             raise UserError(rule, got=f"{built}, not {info.kpt_shape}", remedy=f"Give `kpt_shape={info.kpt_shape}`.")
@@ -190,7 +191,7 @@ class ProxyEvaluator:
 
         model, report = build(base, slots, architecture, seed, self._start_weights())
         with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:
-            trainer = train(model, self._job(info, architecture, fidelity, seed, checkpoint), Path(folder))
+            trainer = train(model, self._job(info, edited, architecture, fidelity, seed, checkpoint), Path(folder))
             try:
                 final = trainer.metrics
                 zeroed = _measure(trainer, base, slots, architecture) if liveness else None
@@ -226,7 +227,13 @@ class ProxyEvaluator:
         return result
 
     def _job(
-        self, info: DataInfo, architecture: Architecture, fidelity: Fidelity, seed: int, checkpoint: Path | None
+        self,
+        info: DataInfo,
+        edited: str,
+        architecture: Architecture,
+        fidelity: Fidelity,
+        seed: int,
+        checkpoint: Path | None,
     ) -> Any:
         from nas_attn.detector.trainer import Job
 
@@ -237,7 +244,7 @@ class ProxyEvaluator:
         return Job(
             info=info,
             stores={
-                s: _store(info.files[s], fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels)
+                s: shared.store(info.files[s], fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels, edited)
                 for s in splits
             },
             recipe=self._suited(info),
@@ -298,37 +305,6 @@ def _measure(
 
     asked = tuple(s for s in slots if s.name in architecture.slots)
     return measure(trainer, base.rows, asked, apply(base, slots, architecture))
-
-
-@lru_cache(maxsize=8)
-def _base(
-    model: str, width: float | None, nc: int, kpt_shape: tuple[int, int] | None
-) -> tuple[BaseModel, tuple[Slot, ...], int]:
-    """The base with its own head, all its slots and its `reg_max`, from one build."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import all_slots
-
-    base = load_base(model, nc=nc, width=width).changed(kpt_shape=kpt_shape)
-    searched_task(base.head, base.name)
-    built = base.build()
-    return base, all_slots(base, built), int(built.model[-1].reg_max)
-
-
-@lru_cache(maxsize=4)
-def _data(path: str, nc: int, task: str) -> DataInfo:
-    from nas_attn.detector.data import check_data
-
-    info = check_data(path, task)
-    if info.nc != nc:
-        raise UserError("the data must have the study's number of classes", got=f"{info.nc}, not {nc}", where=path)
-    return info
-
-
-@lru_cache(maxsize=8)
-def _store(files: tuple[str, ...], imgsz: int, cache: str, gib: float, threads: int, form: LabelFormat) -> Any:
-    from nas_attn.detector.image_cache import GIB, open_store
-
-    return open_store(files, imgsz, Path(cache), cap=int(gib * GIB), threads=threads, form=form)
 
 
 def _cache_folder() -> Path:
