@@ -25,6 +25,7 @@ def command(
 ) -> None:
     """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
     from nas_attn.attention import registry
+    from nas_attn.cli.models import say_what_it_holds
     from nas_attn.cost import CostTable
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.environment import prepare
@@ -43,6 +44,7 @@ def command(
     stride = max(s.stride for s in slots)
     if imgsz <= 0 or imgsz % stride:
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
+    say_what_it_holds(base)
     by_name = {s.name: s for s in slots}
     shown = [s.name for s in find_slots(base, built)]
     wanted = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -149,6 +150,7 @@ def winner_of_architecture(
         raise UserError("`--nc` must be at least 1", got=nc)
     base = load_base(model, nc=nc, width=width)
     slots = all_slots(base)
+    say_what_it_holds(base)
     stride = max(s.stride for s in slots)
     if imgsz <= 0 or imgsz % stride:
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
@@ -161,6 +163,14 @@ def winner_of_architecture(
     classes = tuple(map(str, range(base.nc)))
     files = {s.digest: str(f) for s in user.sources() if (f := _file_of(s.names))}
     return Winner(base, slots, architecture, classes, imgsz, comments=tuple(said)), training_lines(architecture, files)
+
+
+def say_what_it_holds(base: BaseModel) -> None:
+    """A line on stderr where a base model holds attention already."""
+    from nas_attn.detector.held import held_note
+
+    if note := held_note(base):
+        print(note, file=sys.stderr)
 
 
 def named_architecture(text: str, slots: tuple[Slot, ...], imgsz: int) -> Architecture:

@@ -66,11 +66,14 @@ def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
     from nas_attn.detector.environment import prepare
 
     prepare()
+    from nas_attn.cli.models import say_what_it_holds
     from nas_attn.detector.drawing import draw
 
     if wanted == []:
         raise ConfigError([UserError("`--slots` must name at least one slot")])
-    drawn = draw(load_base(model), wanted)
+    base = load_base(model)
+    drawn = draw(base, wanted)
+    say_what_it_holds(base)
     if as_json:
         print(json.dumps(drawn, indent=1))
         return

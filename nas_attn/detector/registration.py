@@ -58,7 +58,7 @@ def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
     for row in rows:
         if not str(row[2]).startswith(PREFIX):
             continue
-        for inner in _modules(row):
+        for inner in modules_of(row):
             if inner in (classes := _classes()):
                 continue
             error = UnknownName("module of nas_attn in a model YAML", inner, classes, where=where)
@@ -84,7 +84,7 @@ def _follow() -> None:
         register(tasks)
 
 
-def _modules(row: Sequence[Any]) -> list[str]:
+def modules_of(row: Sequence[Any]) -> list[str]:
     """The classes that a row of ours names: its own, and those it holds."""
     bare = str(row[2]).removeprefix(PREFIX)
     named = [bare, *([row[3][0]] if bare == "Scaled" and row[3] else ())]
