@@ -75,7 +75,7 @@ def test_class_count(refused, here, tiny_data):
     [
         (["--model", "yolo11m7.yaml"], ["base model", "Did you mean"]),
         (["--modules", "acmx,lska"], ["attention module", "'acmx'", "Did you mean 'acmix'"]),
-        (["--slots", "p3,p9"], ["slot", "'p9'", "Known: p3, p4, p5"]),
+        (["--slots", "p3,p9"], ["slot", "'p9'", "p3, p3.head, p4, p4.head, p5"]),
         (["--sampler", "tpee"], ["sampler", "Did you mean 'tpe'"]),
         (["--space", "nek"], ["search space", "Did you mean 'neck'"]),
         (["--imgsz", "100"], ["multiple", "100", "Use 96"]),
