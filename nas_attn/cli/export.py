@@ -82,7 +82,7 @@ def command(
     if architecture is not None:
         from nas_attn.cli.models import winner_of_architecture
 
-        base = model or "yolo11n.yaml"
+        base = "yolo11n.yaml" if model is None else model
         winner, how = winner_of_architecture(
             architecture, base, nc=nc, width=width, imgsz=640 if imgsz is None else imgsz
         )

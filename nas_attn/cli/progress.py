@@ -28,6 +28,7 @@ class Reporter:
             TextColumn("{task.fields[best]}"),
             console=self.console,
             transient=True,
+            disable=not self.console.is_interactive,  # where no bar is seen, its end would be an empty line
         )
         self._task = self._bar.add_task("preparing", total=None, eta="", best="")
         self._begun: float | None = None

@@ -50,7 +50,7 @@ def command(
                 remedy="Give one, or only --model and --slots to see the network.",
             )
         use_modules(modules)
-        _draw(model or DEFAULT_MODEL, wanted, as_json)
+        _draw(DEFAULT_MODEL if model is None else model, wanted, as_json)
         return
     names = ("data", "model", "weights", "epochs", "imgsz", "batch", "device", "jobs", "seed")
     given: dict[str, Any] = {n: values[n] for n in names} | {"control_seeds": seeds or 1, "test": False}
@@ -89,9 +89,11 @@ def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
 def _measure(study: str | None, given: dict[str, Any], as_json: bool) -> None:
     from nas_attn.cli.progress import Reporter, liveness
     from nas_attn.detector.environment import prepare
-    from nas_attn.study.load import load_config
+    from nas_attn.study import RUNS
+    from nas_attn.study.load import known_study, load_config
 
-    config = load_config(study, given)
+    stored = known_study(study, RUNS) if study is not None and given["data"] is None else None
+    config = load_config(study, given, stored)
     prepare()
     from nas_attn.study.slot_check import check_slots
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nas_attn.errors import ConfigError, UnknownName, UserError
 
@@ -55,6 +55,11 @@ class StudyConfig(BaseModel):
     device: str | None = Field(None, description="cpu, cuda, or GPU indices such as 0,1")
     jobs: int | None = Field(None, ge=1, le=1024, description="trials at a time")
     test: bool = Field(True, description="also score the test split where data.yaml has one")
+
+    @field_validator("modules", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return by_name(value)
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, where: str | Mapping[str, str] = "") -> StudyConfig:
@@ -111,6 +116,12 @@ class StudyConfig(BaseModel):
         """The part that cannot change while a study lives; of files, it is their content."""
         free = {"module_files", "trials", "hours", "max_gmacs", "max_params", "storage", "device", "jobs", "test"}
         return self.model_dump(exclude=free)
+
+
+def by_name(modules: Any) -> Any:
+    """A list of module names as the mapping that it stands for; anything else as it is."""
+    listed = isinstance(modules, list) and all(isinstance(name, str) for name in modules)
+    return dict.fromkeys(modules) if listed else modules
 
 
 def _problem(error: Any, where: str) -> UserError:

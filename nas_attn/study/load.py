@@ -11,6 +11,7 @@ from typing import Any
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import DEFAULT, StudyConfig
+from nas_attn.study.records import RecordLog
 
 COMMAND_LINE = "the command line"
 SHIPPED = "shipped"
@@ -29,7 +30,7 @@ def study_name(study: str | None, data: str | None = None) -> str:
         # a folder that happens to be called like a shipped study must not get that study's settings
         return f"{name}-data" if name in shipped.names("studies") else name or "data"
     if _is_file(study):
-        content = shipped.read_yaml(Path(study))
+        content = _read(study)
         return str(content.get("name", Path(study).stem))
     return study
 
@@ -83,7 +84,7 @@ def study_file(study: str | None, data: str | None = None, *, new: bool = False)
     """What the study's YAML says, paths resolved, `name` included. A new study without data is the demo by its name."""
     name = study_name(study, data)
     if study is not None and _is_file(study):
-        content = shipped.read_yaml(Path(study))
+        content = _read(study)
         for key in PATHS:
             beside = Path(study).resolve().parent / str(content.get(key))
             # `data` is always a path; the others may be names, and are paths where there is such a file
@@ -98,6 +99,50 @@ def study_file(study: str | None, data: str | None = None, *, new: bool = False)
     else:
         content = {}
     return json.loads(json.dumps({**content, "name": name}, default=str))
+
+
+def known_study(study: str, runs: Path) -> dict[str, Any] | None:
+    """Header of a study that must exist, as `load_config` takes it; None for a file, and a shipped study not run yet.
+
+    Raises:
+        UnknownName: it is neither of these, nor has it been run.
+    """
+    if _is_file(study):
+        return None
+    stored = next(RecordLog(runs / study).read(), None)
+    if stored is None and study not in shipped.names("studies"):
+        run = [p.parent.name for p in runs.glob("*/records.jsonl")]
+        error = UnknownName("study", study, {*shipped.names("studies"), *run})
+        error.remedy += f" Did you mean --model {study}?" if _is_packaged(study) else " Or give --data D.yaml."
+        raise error
+    return stored
+
+
+def _read(study: str) -> dict[str, Any]:
+    """The content of a study file.
+
+    Raises:
+        UserError: it cannot be read, or the name is a model's.
+    """
+    path = Path(study)
+    content = shipped.read_yaml(path) if path.is_file() or not _is_packaged(study) else {"backbone": None}
+    if {"backbone", "head"} & content.keys():
+        rule = "a study file must hold study settings"
+        raise UserError(rule, got=f"the model YAML '{study}'", remedy=f"Did you mean --model {study}?")
+    return content
+
+
+def _is_packaged(study: str) -> bool:
+    """Whether a name is that of a model of Ultralytics'."""
+    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.environment import prepare
+
+    prepare()
+    try:
+        load_base(study)
+    except UserError:
+        return False
+    return True
 
 
 def study_source(study: str | None, data: str | None = None) -> str:

@@ -11,7 +11,7 @@ from nas_attn.errors import ConfigError, SlotRefused, UnknownName, UserError
 from nas_attn.evaluate.starts import refused_at_base
 from nas_attn.space import Gene, SearchSpace, Slot
 from nas_attn.study import shipped
-from nas_attn.study.config import StudyConfig
+from nas_attn.study.config import StudyConfig, by_name
 
 ALL = "all"  # in a search space file: every module of the zoo
 SPACE_KEYS = ("slots", "modules")
@@ -36,13 +36,15 @@ def load_space(name: str) -> dict[str, Any]:
         )
     if content.get("modules") == ALL:
         content = {**content, "modules": dict.fromkeys(_zoo())}
-    if not isinstance(content.get("modules"), dict) or not content["modules"]:
+    content = {**content, "modules": by_name(content.get("modules"))}
+    if not isinstance(content["modules"], dict) or not content["modules"]:
         problems.append(
             UserError(
-                "`modules` must name at least one module",
-                got=content.get("modules"),
+                "`modules` must be a list of modules, or map them to their settings",
+                got=content["modules"],
                 where=where,
-                remedy=f"E.g. `acmix:`, or `modules: {ALL}` for the whole zoo.",
+                remedy=f"E.g. `modules: [acmix, se]`, `acmix: {{head: [2, 4]}}` in a line of its own below `modules:`, "
+                f"or `modules: {ALL}` for the whole zoo.",
             )
         )
     if problems:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+from pathlib import Path
 
 import pytest
 
+from nas_attn.cli.app import run
 from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.load import load_config, study_file, study_name, study_source
+from nas_attn.study.load import known_study, load_config, study_file, study_name, study_source
 from nas_attn.study.prepare import check_unchanged
+from nas_attn.study.records import RecordLog
+from nas_attn.study.spaces import load_space
 
 
 @pytest.mark.parametrize("name", shipped.names("studies"))
@@ -179,3 +185,62 @@ def test_records_that_do_not_say_where_their_study_came_from(here):
     header = begun("bccd", {"data": "d.yaml"})
     del header["source"]
     assert load_config("bccd", {}, header).model_dump(mode="json") == header["config"]
+
+
+def test_a_models_yaml_is_no_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text("nc: 3\nbackbone: [[-1, 1, Conv, [8]]]\nhead: [[-1, 1, Detect, [nc]]]\n")
+    for name in ("small.yaml", "yolo11n.yaml"):
+        for command in (["slots", name], ["search", name]):
+            assert said(command).rstrip().endswith(f"Did you mean --model {name}?")
+    assert "must be readable" in said(["slots", "nowhere.yaml"])
+
+
+def test_slots_of_a_study_that_does_not_exist(tmp_path, monkeypatch):
+    """A name that is new is a search's to give; `slots` would measure the demo under it."""
+    monkeypatch.chdir(tmp_path)
+    text = said(["slots", "demmo"])
+    assert "study must be a known one" in text and "Did you mean 'demo'?" in text and "--data" in text
+    assert "--model yolo11n?" in said(["slots", "yolo11n"])
+    assert "base model must be a known one" in said(["slots", "--model", ""])
+    assert "base model must be a known one" in said(["export", "--architecture", "p3=eca", "--model", ""])
+
+
+def test_slots_of_a_study_that_was_run_has_its_settings(tmp_path):
+    config = load_config("mine", {"data": "d.yaml", "epochs": 7})
+    header = {"config": config.model_dump(mode="json"), "file": {"name": "mine"}, "source": ""}
+    (tmp_path / "mine").mkdir()
+    RecordLog(tmp_path / "mine").append("study", **header)
+    stored = known_study("mine", tmp_path)
+    assert load_config("mine", {}, stored) == config
+    assert known_study("demo", tmp_path) is None and known_study(str(tmp_path / "s.yaml"), tmp_path) is None
+
+
+def test_an_error_is_the_first_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert said(["search", "new", "--data", "nowhere.yaml"]).startswith("error: ")
+
+
+@pytest.mark.parametrize(("text", "modules"), [("[acmix, se]", {"acmix": None, "se": None}), ("all", None)])
+def test_modules_of_a_space_as_a_list(tmp_path, text, modules):
+    (tmp_path / "space.yaml").write_text(f"slots: [p3]\nmodules: {text}\n")
+    found = load_space(str(tmp_path / "space.yaml"))["modules"]
+    assert found == modules if modules else len(found) > 20
+    if modules:
+        assert StudyConfig.of({"data": "d.yaml", "modules": list(modules)}).modules == modules
+
+
+@pytest.mark.parametrize("text", ["[]", "acmix", "[acmix, 3]", "[{acmix: {head: [2]}}]", "{}"])
+def test_modules_of_a_space_that_are_none(tmp_path, text):
+    (tmp_path / "space.yaml").write_text(f"modules: {text}\n")
+    with pytest.raises(ConfigError, match=r"`modules` must be a list of modules, or map them to their settings"):
+        load_space(str(tmp_path / "space.yaml"))
+
+
+def said(command: list[str]) -> str:
+    """What a command line that is refused says."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert run(command) == 2
+    assert not out.getvalue()
+    return err.getvalue()
