@@ -121,6 +121,13 @@ def _rows(rows: list[list[Any]], first: int, notes: dict[int, str]) -> list[str]
     return [f"  - {_flow(row)} # {i}" + (f": {notes[i]}" if i in notes else "") for i, row in numbered]
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes a shared list out each time: values are dumped one by one, and anchors are of a whole file."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _flow(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, width=10_000)
     return text.removesuffix("...\n").rstrip("\n")
