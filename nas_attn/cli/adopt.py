@@ -52,6 +52,8 @@ def command(
 
     prepare()
     use_modules(modules)
+    if output is not None and output.suffix not in (".yaml", ".yml"):
+        raise UserError("a model YAML must be named .yaml or .yml, or `train` refuses it", got=f"'{output}'")
     if output is not None and output.exists() and not force:
         raise UserError("a file must not be written over", got=f"'{output}'", remedy="Give --force, or another -o.")
     from nas_attn.detector.adoption.adopt import adopt
@@ -66,7 +68,7 @@ def command(
     if as_json:
         print(json.dumps(_as_dict(found, base_cost, cost, imgsz, output), indent=1))
     else:
-        _show(found, base_cost, cost, imgsz, output)
+        _show(found, base_cost, cost, imgsz, output, nc)
 
 
 def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
@@ -127,7 +129,7 @@ def _figures(cost: Cost) -> str:
     return f"{cost.gmacs:.4f} GMACs, {cost.params_m:.4f} M parameters"
 
 
-def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None) -> None:
+def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None, nc: int | None) -> None:
     base = found.base
     kind = "" if found.known else ", a network of its own"
     print(f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes")
@@ -150,3 +152,5 @@ def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path 
     else:
         print(f"written: {output}")
         print(f"train: python -m nas_attn train {output} --data D.yaml --epochs 300")
+        if nc is None:
+            print(f"  D.yaml must have {base.nc} classes; for another count N adopt again with --nc N")

@@ -294,12 +294,12 @@ def test_a_slip_in_a_file_without_attention_is_repaired(changed):
     found = changed(V8, NO_ACMIX, PLAIN_HEAD, slip)
     assert found.known and found.architecture.is_base and not found.puts
     assert [(r.row, r.was, r.now) for r in found.repairs] == [(17, "[-1, 11]", "[-1, 12]")]
-    with pytest.raises(UserError, match="row 17.*reads row 11.*kept.*must be mended"):
+    with pytest.raises(UserError, match=r"row 17.*reads row 11.*kept.*must be mended"):
         changed(V8, NO_ACMIX, PLAIN_HEAD, slip, wiring="keep")
 
 
 def test_an_odd_head_without_attention_is_not_called_fine(changed):
-    with pytest.raises(UserError, match="row 22.*in another order.*must be mended"):
+    with pytest.raises(UserError, match=r"row 22.*in another order.*must be mended"):
         changed(V8, NO_ACMIX, ("[15, 18, 22]", "[21, 18, 15]"))
 
 

@@ -32,6 +32,7 @@ WIDTHS = Place(64, 80, (0.5, 0.25, 1024), "row 17")
         ("EMA", "ema"),
         ("BiLevelRoutingAttention", "bi_level_routing"),
         ("DAttention", "dattention"),
+        ("BiLevelRoutingAttention_nchw", "bi_level_routing"),
         ("LSKBlock", "lsk"),
     ],
 )
@@ -46,6 +47,7 @@ def test_a_module_is_known_by_its_usual_names(written, module):
         ("C3k2-LSKA", ("lska", "C3k2")),
         ("C3_CBAM", ("cbam", "C3")),
         ("EMA_C2f", ("ema", "C2f")),
+        ("C2f_Bottleneck_ACmix", ("acmix", "C2f")),
         ("C2PSA", (None, "")),
         ("C2f", (None, "")),
         ("nn.Upsample", (None, "")),

@@ -54,3 +54,56 @@ def test_an_own_base_is_counted_without_attention_too(adopt):
     in_slot, in_base = adopt(own), adopt(own, *TWO)
     assert in_base["base_cost"] == in_slot["base_cost"] and not in_base["known_base"]
     assert "without attention" in adopt(own, options=())
+
+
+def test_yaml_aliases_do_not_break_the_written_file(adopt, tmp_path):
+    """Every value is written by itself, so an anchor in one would be defined again in the next."""
+    import yaml
+
+    shared = ("nc: 80", "m: &r [1, 2]\nx: &q [*r, *r]\nz: [*q, *q]\nkpt_shape: [*r, *r]\nnc: 80")
+    said = adopt(shared, options=("-o", str(tmp_path / "out.yaml"), "--json"))
+    written = yaml.safe_load((tmp_path / "out.yaml").read_text())
+    assert written["kpt_shape"] == [[1, 2], [1, 2]] and not {"m", "x", "z"} & set(written)
+    (key,) = [s["text"] for s in said["suspicions"] if s["kind"] == "key"]
+    assert "m, x, z" in key and "left out" in key
+
+
+def test_the_file_to_write_must_be_one_that_train_takes(adopt, tmp_path):
+    error = adopt(options=("-o", str(tmp_path / "x.txt")), code=2)
+    assert ".yaml or .yml" in error and not (tmp_path / "x.txt").exists()
+
+
+def test_the_command_to_train_says_which_class_count_it_is_for(adopt, tmp_path):
+    out = adopt(options=("-o", str(tmp_path / "x.yaml")))
+    assert "train " in out and "D.yaml must have 80 classes" in out and "--nc" in out
+    assert "adopt again" not in adopt(options=("-o", str(tmp_path / "y.yaml"), "--nc", "3"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("\t- [-1, 1, ACmix, []] # 22\n", r"line 37, column 1.*Replace tabs by spaces"),
+        ("  - [-1, 1, ACmix\uff0c []] # 22\n", r"line 37.*Replace the full-width '\uff0c' by ','"),
+        ("  - [-1\uff0c 1\uff0c ACmix\uff0c 3] # 22\n", r"row 22.*Replace the full-width '\uff0c' by ','"),
+        ("  - [-99, 1, ACmix, []] # 22\n", r"got -99, where 22 rows stand above"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_place(adopt, row, message):
+    import re
+
+    error = adopt(("  - [-1, 1, ACmix, []] # 22\n", row), options=(), code=2)
+    assert re.search(message, error, re.DOTALL), error
+
+
+def test_a_head_in_lower_case_is_recognised_as_misspelt(adopt):
+    assert "Did you mean 'Detect'?" in adopt(("1, Detect,", "1, detect,"), options=(), code=2)
+
+
+def test_a_scale_at_the_top_is_said_to_be_ignored(adopt):
+    stated = ("nc: 80", "scale: s\nnc: 80")
+    said = adopt(stated)
+    (text,) = [s["text"] for s in said["suspicions"] if s["kind"] == "scale"]
+    assert said["scale"] == "n" and "`scale: s`" in text and "--model-scale s" in text
+    assert not [
+        s for s in adopt(stated, options=("--model-scale", "s", "--json"))["suspicions"] if s["kind"] == "scale"
+    ]

@@ -75,7 +75,8 @@ def adopt(
         inside: `insert` or `replace`, for blocks with attention inside (`C2f_ACmix`); None for each module's usual.
 
     Raises:
-        UserError: the file is no detector's, holds neither attention nor a mistake to repair, names what nobody knows, or cannot be built.
+        UserError: the file is no detector's, holds neither attention nor a mistake to repair, names what nobody
+            knows, or cannot be built.
     """
     if wiring not in MODES:
         raise UnknownName("value of --wiring", wiring, MODES)
@@ -123,6 +124,8 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
     elif nc is None and lineage.source is not None and article.nc != lineage.source["nc"]:
         findings.suspect(None, "nc", f"nc is {article.nc}, the class count of whoever wrote the file: kept. `train` "
                          "wants that of your data, give --nc")  # fmt: skip
+    if article.unread:
+        findings.suspect(None, "key", f"keys that Ultralytics does not read are left out: {', '.join(article.unread)}")
     for difference in lineage.differences:
         findings.suspect(None, "base", f"{difference}: this is a network of its own")
     claims = [(r.number, r.claim) for r in article.rows if r.claim is not None and r.claim != r.number]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from nas_attn.detector.adoption import names
+from nas_attn.detector.adoption.unreadable import full_width, unreadable
 from nas_attn.detector.integrity import KEY
 from nas_attn.detector.model_yaml import FACTORS, HEADS, check_detector
 from nas_attn.detector.surgery import absolute
@@ -20,7 +22,8 @@ from nas_attn.errors import UserError
 _CLAIM = re.compile(
     r"[#\s]*(?:layer\s*|row\s*)?(\d+)(?![\w.,×%])", re.IGNORECASE
 )  # `# 17 (P3/8-small)`, `#9`, `# 0-P1/2`
-_NOT_OF_THE_NETWORK = {"nc", "scales", "scale", "anchors", "ch", "channels", "names", "yaml_file", *FACTORS}
+_OF_THE_NETWORK = {"activation", "end2end", "inplace", "kpt_shape", "reg_max", "text_model"}  # what the parser reads
+_READ_APART = {"nc", "scales", "scale", "anchors", "ch", "channels", "names", "yaml_file", "backbone", "head", *FACTORS}
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Article:
         backbone: number of rows of the backbone.
         settings: top-level keys that decide the network, beside rows and scales.
         nc: number of classes; None where the file gives none.
+        unread: other top-level keys, which Ultralytics does not read.
+        scale: the top-level key of that name, which Ultralytics does not read either; empty where the file has none.
         scales: scale -> [depth, width, largest channel count].
         factors: depth and width factor of a YOLOv5 YAML; empty where it has none.
         anchors: the head's arguments with YOLOv5's anchors, which are left out; empty where it had none.
@@ -74,6 +79,8 @@ class Article:
     scales: dict[str, list[float]]
     factors: tuple[float, ...]
     anchors: str = ""
+    unread: tuple[str, ...] = ()
+    scale: str = ""
     plain: tuple[int, ...] = field(init=False)  # numbers of the rows that the base has too
 
     def __post_init__(self) -> None:
@@ -102,9 +109,15 @@ def read_article(path: Path) -> Article:
         source = yaml.safe_load(text)
     except OSError as error:
         raise UserError("a model YAML must be readable", got=error.strerror, where=where) from error
+    except yaml.MarkedYAMLError as error:
+        raise unreadable(error, text, where) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
         raise UserError("a model YAML must be readable as YAML", got=str(error), where=where) from error
-    _check(source, where)
+    try:
+        _check(source, where)
+    except UserError as error:
+        error.remedy = error.remedy or full_width(text.splitlines())
+        raise
     if KEY in source:
         remedy = "`python -m nas_attn train` takes it as it is."
         raise UserError("a file to adopt must be a community's, not an exported one", where=where, remedy=remedy)
@@ -115,11 +128,13 @@ def read_article(path: Path) -> Article:
         Path(path),
         rows,
         len(source["backbone"]),
-        {k: v for k, v in source.items() if k not in (*_NOT_OF_THE_NETWORK, "backbone", "head")},
+        {k: v for k, v in source.items() if k in _OF_THE_NETWORK},
         source.get("nc"),
         {k: list(v) for k, v in (source.get("scales") or {}).items()},
         tuple(source.get(f, 1.0) for f in FACTORS) if any(f in source for f in FACTORS) else (),
         anchors,
+        tuple(k for k in source if k not in _OF_THE_NETWORK | _READ_APART),
+        str(source.get("scale") or ""),
     )
 
 
@@ -145,7 +160,10 @@ def _check(source: Any, where: str) -> None:
             raise UserError(rule, got="a classification model, which has no slots", where=where)
         if isinstance(module, str) and module not in HEADS:
             rule = f"a model's last row must be its head, one of {', '.join(HEADS)}"
-            remedy = "A head of somebody's own cannot be built: write the one of Ultralytics that it replaced."
+            spelt = {names.folded(h): h for h in HEADS}
+            close = difflib.get_close_matches(names.folded(module), spelt, n=1, cutoff=0.8)
+            meant = f"Did you mean '{spelt[close[0]]}'? " if close else ""
+            remedy = meant + "A head of somebody's own cannot be built: write the one of Ultralytics that it replaced."
             raise UserError(rule, got=f"'{module}'", where=where, remedy=remedy)
     check_detector({"nc": 1, **source} if isinstance(source, dict) else source, where)
 

@@ -35,7 +35,8 @@ class Suspicion:
 
     Attributes:
         row: number of the row in the file; None for what stands in no row.
-        kind: `join`, `head`, `bypass`, `unread`, `comment`, `nc`, `scale`, `arguments`, `name`, `place` or `base`.
+        kind: `join`, `head`, `bypass`, `unread`, `comment`, `nc`, `scale`, `arguments`, `name`, `place`, `key` or
+            `base`.
         text: what it is, in a sentence.
     """
 

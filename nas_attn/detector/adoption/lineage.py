@@ -106,7 +106,13 @@ def choose_scale(article: Article, lineage: Lineage, asked: str | None, findings
     if article.scales:
         if article.factors:
             findings.suspect(None, "scale", f"{' and '.join(FACTORS)} stand beside `scales`, which Ultralytics reads")
-        key = asked or _named(article.path) or next(iter(article.scales))
+        named = _named(article.path)
+        key = asked or named or next(iter(article.scales))
+        if article.scale not in ("", key) and not asked:
+            why = "the file's name says so" if named else "it is the first, and the file's name says none"
+            other = f"; --model-scale {article.scale} takes the other" if article.scale in article.scales else ""
+            read = f"`scale: {article.scale}` is a key that Ultralytics does not read"
+            findings.suspect(None, "scale", f"{read}: {key} is taken as Ultralytics would, for {why}{other}")
         if key not in article.scales:
             raise UnknownName("scale", key, article.scales, where=where)
         depth, width, channels = article.scales[key]

@@ -19,7 +19,7 @@ from nas_attn.errors import UserError
 ALIASES = {
     "aattn": "AAttn AreaAttn",
     "axial": "AxialAttn",
-    "bi_level_routing": "BiLevelRoutingAttention BiFormerAttention BRA",
+    "bi_level_routing": "BiLevelRoutingAttention BiLevelRoutingAttention_nchw BiFormerAttention BRA",
     "caa": "ContextAnchorAttention",
     "cbam": "CBAMBlock CbamModule CBAMAttention",
     "coord": "CoordAtt CoordAttention CoordAttn CA CoordAttMeanPool",
@@ -90,6 +90,7 @@ def lookup(name: str, theirs: Iterable[str]) -> Named | None:
             inside = folded(bare)[: -len(block)]
         else:
             continue
+        inside = inside.removeprefix("bottleneck").removesuffix("bottleneck")  # `C2f_Bottleneck_ACmix`
         if inside in known:
             return Named(known[inside], block)
     return None

@@ -92,7 +92,9 @@ def shown(article: Article, number: int) -> str:
 def _check_above(article: Article, row: Row, source: int) -> None:
     if not (0 <= source < row.number or (row.number == 0 and source == -1)):
         where = f"{article.path}, {shown(article, row.number)}"
-        raise UserError("a row must read rows above it", got=f"row {source}", where=where)
+        written = next((w for w, s in zip(row.written, row.sources, strict=True) if s == source and w < 0), None)
+        got = f"row {source}" if written is None else f"{written}, where {row.number} rows stand above"
+        raise UserError("a row must read rows above it", got=got, where=where)
 
 
 def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base: str, mode: str, never: bool,
