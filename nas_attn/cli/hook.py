@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas_attn.cli.options import Json
+
+if TYPE_CHECKING:
+    from nas_attn.detector.hook import Hook
 
 NAME = "hook"
 app = typer.Typer(
@@ -24,13 +27,17 @@ def install(
     system: Annotated[
         bool, typer.Option("--system", help="Also where the interpreter is the system's, not an environment's.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write two small files into this environment's site-packages; nothing is imported until Ultralytics is."""
     from nas_attn.detector.hook import Hook
 
     hook = Hook.here()
     before = hook.install(outside_environments=system)
-    print(f"already installed in {hook.folder}" if before == "installed" else f"installed in {hook.folder}")
+    if as_json:
+        print(json.dumps({"before": before, **_found(hook)}))
+    else:
+        print(f"already installed in {hook.folder}" if before == "installed" else f"installed in {hook.folder}")
     if not importable():
         print(
             "note: nas_attn itself is not installed in this environment, so the hook finds it only where PYTHONPATH "
@@ -40,13 +47,16 @@ def install(
 
 
 @app.command()
-def remove() -> None:
+def remove(as_json: Json = False) -> None:
     """Take the hook out of this environment's site-packages, without a trace."""
     from nas_attn.detector.hook import Hook
 
     hook = Hook.here()
     before = hook.remove()
-    print(f"not installed in {hook.folder}" if before == "absent" else f"removed from {hook.folder}")
+    if as_json:
+        print(json.dumps({"before": before, **_found(hook)}))
+    else:
+        print(f"not installed in {hook.folder}" if before == "absent" else f"removed from {hook.folder}")
 
 
 @app.command()
@@ -56,9 +66,13 @@ def status(as_json: Json = False) -> None:
 
     hook = Hook.here()
     if as_json:
-        print(json.dumps({"state": hook.state, "folder": str(hook.folder), "importable": importable()}))
+        print(json.dumps(_found(hook)))
     else:
         print(describe())
+
+
+def _found(hook: Hook) -> dict[str, Any]:
+    return {"state": hook.state, "folder": str(hook.folder), "importable": importable()}
 
 
 def describe() -> str:

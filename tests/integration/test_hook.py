@@ -180,6 +180,20 @@ def test_states(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_every_command_prints_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Hook, "here", lambda: Hook(tmp_path))
+    steps = [
+        ("install", "absent", "installed"),
+        ("install", "installed", "installed"),
+        ("remove", "installed", "absent"),
+    ]
+    for command, before, after in steps:
+        assert run(["hook", command, "--json", *(["--system"] if command == "install" else [])]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["before"], found["state"], found["folder"]) == (before, after, str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
 def test_doctor_tells(capsys):
     run(["doctor", "--json"])
     checks = {c["check"]: c for c in json.loads(capsys.readouterr().out)["checks"]}
