@@ -18,6 +18,7 @@ PLAIN = {  # rows that change size, width or form, but are no feature block
     *("Concat", "CBLinear", "CBFuse", "Index", "TorchVision"),
     *("Conv", "ConvTranspose", "DWConv", "DWConvTranspose2d", "GhostConv", "Focus", "AConv", "ADown", "SCDown"),
 }
+PROJECTIONS = {"Conv", "DWConv", "GhostConv", "AIFI"}  # the last is part of RT-DETR's neck (arXiv:2304.08069)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Graph:
 
     Attributes:
         modules: module name of each row.
-        backbone: number of rows before the neck.
+        backbone: number of rows before the neck, under whichever of the YAML's keys they stand.
         sources: rows that each row reads, in its order; -1 is the image.
         readers: rows that read each row.
         channels: channels of each row's output map; 0 where it is no map (a list, or text features).
@@ -62,21 +63,33 @@ class Graph:
     def _with_neck(self) -> Graph:
         """The same, where `backbone` has come to mean what it says.
 
-        Ultralytics does not mind under which of its two keys a row stands, and some YAMLs have all but the last row
-        under `backbone`. A neck that enlarges nothing under `head` therefore begins before the first row that does.
+        Ultralytics does not mind under which of its two keys a row stands. A neck begins with the projections before
+        the first map that is enlarged to be joined with an earlier one; only where there is none the YAML's keys tell.
         """
-        enlarging = [row for row in range(self.head) if self.enlarges(row)]
-        if not enlarging or enlarging[-1] >= self.backbone:
+        fusing = [row for row in range(self.head) if self.enlarges(row) and self._has_earlier(row)]
+        if not fusing:
             return self
-        first = enlarging[0]
-        before = self.sources[first][0]
-        while (
-            before >= 0
-            and self.modules[before] in PLAIN
-            and self.strides[before] == self.strides[self.sources[first][0]]
-        ):
-            first, before = before, self.sources[before][0]
+        first = start = fusing[0]
+        while self._passes(before := self.sources[start][0]):
+            start = before
+            first = before if self.enlarges(before) else first
+        if self.modules[before] not in PROJECTIONS:
+            first = start  # the way began at a block; a backbone of convolutions ends where enlarging begins
+        while self._passes(first - 1) and self.sources[first - 1] != (first - 2,):
+            first -= 1  # a projection of another level
         return replace(self, backbone=first)
+
+    def _has_earlier(self, row: int) -> bool:
+        """Whether a map of the same size that was made before is still read after, as none is after a stem."""
+        return any(self.strides[r] == self.strides[row] and max(self.readers[r], default=0) > row for r in range(row))
+
+    def _passes(self, row: int) -> bool:
+        """Whether the row only enlarges or projects the one map that it reads, or encodes it on its way into a neck."""
+        source = self.sources[row][0]
+        if row < 0 or len(self.sources[row]) > 1 or source < 0:
+            return False
+        kept = self.modules[row] in PROJECTIONS and self.strides[row] == self.strides[source] > 0
+        return kept or self.enlarges(row)
 
     @property
     def head(self) -> int:

@@ -142,14 +142,17 @@ def _places(graph: Graph, inputs: dict[str, int]) -> Iterator[Place]:
 
 
 def _top_down(graph: Graph) -> Iterator[Place]:
-    """Fusion blocks of the top-down path: the first chain behind each join that an upsampled map enters."""
+    """Fusion blocks of the top-down path: the first chain behind each join that an upsampled map enters.
+
+    A join that several rows read, or the head, has none.
+    """
     found: dict[str, int] = {}
     for row in range(graph.backbone, graph.head):
         if len(graph.sources[row]) > 1 and any(_upsampled(graph, s) for s in graph.sources[row]):
             chain = graph.chain(row)[1:]
             wide = [r for r in chain if graph.channels[r] == graph.channels[chain[0]]]  # what follows is a projection
-            blocks = [r for r in chain if graph.is_block(r)] or wide or [row]
-            if name := _level(graph, row):
+            blocks = [r for r in chain if graph.is_block(r)] or wide
+            if blocks and (name := _level(graph, row)):
                 found.setdefault(name, blocks[-1])
     for name, row in sorted(found.items(), key=lambda item: -graph.strides[item[1]]):
         yield f"td.{name}", row, graph.readers[row]
