@@ -85,6 +85,8 @@ def test_the_command_to_train_says_which_class_count_it_is_for(adopt, tmp_path):
         ("\t- [-1, 1, ACmix, []] # 22\n", r"line 37, column 1.*Replace tabs by spaces"),
         ("  - [-1, 1, ACmix\uff0c []] # 22\n", r"line 37.*Replace the full-width '\uff0c' by ','"),
         ("  - [-1\uff0c 1\uff0c ACmix\uff0c 3] # 22\n", r"row 22.*Replace the full-width '\uff0c' by ','"),
+        ("  - [-1, 1, ACmix] # 22\n", r"row 22.*Write all four, the last may be empty: \[-1, 1, ACmix, \[\]\]"),
+        ("  - ACmix # 22\n", r"row 22.*Write all four"),
         ("  - [-99, 1, ACmix, []] # 22\n", r"got -99, where 22 rows stand above"),
     ],
 )

@@ -116,7 +116,8 @@ def read_article(path: Path) -> Article:
     try:
         _check(source, where)
     except UserError as error:
-        error.remedy = error.remedy or full_width(text.splitlines())
+        four = "Write all four, the last may be empty: [-1, 1, ACmix, []]." if _is_short_row(error.got) else ""
+        error.remedy = error.remedy or full_width(text.splitlines()) or four
         raise
     if KEY in source:
         remedy = "`python -m nas_attn train` takes it as it is."
@@ -166,6 +167,12 @@ def _check(source: Any, where: str) -> None:
             remedy = meant + "A head of somebody's own cannot be built: write the one of Ultralytics that it replaced."
             raise UserError(rule, got=f"'{module}'", where=where, remedy=remedy)
     check_detector({"nc": 1, **source} if isinstance(source, dict) else source, where)
+
+
+def _is_short_row(got: Any) -> bool:
+    """Whether what was refused is a row with less than [from, repeats, module, arguments], of a plausible module."""
+    parts = got if isinstance(got, list) else [got]
+    return len(parts) < 4 and isinstance(parts[-1], str) and names.folded(parts[-1]) in names.spellings()
 
 
 def _without_anchors(source: dict[str, Any]) -> str:

@@ -80,7 +80,7 @@ def lookup(name: str, theirs: Iterable[str]) -> Named | None:
     bare = name.removeprefix(PREFIX).rpartition(".")[2]
     if folded(bare) in {folded(t) for t in theirs} and not name.startswith(PREFIX):
         return None  # Ultralytics' own, misspelt: no module of ours is meant
-    known = _known()
+    known = spellings()
     if folded(bare) in known:
         return Named(known[folded(bare)])
     for block in _BLOCKS:
@@ -99,7 +99,7 @@ def lookup(name: str, theirs: Iterable[str]) -> Named | None:
 def unknown(name: str, theirs: Iterable[str], where: str) -> UserError:
     """The error for a name that nobody knows, with what was probably meant."""
     theirs = list(theirs)
-    spelt = {folded(t): t for t in theirs} | {k: registry.get(v).cls.__name__ for k, v in _known().items()}
+    spelt = {folded(t): t for t in theirs} | {k: registry.get(v).cls.__name__ for k, v in spellings().items()}
     close = [spelt[c] for c in difflib.get_close_matches(folded(name), spelt, n=2, cutoff=0.7)]
     meant = f"Did you mean {' or '.join(dict.fromkeys(repr(c) for c in close))}? " if close else ""
     return UserError(
@@ -110,7 +110,7 @@ def unknown(name: str, theirs: Iterable[str], where: str) -> UserError:
     )
 
 
-def _known() -> dict[str, str]:
+def spellings() -> dict[str, str]:
     """Folded spelling -> name in the registry."""
     found = {}
     for module, names in ALIASES.items():
