@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -37,7 +37,7 @@ def measure(
 
 @contextmanager
 def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> Iterator[None]:
-    """A model in which nothing but zeros leaves a slot, while the context lasts.
+    """A model in which nothing but zeros leaves a slot, while the context lasts; what stands behind it answers them.
 
     Args:
         model: a model that was built from `done`.
@@ -56,18 +56,44 @@ def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten
         elif not slot.readers:  # at its source, so that filled edges behind it answer the silence
             stack.callback(model.model[done.outputs[slot.row]].register_forward_hook(_zero).remove)
         else:
-            for reader in slot.readers:
-                at = [i for i, s in enumerate(absolute(base_rows[reader][0], reader)) if s == slot.row]
-                layer = model.model[done.row_map[reader]]
-                stack.callback(layer.register_forward_pre_hook(_zero_inputs(at)).remove)
+            for row, at in _edges(base_rows, slot, done).items():
+                stack.callback(model.model[row].register_forward_pre_hook(_zero_inputs(at)).remove)
         yield
+
+
+def _edges(base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> dict[int, set[int]]:
+    """Row of the built model -> which of its inputs come out of an empty slot that lies on edges.
+
+    A filled slot on fewer of these edges stands behind it, as where both are filled, and its row is what reads.
+    """
+    built = done.yaml["backbone"] + done.yaml["head"]
+    own = set(done.row_map.values())
+    on_edge: dict[tuple[int, int], list[int]] = {}  # (reader, input) -> inserted rows before it, the nearest first
+    served: dict[int, set[int]] = {}  # inserted row -> readers behind it
+    for reader, row in done.row_map.items():
+        for i, source in enumerate(absolute(base_rows[reader][0], reader)):
+            if source != slot.row:
+                continue
+            way = on_edge[reader, i] = []
+            before = absolute(built[row][0], row)[i]
+            while before not in own:
+                way.append(before)
+                served.setdefault(before, set()).add(reader)
+                (before,) = absolute(built[before][0], before)
+    found: dict[int, set[int]] = {}
+    for (reader, i), way in on_edge.items():
+        if reader in slot.readers:
+            behind = [row for row in way if served[row] < set(slot.readers)]
+            row, at = (behind[-1], 0) if behind else (done.row_map[reader], i)
+            found.setdefault(row, set()).add(at)
+    return found
 
 
 def _zero(_module: nn.Module, _inputs: Any, output: Any) -> Any:
     return output * 0
 
 
-def _zero_inputs(at: list[int]) -> Callable[..., Any]:
+def _zero_inputs(at: Container[int]) -> Callable[..., Any]:
     """A hook that zeroes some of the maps that a layer reads."""
 
     def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

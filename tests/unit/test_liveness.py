@@ -21,6 +21,24 @@ GENE = Gene.of("lska", {"k_size": 7})
 BASES = ("yolo11n", "yolov8n-p2", "yolo26n-sem")
 IMAGE = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(3))
 
+EDGES = """
+nc: 2
+backbone:
+  - [-1, 1, Conv, [16, 3, 4]]
+  - [-1, 1, Conv, [32, 3, 2]]
+  - [-1, 1, C2f, [32, True]]
+  - [-1, 1, Conv, [48, 3, 2]]
+  - [-1, 1, C2f, [48, True]]
+  - [-1, 1, Conv, [64, 3, 2]]
+  - [-1, 1, C2f, [64, True]]
+  - [-1, 1, SPPF, [64, 5]]
+head:
+  - [-1, 1, nn.Upsample, [null, 4, nearest]]
+  - [[-1, 2], 1, Concat, [1]]
+  - [-1, 1, Conv, [64, 3, 2]]
+  - [[2, 10], 1, Detect, [nc]]
+"""
+
 
 class Detector:
     """A built model, how it came to be, and what every row gives and takes."""
@@ -190,3 +208,25 @@ def test_several_at_once(detectors):
     detector = detectors("yolo11n", False)
     _, inputs = detector.run("p3.head", "p4.head", "p5")
     assert not any(x.any() for x in inputs[-1])
+
+
+@pytest.mark.parametrize("lateral", ["lateral.p3=none", "lateral.p3=conv"])
+@pytest.mark.parametrize("others", ["p3.head=conv", "p3=conv p3.head=conv", "p3=conv", "sppf.pre=conv"])
+def test_a_set_of_edges_is_silent_alike_filled_or_not(others, lateral, tmp_path):
+    """What leaves the set is zero, and a module that stands behind it, on one of its edges, answers that."""
+    path = tmp_path / "edges.yaml"
+    path.write_text(EDGES)
+    base = load_base(str(path))
+    slots = all_slots(base)
+    assert {s.name: s.readers for s in slots}["lateral.p3"] == (9, 11)  # neck and head; the backbone's 3 is none
+    detector = Detector(base, slots, Architecture.parse(f"{others} {lateral}"))
+    intact, _ = detector.run()
+    silent, inputs = detector.run("lateral.p3")
+    assert not inputs[detector.done.row_map[9]][1].any()
+    if "p3.head" in others:
+        behind = detector.done.places["p3.head"]
+        assert not inputs[behind].any() and inputs[-1][0].any() and torch.equal(inputs[-1][0], silent[behind])
+    else:
+        assert not inputs[-1][0].any()
+    backbone = range(detector.done.row_map[3], detector.done.row_map[7] + 1)
+    assert all(same(silent[row], intact[row]) for row in backbone)
