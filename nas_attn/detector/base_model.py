@@ -1,7 +1,8 @@
 """Base models: what an Ultralytics user types, resolved without a download.
 
 A base model is a plain dictionary with exactly one entry under `scales`. Ultralytics takes the scale from the file
-name and, where that names none, the first entry: one entry cannot be mistaken for another.
+name and, where that names none, the first entry: one entry cannot be mistaken for another. A file of the user's means
+here what it means to Ultralytics, or the search would run another model than `yolo train` does.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SCALES = "nsmlx"
+YAMLS = (".yaml", ".yml")
 UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
 BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean nothing
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
@@ -242,8 +244,11 @@ def load_base(
             remedy = "Give the path of a file on this machine; nothing is downloaded."
             raise UserError("a checkpoint must exist", got=f"'{text}'", remedy=remedy)
         checkpoint, source = path.resolve(), _checkpoint_yaml(path)
-    elif path.suffix in (".yaml", ".yml") and path.is_file():
-        source = read_yaml(path)
+        scale = source.get("scale") or ""
+    elif (on_disk := _on_disk(path)) is not None:
+        from ultralytics.nn.tasks import guess_model_scale
+
+        source, scale, file = read_yaml(on_disk), guess_model_scale(path), str(on_disk)
     else:
         stem = path.name.removesuffix(".yaml").removesuffix(".yml")
         packaged = _packaged()
@@ -251,27 +256,34 @@ def load_base(
         if found is None or len(path.parts) > 1:
             raise UnknownName("base model", text, _listing(stem))
         source, file = read_yaml(found), ""
+        scale = named[2] if (named := _SCALE_IN_NAME.search(stem)) else ""
     check_detector(source, text)
     check_rows((*source["backbone"], *source["head"]), text)
     if checkpoint is None:
         check_export(source, text)
-    base = _resolve(path.name.rsplit(".", 1)[0] if path.suffix in (".pt", ".yaml", ".yml") else text, source, width)
+    stem = path.name.rsplit(".", 1)[0] if path.suffix in (".pt", *YAMLS) else text
+    base = _resolve(stem, source, scale, width)
     return replace(base, checkpoint=checkpoint, file=file).changed(nc=nc, reg_max=reg_max)
 
 
-def _resolve(stem: str, source: dict[str, Any], width: float | None) -> BaseModel:
-    """Keep one entry under `scales`: the only one, the checkpoint's, the name's, or the first."""
+def _on_disk(path: Path) -> Path | None:
+    """The user's YAML of that name or, as Ultralytics looks for it, of that name without its scale."""
+    if path.suffix not in YAMLS:
+        return None
+    files = path, Path(re.sub(r"(\d+)[nsmlx]", r"\1", str(path), count=1))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None) -> BaseModel:
+    """Keep one entry under `scales`: the only one, the one asked for, or the first."""
     scales = source.get("scales")
-    named = _SCALE_IN_NAME.search(stem)
     if scales:
-        key = source.get("scale") or (named[2] if named else "")
-        if len(scales) == 1 or not key:
-            key = next(iter(scales))
+        key = scale if scale and len(scales) > 1 else next(iter(scales))
         if key not in scales:
             raise UnknownName("scale", key, scales, where=f"base model '{stem}'")
         factors = list(scales[key])
     else:
-        key = named[2] if named else "n"
+        key = scale or "n"
         factors = [*(source.get(k, 1.0) for k in FACTORS), UNLIMITED]
     if width is not None:
         if not width > 0:

@@ -272,9 +272,9 @@ def test_inputs_of_one_stride(own):
 
 def test_a_scale_that_the_yaml_does_not_define(own, tmp_path):
     scales = {"s": [1, 1, 64], "m": [1, 1, 64]}
-    own(name="mine1s.yaml", scales=scales)
-    with pytest.raises(UnknownName, match=r"scale must be a known one, but got 'x' .*mine1x.* Known: m, s"):
-        own(name="mine1x.yaml", scales=scales)
+    own(name="yolo1s.yaml", scales=scales)
+    with pytest.raises(UnknownName, match=r"scale must be a known one, but got 'x' .*yolo1x.* Known: m, s"):
+        own(name="yolo1x.yaml", scales=scales)
 
 
 def test_a_yaml_without_a_head(own):
