@@ -24,15 +24,14 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
-    from nas_attn.attention import registry
-    from nas_attn.cli.models import say_what_it_holds
+    from nas_attn.cli.models import named_architecture, say_what_it_holds
     from nas_attn.cost import CostTable
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.environment import prepare
     from nas_attn.detector.head_form import check_head
-    from nas_attn.detector.slots import all_slots, canonical, find_slots
-    from nas_attn.errors import SlotRefused, UserError
-    from nas_attn.space import NONE, Architecture, Gene
+    from nas_attn.detector.slots import all_slots
+    from nas_attn.errors import UserError
+    from nas_attn.space import NONE, Architecture
 
     use_modules(modules)
     prepare()
@@ -46,20 +45,11 @@ def command(
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
     say_what_it_holds(base)
     by_name = {s.name: s for s in slots}
-    shown = [s.name for s in find_slots(base, built)]
     wanted = []
     for text in architecture or []:
-        genes = {}
-        for slot, gene in canonical(Architecture.parse(text), slots, where=text):
-            entry = registry.get(gene.module, where=text)
-            settings = entry.complete(gene.as_dict(), where=text)
-            size = by_name[slot].map_size(imgsz)
-            if reason := entry.refusal(by_name[slot].channels, size, size, settings):
-                raise SlotRefused(f"`{gene}` cannot stand at {slot}: {reason}", where=text)
-            genes[slot] = Gene.of(gene.module, settings)
-        check_head(base, [by_name[slot] for slot, gene in genes.items() if gene != NONE], where=text)
-        wanted.append(Architecture.of({**dict(Architecture.none(shown)), **genes}))
-    architectures = [Architecture.none(shown), *wanted]
+        wanted.append(named_architecture(text, slots, imgsz))
+        check_head(base, [by_name[slot] for slot, gene in wanted[-1] if gene != NONE], where=text)
+    architectures = [Architecture.none(n for n in by_name if "." not in n), *wanted]
     cells = {s: [dict(a).get(s.name, NONE) for a in architectures] for s in slots}
     table = CostTable.build(built, cells, imgsz)
     rows = [{"architecture": str(a), **table.cost(a).as_dict()} for a in architectures]

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from shaken import shaken
 from torch import nn
 
 from nas_attn.detector import blocks
@@ -33,17 +34,6 @@ MORE = {  # other forms of the same
 }
 CASES = {name: (name, *rest) for name, rest in BLOCKS.items()} | MORE
 OPEN = [name for name, case in CASES.items() if case[3]]
-
-
-def shaken(module: nn.Module) -> nn.Module:
-    """With weights and statistics that are no fresh module's, in evaluation mode."""
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            if name.endswith(("running_var", "bn.weight")):
-                tensor.uniform_(0.5, 1.5)
-            elif name.endswith(("running_mean", "bias")):
-                tensor.normal_(std=0.3)
-    return module.eval()
 
 
 def plain_block(name: str) -> nn.Module:

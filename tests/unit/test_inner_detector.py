@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from shaken import shaken
 
 from nas_attn.detector import blocks
 from nas_attn.detector.base_model import build_yaml, load_base
@@ -17,17 +18,6 @@ from nas_attn.detector.transfer import build
 from nas_attn.space import Architecture
 
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")
-
-
-def shaken(module: torch.nn.Module) -> torch.nn.Module:
-    """With weights and statistics that are no fresh module's, in evaluation mode."""
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            if name.endswith(("running_var", "bn.weight")):
-                tensor.uniform_(0.5, 1.5)
-            elif name.endswith(("running_mean", "bias")):
-                tensor.normal_(std=0.3)
-    return module.eval()
 
 
 INNER = "p4=lska(k_size=7) inner.p3.insert=lska(k_size=7) inner.p3.replace=eca inner.p5.replace=acmix(head=2)"
