@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import torch
 import yaml
 
 from nas_attn.detector.base_model import _packaged, detectors, load_base
@@ -76,6 +77,18 @@ def test_one_entry_is_taken_under_any_name(shipped):
 def test_a_scale_that_a_file_lacks(shipped):
     with pytest.raises(UnknownName, match=r"scale must be a known one, but got 'x'"):
         load_base(shipped("yolo11x", scales={"n": [0.5, 0.25, 1024], "s": [0.5, 0.5, 1024]}))
+
+
+def test_a_checkpoint_has_the_scale_that_it_was_built_at(tmp_path):
+    """Its name is the user's; where its YAML states no scale, Ultralytics built the first."""
+    from ultralytics.nn.tasks import DetectionModel
+
+    scales = {"n": [0.5, 0.125, 1024], "l": [0.5, 0.25, 1024]}
+    content = {**yaml.safe_load(_packaged()["yolo11"].read_text()), "scales": scales}
+    for stated, built in (({}, "n"), ({"scale": ""}, "n"), ({"scale": "l"}, "l")):
+        for name in ("yolo11l.pt", "yolo11n.pt", "best.pt"):
+            torch.save({"model": DetectionModel({**content, **stated}, verbose=False)}, tmp_path / name)
+            assert load_base(str(tmp_path / name)).scale == built
 
 
 @pytest.mark.parametrize("suffix", ["", ".yaml"])
