@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import importlib.util
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.detector.block_keys import fits
 from nas_attn.detector.integrity import check_export
 from nas_attn.detector.model_yaml import FACTORS, HEADS, check_detector, read_yaml
+from nas_attn.detector.packaged import near, packaged
 from nas_attn.detector.registration import check_rows
 from nas_attn.detector.surgery import PREFIX, module_name, plain_rows
 from nas_attn.detector.unbuildable import build_refusal
-from nas_attn.errors import MissingPart, UnknownName, UserError
+from nas_attn.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SCALES = "nsmlx"
 YAMLS = (".yaml", ".yml")
 UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
 BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean nothing
@@ -251,10 +250,10 @@ def load_base(
         source, scale, file = read_yaml(on_disk), guess_model_scale(path), str(on_disk)
     else:
         stem = path.name.removesuffix(".yaml").removesuffix(".yml")
-        packaged = _packaged()
-        found = packaged.get(stem) or packaged.get(_SCALE_IN_NAME.sub(r"\1", stem, count=1))
+        shipped = packaged()
+        found = shipped.get(stem) or shipped.get(_SCALE_IN_NAME.sub(r"\1", stem, count=1))
         if found is None or len(path.parts) > 1:
-            raise UnknownName("base model", text, _listing(stem))
+            raise UnknownName("base model", text, near(stem))
         source, file = read_yaml(found), ""
         scale = named[2] if (named := _SCALE_IN_NAME.search(stem)) else ""
     check_detector(source, text)
@@ -292,35 +291,6 @@ def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None)
     kept = {k: v for k, v in source.items() if k not in (*FACTORS, "yaml_file", "channels")}
     name = stem if width is None else f"{stem}-w{width:g}"
     return BaseModel(name, {**copy.deepcopy(kept), "scales": {key: factors}, "scale": key}, key)
-
-
-@lru_cache(maxsize=1)
-def _packaged() -> dict[str, Path]:
-    """stem -> file of the model YAMLs that the installed package has."""
-    spec = importlib.util.find_spec("ultralytics")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingPart("Ultralytics is not installed: pip install ultralytics")
-    folder = Path(spec.submodule_search_locations[0]) / "cfg" / "models"
-    return {p.stem: p for p in sorted(folder.rglob("*.yaml"))}
-
-
-def _listing(stem: str) -> Iterator[str]:
-    """Names of the package's detectors, at the scale that the user meant."""
-    named = re.search(rf"\d([{SCALES}])", stem)
-    yield from detectors(named[1] if named else "n")
-
-
-def detectors(scale: str = "n") -> Iterator[str]:
-    """Names of every base model that the installed Ultralytics ships, as `load_base` takes them.
-
-    Args:
-        scale: of those that have more than one.
-    """
-    for name, path in _packaged().items():
-        source = read_yaml(path)
-        if source["head"][-1][2] in HEADS:
-            many = len(source.get("scales") or ()) > 1
-            yield re.sub(r"(\d+)", rf"\g<1>{scale}", name, count=1) if many else name
 
 
 def _checkpoint_model(path: Path) -> Any:

@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 
-from nas_attn.detector.base_model import _packaged, detectors, load_base
+from nas_attn.detector.base_model import load_base
+from nas_attn.detector.packaged import detectors, packaged
 from nas_attn.errors import UnknownName
 
 # name of a user's file that holds the scales n, s, m, l, x in this order -> the scale that Ultralytics 8.4.190 takes
@@ -25,7 +26,7 @@ def shipped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def copy(name: str, **changes) -> str:
-        content = yaml.safe_load(_packaged()["yolo11"].read_text())
+        content = yaml.safe_load(packaged()["yolo11"].read_text())
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
         return f"{name}.yaml"
 
@@ -44,7 +45,7 @@ def test_a_file_has_the_scale_that_ultralytics_takes(name, shipped):
     path = shipped(name)
     base = load_base(path)
     assert (base.scale, base.name) == (FILES[name], name) and FILES[name] == scale_of_ultralytics(path)
-    assert base.factors == tuple(yaml.safe_load(_packaged()["yolo11"].read_text())["scales"][base.scale])
+    assert base.factors == tuple(yaml.safe_load(packaged()["yolo11"].read_text())["scales"][base.scale])
 
 
 def test_a_scale_written_in_a_file_is_passed_over(shipped):
@@ -84,7 +85,7 @@ def test_a_checkpoint_has_the_scale_that_it_was_built_at(tmp_path):
     from ultralytics.nn.tasks import DetectionModel
 
     scales = {"n": [0.5, 0.125, 1024], "l": [0.5, 0.25, 1024]}
-    content = {**yaml.safe_load(_packaged()["yolo11"].read_text()), "scales": scales}
+    content = {**yaml.safe_load(packaged()["yolo11"].read_text()), "scales": scales}
     for stated, built in (({}, "n"), ({"scale": ""}, "n"), ({"scale": "l"}, "l")):
         for name in ("yolo11l.pt", "yolo11n.pt", "best.pt"):
             torch.save({"model": DetectionModel({**content, **stated}, verbose=False)}, tmp_path / name)

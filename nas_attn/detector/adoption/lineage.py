@@ -11,8 +11,9 @@ from typing import Any
 
 from nas_attn.detector.adoption.article import Article
 from nas_attn.detector.adoption.findings import Findings
-from nas_attn.detector.base_model import UNLIMITED, _packaged
+from nas_attn.detector.base_model import UNLIMITED
 from nas_attn.detector.model_yaml import FACTORS, HEADS, read_yaml
+from nas_attn.detector.packaged import packaged
 from nas_attn.errors import UnknownName, UserError
 
 STATED = "yolov5"  # whose files state one scale as depth and width
@@ -50,7 +51,7 @@ def find_lineage(article: Article) -> Lineage:
     own = [_plain(article.rows[n].content, article.nc) for n in article.plain]
     modules = [row[1] for row in own]
     found, like = [], []
-    for name, path in _packaged().items():
+    for name, path in packaged().items():
         source = read_yaml(path)
         rows = [_plain(row, source["nc"]) for row in (*source["backbone"], *source["head"])]
         if rows[-1][1] not in HEADS:
@@ -142,7 +143,7 @@ def _of_factors(
     depth, width = article.factors
     whose = lineage.name if theirs else STATED
     stated = f"depth_multiple {depth:g} and width_multiple {width:g}"
-    known = theirs or read_yaml(_packaged()[STATED])["scales"]
+    known = theirs or read_yaml(packaged()[STATED])["scales"]
     key = next((k for k, f in known.items() if (f[0], f[1]) == (depth, width)), None)
     if asked is not None and asked != key:
         is_it = f"which is scale {key} of {whose}" if key else f"which is no scale of {whose}"
