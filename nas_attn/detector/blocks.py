@@ -58,13 +58,13 @@ class AttentionBottleneck(nn.Module):
 
     Args:
         bottleneck: the bottleneck; its convolutions become this one's.
-        attention: keeps (N, C, H, W) as it is; None for none.
+        attention: keeps (N, C, H, W) as it is.
     """
 
-    def __init__(self, bottleneck: Any, attention: nn.Module | None = None) -> None:
+    def __init__(self, bottleneck: Any, attention: nn.Module) -> None:
         super().__init__()
         self.cv1, self.cv2, self.add = bottleneck.cv1, bottleneck.cv2, bottleneck.add
-        self.attention = nn.Identity() if attention is None else attention
+        self.attention = attention
 
     def forward(self, x: Tensor) -> Tensor:
         branch = self.attention(self.cv2(self.cv1(x)))

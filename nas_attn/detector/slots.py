@@ -108,14 +108,6 @@ def canonical(architecture: Architecture, slots: Iterable[Slot], where: str = ""
     return Architecture.of(genes)
 
 
-def head_inputs(model_yaml: dict[str, Any]) -> list[int]:
-    """Absolute rows that the last row reads, in its order."""
-    from nas_attn.detector.surgery import absolute
-
-    rows = model_yaml["backbone"] + model_yaml["head"]
-    return absolute(rows[-1][0], len(rows) - 1)
-
-
 def _head_inputs(graph: Graph, where: str) -> dict[str, int]:
     """`p3` -> row, highest resolution first."""
     rows = {row: graph.strides[row] for row in graph.sources[graph.head] if graph.channels[row]}

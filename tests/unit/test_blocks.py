@@ -310,7 +310,9 @@ class Bottled(blocks.AttentionBottleneck):
     def __init__(self, channels: int) -> None:
         from ultralytics.nn.modules.block import Bottleneck
 
-        super().__init__(Bottleneck(channels, channels), blocks.AttentionBottleneck(Bottleneck(channels, channels)))
+        super().__init__(
+            Bottleneck(channels, channels), blocks.AttentionBottleneck(Bottleneck(channels, channels), nn.Identity())
+        )
 
 
 @pytest.mark.parametrize("modes", [("insert", "replace"), ("replace", "insert")])
