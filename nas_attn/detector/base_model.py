@@ -41,7 +41,7 @@ _SCALE_IN_NAME = re.compile(r"(\d+)([nsmlx])(?![a-z])")  # yolo11n, yolov8s-p2; 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A detector without attention.
+    """A detector into which attention is inserted; an exported YAML as a base may hold some already.
 
     Attributes:
         name: e.g. `yolo11n`; a changed width is part of it (`yolo11n-w0.125`).

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.detector.graph import Graph
 from nas_attn.detector.head_form import alone_refused
+from nas_attn.detector.model_yaml import built_repeats
 from nas_attn.detector.slots import all_slots, named
 from nas_attn.space.slot import Slot
 
@@ -62,7 +63,7 @@ def _row(base: BaseModel, graph: Graph, model: Any, index: int, slots: Iterable[
         "part": "head" if index == graph.head else "backbone" if index < graph.backbone else "neck",
         "from": list(graph.sources[index]),
         "module": graph.modules[index],
-        "repeats": _repeats(int(base.rows[index][1]), base.factors[0]),
+        "repeats": built_repeats(int(base.rows[index][1]), base.factors[0]),
         "channels": graph.channels[index] if is_map else None,
         "stride": graph.strides[index] if is_map else None,
         "read_by": list(graph.readers[index]),
@@ -79,8 +80,3 @@ def _row(base: BaseModel, graph: Graph, model: Any, index: int, slots: Iterable[
             for slot in slots
         ],
     }
-
-
-def _repeats(written: int, depth: float) -> int:
-    """What Ultralytics makes of a row's number of repeats."""
-    return max(round(written * depth), 1) if written > 1 else written

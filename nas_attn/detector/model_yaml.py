@@ -86,6 +86,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def built_repeats(written: int, depth: float) -> int:
+    """How many of a row's module Ultralytics builds at a depth factor."""
+    return max(round(written * depth), 1) if written > 1 else 1
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 

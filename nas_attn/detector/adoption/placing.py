@@ -16,6 +16,7 @@ from nas_attn.detector.adoption.wiring import Wiring, shown
 from nas_attn.detector.base_model import BaseModel
 from nas_attn.detector.blocks import places
 from nas_attn.detector.graph import Graph
+from nas_attn.detector.model_yaml import built_repeats
 from nas_attn.detector.slots import all_slots
 from nas_attn.detector.surgery import PREFIX, Insertion, absolute, rewrite
 from nas_attn.detector.unbuildable import build_refusal
@@ -127,12 +128,7 @@ def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: F
             raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
         at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
         yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings),
-                  times=_times(row.content[1], base.factors[0]))  # fmt: skip
-
-
-def _times(repeats: int, depth: float) -> int:
-    """How many of a row's modules Ultralytics builds."""
-    return max(round(repeats * depth), 1) if repeats > 1 else 1
+                  times=built_repeats(row.content[1], base.factors[0]))  # fmt: skip
 
 
 def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: int, inside: str | None,
