@@ -9,9 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.study.ablation_config import KINDS, AblationConfig
 
 DEFAULT = "demo"
 SAMPLERS = ("tpe", "gp", "nsga2", "random")
+FREE = {  # fields that may change while a study lives
+    "module_files", "trials", "hours", "max_gmacs", "max_params", "storage", "device", "jobs", "test", "ablation",
+}  # fmt: skip
 
 
 class StudyConfig(BaseModel):
@@ -55,6 +59,7 @@ class StudyConfig(BaseModel):
     device: str | None = Field(None, description="cpu, cuda, or GPU indices such as 0,1")
     jobs: int | None = Field(None, ge=1, le=1024, description="trials at a time")
     test: bool = Field(True, description="also score the test split where data.yaml has one")
+    ablation: AblationConfig | None = Field(None, description="what `ablate` does; a search passes it over")
 
     @field_validator("modules", mode="before")
     @classmethod
@@ -88,6 +93,13 @@ class StudyConfig(BaseModel):
         if (sampler := values.get("sampler", "tpe")) not in SAMPLERS:
             problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=source("sampler")))
             broken.add("sampler")
+        if config is not None and config.ablation is not None:
+            where_kinds = source("ablation")
+            problems += [
+                UnknownName("kind of comparison", kind, KINDS, where=where_kinds)
+                for kind in config.ablation.kinds or ()
+                if kind not in KINDS
+            ]
         if not values.get("demo") and not values.get("data"):
             remedy = "Give --data D.yaml; only the demo runs on generated data."
             problems.append(UserError("a study needs `data`", where=source("data"), remedy=remedy))
@@ -114,8 +126,7 @@ class StudyConfig(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """The part that cannot change while a study lives; of files, it is their content."""
-        free = {"module_files", "trials", "hours", "max_gmacs", "max_params", "storage", "device", "jobs", "test"}
-        return self.model_dump(exclude=free)
+        return self.model_dump(exclude=FREE)
 
 
 def by_name(modules: Any) -> Any:
@@ -127,7 +138,9 @@ def by_name(modules: Any) -> Any:
 def _problem(error: Any, where: str) -> UserError:
     name = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        return UnknownName("study setting", name, StudyConfig.model_fields, where=where)
+        inner = len(error["loc"]) > 1
+        known = AblationConfig.model_fields if inner else StudyConfig.model_fields
+        return UnknownName("ablation setting" if inner else "study setting", str(error["loc"][-1]), known, where=where)
     message = error["msg"].removeprefix("Input ").removeprefix("should ")
     return UserError(f"`{name}` must {_infinitive(message)}", got=repr(error["input"]), where=where)
 

@@ -1,0 +1,49 @@
+"""What an ablation does, as one checked value: the block `ablation:` of a study, and the options of `ablate`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+KINDS = {
+    "leave-one-out": "the full architecture without one of its slots",
+    "add-one-in": "one of its slots alone",
+    "swap": "another module in one of its slots, the plain convolution of its size included",
+    "sweep": "one setting of one of its genes over its range",
+    "placement": "one of its genes alone at every live slot of any kind",
+    "scale": "the full architecture on larger scales of the base",
+    "factorial": "every combination of its filled slots",
+    "a/a": "the base against itself under other seeds: what no difference looks like",
+}
+DEFAULT_KINDS = ("leave-one-out", "add-one-in", "swap", "sweep", "placement", "scale")
+
+
+class AblationConfig(BaseModel):
+    """An ablation of one architecture. Where a value is None, the study's or the one that suits it is taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    base: str | None = Field(None, description="the full architecture, in place of one picked from the study")
+    pick: str | None = Field(None, description="best, knee or trial:N of the study; best where neither is given")
+    kinds: list[str] | None = Field(None, description="kinds of comparisons; all but factorial and a/a if None")
+    arms: list[str] = Field(default_factory=list, description="further architectures to compare with the base")
+    controls: bool = Field(True, description="a plain convolution of the same size in the place of each module")
+    seeds: int = Field(5, ge=1, le=1000, description="seeds of every arm")
+    seed: int | None = Field(None, ge=0, lt=2**31, description="first seed; one that the search did not use if None")
+    epochs: int | None = Field(None, ge=1, description="passes over the data, in place of the study's")
+    imgsz: int | None = Field(None, ge=32, description="image size in pixels, in place of the study's")
+    fraction: float | None = Field(None, gt=0, le=1, description="share of the training images, in place of the study's")
+    batch: int | None = Field(None, ge=1, description="images a step, in place of the study's")
+    scales: list[str] | None = Field(None, description="larger scales of the base for `scale`; the next two if None")
+    hours: float | None = Field(None, gt=0, description="decide the seeds by sequential testing within this time")
+    max_seeds: int | None = Field(None, ge=3, le=1000, description="most seeds of sequential testing; 20 if None")
+    difference: float = Field(0.01, gt=0, lt=1, description="smallest difference in mAP50-95 that matters")
+    dead_slots: str = Field("skip", pattern="^(skip|keep)$", description="what to do with slots that no output needs")
+
+    @property
+    def sequential(self) -> bool:
+        """Whether results decide how many seeds are trained."""
+        return self.hours is not None or self.max_seeds is not None
+
+    def identity(self) -> dict[str, object]:
+        """What cannot change while an ablation lives: what a trial measures, and of which architecture."""
+        return {k: getattr(self, k) for k in ("seed", "epochs", "imgsz", "fraction", "batch")}
