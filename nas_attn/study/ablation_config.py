@@ -31,7 +31,9 @@ class AblationConfig(BaseModel):
     seed: int | None = Field(None, ge=0, lt=2**31, description="first seed; one that the search did not use if None")
     epochs: int | None = Field(None, ge=1, description="passes over the data, in place of the study's")
     imgsz: int | None = Field(None, ge=32, description="image size in pixels, in place of the study's")
-    fraction: float | None = Field(None, gt=0, le=1, description="share of the training images, in place of the study's")
+    fraction: float | None = Field(
+        None, gt=0, le=1, description="share of the training images, in place of the study's"
+    )
     batch: int | None = Field(None, ge=1, description="images a step, in place of the study's")
     scales: list[str] | None = Field(None, description="larger scales of the base for `scale`; the next two if None")
     hours: float | None = Field(None, gt=0, description="decide the seeds by sequential testing within this time")

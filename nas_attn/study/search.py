@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
-from nas_attn.engine import Engine, Failure, Outcome, Task
+from nas_attn.engine import Engine, Failure, Task
 from nas_attn.errors import EvaluationFailed, SlotRefused, UserError
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
@@ -17,12 +16,13 @@ from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
+from nas_attn.study.supervisor import Supervisor
 from nas_attn.study.view import StudyView, Trial
 
 MAX_REFUSALS = 200  # proposals in a row over the limits, after which the limits leave nothing to find
 
 
-class Search:
+class Search(Supervisor[StudyView]):
     """Runs one study to its number of trials.
 
     Args:
@@ -34,19 +34,15 @@ class Search:
     """
 
     def __init__(self, plan: Plan, folder: RunFolder, engine: Engine, mirror: Mirror, observer: Observer) -> None:
-        self.plan, self.folder, self.engine, self.mirror, self.observer = plan, folder, engine, mirror, observer
+        super().__init__(folder, engine)
+        self.plan, self.mirror, self.observer = plan, mirror, observer
         self.config = plan.config
-        self._records = list(folder.log.read())
-        self._view = StudyView.of(folder.path, self._records)
         self._suggester: Suggester | None = None
-        self._running: set[Any] = set()
         self._begun = time.monotonic()
         self._refusals = 0
 
-    @property
-    def view(self) -> StudyView:
-        """The study as of now."""
-        return self._view
+    def _read(self, records: list[dict[str, Any]]) -> StudyView:
+        return StudyView.of(self.folder.path, records)
 
     @property
     def _study_id(self) -> str:
@@ -65,23 +61,15 @@ class Search:
             self._train_base()
         if self._view.slots:
             self._open_space()
-        while True:
-            while self.engine.free and (trial := self._next()) is not None:
-                self._submit(trial)
-            if not self._running:
-                break
-            if (outcome := self.engine.wait()) is not None:
-                self._finish(outcome)
+        self._work()
         self._mirror_all()
         return self._view
 
     # what to train next
 
     def _next(self) -> Trial | None:
-        """The trial to hand out now; None where there is none, or none before a running one has ended."""
-        for trial in self._view.trials:
-            if trial.state == "running" and trial.number not in self._running:
-                return trial  # an earlier process was stopped while it trained
+        if (trial := self._orphan()) is not None:
+            return trial
         if (control := self._base_control()) is not None:
             return control
         if not self._view.slots:
@@ -181,22 +169,12 @@ class Search:
     # handing out and taking back
 
     def _start(self, role: str, architecture: Architecture, seed: int, sampled: dict[str, Any] | None = None) -> Trial:
-        number = len(self._view.trials)
-        self._append(
-            "started",
-            number=number,
-            role=role,
-            architecture=str(architecture),
-            seed=seed,
-            cost=self.plan.cost(architecture),
-            sampled=sampled or {},
-        )
-        return self._view.trials[-1]
+        return self._begin(role, architecture, seed, self.plan.cost(architecture), sampled=sampled or {})
 
-    def _submit(self, trial: Trial) -> None:
+    def _task(self, trial: Trial) -> Task:
         name = f"{trial.number:04d}"
         measure = trial.role == "base" and self.config.start != "base" and not self._view.slots
-        task = Task(
+        return Task(
             key=trial.number,
             call=self.plan.evaluator,
             arguments=(trial.architecture, self.plan.fidelity, trial.seed),
@@ -204,32 +182,14 @@ class Search:
             result=self.folder.result(name),
             signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}",
         )
-        self._running.add(trial.number)
-        self.engine.submit(task)
+
+    def _started(self, trial: Trial) -> None:
         self.observer.started(self._view, trial)
 
-    def _finish(self, outcome: Outcome) -> None:
-        number, value = outcome.task.key, outcome.value
-        self._running.discard(number)
-        if isinstance(value, Failure):
-            self._append("finished", number=number, state="failed", reason=value.reason)
-        else:
-            self._append("finished", number=number, state="complete", evaluation=self._flagged(value).as_dict())
-        self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
-        trial = self._view.trials[number]
+    def _ended(self, trial: Trial) -> None:
         if self._suggester is not None:
             self._mirror([trial])
         self.observer.finished(self._view, trial)
-
-    def _flagged(self, evaluation: Evaluation) -> Evaluation:
-        """Mark a run that another device or precision sets apart from the first of the study."""
-        first = next((t.evaluation for t in self._view.trials if t.evaluation is not None), None)
-        flags = evaluation.flags
-        if first is not None and evaluation.device != first.device:
-            flags += ("other device",)
-        if first is not None and evaluation.precision != first.precision:
-            flags += ("other precision",)
-        return replace(evaluation, flags=flags)
 
     # the base and its slots
 
@@ -294,10 +254,6 @@ class Search:
         self._mirror_all()
 
     # records
-
-    def _append(self, kind: str, **fields: Any) -> None:
-        self._records.append(self.folder.log.append(kind, **fields))
-        self._view = StudyView.of(self.folder.path, self._records)
 
     def _known(self, trial: Trial) -> Known:
         assert self._suggester is not None

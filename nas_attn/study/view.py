@@ -31,6 +31,7 @@ class Trial:
         sampled: the sampler's `params` and `attributes` for it; empty for a control.
         violation: by what share a refused architecture exceeds its limit.
         delta: its mAP50-95 minus that of the base trial of the same seed; None where there is none.
+        model: the base model, where an ablation trained on another one than its study's.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Trial:
     delta: float | None = None
     sampled: dict[str, Any] = field(default_factory=dict)
     violation: float = 0.0
+    model: str | None = None
 
     @property
     def map50_95(self) -> float | None:
@@ -147,8 +149,14 @@ class StudyView:
         return cls.of(folder, records)
 
     @classmethod
-    def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> StudyView:
-        """The study that these records tell."""
+    def of(cls, folder: Path, records: Iterable[dict[str, Any]], model: str | None = None) -> StudyView:
+        """The study that these records tell.
+
+        Args:
+            folder: the run folder.
+            records: the record log.
+            model: another base model of an ablation, whose trials are meant in place of those of the study's own.
+        """
         header: dict[str, Any] = {}
         slots: dict[str, Any] = {}
         found: dict[int, dict[str, Any]] = {}
@@ -158,13 +166,15 @@ class StudyView:
                 header = record
             elif kind == "target":
                 header = {**header, "target": record["trials"]}
-            elif kind == "slots":
+            elif kind == "model" and record["model"] == model:
+                header = {**header, **record["header"]}
+            elif kind == "slots" and record.get("model") == model:
                 slots = record
             elif kind in ("started", "refused"):
                 found[record["number"]] = {**record, "state": "running" if kind == "started" else "refused"}
             elif kind == "finished":
                 found[record["number"]].update(record)
-        trials = [_trial(found[n]) for n in sorted(found)]
+        trials = [t for n in sorted(found) if (t := _trial(found[n])).model == model]
         base = {t.seed: t.map50_95 for t in trials if t.architecture.is_base and t.usable}
         return cls(folder, header, slots, tuple(_with_delta(t, base) for t in trials))
 
@@ -231,6 +241,7 @@ def _trial(record: dict[str, Any]) -> Trial:
         reason=record.get("reason", ""),
         sampled=record.get("sampled") or {},
         violation=record.get("violation", 0.0),
+        model=record.get("model"),
     )
 
 

@@ -1,0 +1,110 @@
+"""One supervisor hands out trials and writes down what comes back; which trials, its kinds decide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from nas_attn.engine import Engine, Failure, Outcome, Task
+from nas_attn.evaluate import Evaluation
+from nas_attn.space import Architecture
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.view import Trial
+
+
+class View(Protocol):
+    """What a supervisor needs of a reader's view of its records."""
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every trial, at the position of its number."""
+        ...
+
+
+V = TypeVar("V", bound=View)
+
+
+class Supervisor(Generic[V]):
+    """Keeps an engine busy with trials until there is none left to hand out.
+
+    Args:
+        folder: the run folder; its lease is held by the caller.
+        engine: where trials run.
+    """
+
+    def __init__(self, folder: RunFolder, engine: Engine) -> None:
+        self.folder, self.engine = folder, engine
+        self._records = list(folder.log.read())
+        self._view = self._read(self._records)
+        self._running: set[int] = set()
+
+    @property
+    def view(self) -> V:
+        """The study as of now."""
+        return self._view
+
+    # what a kind of supervisor decides
+
+    def _read(self, records: list[dict[str, Any]]) -> V:
+        raise NotImplementedError
+
+    def _next(self) -> Trial | None:
+        """The trial to hand out now; None where there is none, or none before a running one has ended."""
+        raise NotImplementedError
+
+    def _task(self, trial: Trial) -> Task:
+        """The call that trains a trial."""
+        raise NotImplementedError
+
+    def _started(self, trial: Trial) -> None:
+        """A trial was handed out."""
+
+    def _ended(self, trial: Trial) -> None:
+        """A trial ended, and its record is written."""
+
+    # what they share
+
+    def _work(self) -> None:
+        while True:
+            while self.engine.free and (trial := self._next()) is not None:
+                self._running.add(trial.number)
+                self.engine.submit(self._task(trial))
+                self._started(trial)
+            if not self._running:
+                return
+            if (outcome := self.engine.wait()) is not None:
+                self._finish(outcome)
+
+    def _orphan(self) -> Trial | None:
+        """A trial that an earlier process was stopped at."""
+        return next((t for t in self._view.trials if t.state == "running" and t.number not in self._running), None)
+
+    def _begin(self, role: str, architecture: Architecture, seed: int, cost: dict[str, float], **more: Any) -> Trial:
+        """Record that a trial is handed out."""
+        number = len(self._view.trials)
+        self._append("started", number=number, role=role, architecture=str(architecture), seed=seed, cost=cost, **more)
+        return self._view.trials[number]
+
+    def _finish(self, outcome: Outcome) -> None:
+        number, value = outcome.task.key, outcome.value
+        self._running.discard(number)
+        if isinstance(value, Failure):
+            self._append("finished", number=number, state="failed", reason=value.reason)
+        else:
+            self._append("finished", number=number, state="complete", evaluation=self._flagged(value).as_dict())
+        self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
+        self._ended(self._view.trials[number])
+
+    def _flagged(self, evaluation: Evaluation) -> Evaluation:
+        """Mark a run that another device or precision sets apart from the first of the study."""
+        first = next((t.evaluation for t in self._view.trials if t.evaluation is not None), None)
+        flags = evaluation.flags
+        if first is not None and evaluation.device != first.device:
+            flags += ("other device",)
+        if first is not None and evaluation.precision != first.precision:
+            flags += ("other precision",)
+        return replace(evaluation, flags=flags)
+
+    def _append(self, kind: str, **fields: Any) -> None:
+        self._records.append(self.folder.log.append(kind, **fields))
+        self._view = self._read(self._records)
