@@ -12,6 +12,7 @@ NasAttnError
 ├── StudyLocked          another supervisor works on the study: exit code 1
 ├── RecordLost           the record log cannot be written, or was damaged: exit code 1
 ├── MissingPart          a library or device that this machine lacks: exit code 1
+├── DownloadFailed       a data set that is known by name could not be fetched: exit code 1
 └── EvaluationFailed     one trial could not be trained; the study goes on
 """
 
@@ -136,6 +137,10 @@ class RecordLost(NasAttnError):
 
 class MissingPart(NasAttnError):
     """A library or device that this machine lacks; the message is one line with the remedy."""
+
+
+class DownloadFailed(NasAttnError):
+    """A data set that Ultralytics knows by name could not be fetched; the message says why, and what else to do."""
 
 
 class EvaluationFailed(NasAttnError):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from nas_attn.errors import MissingPart
 
 _VARIABLES = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
+_ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
+DATASETS_DIR = "datasets_dir"  # Ultralytics' setting
 
 
 def cache_root() -> Path:
@@ -34,8 +40,9 @@ def prepare() -> None:
         MissingPart: OpenCV cannot be loaded, which is what a slim image without `libGL.so.1` does.
     """
     os.environ.update(_VARIABLES)
-    os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_root() / "ultralytics"))
+    os.environ.setdefault("YOLO_CONFIG_DIR", str(_private()))
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
+    _share_datasets_folder()
     try:
         import cv2  # noqa: F401
     except ImportError as error:
@@ -43,6 +50,82 @@ def prepare() -> None:
             f"OpenCV cannot be loaded ({error}): run `apt-get install libgl1 libglib2.0-0`, "
             "or `pip uninstall -y opencv-python && pip install opencv-python-headless`."
         ) from None
+
+
+def asked_offline() -> bool:
+    """Whether this process was started with `YOLO_OFFLINE`, before `prepare` set it for Ultralytics' sake."""
+    return _ASKED_OFFLINE
+
+
+def datasets_folder() -> Path:
+    """Where Ultralytics looks for, and downloads, the data sets that it knows by name.
+
+    Its setting `datasets_dir`: of `YOLO_CONFIG_DIR` where the user set that, else of the user's own settings, else
+    what our private settings remember of the first time; `datasets` in the working directory where there is none.
+    """
+    given = os.environ.get("YOLO_CONFIG_DIR")
+    own = given is None or Path(given) == _private()
+    for folder in (_user_config(), _private()) if own else (Path(str(given)).expanduser(),):
+        found = _settings(folder).get(DATASETS_DIR)
+        if isinstance(found, str) and found:
+            return Path(found).expanduser().absolute()
+    return Path("datasets").absolute()
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """What Ultralytics writes to stdout goes to stderr: stdout is for results here."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _private() -> Path:
+    """The configuration folder that Ultralytics gets from us, so that the user's own settings are not changed."""
+    return cache_root() / "ultralytics"
+
+
+def _user_config() -> Path:
+    """The folder that holds Ultralytics' folder of settings where nobody says otherwise."""
+    home = Path("~").expanduser()
+    if sys.platform == "win32":
+        return home / "AppData" / "Roaming"
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+
+
+def _settings_file(folder: Path) -> Path:
+    return folder / "Ultralytics" / "settings.json"
+
+
+def _settings(folder: Path) -> dict[str, object]:
+    """Ultralytics' settings in a configuration folder; empty where there are none of use."""
+    try:
+        found = json.loads(_settings_file(folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _share_datasets_folder() -> None:
+    """Make Ultralytics here look for data sets where the user's own Ultralytics does, and go on doing so."""
+    private, wanted = _private(), str(datasets_folder())
+    known = _settings(private)
+    if os.environ["YOLO_CONFIG_DIR"] != str(private) or known.get(DATASETS_DIR) == wanted:
+        return
+    file = _settings_file(private)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as out:
+        json.dump({**known, DATASETS_DIR: wanted}, out, indent=2)
+    Path(out.name).replace(file)
 
 
 def _writable(folder: Path) -> bool:
