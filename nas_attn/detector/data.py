@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from nas_attn.detector import data_files
+from nas_attn.detector.data_files import SPLITS, entry_of, images_of, is_file, root_of, short, whole_again
 from nas_attn.detector.keypoints import NO_FLIP, Keypoints, check_keypoints, kpt_shape
 from nas_attn.detector.labels import DETECT, LabelFormat, check_label, label_path
+from nas_attn.detector.packaged_data import is_packaged
 from nas_attn.errors import ConfigError, DataError, UserError
 
-IMAGE_SUFFIXES = frozenset(
-    ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpeg2000", "jpg", "mpo", "png", "tif", "tiff", "webp")
-)
-SPLITS = ("train", "val", "test")
+NO_IMAGE = "a listed image must exist"
+UNREADABLE = "a label file must be readable"
+MOST_LEFT_OUT = 0.05  # share of the images; where more are faulty, it is the wrong data for the task
 
 
 @dataclass(frozen=True)
@@ -68,46 +66,65 @@ class DataInfo:
         return self.keypoints is None or self.keypoints.flip is not None
 
 
-def check_data(path: str | Path, task: str = "detect") -> DataInfo:
+def check_data(data: str | Path, task: str = "detect") -> DataInfo:
     """Read a data.yaml and check everything that training on it will need.
 
+    Faulty labels are mistakes in the user's own data. In a data set that Ultralytics knows by name nobody can correct
+    them: there the images that have them are left out, as Ultralytics does, with a note.
+
     Args:
-        path: the data.yaml. Folders in it are relative to its `path`, or to its own folder where `path` is absent.
+        data: the data.yaml, or a name of Ultralytics' own. Folders in it are relative to its `path`, or to its own
+            folder where `path` is absent.
         task: `detect`, `segment`, `pose` or `obb`: what the labels must be.
 
     Raises:
         ConfigError: the YAML, a folder, an image list or a label breaks a rule; holds one `DataError` for each.
     """
-    path = Path(path)
-    spec = _load(path)
+    path, spec = data_files.load(data)
     problems: list[UserError] = []
     names = _names(spec, path, problems)
     keypoints = check_keypoints(spec, str(path), problems) if task == "pose" else None
     form = LabelFormat(task, keypoints.shape if keypoints else None if task == "pose" else kpt_shape(spec))
-    root = _root(spec, path)
-    digest = hashlib.sha256(path.read_bytes())
+    root = root_of(spec, path)
+    digest = hashlib.sha256(_identity(spec, path))
     if task != "detect":  # the same files are other data then
         digest.update(f"\0{task}\0".encode())
     files: dict[str, tuple[str, ...]] = {}
     boxes: dict[str, int] = {}
     notes = [NO_FLIP] if keypoints and keypoints.flip is None else []
     for split in SPLITS:
-        entry = _entry(spec, split)
+        entry = entry_of(spec, split)
         if not entry:
             if split != "test":
                 problems.append(_missing_split(split, path))
             continue
         lacks: list[UserError] = []  # nothing to test on is no mistake, labels that mean nothing are one
-        images = _images(entry, split, root, path, lacks)
+        images = images_of(entry, split, root, path, lacks)
+        if split == "test" and images and images == files.get("val"):
+            notes.append("`test` is left out: it names the val images once more.")
+            continue
         ahead = digest.copy()
-        count = _labels(images, split, len(names), form, ahead, problems, lacks)
+        read = _read_labels(images, split, len(names), form, ahead)
+        problem, note, faulty = _judged(read, len(images), split, form, root if is_packaged(path) else None)
+        for rule, error in problem.items():
+            (lacks if split == "test" and rule == NO_IMAGE else problems).append(error)
+        count = sum(n for image, n in zip(images, read.boxes, strict=True) if image not in faulty)
+        if images and not count:
+            lacks.append(_no_labels(images[0], split))
         if split == "test" and lacks:
             notes.append(f"`test` is left out: {' '.join(map(str, lacks))}")
             continue
         problems += lacks
-        digest, files[split], boxes[split] = ahead, images, count
+        notes += note
+        digest, boxes[split] = ahead, count
+        files[split] = tuple(i for i in images if i not in faulty) if faulty else images
     if problems:
         raise ConfigError(problems, where=str(path))
+    if both := len({*files["train"]} & {*files["val"]}):
+        notes.append(
+            f"{both} of {len(files['val'])} val images are training images too: the scores say how well these are "
+            "remembered, not how well others would be found."
+        )
     return DataInfo(
         path=path.resolve(),
         nc=len(names),
@@ -124,43 +141,12 @@ def check_data(path: str | Path, task: str = "detect") -> DataInfo:
     )
 
 
-def stamp(path: str | Path) -> str:
-    """Another one whenever what `check_data` would read has changed, by the sizes and times of files.
-
-    Raises:
-        ConfigError: the data.yaml is none.
-    """
-    path = Path(path)
-    spec = _load(path)
-    digest = hashlib.sha256(path.read_bytes())
-    for split in SPLITS:
-        entry = _entry(spec, split)
-        for image in _images(entry, split, _root(spec, path), path, []) if entry else ():
-            for file in (image, label_path(image)):
-                stat = os.stat(file) if _is_file(file) else None  # noqa: PTH116 (half the time of `Path.stat`)
-                digest.update(
-                    f"{split}\0{file}\0{stat and (stat.st_size, stat.st_mtime_ns)}\0".encode(errors="surrogateescape")
-                )
-    return digest.hexdigest()
-
-
-def _entry(spec: dict[str, Any], split: str) -> Any:
-    return spec.get(split) or (spec.get("validation") if split == "val" else None)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    remedy = "Write one with `train`, `val` and `names`, as Ultralytics reads it."
-    if not _is_file(path):
-        raise ConfigError([DataError("data must be an existing data.yaml file", got=_short(path), remedy=remedy)])
-    try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: bytes that are no text, a date that is none
-        reason = " ".join(str(error).split())
-        raise ConfigError([DataError("data.yaml must be valid YAML", got=reason, where=str(path))]) from None
-    if not isinstance(spec, dict):
-        rule, got = "data.yaml must hold keys and values", type(spec).__name__
-        raise ConfigError([DataError(rule, got=got, where=str(path), remedy=remedy)])
-    return spec
+def _identity(spec: dict[str, Any], path: Path) -> bytes:
+    """What the fingerprint takes of a data.yaml: its bytes; of Ultralytics' own, whose comments change, the meaning."""
+    if not is_packaged(path):
+        return path.read_bytes()
+    kept = {key: spec.get(key) for key in (*SPLITS, "names", "kpt_shape", "flip_idx")}
+    return json.dumps([path.name, kept], sort_keys=True).encode()
 
 
 def _names(spec: dict[str, Any], path: Path, problems: list[UserError]) -> tuple[str, ...]:
@@ -191,126 +177,81 @@ def _names(spec: dict[str, Any], path: Path, problems: list[UserError]) -> tuple
     return tuple(known + [f"class_{i}" for i in range(len(known), nc or 0)])
 
 
-def _root(spec: dict[str, Any], path: Path) -> Path:
-    """The folder that the splits are relative to, by Ultralytics' rules."""
-    given = spec.get("path")
-    if not given:
-        return path.resolve().parent
-    rule, remedy = "`path` must be a folder that can exist", "Leave it out where the images lie beside data.yaml."
-    if not isinstance(given, str):
-        raise ConfigError([DataError(rule, got=_short(given), where=str(path), remedy=remedy)])
-    try:
-        root = Path(given)
-        return root.resolve() if root.is_absolute() or root.exists() else (_datasets_folder() / root).resolve()
-    except (OSError, ValueError):  # too long, or no text that a file system takes
-        raise ConfigError([DataError(rule, got=_short(given), where=str(path), remedy=remedy)]) from None
-
-
-def _datasets_folder() -> Path:
-    """Ultralytics' `datasets_dir` setting, without importing Ultralytics."""
-    config = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
-    settings = Path(config) / "Ultralytics" / "settings.json"
-    try:
-        return Path(json.loads(settings.read_text(encoding="utf-8"))["datasets_dir"])
-    except (OSError, ValueError, KeyError):
-        return Path("datasets")
-
-
 def _missing_split(split: str, path: Path) -> DataError:
     remedy = f"Add `{split}: images/{split}`."
     return DataError(f"data.yaml must name the `{split}` images", where=str(path), remedy=remedy)
 
 
-def _images(entry: Any, split: str, root: Path, path: Path, problems: list[UserError]) -> tuple[str, ...]:
-    found: list[str] = []
-    where = f"`{split}` of {path}"
-    count = len(problems)
-    for item in entry if isinstance(entry, list) else [entry]:
-        try:
-            found += _listed(item, root)
-        except FileNotFoundError as error:
-            remedy = "Correct the path; it is relative to `path`, or to data.yaml's own folder where `path` is absent."
-            problems.append(DataError("an image folder must exist", got=_short(error), where=where, remedy=remedy))
-        except (OSError, TypeError, ValueError):
-            rule = "a split must name folders, or text files with an image path a line"
-            problems.append(DataError(rule, got=_short(item), where=where))
-    images = tuple(sorted(f for f in found if _is_image(f)))
-    if not images and len(problems) == count:
-        problems.append(DataError("a split must hold at least one image", got="none", where=where))
-    return images
+def _no_labels(image: str, split: str) -> DataError:
+    remedy = f"Labels are text files in a `labels` folder beside `images`, e.g. {label_path(image)}."
+    return DataError(f"the {split} images must have labels", got="none", remedy=remedy)
 
 
-def _listed(item: Any, root: Path) -> list[str]:
-    """The files that one entry of a split stands for.
+@dataclass
+class _Read:
+    """What the label files of a split hold.
 
-    Raises:
-        FileNotFoundError: there is nothing at that place, which is the error's text.
-        OSError, TypeError, ValueError: the entry cannot be a place, or what is there is no list.
+    Attributes:
+        boxes: number of objects in each.
+        faults: rule -> each place that breaks it.
+        images: rule -> the images of these places.
     """
-    if not isinstance(item, str):
-        raise TypeError(item)
-    place = (root / item).resolve()
-    if not place.exists() and item.startswith("../"):
-        place = (root / item[3:]).resolve()
-    if place.is_dir():
-        pattern = str(Path(glob.escape(str(place))) / "**" / "*.*")
-        return glob.glob(pattern, recursive=True)  # noqa: PTH207 (as Ultralytics: through links, not hidden files)
-    if not place.is_file():
-        raise FileNotFoundError(str(place))
-    if _is_image(item):
-        raise ValueError(item)
-    lines = map(str.strip, place.read_text(encoding="utf-8-sig").split("\n"))
-    return [str(place.parent / line[2:]) if line.startswith("./") else line for line in lines]
+
+    boxes: list[int] = field(default_factory=list)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    images: dict[str, set[str]] = field(default_factory=dict)
+
+    def fault(self, rule: str, place: str, image: str) -> None:
+        """Remember that a place breaks a rule."""
+        self.faults.setdefault(rule, []).append(place)
+        self.images.setdefault(rule, set()).add(image)
 
 
-def _is_image(name: str) -> bool:
-    return name.rpartition(".")[-1].lower() in IMAGE_SUFFIXES
-
-
-def _is_file(path: str | Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
-
-
-def _short(value: Any, limit: int = 200) -> str:
-    """The value as a message can hold it."""
-    text = repr(str(value))
-    return text if len(text) <= limit else f"{text[:limit]}...'"
-
-
-def _labels(
-    images: tuple[str, ...],
-    split: str,
-    nc: int,
-    form: LabelFormat,
-    digest: Any,
-    problems: list[UserError],
-    lacks: list[UserError],
-) -> int:
-    """Number of objects; feeds the fingerprint; adds a problem for each kind of mistake, to `lacks` for no labels."""
-    boxes = 0
-    faults: dict[str, list[str]] = {}
+def _read_labels(images: tuple[str, ...], split: str, nc: int, form: LabelFormat, digest: Any) -> _Read:
+    """Read every label file of a split; feeds the fingerprint."""
+    read = _Read()
     for image in images:
         file = Path(label_path(image))
         text = ""
-        if _is_file(file):
+        if is_file(file):
             try:
                 text = file.read_text(encoding="utf-8-sig", errors="replace")
             except OSError as error:
-                faults.setdefault("a label file must be readable", []).append(f"{file} ({error.strerror})")
-        size = Path(image).stat().st_size if _is_file(image) else -1
+                read.fault(UNREADABLE, f"{file} ({error.strerror})", image)
+        size = Path(image).stat().st_size if is_file(image) else -1
         digest.update(f"{split}\0{Path(image).name}\0{size}\0{text}\0".encode(errors="surrogateescape"))
         if size < 0:
-            faults.setdefault("a listed image must exist", []).append(_short(image))
-        boxes += sum(bool(line.strip()) for line in text.splitlines())
+            read.fault(NO_IMAGE, short(image), image)
+        read.boxes.append(sum(bool(line.strip()) for line in text.splitlines()))
         for rule, got, line in check_label(text, nc, form):
-            faults.setdefault(rule, []).append(f"{got} ({file}:{line})")
-    for rule, places in faults.items():
-        more = f", and {len(places) - 3} more" if len(places) > 3 else ""
-        got = "; ".join(places[:3]) + more
+            read.fault(rule, f"{got} ({file}:{line})", image)
+    return read
+
+
+def _judged(
+    read: _Read, count: int, split: str, form: LabelFormat, packaged: Path | None
+) -> tuple[dict[str, DataError], list[str], set[str]]:
+    """A problem for each rule that is broken, what is to be told, and the images that are left out.
+
+    Args:
+        read: what the label files hold.
+        count: number of images of the split.
+        split: its name.
+        form: what the labels must be.
+        packaged: the folder of a data set of Ultralytics' own; None for any other.
+    """
+    labels = {rule for rule in read.faults if rule not in (NO_IMAGE, UNREADABLE)}
+    faulty = {image for rule in labels for image in read.images[rule]}
+    if packaged is None or len(faulty) > MOST_LEFT_OUT * count:
+        labels, faulty = set(), set()
+    problems, notes = {}, []
+    for rule, places in read.faults.items():
+        got = "; ".join(places[:3]) + (f", and {len(places) - 3} more" if len(places) > 3 else "")
+        if rule in labels:
+            many = f"{len(read.images[rule])} {split} images"
+            notes.append(f"{many} are left out, as Ultralytics does: {rule}, but got {got}.")
+            continue
         remedy = form.remedy if rule == form.rule else "Correct or remove these."
-        problems.append(DataError(rule, got=got, where=f"the {split} labels", remedy=remedy))
-    if images and not boxes:
-        expected = label_path(images[0])
-        remedy = f"Labels are text files in a `labels` folder beside `images`, e.g. {expected}."
-        lacks.append(DataError(f"the {split} images must have labels", got="none", remedy=remedy))
-    return boxes
+        remedy = whole_again(packaged) if packaged and rule == NO_IMAGE else remedy
+        problems[rule] = DataError(rule, got=got, where=f"the {split} labels", remedy=remedy)
+    return problems, notes, faulty

@@ -174,7 +174,7 @@ class ProxyEvaluator:
         user.ensure(self.modules)
         import torch
 
-        from nas_attn.detector.data import stamp
+        from nas_attn.detector.data_files import stamp
 
         torch.set_num_threads(self.threads)
         self.check(fidelity, architecture)

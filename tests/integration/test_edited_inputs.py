@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from nas_attn.detector.base_model import load_base
-from nas_attn.detector.data import SPLITS, stamp
+from nas_attn.detector.data_files import SPLITS, stamp
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture

@@ -208,6 +208,8 @@ def test_a_class_number_too_large_is_located(data):
         ("0.5 .5 .5 .2 .2", "whole number"),
         ("-1 .5 .5 .2 .2", "whole number"),
         ("0 .5 .5 -.2 .2", "in [0, 1]"),
+        ("0 .5 .5 nan .2", "in [0, 1]"),
+        ("0 .1 .1 .2 .1 .2 nan", "in [0, 1]"),
     ],
 )
 def test_malformed_lines(data, line, words):
