@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas_attn.detector import data_files
+from nas_attn.detector import data_files, known_data
 from nas_attn.detector.data_files import SPLITS, entry_of, images_of, is_file, root_of, short, whole_again
 from nas_attn.detector.keypoints import NO_FLIP, Keypoints, check_keypoints, kpt_shape
 from nas_attn.detector.labels import DETECT, LabelFormat, check_label, label_path
@@ -81,6 +81,16 @@ def check_data(data: str | Path, task: str = "detect") -> DataInfo:
         ConfigError: the YAML, a folder, an image list or a label breaks a rule; holds one `DataError` for each.
     """
     path, spec = data_files.load(data)
+    key = f"{task} {path.resolve()} {data_files.stamp(path)}"
+    if found := known_data.find(key):
+        return DataInfo(**found)
+    info = _check(path, spec, task)
+    known_data.keep(info, key)
+    return info
+
+
+def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
+    """The check itself, of all labels."""
     problems: list[UserError] = []
     names = _names(spec, path, problems)
     keypoints = check_keypoints(spec, str(path), problems) if task == "pose" else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -133,10 +132,7 @@ def check_label(text: str, nc: int, form: LabelFormat = DETECT) -> Iterator[tupl
         if values[0] % 1 or values[0] < 0 or (nc and values[0] >= nc):
             yield f"a class number must be a whole number from 0 to {max(nc - 1, 0)}", f"{values[0]:g}", number
         coordinates, visible = _parts(values, form)
-        outside: list[float] = []
-        # one sum, for it alone sees what is not a number; all three are a third of the list's time
-        if not (min(coordinates) >= -TOLERANCE and max(coordinates) <= 1 + TOLERANCE and sum(coordinates) < math.inf):
-            outside = [v for v in coordinates if not -TOLERANCE <= v <= 1 + TOLERANCE]
+        outside = [v for v in coordinates if not -TOLERANCE <= v <= 1 + TOLERANCE]
         box_row = len(values) == BOX or form.task == "pose"
         if outside or (box_row and min(values[3:5]) < 0):
             got = f"{(outside or values[3:5])[0]:g}"

@@ -45,8 +45,12 @@ def meant(data: str, folder: Path) -> str:
         The absolute path, or the name where there is no such file.
     """
     path = folder / data
-    known = data in packaged_data() and not exists(path)
-    return data if known else str(path.absolute() if not exists(path) else path.resolve())
+    if not exists(path) and data in packaged_data():
+        return data
+    try:
+        return str(path.resolve())
+    except (OSError, ValueError):  # no path that a file system takes: whoever reads it says so
+        return data
 
 
 def near(data: str | Path) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nas_attn.detector.packaged_data import meant
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import DEFAULT, StudyConfig
@@ -21,13 +22,16 @@ PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
 def study_name(study: str | None, data: str | None = None) -> str:
     """The name of the run folder that `STUDY --data D` means.
 
-    A study file's `name`, or its own; a given name; without STUDY the folder of the data, or the default.
+    A study file's `name`, or its own; a given name; without STUDY the folder of the data or what Ultralytics calls it,
+    or the default.
     """
     if study is None:
         if not data:
             return DEFAULT
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).resolve().parent.name).strip(".-")
-        # a folder that happens to be called like a shipped study must not get that study's settings
+        kept = Path(meant(data, Path.cwd()))
+        place = kept.parent.name if kept.is_absolute() else kept.stem
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
+        # data that happens to be called like a shipped study must not get that study's settings
         return f"{name}-data" if name in shipped.names("studies") else name or "data"
     if _is_file(study):
         content = _read(study)
@@ -85,13 +89,12 @@ def study_file(study: str | None, data: str | None = None, *, new: bool = False)
     name = study_name(study, data)
     if study is not None and _is_file(study):
         content = _read(study)
+        folder = Path(study).resolve().parent
         for key in PATHS:
-            beside = Path(study).resolve().parent / str(content.get(key))
-            # `data` is always a path; the others may be names, and are paths where there is such a file
-            if isinstance(content.get(key), str) and (key == "data" or beside.is_file()):
-                content[key] = str(beside.resolve())
+            if isinstance(given := content.get(key), str):
+                content[key] = _place(key, given, folder)
         if isinstance(files := content.get("module_files"), list):
-            content["module_files"] = [str((Path(study).resolve().parent / str(f)).resolve()) for f in files]
+            content["module_files"] = [str((folder / str(f)).resolve()) for f in files]
     elif (name in shipped.names("studies") and study is not None) or (study is None and data is None):
         content = shipped.load("studies", name)
     elif new and data is None:
@@ -173,8 +176,8 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
     given = {k: v for k, v in overrides.items() if v is not None}
     for key in PATHS:
-        if key in given and (key in ("data", "weights") or Path(str(given[key])).is_file()):
-            given[key] = str(Path(given[key]).resolve())
+        if key in given:
+            given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")
     if "module_files" in given:
         given["module_files"] = [str(Path(f).expanduser().resolve()) for f in given["module_files"]]
     if "data" in given:
@@ -188,6 +191,17 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     if "weights" in given and "start" not in given:
         given["start"] = "weights"
     return given
+
+
+def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
+    """A value that may be a path, relative to a folder, or a name: absolute where it is a path, else as it is.
+
+    Data is a path unless Ultralytics knows the name; the others are names unless there is such a file, or `always`.
+    """
+    if key == "data":
+        return meant(given, folder)
+    path = folder / given
+    return str(path.resolve()) if always or path.is_file() else given
 
 
 def _is_file(study: str) -> bool:

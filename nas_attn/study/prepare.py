@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,12 @@ from nas_attn import __version__
 from nas_attn.attention import registry, user
 from nas_attn.cost import CostTable
 from nas_attn.cost.declared import check as check_costs
+from nas_attn.detector import download
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
 from nas_attn.detector.environment import cache_root
 from nas_attn.detector.head_form import alone_refused, check_head
+from nas_attn.detector.packaged_data import packaged_data
 from nas_attn.detector.recipe import Recipe
 from nas_attn.detector.slots import all_slots
 from nas_attn.detector.tasks import TASKS, searched_task
@@ -41,10 +43,14 @@ T = TypeVar("T")
 
 
 class _Collector:
-    """Runs checks and keeps what they complain about."""
+    """Runs checks and keeps what they complain about.
 
-    def __init__(self) -> None:
-        self.problems: list[UserError] = []
+    Args:
+        problems: what is known to be wrong already.
+    """
+
+    def __init__(self, problems: Iterable[UserError] = ()) -> None:
+        self.problems = list(problems)
 
     def __call__(self, check: Callable[[], T]) -> T | None:
         try:
@@ -58,7 +64,7 @@ class _Collector:
     def done(self, where: str) -> None:
         """Raise everything found so far."""
         if self.problems:
-            raise ConfigError(self.problems, where=where)
+            raise ConfigError({str(p): p for p in self.problems}.values(), where=where)
 
 
 def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None]) -> Plan:
@@ -89,26 +95,36 @@ class Resolved:
     own: tuple[tuple[str, ...], ...]
 
 
-def resolve(config: StudyConfig, progress: Callable[[str], None], folder: RunFolder | None = None) -> Resolved:
+def resolve(
+    config: StudyConfig,
+    progress: Callable[[str], None],
+    folder: RunFolder | None = None,
+    problems: Iterable[UserError] = (),
+) -> Resolved:
     """Check everything that can be checked without counting cost or training.
+
+    Data that Ultralytics knows by name is downloaded where it is not there, after all other checks.
 
     Args:
         config: the configuration.
         progress: told what is being done.
         folder: the run folder, which may keep copies of module files.
+        problems: what is known to be wrong already; raised with all that is found.
 
     Raises:
         ConfigError: all that is wrong, together.
+        DownloadFailed: the data could not be downloaded.
     """
-    check = _Collector()
+    check = _Collector(problems)
     progress("checking the data")
     if config.storage is not None:
         check(lambda: check_storage(str(config.storage)))
     devices = check(lambda: workers(config.device, config.jobs))
     base = check(lambda: load_base(config.model, width=config.width))
     task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
+    absent = check(lambda: download.absent(_named(config.data)))
     # labels that no search can train on are not worth a word
-    data = check(lambda: load_data(config, task.name)) if task else None
+    data = check(lambda: load_data(config, task.name)) if task and absent is False else None
     if base and data:
         base = base.changed(nc=data.nc, kpt_shape=data.kpt_shape)
     own = check(lambda: load_own(config.module_files or (), folder))
@@ -129,6 +145,9 @@ def resolve(config: StudyConfig, progress: Callable[[str], None], folder: RunFol
                 check(entry.source)
                 check(partial(check_costs, entry))
     check.done(f"study '{config.name}'")
+    if absent:
+        download.fetch(_named(config.data) or "", progress)
+        return resolve(config, progress, folder)
     assert data and devices and base and slots and chosen and space and content is not None
     return Resolved(data, *devices, base, chosen, content, space, names)
 
@@ -241,10 +260,16 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
 def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
     """The data set of a study, checked for a task; the one generated for this task where the study names none."""
     if config.data is not None:
-        return check_data(config.data, task)
+        return check_data(_named(config.data) or "", task)
     from nas_attn.detector.demo_data import demo_data
 
     return check_data(demo_data(cache_root(), task), task)
+
+
+def _named(data: str | None) -> str | None:
+    """The file of a name that Ultralytics knows, whatever lies in the working directory; a path as it is."""
+    known = packaged_data().get(data or "")
+    return str(known) if known else data
 
 
 def build_table(config: StudyConfig, base: BaseModel, space: SearchSpace, cache: Path | None) -> CostTable:

@@ -56,10 +56,9 @@ def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], 
     if error.readable is None:
         return error
     try:
-        resolve(error.readable, tell, folder)
+        resolve(error.readable, tell, folder, error.problems)
     except ConfigError as more:
-        known = {str(p) for p in error.problems}
-        return ConfigError([*error.problems, *(p for p in more.problems if str(p) not in known)], where=error.where)
+        return ConfigError(more.problems, where=error.where)
     return error
 
 
