@@ -225,7 +225,7 @@ class ProxyTrainer(DetectionTrainer):
         store = job.stores[split]
         dataset = StoreDataset(
             store,
-            _spread(len(store), job.fraction) if augment else list(range(len(store))),
+            spread(len(store), job.fraction) if augment else list(range(len(store))),
             job.seed,
             imgsz=job.imgsz,
             batch_size=batch,
@@ -287,7 +287,7 @@ class ProxyTrainer(DetectionTrainer):
         return True
 
 
-def _spread(length: int, fraction: float) -> list[int]:
+def spread(length: int, fraction: float) -> list[int]:
     """Evenly spaced indices of a share of the images: the same for all architectures, over the whole list."""
     count = max(1, min(length, round(length * fraction)))
     return np.linspace(0, length - 1, count).round().astype(int).tolist() if count > 1 else [0]

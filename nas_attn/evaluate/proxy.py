@@ -235,22 +235,24 @@ class ProxyEvaluator:
         seed: int,
         checkpoint: Path | None,
     ) -> Any:
-        from nas_attn.detector.trainer import Job
+        from nas_attn.detector.trainer import Job, spread
 
         splits = ("train", "val", "test") if self.test and info.test else ("train", "val")
+        files = {s: info.files[s] for s in splits}
+        # chosen here, not by the trainer: a tenth of COCO fits into a cache that all of it does not
+        files["train"] = tuple(files["train"][i] for i in spread(info.train, fidelity.fraction))
         cache = self.cache or str(_cache_folder())
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cache", "threads", "workers")}
         key = hashlib.sha256(f"{architecture}|{fidelity}|{seed}|{info.fingerprint}|{own}".encode()).hexdigest()
         return Job(
             info=info,
             stores={
-                s: shared.store(info.files[s], fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels, edited)
-                for s in splits
+                s: shared.store(listed, fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels, edited)
+                for s, listed in files.items()
             },
             recipe=self._suited(info),
             epochs=fidelity.epochs,
             imgsz=fidelity.imgsz,
-            fraction=fidelity.fraction,
             seed=seed,
             device=self.device,
             precision=self._precision,
