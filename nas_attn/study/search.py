@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from nas_attn.engine import Engine, Failure, Task
+from nas_attn.engine import Engine, Task
 from nas_attn.errors import EvaluationFailed, SlotRefused, UserError
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
+from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
@@ -195,26 +196,19 @@ class Search(Supervisor[StudyView]):
 
     def _train_base(self) -> None:
         """Train the base from which every trial continues; done once, and not counted as a trial."""
-        task = Task(
-            key="base",
-            call=self.plan.evaluator.train_base,
-            arguments=(self.plan.fidelity, self.config.seed, self.folder.base_weights),
-            keywords={"checkpoint": self.folder.checkpoint("base"), "slots": self.plan.space.names},
-            result=self.folder.result("base"),
-            signature=f"{self._study_id}:base",
+        evaluation = train_base(
+            self.engine,
+            self.folder,
+            self.plan.evaluator,
+            self.plan.fidelity,
+            self.config.seed,
+            slots=self.plan.space.names,
+            study_id=self._study_id,
+            measured=bool(self._view.slots),
+            note=self.observer.note,
         )
-        if self._view.slots and self.folder.base_weights.exists():
-            return
-        if not self.folder.base_weights.exists():
-            self.folder.result("base").unlink(missing_ok=True)  # the weights are what trials need
-        self.observer.note("Training the base once; every trial continues from it.")
-        self.engine.submit(task)
-        outcome = self.engine.wait()
-        assert outcome is not None
-        if isinstance(outcome.value, Failure):
-            raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason}")
-        if not self._view.slots:
-            self._write_slots([outcome.value])
+        if evaluation is not None:
+            self._write_slots([evaluation])
 
     def _measure_slots(self) -> None:
         found = [t.evaluation for t in self._view.trials if t.role == "base" and t.evaluation and t.evaluation.liveness]

@@ -1,0 +1,235 @@
+"""Which arms and contrasts each kind of comparison asks for. Pure: spaces and genes in, a design out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nas_attn.ablation.design import BASE, ELSEWHERE, FULL, Arm, Contrast, Design
+from nas_attn.errors import UserError
+from nas_attn.space import NONE, Architecture, Gene, SearchSpace
+
+MOST_FACTORS = 5
+CONV = "conv"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a design may choose from.
+
+    Attributes:
+        space: the study's space; swaps and sweeps stay in it.
+        full: the architecture to take apart, a member of the space.
+        fits: (slot, gene) -> whether the gene can stand there, for every slot of the base, in the order of the graph.
+        conv: (slot, gene) -> the plain convolution nearest in size to the gene there; None without one.
+        everywhere: every slot of the base that can hold something.
+        scales: names of larger base models, as `load_base` takes them.
+        further: further architectures.
+    """
+
+    space: SearchSpace
+    full: Architecture
+    fits: Callable[[str, Gene], bool]
+    conv: Callable[[str, Gene], Gene | None]
+    everywhere: Sequence[str] = ()
+    scales: Sequence[str] = ()
+    further: Sequence[Architecture] = ()
+    controls: bool = True
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def filled(self) -> dict[str, Gene]:
+        """Slot -> gene of the full architecture."""
+        return {slot: gene for slot, gene in self.full if gene != NONE}
+
+    def architecture(self, genes: Mapping[str, Gene]) -> Architecture:
+        """These genes, and `none` at the other slots of the space."""
+        return Architecture.of({**dict.fromkeys(self.space.names, NONE), **genes})
+
+
+class _Builder:
+    """Collects arms, each trained once however many kinds ask for it."""
+
+    def __init__(self, choices: Choices) -> None:
+        self.choices = choices
+        self.arms: dict[tuple[Architecture, str | None, int], Arm] = {}
+        self.contrasts: list[Contrast] = []
+
+    def arm(self, name: str, kind: str, genes: Mapping[str, Gene], *, model: str | None = None, offset: int = 0) -> Arm:
+        """The arm of these genes; new, or the known one under one more name."""
+        architecture = self.choices.architecture(genes)
+        key = (architecture, model, offset)
+        known = self.arms.get(key)
+        if known is None:
+            found = Arm(name, (kind,) if kind else (), architecture, model, offset)
+        else:
+            also = known.also if name in (known.name, *known.also) else (*known.also, name)
+            kinds = tuple(dict.fromkeys((*known.kinds, *([kind] if kind else ()))))
+            found = Arm(known.name, kinds, architecture, model, offset, also)
+        self.arms[key] = found
+        return found
+
+    def against(self, family: str, label: str, arm: Arm, reference: Arm) -> None:
+        """Ask for one arm minus another."""
+        if arm.name != reference.name:
+            self.contrasts.append(Contrast.between(label, family, arm, reference))
+
+    def design(self) -> Design:
+        """All arms, and each contrast once."""
+        unique = {(c.family, c.weights): c for c in reversed(self.contrasts)}
+        return Design(tuple(self.arms.values()), tuple(reversed(unique.values())))
+
+
+def make_design(choices: Choices, kinds: Iterable[str]) -> Design:
+    """The arms and contrasts of these kinds, each arm against the base of its scale.
+
+    Raises:
+        UserError: a factorial design of too many slots.
+    """
+    kinds = tuple(kinds)
+    build = _Builder(choices)
+    base = build.arm(BASE, "", {})
+    full = build.arm(FULL, "", choices.filled)
+    conv = {slot: g for slot, gene in choices.filled.items() if (g := choices.conv(slot, gene)) is not None}
+    if choices.controls and conv:
+        build.arm(f"{CONV} in place of attention", "control", conv)
+    for kind in kinds:
+        _KINDS[kind](build, base, full)
+    for architecture in choices.further:
+        genes = {slot: gene for slot, gene in architecture if gene != NONE}
+        build.arm(" ".join(f"{slot}={gene}" for slot, gene in genes.items()) or BASE, "arm", genes)
+    for arm in list(build.arms.values()):
+        if arm.model is None and arm.name != BASE:
+            build.against("base", arm.name, arm, base)
+    _against_full(build, full)
+    return build.design()
+
+
+def _leave_one_out(build: _Builder, base: Arm, full: Arm) -> None:
+    filled = build.choices.filled
+    for slot in filled if len(filled) > 1 else ():  # without its only one it is the base
+        build.arm(f"without {slot}", "leave-one-out", {s: g for s, g in filled.items() if s != slot})
+
+
+def _add_one_in(build: _Builder, base: Arm, full: Arm) -> None:
+    for slot, gene in build.choices.filled.items():
+        build.arm(f"{slot} alone", "add-one-in", {slot: gene})
+
+
+def _swap(build: _Builder, base: Arm, full: Arm) -> None:
+    filled, space = build.choices.filled, build.choices.space
+    for slot, own in filled.items():
+        modules = dict.fromkeys(g.module for g in space[slot].genes if g.module not in ("none", CONV, own.module))
+        genes = [_nearest(space[slot].genes, module, own) for module in modules]
+        conv = build.choices.conv(slot, own) if own.module != CONV else None
+        for gene in [*genes, *([conv] if conv is not None else ())]:
+            build.arm(f"{slot}: {gene}", "swap", {**filled, slot: gene})
+
+
+def _nearest(genes: Iterable[Gene], module: str, own: Gene) -> Gene:
+    """The gene of a module with the published settings, in the form (`residual`) that stands there."""
+    from nas_attn.attention import registry
+
+    wanted = {**registry.get(module).defaults(), "residual": own.as_dict().get("residual", "none")}
+
+    def distance(gene: Gene) -> tuple[bool, int]:
+        settings = {"residual": "none", **gene.as_dict()}
+        return settings["residual"] != wanted["residual"], sum(settings[k] != v for k, v in wanted.items())
+
+    return min((g for g in genes if g.module == module), key=distance)
+
+
+def _sweep(build: _Builder, base: Arm, full: Arm) -> None:
+    filled, space = build.choices.filled, build.choices.space
+    for slot, own in filled.items():
+        mine = {"residual": "none", **own.as_dict()}
+        for gene in space[slot].genes:
+            theirs = {"residual": "none", **gene.as_dict()}
+            if gene.module == own.module and sum(theirs[k] != v for k, v in mine.items()) == 1:
+                name = next(k for k, v in mine.items() if theirs[k] != v)
+                text = str(Gene(gene.module, ((name, theirs[name]),)))
+                build.arm(f"{slot}: {text[len(gene.module) + 1 : -1]}", "sweep", {**filled, slot: gene})
+
+
+def _placement(build: _Builder, base: Arm, full: Arm) -> None:
+    choices = build.choices
+    genes = dict.fromkeys(choices.filled.values())
+    for gene in genes:
+        for slot in choices.everywhere:
+            name = f"{slot} alone" if choices.filled.get(slot) == gene else f"{gene.module} at {slot}"
+            if len([g for g in genes if g.module == gene.module]) > 1 and not name.endswith("alone"):
+                name = f"{gene} at {slot}"
+            if choices.fits(slot, gene):
+                build.arm(name, "placement", {slot: gene})
+            else:
+                choices.notes.append(f"placement: `{gene}` cannot stand at {slot}")
+
+
+def _scale(build: _Builder, base: Arm, full: Arm) -> None:
+    for model in build.choices.scales:
+        stem = model.rsplit(".", 1)[0]
+        there = build.arm(f"base on {stem}", "scale", {}, model=model)
+        filled = build.arm(f"full on {stem}", "scale", build.choices.filled, model=model)
+        build.against("base", filled.name, filled, there)
+        weights = ((filled.name, 1.0), (there.name, -1.0), (full.name, -1.0), (base.name, 1.0))
+        label = f"gain on {stem} minus gain here"
+        build.contrasts.append(Contrast(label, "scale", weights, full.filled))
+
+
+def _factorial(build: _Builder, base: Arm, full: Arm) -> None:
+    """Every combination of the filled slots; main effects and pairwise interactions over all of them."""
+    filled = build.choices.filled
+    if len(filled) > MOST_FACTORS:
+        raise UserError(
+            f"a factorial ablation must have at most {MOST_FACTORS} filled slots",
+            got=f"{len(filled)}, which are {2 ** len(filled)} arms",
+            remedy="Leave out `factorial`; leave-one-out and add-one-in grow with the slots only.",
+        )
+    if len(filled) < 2:
+        return
+    arms: dict[frozenset[str], Arm] = {}
+    for size in range(len(filled) + 1):
+        for slots in itertools.combinations(filled, size):
+            name = " + ".join(slots) or BASE
+            arms[frozenset(slots)] = build.arm(name, "factorial" if slots else "", {s: filled[s] for s in slots})
+    half = len(arms) / 2
+    for slot in filled:
+        weights = tuple((a.name, (1.0 if slot in on else -1.0) / half) for on, a in arms.items())
+        build.contrasts.append(Contrast(f"main effect of {slot}", "factorial", weights, (slot,)))
+    for one, two in itertools.combinations(filled, 2):
+        # difference of differences: what `two` does where `one` is filled, minus what it does where it is not
+        signs = {on: (1.0 if one in on else -1.0) * (1.0 if two in on else -1.0) for on in arms}
+        weights = tuple((arms[on].name, 2 * sign / half) for on, sign in signs.items())
+        build.contrasts.append(Contrast(f"interaction of {one} and {two}", "factorial", weights, (one, two)))
+
+
+def _same_again(build: _Builder, base: Arm, full: Arm) -> None:
+    build.arm("base, other seeds", "a/a", {}, offset=ELSEWHERE)
+
+
+def _against_full(build: _Builder, full: Arm) -> None:
+    """The full architecture minus each arm that is it with something taken away or exchanged."""
+    for arm in build.arms.values():
+        if arm.model is not None or arm.offset:
+            continue
+        changed = Contrast.between("", "full", full, arm).slots
+        if "leave-one-out" in arm.kinds:
+            build.against("full", f"{full.architecture[changed[0]]} at {changed[0]}", full, arm)
+        elif {"swap", "sweep"} & set(arm.kinds) and len(changed) == 1:
+            slot = changed[0]
+            build.against("full", f"{full.architecture[slot]} at {slot}, not {arm.architecture[slot]}", full, arm)
+        elif "control" in arm.kinds:
+            build.against("full", f"attention, not {CONV}", full, arm)
+
+
+_KINDS: dict[str, Callable[[_Builder, Arm, Arm], None]] = {
+    "leave-one-out": _leave_one_out,
+    "add-one-in": _add_one_in,
+    "swap": _swap,
+    "sweep": _sweep,
+    "placement": _placement,
+    "scale": _scale,
+    "factorial": _factorial,
+    "a/a": _same_again,
+}

@@ -1,0 +1,216 @@
+"""From trained seeds to verdicts, and to what is still to be trained: the same for a run, a table, a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from nas_attn.ablation.design import Contrast, Design
+from nas_attn.ablation.looks import Looks
+from nas_attn.ablation.statistics import ALPHA, POWER, Paired, holm, paired, pairs_needed, power
+
+BETTER, WORSE = "better", "worse"
+NO_DIFFERENCE, UNDECIDED = "no difference shown", "undecided"
+DEAD, WAITING, UNTESTED = "dead", "waiting", "not tested"
+DECIDED = (BETTER, WORSE, NO_DIFFERENCE, DEAD)
+
+# (arm, seed's index) -> mAP50-95 of a trial that ended; None where it failed or is not comparable
+Values = Mapping[tuple[str, int], float | None]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is known of one contrast.
+
+    Attributes:
+        contrast: the contrast.
+        verdict: `better`, `worse`, `no difference shown`, `undecided`; `dead` where only dead slots differ, `waiting`
+            before the first look, `not tested` where nothing can be tested.
+        looks: looks that were made.
+        indices: indices of the seeds whose pairs are counted; before the first look those that ended.
+        result: the paired comparison over these; None without a pair. Its interval holds for every look at once.
+        p: p-value corrected for looks and for the family; None where nothing was tested.
+        power: chance to have seen `difference` with these pairs, at the level that the corrections leave; None unless
+            the verdict is `no difference shown` or `undecided`.
+        final: whether no further look is planned.
+        difference: smallest difference in mAP50-95 that matters.
+        beyond: the level at which further seeds would be tested.
+    """
+
+    contrast: Contrast
+    verdict: str
+    looks: int = 0
+    indices: tuple[int, ...] = ()
+    result: Paired | None = None
+    p: float | None = None
+    power: float | None = None
+    final: bool = False
+    difference: float = 0.0
+    beyond: float = ALPHA
+
+    @property
+    def more(self) -> int | None:
+        """Further seeds after which the chance to see `difference` is 80 %; None unless undecided."""
+        if self.verdict != UNDECIDED or self.result is None or not self.result.sd:
+            return None
+        return max(1, _needed(self.difference, self.result.sd, self.beyond) - self.result.n)
+
+    @property
+    def power_then(self) -> float | None:
+        """The chance to see `difference` after `more` seeds."""
+        if self.more is None or self.result is None or not self.result.sd:
+            return None
+        return _power(self.difference, self.result.sd, self.result.n + self.more, self.beyond)
+
+
+def decide(
+    design: Design,
+    looks: Looks,
+    values: Values,
+    *,
+    dead: Collection[Contrast] = (),
+    difference: float,
+    alpha: float = ALPHA,
+) -> list[Decision]:
+    """The verdict of every contrast, in the design's order.
+
+    Args:
+        design: arms and contrasts.
+        looks: when contrasts are tested.
+        values: what ended so far.
+        dead: contrasts whose arms differ only where no output is needed.
+        difference: smallest difference in mAP50-95 that matters.
+        alpha: family-wise error of each family.
+    """
+    found: list[Decision] = []
+    for family in dict.fromkeys(c.family for c in design.contrasts):
+        found += _family(design.family(family), looks, values, dead, difference, alpha)
+    return sorted(found, key=lambda d: design.contrasts.index(d.contrast))
+
+
+def wanted(design: Design, looks: Looks, decisions: Sequence[Decision], values: Values) -> Iterator[tuple[str, int]]:
+    """(arm, seed's index) of what is still to be trained, in order: seed by seed, the base first.
+
+    An arm is trained up to the next look of any of its contrasts that is still open.
+    """
+    upto: dict[str, int] = {}
+    for d in decisions:
+        if d.verdict == DEAD or d.final:
+            continue
+        for arm in d.contrast.arms:
+            upto[arm] = max(upto.get(arm, 0), looks.seeds[d.looks])
+    for index in range(max(upto.values(), default=0)):
+        for arm in design.arms:
+            if index < upto.get(arm.name, 0) and (arm.name, index) not in values:
+                yield arm.name, index
+
+
+def _family(
+    contrasts: Sequence[Contrast],
+    looks: Looks,
+    values: Values,
+    dead: Collection[Contrast],
+    difference: float,
+    alpha: float,
+) -> list[Decision]:
+    """The decisions of one family, look by look: what was decided at one keeps its seeds."""
+    live = [c for c in contrasts if c not in dead]
+    raw: dict[int, tuple[float, float]] = {}  # position in `live` -> smallest p of its looks, and the mean there
+    found: dict[int, Decision] = {}
+    for number, seeds in enumerate(looks.seeds, 1):
+        last = number == len(looks.seeds)
+        tested = []
+        for i, contrast in enumerate(live):
+            if (i in found and found[i].final) or not _ended(contrast, seeds, values):
+                continue
+            if i in found and found[i].looks != number - 1:
+                continue
+            indices, result = _compare(contrast, seeds, values, looks.count, alpha)
+            if result is not None and result.p is not None:
+                raw[i] = min(raw.get(i, (1.0, 0.0)), (result.p, result.mean))
+            found[i] = Decision(contrast, UNTESTED, number, indices, result, final=last)
+            tested.append(i)
+        corrected = holm([min(1.0, raw.get(i, (1.0, 0.0))[0] * looks.count) for i in range(len(live))])
+        still = sum(p > alpha for p in corrected)
+        for i in found:
+            d = found[i]
+            if i in tested or d.verdict not in (BETTER, WORSE):
+                # a rejection elsewhere may lower what is left to correct for
+                found[i] = _judged(d, corrected[i], raw.get(i), still, looks, difference, alpha)
+    decisions = [found.get(i) or _waiting(c, looks, values, alpha) for i, c in enumerate(live)]
+    return decisions + [Decision(c, DEAD, final=True) for c in contrasts if c in dead]
+
+
+def _judged(
+    d: Decision,
+    p: float,
+    strongest: tuple[float, float] | None,
+    still: int,
+    looks: Looks,
+    difference: float,
+    alpha: float,
+) -> Decision:
+    """A decision with its verdict.
+
+    Args:
+        d: the decision.
+        p: its corrected p-value.
+        strongest: p and mean difference of the look with the smallest p; None where nothing could be tested.
+        still: contrasts of the family that are not rejected.
+        looks: the looks.
+        difference: smallest difference that matters.
+        alpha: family-wise error.
+    """
+    last = d.looks == len(looks.seeds)
+    if d.result is None or strongest is None:
+        return replace(d, verdict=UNTESTED, final=last)
+    if p <= alpha:
+        verdict = BETTER if strongest[1] > 0 else WORSE
+        return replace(d, verdict=verdict, p=p, power=None, final=last or looks.sequential)
+    if d.result.p is None or not d.result.sd:
+        return replace(d, verdict=UNTESTED, p=p, final=last)
+    chance = _power(difference, d.result.sd, d.result.n, alpha / looks.count / max(1, still))
+    # seeds beyond the plan are one look more, which takes its share of the level
+    beyond = alpha / (looks.count + last) / max(1, still)
+    enough = chance >= POWER
+    return replace(
+        d,
+        verdict=NO_DIFFERENCE if enough else UNDECIDED,
+        p=p,
+        power=chance,
+        final=last or (enough and looks.sequential),
+        difference=difference,
+        beyond=beyond,
+    )
+
+
+def _waiting(contrast: Contrast, looks: Looks, values: Values, alpha: float) -> Decision:
+    """A contrast before its first look: what there is of it, without any test."""
+    indices, result = _compare(contrast, looks.seeds[0], values, looks.count, alpha)
+    return Decision(contrast, WAITING, 0, indices, result)
+
+
+def _compare(
+    contrast: Contrast, seeds: int, values: Values, looks: int, alpha: float
+) -> tuple[tuple[int, ...], Paired | None]:
+    """The pairs among the first seeds, and their comparison."""
+    indices = tuple(i for i in range(seeds) if all(values.get((arm, i)) is not None for arm in contrast.arms))
+    if not indices:
+        return indices, None
+    differences = [sum(weight * (values[arm, i] or 0.0) for arm, weight in contrast.weights) for i in indices]
+    return indices, paired(differences, 1 - alpha / looks)
+
+
+def _ended(contrast: Contrast, seeds: int, values: Values) -> bool:
+    return all((arm, i) in values for arm in contrast.arms for i in range(seeds))
+
+
+@lru_cache(maxsize=4096)
+def _power(difference: float, sd: float, pairs: int, level: float) -> float:
+    return power(difference, sd, pairs, level)
+
+
+@lru_cache(maxsize=4096)
+def _needed(difference: float, sd: float, level: float) -> int:
+    return pairs_needed(difference, sd, level)

@@ -1,0 +1,177 @@
+"""What an ablation trains and compares, as a value: arms, and contrasts between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas_attn.space import NONE, Architecture
+
+BASE, FULL = "base", "full"  # names of the two arms that every ablation has
+FAMILIES = {  # each has its own Holm correction, and stands in a table of its own
+    "base": "Against the base",
+    "full": "What each part adds to the full architecture",
+    "factorial": "Effects of the slots over all their combinations",
+    "scale": "Does the gain hold on a larger model?",
+}
+ELSEWHERE = 1_000_000  # distance of the seeds of an arm that must not share the base's
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One architecture on one base model, trained with every seed.
+
+    Attributes:
+        name: what tables call it, e.g. `without p4`; other names of the same arm stand in `also`.
+        kinds: kinds of comparisons that ask for it.
+        architecture: what is trained.
+        model: the base model, where it is another scale than the ablation's own.
+        offset: what is added to every seed.
+        also: further names, where two kinds ask for one architecture.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    architecture: Architecture
+    model: str | None = None
+    offset: int = 0
+    also: tuple[str, ...] = ()
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """Slots that hold a module."""
+        return tuple(slot for slot, gene in self.architecture if gene != NONE)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `of` reads it back."""
+        return {
+            "name": self.name,
+            "kinds": list(self.kinds),
+            "architecture": str(self.architecture),
+            "model": self.model,
+            "offset": self.offset,
+            "also": list(self.also),
+        }
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Arm:
+        """The arm that `as_dict` wrote."""
+        v = {**values, "kinds": tuple(values["kinds"]), "also": tuple(values["also"])}
+        return cls(**{**v, "architecture": Architecture.parse(values["architecture"])})
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum of arms, taken seed by seed and tested against 0: most are one arm minus another.
+
+    Attributes:
+        label: what tables call it.
+        family: key of `FAMILIES`.
+        weights: (name of an arm, weight); the weights sum to 0.
+        slots: the slots by which the arms differ.
+    """
+
+    label: str
+    family: str
+    weights: tuple[tuple[str, float], ...]
+    slots: tuple[str, ...]
+
+    @classmethod
+    def between(cls, label: str, family: str, arm: Arm, reference: Arm) -> Contrast:
+        """One arm minus another."""
+        ours, theirs = dict(arm.architecture), dict(reference.architecture)
+        slots = tuple(s for s in dict.fromkeys((*ours, *theirs)) if ours.get(s, NONE) != theirs.get(s, NONE))
+        return cls(label, family, ((arm.name, 1.0), (reference.name, -1.0)), slots)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of its arms."""
+        return tuple(name for name, _ in self.weights)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `of` reads it back."""
+        return {
+            "label": self.label,
+            "family": self.family,
+            "weights": [list(w) for w in self.weights],
+            "slots": list(self.slots),
+        }
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Contrast:
+        """The contrast that `as_dict` wrote."""
+        weights = tuple((name, float(weight)) for name, weight in values["weights"])
+        return cls(values["label"], values["family"], weights, tuple(values["slots"]))
+
+
+@dataclass(frozen=True)
+class Design:
+    """Everything that an ablation trains and compares.
+
+    Attributes:
+        arms: the base first.
+        contrasts: in the order of the tables.
+    """
+
+    arms: tuple[Arm, ...]
+    contrasts: tuple[Contrast, ...]
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name."""
+        return next(a for a in self.arms if a.name == name)
+
+    def family(self, name: str) -> tuple[Contrast, ...]:
+        """The contrasts of one family."""
+        return tuple(c for c in self.contrasts if c.family == name)
+
+    def base_of(self, model: str | None) -> Arm:
+        """The unchanged base of a scale, with the seeds that the other arms have."""
+        return next(a for a in self.arms if a.model == model and a.architecture.is_base and not a.offset)
+
+    @property
+    def models(self) -> tuple[str | None, ...]:
+        """The base models, None for the ablation's own, in order."""
+        return tuple(dict.fromkeys(a.model for a in self.arms))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `of` reads it back."""
+        return {"arms": [a.as_dict() for a in self.arms], "contrasts": [c.as_dict() for c in self.contrasts]}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Design:
+        """The design that `as_dict` wrote."""
+        return cls(
+            tuple(Arm.of(a) for a in values["arms"]),
+            tuple(Contrast.of(c) for c in values["contrasts"]),
+        )
+
+    def joined(self, earlier: Design) -> Design:
+        """This design and what an earlier one had beside it: whatever was once compared stays in its family.
+
+        An arm is the same where it trains the same; the earlier name stands.
+        """
+        known = {(a.architecture, a.model, a.offset): a for a in earlier.arms}
+        names: dict[str, str] = {}
+        arms = {a.name: a for a in earlier.arms}
+        for a in self.arms:
+            same = known.get((a.architecture, a.model, a.offset))
+            if same is None:
+                arms[a.name] = a
+            else:
+                names[a.name] = same.name
+                also = (n for n in (*same.also, a.name, *a.also) if n != same.name)
+                arms[same.name] = Arm(
+                    same.name,
+                    tuple(dict.fromkeys((*same.kinds, *a.kinds))),
+                    same.architecture,
+                    same.model,
+                    same.offset,
+                    tuple(dict.fromkeys(also)),
+                )
+        mine = (
+            Contrast(c.label, c.family, tuple((names.get(n, n), w) for n, w in c.weights), c.slots)
+            for c in self.contrasts
+        )
+        contrasts = {(c.family, c.weights): c for c in (*earlier.contrasts, *mine)}
+        return Design(tuple(arms.values()), tuple(contrasts.values()))

@@ -1,0 +1,154 @@
+"""An ablation as its readers see it: built from its record log, never written back. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nas_attn.ablation.decide import Decision, Values, decide, wanted
+from nas_attn.ablation.design import Arm, Contrast, Design
+from nas_attn.ablation.looks import Looks
+from nas_attn.errors import UserError
+from nas_attn.study.records import RecordLog
+from nas_attn.study.view import StudyView, Trial
+
+FOLDER = "ablations"  # in a study's run folder: one folder an ablation
+LIVENESS_SEEDS = 3  # base trials over which a slot's liveness is averaged
+
+
+@dataclass(frozen=True)
+class AblationView:
+    """Everything a reader may know of an ablation.
+
+    Its record log is that of a study with a `design` record, so its folder can be read as a study too.
+
+    Attributes:
+        folder: the ablation's own folder.
+        header: the `study` record, with `ablation`: `name`, `full` (the architecture taken apart), `seed` (the first).
+        settings: the options that the last command gave: `difference`, `dead_slots`, `kinds`, `hours`.
+        design: what is trained and compared.
+        looks: when.
+        views: base model (None for the ablation's own) -> its trials and slots.
+        trials: all trials, at the position of their numbers.
+    """
+
+    folder: Path
+    header: dict[str, Any]
+    settings: dict[str, Any]
+    design: Design
+    looks: Looks
+    views: Mapping[str | None, StudyView]
+    trials: tuple[Trial, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> AblationView:
+        """The ablation in a folder as of now; safe while one is running.
+
+        Raises:
+            UserError: the folder holds none.
+        """
+        records = list(RecordLog(folder).read())
+        if not any(r["kind"] == "design" for r in records):
+            rule, remedy = "a folder must hold an ablation", "Run `python -m nas_attn ablate` first."
+            raise UserError(rule, got=f"'{folder}'", remedy=remedy)
+        return cls.of(folder, records)
+
+    @classmethod
+    def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> AblationView:
+        """The ablation that these records tell."""
+        records = list(records)
+        plan = next((r for r in reversed(records) if r["kind"] == "design"), {})
+        design = Design.of(plan["design"]) if plan else Design((), ())
+        looks = Looks.of(plan["looks"]) if plan else Looks.fixed(1)
+        views = {m: StudyView.of(folder, records, m) for m in design.models or (None,)}
+        trials = sorted((t for v in views.values() for t in v.trials), key=lambda t: t.number)
+        header = views[None].header if None in views else {}
+        return cls(folder, header, plan.get("settings", {}), design, looks, views, tuple(trials))
+
+    @property
+    def name(self) -> str:
+        """The ablation's own name."""
+        return str(self.header["ablation"]["name"])
+
+    def seed(self, arm: Arm, index: int) -> int:
+        """The seed of an arm's trial: the same for all arms, but for those that must not share it."""
+        return int(self.header["ablation"]["seed"]) + index + arm.offset
+
+    @cached_property
+    def _found(self) -> dict[tuple[Any, ...], Trial]:
+        return {(t.model, t.architecture, t.seed): t for t in self.trials}
+
+    def trial(self, arm: Arm, index: int) -> Trial | None:
+        """An arm's trial with its seed of that index; None before it was handed out."""
+        return self._found.get((arm.model, arm.architecture, self.seed(arm, index)))
+
+    @cached_property
+    def values(self) -> Values:
+        """mAP50-95 on val of what ended; None where it failed or is not comparable."""
+        return self._values("val")
+
+    @cached_property
+    def test_values(self) -> Values:
+        """The same on the test split; None also where the data has none."""
+        return self._values("test")
+
+    def _values(self, split: str) -> dict[tuple[str, int], float | None]:
+        found: dict[tuple[str, int], float | None] = {}
+        for arm in self.design.arms:
+            for index in range(self.looks.most):
+                trial = self.trial(arm, index)
+                if trial is not None and trial.state in ("complete", "failed"):
+                    score = trial.evaluation.test_map50_95 if split == "test" and trial.evaluation else trial.map50_95
+                    found[arm.name, index] = score if trial.usable else None
+        return found
+
+    def dead_slots(self, model: str | None = None) -> tuple[str, ...]:
+        """Slots whose output the trained base of a scale does not need; empty before that was measured."""
+        slots = self.views[model].slots
+        return tuple(n for n, d in slots.get("drop", {}).items() if d < slots["threshold"])
+
+    def measured(self, model: str | None) -> bool:
+        """Whether the slots of a scale's base were checked for life."""
+        return bool(self.views[model].slots)
+
+    @cached_property
+    def idle(self) -> tuple[Contrast, ...]:
+        """Contrasts between arms that differ in dead slots only."""
+        dead = {m: set(self.dead_slots(m)) for m in self.views}
+        models = {a.name: a.model for a in self.design.arms}
+        return tuple(
+            c
+            for c in self.design.contrasts
+            if c.slots and any(set(c.slots) <= dead[m] for m in {models[name] for name in c.arms})
+        )
+
+    @cached_property
+    def decisions(self) -> list[Decision]:
+        """The verdict of every contrast as of now."""
+        skipped = () if self.settings.get("dead_slots") == "keep" else self.idle
+        difference = float(self.settings["difference"])
+        return decide(self.design, self.looks, self.values, dead=skipped, difference=difference)
+
+    @cached_property
+    def left(self) -> tuple[tuple[str, int], ...]:
+        """(arm, seed's index) of what is still to be trained for the next looks."""
+        return tuple(wanted(self.design, self.looks, self.decisions, self.values))
+
+    @property
+    def partial(self) -> bool:
+        """Whether something that was planned is not trained yet."""
+        return bool(self.left)
+
+
+def load_ablations(folder: Path) -> list[AblationView]:
+    """The ablations in a study's run folder, or the one that the folder itself is; the oldest first."""
+    folder = Path(folder)
+    folders = [p.parent for p in (folder / FOLDER).glob("*/records.jsonl")]
+    if (folder / "records.jsonl").exists():
+        folders.append(folder)
+    logs = [(f, list(RecordLog(f).read())) for f in folders]
+    found = [AblationView.of(f, records) for f, records in logs if any(r["kind"] == "design" for r in records)]
+    return sorted(found, key=lambda a: (a.header.get("begun", ""), a.name))
