@@ -145,33 +145,3 @@ class Design:
             tuple(Arm.of(a) for a in values["arms"]),
             tuple(Contrast.of(c) for c in values["contrasts"]),
         )
-
-    def joined(self, earlier: Design) -> Design:
-        """This design and what an earlier one had beside it: whatever was once compared stays in its family.
-
-        An arm is the same where it trains the same; the earlier name stands.
-        """
-        known = {(a.architecture, a.model, a.offset): a for a in earlier.arms}
-        names: dict[str, str] = {}
-        arms = {a.name: a for a in earlier.arms}
-        for a in self.arms:
-            same = known.get((a.architecture, a.model, a.offset))
-            if same is None:
-                arms[a.name] = a
-            else:
-                names[a.name] = same.name
-                also = (n for n in (*same.also, a.name, *a.also) if n != same.name)
-                arms[same.name] = Arm(
-                    same.name,
-                    tuple(dict.fromkeys((*same.kinds, *a.kinds))),
-                    same.architecture,
-                    same.model,
-                    same.offset,
-                    tuple(dict.fromkeys(also)),
-                )
-        mine = (
-            Contrast(c.label, c.family, tuple((names.get(n, n), w) for n, w in c.weights), c.slots)
-            for c in self.contrasts
-        )
-        contrasts = {(c.family, c.weights): c for c in (*earlier.contrasts, *mine)}
-        return Design(tuple(arms.values()), tuple(contrasts.values()))

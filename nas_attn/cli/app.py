@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from nas_attn.cli import (
+    ablate,
     adopt,
     cost,
     dashboard,
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, dashboard, report, export, train, adopt, slots, cost, doctor):
+for command in (search, ablate, dashboard, report, export, train, adopt, slots, cost, doctor):
     app.command(command.NAME)(command.command)
 app.add_typer(modules.app, name=modules.NAME)
 app.add_typer(hook.app, name=hook.NAME)

@@ -64,7 +64,7 @@ def command(
     }
     if slots is not None:
         given["slots"] = slot_names(slots)
-    given |= _modules(given.pop("modules", None) or ())
+    given |= modules_given(given.pop("modules", None) or ())
     with Reporter() as reporter:
         view = run_search(study, runs=runs, observer=reporter, progress=reporter.preparing, **given)
     if as_json:
@@ -74,7 +74,7 @@ def command(
     return 0
 
 
-def _modules(items: Iterable[str]) -> dict[str, Any]:
+def modules_given(items: Iterable[str]) -> dict[str, Any]:
     """What `--modules` says: names of modules to search, separated by commas, and files of a user's own."""
     files = [item for item in items if item.endswith(".py") or os.sep in item]
     names = [n.strip() for item in items if item not in files for n in item.split(",") if n.strip()]

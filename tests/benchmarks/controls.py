@@ -20,12 +20,10 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from nas_attn.attention.registry import attention
+import blur  # noqa: F401 (registers the module, here and in every worker process)
+
 from nas_attn.detector.environment import prepare
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -34,17 +32,6 @@ from nas_attn.study.load import load_config
 from nas_attn.study.prepare import load_data, make_evaluator
 
 MODULES = ("none", "conv", "acmix", "lska", "efficient_attention", "blur")
-
-
-@attention("blur", family="benchmark", paper="none: a deliberate harm")
-class Blur(nn.Module):
-    """The mean of each 5x5 neighbourhood: (N, C, H, W) -> the same shape. Nothing is learned."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 5, stride=1, padding=2, count_include_pad=False)
 
 
 def train(evaluator: ProxyEvaluator, fidelity: Fidelity, module: str, seed: int, liveness: bool) -> dict:

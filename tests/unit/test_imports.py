@@ -14,7 +14,7 @@ import nas_attn
 ROOT = Path(nas_attn.__file__).parent
 ORDER = (  # a package imports only from those before it; `files` writes whole-or-absent files for all of them
     "errors", "files", "attention", "space", ("cost", "detector"), "conformance", "evaluate", "engine", "study",
-    "analysis", "bundle", "dashboard", "cli", "__main__",
+    "analysis", "ablation", "bundle", "dashboard", "cli", "__main__",
 )  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in ([names] if isinstance(names, str) else names)}
 HOMES = {

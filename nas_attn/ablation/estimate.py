@@ -1,0 +1,143 @@
+"""What an ablation will cost in hours, before it runs: from trials that were trained, or from one measured step."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import dataclass
+
+from nas_attn.ablation.design import Arm
+from nas_attn.ablation.looks import Looks
+from nas_attn.ablation.prepare import AblationPlan
+from nas_attn.ablation.statistics import ALPHA, POWER, pairs_needed, power
+from nas_attn.ablation.view import AblationView
+from nas_attn.analysis.noise import noise
+from nas_attn.study.view import Trial
+
+START = 3.0  # seconds that a trial takes before its first step: model, data loader
+BATCHES = 3  # measured after one that warms up
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of what is still to be trained.
+
+    Attributes:
+        seconds: arm -> seconds of one of its trials.
+        trials: trials still to be trained; the most there can be, where results decide.
+        hours: wall hours on `workers` workers.
+        workers: trials at a time.
+        source: where the seconds come from, in words.
+    """
+
+    seconds: dict[str, float]
+    trials: int
+    hours: float
+    workers: int
+    source: str
+
+
+def estimate(plan: AblationPlan, looks: Looks, view: AblationView | None = None) -> Estimate:
+    """The cost of a plan.
+
+    Args:
+        plan: the plan.
+        looks: numbers of seeds; the last is taken.
+        view: the ablation as far as it was run; its ended trials count as done.
+    """
+    known = [t for t in (view.trials if view is not None else ()) if t.evaluation is not None]
+    source = "this ablation's own trials"
+    if not known and plan.request.study is not None:
+        known = [t for t in plan.request.study.trials if t.evaluation is not None]
+        source = "the study's trials"
+    if known:
+        seconds = {a.name: _from_trials(plan, a, known) for a in plan.design.arms}
+    else:
+        source = "a few measured steps of the base"
+        step = _measured(plan)
+        base = plan.costs[plan.design.base_of(None).name]["gmacs"]
+        seconds = {a.name: step * plan.costs[a.name]["gmacs"] / base for a in plan.design.arms}
+    idle = set(view.idle) if view is not None else set()
+    alive = {n for c in plan.design.contrasts if c not in idle for n in c.arms}
+    done = view.values if view is not None else {}
+    left = [a for a in plan.design.arms for i in range(looks.most) if a.name in alive and (a.name, i) not in done]
+    workers = len(plan.study.devices)
+    hours = sum(seconds[a.name] for a in left) / workers / 3600
+    return Estimate(seconds, len(left), hours, workers, source)
+
+
+def foresight(plan: AblationPlan, looks: Looks) -> str:
+    """What these seeds can show at the noise that the study has seen, in a sentence; empty where it has seen none."""
+    study = plan.request.study
+    seen = noise(study) if study is not None else None
+    if seen is None:
+        return ""
+    sd = seen.sd_paired if seen.sd_paired is not None else seen.sd_single * math.sqrt(2)
+    count = len(plan.design.family("base"))
+    level, difference = ALPHA / looks.count / max(1, count), plan.request.settings.difference
+    chance = power(difference, sd, looks.most, level) if looks.most > 1 else 0.0
+    needed = pairs_needed(difference, sd, level)
+    text = (
+        f"At the noise of the study's trials (standard deviation of a paired difference {sd:.4f}) {looks.most} seeds "
+        f"see a difference of {difference:g} with power {chance:.2f} over {count} comparisons"
+    )
+    return text + (f"; {needed} seeds would with 0.80. Fewer --kinds need fewer." if chance < POWER else ".")
+
+
+def _from_trials(plan: AblationPlan, arm: Arm, known: list[Trial]) -> float:
+    """Seconds of one trial of an arm: of the same network where one was trained, otherwise in proportion to cost."""
+    own = [t for t in known if t.architecture == arm.architecture and t.model == arm.model]
+    if own:
+        return statistics.median(_here(plan, t) for t in own)
+    gmacs = plan.costs[arm.name]["gmacs"]
+    return statistics.median(_here(plan, t) * gmacs / t.gmacs for t in known)
+
+
+def _here(plan: AblationPlan, trial: Trial) -> float:
+    """Seconds that a trial would take at this ablation's fidelity."""
+    e, f = trial.evaluation, plan.study.fidelity
+    assert e is not None
+    share = float(e.recipe.get("fraction", 1.0))
+    return e.seconds * (f.epochs / e.epochs) * (f.imgsz / e.imgsz) ** 2 * (f.fraction / share)
+
+
+def _measured(plan: AblationPlan) -> float:
+    """Seconds of one trial of the base, from forward and backward passes on random images; nothing is trained."""
+    import torch
+
+    config, header = plan.study.config, plan.study.header
+    evaluator = plan.study.evaluator
+    device = "cpu" if evaluator.device == "cpu" else "cuda"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(plan.study.threads)
+    try:
+        scale = plan.scales[None]
+        model = scale.base.changed(reg_max=evaluator.proxy_reg_max(config.imgsz)).build().to(device).train()
+        images = torch.rand(config.batch, 3, config.imgsz, config.imgsz, device=device)
+        times = []
+        for _ in range(BATCHES + 1):
+            began = time.perf_counter()
+            _total(model(images)).backward()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    step = min(times[1:]) / config.batch
+    train = header["data"]["train"] * config.fraction
+    scored = header["data"]["val"] + (header["data"]["test"] if evaluator.test else 0)
+    return START + step * (config.epochs * train + scored / 3)  # a forward pass takes a third of both
+
+
+def _total(output: object) -> object:
+    """The sum of every map in a detector's training output, whatever its nesting."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return output.float().sum()
+    if isinstance(output, dict):
+        return sum(_total(v) for v in output.values())
+    if isinstance(output, list | tuple):
+        return sum(_total(v) for v in output)
+    return 0.0

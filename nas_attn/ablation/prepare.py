@@ -1,0 +1,271 @@
+"""From a request to a plan: the base, its scales and slots are looked at, cost is counted, nothing is trained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.ablation.arms import CONV, Choices, make_design
+from nas_attn.ablation.design import Design
+from nas_attn.ablation.settings import Request
+from nas_attn.attention import registry
+from nas_attn.cost import CostTable
+from nas_attn.detector.base_model import BaseModel, load_base
+from nas_attn.detector.environment import cache_root
+from nas_attn.detector.head_form import keeps_head
+from nas_attn.detector.slots import all_slots, canonical
+from nas_attn.errors import NasAttnError, SlotRefused, StudyChanged, UserError
+from nas_attn.space import NONE, Architecture, Gene, Slot
+from nas_attn.study.ablation_config import DEFAULT_KINDS
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.controls import conv_genes
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.plan import Plan
+from nas_attn.study.prepare import check_unchanged, prepare
+
+if TYPE_CHECKING:
+    from nas_attn.evaluate.proxy import ProxyEvaluator
+
+SCALES = "nsmlx"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One base model of an ablation.
+
+    Attributes:
+        model: as `load_base` takes it; None for the ablation's own.
+        base: the model.
+        slots: all its slots.
+        evaluator: trains on it.
+    """
+
+    model: str | None
+    base: BaseModel
+    slots: tuple[Slot, ...]
+    evaluator: ProxyEvaluator | Any
+
+    def fits(self, slot: str, gene: Gene, *sizes: int) -> bool:
+        """Whether a gene can stand at a slot at these image sizes, alone."""
+        found = next((s for s in self.slots if s.name == slot), None)
+        if found is None or not keeps_head(self.base, [found]):
+            return False
+        entry = registry.get(gene.module)
+        settings = entry.complete(gene.as_dict())
+        maps = {found.map_size(size) for size in sizes}
+        return all(entry.refusal(found.channels, m, m, settings) is None for m in maps)
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """Everything that an ablation needs.
+
+    Attributes:
+        request: what was asked for.
+        study: configuration, space, devices: as for a search.
+        design: arms and contrasts.
+        scales: base model -> what is known of it.
+        costs: arm -> cost of its final model.
+        probed: slots whose liveness is measured.
+        notes: what could not be had, in sentences.
+        full: the architecture that is taken apart.
+    """
+
+    request: Request
+    study: Plan
+    design: Design
+    scales: Mapping[str | None, Scale]
+    costs: Mapping[str, dict[str, float]]
+    probed: tuple[str, ...]
+    notes: tuple[str, ...]
+    full: Architecture
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The `study` record of the ablation's log."""
+        own = {"name": self.request.name, "full": str(self.full), "seed": self.request.seed}
+        title = f"{self.request.config.name}: {self.request.name}"
+        return {**self.study.header, "name": title, "ablation": own}
+
+
+def prepare_ablation(request: Request, progress: Callable[[str], None]) -> AblationPlan:
+    """Check and resolve everything.
+
+    Raises:
+        ConfigError: all that is wrong with the study's part, together.
+        UserError: an architecture that is not in the space, or a kind that cannot be had here.
+    """
+    config, settings, folder = request.config, request.settings, RunFolder(request.folder)
+    study = prepare(config, folder, progress)
+    study = _with_the_studys_images(study, request)
+    own = Scale(None, *_base(config, study), study.evaluator)
+    kinds = tuple(settings.kinds if settings.kinds is not None else DEFAULT_KINDS)
+    full = _member(study, own, request.full, "--base" if settings.base else "the picked architecture")
+    if full.is_base:
+        raise UserError("an ablation must have an architecture with attention", got=str(full), where="--base")
+    _check_same(request, study, full)
+    notes: list[str] = []
+    scales = {None: own, **(_scales(request, study, full, notes) if "scale" in kinds else {})}
+    sizes = (config.imgsz, config.final_imgsz)
+    choices = Choices(
+        space=study.space,
+        full=full,
+        fits=lambda slot, gene: own.fits(slot, gene, *sizes) and not _refused_start(config, own, slot, gene),
+        conv=lambda slot, gene: _conv(study, slot, gene),
+        everywhere=tuple(s.name for s in own.slots) if "placement" in kinds else (),
+        scales=tuple(m for m in scales if m is not None),
+        further=tuple(_member(study, own, text, "--arm") for text in settings.arms),
+        controls=settings.controls,
+        notes=notes,
+    )
+    design = make_design(choices, kinds)
+    tables = {m: _table(scale, design, config.final_imgsz) for m, scale in scales.items()}
+    costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
+    everywhere = choices.everywhere if settings.dead_slots == "skip" else ()
+    probed = tuple(s.name for s in own.slots if s.name in everywhere or any(s.name in a.filled for a in design.arms))
+    return AblationPlan(request, study, design, scales, costs, probed, tuple(dict.fromkeys(notes)), full)
+
+
+def _base(config: StudyConfig, study: Plan, model: str | None = None) -> tuple[BaseModel, tuple[Slot, ...]]:
+    """The base with the data's classes, and all its slots."""
+    evaluator = study.evaluator
+    base = load_base(model or config.model, width=config.width, nc=evaluator.nc)
+    base = base.changed(kpt_shape=evaluator.kpt_shape)
+    return base, all_slots(base)
+
+
+def _with_the_studys_images(study: Plan, request: Request) -> Plan:
+    """The plan with the decoded images that the study keeps, where it has some."""
+    cache = request.folder.parent.parent / "cache"
+    return replace(study, evaluator=replace(study.evaluator, cache=str(cache.resolve())))
+
+
+def _member(study: Plan, own: Scale, text: str, where: str) -> Architecture:
+    """The member of the study's space that a text means; settings that it leaves out have their published values.
+
+    Raises:
+        UserError: there is none.
+    """
+    genes = {}
+    for slot, gene in canonical(Architecture.parse(text), own.slots, where=where):
+        entry = registry.get(gene.module, where=where)
+        genes[slot] = Gene.of(gene.module, entry.complete(gene.as_dict(), where=where))
+    missing = [slot for slot in genes if slot not in study.space.names]
+    filled = [slot for slot in missing if genes[slot] != NONE]
+    if filled:
+        raise UserError(
+            "an architecture must be in the study's space",
+            got=f"a module at {', '.join(filled)}",
+            where=where,
+            remedy=f"The space has {', '.join(study.space.names)}. Give the ablation other --slots and another --name.",
+        )
+    try:
+        return study.space.canonical(Architecture.of({s: g for s, g in genes.items() if s not in missing}))
+    except SlotRefused as error:
+        raise SlotRefused(error.rule, got=error.got, where=where, remedy=error.remedy) from None
+    except UserError as error:
+        remedy = f"{error.remedy} Name the space with --space, or modules of it with --modules."
+        raise UserError(error.rule, got=error.got, where=where, remedy=remedy) from None
+
+
+def _refused_start(config: StudyConfig, own: Scale, slot: str, gene: Gene) -> bool:
+    """Whether `start: base` refuses a slot: a module in the place of a trained convolution."""
+    return config.start == "base" and next(s for s in own.slots if s.name == slot).replaces
+
+
+def _conv(study: Plan, slot: str, gene: Gene) -> Gene | None:
+    """The plain convolution that is nearest in size to a gene, in its form."""
+    residual = str(gene.as_dict().get("residual", "none"))
+    if gene.module == CONV:
+        return None
+    choices = conv_genes(study.space[slot].slot, residual)
+    wanted = study.params(slot, gene)
+    return min(choices, key=lambda g: abs(study.params(slot, g) - wanted), default=None)
+
+
+def _scales(request: Request, study: Plan, full: Architecture, notes: list[str]) -> dict[str | None, Scale]:
+    """Larger scales of the base on which the full architecture can be built.
+
+    Raises:
+        UserError: scales were asked for, and there is none.
+    """
+    config, settings = request.config, request.settings
+    obstacle = ""
+    if config.start != "scratch":
+        obstacle = f"`start: {config.start}` has weights of one scale only"
+    elif config.width is not None:
+        obstacle = f"the study sets its own width ({config.width:g}) in place of a scale's"
+    found: dict[str | None, Scale] = {}
+    for letter in () if obstacle else _letters(config.model, settings.scales):
+        model = re.sub(r"(\d+)[nsmlx](?![a-z])", rf"\g<1>{letter}", Path(config.model).name, count=1)
+        model = str(Path(config.model).with_name(model)) if Path(config.model).parent != Path() else model
+        try:
+            base, slots = _base(config, study, model)
+        except NasAttnError as error:
+            notes.append(f"scale {letter}: {error}")
+            continue
+        scale = Scale(model, base, slots, replace(study.evaluator, model=model))
+        sizes = (config.imgsz, config.final_imgsz)
+        misfits = [f"`{g}` at {s}" for s, g in full if g != NONE and not scale.fits(s, g, *sizes)]
+        if misfits:
+            notes.append(f"scale {letter}: {', '.join(misfits)} cannot stand there")
+        else:
+            found[model] = scale
+    if not found:
+        obstacle = obstacle or f"'{config.model}' has no larger scale that can be built"
+        if request.explicit:
+            raise UserError("`scale` must have a larger scale of the base", got=obstacle, where="--kinds")
+        notes.append(f"no comparison of scales: {obstacle}")
+    return found
+
+
+def _letters(model: str, wanted: list[str] | None) -> list[str]:
+    """The scales to train: those named, or the next two."""
+    own = re.search(r"\d([nsmlx])(?![a-z])", Path(model).name)
+    if own is None:
+        return []
+    if wanted is not None:
+        return [letter for letter in wanted if letter != own[1]]
+    return list(SCALES[SCALES.index(own[1]) + 1 :][:2])
+
+
+def _table(scale: Scale, design: Design, imgsz: int) -> CostTable:
+    """Cost of everything that the arms of a scale put anywhere."""
+    arms = [dict(a.architecture) for a in design.arms if a.model == scale.model]
+    genes = {s: tuple(dict.fromkeys([NONE, *(arm.get(s.name, NONE) for arm in arms)])) for s in scale.slots}
+    return CostTable.build(scale.base.build(), genes, imgsz, cache=cache_root() / "cost")
+
+
+def _check_same(request: Request, study: Plan, full: Architecture) -> None:
+    """Refuse to continue another ablation, or to ablate a study whose data or base are no longer what was searched.
+
+    Raises:
+        StudyChanged: the message says what differs.
+    """
+    if request.study is not None:
+        header, same = request.study.header, ("data", "base", "weights")
+        old, new = header["fingerprints"], study.header["fingerprints"]
+        if differs := [name for name in same if old.get(name) != new.get(name)]:
+            raise StudyChanged(
+                "an ablation must be of what was searched",
+                got=f"another {' and '.join(differs)} than then",
+                where=f"study '{request.study.name}'",
+                remedy="Bring it back, or ablate under a new study name with --base.",
+            )
+    if request.stored is None:
+        return
+    remedy = "Continue it as it is, or start another with --name."
+    own, where = request.stored["ablation"], f"ablation '{request.name}'"
+    try:
+        check_unchanged(request.stored, study.header)
+    except StudyChanged as error:
+        raise StudyChanged("an ablation must stay the same", got=error.got, where=where, remedy=remedy) from None
+    for word, old, new in (("architecture", own["full"], str(full)), ("first seed", own["seed"], request.seed)):
+        if old != new:
+            raise StudyChanged(
+                "an ablation must stay the same", got=f"another {word}: {old} then, {new} now", where=where,
+                remedy=remedy,
+            )  # fmt: skip

@@ -1,0 +1,236 @@
+"""The rows of an ablation's tables, as numbers and words: computed once, written as Markdown, LaTeX, CSV and HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nas_attn.ablation.decide import DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, Decision, Values
+from nas_attn.ablation.design import Arm, Contrast
+from nas_attn.ablation.statistics import MIN_PAIRS, Paired, paired
+from nas_attn.ablation.view import AblationView
+from nas_attn.space import NONE
+
+MANY_SEEDS = 1000  # more than anybody trains: the number itself says nothing
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and sample standard deviation over seeds; sd is None below two."""
+
+    n: int
+    mean: float
+    sd: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm or contrast.
+
+    Attributes:
+        label: its name, e.g. `without p4`.
+        kinds: kinds of comparisons that ask for it.
+        arm: the arm that the row is about; None for a contrast of more than two arms.
+        inserted: what stands where, in writing; empty for the base.
+        val, test: mAP50-95 over the seeds that are compared; None where there is none.
+        decision: what is known of its contrast; None for a base.
+        test_result: the paired comparison on the test split, for reading only; None where there is none.
+        verdict: in words.
+        remarks: what else must be known: failures, flags, dead slots.
+        trials: numbers of all trials behind the figures.
+    """
+
+    label: str
+    kinds: tuple[str, ...]
+    arm: Arm | None
+    inserted: str
+    val: Moments | None
+    test: Moments | None
+    decision: Decision | None
+    test_result: Paired | None
+    verdict: str
+    remarks: tuple[str, ...]
+    trials: tuple[int, ...]
+
+
+def base_rows(view: AblationView) -> list[Row]:
+    """The base of every scale."""
+    rows = []
+    for model in view.design.models:
+        arm = view.design.base_of(model)
+        trained = [i for i in range(view.looks.most) if (arm.name, i) in view.values]
+        rows.append(
+            Row(
+                label=arm.name,
+                kinds=(),
+                arm=arm,
+                inserted="",
+                val=_moments(arm, trained, view.values),
+                test=_moments(arm, trained, view.test_values),
+                decision=None,
+                test_result=None,
+                verdict="the base",
+                remarks=_mishaps(view, (arm,)),
+                trials=_numbers(view, (arm,), trained),
+            )
+        )
+    return rows
+
+
+def family_rows(view: AblationView, family: str) -> list[Row]:
+    """The contrasts of one family, in the design's order."""
+    return [_row(view, d) for d in view.decisions if d.contrast.family == family]
+
+
+def _row(view: AblationView, decision: Decision) -> Row:
+    contrast = decision.contrast
+    arms = tuple(view.design.arm(name) for name in contrast.arms)
+    first = arms[0] if family_is_about_an_arm(contrast) else None
+    idle = contrast in view.idle
+    shown = decision.indices
+    return Row(
+        label=contrast.label,
+        kinds=first.kinds if first is not None else (),
+        arm=first,
+        inserted=written(first) if first is not None else "",
+        val=_moments(first, shown, view.values) if first is not None else None,
+        test=_moments(first, shown, view.test_values) if first is not None else None,
+        decision=decision,
+        test_result=_on_test(view, contrast, shown),
+        verdict=words(view, decision),
+        remarks=(*_mishaps(view, arms), *(() if idle else _dead(view, contrast))),
+        trials=_numbers(view, arms, shown),
+    )
+
+
+def family_is_about_an_arm(contrast: Contrast) -> bool:
+    """Whether a row shows an arm's own mean beside the difference: in the table against the base."""
+    return contrast.family == "base"
+
+
+def written(arm: Arm) -> str:
+    """What an arm inserts, as text: its genes but for `none`."""
+    return " ".join(f"{slot}={gene}" for slot, gene in arm.architecture if gene != NONE)
+
+
+def words(view: AblationView, decision: Decision) -> str:
+    """A verdict as a person reads it."""
+    d = decision
+    if d.verdict == DEAD or (d.contrast in view.idle and d.verdict in (NO_DIFFERENCE, UNDECIDED, UNTESTED)):
+        slots = d.contrast.slots
+        head = f"slot {slots[0]} is dead" if len(slots) == 1 else f"slots {', '.join(slots)} are dead"
+        tail = "not trained" if d.verdict == DEAD else "trained all the same"
+        whose = "its" if len(slots) == 1 else "their"
+        return f"{head}: the base does not need {whose} output, so no module can show there ({tail})"
+    if d.verdict == WAITING:
+        ended = d.result.n if d.result is not None else 0
+        return f"waiting: {ended} of {view.looks.seeds[0]} seeds"
+    if d.verdict == UNTESTED:
+        return f"not tested: {_why_untested(d)}"
+    if d.verdict == NO_DIFFERENCE:
+        return f"no difference shown (one of {d.difference:g} would have shown with power {_share(d.power)})"
+    if d.verdict == UNDECIDED:
+        if not d.final and view.looks.sequential:
+            return f"undecided so far: goes on to {view.looks.seeds[d.looks]} seeds"
+        if d.more is None or d.more >= MANY_SEEDS:
+            return f"undecided: needs more than {MANY_SEEDS} seeds to see {d.difference:g}"
+        return f"undecided: needs about {d.more} more seeds (power {_share(d.power_then)} to see {d.difference:g})"
+    return d.verdict
+
+
+def _why_untested(d: Decision) -> str:
+    if d.result is None:
+        return "no seed gave a comparable pair"
+    if d.result.n < MIN_PAIRS:
+        return f"at least {MIN_PAIRS} seeds are needed, {d.result.n} can be compared"
+    return "all differences are equal, so there is no spread to compare with"
+
+
+def summary(view: AblationView) -> str:
+    """What the table against the base shows, in a sentence."""
+    found = [d for d in view.decisions if d.contrast.family == "base"]
+    counted = {word: [d for d in found if d.verdict == word] for word in dict.fromkeys(d.verdict for d in found)}
+    parts = []
+    for word, text in _COUNTED.items():
+        if items := counted.get(word):
+            names = f" ({', '.join(d.contrast.label for d in items)})" if word in _NAMED else ""
+            parts.append(f"{len(items)} {text}{names}")
+    head = f"{len(found)} comparison{'s' * (len(found) != 1)} with the base: {', '.join(parts) or 'none yet'}."
+    return f"Partial: training is not finished. {head}" if view.partial else head
+
+
+_NAMED = ("better", "worse")
+_COUNTED = {
+    "better": "better",
+    "worse": "worse",
+    NO_DIFFERENCE: "without a difference shown",
+    UNDECIDED: "undecided",
+    DEAD: "on dead slots",
+    WAITING: "waiting for seeds",
+    UNTESTED: "not tested",
+}
+
+
+def method(view: AblationView, family: str) -> str:
+    """How the figures of a table were made."""
+    tested = [d for d in view.decisions if d.contrast.family == family and d.verdict != DEAD]
+    seeds, looks = view.looks.seeds, view.looks.count
+    test = f"paired t-test, Holm-corrected over {len(tested)} comparison{'s' * (len(tested) != 1)}"
+    if looks > 1:
+        asked = " (seeds were added after results had been seen)" if view.looks.added else ""
+        test += f" and multiplied by {looks} looks at {', '.join(map(str, seeds))} seeds{asked}"
+    first = view.header["ablation"]["seed"]
+    return (
+        f"mAP50-95, mean ± sd over seeds from {first} on; Δ: difference at equal seeds with its 95 % interval "
+        f"(Student's t); p: {test}; d: standardised difference (d_z, Hedges' correction). Verdicts at 5 % for this "
+        f"table; val decides, test is not used for anything. The smallest difference that matters was set to "
+        f"{float(view.settings['difference']):g}."
+    )
+
+
+def _moments(arm: Arm, indices: Sequence[int], values: Values) -> Moments | None:
+    found = [v for i in indices if (v := values.get((arm.name, i))) is not None]
+    if not found:
+        return None
+    mean = math.fsum(found) / len(found)
+    if len(found) < 2:
+        return Moments(len(found), mean, None)
+    return Moments(len(found), mean, math.sqrt(math.fsum((v - mean) ** 2 for v in found) / (len(found) - 1)))
+
+
+def _on_test(view: AblationView, contrast: Contrast, indices: Sequence[int]) -> Paired | None:
+    values = view.test_values
+    pairs = [i for i in indices if all(values.get((arm, i)) is not None for arm in contrast.arms)]
+    if not pairs:
+        return None
+    return paired([sum(w * (values[arm, i] or 0.0) for arm, w in contrast.weights) for i in pairs])
+
+
+def _mishaps(view: AblationView, arms: Sequence[Arm]) -> tuple[str, ...]:
+    """Failures and flags of these arms' trials."""
+    found = []
+    for arm in arms:
+        for index in range(view.looks.most):
+            trial = view.trial(arm, index)
+            if trial is None or trial.usable or trial.state == "running":
+                continue
+            flags = ", ".join(trial.evaluation.flags) if trial.evaluation else ""
+            why = f"not comparable: {flags}" if trial.state == "complete" else f"failed: {trial.reason}"
+            found.append(f"trial {trial.number} ({arm.name}, seed {trial.seed}) {why}")
+    return tuple(found)
+
+
+def _dead(view: AblationView, contrast: Contrast) -> tuple[str, ...]:
+    model = view.design.arm(contrast.arms[0]).model
+    dead = [s for s in contrast.slots if s in view.dead_slots(model)]
+    return (f"dead: {', '.join(dead)}",) if dead else ()
+
+
+def _numbers(view: AblationView, arms: Sequence[Arm], indices: Sequence[int]) -> tuple[int, ...]:
+    trials = (view.trial(arm, i) for arm in arms for i in indices)
+    return tuple(sorted({t.number for t in trials if t is not None}))
+
+
+def _share(value: float | None) -> str:
+    return "?" if value is None else "> 0.99" if value > 0.99 else f"{value:.2f}"

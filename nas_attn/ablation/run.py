@@ -1,0 +1,286 @@
+"""One ablation from request to tables: plan, lease, workers, supervisor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from nas_attn.ablation.design import FULL, Arm
+from nas_attn.ablation.looks import MAX_SEEDS, Looks
+from nas_attn.ablation.prepare import AblationPlan, prepare_ablation
+from nas_attn.ablation.settings import Request
+from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
+from nas_attn.attention import user
+from nas_attn.detector import environment
+from nas_attn.engine import Engine, LocalEngine, Task
+from nas_attn.errors import EvaluationFailed
+from nas_attn.space import Architecture
+from nas_attn.study.base_run import train_base
+from nas_attn.study.folder import Lease, RunFolder
+from nas_attn.study.supervisor import Supervisor
+from nas_attn.study.view import Trial
+
+
+class AblationObserver(Protocol):
+    """Whom an ablation tells what happens."""
+
+    def opened(self, view: AblationView) -> None:
+        """It begins, or goes on."""
+
+    def finished(self, view: AblationView, trial: Trial) -> None:
+        """A trial ended, complete or failed."""
+
+    def slots(self, view: AblationView, model: str | None) -> None:
+        """The slots of a base model were checked for life."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should read."""
+
+
+class Ablation(Supervisor[AblationView]):
+    """Trains the arms of one ablation, seed by seed, until every comparison is decided or out of seeds.
+
+    Args:
+        plan: what is to be done; its records are in the folder's log already.
+        folder: the ablation's folder; its lease is held by the caller.
+        engine: where trials run.
+        observer: whom to tell.
+    """
+
+    def __init__(self, plan: AblationPlan, folder: RunFolder, engine: Engine, observer: AblationObserver) -> None:
+        self.plan, self.observer = plan, observer
+        super().__init__(folder, engine)
+        self._begun = time.monotonic()
+
+    def run(self) -> AblationView:
+        """Train what is left.
+
+        Raises:
+            EvaluationFailed: the base cannot be trained.
+        """
+        self.observer.opened(self._view)
+        if self.plan.request.config.start == "base":
+            self._train_base()
+        self._work()
+        return self._view
+
+    def _read(self, records: list[dict[str, Any]]) -> AblationView:
+        return AblationView.of(self.folder.path, records)
+
+    def _next(self) -> Trial | None:
+        if (trial := self._orphan()) is not None:
+            return trial
+        if self._out_of_time():
+            return None
+        for model in self._view.design.models:
+            if not self._view.measured(model) and self._bases_ended(model):
+                self._measure(model)
+        for name, index in self._view.left:
+            arm = self._view.design.arm(name)
+            if self._view.trial(arm, index) is None and self._may_start(arm, index):
+                cost = self.plan.costs[name]
+                more = {"arm": name} | ({"model": arm.model} if arm.model else {})
+                return self._begin(_role(arm), arm.architecture, self._view.seed(arm, index), cost, **more)
+        return None
+
+    def _may_start(self, arm: Arm, index: int) -> bool:
+        """Before a base's slots are measured only its first seeds are trained.
+
+        The full architecture fills idle workers: it is wanted whatever they say.
+        """
+        if self._view.measured(arm.model):
+            return True
+        first = self._view.design.base_of(arm.model)
+        return (arm == first and index < LIVENESS_SEEDS) or (arm.name == FULL and index < LIVENESS_SEEDS)
+
+    def _out_of_time(self) -> bool:
+        hours = self.plan.request.settings.hours
+        return hours is not None and time.monotonic() - self._begun >= hours * 3600
+
+    def _task(self, trial: Trial) -> Task:
+        name = f"{trial.number:04d}"
+        architecture, liveness = trial.architecture, False
+        base = self._view.design.base_of(trial.model)
+        if trial.architecture == base.architecture and not self._view.measured(trial.model):
+            liveness = self.plan.request.config.start != "base"
+            slots = (*base.architecture.slots, *self.plan.probed)
+            architecture = Architecture.none(dict.fromkeys(slots))  # the same network; it names what is measured
+        return Task(
+            key=trial.number,
+            call=self.plan.scales[trial.model].evaluator,
+            arguments=(architecture, self.plan.study.fidelity, trial.seed),
+            keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness},
+            result=self.folder.result(name),
+            signature=f"{self._view.header.get('id', '')}:{trial.number}:{trial.architecture}:{trial.seed}",
+        )
+
+    def _ended(self, trial: Trial) -> None:
+        self.observer.finished(self._view, trial)
+
+    # liveness
+
+    def _train_base(self) -> None:
+        evaluation = train_base(
+            self.engine,
+            self.folder,
+            self.plan.study.evaluator,
+            self.plan.study.fidelity,
+            self.plan.request.seed,
+            slots=tuple(dict.fromkeys((*self.plan.study.space.names, *self.plan.probed))),
+            study_id=self._view.header.get("id", ""),
+            measured=self._view.measured(None),
+            note=self.observer.note,
+        )
+        if evaluation is not None:
+            self._write_slots(None, [evaluation])
+
+    def _bases_ended(self, model: str | None) -> bool:
+        base = self._view.design.base_of(model)
+        count = min(LIVENESS_SEEDS, self._view.looks.seeds[0])
+        return all((base.name, i) in self._view.values for i in range(count))
+
+    def _measure(self, model: str | None) -> None:
+        trials = [self._view.trial(self._view.design.base_of(model), i) for i in range(LIVENESS_SEEDS)]
+        found = [t.evaluation for t in trials if t is not None and t.evaluation and t.evaluation.liveness]
+        if not found:
+            reasons = "; ".join(sorted({t.reason for t in trials if t is not None and t.reason})) or "no result"
+            if model is None:
+                raise EvaluationFailed(f"the base could not be trained: {reasons}")
+            self.observer.note(f"the base could not be trained on {model}: {reasons}")
+        self._write_slots(model, found)
+
+    def _write_slots(self, model: str | None, evaluations: list[Any]) -> None:
+        n = len(evaluations)
+        intact = sum(e.map50_95 for e in evaluations) / n if n else None
+        zeroed = {s: sum(e.liveness[s] for e in evaluations) / n for s in (evaluations[0].liveness if n else ())}
+        drop = {s: intact - z for s, z in zeroed.items()}
+        threshold = self.plan.request.config.live_threshold
+        live = [s for s, d in drop.items() if d >= threshold]
+        filled = {s for a in self._view.design.arms if a.model == model for s in a.filled}
+        self._append(
+            "slots",
+            **({"model": model} if model else {}),
+            intact=intact,
+            zeroed=zeroed,
+            drop=drop,
+            live=live,
+            searched=[s for s in drop if s in filled and (s in live or self._view.settings["dead_slots"] == "keep")],
+            threshold=threshold,
+            trials=n,
+            control=str(self._view.design.base_of(model).architecture),
+        )
+        self.observer.slots(self._view, model)
+
+
+def run_ablation(
+    request: Request, *, observer: AblationObserver, progress: Callable[[str], None] | None = None
+) -> AblationView:
+    """Run an ablation, or continue it.
+
+    Args:
+        request: what is wanted; see `load_request`.
+        observer: whom to tell.
+        progress: told what is being prepared.
+
+    Raises:
+        UserError: something in the input breaks a rule; nothing was trained.
+    """
+    environment.prepare()
+    folder = RunFolder(request.folder)
+    above = [p for p in (folder.path, folder.path.parent, folder.path.parent.parent) if not p.exists()]
+    folder.create()
+    try:
+        with Lease(folder):
+            return _run(request, folder, observer, progress or (lambda text: None))
+    finally:
+        if not folder.log.exists():
+            _remove(folder, above)  # wrong input leaves nothing behind
+
+
+def _run(request: Request, folder: RunFolder, observer: AblationObserver, tell: Callable[[str], None]) -> AblationView:
+    import torch
+
+    folder.log.repair()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the cores are the workers'
+    try:
+        plan = prepare_ablation(request, tell)
+        record_plan(plan, folder)
+        for text in plan.notes:
+            observer.note(text)
+        with LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as engine:
+            return Ablation(plan, folder, engine, observer).run()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def planned(
+    request: Request, folder: Path, tell: Callable[[str], None]
+) -> tuple[AblationPlan, Looks, AblationView | None]:
+    """What would run, and what has; nothing is written but into `folder`, which may be deleted.
+
+    Raises:
+        UserError: something in the input breaks a rule.
+    """
+    environment.prepare()
+    plan = prepare_ablation(request, tell)
+    if request.stored is not None:
+        before = AblationView.read(request.folder)
+        return plan, wanted_looks(request, before), before
+    run = RunFolder(folder)
+    record_plan(plan, run)
+    view = AblationView.read(folder)
+    if request.study is not None and request.study.slots:
+        # what the search found alive is the best guess until the ablation has measured it itself
+        known = {k: v for k, v in request.study.slots.items() if k != "kind"}
+        run.log.append("slots", **known)
+        view = AblationView.read(folder)
+    return plan, view.looks, view
+
+
+def record_plan(plan: AblationPlan, folder: RunFolder) -> None:
+    """Write what a plan adds to the log: its header, scales, and the design where it changed."""
+    records = list(folder.log.read())
+    if not records:
+        searched = set(plan.study.header["fingerprints"]["modules"])
+        folder.keep_modules(s for s in user.sources() if searched & set(s.names))
+        records.append(folder.log.append("study", **plan.header, begun=datetime.now(UTC).isoformat()))
+    known = {r["model"] for r in records if r["kind"] == "model"}
+    for model, scale in plan.scales.items():
+        if model is not None and model not in known:
+            cost = plan.costs[plan.design.base_of(model).name]
+            header = {"base": scale.base.name, "base_cost": cost, "aliases": {}}
+            folder.log.append("model", model=model, header=header)
+    before = AblationView.of(folder.path, records)
+    looks = wanted_looks(plan.request, before)
+    settings = plan.request.settings.model_dump(mode="json")
+    old = next((r for r in reversed(records) if r["kind"] == "design"), {})
+    new = {"design": plan.design.as_dict(), "looks": looks.as_dict(), "settings": settings}
+    if any(old.get(k) != v for k, v in new.items()):
+        folder.log.append("design", **new)
+        folder.log.append("target", trials=len(plan.design.arms) * looks.most)
+
+
+def wanted_looks(request: Request, before: AblationView) -> Looks:
+    """When comparisons are to be tested, looks that were made before included."""
+    settings = request.settings
+    wanted = Looks.planned(settings.max_seeds or MAX_SEEDS) if settings.sequential else Looks.fixed(settings.seeds)
+    if not before.design.arms:
+        return wanted
+    return before.looks.changed(wanted, max((d.looks for d in before.decisions), default=0))
+
+
+def _role(arm: Arm) -> str:
+    if arm.architecture.is_base:
+        return "base"
+    return "conv" if "control" in arm.kinds else "arm"
+
+
+def _remove(folder: RunFolder, made: list[Any]) -> None:
+    (folder.path / "lease").unlink(missing_ok=True)
+    for path in made:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()

@@ -1,0 +1,205 @@
+"""An ablation's tables as files: Markdown, LaTeX with booktabs, CSV. Each figure can be traced to its trials."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+from nas_attn import __version__
+from nas_attn.ablation.rows import base_rows, family_rows, summary
+from nas_attn.ablation.tables import TitledTable, ablation_tables
+from nas_attn.ablation.view import AblationView
+from nas_attn.files import write_text_atomic
+
+PARTIAL = "PARTIAL: training is not finished"
+CSV_COLUMNS = (
+    *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
+    *("val_map50_95_mean", "val_map50_95_sd", "val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
+    *("p_uncorrected_last_look", "p_corrected", "effect_dz", "verdict", "verdict_words", "power", "more_seeds"),
+    *("test_map50_95_mean", "test_map50_95_sd", "test_delta", "test_delta_low", "test_delta_high"),
+    *("gmacs", "params_m", "trials", "remarks", "partial"),
+)
+
+
+def write_tables(view: AblationView, folder: Path) -> list[Path]:
+    """Write `ablation.md`, `ablation.tex` (a document) with `ablation_tables.tex` (to be \\input), and `ablation.csv`.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    texts = {
+        "ablation.md": markdown(view),
+        "ablation.tex": DOCUMENT,
+        "ablation_tables.tex": latex(view),
+        "ablation.csv": csv_text(view),
+    }
+    for name, text in texts.items():
+        write_text_atomic(Path(folder) / name, text)
+    return [Path(folder) / name for name in texts]
+
+
+def markdown(view: AblationView) -> str:
+    """All tables as Markdown, each row with the numbers of its trials."""
+    parts = [f"# {view.header['name']}", _about(view), summary(view)]
+    if view.partial:
+        parts.insert(1, f"**{PARTIAL}.**")
+    numbers = _trials(view)
+    for t in ablation_tables(view):
+        columns = (*t.table.columns, "trials")
+        rows = [(*row, trials) for row, trials in zip(t.table.rows, numbers[t.family], strict=True)]
+        lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
+        parts += [f"## {t.title}", "\n".join(lines), t.method]
+    return "\n\n".join(parts) + "\n"
+
+
+DOCUMENT = r"""% pdflatex ablation.tex; for a paper, \usepackage{booktabs} and \input{ablation_tables}
+\documentclass{article}
+\usepackage[utf8]{inputenc}
+\usepackage[T1]{fontenc}
+\usepackage{booktabs}
+\usepackage[a4paper,landscape,margin=15mm]{geometry}
+\begin{document}
+\input{ablation_tables}
+\end{document}
+"""
+
+
+def latex(view: AblationView) -> str:
+    """All tables as LaTeX floats; comments name the trials of each row."""
+    numbers = _trials(view)
+    head = f"% {view.header['name']}, nas_attn {__version__}; {_about(view)}\n"
+    return head + "\n".join(_float(t, numbers[t.family], view) for t in ablation_tables(view))
+
+
+def _float(t: TitledTable, trials: list[str], view: AblationView) -> str:
+    # remarks and long verdicts make a page too wide: they stand below, numbered
+    shown = [i for i, c in enumerate(t.table.columns) if c not in ("remarks", "inserted")]
+    verdict = t.table.columns.index("verdict")
+    align = "".join("l" if i == 0 or i == verdict else "r" for i in shown)
+    lines = [" & ".join(_tex(t.table.columns[i]) for i in shown) + r" \\", r"\midrule"]
+    notes: list[str] = []
+    for row, numbers in zip(t.table.rows, trials, strict=True):
+        cells = list(row)
+        cells[verdict], _, rest = row[verdict].partition(": ")
+        cells[verdict], _, aside = cells[verdict].partition(" (")
+        details = [x for x in (rest, aside.rstrip(")"), *_asides(t, row)) if x]
+        mark = ""
+        if details:
+            notes.append("; ".join(details))
+            mark = rf"\textsuperscript{{{len(notes)}}}"
+        lines.append(" & ".join(_tex(cells[i]) + (mark if i == verdict else "") for i in shown) + rf" \\ % {numbers}")
+    caption = _tex(f"{t.title} ({view.header['name']}). " + (f"{PARTIAL}. " if t.partial else "") + t.method)
+    body = "\n".join(lines)
+    below = "\n\n".join(rf"\textsuperscript{{{i}}} {_tex(text)}" for i, text in enumerate(notes, 1))
+    size = r"\scriptsize" if len(shown) > 8 else r"\small"
+    return (
+        f"\\begin{{table}}[p]\n\\centering{size}\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{caption}}}\n"
+        f"\\begin{{tabular}}{{{align}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+        f"\\par\\vspace{{2pt}}\\begin{{minipage}}{{\\linewidth}}\\raggedright\\footnotesize\n{below}\n"
+        f"\\end{{minipage}}\n\\end{{table}}\n"
+    )
+
+
+def _asides(t: TitledTable, row: tuple[str, ...]) -> list[str]:
+    return [row[t.table.columns.index(c)] for c in ("remarks",) if row[t.table.columns.index(c)]]
+
+
+_SIGNS = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "±": r"$\pm$", "Δ": r"$\Delta$",
+    "–": "--", "−": "$-$", "×": r"$\times$", "γ": r"$\gamma$", "·": r"$\cdot$", "…": r"\ldots{}",
+}  # fmt: skip
+
+
+def _tex(text: str) -> str:
+    """Text as LaTeX that pdflatex compiles, whatever is in it."""
+    text = re.sub(r"(?<![\w.])([-+]?\d+\.\d+)", lambda m: f"\0{m[1]}\0", text)  # signed numbers in math, for the minus
+    escaped = "".join(_SIGNS.get(c, c if c == "\0" or ord(c) < 0x250 else "?") for c in text if c == "\0" or c >= " ")
+    return escaped.replace("\0", "$") if escaped.count("\0") % 2 == 0 else escaped.replace("\0", "")
+
+
+def csv_text(view: AblationView) -> str:
+    """Every figure at full precision, one row a contrast and one a base."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    families = [("base", [*base_rows(view), *family_rows(view, "base")])]
+    families += [(f, family_rows(view, f)) for f in ("full", "factorial", "scale")]
+    for family, rows in families:
+        for r in rows:
+            d, result, test = r.decision, r.decision.result if r.decision else None, r.test_result
+            trial = view.trial(r.arm, 0) if r.arm is not None else None
+            writer.writerow(
+                {
+                    "family": family,
+                    "comparison": r.label,
+                    "kinds": " ".join(r.kinds),
+                    "model": (r.arm.model if r.arm is not None and r.arm.model else view.header["base"]),
+                    "inserted": r.inserted,
+                    "architecture": str(r.arm.architecture) if r.arm is not None else "",
+                    "seeds": result.n if result else r.val.n if r.val else 0,
+                    **_moments("val", r.val),
+                    **_delta("val", result),
+                    "val_delta_sd": result.sd if result else None,
+                    "p_uncorrected_last_look": result.p if result else None,
+                    "p_corrected": d.p if d else None,
+                    "effect_dz": result.effect if result else None,
+                    "verdict": d.verdict if d else "",
+                    "verdict_words": r.verdict,
+                    "power": d.power if d else None,
+                    "more_seeds": d.more if d else None,
+                    **_moments("test", r.test),
+                    **_delta("test", test),
+                    "gmacs": trial.cost.get("gmacs") if trial else None,
+                    "params_m": trial.cost.get("params_m") if trial else None,
+                    "trials": " ".join(map(str, r.trials)),
+                    "remarks": "; ".join(r.remarks),
+                    "partial": view.partial,
+                }
+            )
+    return out.getvalue()
+
+
+def _moments(split: str, moments: object) -> dict[str, object]:
+    return {
+        f"{split}_map50_95_mean": getattr(moments, "mean", None),
+        f"{split}_map50_95_sd": getattr(moments, "sd", None),
+    }
+
+
+def _delta(split: str, result: object) -> dict[str, object]:
+    names = {"delta": "mean", "delta_low": "low", "delta_high": "high"}
+    return {f"{split}_{name}": getattr(result, field, None) for name, field in names.items()}
+
+
+def _trials(view: AblationView) -> dict[str, list[str]]:
+    """Family -> the numbers of each row's trials."""
+    rows = {"base": [*base_rows(view), *family_rows(view, "base")]}
+    rows |= {f: family_rows(view, f) for f in ("full", "factorial", "scale")}
+    return {f: [ranges(r.trials) for r in rs] for f, rs in rows.items()}
+
+
+def ranges(numbers: tuple[int, ...]) -> str:
+    """Ascending numbers in short: `0-2, 5`."""
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
+
+
+def _about(view: AblationView) -> str:
+    c = view.header["config"]
+    data = c.get("data") or "the generated data set"
+    full = view.header["ablation"]["full"]
+    how = f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"
+    return f"Full architecture: {full}. Base: {view.header['base']}. Data: {data}. Each trial: {how}."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", " ")

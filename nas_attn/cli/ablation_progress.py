@@ -1,0 +1,69 @@
+"""What a person sees while an ablation runs. All on stderr."""
+
+from __future__ import annotations
+
+import time
+
+from nas_attn.ablation.decide import DEAD
+from nas_attn.ablation.view import AblationView
+from nas_attn.cli.progress import Reporter, liveness
+from nas_attn.study.view import Trial
+
+
+class AblationReporter(Reporter):
+    """The observer of `ablate`; a context manager around the bar."""
+
+    def opened(self, view: AblationView) -> None:  # type: ignore[override]
+        """Say what is taken apart; the clock of the ETA starts."""
+        self._begun, self._before = time.monotonic(), _ended(view)
+        config, own = view.header["config"], view.header["ablation"]
+        self._say(f"{view.header['name']}: {own['full']} on {view.header['base']}; files in {view.folder}")
+        seeds = view.looks.seeds
+        how = f"looked at after {', '.join(map(str, seeds))} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds"
+        arms = len(view.design.arms)
+        self._say(
+            f"  {arms} arms, {how} from {own['seed']} on, {config['epochs']} epochs at {config['imgsz']} px from "
+            f"{config['start']}"
+        )
+        for text in view.header.get("notes", ()):
+            self.note(text)
+        if self._before:
+            self._say(f"  continuing after {self._before} trials")
+        self._bar.update(self._task, description="ablating", total=_total(view), completed=self._before)
+
+    def finished(self, view: AblationView, trial: Trial) -> None:  # type: ignore[override]
+        """Print the trial's line and move the bar."""
+        arm = next((a for a in view.design.arms if view.trial(a, trial.seed - view.seed(a, 0)) == trial), None)
+        name = arm.name if arm is not None else trial.role
+        if trial.state == "failed" or trial.evaluation is None:
+            text = f"failed: {trial.reason}"
+        else:
+            delta = f"{trial.delta:+.4f}" if trial.delta is not None else "       "
+            flags = f"  [{', '.join(trial.evaluation.flags)}]" if trial.evaluation.flags else ""
+            text = f"mAP50-95 {trial.evaluation.map50_95:.4f} {delta}  {trial.evaluation.seconds:5.1f} s{flags}"
+        self._say(f"{trial.number:4d}  seed {trial.seed}  {text}  {name}")
+        done = _ended(view)
+        self._bar.update(self._task, completed=done, total=_total(view), eta=self._eta(done), best=_decided(view))
+
+    def slots(self, view: AblationView, model: str | None) -> None:  # type: ignore[override]
+        """Print each slot's liveness."""
+        record = view.views[model].slots
+        where = f" on {model}" if model else ""
+        for name, drop in record["drop"].items():
+            self._say(f"  {name}{where}: {liveness(drop, record['threshold'])}")
+        dead = [d.contrast.label for d in view.decisions if d.verdict == DEAD]
+        if dead:
+            self._say(f"  not trained, as they differ in dead slots only (--dead-slots keep would): {', '.join(dead)}")
+
+
+def _ended(view: AblationView) -> int:
+    return sum(t.state in ("complete", "failed") for t in view.trials)
+
+
+def _total(view: AblationView) -> int:
+    return _ended(view) + len(view.left)
+
+
+def _decided(view: AblationView) -> str:
+    decided = sum(d.final for d in view.decisions)
+    return f"{decided} of {len(view.decisions)} comparisons decided"

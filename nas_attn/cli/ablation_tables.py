@@ -1,0 +1,57 @@
+"""Tables of an ablation on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.table import Table as RichTable
+
+from nas_attn.ablation.rows import written
+from nas_attn.ablation.tables import ablation_tables as text_tables
+from nas_attn.ablation.view import AblationView
+
+WIDE = ("verdict", "remarks", "arm", "comparison")
+LEFT_OUT = ("inserted", "remarks", "params (M)", "d")  # they are in the files; a terminal is narrow
+
+
+def ablation_tables(view: AblationView) -> list[tuple[RichTable, str]]:
+    """Each table, and how its figures were made."""
+    found = []
+    for t in text_tables(view):
+        title = f"{t.title}{' (PARTIAL: training is not finished)' if t.partial else ''}"
+        rich = RichTable(title=title, box=box.SIMPLE, title_justify="left")
+        shown = [i for i, c in enumerate(t.table.columns) if c not in LEFT_OUT]
+        for i in shown:
+            name = t.table.columns[i]
+            rich.add_column(name, justify="left" if name in WIDE else "right", overflow="fold")
+        for row in t.table.rows:
+            rich.add_row(*(row[i].replace("[", r"\[") for i in shown))
+        found.append((rich, t.method))
+    return found
+
+
+def plan_table(plan: Any, looks: Any, cost: Any, view: AblationView | None) -> RichTable:
+    """What would be trained."""
+    title = f"{plan.request.config.name}: {plan.full}"
+    table = RichTable(title=title.replace("[", r"\["), box=box.SIMPLE, title_justify="left")
+    for name in ("arm", "kinds", "inserted", "seeds", "GMACs", "min a trial"):
+        table.add_column(
+            name, justify="right" if name in ("seeds", "GMACs", "min a trial") else "left", overflow="fold"
+        )
+    idle = {c.weights for c in view.idle} if view is not None else set()
+    for arm in plan.design.arms:
+        mine = [c for c in plan.design.contrasts if arm.name in c.arms]
+        dead = bool(mine) and all(c.weights in idle for c in mine)
+        seeds = "dead" if dead else ", ".join(map(str, looks.seeds)) if looks.sequential else str(looks.most)
+        where = f" on {arm.model}" if arm.model else ""
+        cells = (
+            "; ".join((arm.name, *arm.also)),
+            ", ".join(arm.kinds),
+            (written(arm) or "nothing") + where,
+            seeds,
+            f"{plan.costs[arm.name]['gmacs']:.3f}",
+            f"{cost.seconds[arm.name] / 60:.1f}",
+        )
+        table.add_row(*(c.replace("[", r"\[") for c in cells))
+    return table
