@@ -7,6 +7,7 @@ followed. A data.yaml from anywhere else may hold the same key, and that would b
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ from nas_attn.detector import environment
 from nas_attn.detector.data_files import entry_of, images_of, load, root_of
 from nas_attn.detector.packaged_data import is_packaged, size
 from nas_attn.errors import DataError, DownloadFailed
+from nas_attn.files import write_text_atomic
 
 Tell = Callable[[str], None]
 
@@ -65,6 +67,28 @@ def fetch(data: str | Path, tell: Tell) -> None:
         got = f"'{root.parent}' ({error.strerror or error})"
         remedy = "Name another one: `yolo settings datasets_dir=FOLDER`."
         raise DataError(rule, got=got, where=path.name, remedy=remedy) from None
+
+
+def without_download(data: Path) -> Path:
+    """The same data set in a file that Ultralytics may be given: it follows `download:` where it misses images.
+
+    Args:
+        data: a data.yaml that was checked.
+
+    Returns:
+        The file itself where it has no such key, else a copy in this user's cache.
+    """
+    path, spec = load(data)
+    if "download" not in spec:
+        return path
+    kept = {k: v for k, v in spec.items() if k != "download"} | {"path": str(root_of(spec, path))}
+    text = yaml.safe_dump(kept, sort_keys=False)
+    name = f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
+    copy = environment.cache_root() / "data_yaml" / name
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(copy, text)
+    return copy
 
 
 def _nothing(root: Path) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nas_attn.errors import MissingPart
+from nas_attn.files import write_text_atomic
 
 _VARIABLES = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
 _ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
@@ -121,11 +122,7 @@ def _share_datasets_folder() -> None:
     known = _settings(private)
     if os.environ["YOLO_CONFIG_DIR"] != str(private) or known.get(DATASETS_DIR) == wanted:
         return
-    file = _settings_file(private)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as out:
-        json.dump({**known, DATASETS_DIR: wanted}, out, indent=2)
-    Path(out.name).replace(file)
+    write_text_atomic(_settings_file(private), json.dumps({**known, DATASETS_DIR: wanted}, indent=2))
 
 
 def _writable(folder: Path) -> bool:

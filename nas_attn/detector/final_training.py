@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry, user
 from nas_attn.detector.data import DataInfo
+from nas_attn.detector.download import without_download
 from nas_attn.detector.plain_command import conditions, plain_command
 from nas_attn.detector.train_state import RunFolder, epochs_of
 from nas_attn.errors import MissingPart, NasAttnError
@@ -171,14 +172,14 @@ def _train(training: Training, run: RunFolder) -> Any:
         print(f"weights of {training.weights}: " + "\n".join(fit.lines()))
     own_files = bool(_own_files(training.path.read_text()))
     print("\n".join(["with plain Ultralytics:", command, *conditions(training.weights, fit, own_files)]))
-    given = {"data": str(training.data.path), "seed": training.seed, **arguments}
+    given = {"data": str(without_download(training.data.path)), "seed": training.seed, **arguments}
     where = {"project": str(run.folder.parent), "name": run.folder.name, "exist_ok": True}
     return _run(_yolo(training.model, source), training.model, {**given, **where})
 
 
 def _go_on(training: Training, run: RunFolder) -> Any:
     """The rest of a training, by Ultralytics' own resuming; the folder may have been moved meanwhile."""
-    given = {"resume": True, "data": str(training.data.path), "save_dir": str(run.folder)}
+    given = {"resume": True, "data": str(without_download(training.data.path)), "save_dir": str(run.folder)}
     return _run(_yolo(training.model, run.last), training.model, given)
 
 
@@ -212,7 +213,13 @@ def _evaluate(training: Training, checkpoint: Path, split: str) -> tuple[float, 
     name = f"val-{split}"
     where = {"project": str(training.run.folder), "name": name, "exist_ok": True}
     metrics = _yolo(training.model, checkpoint).val(
-        data=str(training.data.path), split=split, device=device, plots=False, verbose=False, **given, **where
+        data=str(without_download(training.data.path)),
+        split=split,
+        device=device,
+        plots=False,
+        verbose=False,
+        **given,
+        **where,
     )
     with contextlib.suppress(OSError):  # made by Ultralytics, for pictures that were not asked for
         (training.run.folder / name).rmdir()

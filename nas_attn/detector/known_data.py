@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from nas_attn import __version__
 from nas_attn.detector.environment import cache_root
 from nas_attn.detector.keypoints import Keypoints
 from nas_attn.detector.labels import LabelFormat
+from nas_attn.errors import UserError
+from nas_attn.files import write_bytes_atomic
 
 if TYPE_CHECKING:
     from nas_attn.detector.data import DataInfo
@@ -54,12 +55,9 @@ def keep(info: DataInfo, key: str) -> None:
     file = _file(key)
     values = {**vars(info), "path": str(info.path), "labels": vars(info.labels)}
     values["keypoints"] = vars(info.keypoints) if info.keypoints else None
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        options: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}  # names that are no text
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, **options) as out:
-            json.dump(values, out, ensure_ascii=False)
-        Path(out.name).replace(file)
+    with contextlib.suppress(OSError, UserError):
+        text = json.dumps(values, ensure_ascii=False)
+        write_bytes_atomic(file, text.encode(errors="surrogateescape"))  # names need not be text
         for old in sorted(file.parent.iterdir(), key=lambda f: f.stat().st_mtime_ns)[:-KEPT]:
             old.unlink(missing_ok=True)
 
