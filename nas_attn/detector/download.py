@@ -7,6 +7,7 @@ followed. A data.yaml from anywhere else may hold the same key, and that would b
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -24,6 +25,7 @@ from nas_attn.detector.packaged_data import is_packaged, size
 from nas_attn.errors import DataError, DownloadFailed
 from nas_attn.files import write_text_atomic
 
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 Tell = Callable[[str], None]
 
 
@@ -56,7 +58,7 @@ def fetch(data: str | Path, tell: Tell) -> None:
     say = _lasting(tell)
     say(f"{path.name} is not here: Ultralytics downloads it to {root}{takes}")
     if environment.asked_offline():
-        raise _failed(path, spec, root, "YOLO_OFFLINE is set")
+        raise _failed(path, root, "YOLO_OFFLINE is set")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with _alone(root, say):
@@ -108,17 +110,15 @@ def _fetch(path: Path, spec: dict[str, Any], root: Path) -> None:
             from ultralytics.data.utils import check_det_dataset
 
             check_det_dataset(str(copy))
-    except OSError as error:
-        if error.errno is not None and not isinstance(error, ConnectionError | TimeoutError):
-            raise
-        raise _failed(path, spec, root, error) from None
     except Exception as error:  # whatever a program of theirs may raise: the remedy is the same
-        raise _failed(path, spec, root, error) from None
+        if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+            raise
+        raise _failed(path, root, error) from None
     lacking: list[Any] = []
     for split in ("train", "val"):
         images_of(entry_of(spec, split), split, whole, path, lacking)
     if lacking:
-        raise _failed(path, spec, root, "what came lacks " + " and ".join(e.got or e.where for e in lacking))
+        raise _failed(path, root, "what came lacks " + " and ".join(e.got or e.where for e in lacking))
     whole.replace(root)
     shutil.rmtree(work, ignore_errors=True)
 
@@ -168,10 +168,10 @@ def _lasting(tell: Tell) -> Tell:
     return say
 
 
-def _failed(path: Path, spec: dict[str, Any], root: Path, reason: object) -> DownloadFailed:
+def _failed(path: Path, root: Path, reason: object) -> DownloadFailed:
     text = " ".join(str(reason).split())[:300].rstrip(".") or type(reason).__name__
     return DownloadFailed(
-        f"{path.name} could not be downloaded to {root}: {text}. Nothing of it is there. Give the same command where "
-        f"there is a network, put the data set at {root} yourself, or name another folder of data sets: "
-        "`yolo settings datasets_dir=FOLDER`."
+        f"{path.name} could not be downloaded to {root}: {text}. Nothing of it is there. Give the same command again "
+        "where there is a network and room on the disk, put the data set there yourself, or name another folder of "
+        "data sets: `yolo settings datasets_dir=FOLDER`."
     )

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import zipfile
+from multiprocessing.pool import ThreadPool
 from types import SimpleNamespace
 
 import archives
@@ -41,6 +42,8 @@ def network(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "_ASKED_OFFLINE", False)
     monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setattr(downloads, "is_online", lambda: True)
+    # archives that arrive in one moment: their threads may make one folder at once, and one of them fails
+    monkeypatch.setattr(downloads, "ThreadPool", lambda threads: ThreadPool(1))
 
     def give(make):
         net = archives.Network(make(tmp_path / "server"))

@@ -19,8 +19,10 @@ EXAMPLES = [
         cls("rule", got="x", where="here", remedy="Do y.")
         for cls in (errors.GrammarError, errors.DataError, errors.SlotRefused, errors.StudyChanged, errors.CheckFailed)
     ),
-    *(cls("one line") for cls in (
-        StudyLocked, errors.RecordLost, errors.MissingPart, errors.DownloadFailed, errors.EvaluationFailed)),
+    *(
+        cls("one line")
+        for cls in (StudyLocked, errors.RecordLost, errors.MissingPart, errors.DownloadFailed, errors.EvaluationFailed)
+    ),
 ]
 
 
