@@ -47,7 +47,7 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
     """
     import dash
 
-    from nas_attn.dashboard import layout
+    from nas_attn.dashboard import effects_live, layout
 
     study = LiveStudy(folder)
     app = dash.Dash(
@@ -60,8 +60,9 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         suppress_callback_exceptions=True,  # rows and curves come and go
     )
-    app.layout = lambda: layout.page(study.view().name)
+    app.layout = lambda: layout.page(study.view().name, effects_live.section())
     _connect(app, study, yaml_of)
+    effects_live.connect(app, study)
     return app
 
 

@@ -19,8 +19,13 @@ CLICK_HINT = "Click a point, or a row of a table, to see its settings, learning 
 NO_YAML = "The model YAML is shown where the detector package is at hand: start this page with `nas_attn dashboard`."
 
 
-def page(name: str) -> Any:
-    """The empty page; callbacks fill it."""
+def page(name: str, *cards: Any) -> Any:
+    """The empty page; callbacks fill it.
+
+    Args:
+        name: the study's name.
+        cards: more of them, shown below the plot.
+    """
     return html.Div(
         [
             dcc.Interval(id="tick", interval=REFRESH_MS),
@@ -44,6 +49,7 @@ def page(name: str) -> Any:
                 ],
                 className="columns",
             ),
+            *cards,
             html.Section([html.H2("Front and controls"), html.Div(id="front")], className="card"),
             html.Section([html.H2("Newest trials"), html.Div(id="trials")], className="card"),
         ],

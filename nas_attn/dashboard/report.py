@@ -11,7 +11,7 @@ from nas_attn.analysis.figures import PLOT_CONFIG, liveness_figure, liveness_num
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import TOO_LITTLE, noise
 from nas_attn.analysis.tables import alias_table, facts, front_table, liveness_table, trials_table
-from nas_attn.dashboard import html
+from nas_attn.dashboard import effects, html
 from nas_attn.dashboard.style import CSS
 from nas_attn.errors import NasAttnError
 from nas_attn.files import write_text_atomic
@@ -93,6 +93,7 @@ def _parts(view: StudyView, yaml_of: Callable[[Candidate], str] | None) -> list[
                 class_="soft",
             ),
         ),
+        _card(effects.TITLE, *effects.effects_card(view)),
         _card(
             "Front and controls",
             html.table(front_table(view)),

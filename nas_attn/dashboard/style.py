@@ -8,13 +8,16 @@ body { margin:0; background:var(--paper); color:var(--ink);
 .page { max-width:1360px; margin:0 auto; padding:20px 20px 48px; }
 h1 { font-size:24px; line-height:1.25; margin:0 0 2px; overflow-wrap:anywhere; }
 h2 { font-size:17px; margin:0 0 10px; }
+h3 { font-size:15px; margin:22px 0 8px; }
 p { margin:0 0 10px; }
+.answer { font-size:16px; max-width:110ch; }
 .soft { color:var(--soft); }
 .card { background:white; border:1px solid var(--line); border-radius:10px; padding:16px 18px; margin-top:16px;
   min-width:0; }
 .note { background:#fff7e0; border:1px solid #e6c65c; border-radius:10px; padding:10px 16px; margin-top:14px; }
 .columns { display:grid; grid-template-columns:minmax(0,1.55fr) minmax(0,1fr); gap:16px; align-items:start; }
 .scroll { overflow-x:auto; }
+.scroll + p { margin-top:10px; }
 .tall { max-height:480px; overflow:auto; }
 table { border-collapse:collapse; width:100%; font-size:13px; font-variant-numeric:tabular-nums; }
 th { text-align:left; font-weight:600; color:var(--soft); border-bottom:2px solid var(--line); vertical-align:bottom;

@@ -11,6 +11,7 @@ import sys
 import pytest
 from fabricate import BASE, HOSTILE, Fabricator, fabricate
 
+from nas_attn.analysis.importance import NO_OPTUNA
 from nas_attn.analysis.tables import alias_table, front_table, liveness_table, trials_table
 from nas_attn.dashboard.report import DEMO, report_html, write_report
 from nas_attn.dashboard.source import LiveStudy
@@ -92,16 +93,18 @@ def test_tables_tell_all(study):
 
 def test_report_needs_neither_torch_nor_optuna(study, tmp_path):
     program = (
-        "import sys; from pathlib import Path; from nas_attn.study.view import StudyView\n"
+        "import sys; from pathlib import Path; sys.modules['optuna'] = None  # as if it were not installed\n"
+        "from nas_attn.study.view import StudyView\n"
         "from nas_attn.study.frame import frame; from nas_attn.dashboard.report import write_report\n"
         "from nas_attn.dashboard.app import build_app\n"
         "view = StudyView.read(Path(sys.argv[1])); write_report(view, Path(sys.argv[2])); frame(view)\n"
         "build_app(Path(sys.argv[1]))\n"
-        "sys.exit(sorted({'torch', 'ultralytics', 'optuna', 'fvcore'} & set(sys.modules)) or 0)"
+        "sys.exit(sorted({'torch', 'ultralytics', 'fvcore'} & set(sys.modules)) or 0)"
     )
     command = [sys.executable, "-c", program, str(study.folder), str(tmp_path / "r.html")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stderr) == (0, "")
+    assert NO_OPTUNA in (tmp_path / "r.html").read_text() and NO_OPTUNA not in report_html(study)
 
 
 def test_importing_the_server_is_cheap():

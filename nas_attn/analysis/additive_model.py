@@ -1,0 +1,137 @@
+"""Additive least squares on indicator columns that need not be independent: what is determined, and how surely.
+
+Trials of one architecture share whatever its settings and combination do beyond the sum. Where that shows, they are
+weighted as a group and errors are measured between architectures, so that many seeds of few architectures are not
+taken for many architectures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DOUBT = 0.25  # a lack of fit less likely than this counts as one: the usual level for pooling error variances
+EXACT = 1e-9  # differences below this are rounding
+ENOUGH = 3  # architectures beyond the number of effects; with fewer, a lack of fit stays hidden too often
+MOST = 1e6  # ratio of variances, where runs of one architecture do not differ at all
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One coefficient: estimate, 95 % interval and two-sided p; all but the first None without an error to go by."""
+
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+
+@dataclass(frozen=True)
+class AdditiveFit:
+    """A fitted model.
+
+    Attributes:
+        effects: one per column; None where the rows do not determine it.
+        mixed: per column, the others that it cannot be told apart from, strongest first.
+        sd: standard deviation of one run around the model; None without degrees of freedom.
+        df: degrees of freedom of the error.
+        between: whether errors are those between architectures.
+        checked: whether there are enough more architectures than effects to see whether effects add up.
+    """
+
+    effects: tuple[Effect | None, ...]
+    mixed: tuple[tuple[int, ...], ...]
+    sd: float | None
+    df: int
+    between: bool
+    checked: bool
+
+
+def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Sequence[str]) -> AdditiveFit:
+    """Fit `values` by the design's columns and a level per seed.
+
+    Args:
+        values: (n,) what was measured.
+        design: (n, k) indicators of the effects.
+        seeds: n labels; each distinct one gets a level.
+        groups: n labels of architectures; rows of one group have equal design.
+    """
+    import numpy as np
+    import statsmodels.api as sm
+
+    n, k = design.shape
+    levels = _indicators(seeds)
+    full = np.hstack([design, levels])
+    right = _row_space(full)
+    members = _indicators(groups)
+    each = np.hstack([members, levels])  # every architecture free: what is left is noise of runs alone
+    free = sm.OLS(values, each @ _row_space(each).T).fit()
+    model = sm.OLS(values, full @ right.T).fit()
+    df, pure = n - len(right), round(free.df_resid)
+    lack = df - pure
+    ratio = _ratio(model, free, members, lack) if min(lack, pure) > 0 else 0.0
+    if ratio > 0:
+        model = sm.GLS(values, full @ right.T, sigma=np.eye(n) + ratio * members @ members.T).fit()
+        df = lack
+    # a coefficient is determined where its unit vector lies in the row space: the projection leaves it as it is
+    projection = right.T @ right
+    known = [j for j in range(k) if abs(projection[j, j] - 1) < 1e-8]
+    sd = float(np.sqrt(model.scale * (1 + ratio))) if df > 0 else None
+    effects: list[Effect | None] = [None] * k
+    for j, effect in zip(known, _effects(model, right[:, known].T, df if sd and sd > EXACT else 0), strict=True):
+        effects[j] = effect
+    mixed = tuple(() if j in known else _mixed(projection[j, :k], j) for j in range(k))
+    return AdditiveFit(tuple(effects), mixed, sd, df, ratio > 0, lack >= ENOUGH)
+
+
+def _effects(model: Any, contrasts: np.ndarray, df: int) -> list[Effect]:
+    """The effects of contrasts (rows over the model's columns); without intervals where `df` is 0."""
+    from scipy.stats import t
+
+    if df < 1 or not len(contrasts):
+        return [Effect(float(c @ model.params)) for c in contrasts]
+    tests = model.t_test(contrasts)  # its own p would take the degrees of freedom of runs
+    low, high = t.interval(0.95, df, tests.effect, tests.sd.reshape(-1))
+    p = 2 * t.sf(abs(tests.effect) / tests.sd.reshape(-1), df)
+    return [Effect(*map(float, row)) for row in zip(tests.effect, low, high, p, strict=True)]
+
+
+def _ratio(model: Any, free: Any, members: np.ndarray, lack: int) -> float:
+    """Variance between architectures over that between runs, by moments; 0 where chance explains the lack of fit."""
+    import numpy as np
+    from scipy.stats import f
+
+    between = (model.ssr - free.ssr) / lack
+    if free.scale < EXACT**2:
+        return MOST if between > EXACT**2 else 0.0
+    if f.sf(between / free.scale, lack, free.df_resid) >= DOUBT:
+        return 0.0
+    basis = np.linalg.qr(model.model.exog)[0]
+    # Henderson's third method: the expected lack of fit is `lack` run variances plus `spread` variances between
+    spread = len(members) - np.sum((basis.T @ members) ** 2)
+    return float(min(MOST, max(0.0, lack * (between / free.scale - 1) / spread)))
+
+
+def _indicators(labels: Sequence[Any]) -> np.ndarray:
+    """(rows, distinct labels) of 0 and 1."""
+    import numpy as np
+
+    order = sorted(set(labels))
+    return np.array([[label == o for o in order] for label in labels], float)
+
+
+def _row_space(design: np.ndarray) -> np.ndarray:
+    """(rank, columns): an orthonormal basis of the rows."""
+    import numpy as np
+
+    _, size, right = np.linalg.svd(design, full_matrices=False)
+    return right[size > size[0] * max(design.shape) * np.finfo(float).eps]
+
+
+def _mixed(row: np.ndarray, own: int) -> tuple[int, ...]:
+    others = [i for i in range(len(row)) if i != own and abs(row[i]) > 1e-8]
+    return tuple(sorted(others, key=lambda i: -abs(row[i])))

@@ -1,0 +1,209 @@
+"""What each module does at each slot, over all trials of a study at once: numbers for the heat map and the sentence.
+
+The model is additive least squares:
+
+    mAP50-95[trial] = level[seed] + Σ over slots of effect[slot, module there] + noise,    effect[slot, none] = 0
+
+so an effect is the difference to the base that a module makes at a slot, and a base trial of the same seed anchors it
+(of one module alone, with all seeds, this is the paired t-test). It assumes that effects add up: no interaction between
+slots, and of a module's settings the average over those that were trained. Where architectures differ by more than the
+sum and the noise of runs explain, errors are measured between architectures (see `additive_model`), so that what the
+sum leaves out widens the intervals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nas_attn.analysis.additive_model import fit
+from nas_attn.analysis.noise import noise
+from nas_attn.space import NONE
+from nas_attn.space.architecture import natural
+from nas_attn.study.view import StudyView, Trial
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NO_NOISE = "no interval: the runs show no noise at all"
+NO_FREEDOM = "no interval: no trial is left to measure noise with"
+UNCHECKED = "no interval: it rests on effects adding up, which so few architectures cannot show"
+ROLES = ("base", "conv", "search")  # trials of a search; those that a later question adds are not its sample
+LEVEL = 0.05  # of all claims together
+Key = tuple[str, str]  # (slot, module)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One module at one slot.
+
+    Attributes:
+        slot: the slot.
+        module: the module, `none` left out.
+        trials: usable trials that have it there.
+        seeds: their distinct seeds.
+        estimate: difference to the base in mAP50-95; None where the trials do not determine it.
+        low: lower end of its 95 % interval (this cell alone); None without an estimate or without noise to go by.
+        high: upper end.
+        p: two-sided; None as for `low`.
+        p_corrected: the same after Holm's correction over all cells.
+        why: why there is no estimate, or no interval.
+    """
+
+    slot: str
+    module: str
+    trials: int = 0
+    seeds: int = 0
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_corrected: float | None = None
+    why: str = ""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the data shows a difference to the base, after correction for the number of cells."""
+        return self.p_corrected is not None and self.p_corrected < LEVEL
+
+
+@dataclass(frozen=True)
+class EffectNumbers:
+    """Effects of modules at slots.
+
+    Attributes:
+        slots: the slots of the study, in natural order.
+        modules: the modules of its trials by name, the plain convolution last.
+        cells: slot by slot, every module.
+        dead: slots that the trained base does not need.
+        trials: usable trials that the model is fitted to.
+        seeds: their distinct seeds.
+        df: degrees of freedom of the model's error; 0 where it leaves none.
+        sd: mAP50-95 standard deviation of one run around the model; with no degrees of freedom that of the controls'
+            repeated runs, and None without these.
+        between: whether architectures differ by more than the sum and the noise of runs.
+        based: whether a usable trial of the base is among them; otherwise an effect is the difference to runs without
+            a module at that slot.
+    """
+
+    slots: tuple[str, ...]
+    modules: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    dead: tuple[str, ...] = ()
+    trials: int = 0
+    seeds: int = 0
+    df: int = 0
+    sd: float | None = None
+    between: bool = False
+    based: bool = True
+
+    def cell(self, slot: str, module: str) -> Cell:
+        """The cell of that name."""
+        return self.cells[self.slots.index(slot) * len(self.modules) + self.modules.index(module)]
+
+    @property
+    def measured(self) -> tuple[Cell, ...]:
+        """Cells with an interval: what was tested."""
+        return tuple(c for c in self.cells if c.p is not None)
+
+    @property
+    def shown(self) -> tuple[Cell, ...]:
+        """Cells whose difference to the base the data shows."""
+        return tuple(c for c in self.cells if c.shown)
+
+
+def effect_numbers(view: StudyView) -> EffectNumbers:
+    """The effects in a study: usable trials of the base, the convolution and the search, whatever their order."""
+    asked = [t for t in view.trials if t.role in ROLES]
+    rows = sorted((t for t in asked if _counts(t)), key=lambda t: t.number)
+    names = {s for t in asked for s in t.architecture.slots} | set(view.slots.get("drop", ()))
+    slots = tuple(sorted(names, key=natural))
+    found = {gene.module for t in asked for _, gene in t.architecture if gene != NONE}
+    modules = tuple(sorted(found, key=lambda m: (m == "conv", m)))
+    live = view.slots.get("live")
+    dead = tuple(s for s in slots if live is not None and s in view.slots.get("drop", ()) and s not in live)
+    empty = {(s, m): _unfitted(s, m, asked, rows) for s in slots for m in modules}
+    filled = {k: c for k, c in empty.items() if c.trials}
+    estimate = noise(view)
+    numbers = EffectNumbers(
+        slots,
+        modules,
+        tuple(empty.values()),
+        dead,
+        len(rows),
+        len({t.seed for t in rows}),
+        sd=estimate.sd_single if estimate else None,
+        based=any(t.architecture.is_base for t in rows),
+    )
+    return _fitted(numbers, filled, rows) if filled else numbers
+
+
+def _counts(trial: Trial) -> bool:
+    return trial.usable and trial.map50_95 is not None and math.isfinite(trial.map50_95)
+
+
+def _has(trial: Trial, slot: str, module: str) -> bool:
+    return any(s == slot and gene.module == module for s, gene in trial.architecture)
+
+
+def _unfitted(slot: str, module: str, asked: Sequence[Trial], rows: Sequence[Trial]) -> Cell:
+    here = [t for t in rows if _has(t, slot, module)]
+    if here:
+        return Cell(slot, module, len(here), len({t.seed for t in here}))
+    left = [t for t in asked if _has(t, slot, module) and t.state != "running"]
+    why = "never trained here" if not left else "not one usable trial here: failed, refused or not comparable"
+    return Cell(slot, module, why=why)
+
+
+def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Trial]) -> EffectNumbers:
+    import numpy as np
+    from statsmodels.stats.multitest import multipletests
+
+    keys = list(filled)
+    design = np.array([[_has(t, *k) for k in keys] for t in rows], float)
+    values = np.array([t.map50_95 for t in rows])
+    found = fit(values, design, [t.seed for t in rows], [str(t.architecture) for t in rows])
+    alone = {keys[int(row.argmax())] for row in design if row.sum() == 1}
+    cells = {}
+    for j, key in enumerate(keys):
+        effect = found.effects[j]
+        if effect is None:
+            cells[key] = replace(filled[key], why=_confounded(j, found.mixed[j], design, keys))
+        elif effect.p is None:
+            why = NO_NOISE if found.sd is not None else NO_FREEDOM
+            cells[key] = replace(filled[key], estimate=effect.estimate, why=why)
+        elif not found.checked and key not in alone:
+            cells[key] = replace(filled[key], estimate=effect.estimate, why=UNCHECKED)
+        else:
+            cells[key] = replace(filled[key], estimate=effect.estimate, low=effect.low, high=effect.high, p=effect.p)
+    tested = [k for k, c in cells.items() if c.p is not None]
+    if tested:
+        corrected = multipletests([cells[k].p for k in tested], method="holm")[1]
+        cells |= {k: replace(cells[k], p_corrected=float(p)) for k, p in zip(tested, corrected, strict=True)}
+    return replace(
+        numbers,
+        cells=tuple(cells.get((c.slot, c.module), c) for c in numbers.cells),
+        df=found.df,
+        sd=found.sd if found.df else numbers.sd,
+        between=found.between,
+    )
+
+
+def _confounded(own: int, mixed: Sequence[int], design: np.ndarray, keys: Sequence[Key]) -> str:
+    """Why a cell that was trained has no estimate, e.g. `always together with lska at p4`."""
+    here = design[design[:, own] > 0]
+    always = [k for j, k in enumerate(keys) if j != own and (here[:, j] > 0).all()]
+    if always:
+        return "always together with " + _names(always)
+    if mixed:
+        return "cannot be told apart from " + _names([keys[i] for i in mixed])
+    return "only with seeds that nothing else was trained with"
+
+
+def _names(keys: Sequence[Key], most: int = 3) -> str:
+    words = [f"{module} at {slot}" for slot, module in keys]
+    if len(words) > most:
+        words = [*words[: most - 1], f"{len(words) - most + 1} more"]
+    return ", ".join(words[:-1]) + (" and " if words[1:] else "") + words[-1]
