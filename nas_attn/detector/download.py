@@ -99,9 +99,18 @@ def _nothing(root: Path) -> bool:
 
 def _fetch(path: Path, spec: dict[str, Any], root: Path) -> None:
     work = root.with_name(f".{root.name}.part")
-    if work.exists():  # of a download that was broken off: half an archive's files would pass for all
+    if work.exists():  # of a process that was killed: half an archive's files would pass for all
         shutil.rmtree(work)
     work.mkdir()
+    try:
+        whole = _fetched(path, spec, root, work)
+        whole.replace(root)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _fetched(path: Path, spec: dict[str, Any], root: Path, work: Path) -> Path:
+    """The data set as Ultralytics puts it together in the folder `work`."""
     whole = work / root.name
     copy = work / path.name
     copy.write_text(yaml.safe_dump({**spec, "path": str(whole)}, sort_keys=False), encoding="utf-8")
@@ -119,8 +128,7 @@ def _fetch(path: Path, spec: dict[str, Any], root: Path) -> None:
         images_of(entry_of(spec, split), split, whole, path, lacking)
     if lacking:
         raise _failed(path, root, "what came lacks " + " and ".join(e.got or e.where for e in lacking))
-    whole.replace(root)
-    shutil.rmtree(work, ignore_errors=True)
+    return whole
 
 
 @contextlib.contextmanager
@@ -169,7 +177,7 @@ def _lasting(tell: Tell) -> Tell:
 
 
 def _failed(path: Path, root: Path, reason: object) -> DownloadFailed:
-    text = " ".join(str(reason).split())[:300].rstrip(".") or type(reason).__name__
+    text = " ".join(str(reason).split()).lstrip("❌ ")[:300].rstrip(".") or type(reason).__name__
     return DownloadFailed(
         f"{path.name} could not be downloaded to {root}: {text}. Nothing of it is there. Give the same command again "
         "where there is a network and room on the disk, put the data set there yourself, or name another folder of "

@@ -106,7 +106,7 @@ def test_no_network(datasets, network, monkeypatch):
         download.fetch("coco128.yaml", silent)
     text = str(failed.value)
     assert failed.value.exit_code == 1 and "datasets_dir" in text and str(datasets / "coco128") in text
-    assert "\n" not in text and len(net.asked) == 1 and download.absent("coco128.yaml")
+    assert "\n" not in text and len(net.asked) == 1 and not left(datasets)
 
 
 def test_offline_by_the_users_wish(datasets, network, monkeypatch):
@@ -144,7 +144,7 @@ def test_an_archive_that_lacks_the_images(datasets, network):
 
 def test_what_was_interrupted_starts_again(datasets, network, monkeypatch):
     network(archives.coco128)
-    extract, seen = zipfile.ZipFile.extract, []
+    extract, remove, seen = zipfile.ZipFile.extract, download.shutil.rmtree, []
 
     def stop(self, member, *rest):
         seen.append(member)
@@ -153,8 +153,11 @@ def test_what_was_interrupted_starts_again(datasets, network, monkeypatch):
         return extract(self, member, *rest)
 
     monkeypatch.setattr(zipfile.ZipFile, "extract", stop)
+    monkeypatch.setattr(download.shutil, "rmtree", lambda *_, **__: None)  # as after kill -9
     with pytest.raises(KeyboardInterrupt):
         download.fetch("coco128.yaml", silent)
+    monkeypatch.setattr(download.shutil, "rmtree", remove)
+    assert left(datasets) == [".coco128.part"]
     monkeypatch.setattr(zipfile.ZipFile, "extract", extract)
     assert os.environ["YOLO_OFFLINE"] == "1" and download.absent("coco128.yaml")
     download.fetch("coco128.yaml", silent)
