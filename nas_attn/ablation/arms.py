@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from nas_attn.ablation.design import BASE, ELSEWHERE, FULL, Arm, Contrast, Design
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture, Gene, SearchSpace
+from nas_attn.space.architecture import write_value
 
 MOST_FACTORS = 5
 CONV = "conv"
@@ -102,6 +103,10 @@ def make_design(choices: Choices, kinds: Iterable[str]) -> Design:
     for arm in list(build.arms.values()):
         if arm.model is None and arm.name != BASE:
             build.against("base", arm.name, arm, base)
+    for model in choices.scales if "scale" in kinds else ():
+        there = [a for a in build.arms.values() if a.model == model]
+        for arm in there[1:]:
+            build.against("base", arm.name, arm, there[0])
     _against_full(build, full)
     return build.design()
 
@@ -148,8 +153,7 @@ def _sweep(build: _Builder, base: Arm, full: Arm) -> None:
             theirs = {"residual": "none", **gene.as_dict()}
             if gene.module == own.module and sum(theirs[k] != v for k, v in mine.items()) == 1:
                 name = next(k for k, v in mine.items() if theirs[k] != v)
-                text = str(Gene(gene.module, ((name, theirs[name]),)))
-                build.arm(f"{slot}: {text[len(gene.module) + 1 : -1]}", "sweep", {**filled, slot: gene})
+                build.arm(f"{slot}: {name}={write_value(theirs[name])}", "sweep", {**filled, slot: gene})
 
 
 def _placement(build: _Builder, base: Arm, full: Arm) -> None:
@@ -171,7 +175,6 @@ def _scale(build: _Builder, base: Arm, full: Arm) -> None:
         stem = model.rsplit(".", 1)[0]
         there = build.arm(f"base on {stem}", "scale", {}, model=model)
         filled = build.arm(f"full on {stem}", "scale", build.choices.filled, model=model)
-        build.against("base", filled.name, filled, there)
         weights = ((filled.name, 1.0), (there.name, -1.0), (full.name, -1.0), (base.name, 1.0))
         label = f"gain on {stem} minus gain here"
         build.contrasts.append(Contrast(label, "scale", weights, full.filled))
@@ -217,10 +220,19 @@ def _against_full(build: _Builder, full: Arm) -> None:
         if "leave-one-out" in arm.kinds:
             build.against("full", f"{full.architecture[changed[0]]} at {changed[0]}", full, arm)
         elif {"swap", "sweep"} & set(arm.kinds) and len(changed) == 1:
-            slot = changed[0]
-            build.against("full", f"{full.architecture[slot]} at {slot}, not {arm.architecture[slot]}", full, arm)
+            build.against("full", _instead(changed[0], full, arm), full, arm)
         elif "control" in arm.kinds:
             build.against("full", f"attention, not {CONV}", full, arm)
+
+
+def _instead(slot: str, full: Arm, arm: Arm) -> str:
+    """What stands at a slot and what stood in its place, as short as it can be said."""
+    own, other = full.architecture[slot], arm.architecture[slot]
+    ours, theirs = ({"residual": "none", **g.as_dict()} for g in (own, other))
+    if own.module != other.module:
+        return f"{slot}: {own}, not {other}"
+    name = next(k for k, v in ours.items() if theirs[k] != v)
+    return f"{slot}: {name}={write_value(ours[name])}, not {write_value(theirs[name])}"
 
 
 _KINDS: dict[str, Callable[[_Builder, Arm, Arm], None]] = {

@@ -54,33 +54,33 @@ class Row:
     trials: tuple[int, ...]
 
 
-def base_rows(view: AblationView) -> list[Row]:
-    """The base of every scale."""
-    rows = []
-    for model in view.design.models:
-        arm = view.design.base_of(model)
-        trained = [i for i in range(view.looks.most) if (arm.name, i) in view.values]
-        rows.append(
-            Row(
-                label=arm.name,
-                kinds=(),
-                arm=arm,
-                inserted="",
-                val=_moments(arm, trained, view.values),
-                test=_moments(arm, trained, view.test_values),
-                decision=None,
-                test_result=None,
-                verdict="the base",
-                remarks=_mishaps(view, (arm,)),
-                trials=_numbers(view, (arm,), trained),
-            )
-        )
-    return rows
-
-
 def family_rows(view: AblationView, family: str) -> list[Row]:
-    """The contrasts of one family, in the design's order."""
-    return [_row(view, d) for d in view.decisions if d.contrast.family == family]
+    """The contrasts of one family, in the design's order; against the base, a scale's base stands before its arms."""
+    rows = [_row(view, d) for d in view.decisions if d.contrast.family == family]
+    if family != "base":
+        return rows
+    found = []
+    for model in view.design.models:
+        found += [_base_row(view, model), *(r for r in rows if r.arm is not None and r.arm.model == model)]
+    return found
+
+
+def _base_row(view: AblationView, model: str | None) -> Row:
+    arm = view.design.base_of(model)
+    trained = [i for i in range(view.looks.most) if (arm.name, i) in view.values]
+    return Row(
+        label=arm.name,
+        kinds=(),
+        arm=arm,
+        inserted="",
+        val=_moments(arm, trained, view.values),
+        test=_moments(arm, trained, view.test_values),
+        decision=None,
+        test_result=None,
+        verdict="the base",
+        remarks=_mishaps(view, (arm,)),
+        trials=_numbers(view, (arm,), trained),
+    )
 
 
 def _row(view: AblationView, decision: Decision) -> Row:

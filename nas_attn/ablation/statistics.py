@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 CONFIDENCE = 0.95
 ALPHA = 0.05  # family-wise: the chance that a table without any true difference claims one
@@ -45,6 +46,11 @@ def paired(differences: Sequence[float], confidence: float = CONFIDENCE) -> Pair
         differences: one a seed, in mAP50-95; at least one.
         confidence: of the interval.
     """
+    return _paired(tuple(differences), confidence)
+
+
+@lru_cache(maxsize=8192)  # a running ablation asks for the same table after every trial
+def _paired(differences: tuple[float, ...], confidence: float) -> Paired:
     n = len(differences)
     mean = math.fsum(differences) / n
     if n < 2:
@@ -63,11 +69,16 @@ def paired(differences: Sequence[float], confidence: float = CONFIDENCE) -> Pair
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction: the smallest family-wise level at which each would be rejected."""
-    if not p_values:
-        return []
+    if all(p >= 1.0 for p in p_values):
+        return [1.0] * len(p_values)
+    return list(_holm(tuple(p_values)))
+
+
+@lru_cache(maxsize=1024)  # statsmodels collects garbage at each call, which takes longer the more a process holds
+def _holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
     from statsmodels.stats.multitest import multipletests
 
-    return [float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1]]
+    return tuple(float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1])
 
 
 def power(difference: float, sd: float, pairs: int, level: float) -> float:

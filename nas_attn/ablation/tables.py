@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.rows import Moments, Row, base_rows, family_rows, method
+from nas_attn.ablation.rows import Moments, Row, family_rows, method
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.tables import EMPTY, Table, number, signed
@@ -37,8 +37,8 @@ def ablation_tables(view: AblationView) -> list[TitledTable]:
     found = []
     for family, title in FAMILIES.items():
         rows = family_rows(view, family)
-        table = _base_table(view, [*base_rows(view), *rows]) if family == "base" else _contrast_table(view, rows)
-        if rows or family == "base":
+        table = _base_table(view, rows) if family == "base" else _contrast_table(view, rows)
+        if rows:
             found.append(TitledTable(family, title, table, method(view, family), view.partial))
     return found
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from nas_attn import __version__
-from nas_attn.ablation.rows import base_rows, family_rows, summary
+from nas_attn.ablation.design import FAMILIES
+from nas_attn.ablation.rows import family_rows, summary
 from nas_attn.ablation.tables import TitledTable, ablation_tables
 from nas_attn.ablation.view import AblationView
 from nas_attn.files import write_text_atomic
 
 PARTIAL = "PARTIAL: training is not finished"
+FLOAT_ROWS = 24
 CSV_COLUMNS = (
     *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
     *("val_map50_95_mean", "val_map50_95_sd", "val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
@@ -58,7 +61,6 @@ def markdown(view: AblationView) -> str:
 DOCUMENT = r"""% pdflatex ablation.tex; for a paper, \usepackage{booktabs} and \input{ablation_tables}
 \documentclass{article}
 \usepackage[utf8]{inputenc}
-\usepackage[T1]{fontenc}
 \usepackage{booktabs}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
 \begin{document}
@@ -71,10 +73,17 @@ def latex(view: AblationView) -> str:
     """All tables as LaTeX floats; comments name the trials of each row."""
     numbers = _trials(view)
     head = f"% {view.header['name']}, nas_attn {__version__}; {_about(view)}\n"
-    return head + "\n".join(_float(t, numbers[t.family], view) for t in ablation_tables(view))
+    floats = []
+    for t in ablation_tables(view):
+        # a float cannot break over pages
+        for start in range(0, len(t.table.rows), FLOAT_ROWS):
+            rows = slice(start, start + FLOAT_ROWS)
+            part = replace(t, table=replace(t.table, rows=t.table.rows[rows], keys=t.table.keys[rows]))
+            floats.append(_float(part, numbers[t.family][rows], view, continued=start > 0))
+    return head + "\n".join(floats)
 
 
-def _float(t: TitledTable, trials: list[str], view: AblationView) -> str:
+def _float(t: TitledTable, trials: list[str], view: AblationView, *, continued: bool) -> str:
     # remarks and long verdicts make a page too wide: they stand below, numbered
     shown = [i for i, c in enumerate(t.table.columns) if c not in ("remarks", "inserted")]
     verdict = t.table.columns.index("verdict")
@@ -91,7 +100,8 @@ def _float(t: TitledTable, trials: list[str], view: AblationView) -> str:
             notes.append("; ".join(details))
             mark = rf"\textsuperscript{{{len(notes)}}}"
         lines.append(" & ".join(_tex(cells[i]) + (mark if i == verdict else "") for i in shown) + rf" \\ % {numbers}")
-    caption = _tex(f"{t.title} ({view.header['name']}). " + (f"{PARTIAL}. " if t.partial else "") + t.method)
+    name = f"{t.title} ({view.header['name']}){', continued' if continued else ''}. "
+    caption = _tex(name + (f"{PARTIAL}. " if t.partial else "") + ("" if continued else t.method))
     body = "\n".join(lines)
     below = "\n\n".join(rf"\textsuperscript{{{i}}} {_tex(text)}" for i, text in enumerate(notes, 1))
     size = r"\scriptsize" if len(shown) > 8 else r"\small"
@@ -126,10 +136,8 @@ def csv_text(view: AblationView) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    families = [("base", [*base_rows(view), *family_rows(view, "base")])]
-    families += [(f, family_rows(view, f)) for f in ("full", "factorial", "scale")]
-    for family, rows in families:
-        for r in rows:
+    for family in FAMILIES:
+        for r in family_rows(view, family):
             d, result, test = r.decision, r.decision.result if r.decision else None, r.test_result
             trial = view.trial(r.arm, 0) if r.arm is not None else None
             writer.writerow(
@@ -177,9 +185,7 @@ def _delta(split: str, result: object) -> dict[str, object]:
 
 def _trials(view: AblationView) -> dict[str, list[str]]:
     """Family -> the numbers of each row's trials."""
-    rows = {"base": [*base_rows(view), *family_rows(view, "base")]}
-    rows |= {f: family_rows(view, f) for f in ("full", "factorial", "scale")}
-    return {f: [ranges(r.trials) for r in rs] for f, rs in rows.items()}
+    return {f: [ranges(r.trials) for r in family_rows(view, f)] for f in FAMILIES}
 
 
 def ranges(numbers: tuple[int, ...]) -> str:

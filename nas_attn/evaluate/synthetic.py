@@ -21,12 +21,15 @@ CRASH_CODE = 77
 
 @dataclass(frozen=True)
 class SyntheticEvaluator:
-    """mAP50-95 = 0.4 + a fixed effect of each (slot, gene) + noise of (architecture, seed).
+    """mAP50-95 = 0.4 + a fixed effect of each (slot, gene) + luck of the seed + noise of (architecture, seed).
 
     Attributes:
         seed: draws the effects.
         effect_sd: spread of the effects.
         noise_sd: spread of the noise; 0 gives the truth.
+        planted: effects that are not drawn: (`p3=lska` or `p3=lska(k_size=23)`, gain in mAP50-95); the first that fits.
+        seed_sd: spread of a seed's luck, which all architectures share and pairing takes away.
+        test: also score a test split: the same truth with noise of its own.
         dead: slots where every effect is zero and whose zeroing costs nothing.
         seconds: how long a call takes.
         crash_on: architectures (as text) at which the process ends without a word, as in a segmentation fault.
@@ -39,6 +42,9 @@ class SyntheticEvaluator:
     seed: int = 0
     effect_sd: float = 0.02
     noise_sd: float = 0.005
+    planted: tuple[tuple[str, float], ...] = ()
+    seed_sd: float = 0.0
+    test: bool = False
     dead: tuple[str, ...] = ()
     seconds: float = 0.0
     crash_on: tuple[str, ...] = ()
@@ -51,6 +57,9 @@ class SyntheticEvaluator:
         """The true gain of a gene at a slot."""
         if gene == NONE or slot in self.dead:
             return 0.0
+        for text, gain in self.planted:
+            if text in (f"{slot}={gene}", f"{slot}={gene.module}"):
+                return gain
         return float(_rng(self.seed, slot, gene).normal(0.0, self.effect_sd))
 
     def truth(self, architecture: Architecture) -> float:
@@ -74,8 +83,7 @@ class SyntheticEvaluator:
             raise EvaluationFailed("the synthetic evaluator was told to fail here")
         if self.seconds:
             time.sleep(self.seconds)
-        noise = float(_rng(self.seed, "noise", text, seed).normal(0.0, self.noise_sd)) if self.noise_sd else 0.0
-        final = min(1.0, max(0.0, self.truth(architecture) + noise))
+        final = self._observed(architecture, seed, "noise")
         return Evaluation(
             map50_95=final,
             map50=min(1.0, 1.5 * final),
@@ -87,7 +95,14 @@ class SyntheticEvaluator:
             flags=("batch halved",) if text in self.flag_on else (),
             liveness={s: final if s in self.dead else final / 2 for s in architecture.slots} if liveness else None,
             recipe={"synthetic": True},
+            test_map50_95=self._observed(architecture, seed, "test noise") if self.test else None,
         )
+
+    def _observed(self, architecture: Architecture, seed: int, what: str) -> float:
+        """mAP50-95 of one run on one split, in [0, 1]."""
+        noise = _rng(self.seed, what, architecture, seed).normal(0.0, self.noise_sd) if self.noise_sd else 0.0
+        luck = _rng(self.seed, "luck", seed).normal(0.0, self.seed_sd) if self.seed_sd else 0.0
+        return float(min(1.0, max(0.0, self.truth(architecture) + noise + luck)))
 
     def _epoch(self, epoch: int, epochs: int, final: float) -> dict[str, float]:
         row = {"epoch": epoch, "loss": 4.0 - 2.0 * epoch / epochs, "lr": 2e-3 * (1 - epoch / epochs)}
