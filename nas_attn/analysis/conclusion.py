@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from nas_attn.analysis.additive_model import EXACT
 from nas_attn.analysis.effects import LEVEL, Cell, EffectNumbers
 
 WORTH = 0.01  # mAP50-95: the difference that a plan for more trials is made for
@@ -21,7 +22,7 @@ def effects_sentence(numbers: EffectNumbers) -> str:
     if not any(c.trials for c in numbers.cells):
         return "This study cannot rank modules yet: no usable trial has one."
     if numbers.shown:
-        parts = [*_found(numbers.shown), _overlap(numbers.shown), _rest(numbers)]
+        parts = [*_found(numbers), _overlap(numbers.shown), _rest(numbers)]
     else:
         parts = [f"{CANNOT}: {_obstacle(numbers)}", _largest(numbers), _plan(numbers)]
     if numbers.between:
@@ -38,7 +39,7 @@ def trials_needed(numbers: EffectNumbers) -> int | None:
     once and its modules spread evenly: runs per level, times the levels of the slot that has most. None without an
     estimate of noise.
     """
-    if numbers.sd is None or not numbers.sd > 1e-9:
+    if numbers.sd is None or not numbers.sd > EXACT:
         return None
     from statsmodels.stats.power import TTestIndPower
 
@@ -69,13 +70,14 @@ def change(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}".replace("-", "−")
 
 
-def _found(cells: Sequence[Cell]) -> list[str]:
+def _found(numbers: EffectNumbers) -> list[str]:
     words = []
     for sign, word in ((1, "better"), (-1, "worse")):
-        some = [c for c in cells if (c.estimate or 0) * sign > 0]
+        some = [c for c in numbers.shown if (c.estimate or 0) * sign > 0]
         if not some:
             continue
-        named = [f"{c.module} at {c.slot} by {span(c)}" for c in some[:MOST]]
+        dead = {slot: " (a dead slot)" for slot in numbers.dead}
+        named = [f"{c.module} at {c.slot}{dead.get(c.slot, '')} by {span(c)}" for c in some[:MOST]]
         more = f"; and {len(some) - MOST} more, marked below" if len(some) > MOST else ""
         words.append(f"{word.capitalize()} than the base in mAP50-95: {'; '.join(named)}{more}.")
     return words
@@ -104,7 +106,7 @@ def _obstacle(numbers: EffectNumbers) -> str:
         return (
             f"none of its {tests} effects (a module at a slot) can be told from zero (5 %, corrected for their number)."
         )
-    if numbers.df and not numbers.sd:
+    if numbers.df and not (numbers.sd or 0.0) > EXACT:
         return "its runs show no noise at all, so there is nothing to judge a difference by."
     if not numbers.df:
         few = (

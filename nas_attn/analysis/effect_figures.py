@@ -28,12 +28,13 @@ def heat_map(numbers: EffectNumbers) -> Figure:
     slots, modules = numbers.slots, numbers.modules
     grid = [[numbers.cell(s, m) for s in slots] for m in modules]
     names = [f"{escape(s)}<br><b>dead</b>" if s in numbers.dead else escape(s) for s in slots]
+    labels = [escape(m) for m in modules]
     top = max((abs(c.estimate) for c in numbers.cells if c.estimate is not None), default=0) or 0.01
     colours = [[0, WORSE], [0.5, "#ffffff"], [1, BETTER]]
     figure = go.Figure()
 
     def layer(name: str, z: list[list[float | None]], **more: Any) -> None:
-        figure.add_trace(go.Heatmap(x=names, y=list(modules), z=z, name=name, xgap=3, ygap=3, showscale=False, **more))
+        figure.add_trace(go.Heatmap(x=names, y=labels, z=z, name=name, xgap=3, ygap=3, showscale=False, **more))
 
     ground = [[float(c.slot in numbers.dead) for c in row] for row in grid]
     layer("ground", ground, zmin=0, zmax=1, colorscale=[[0, BLANK], [1, DEAD]], hoverinfo="skip")
@@ -51,7 +52,7 @@ def heat_map(numbers: EffectNumbers) -> Figure:
         hovertext=[[_hover(c, numbers) for c in row] for row in grid],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-    column = min(190, max(112, 1080 // max(1, len(slots))))
+    column = min(190, max(126, 1080 // max(1, len(slots))))
     figure.update_layout(
         template="plotly_white",
         font={"family": FONT, "size": 13, "color": INK},
@@ -67,19 +68,13 @@ def heat_map(numbers: EffectNumbers) -> Figure:
 
 
 def _text(cell: Cell, numbers: EffectNumbers) -> str:
+    dead = cell.slot in numbers.dead
+    if cell.estimate is None:
+        return "dead" if dead else ""
     small = '<span style="font-size:11px">'
-    words = []
-    if cell.slot in numbers.dead:
-        words.append("dead" if cell.estimate is None else f"dead: {change(cell.estimate)}")
-    elif cell.estimate is not None:
-        words.append(f"<b>{change(cell.estimate)}</b>" if cell.shown else change(cell.estimate))
-    if cell.low is not None:
-        words.append(f"{small}[{change(cell.low)}, {change(cell.high)}]</span>")
-    elif cell.estimate is not None:
-        words.append(f"{small}no interval</span>")
-    if words and cell.trials:
-        words[-1] = words[-1].removesuffix("</span>") + f" n={cell.trials}" + "</span>" * words[-1].endswith("</span>")
-    return "<br>".join(words)
+    value = f"<b>{change(cell.estimate)}</b>" if cell.shown else change(cell.estimate)
+    interval = "no interval" if cell.low is None else f"[{change(cell.low)}, {change(cell.high)}]"
+    return f"{'dead: ' if dead else ''}{value} {small}n={cell.trials}</span><br>{small}{interval}</span>"
 
 
 def _hover(cell: Cell, numbers: EffectNumbers) -> str:

@@ -116,7 +116,7 @@ class EffectNumbers:
 
 def effect_numbers(view: StudyView) -> EffectNumbers:
     """The effects in a study: usable trials of the base, the convolution and the search, whatever their order."""
-    asked = [t for t in view.trials if t.role in ROLES]
+    asked = [t for t in view.trials if t.role in ROLES and t.state != "running"]
     rows = sorted((t for t in asked if _counts(t)), key=lambda t: t.number)
     names = {s for t in asked for s in t.architecture.slots} | set(view.slots.get("drop", ()))
     slots = tuple(sorted(names, key=natural))
@@ -124,7 +124,11 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
     modules = tuple(sorted(found, key=lambda m: (m == "conv", m)))
     live = view.slots.get("live")
     dead = tuple(s for s in slots if live is not None and s in view.slots.get("drop", ()) and s not in live)
-    empty = {(s, m): _unfitted(s, m, asked, rows) for s in slots for m in modules}
+    used: dict[Key, list[Trial]] = {}
+    for trial in asked:
+        for key in _keys(trial):
+            used.setdefault(key, []).append(trial)
+    empty = {(s, m): _unfitted(s, m, used.get((s, m), [])) for s in slots for m in modules}
     filled = {k: c for k, c in empty.items() if c.trials}
     estimate = noise(view)
     numbers = EffectNumbers(
@@ -144,16 +148,16 @@ def _counts(trial: Trial) -> bool:
     return trial.usable and trial.map50_95 is not None and math.isfinite(trial.map50_95)
 
 
-def _has(trial: Trial, slot: str, module: str) -> bool:
-    return any(s == slot and gene.module == module for s, gene in trial.architecture)
+def _keys(trial: Trial) -> set[Key]:
+    return {(slot, gene.module) for slot, gene in trial.architecture if gene != NONE}
 
 
-def _unfitted(slot: str, module: str, asked: Sequence[Trial], rows: Sequence[Trial]) -> Cell:
-    here = [t for t in rows if _has(t, slot, module)]
+def _unfitted(slot: str, module: str, used: Sequence[Trial]) -> Cell:
+    """The cell of these trials, before anything is estimated."""
+    here = [t for t in used if _counts(t)]
     if here:
         return Cell(slot, module, len(here), len({t.seed for t in here}))
-    left = [t for t in asked if _has(t, slot, module) and t.state != "running"]
-    why = "never trained here" if not left else "not one usable trial here: failed, refused or not comparable"
+    why = "not one usable trial here: failed, refused or not comparable" if used else "never trained here"
     return Cell(slot, module, why=why)
 
 
@@ -162,19 +166,20 @@ def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Tria
     from statsmodels.stats.multitest import multipletests
 
     keys = list(filled)
-    design = np.array([[_has(t, *k) for k in keys] for t in rows], float)
+    present = [_keys(t) for t in rows]
+    design = np.array([[k in found for k in keys] for found in present], float)
     values = np.array([t.map50_95 for t in rows])
-    found = fit(values, design, [t.seed for t in rows], [str(t.architecture) for t in rows])
+    fitted = fit(values, design, [t.seed for t in rows], [str(t.architecture) for t in rows])
     alone = {keys[int(row.argmax())] for row in design if row.sum() == 1}
     cells = {}
     for j, key in enumerate(keys):
-        effect = found.effects[j]
+        effect = fitted.effects[j]
         if effect is None:
-            cells[key] = replace(filled[key], why=_confounded(j, found.mixed[j], design, keys))
+            cells[key] = replace(filled[key], why=_confounded(j, fitted.mixed[j], design, keys))
         elif effect.p is None:
-            why = NO_NOISE if found.sd is not None else NO_FREEDOM
+            why = NO_NOISE if fitted.sd is not None else NO_FREEDOM
             cells[key] = replace(filled[key], estimate=effect.estimate, why=why)
-        elif not found.checked and key not in alone:
+        elif not fitted.checked and key not in alone:
             cells[key] = replace(filled[key], estimate=effect.estimate, why=UNCHECKED)
         else:
             cells[key] = replace(filled[key], estimate=effect.estimate, low=effect.low, high=effect.high, p=effect.p)
@@ -185,9 +190,9 @@ def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Tria
     return replace(
         numbers,
         cells=tuple(cells.get((c.slot, c.module), c) for c in numbers.cells),
-        df=found.df,
-        sd=found.sd if found.df else numbers.sd,
-        between=found.between,
+        df=fitted.df,
+        sd=fitted.sd if fitted.df else numbers.sd,
+        between=fitted.between,
     )
 
 

@@ -3,7 +3,7 @@
 One row is one candidate with its paired mAP50-95 (`Candidate.score`): seeds of one architecture stay together, however
 often it was trained. Two measures, since they ask different questions:
 
-- main effect: share of the variance that a choice explains by itself (omega squared, from scipy's one-way F);
+- main effect: share of the variance that a choice explains by itself (omega squared, from statsmodels' one-way F);
   of a setting within the candidates that have its module at that slot.
 - PED-ANOVA: how much the choice differs between the best tenth and all (Optuna's evaluator, which treats a setting as
   conditional on its module; Watanabe et al. 2023 and 2026), as a share of the sum over choices.
@@ -189,16 +189,21 @@ def _codes(values: Sequence[Any]) -> np.ndarray:
 
 def _main_effects(codes: Sequence[np.ndarray]) -> Measure:
     import numpy as np
-    from scipy.stats import f_oneway
+    from statsmodels.stats.oneway import anova_generic
 
     def share(code: np.ndarray, values: np.ndarray) -> float:
-        groups = [values[code == c] for c in range(code.max() + 1)]
-        groups = [g for g in groups if len(g)]
-        n, between = sum(map(len, groups)), len(groups) - 1
-        if between < 1 or n <= between + 1 or np.ptp(np.concatenate(groups)) == 0:
+        kept = code >= 0
+        group, part = np.unique(code[kept], return_inverse=True)[1], values[kept]
+        sizes = np.bincount(group)
+        between = len(sizes) - 1
+        if between < 1 or len(part) <= between + 1 or np.ptp(part) < 1e-9:
             return 0.0
-        f = float(f_oneway(*groups).statistic)
-        return 1.0 if not np.isfinite(f) else max(0.0, between * (f - 1) / (between * (f - 1) + n))
+        means = np.bincount(group, part) / sizes
+        variances = np.bincount(group, (part - means[group]) ** 2) / np.maximum(sizes - 1, 1)
+        if not variances.any():
+            return 1.0
+        f = float(anova_generic(means, variances, sizes, use_var="equal").statistic)
+        return max(0.0, between * (f - 1) / (between * (f - 1) + len(part)))
 
     return lambda taken, values: np.array([share(code[taken], values) for code in codes])
 
@@ -230,6 +235,8 @@ def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure 
         [optuna.trial.create_trial(params=row, distributions={n: spaces[n] for n in row}, value=0.0) for row in kept]
     )
     trials = whole.get_trials()
+    for trial in trials:  # the very same objects in each, or most of the time goes into finding copies equal
+        trial.distributions = {n: spaces[n] for n in trial.distributions}
     study = Resampled(study_name="importance", storage=storage)
     evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(TENTH, TOP / len(rows))))
 

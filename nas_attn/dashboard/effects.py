@@ -28,6 +28,7 @@ CHANCE = (
     "How much of the result hangs on each choice, by itself (main effect) and for reaching the best architectures "
     "(PED-ANOVA). Bars: 95 % bootstrap interval over architectures; grey bars do not clear what shuffled results give."
 )
+LONG = 12  # modules from which their table scrolls
 BEST, IMPORTANCE = "Each module's best and median", "Which choices matter"
 
 
@@ -35,13 +36,15 @@ def effects_card(view: StudyView) -> list[str]:
     """The card's content as HTML."""
     numbers = effect_numbers(view)
     parts = [html.text("p", effects_sentence(numbers), class_="answer")]
-    if not has_cells(numbers):
+    if not has_modules(numbers):
         return parts
+    if has_effects(numbers):
+        parts.append(html.element("div", _plot(heat_map(numbers), "effects"), class_="scroll"))
+        parts.append(html.text("p", READING, class_="soft"))
+    table = module_table(view, numbers)
     parts += [
-        html.element("div", _plot(heat_map(numbers), "effects"), class_="scroll"),
-        html.text("p", READING, class_="soft"),
         html.text("h3", BEST),
-        html.table(module_table(view, numbers)),
+        html.table(table, tall=len(table.rows) > LONG),
         html.text("p", LUCK, class_="soft"),
         html.text("h3", IMPORTANCE),
     ]
@@ -52,9 +55,14 @@ def effects_card(view: StudyView) -> list[str]:
     return parts
 
 
-def has_cells(numbers: EffectNumbers) -> bool:
-    """Whether there is anything to draw."""
+def has_modules(numbers: EffectNumbers) -> bool:
+    """Whether a usable trial has a module."""
     return any(c.trials for c in numbers.cells)
+
+
+def has_effects(numbers: EffectNumbers) -> bool:
+    """Whether there is anything to draw: a map of blanks would say nothing."""
+    return any(c.estimate is not None for c in numbers.cells)
 
 
 def _plot(figure: Figure, name: str) -> str:

@@ -16,7 +16,7 @@ from nas_attn.analysis.importance import importance_numbers, importance_sentence
 from nas_attn.analysis.importance_figure import importance_figure
 from nas_attn.analysis.module_table import LUCK, module_table
 from nas_attn.dashboard import layout
-from nas_attn.dashboard.effects import BEST, CHANCE, IMPORTANCE, READING, TITLE, has_cells
+from nas_attn.dashboard.effects import BEST, CHANCE, IMPORTANCE, LONG, READING, TITLE, has_effects, has_modules
 from nas_attn.dashboard.source import LiveStudy
 from nas_attn.study.view import StudyView
 
@@ -96,16 +96,14 @@ def effects_parts(view: StudyView) -> list[Any]:
     """Sentence, heat map, and each module's best and median."""
     numbers = effect_numbers(view)
     parts: list[Any] = [html.P(effects_sentence(numbers), className="answer")]
-    if not has_cells(numbers):
+    if not has_modules(numbers):
         return parts
-    return [
-        *parts,
-        html.Div(_graph(heat_map(numbers), "effects-map"), className="scroll"),
-        html.P(READING, className="soft"),
-        html.H3(BEST),
-        layout.table(module_table(view, numbers), "modules"),
-        html.P(LUCK, className="soft"),
-    ]
+    if has_effects(numbers):
+        parts.append(html.Div(_graph(heat_map(numbers), "effects-map"), className="scroll"))
+        parts.append(html.P(READING, className="soft"))
+    table = module_table(view, numbers)
+    parts += [html.H3(BEST), layout.table(table, "modules", tall=len(table.rows) > LONG)]
+    return [*parts, html.P(LUCK, className="soft")]
 
 
 def importance_parts(view: StudyView) -> list[Any]:

@@ -17,7 +17,7 @@ p { margin:0 0 10px; }
 .note { background:#fff7e0; border:1px solid #e6c65c; border-radius:10px; padding:10px 16px; margin-top:14px; }
 .columns { display:grid; grid-template-columns:minmax(0,1.55fr) minmax(0,1fr); gap:16px; align-items:start; }
 .scroll { overflow-x:auto; }
-.scroll + p { margin-top:10px; }
+.scroll + p, .tall + p { margin-top:10px; }
 .tall { max-height:480px; overflow:auto; }
 table { border-collapse:collapse; width:100%; font-size:13px; font-variant-numeric:tabular-nums; }
 th { text-align:left; font-weight:600; color:var(--soft); border-bottom:2px solid var(--line); vertical-align:bottom;
