@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from nas_attn.detector.data import check_data
 from nas_attn.detector.demo_data import write_data
 from nas_attn.detector.recipe import Recipe
 from nas_attn.errors import ConfigError, EvaluationFailed, UserError
@@ -96,16 +98,21 @@ def test_other_families(evaluator, model):
     assert found.recipe["reg_max"] == (1 if model == "yolo26n" else 3)
 
 
-def test_a_share_of_the_images(evaluator, monkeypatch):
+def test_a_share_of_the_images(evaluator, monkeypatch, tmp_path):
+    """Only that share is decoded and kept: a tenth of a large data set fits where all of it does not."""
     from nas_attn.detector.trainer import ProxyTrainer
 
     seen = []
+    evaluator = dataclasses.replace(evaluator, cache=str(tmp_path / "share"))
     original = ProxyTrainer.preprocess_batch
     monkeypatch.setattr(
         ProxyTrainer, "preprocess_batch", lambda self, b: seen.extend(b["im_file"]) or original(self, b)
     )
     evaluator(NONE, Fidelity(2, 64, fraction=0.5), 0)
     assert len(seen) == 8 and len(set(seen)) == 4
+    info = check_data(evaluator.data)
+    kept = sorted(len(np.load(file)["counts"]) for file in (tmp_path / "share").glob("images-*/index.npz"))
+    assert kept == sorted([4, info.val, *([info.test] if evaluator.test else [])])
 
 
 @pytest.mark.parametrize(("imgsz", "expected"), [(640, 16), (320, 8), (128, 3), (64, 3), (1280, 32)])
