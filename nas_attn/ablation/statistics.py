@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import warnings
 from collections.abc import Sequence
@@ -74,11 +75,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return list(_holm(tuple(p_values)))
 
 
-@lru_cache(maxsize=1024)  # statsmodels collects garbage at each call, which takes longer the more a process holds
+@lru_cache(maxsize=1024)
 def _holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
     from statsmodels.stats.multitest import multipletests
 
-    return tuple(float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1])
+    # statsmodels collects garbage at each call, which takes seconds where much is loaded; while everything is frozen
+    # there is nothing to look through
+    frozen = gc.get_freeze_count() > 0
+    if not frozen:
+        gc.freeze()
+    try:
+        return tuple(float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1])
+    finally:
+        if not frozen:
+            gc.unfreeze()
 
 
 def power(difference: float, sd: float, pairs: int, level: float) -> float:
