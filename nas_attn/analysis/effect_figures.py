@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 WORSE, BETTER, DEAD, BLANK = "#ee9c63", "#5fa8d8", "#e4e7eb", "#f8f9fb"  # ink can be read on all of them
 ROW, TOP, LEFT, RIGHT = 48, 62, 170, 16  # pixels
-FAINT = 0.3  # of the colour, where noise explains the difference
+FAINT = 0.22  # of the colour, where noise explains the difference
 
 
 def heat_map(numbers: EffectNumbers) -> Figure:
@@ -33,7 +34,7 @@ def heat_map(numbers: EffectNumbers) -> Figure:
     colours = [[0, WORSE], [0.5, "#ffffff"], [1, BETTER]]
     figure = go.Figure()
 
-    def layer(name: str, z: list[list[float | None]], **more: Any) -> None:
+    def layer(name: str, z: Sequence[Sequence[float | None]], **more: Any) -> None:
         figure.add_trace(go.Heatmap(x=names, y=labels, z=z, name=name, xgap=3, ygap=3, showscale=False, **more))
 
     ground = [[float(c.slot in numbers.dead) for c in row] for row in grid]
@@ -52,7 +53,7 @@ def heat_map(numbers: EffectNumbers) -> Figure:
         hovertext=[[_hover(c, numbers) for c in row] for row in grid],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-    column = min(190, max(126, 1080 // max(1, len(slots))))
+    column = min(190, max(138, 1080 // max(1, len(slots))))
     figure.update_layout(
         template="plotly_white",
         font={"family": FONT, "size": 13, "color": INK},

@@ -90,7 +90,7 @@ def test_cells_keep_room_for_their_words(slots, modules):
     known = effect_numbers(study_of([("p0=none", 0.4, 0)]))
     figure = heat_map(dataclasses.replace(known, slots=tuple(names), modules=tuple(kinds), cells=cells))
     margin = figure.layout.margin
-    assert (figure.layout.width - margin.l - margin.r) / slots >= 126
+    assert (figure.layout.width - margin.l - margin.r) / slots >= 138
     assert (figure.layout.height - margin.t - margin.b) / modules >= 40
 
 

@@ -282,3 +282,12 @@ def test_a_search_that_chases_noise_is_not_fooled(tmp_path, soak, no_collecting)
         assert noise(view) is not None
         wrong += bool(effect_numbers(view).shown)
     assert wrong <= stats.binom.ppf(0.999, studies, 0.05)
+
+
+def test_a_search_finds_what_was_planted(tmp_path):
+    evaluator = SyntheticEvaluator(
+        effect_sd=0.0, noise_sd=0.005, seed_sd=0.02, planted=(("p3=lska", 0.03), ("p4=acmix", -0.03))
+    )
+    numbers = effect_numbers(run_plan(make_plan(evaluator, trials=60), tmp_path))
+    assert {(c.slot, c.module) for c in numbers.shown} == {("p3", "lska"), ("p4", "acmix")}
+    assert numbers.sd == pytest.approx(0.005, rel=0.35)  # the seeds' luck is not in it
