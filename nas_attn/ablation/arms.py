@@ -223,6 +223,8 @@ def _against_full(build: _Builder, full: Arm) -> None:
             build.against("full", _instead(changed[0], full, arm), full, arm)
         elif "control" in arm.kinds:
             build.against("full", f"attention, not {CONV}", full, arm)
+        elif "arm" in arm.kinds:
+            build.against("full", f"full, not {arm.name}", full, arm)
 
 
 def _instead(slot: str, full: Arm, arm: Arm) -> str:

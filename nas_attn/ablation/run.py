@@ -78,23 +78,25 @@ class Ablation(Supervisor[AblationView]):
         for model in self._view.design.models:
             if not self._view.measured(model) and self._bases_ended(model):
                 self._measure(model)
-        for name, index in self._view.left:
-            arm = self._view.design.arm(name)
-            if self._view.trial(arm, index) is None and self._may_start(arm, index):
-                cost = self.plan.costs[name]
-                more = {"arm": name} | ({"model": arm.model} if arm.model else {})
-                return self._begin(_role(arm), arm.architecture, self._view.seed(arm, index), cost, **more)
+        left = [(self._view.design.arm(name), index) for name, index in self._view.left]
+        ready = [(arm, index) for arm, index in left if self._view.trial(arm, index) is None]
+        # what the slots are measured on comes first: until then only the full architecture fills idle workers, which is
+        # wanted whatever they say
+        for may_start in (self._measures, self._may_start):
+            for arm, index in ready:
+                if may_start(arm, index):
+                    cost = self.plan.costs[arm.name]
+                    more = {"arm": arm.name} | ({"model": arm.model} if arm.model else {})
+                    return self._begin(_role(arm), arm.architecture, self._view.seed(arm, index), cost, **more)
         return None
 
-    def _may_start(self, arm: Arm, index: int) -> bool:
-        """Before a base's slots are measured only its first seeds are trained.
+    def _measures(self, arm: Arm, index: int) -> bool:
+        """Whether slots are measured on a trial."""
+        base = self._view.design.base_of(arm.model)
+        return arm == base and index < LIVENESS_SEEDS and not self._view.measured(arm.model)
 
-        The full architecture fills idle workers: it is wanted whatever they say.
-        """
-        if self._view.measured(arm.model):
-            return True
-        first = self._view.design.base_of(arm.model)
-        return (arm == first and index < LIVENESS_SEEDS) or (arm.name == FULL and index < LIVENESS_SEEDS)
+    def _may_start(self, arm: Arm, index: int) -> bool:
+        return self._view.measured(arm.model) or (arm.name == FULL and index < LIVENESS_SEEDS)
 
     def _out_of_time(self) -> bool:
         hours = self.plan.request.settings.hours

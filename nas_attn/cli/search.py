@@ -18,7 +18,9 @@ NAME = "search"
 def command(
     study: Study = None,
     trials: Annotated[int | None, typer.Option(help="Trials of the whole study, controls included. [100]")] = None,
-    data: Annotated[str | None, typer.Option(metavar="D.yaml", help="data.yaml in Ultralytics' format.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="D.yaml", help="data.yaml, or one of Ultralytics', as VOC.yaml.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="W.pt", help="Checkpoint to start every trial from.")] = None,
     start: Annotated[str | None, typer.Option(help="scratch, weights, or base (train the base once, go on).")] = None,

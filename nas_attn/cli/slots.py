@@ -21,7 +21,9 @@ TRAINING = ("weights", "epochs", "imgsz", "batch", "device", "jobs", "seeds", "s
 
 def command(
     study: Study = None,
-    data: Annotated[str | None, typer.Option(metavar="D.yaml", help="data.yaml in Ultralytics' format.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="D.yaml", help="data.yaml, or one of Ultralytics', as VOC.yaml.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help=f"Base model. [{DEFAULT_MODEL}, or the study's]")] = None,
     slots: Slots = None,
     weights: Annotated[str | None, typer.Option(metavar="W.pt", help="Checkpoint to start the base from.")] = None,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +26,7 @@ def command(
         list[str],
         typer.Argument(metavar="MODEL.yaml... [KEY=VALUE]...", help="Model YAMLs; then Ultralytics arguments."),
     ],
-    data: Annotated[str, typer.Option(metavar="D.yaml", help="data.yaml in Ultralytics' format.")],
+    data: Annotated[str, typer.Option(metavar="D.yaml", help="data.yaml, or one of Ultralytics', as VOC.yaml.")],
     epochs: Annotated[int, typer.Option(min=1, help="Epochs.")] = 300,
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 16,
@@ -56,7 +55,7 @@ def command(
 
     Repeat the command after an interruption: what finished is kept, what was broken off goes on behind its last epoch.
     """
-    from nas_attn.detector.environment import prepare
+    from nas_attn.detector.environment import prepare, stdout_to_stderr
 
     given = dict(m.split("=", 1) for m in models if "=" in m)
     files = _files(m for m in models if "=" not in m)
@@ -65,7 +64,7 @@ def command(
     prepare()
     use_modules(modules)
     os.environ["YOLO_VERBOSE"] = "true"  # hours of training are not to be silent, here or in further processes
-    with _stdout_to_stderr():  # from the import of Ultralytics on: its first words are of settings
+    with stdout_to_stderr():  # from the import of Ultralytics on: its first words are of settings
         from nas_attn.detector.final_training import Training, check_processes, train_final
         from nas_attn.detector.plain_command import shown
         from nas_attn.detector.train_arguments import check_arguments
@@ -138,11 +137,13 @@ def _load(file: Path) -> BaseModel:
 def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
     """The data set, checked for the one task of all models; its notes on stderr."""
     from nas_attn.detector.data import check_data
+    from nas_attn.detector.download import fetch
 
     tasks = {base.task for base in bases.values()}
     if len(tasks) > 1:
         rule = "models that are compared must have one task"
         raise UserError(rule, got=", ".join(f"{name}: {base.task}" for name, base in bases.items()))
+    fetch(data, lambda text: print(text, file=sys.stderr))
     info = check_data(data, tasks.pop())
     for note in info.notes:
         print(note, file=sys.stderr)
@@ -160,21 +161,6 @@ def _check_model(file: Path, model: BaseModel, nc: int, imgsz: int, weights: Pat
     built, _ = start_model(model, weights, 0, partial=partial)
     if imgsz % (stride := int(built.stride.max())):
         raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz, where=str(file))
-
-
-@contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Ultralytics writes its progress to stdout, which is for results here."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _device(asked: str | None) -> str:

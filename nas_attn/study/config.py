@@ -29,7 +29,7 @@ class StudyConfig(BaseModel):
 
     name: str = Field(DEFAULT, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folder")
     demo: bool = Field(False, description="generated data: a demonstration whose ranking means nothing elsewhere")
-    data: str | None = Field(None, description="path of a data.yaml; the generated data set where left out")
+    data: str | None = Field(None, description="data.yaml, or a name of Ultralytics'; generated if None")
     model: str = Field("yolo11n.yaml", description="base model: an Ultralytics model YAML")
     width: float | None = Field(None, gt=0, le=2, description="width factor in place of the scale's own")
     start: Literal["scratch", "weights", "base"] = Field("scratch", description="what a trial starts from")
