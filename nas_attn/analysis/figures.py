@@ -14,6 +14,7 @@ from nas_attn.analysis.figure_numbers import (
     liveness_numbers,
     pareto_numbers,
 )
+from nas_attn.analysis.tables import genes
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -246,8 +247,8 @@ def _front_line(figure: Figure, numbers: ParetoNumbers, measured: list[Point]) -
 
 
 def _hover(p: Point) -> str:
-    genes = "<br>".join(f"<b>{escape(part)}</b>" for part in p.key.split())
-    lines = [genes]
+    named = "<br>".join(f"<b>{escape(part)}</b>" for part in genes(p.key))
+    lines = [named]
     if p.map50_95 is not None:
         spread = f" ± {p.sd:.4f}" if p.sd is not None else ""
         word = "seed" if len(p.seeds) == 1 else "seeds"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from nas_attn.analysis.noise import interval, noise, verdict
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 EMPTY = "–"
+CONTROLS = ("base", "conv")  # roles of trials
+MANY_SLOTS = 4
 PAIRED = "paired mAP50-95"  # `Candidate.score`: what the front compares
 
 
@@ -33,7 +36,7 @@ class Table:
 def front_table(view: StudyView) -> Table:
     """The front, cheapest first, and the controls that are not on it."""
     on_front = front(view)
-    others = [c for c in view.candidates() if c.role in ("base", "conv") and c not in on_front and c.score is not None]
+    others = [c for c in view.candidates() if c.role in CONTROLS and c not in on_front and c.score is not None]
     estimate = noise(view)
     rows, keys = [], []
     for c in sorted([*on_front, *others], key=lambda c: c.gmacs):
@@ -165,8 +168,16 @@ def signed(value: float | None) -> str:
     return EMPTY if value is None else f"{value:+.4f}"
 
 
+def genes(architecture: str) -> list[str]:
+    """An architecture's genes in writing; where they are many, only those that insert something."""
+    written = re.split(r" (?=[\w.]+=)", architecture)
+    if len(written) <= MANY_SLOTS:
+        return written
+    return [gene for gene in written if not gene.endswith("=none")] or [f"none in all {len(written)} slots"]
+
+
 def _place(candidate: Candidate, on_front: bool) -> str:
-    control = [f"{candidate.role} (control)"] if candidate.role != "search" else []
+    control = [f"{candidate.role} (control)"] if candidate.role in CONTROLS else []
     return ", ".join([*(["front"] if on_front else []), *control])
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nas_attn.analysis.front import front
-from nas_attn.cli.tables import genes
+from nas_attn.analysis.tables import genes
 from nas_attn.study.view import StudyView, Trial
 
 

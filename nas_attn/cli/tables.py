@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 
@@ -12,6 +11,7 @@ from rich.table import Table as RichTable
 
 from nas_attn.analysis import tables
 from nas_attn.analysis.noise import TOO_LITTLE, noise
+from nas_attn.analysis.tables import genes
 from nas_attn.study.view import StudyView
 
 # the other columns are in the report: a terminal is narrow
@@ -26,7 +26,6 @@ _FRONT = {
     10: "params M",
 }
 _SLOTS = {0: "slot", 1: "mAP50-95 zeroed", 2: "lost", 3: "state", 4: "searched"}
-MANY_SLOTS = 4
 PIPE_WIDTH = 160  # characters where stdout is no terminal
 
 
@@ -51,14 +50,6 @@ def noise_line(view: StudyView) -> str:
     """What seed noise leaves distinguishable."""
     estimate = noise(view)
     return estimate.sentence() if estimate else TOO_LITTLE
-
-
-def genes(architecture: str) -> list[str]:
-    """An architecture's genes in writing; where they are many, only those that insert something."""
-    written = re.split(r" (?=[\w.]+=)", architecture)
-    if len(written) <= MANY_SLOTS:
-        return written
-    return [gene for gene in written if not gene.endswith("=none")] or [f"none in all {len(written)} slots"]
 
 
 def _rich(table: tables.Table, title: str, columns: Mapping[int, str]) -> RichTable:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 
-from nas_attn.analysis.tables import Table
+from nas_attn.analysis.tables import Table, genes
 
-KEY_COLUMN, WIDE_COLUMN = "architecture", "remark"
+# a column's name -> the class of its cells
+CLASSES = {
+    **dict.fromkeys(("architecture", "inserted"), "key"),
+    **dict.fromkeys(("remark", "remarks", "verdict"), "wide"),
+    **dict.fromkeys(("arm", "comparison", "trials"), "label"),
+}
 
 
 def element(name: str, *children: str, **attributes: str) -> str:
@@ -25,19 +31,27 @@ def facts(pairs: list[tuple[str, str]]) -> str:
     return element("dl", *(text("dt", k) + text("dd", v) for k, v in pairs), class_="facts")
 
 
-def table(content: Table, *, tall: bool = False) -> str:
-    """A table that scrolls within its card; rows carry the candidate they are about as `data-key`."""
+def table(content: Table, *, tall: bool = False, rows: Sequence[Mapping[str, str]] | None = None) -> str:
+    """A table that scrolls within its card.
+
+    Args:
+        content: the rows.
+        tall: scroll within a fixed height.
+        rows: attributes of each row; without them a row carries the candidate that it is about as `data-key`.
+    """
+    marks = rows if rows is not None else [{"data_key": key} if key else {} for key in content.keys]
     head = element("tr", *(text("th", c) for c in content.columns))
-    rows = []
-    for key, row in zip(content.keys, content.rows, strict=True):
+    lines = []
+    for mark, row in zip(marks, content.rows, strict=True):
         cells = [_cell(column, value) for column, value in zip(content.columns, row, strict=True)]
-        rows.append(element("tr", *cells, **({"data_key": key} if key else {})))
-    body = element("table", element("thead", head), element("tbody", *rows))
+        lines.append(element("tr", *cells, **mark))
+    body = element("table", element("thead", head), element("tbody", *lines))
     return element("div", body, class_="tall" if tall else "scroll")
 
 
 def _cell(column: str, value: str) -> str:
-    if column == KEY_COLUMN:
-        genes = (escape(gene).replace(",", ",<wbr>") for gene in value.split())
-        return element("td", *(element("span", gene) for gene in genes), class_="key")
-    return text("td", value, **({"class_": "wide"} if column == WIDE_COLUMN else {}))
+    kind = CLASSES.get(column)
+    if kind is None:
+        return text("td", value)
+    breakable = [escape(part).replace(",", ",<wbr>") for part in (genes(value) if kind == "key" else [value])]
+    return element("td", *(element("span", part) for part in breakable), class_=kind)

@@ -9,8 +9,8 @@ from dash import dcc, html
 
 from nas_attn.analysis.figures import PLOT_CONFIG, curve_figure, curve_numbers
 from nas_attn.analysis.noise import TOO_LITTLE, noise, verdict
-from nas_attn.analysis.tables import EMPTY, PAIRED, Table, counts, number, signed
-from nas_attn.dashboard.html import KEY_COLUMN, WIDE_COLUMN
+from nas_attn.analysis.tables import EMPTY, MANY_SLOTS, PAIRED, Table, counts, genes, number, signed
+from nas_attn.dashboard.html import CLASSES
 from nas_attn.errors import NasAttnError
 from nas_attn.study.view import Candidate, StudyView
 
@@ -89,7 +89,7 @@ def details(view: StudyView, candidate: Candidate | None, yaml_of: Callable[[Can
     """Settings, results, learning curves and model YAML of one candidate."""
     if candidate is None:
         return html.P(CLICK_HINT, className="soft")
-    settings = [(slot, str(gene)) for slot, gene in candidate.architecture]
+    settings = _settings(candidate)
     curves = curve_numbers(view, candidate)
     return [
         _pairs([*settings, *_results(view, candidate)]),
@@ -120,9 +120,20 @@ def table(content: Table, kind: str, *, tall: bool = False) -> Any:
 
 
 def _cell(column: str, value: str) -> Any:
-    if column == KEY_COLUMN:
-        return html.Td([html.Span(gene.replace(",", ",\u200b")) for gene in value.split()], className="key")
-    return html.Td(value, className="wide" if column == WIDE_COLUMN else None)
+    kind = CLASSES.get(column)
+    if kind is None:
+        return html.Td(value)
+    parts = genes(value) if kind == "key" else [value]
+    return html.Td([html.Span(part.replace(",", ",\u200b")) for part in parts], className=kind)
+
+
+def _settings(candidate: Candidate) -> list[tuple[str, str]]:
+    """(slot, gene); of many slots only those that hold something."""
+    every = [(slot, str(gene)) for slot, gene in candidate.architecture]
+    filled = [(slot, gene) for slot, gene in every if gene != "none"]
+    if len(every) <= MANY_SLOTS or len(filled) == len(every):
+        return every
+    return [*filled, ("other slots" if filled else "slots", f"none in all {len(every) - len(filled)}")]
 
 
 def _results(view: StudyView, candidate: Candidate) -> list[tuple[str, str]]:

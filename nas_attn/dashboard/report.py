@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nas_attn.analysis.figures import PLOT_CONFIG, liveness_figure, liveness_numbers, pareto_figure, pareto_numbers
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import TOO_LITTLE, noise
-from nas_attn.analysis.tables import alias_table, facts, front_table, liveness_table, trials_table
+from nas_attn.analysis.tables import alias_table, facts, front_table, genes, liveness_table, trials_table
 from nas_attn.dashboard import effects, html
 from nas_attn.dashboard.style import CSS
 from nas_attn.errors import NasAttnError
@@ -145,4 +145,4 @@ def _yaml(candidate: Candidate, yaml_of: Callable[[Candidate], str]) -> str:
         content = yaml_of(candidate)
     except NasAttnError as error:
         content = str(error)
-    return html.element("details", html.text("summary", candidate.key), html.text("pre", content))
+    return html.element("details", html.text("summary", " ".join(genes(candidate.key))), html.text("pre", content))

@@ -25,12 +25,13 @@ th { text-align:left; font-weight:600; color:var(--soft); border-bottom:2px soli
 .tall th { position:sticky; top:0; }
 th, td { padding:6px 10px 6px 0; }
 td { border-bottom:1px solid var(--line); vertical-align:top; white-space:nowrap; }
+td.label { white-space:normal; min-width:9em; }
 td.wide { white-space:normal; min-width:16em; overflow-wrap:anywhere; }
 td.key { white-space:normal; min-width:26em;
   font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; font-size:12px; }
 td.key span { display:inline-block; margin-right:.7em; }
 tr.picked td { background:#e6f2fa; }
-tr[data-key] { cursor:pointer; }
+tr[data-key], tr[data-trials], tr[data-line] { cursor:pointer; }
 .facts { display:grid; grid-template-columns:max-content minmax(0,1fr) max-content minmax(0,1fr);
   gap:3px 16px; margin:0; font-size:14px; }
 .facts dt { color:var(--soft); } .facts dd { margin:0; overflow-wrap:anywhere; }

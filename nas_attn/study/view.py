@@ -23,7 +23,7 @@ class Trial:
 
     Attributes:
         number: position in the study, from 0; the same as the Optuna trial's.
-        role: `base`, `conv` or `search`.
+        role: `base`, `conv` or `search`; `arm` for what else an ablation trains.
         state: `running`, `complete`, `failed` or `refused`.
         cost: `gmacs`, `gmacs_fvcore_default`, `gflops_ultralytics`, `params_m` at the final training's image size.
         evaluation: what it found; None unless complete.
@@ -216,7 +216,8 @@ class StudyView:
         for t in self.trials:
             if t.state != "refused":
                 groups.setdefault(t.architecture, []).append(t)
-        return [_candidate(a, ts, self.reference) for a, ts in groups.items()]
+        reference = self.reference  # it goes through all trials
+        return [_candidate(a, ts, reference) for a, ts in groups.items()]
 
     @property
     def reference(self) -> float | None:

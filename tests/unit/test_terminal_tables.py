@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas_attn.cli.tables import genes
+from nas_attn.analysis.tables import genes
 from nas_attn.space import Architecture
 
 
