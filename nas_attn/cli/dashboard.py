@@ -20,12 +20,12 @@ def command(
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
 ) -> None:
-    """Serve a live page: the front, and for each candidate its settings, curves and YAML."""
+    """Serve a live page: the front, each candidate's settings, curves and YAML, and the ablations."""
     from nas_attn.cli.models import yaml_maker
     from nas_attn.dashboard.server import serve
-    from nas_attn.study import load_study
+    from nas_attn.dashboard.source import load_shown, shown_folder
     from nas_attn.study.load import study_name
 
     use_modules(modules)
-    view = load_study(study_name(study), runs=runs)
-    serve(view.folder, host=host, port=port, yaml_of=yaml_maker(view))
+    folder = shown_folder(study_name(study), runs)
+    serve(folder, host=host, port=port, yaml_of=yaml_maker(load_shown(folder).study))

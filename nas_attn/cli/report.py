@@ -21,18 +21,18 @@ def command(
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
 ) -> None:
-    """Write a study as one HTML file that opens offline: the Pareto front, the slots, every trial."""
+    """Write a study as one HTML file that opens offline: the Pareto front, its ablations, the slots, every trial."""
     from nas_attn.cli.models import yaml_maker
     from nas_attn.dashboard.report import write_report
-    from nas_attn.study import load_study
+    from nas_attn.dashboard.source import load_shown, shown_folder
     from nas_attn.study.load import study_name
 
     use_modules(modules)
-    view = load_study(study_name(study), runs=runs)
-    write_report(view, output, yaml_maker(view))
+    shown = load_shown(shown_folder(study_name(study), runs))
+    write_report(shown, output, yaml_maker(shown.study))
     print(output)
     if csv is not None:
         from nas_attn.files import write_text_atomic
 
-        write_text_atomic(csv, view.frame().to_csv(index=False))
+        write_text_atomic(csv, shown.study.frame().to_csv(index=False))
         print(csv)

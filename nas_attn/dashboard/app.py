@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.figures import pareto_figure, pareto_numbers
 from nas_attn.analysis.tables import Table, front_table, trials_table
-from nas_attn.dashboard.source import LiveStudy
+from nas_attn.dashboard.source import LiveAblations, LiveStudy, load_shown
 from nas_attn.dashboard.style import CSS
 from nas_attn.study.view import Candidate
 
@@ -43,16 +43,18 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
         yaml_of: gives a candidate's model YAML; needs the detector package, so the caller brings it.
 
     Raises:
-        UserError: the folder holds no study.
+        UserError: the folder holds neither a study nor an ablation.
     """
     import dash
+    import pandas  # noqa: F401  plotly looks at it in one thread while another is still importing it
 
-    from nas_attn.dashboard import effects_live, layout
+    from nas_attn.dashboard import ablation_live, effects_live, layout
 
-    study = LiveStudy(folder)
+    shown = load_shown(folder)
+    ablations = LiveAblations(folder)
     app = dash.Dash(
         "nas_attn.dashboard",
-        title=f"nas_attn: {study.view().name}",
+        title=f"nas_attn: {shown.name}",
         update_title="",
         serve_locally=True,
         assets_folder=str(Path(__file__).parent / "assets"),
@@ -60,7 +62,12 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         suppress_callback_exceptions=True,  # rows and curves come and go
     )
-    app.layout = lambda: layout.page(study.view().name, effects_live.section())
+    ablation_live.connect(app, ablations)
+    if not shown.searched:
+        app.layout = lambda: layout.ablation_page(shown.name, ablation_live.section())
+        return app
+    study = LiveStudy(folder)
+    app.layout = lambda: layout.page(study.view().name, ablation_live.section(), effects_live.section())
     _connect(app, study, yaml_of)
     effects_live.connect(app, study)
     return app

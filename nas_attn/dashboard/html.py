@@ -10,8 +10,8 @@ from nas_attn.analysis.tables import Table, genes
 # a column's name -> the class of its cells
 CLASSES = {
     **dict.fromkeys(("architecture", "inserted"), "key"),
-    **dict.fromkeys(("remark", "remarks", "verdict"), "wide"),
-    **dict.fromkeys(("arm", "comparison", "trials"), "label"),
+    **dict.fromkeys(("remark", "remarks", "verdict", "trials"), "wide"),
+    **dict.fromkeys(("arm", "comparison"), "label"),
 }
 
 

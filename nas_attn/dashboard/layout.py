@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dash import dcc, html
@@ -10,6 +10,7 @@ from dash import dcc, html
 from nas_attn.analysis.figures import PLOT_CONFIG, curve_figure, curve_numbers
 from nas_attn.analysis.noise import TOO_LITTLE, noise, verdict
 from nas_attn.analysis.tables import EMPTY, MANY_SLOTS, PAIRED, Table, counts, genes, number, signed
+from nas_attn.dashboard.ablation import ABOUT
 from nas_attn.dashboard.html import CLASSES
 from nas_attn.errors import NasAttnError
 from nas_attn.study.view import Candidate, StudyView
@@ -57,6 +58,12 @@ def page(name: str, *cards: Any) -> Any:
     )
 
 
+def ablation_page(name: str, *cards: Any) -> Any:
+    """The empty page of ablations without a study."""
+    tick = dcc.Interval(id="tick", interval=REFRESH_MS)
+    return html.Div([tick, html.H1(name), html.P(ABOUT, className="soft"), *cards], className="page")
+
+
 def progress(view: StudyView) -> Any:
     """How far the study is: a bar and one chip per state."""
     found = counts(view)
@@ -101,22 +108,24 @@ def details(view: StudyView, candidate: Candidate | None, yaml_of: Callable[[Can
     ]
 
 
-def table(content: Table, kind: str, *, tall: bool = False) -> Any:
+def table(content: Table, kind: str, *, tall: bool = False, rows: Sequence[Mapping[str, Any]] | None = None) -> Any:
     """A table whose rows, where they are about a candidate, can be clicked.
 
     Args:
         content: the rows.
         kind: tells this table's row ids from another's.
         tall: scroll within a fixed height.
+        rows: properties of the rows, where a click on them means something else.
     """
-    rows = []
+    lines = []
     for i, (key, row) in enumerate(zip(content.keys, content.rows, strict=True)):
         cells = [_cell(column, value) for column, value in zip(content.columns, row, strict=True)]
         identity: Any = {"kind": kind, "row": i, "key": key} if key else f"{kind}-{i}"
         wildcard: dict[str, Any] = {"data-key": key} if key else {}
-        rows.append(html.Tr(cells, id=identity, n_clicks=0, **wildcard))
+        properties = rows[i] if rows is not None else {"id": identity, "n_clicks": 0, **wildcard}
+        lines.append(html.Tr(cells, **properties))
     head = html.Thead(html.Tr([html.Th(c) for c in content.columns]))
-    return html.Div(html.Table([head, html.Tbody(rows)]), className="tall" if tall else "scroll")
+    return html.Div(html.Table([head, html.Tbody(lines)]), className="tall" if tall else "scroll")
 
 
 def _cell(column: str, value: str) -> Any:

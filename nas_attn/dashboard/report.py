@@ -11,7 +11,9 @@ from nas_attn.analysis.figures import PLOT_CONFIG, liveness_figure, liveness_num
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import TOO_LITTLE, noise
 from nas_attn.analysis.tables import alias_table, facts, front_table, genes, liveness_table, trials_table
-from nas_attn.dashboard import effects, html
+from nas_attn.dashboard import ablation, effects, html
+from nas_attn.dashboard.ablation_card import AblationCard
+from nas_attn.dashboard.source import Shown
 from nas_attn.dashboard.style import CSS
 from nas_attn.errors import NasAttnError
 from nas_attn.files import write_text_atomic
@@ -39,42 +41,50 @@ function mark(key, scroll) {
   if (scroll && hits.length) { hits[0].scrollIntoView({block: 'center'}); }
 }
 rows.forEach(r => r.addEventListener('click', () => mark(r.dataset.key, false)));
-document.getElementById('pareto').on('plotly_click', e => {
+document.getElementById('pareto')?.on('plotly_click', e => {
   const data = e.points[0].customdata;
   if (data) { mark(data[0], true); }
 });
 """
 
 
-def write_report(view: StudyView, path: Path, yaml_of: Callable[[Candidate], str] | None = None) -> None:
-    """Write the study as one self-contained HTML file, whole or not at all.
+def write_report(shown: StudyView | Shown, path: Path, yaml_of: Callable[[Candidate], str] | None = None) -> None:
+    """Write a study and its ablations as one self-contained HTML file, whole or not at all.
 
     Args:
-        view: the study.
+        shown: the study, or what `load_shown` found.
         path: the file; an older one is replaced.
         yaml_of: gives a candidate's model YAML; where given, the front's are included.
 
     Raises:
         UserError: the file cannot be written.
     """
-    write_text_atomic(Path(path), report_html(view, yaml_of))
+    write_text_atomic(Path(path), report_html(shown, yaml_of))
 
 
-def report_html(view: StudyView, yaml_of: Callable[[Candidate], str] | None = None) -> str:
+def report_html(shown: StudyView | Shown, yaml_of: Callable[[Candidate], str] | None = None) -> str:
     """The report's text."""
     from plotly.offline import get_plotlyjs
 
-    title = f"nas_attn: {view.name}"
+    if isinstance(shown, StudyView):
+        shown = Shown.of(shown)
+    title = f"nas_attn: {shown.name}"
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{CSS}</style>'
         f"<script>{get_plotlyjs()}</script>"
     )
-    body = html.element("div", *_parts(view, yaml_of), class_="page")
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}<script>{_SCRIPT}</script></body></html>\n'
+    body = html.element("div", *_parts(shown, yaml_of), class_="page")
+    script = _SCRIPT + ablation.SCRIPT
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}<script>{script}</script></body></html>\n'
 
 
-def _parts(view: StudyView, yaml_of: Callable[[Candidate], str] | None) -> list[str]:
+def _parts(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[str]:
+    cards = [ablation.ablation_card(AblationCard(view), i) for i, view in enumerate(shown.ablations)]
+    if not shown.searched:
+        about = html.text("p", ablation.ABOUT, class_="soft")
+        return [html.text("h1", shown.name), about, *cards]
+    view = shown.study
     estimate = noise(view)
     parts = [
         html.text("h1", view.name),
@@ -93,6 +103,7 @@ def _parts(view: StudyView, yaml_of: Callable[[Candidate], str] | None) -> list[
                 class_="soft",
             ),
         ),
+        *cards,
         _card(effects.TITLE, *effects.effects_card(view)),
         _card(
             "Front and controls",

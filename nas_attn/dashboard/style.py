@@ -17,6 +17,7 @@ p { margin:0 0 10px; }
 .note { background:#fff7e0; border:1px solid #e6c65c; border-radius:10px; padding:10px 16px; margin-top:14px; }
 .columns { display:grid; grid-template-columns:minmax(0,1.55fr) minmax(0,1fr); gap:16px; align-items:start; }
 .scroll { overflow-x:auto; }
+.facts + .scroll { margin-top:16px; }
 .scroll + p, .tall + p { margin-top:10px; }
 .tall { max-height:480px; overflow:auto; }
 table { border-collapse:collapse; width:100%; font-size:13px; font-variant-numeric:tabular-nums; }
@@ -37,6 +38,11 @@ tr[data-key], tr[data-trials], tr[data-line] { cursor:pointer; }
 .facts dt { color:var(--soft); } .facts dd { margin:0; overflow-wrap:anywhere; }
 .chips { display:flex; flex-wrap:wrap; gap:8px; margin-top:10px; }
 .chip { border:1px solid var(--line); background:white; border-radius:99px; padding:2px 12px; font-size:13px; }
+.warn { background:#fff7e0; border-color:#e6c65c; font-weight:600; margin-left:10px; white-space:nowrap;
+  display:inline-block; }
+button { font:inherit; font-size:13px; border:1px solid var(--line); background:var(--paper); border-radius:8px;
+  padding:2px 10px; cursor:pointer; margin-left:6px; }
+[hidden] { display:none !important; }
 .bar { height:8px; background:var(--line); border-radius:99px; overflow:hidden; margin-top:10px; }
 .bar > div { height:100%; background:var(--accent); border-radius:99px; transition:width .3s; }
 pre { background:var(--paper); border:1px solid var(--line); border-radius:8px; padding:10px 12px; margin:0;

@@ -1,0 +1,152 @@
+"""What the card of an ablation holds, on the report and on the live page alike: view -> words, numbers and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from nas_attn.ablation.decide import DEAD
+from nas_attn.ablation.forest import ForestNumbers, forest_numbers
+from nas_attn.ablation.rows import family_rows, summary
+from nas_attn.ablation.settings import DEFAULT_NAME
+from nas_attn.ablation.tables import ablation_tables
+from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.write import PARTIAL, ranges
+from nas_attn.analysis.tables import Table, signed, state_of
+
+READING = (
+    "Difference to the base at equal seeds, with its 95 % interval. Grey band: differences smaller than what was set "
+    "to matter. Colour and shape are the verdict after correction for the number of comparisons, which an interval by "
+    "itself is not: one that clears zero may still be undecided."
+)
+TRACE = "Point at a line for all its figures. Click it, or a row of a table, to see the trials behind it."
+OWN_NUMBERS = "Trials of this ablation are numbered on their own: its trial 3 is not trial 3 of a study."
+LAST = ("inserted", "remarks", "trials")
+LONG = 15  # rows from which a table scrolls
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table.
+
+    Attributes:
+        family: key of `FAMILIES`.
+        title: its title.
+        table: its rows; the last column has the numbers of their trials.
+        trials: the same as numbers, one tuple a row.
+        method: how the figures were made.
+    """
+
+    family: str
+    title: str
+    table: Table
+    trials: tuple[tuple[int, ...], ...]
+    method: str
+
+    @property
+    def tall(self) -> bool:
+        """Whether it should scroll."""
+        return len(self.table.rows) > LONG
+
+
+@dataclass(frozen=True)
+class AblationCard:
+    """One ablation as a card shows it; each part is computed when it is first asked for.
+
+    Attributes:
+        view: the ablation.
+    """
+
+    view: AblationView
+
+    @property
+    def key(self) -> str:
+        """What tells it from the study's others."""
+        return self.view.folder.name
+
+    @property
+    def title(self) -> str:
+        """The card's heading."""
+        return "Ablation" if self.key == DEFAULT_NAME else f"Ablation: {self.key}"
+
+    @property
+    def mark(self) -> str:
+        """What is said beside every heading while training is not finished; empty afterwards."""
+        return PARTIAL if self.view.partial else ""
+
+    @cached_property
+    def summary(self) -> str:
+        """The answer in a sentence."""
+        return summary(self.view)
+
+    @cached_property
+    def facts(self) -> list[tuple[str, str]]:
+        """What was run: (name, value)."""
+        v, c = self.view, self.view.header["config"]
+        seeds, first = v.looks.seeds, v.header["ablation"]["seed"]
+        looks = f"{seeds[0]}" if len(seeds) == 1 else f"{', '.join(map(str, seeds))} (looked at each time)"
+        states = [state_of(t) for t in v.trials]
+        counted = [f"{states.count(s)} {s}" for s in dict.fromkeys(states)]
+        return [
+            ("full architecture", str(v.header["ablation"]["full"])),
+            ("base model", str(v.header["base"])),
+            ("data", str(c.get("data") or "generated data set")),
+            ("each trial", f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"),
+            ("seeds", f"{looks}, from {first} on"),
+            ("trials", f"{', '.join(counted) or 'none yet'}; {len(v.left)} left"),
+            ("folder", str(v.folder)),
+        ]
+
+    @cached_property
+    def liveness(self) -> str:
+        """Which slots can show anything at all, in a sentence."""
+        return " ".join(_liveness(self.view, model) for model in self.view.design.models)
+
+    @cached_property
+    def forest(self) -> ForestNumbers:
+        """The comparisons with the base."""
+        return forest_numbers(self.view)
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """The tables."""
+        found = []
+        for t in ablation_tables(self.view):
+            trials = tuple(r.trials for r in family_rows(self.view, t.family))
+            rows = tuple((*row, ranges(n)) for row, n in zip(t.table.rows, trials, strict=True))
+            table = _arranged(replace(t.table, columns=(*t.table.columns, "trials"), rows=rows))
+            found.append(Section(t.family, t.title, table, trials, t.method))
+        return tuple(found)
+
+    def line(self, family: str, row: int) -> tuple[str, tuple[int, ...]] | None:
+        """Name of a table's row and the numbers of its trials; None where there is no such row any more."""
+        section = next((s for s in self.sections if s.family == family), None)
+        if section is None or row >= len(section.table.rows):
+            return None
+        return section.table.rows[row][0], section.trials[row]
+
+
+def _arranged(table: Table) -> Table:
+    """A wide table for a page: the verdict beside the name, what is long last, no empty column of remarks."""
+    order = {"verdict": 1, **{c: 3 + i for i, c in enumerate(LAST)}}
+    columns = sorted(range(len(table.columns)), key=lambda i: order.get(table.columns[i], 0 if i == 0 else 2))
+    kept = [i for i in columns if table.columns[i] != "remarks" or any(row[i] for row in table.rows)]
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
+
+
+def _liveness(view: AblationView, model: str | None) -> str:
+    where = f" of {model.rsplit('.', 1)[0]}" if model else ""
+    if not view.measured(model):
+        return f"The slots{where} are not checked for life yet: that needs trained bases."
+    record = view.views[model].slots
+    drop, dead = record.get("drop", {}), view.dead_slots(model)
+    if not drop:
+        return f"The slots{where} could not be checked for life: its base could not be trained."
+    lost = ", ".join(f"{s} {signed(d)}" for s, d in drop.items())
+    rule = f"mAP50-95 that the trained base loses when a slot's output is zeroed: {lost}"
+    if not dead:
+        return f"All slots{where} are alive ({rule})."
+    skipped = sum(d.verdict == DEAD for d in view.decisions)
+    left = f"; {skipped} comparison{'s' * (skipped != 1)} in dead slots only, so not trained" if skipped else ""
+    return f"Dead slots{where}: {', '.join(dead)}{left} ({rule}; at least {record['threshold']:g} is alive)."

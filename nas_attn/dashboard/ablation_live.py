@@ -1,0 +1,175 @@
+"""The dashboard's cards on ablations: each follows its record log, and a click leads to the trials behind a line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dash import ALL, MATCH, Input, Output, State, ctx, dcc, html, no_update
+
+from nas_attn.ablation.forest_figure import MIN_WIDTH, forest_figure
+from nas_attn.ablation.trials import trials_table
+from nas_attn.analysis.figures import PLOT_CONFIG
+from nas_attn.dashboard import layout
+from nas_attn.dashboard.ablation_card import OWN_NUMBERS, READING, TRACE, AblationCard, Section
+from nas_attn.dashboard.source import LiveAblations
+
+if TYPE_CHECKING:
+    from dash import Dash
+
+NEWEST = 200  # trials listed before a line is picked; the report lists all
+
+# marks the picked line in its table, and brings its trials into view once they are there
+_MARK = """(picked, _, identity) => {
+  const card = [...document.querySelectorAll('section[data-ablation]')]
+    .find(c => c.dataset.ablation === identity.ablation);
+  const line = picked && picked.family ? `${picked.family} ${picked.row}` : null;
+  card.querySelectorAll('tr[data-line]').forEach(r => r.classList.toggle('picked', r.dataset.line === line));
+  const asked = window.dash_clientside.callback_context.triggered_id;
+  if (line && asked && asked.part === 'picked') { card.querySelector('.trials').scrollIntoView({block: 'nearest'}); }
+  return window.dash_clientside.no_update;
+}"""
+
+
+def part(card: str | Any, name: str, **more: Any) -> dict[str, Any]:
+    """The id of a part of an ablation's card."""
+    return {"ablation": card, "part": name, **more}
+
+
+def section() -> Any:
+    """The empty cards."""
+    return html.Div([dcc.Store(id="ablation-stamp"), dcc.Store(id="ablation-keys"), html.Div(id="ablations")])
+
+
+def connect(app: Dash, ablations: LiveAblations) -> None:
+    """Fill the cards, and again whenever their logs grow."""
+
+    @app.callback(Output("ablation-stamp", "data"), Input("tick", "n_intervals"), State("ablation-stamp", "data"))
+    def follow(_: int | None, shown: str | None) -> Any:
+        stamp = ablations.stamp()
+        return no_update if stamp == shown else stamp
+
+    @app.callback(
+        Output("ablations", "children"),
+        Output("ablation-keys", "data"),
+        Input("ablation-stamp", "data"),
+        State("ablation-keys", "data"),
+        prevent_initial_call=True,
+    )
+    def frames(_: str, shown: list[str] | None) -> Any:
+        keys = [c.key for c in ablations.cards()]
+        # what stands in a card stays while it grows: what was picked, how far its tables were scrolled
+        return (no_update, no_update) if keys == (shown or []) else ([frame(k) for k in keys], keys)
+
+    @app.callback(
+        Output(part(MATCH, "body"), "children"),
+        Input("ablation-stamp", "data"),
+        State(part(MATCH, "body"), "id"),
+    )
+    def body(_: str, identity: dict[str, str]) -> Any:
+        card = ablations.card(identity["ablation"])
+        return no_update if card is None else content(card)
+
+    @app.callback(
+        Output(part(MATCH, "picked"), "data"),
+        Input(part(MATCH, "line", family=ALL, row=ALL), "n_clicks"),
+        Input(part(MATCH, "forest", at=ALL), "clickData"),
+        Input(part(MATCH, "every", at=ALL), "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def pick(_: list[int], clicks: list[dict[str, Any] | None], __: list[int]) -> Any:
+        source = ctx.triggered_id
+        if not source or not any(t["value"] for t in ctx.triggered):
+            return no_update  # redrawn tables announce their rows with no click on them
+        if source["part"] == "every":
+            return {}
+        if source["part"] == "forest":
+            data = clicks[0]["points"][0].get("customdata") if clicks and clicks[0] else None
+            return {"family": "base", "row": data[0]} if data else no_update
+        return {"family": source["family"], "row": source["row"]}
+
+    app.clientside_callback(
+        _MARK,
+        Output(part(MATCH, "marked"), "data"),
+        Input(part(MATCH, "picked"), "data"),
+        Input(part(MATCH, "trials"), "children"),
+        State(part(MATCH, "trials"), "id"),
+    )
+
+    @app.callback(
+        Output(part(MATCH, "trials"), "children"),
+        Input(part(MATCH, "picked"), "data"),
+        Input("ablation-stamp", "data"),
+        State(part(MATCH, "trials"), "id"),
+    )
+    def trials(picked: dict[str, Any] | None, _: str, identity: dict[str, str]) -> Any:
+        card = ablations.card(identity["ablation"])
+        return no_update if card is None else listed(card, picked)
+
+
+def frame(key: str) -> Any:
+    """An ablation's empty card."""
+    return html.Section(
+        [
+            dcc.Store(id=part(key, "picked")),
+            dcc.Store(id=part(key, "marked")),
+            html.Div(id=part(key, "body")),
+            html.H3("Trials of this ablation"),
+            html.P(OWN_NUMBERS, className="soft"),
+            html.Div(id=part(key, "trials"), className="trials"),
+        ],
+        className="card",
+        **{"data-ablation": key},
+    )
+
+
+def content(card: AblationCard) -> list[Any]:
+    """Answer, facts, forest plot and tables."""
+    parts: list[Any] = [
+        html.H2([html.Span(card.title), *_mark(card)]),
+        html.P(card.summary, className="answer"),
+        html.Dl([p for k, v in card.facts for p in (html.Dt(k), html.Dd(v))], className="facts"),
+    ]
+    if card.forest.lines:
+        figure = forest_figure(card.forest)
+        size = {"height": f"{figure.layout.height}px", "minWidth": f"{MIN_WIDTH}px"}
+        config = {**PLOT_CONFIG, "displayModeBar": False}
+        graph = dcc.Graph(id=part(card.key, "forest", at=0), figure=figure, config=config, style=size)
+        parts += [html.Div(graph, className="scroll"), html.P(f"{READING} {TRACE}", className="soft")]
+    for found in card.sections:
+        parts += _section(card, found)
+    return [*parts, html.H3("Which slots are alive"), html.P(card.liveness)]
+
+
+def listed(card: AblationCard, picked: dict[str, Any] | None) -> list[Any]:
+    """The trials behind the picked line, or the newest."""
+    line = card.line(picked["family"], picked["row"]) if picked else None
+    if line is not None:
+        name, numbers = line
+        table = trials_table(card.view, numbers)
+        words = f'Behind "{name}": {len(table.rows)} of {len(card.view.trials)} trials.'
+    else:
+        every = trials_table(card.view)
+        newest = slice(None, -NEWEST - 1, -1)
+        table = replace(every, rows=every.rows[newest], keys=every.keys[newest])
+        words = f"The newest {len(table.rows)} of {len(every.rows)} trials; pick a line above to see those behind it."
+    every_id = part(card.key, "every", at=0)
+    button = [html.Button("show all", id=every_id, n_clicks=0)] if line is not None else []
+    rows = [{"data-trial": str(key)} for key in table.keys]
+    return [html.P([words, *button]), layout.table(table, "", tall=True, rows=rows)]
+
+
+def _mark(card: AblationCard) -> list[Any]:
+    return [html.Span(card.mark, className="chip warn")] if card.mark else []
+
+
+def _section(card: AblationCard, found: Section) -> list[Any]:
+    rows = [
+        {"id": part(card.key, "line", family=found.family, row=i), "n_clicks": 0, "data-line": f"{found.family} {i}"}
+        for i in range(len(found.table.rows))
+    ]
+    return [
+        html.H3([html.Span(found.title), *_mark(card)]),
+        layout.table(found.table, "", tall=found.tall, rows=rows),
+        html.P(found.method, className="soft"),
+    ]
