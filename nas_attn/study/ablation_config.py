@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 KINDS = {
@@ -39,13 +41,9 @@ class AblationConfig(BaseModel):
     hours: float | None = Field(None, gt=0, description="decide the seeds by sequential testing within this time")
     max_seeds: int | None = Field(None, ge=3, le=1000, description="most seeds of sequential testing; 20 if None")
     difference: float = Field(0.01, gt=0, lt=1, description="smallest difference in mAP50-95 that matters")
-    dead_slots: str = Field("skip", pattern="^(skip|keep)$", description="what to do with slots that no output needs")
+    dead_slots: Literal["skip", "keep"] = Field("skip", description="what to do with slots that the base does not use")
 
     @property
     def sequential(self) -> bool:
         """Whether results decide how many seeds are trained."""
         return self.hours is not None or self.max_seeds is not None
-
-    def identity(self) -> dict[str, object]:
-        """What cannot change while an ablation lives: what a trial measures, and of which architecture."""
-        return {k: getattr(self, k) for k in ("seed", "epochs", "imgsz", "fraction", "batch")}
