@@ -72,7 +72,7 @@ DOCUMENT = r"""% pdflatex ablation.tex; for a paper, \usepackage{booktabs} and \
 def latex(view: AblationView) -> str:
     """All tables as LaTeX floats; comments name the trials of each row."""
     numbers = _trials(view)
-    head = f"% {view.header['name']}, nas_attn {__version__}; {_about(view)}\n"
+    head = "% " + " ".join(f"{view.header['name']}, nas_attn {__version__}; {_about(view)}".split()) + "\n"
     floats = []
     for t in ablation_tables(view):
         # a float cannot break over pages

@@ -1,0 +1,127 @@
+"""An ablation's tables: figures that can be traced, LaTeX that compiles as it is, text that nothing breaks."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+
+import pytest
+from ablations import Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
+
+from nas_attn.ablation.rows import family_rows
+from nas_attn.ablation.tables import ablation_tables, p_value
+from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.write import CSV_COLUMNS, csv_text, latex, markdown, ranges, write_tables
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
+
+__all__ = ["ablated"]
+EVERYTHING = ("leave-one-out", "add-one-in", "swap", "sweep", "placement", "scale", "factorial", "a/a")
+WORLD = SyntheticEvaluator(
+    effect_sd=0.0, noise_sd=0.003, planted=(("p3=acmix(head=4,kernel_att=7)", -0.02),), dead=("td.p4",), test=True
+)
+HOSTILE = "\n" + r"50% & more_{x} #1 $2 ~ ^ \input{/etc/passwd} | <b> – Δ 中"
+
+
+@pytest.fixture
+def large(ablated) -> AblationView:
+    """Every kind at once."""
+    return ablated(WORLD, kinds=EVERYTHING, scales=("yolo11s.yaml",), controls=True, seeds=4)
+
+
+def compiled(folder):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("missing part: pdflatex (apt-get install texlive-latex-base)")
+    return subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "ablation.tex"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+
+
+def test_latex_compiles_as_it_is(large, tmp_path):
+    write_tables(large, tmp_path)
+    done = compiled(tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout and "Float too large" not in done.stdout and "undefined" not in done.stdout
+    text = (tmp_path / "ablation_tables.tex").read_text()
+    assert r"\toprule" in text and r"\bottomrule" in text and "continued" in text
+    assert (tmp_path / "ablation.pdf").stat().st_size > 10_000
+
+
+def test_latex_survives_any_text(ablated, tmp_path):
+    view = ablated(WORLD, seeds=3)
+    view.header["name"] = HOSTILE
+    write_tables(view, tmp_path)
+    done = compiled(tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
+    text = "\n".join(x for x in latex(view).splitlines() if not x.startswith("%"))
+    assert r"\input{/etc" not in text and r"50\% \& more\_\{x\} \#1 \$2" in text
+
+
+def test_every_row_names_its_trials(large):
+    by_family = {t.family: t.table.rows for t in ablation_tables(large)}
+    numbers = {t.number for t in large.trials}
+    for family, rows in by_family.items():
+        found = family_rows(large, family)
+        assert len(found) == len(rows)
+        for row in found:
+            assert set(row.trials) <= numbers
+            if row.decision is None or row.decision.result is not None:
+                assert row.trials
+    base = next(r for r in family_rows(large, "base") if r.label == "full")
+    assert len(base.trials) == 2 * 4  # its own and the base's, four seeds each
+    for line in markdown(large).splitlines():
+        if line.startswith("| full |"):
+            assert line.endswith(f"| {ranges(base.trials)} |")
+
+
+def test_csv_has_every_contrast_at_full_precision(large):
+    rows = list(csv.DictReader(csv_text(large).splitlines()))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert len(rows) == len(large.design.contrasts) + 2  # and the two bases
+    full = next(r for r in rows if r["comparison"] == "full" and r["family"] == "base")
+    decision = next(d for d in large.decisions if d.contrast.label == "full")
+    assert float(full["val_delta"]) == decision.result.mean and float(full["p_corrected"]) == decision.p
+    assert full["verdict"] == decision.verdict and full["test_delta"] != ""
+
+
+def test_a_scales_base_stands_before_its_arms(large):
+    labels = [row[0] for row in next(t for t in ablation_tables(large) if t.family == "base").table.rows]
+    assert labels[:2] == ["base", "full"]
+    assert labels[-2:] == ["base on yolo11s", "full on yolo11s"]
+
+
+def test_the_method_says_how_many_comparisons_were_corrected_for(large):
+    for t in ablation_tables(large):
+        counted = sum(d.contrast.family == t.family and d.verdict != "dead" for d in large.decisions)
+        assert f"Holm-corrected over {counted} comparison" in t.method
+
+
+def test_a_partial_table_is_marked_everywhere(tmp_path):
+    plan = ablation_plan(tmp_path / "a", WORLD, seeds=4)
+    with pytest.raises(Stopped):
+        run_ablation_plan(plan, StoppingEngine(9))
+    view = AblationView.read(plan.request.folder)
+    assert "PARTIAL" in markdown(view) and "PARTIAL" in latex(view)
+    assert {r["partial"] for r in csv.DictReader(csv_text(view).splitlines())} == {"True"}
+    assert all(r["p_corrected"] == "" for r in csv.DictReader(csv_text(view).splitlines()))
+
+
+def test_markdown_cells_stay_cells(ablated):
+    view = ablated(SyntheticEvaluator(fail_on=("p3=none p4=lska(k_size=23) p5=none",)), seeds=3)
+    lines = [x for x in markdown(view).splitlines() if x.startswith("|")]
+    widths = {x.replace(r"\|", "").count("|") for x in lines if not x.startswith("| comparison") and "---" not in x}
+    assert len(widths) == 2  # one for each table
+
+
+def test_without_test_split_there_are_no_test_columns(ablated):
+    view = ablated(SyntheticEvaluator(), seeds=3)
+    assert not any("test" in c for t in ablation_tables(view) for c in t.table.columns)
+
+
+def test_numbers_in_short():
+    assert ranges((0, 1, 2, 5, 7, 8)) == "0-2, 5, 7-8" and ranges(()) == ""
+    assert (p_value(None), p_value(0.00001), p_value(0.0042), p_value(0.042)) == ("–", "< 0.0001", "0.0042", "0.042")
