@@ -34,5 +34,5 @@ def command(
     if csv is not None:
         from nas_attn.files import write_text_atomic
 
-        write_text_atomic(csv, shown.study.frame().to_csv(index=False))
+        write_text_atomic(csv, shown.frame().to_csv(index=False))
         print(csv)

@@ -12,7 +12,7 @@ from nas_attn.ablation.settings import DEFAULT_NAME
 from nas_attn.ablation.tables import ablation_tables
 from nas_attn.ablation.view import AblationView
 from nas_attn.ablation.write import PARTIAL, ranges
-from nas_attn.analysis.tables import Table, signed, state_of
+from nas_attn.analysis.tables import Table, facts, signed, state_of
 
 READING = (
     "Difference to the base at equal seeds, with its 95 % interval. Grey band: differences smaller than what was set "
@@ -21,6 +21,7 @@ READING = (
 )
 TRACE = "Point at a line for all its figures. Click it, or a row of a table, to see the trials behind it."
 OWN_NUMBERS = "Trials of this ablation are numbered on their own: its trial 3 is not trial 3 of a study."
+MEASURED = ("cost counted at", "training time", "device", "versions")
 LAST = ("inserted", "remarks", "trials")
 LONG = 15  # rows from which a table scrolls
 
@@ -94,13 +95,21 @@ class AblationCard:
             ("each trial", f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"),
             ("seeds", f"{looks}, from {first} on"),
             ("trials", f"{', '.join(counted) or 'none yet'}; {len(v.left)} left"),
+            *(pair for pair in facts(replace(v.views[None], trials=v.trials)) if pair[0] in MEASURED),
             ("folder", str(v.folder)),
         ]
 
     @cached_property
     def liveness(self) -> str:
         """Which slots can show anything at all, in a sentence."""
-        return " ".join(_liveness(self.view, model) for model in self.view.design.models)
+        skipped = sum(d.verdict == DEAD for d in self.view.decisions)
+        said = [_liveness(self.view, model) for model in self.view.design.models]
+        if skipped:
+            one = skipped == 1
+            said.append(
+                f"{skipped} comparison{'s' * (not one)} in dead slots only {'is' if one else 'are'} not trained."
+            )
+        return " ".join(said)
 
     @cached_property
     def forest(self) -> ForestNumbers:
@@ -147,6 +156,4 @@ def _liveness(view: AblationView, model: str | None) -> str:
     rule = f"mAP50-95 that the trained base loses when a slot's output is zeroed: {lost}"
     if not dead:
         return f"All slots{where} are alive ({rule})."
-    skipped = sum(d.verdict == DEAD for d in view.decisions)
-    left = f"; {skipped} comparison{'s' * (skipped != 1)} in dead slots only, so not trained" if skipped else ""
-    return f"Dead slots{where}: {', '.join(dead)}{left} ({rule}; at least {record['threshold']:g} is alive)."
+    return f"Dead slots{where}: {', '.join(dead)} ({rule}; at least {record['threshold']:g} is alive)."

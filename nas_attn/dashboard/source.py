@@ -6,13 +6,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nas_attn.ablation.view import FOLDER, AblationView, load_ablations
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.errors import UserError
 from nas_attn.study.records import RecordLog
 from nas_attn.study.view import Candidate, StudyView
+
+if TYPE_CHECKING:
+    import pandas
 
 T = TypeVar("T")
 
@@ -40,6 +43,21 @@ class Shown:
     def name(self) -> str:
         """The study's name, also where only its ablations were run."""
         return str(self.study.name if self.searched else self.study.header["config"]["name"])
+
+    def frame(self) -> pandas.DataFrame:
+        """One row a trial; where only ablations were run those of all, with their `ablation` and base `model`."""
+        if self.searched:
+            return self.study.frame()
+        import pandas as pd
+
+        frames = []
+        for ablation in self.ablations:
+            for view in ablation.views.values():
+                rows = view.frame()
+                rows.insert(0, "ablation", ablation.name)
+                rows.insert(1, "model", str(view.header["base"]))
+                frames.append(rows)
+        return pd.concat(frames, ignore_index=True)
 
 
 def shown_folder(name: str, runs: Path) -> Path:

@@ -26,7 +26,7 @@ th { text-align:left; font-weight:600; color:var(--soft); border-bottom:2px soli
 .tall th { position:sticky; top:0; }
 th, td { padding:6px 10px 6px 0; }
 td { border-bottom:1px solid var(--line); vertical-align:top; white-space:nowrap; }
-td.label { white-space:normal; min-width:9em; }
+td.label { white-space:normal; min-width:12em; }
 td.wide { white-space:normal; min-width:16em; overflow-wrap:anywhere; }
 td.key { white-space:normal; min-width:26em;
   font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; font-size:12px; }
