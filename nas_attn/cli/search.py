@@ -134,7 +134,8 @@ def _show(view: Any) -> None:
         f"Everything lies in {folder}\n"
         f"  report     python -m nas_attn report{word}{where} -o report.html\n"
         f"  dashboard  python -m nas_attn dashboard{word}{where}\n"
-        f"  export     python -m nas_attn export{word}{where} --pick knee -o best.yaml",
+        f"  export     python -m nas_attn export{word}{where} --pick knee -o best.yaml\n"
+        f"  ablate     python -m nas_attn ablate{word or ' demo'}{where} --plan",
         soft_wrap=True,
         highlight=False,
     )
