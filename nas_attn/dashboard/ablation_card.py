@@ -105,10 +105,7 @@ class AblationCard:
         skipped = sum(d.verdict == DEAD for d in self.view.decisions)
         said = [_liveness(self.view, model) for model in self.view.design.models]
         if skipped:
-            one = skipped == 1
-            said.append(
-                f"{skipped} comparison{'s' * (not one)} in dead slots only {'is' if one else 'are'} not trained."
-            )
+            said.append(f"Not trained, as they are in dead slots only: {skipped} comparison{'s' * (skipped != 1)}.")
         return " ".join(said)
 
     @cached_property

@@ -150,7 +150,9 @@ def test_card_says_what_the_tables_say(full):
     assert html.text("p", summary(full), class_="answer") in text
     assert "PARTIAL" not in text
     assert "Holm-corrected over" in text and "Against the base" in text and "What each part adds" in text
-    assert "Dead slots: p5" in text and "Not trained, being in dead slots only: 2 comparisons." in text
+    skipped = sum(d.verdict == DEAD for d in full.decisions)
+    assert f"in dead slots only: {skipped} comparison" in text and skipped > 0
+    assert "Dead slots: p5" in text
     assert "is not trial 3 of a study" in text
 
 
@@ -211,6 +213,20 @@ def test_many_slots_are_shown_by_what_they_hold():
     key = " ".join(f"s{i}=none" for i in range(16)) + " p5=lska(k_size=7)"
     text = html.table(Table(("architecture",), ((key,),), (key,)))
     assert text.count("<span>") == 1 and "p5=lska(k_size=7)" in text and f'data-key="{key}"' in text
+
+
+def test_details_of_many_slots_name_what_is_filled():
+    from nas_attn.dashboard.layout import _settings
+    from nas_attn.space import Architecture
+    from nas_attn.study.view import Candidate
+
+    def settings(text: str) -> list[tuple[str, str]]:
+        return _settings(Candidate(Architecture.parse(text), "search", (), None, None, None, None, None))
+
+    none = " ".join(f"s{i}=none" for i in range(9))
+    assert settings(f"{none} p5=se") == [("p5", "se"), ("other slots", "none in all 9")]
+    assert settings(none) == [("slots", "none in all 9")]
+    assert settings("p3=none p4=se") == [("p3", "none"), ("p4", "se")]
 
 
 def test_arms_are_no_controls(full):
