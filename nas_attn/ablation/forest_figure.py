@@ -74,7 +74,12 @@ def forest_figure(numbers: ForestNumbers) -> Figure:
         hovermode="closest",
         clickmode="event",
         uirevision="constant",
-        hoverlabel={"bgcolor": "white", "bordercolor": GREY, "font": {"family": FONT, "size": 12}, "align": "left"},
+        hoverlabel={
+            "bgcolor": "white",
+            "bordercolor": GREY,
+            "font": {"family": FONT, "size": 12, "color": INK},
+            "align": "left",
+        },
     )
     figure.update_xaxes(fixedrange=True)
     # the gutter's axis: as wide as val's panel, never drawn
@@ -188,10 +193,8 @@ def _hover(line: ForestLine) -> str:
     parts = [f"<b>{escape(line.label)}</b>", *inserted, *_words(line.words)]
     if line.val is not None:
         effect = EMPTY if line.val.effect is None else f"{line.val.effect:+.2f}"
-        parts += [
-            f"Δ on val {estimate(line.val)}, {line.val.n} seed{'s' * (line.val.n != 1)}",
-            f"p {escape(p_value(line.p))}, corrected (Holm); d {effect}",
-        ]
+        p = "not tested" if line.p is None else f"p {escape(p_value(line.p))}, corrected (Holm)"
+        parts += [f"Δ on val {estimate(line.val)}, {line.val.n} seed{'s' * (line.val.n != 1)}", f"{p}; d {effect}"]
     if line.test is not None:
         parts.append(f"Δ on test {estimate(line.test)}")
     if line.cost:
