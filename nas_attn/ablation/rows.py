@@ -12,6 +12,7 @@ from nas_attn.ablation.statistics import MIN_PAIRS, Paired, paired
 from nas_attn.ablation.view import AblationView
 from nas_attn.space import NONE
 
+MOST_NAMES = 8  # in a sentence
 MANY_SEEDS = 1000  # more than anybody trains: the number itself says nothing
 
 
@@ -120,7 +121,7 @@ def words(view: AblationView, decision: Decision) -> str:
     if d.verdict == DEAD or (d.contrast in view.idle and d.verdict in (NO_DIFFERENCE, UNDECIDED, UNTESTED)):
         slots = d.contrast.slots
         head = f"slot {slots[0]} is dead" if len(slots) == 1 else f"slots {', '.join(slots)} are dead"
-        tail = "not trained" if d.verdict == DEAD else "trained all the same"
+        tail = "left out" if d.verdict == DEAD else "trained all the same"
         whose = "its" if len(slots) == 1 else "their"
         return f"{head}: the base does not need {whose} output, so no module can show there ({tail})"
     if d.verdict == WAITING:
@@ -154,7 +155,9 @@ def summary(view: AblationView) -> str:
     parts = []
     for word, text in _COUNTED.items():
         if items := counted.get(word):
-            names = f" ({', '.join(d.contrast.label for d in items)})" if word in _NAMED else ""
+            labels = [d.contrast.label for d in items]
+            rest = [f"and {len(labels) - MOST_NAMES} more"] if len(labels) > MOST_NAMES else []
+            names = f" ({', '.join((*labels[:MOST_NAMES], *rest))})" if word in _NAMED else ""
             parts.append(f"{len(items)} {text}{names}")
     head = f"{len(found)} comparison{'s' * (len(found) != 1)} with the base: {', '.join(parts) or 'none yet'}."
     return f"Partial: training is not finished. {head}" if view.partial else head
@@ -179,7 +182,7 @@ def method(view: AblationView, family: str) -> str:
     test = f"paired t-test, Holm-corrected over {len(tested)} comparison{'s' * (len(tested) != 1)}"
     if looks > 1:
         asked = " (seeds were added after results had been seen)" if view.looks.added else ""
-        test += f" and multiplied by {looks} looks at {', '.join(map(str, seeds))} seeds{asked}"
+        test += f" and multiplied by {looks} looks at {', '.join(map(str, seeds))} seeds{asked}; intervals hold at all"
     first = view.header["ablation"]["seed"]
     return (
         f"mAP50-95, mean ± sd over seeds from {first} on; Δ: difference at equal seeds with its 95 % interval "

@@ -75,7 +75,7 @@ def test_a_dead_slot_is_said_and_not_trained(ablated):
     view = ablated(SyntheticEvaluator(**QUIET, dead=("p5",)), full=three, seeds=5)
     assert view.dead_slots() == ("p5",)
     assert verdicts(view)["p5 alone"] == DEAD
-    assert "slot p5 is dead" in words(view)["p5 alone"] and "not trained" in words(view)["p5 alone"]
+    assert "slot p5 is dead" in words(view)["p5 alone"] and "left out" in words(view)["p5 alone"]
     assert not any(view.trial(view.design.arm("p5 alone"), i) for i in range(5))
     assert verdicts(view, "full")["lska(k_size=23) at p5"] == DEAD
     assert view.trial(view.design.arm("without p5"), 0) is not None  # it stands against the base with p3 and p4
