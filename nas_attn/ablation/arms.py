@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from nas_attn.ablation.design import BASE, ELSEWHERE, FULL, Arm, Contrast, Design
 from nas_attn.errors import UserError
@@ -102,18 +103,22 @@ def make_design(choices: Choices, kinds: Iterable[str]) -> Design:
         build.arm(" ".join(f"{slot}={gene}" for slot, gene in genes.items()) or BASE, "arm", genes)
     for arm in list(build.arms.values()):
         if arm.model is None and arm.name != BASE:
-            build.against("base", arm.name, arm, base)
+            build.against("a/a" if arm.offset else "base", arm.name, arm, base)
     for model in choices.scales if "scale" in kinds else ():
         there = [a for a in build.arms.values() if a.model == model]
         for arm in there[1:]:
             build.against("base", arm.name, arm, there[0])
     _against_full(build, full)
+    _against_conv(build)
     return build.design()
 
 
 def _leave_one_out(build: _Builder, base: Arm, full: Arm) -> None:
     filled = build.choices.filled
-    for slot in filled if len(filled) > 1 else ():  # without its only one it is the base
+    if len(filled) == 1:
+        build.choices.notes.append("leave-one-out: without its only slot the architecture is the base")
+        return
+    for slot in filled:
         build.arm(f"without {slot}", "leave-one-out", {s: g for s, g in filled.items() if s != slot})
 
 
@@ -172,7 +177,7 @@ def _placement(build: _Builder, base: Arm, full: Arm) -> None:
 
 def _scale(build: _Builder, base: Arm, full: Arm) -> None:
     for model in build.choices.scales:
-        stem = model.rsplit(".", 1)[0]
+        stem = Path(model).stem
         there = build.arm(f"base on {stem}", "scale", {}, model=model)
         filled = build.arm(f"full on {stem}", "scale", build.choices.filled, model=model)
         weights = ((filled.name, 1.0), (there.name, -1.0), (full.name, -1.0), (base.name, 1.0))
@@ -190,6 +195,7 @@ def _factorial(build: _Builder, base: Arm, full: Arm) -> None:
             remedy="Leave out `factorial`; leave-one-out and add-one-in grow with the slots only.",
         )
     if len(filled) < 2:
+        build.choices.notes.append("factorial: the architecture has one filled slot only")
         return
     arms: dict[frozenset[str], Arm] = {}
     for size in range(len(filled) + 1):
@@ -221,10 +227,23 @@ def _against_full(build: _Builder, full: Arm) -> None:
             build.against("full", f"{full.architecture[changed[0]]} at {changed[0]}", full, arm)
         elif {"swap", "sweep"} & set(arm.kinds) and len(changed) == 1:
             build.against("full", _instead(changed[0], full, arm), full, arm)
-        elif "control" in arm.kinds:
-            build.against("full", f"attention, not {CONV}", full, arm)
-        elif "arm" in arm.kinds:
+        elif "arm" in arm.kinds and _is_part(arm, full):
             build.against("full", f"full, not {arm.name}", full, arm)
+
+
+def _is_part(arm: Arm, full: Arm) -> bool:
+    """Whether an arm is the full architecture with some slots emptied."""
+    return all(dict(full.architecture).get(s) == arm.architecture[s] for s in arm.filled)
+
+
+def _against_conv(build: _Builder) -> None:
+    """Each arm with attention minus the one with plain convolutions in the very same slots, where there is one."""
+    arms = [a for a in build.arms.values() if a.model is None and not a.offset and a.filled]
+    convs = {a.filled: a for a in arms if all(a.architecture[s].module == CONV for s in a.filled)}
+    for arm in arms:
+        conv = convs.get(arm.filled)
+        if conv is not None and all(arm.architecture[s].module != CONV for s in arm.filled):
+            build.against("control", f"{arm.name}, not {CONV}", arm, conv)
 
 
 def _instead(slot: str, full: Arm, arm: Arm) -> str:

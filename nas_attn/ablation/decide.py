@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from nas_attn.ablation.design import Contrast, Design
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import ALPHA, POWER, Paired, holm, paired, pairs_needed, power
+from nas_attn.ablation.statistics import ALPHA, Paired, holm, paired, pairs_needed, pairs_to_exclude, power
 
 BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, UNDECIDED = "no difference shown", "undecided"
@@ -31,11 +32,10 @@ class Decision:
         indices: indices of the seeds whose pairs are counted; before the first look those that ended.
         result: the paired comparison over these; None without a pair. Its interval holds for every look at once.
         p: p-value corrected for looks and for the family; None where nothing was tested.
-        power: chance to have seen `difference` with these pairs, at the level that the corrections leave; None unless
-            the verdict is `no difference shown` or `undecided`.
         final: whether no further look is planned.
         difference: smallest difference in mAP50-95 that matters.
         beyond: the level at which further seeds would be tested.
+        outside: 1 minus the confidence of the interval.
     """
 
     contrast: Contrast
@@ -44,17 +44,22 @@ class Decision:
     indices: tuple[int, ...] = ()
     result: Paired | None = None
     p: float | None = None
-    power: float | None = None
     final: bool = False
     difference: float = 0.0
     beyond: float = ALPHA
+    outside: float = ALPHA
 
     @property
     def more(self) -> int | None:
-        """Further seeds after which the chance to see `difference` is 80 %; None unless undecided."""
+        """Further seeds that would probably decide: None unless undecided.
+
+        With them `difference` is seen with a power of 80 %, and excluded with as much where there is no difference; the
+        spread is taken to be what it was so far.
+        """
         if self.verdict != UNDECIDED or self.result is None or not self.result.sd:
             return None
-        return max(1, _needed(self.difference, self.result.sd, self.beyond) - self.result.n)
+        needed = _needed(self.difference, self.result.sd, self.beyond, self.outside)
+        return max(needed - self.result.n, math.ceil(self.result.n / 4))
 
     @property
     def power_then(self) -> float | None:
@@ -114,9 +119,9 @@ def _family(
     difference: float,
     alpha: float,
 ) -> list[Decision]:
-    """The decisions of one family, look by look: what was decided at one keeps its seeds."""
+    """The decisions of one family, look by look: what was claimed at one keeps its figures."""
     live = [c for c in contrasts if c not in dead]
-    raw: dict[int, tuple[float, float]] = {}  # position in `live` -> smallest p of its looks, and the mean there
+    raw: dict[int, float] = {}  # position in `live` -> p of its last look
     found: dict[int, Decision] = {}
     for number, seeds in enumerate(looks.seeds, 1):
         last = number == len(looks.seeds)
@@ -127,61 +132,52 @@ def _family(
             if i in found and found[i].looks != number - 1:
                 continue
             indices, result = _compare(contrast, seeds, values, looks.count, alpha)
+            raw.pop(i, None)
             if result is not None and result.p is not None:
-                raw[i] = min(raw.get(i, (1.0, 0.0)), (result.p, result.mean))
+                raw[i] = result.p
             found[i] = Decision(contrast, UNTESTED, number, indices, result, final=last)
             tested.append(i)
-        corrected = holm([min(1.0, raw.get(i, (1.0, 0.0))[0] * looks.count) for i in range(len(live))])
+        corrected = holm([min(1.0, raw.get(i, 1.0) * looks.count) for i in range(len(live))])
         still = sum(p > alpha for p in corrected)
         for i in found:
             d = found[i]
             if i in tested or d.verdict not in (BETTER, WORSE):
                 # a rejection elsewhere may lower what is left to correct for
-                found[i] = _judged(d, corrected[i], raw.get(i), still, looks, difference, alpha)
+                found[i] = _judged(d, corrected[i], i in raw, still, looks, difference, alpha)
     decisions = [found.get(i) or _waiting(c, looks, values, alpha) for i, c in enumerate(live)]
     return decisions + [Decision(c, DEAD, final=True) for c in contrasts if c in dead]
 
 
 def _judged(
-    d: Decision,
-    p: float,
-    strongest: tuple[float, float] | None,
-    still: int,
-    looks: Looks,
-    difference: float,
-    alpha: float,
+    d: Decision, p: float, testable: bool, still: int, looks: Looks, difference: float, alpha: float
 ) -> Decision:
     """A decision with its verdict.
 
     Args:
         d: the decision.
         p: its corrected p-value.
-        strongest: p and mean difference of the look with the smallest p; None where nothing could be tested.
+        testable: whether there is one.
         still: contrasts of the family that are not rejected.
         looks: the looks.
         difference: smallest difference that matters.
         alpha: family-wise error.
     """
     last = d.looks == len(looks.seeds)
-    if d.result is None or strongest is None:
+    result = d.result
+    if not testable or result is None or result.low is None or result.high is None:
         return replace(d, verdict=UNTESTED, final=last)
     if p <= alpha:
-        verdict = BETTER if strongest[1] > 0 else WORSE
-        return replace(d, verdict=verdict, p=p, power=None, final=last or looks.sequential)
-    if d.result.p is None or not d.result.sd:
-        return replace(d, verdict=UNTESTED, p=p, final=last)
-    chance = _power(difference, d.result.sd, d.result.n, alpha / looks.count / max(1, still))
-    # seeds beyond the plan are one look more, which takes its share of the level
-    beyond = alpha / (looks.count + last) / max(1, still)
-    enough = chance >= POWER
+        return replace(d, verdict=BETTER if result.mean > 0 else WORSE, p=p, final=True)
+    excluded = -difference < result.low and result.high < difference
     return replace(
         d,
-        verdict=NO_DIFFERENCE if enough else UNDECIDED,
+        verdict=NO_DIFFERENCE if excluded else UNDECIDED,
         p=p,
-        power=chance,
-        final=last or (enough and looks.sequential),
+        final=last or (excluded and looks.sequential),
         difference=difference,
-        beyond=beyond,
+        # seeds beyond the plan are one look more, which takes its share of the level
+        beyond=alpha / (looks.count + last) / max(1, still),
+        outside=alpha / (looks.count + last),
     )
 
 
@@ -212,5 +208,5 @@ def _power(difference: float, sd: float, pairs: int, level: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _needed(difference: float, sd: float, level: float) -> int:
-    return pairs_needed(difference, sd, level)
+def _needed(difference: float, sd: float, level: float, outside: float) -> int:
+    return max(pairs_needed(difference, sd, level), pairs_to_exclude(difference, sd, outside))

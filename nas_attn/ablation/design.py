@@ -12,8 +12,10 @@ BASE, FULL = "base", "full"  # names of the two arms that every ablation has
 FAMILIES = {  # each has its own Holm correction, and stands in a table of its own
     "base": "Against the base",
     "full": "What each part adds to the full architecture",
+    "control": "Attention against a plain convolution in the same slots",
     "factorial": "Effects of the slots over all their combinations",
     "scale": "Does the gain hold on a larger model?",
+    "a/a": "The base against itself under other seeds: what no difference looks like",
 }
 ELSEWHERE = 1_000_000  # distance of the seeds of an arm that must not share the base's
 

@@ -11,7 +11,7 @@ from nas_attn.ablation.design import Arm
 from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.prepare import AblationPlan
 from nas_attn.ablation.statistics import ALPHA, POWER, pairs_needed, power
-from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.analysis.noise import noise
 from nas_attn.study.view import Trial
 
@@ -58,10 +58,16 @@ def estimate(plan: AblationPlan, looks: Looks, view: AblationView | None = None)
         step = _measured(plan)
         base = plan.costs[plan.design.base_of(None).name]["gmacs"]
         seconds = {a.name: step * plan.costs[a.name]["gmacs"] / base for a in plan.design.arms}
-    idle = set(view.idle) if view is not None else set()
-    alive = {n for c in plan.design.contrasts if c not in idle for n in c.arms}
+    skipped = set(view.skipped) if view is not None else set()
+    alive = {n for c in plan.design.contrasts if c not in skipped for n in c.arms}
     done = view.values if view is not None else {}
-    left = [a for a in plan.design.arms for i in range(looks.most) if a.name in alive and (a.name, i) not in done]
+    first = {a.name: min(LIVENESS_SEEDS, looks.seeds[0]) for a in plan.design.arms if a.architecture.is_base}
+    left = [
+        a
+        for a in plan.design.arms
+        for i in range(looks.most if a.name in alive else first.get(a.name, 0))  # bases are needed to see what is dead
+        if (a.name, i) not in done
+    ]
     workers = len(plan.study.devices)
     hours = sum(seconds[a.name] for a in left) / workers / 3600
     return Estimate(seconds, len(left), hours, workers, source)
@@ -80,7 +86,7 @@ def foresight(plan: AblationPlan, looks: Looks) -> str:
     needed = pairs_needed(difference, sd, level)
     text = (
         f"At the noise of the study's trials (standard deviation of a paired difference {sd:.4f}) {looks.most} seeds "
-        f"see a difference of {difference:g} with power {chance:.2f} over {count} comparisons"
+        f"see a difference of {difference:g} with power {chance:.2f} over {count} comparison{'s' * (count != 1)}"
     )
     return text + (f"; {needed} seeds would with 0.80. Fewer --kinds need fewer." if chance < POWER else ".")
 

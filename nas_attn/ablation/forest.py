@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas_attn.ablation.decide import BETTER, DEAD, WAITING, WORSE, Decision
-from nas_attn.ablation.rows import Row, family_rows
+from nas_attn.ablation.decide import Decision
+from nas_attn.ablation.rows import Row, family_rows, shown_verdict
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.view import AblationView
 
@@ -69,13 +69,12 @@ def forest_numbers(view: AblationView, family: str = "base") -> ForestNumbers:
 
 
 def _line(view: AblationView, index: int, row: Row, decision: Decision) -> ForestLine:
-    idle = decision.contrast in view.idle and decision.verdict not in (BETTER, WORSE, WAITING)
     own = view.trial(row.arm, decision.indices[0]) if row.arm is not None and decision.indices else None
     return ForestLine(
         row=index,
         label=row.label,
         inserted=row.inserted,
-        verdict=DEAD if idle else decision.verdict,
+        verdict=shown_verdict(view, decision),
         words=row.verdict,
         val=decision.result,
         test=row.test_result,

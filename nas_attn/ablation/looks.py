@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from nas_attn.ablation.statistics import MIN_PAIRS
 
 FIRST, RATIO = 5, 1.6  # sequential testing looks at 5 seeds first, and then each time there are 1.6 times as many
 MAX_SEEDS = 20
@@ -14,20 +16,25 @@ MAX_SEEDS = 20
 class Looks:
     """Numbers of seeds at which comparisons are tested, ascending.
 
-    A comparison's p-value is the smallest of its looks times the number of looks (Bonferroni): whenever one stops, the
-    chance of a false claim stays below the level.
+    At each look a comparison's p-value is multiplied by the number of looks (Bonferroni), and one that is claimed stays
+    as it was claimed. So with planned looks the chance of a false claim stays below the level, whenever one stops.
+    Looks or comparisons that are added after results had been seen come on top of it: `spent` says how much.
 
     Attributes:
         seeds: the numbers.
         count: the number of looks that p-values are multiplied by; never fewer than were once planned.
-        added: whether seeds were added after results had been seen, so that looks were not all planned.
-        sequential: whether a comparison ends at the look that decides it.
+        added: whether seeds were added after results had been seen.
+        sequential: whether a comparison also ends where it is shown that there is no difference that matters.
+        spent: the chance of a false claim in units of the level: 1 where everything was planned.
+        widened: whether comparisons were added after results had been seen.
     """
 
     seeds: tuple[int, ...]
     count: int
     added: bool = False
     sequential: bool = False
+    spent: float = 1.0
+    widened: bool = False
 
     @classmethod
     def fixed(cls, seeds: int) -> Looks:
@@ -58,13 +65,19 @@ class Looks:
             wanted: the looks asked for now.
             done: looks at which any comparison was tested already.
         """
-        if not done:
-            return wanted
-        kept = self.seeds[:done]
+        kept = tuple(n for n in self.seeds[:done] if n >= MIN_PAIRS)  # below, nothing was tested
+        if not kept:
+            return replace(wanted, spent=self.spent, widened=self.widened)
         more = tuple(n for n in wanted.seeds if n > kept[-1])
         seeds = kept + more
         planned = seeds == self.seeds[: len(seeds)]  # fewer of the planned ones are no new look
-        return Looks(seeds, max(self.count, len(seeds)), self.added or not planned, wanted.sequential)
+        count = max(self.count, len(seeds))
+        spent = self.spent + (0.0 if planned else len(more) / count)
+        return Looks(seeds, count, self.added or not planned, wanted.sequential, spent, self.widened)
+
+    def compared(self, new: int, all_: int) -> Looks:
+        """The looks after `new` of now `all_` comparisons were added though results had been seen."""
+        return replace(self, spent=self.spent + new / all_, widened=True)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form; `of` reads it back."""
@@ -73,4 +86,4 @@ class Looks:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Looks:
         """The looks that `as_dict` wrote."""
-        return cls(tuple(values["seeds"]), values["count"], values["added"], values["sequential"])
+        return cls(**{**values, "seeds": tuple(values["seeds"])})

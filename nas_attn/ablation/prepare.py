@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas_attn.ablation.arms import CONV, Choices, make_design
 from nas_attn.ablation.design import Design
 from nas_attn.ablation.settings import Request
+from nas_attn.ablation.view import AblationView
 from nas_attn.attention import registry
 from nas_attn.cost import CostTable
 from nas_attn.detector.base_model import BaseModel, load_base
@@ -86,7 +87,8 @@ class AblationPlan:
     @property
     def header(self) -> dict[str, Any]:
         """The `study` record of the ablation's log."""
-        own = {"name": self.request.name, "full": str(self.full), "seed": self.request.seed}
+        request = self.request
+        own = {"name": request.name, "full": str(self.full), "seed": request.seed, "fresh": request.fresh}
         title = f"{self.request.config.name}: {self.request.name}"
         return {**self.study.header, "name": title, "ablation": own}
 
@@ -124,9 +126,30 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
     design = make_design(choices, kinds)
     tables = {m: _table(scale, design, config.final_imgsz) for m, scale in scales.items()}
     costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
-    everywhere = choices.everywhere if settings.dead_slots == "skip" else ()
-    probed = tuple(s.name for s in own.slots if s.name in everywhere or any(s.name in a.filled for a in design.arms))
+    probed = tuple(s.name for s in own.slots)  # all of them: comparisons may be added when the bases are trained
+    _check_measured(request, design)
+    notes = [*request.notes, *notes]
     return AblationPlan(request, study, design, scales, costs, probed, tuple(dict.fromkeys(notes)), full)
+
+
+def _check_measured(request: Request, design: Design) -> None:
+    """Refuse arms at slots of which an ablation that was begun does not know whether they are alive.
+
+    Raises:
+        UserError: there are some.
+    """
+    if request.stored is None:
+        return
+    view = AblationView.read(request.folder)
+    known = view.views[None].slots.get("drop", {})
+    unknown = sorted({s for a in design.arms if a.model is None for s in a.filled} - known.keys()) if known else []
+    if unknown:
+        raise UserError(
+            "an ablation must have measured whether its slots are alive",
+            got=f"new arms at {', '.join(unknown)}",
+            where=f"ablation '{request.name}'",
+            remedy="Compare them in another one: --name.",
+        )
 
 
 def _base(config: StudyConfig, study: Plan, model: str | None = None) -> tuple[BaseModel, tuple[Slot, ...]]:

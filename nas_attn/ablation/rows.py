@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nas_attn.ablation.decide import DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, Decision, Values
 from nas_attn.ablation.design import Arm, Contrast
-from nas_attn.ablation.statistics import MIN_PAIRS, Paired, paired
+from nas_attn.ablation.statistics import ALPHA, MIN_PAIRS, Paired, paired
 from nas_attn.ablation.view import AblationView
 from nas_attn.space import NONE
 
@@ -115,10 +115,16 @@ def written(arm: Arm) -> str:
     return " ".join(f"{slot}={gene}" for slot, gene in arm.architecture if gene != NONE)
 
 
+def shown_verdict(view: AblationView, decision: Decision) -> str:
+    """The verdict as tables count it: `dead` where only dead slots differ, trained or not, unless a claim stands."""
+    kept = decision.contrast in view.idle and decision.verdict in (NO_DIFFERENCE, UNDECIDED, UNTESTED)
+    return DEAD if kept else decision.verdict
+
+
 def words(view: AblationView, decision: Decision) -> str:
     """A verdict as a person reads it."""
     d = decision
-    if d.verdict == DEAD or (d.contrast in view.idle and d.verdict in (NO_DIFFERENCE, UNDECIDED, UNTESTED)):
+    if shown_verdict(view, d) == DEAD:
         slots = d.contrast.slots
         head = f"slot {slots[0]} is dead" if len(slots) == 1 else f"slots {', '.join(slots)} are dead"
         tail = "left out" if d.verdict == DEAD else "trained all the same"
@@ -130,14 +136,22 @@ def words(view: AblationView, decision: Decision) -> str:
     if d.verdict == UNTESTED:
         return f"not tested: {_why_untested(d)}"
     if d.verdict == NO_DIFFERENCE:
-        return f"no difference shown (one of {d.difference:g} would have shown with power {_share(d.power)})"
+        return f"no difference shown: one of {d.difference:g} or more is excluded{_missing(view, d)}"
     if d.verdict == UNDECIDED:
         if not d.final and view.looks.sequential:
-            return f"undecided so far: goes on to {view.looks.seeds[d.looks]} seeds"
+            return f"undecided so far: goes on to {view.looks.seeds[d.looks]} seeds{_missing(view, d)}"
         if d.more is None or d.more >= MANY_SEEDS:
-            return f"undecided: needs more than {MANY_SEEDS} seeds to see {d.difference:g}"
-        return f"undecided: needs about {d.more} more seeds (power {_share(d.power_then)} to see {d.difference:g})"
-    return d.verdict
+            return f"undecided: needs more than {MANY_SEEDS} seeds to see {d.difference:g}{_missing(view, d)}"
+        seeds = f"{d.more} more seed{'s' * (d.more != 1)}"
+        seen = f"(power {_share(d.power_then)} to see {d.difference:g})"
+        return f"undecided: needs about {seeds} {seen}{_missing(view, d)}"
+    return f"{d.verdict}{_missing(view, d)}"
+
+
+def _missing(view: AblationView, d: Decision) -> str:
+    """What a verdict leaves out: seeds without a comparable pair."""
+    asked, pairs = view.looks.seeds[d.looks - 1], d.result.n if d.result is not None else 0
+    return f"; on the {pairs} of {asked} seeds that can be compared" if pairs < asked else ""
 
 
 def _why_untested(d: Decision) -> str:
@@ -151,10 +165,9 @@ def _why_untested(d: Decision) -> str:
 def summary(view: AblationView) -> str:
     """What the table against the base shows, in a sentence."""
     found = [d for d in view.decisions if d.contrast.family == "base"]
-    counted = {word: [d for d in found if d.verdict == word] for word in dict.fromkeys(d.verdict for d in found)}
     parts = []
     for word, text in _COUNTED.items():
-        if items := counted.get(word):
+        if items := [d for d in found if shown_verdict(view, d) == word]:
             labels = [d.contrast.label for d in items]
             rest = [f"and {len(labels) - MOST_NAMES} more"] if len(labels) > MOST_NAMES else []
             names = f" ({', '.join((*labels[:MOST_NAMES], *rest))})" if word in _NAMED else ""
@@ -177,17 +190,27 @@ _COUNTED = {
 
 def method(view: AblationView, family: str) -> str:
     """How the figures of a table were made."""
-    tested = [d for d in view.decisions if d.contrast.family == family and d.verdict != DEAD]
-    seeds, looks = view.looks.seeds, view.looks.count
-    test = f"paired t-test, Holm-corrected over {len(tested)} comparison{'s' * (len(tested) != 1)}"
-    if looks > 1:
-        asked = " (seeds were added after results had been seen)" if view.looks.added else ""
-        test += f" and multiplied by {looks} looks at {', '.join(map(str, seeds))} seeds{asked}; intervals hold at all"
-    first = view.header["ablation"]["seed"]
+    tested = sum(d.contrast.family == family and shown_verdict(view, d) != DEAD for d in view.decisions)
+    looks, own = view.looks, view.header["ablation"]
+    number = f"{tested} comparison{'s' * (tested != 1)}"
+    test = "paired t-test" if tested == 1 else f"paired t-test, Holm-corrected over {number}"
+    level = "95 % interval"
+    if looks.count > 1:
+        at = ", ".join(map(str, looks.seeds))
+        test += f" and multiplied by {looks.count} looks (at {at} seeds)"
+        level = f"interval ({100 * (1 - ALPHA / looks.count):.4g} %, which is 95 % over all looks)"
+    used = "" if own.get("fresh", True) else ", which the search or another ablation has used before"
+    pairs = "at equal seeds" if family != "a/a" else "between other seeds"
+    later = [w for w, yes in (("seeds", looks.added), ("comparisons", looks.widened)) if yes]
+    chance = "5 %"
+    if later:
+        most = f"{100 * ALPHA * looks.spent:.2g} %"
+        chance += f" ({' and '.join(later)} were added after results had been seen: false claims up to {most})"
     return (
-        f"mAP50-95, mean ± sd over seeds from {first} on; Δ: difference at equal seeds with its 95 % interval "
-        f"(Student's t); p: {test}; d: standardised difference (d_z, Hedges' correction). Verdicts at 5 % for this "
-        f"table; val decides, test is not used for anything. The smallest difference that matters was set to "
+        f"mAP50-95, mean ± sd over seeds from {own['seed']} on{used}; Δ: difference {pairs} with its {level} "
+        f"(Student's t), seed by seed, so where trials failed it is not the difference of the means; p: {test}; d: "
+        f"standardised difference (d_z, Hedges' correction). Verdicts of this table at {chance}; val decides, test is "
+        f"not used for anything. The smallest difference that matters was set to "
         f"{float(view.settings['difference']):g}."
     )
 

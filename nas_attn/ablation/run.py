@@ -13,13 +13,15 @@ from nas_attn.ablation.looks import MAX_SEEDS, Looks
 from nas_attn.ablation.prepare import AblationPlan, prepare_ablation
 from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
+from nas_attn.ablation.write import write_tables
 from nas_attn.attention import user
-from nas_attn.detector import environment
+from nas_attn.detector import download, environment
 from nas_attn.engine import Engine, LocalEngine, Task
-from nas_attn.errors import EvaluationFailed
+from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.space import Architecture
 from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import Lease, RunFolder
+from nas_attn.study.prepare import named_data
 from nas_attn.study.supervisor import Supervisor
 from nas_attn.study.view import Trial
 
@@ -213,8 +215,12 @@ def _run(request: Request, folder: RunFolder, observer: AblationObserver, tell: 
         record_plan(plan, folder)
         for text in plan.notes:
             observer.note(text)
-        with LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as engine:
-            return Ablation(plan, folder, engine, observer).run()
+        write_tables(AblationView.read(folder.path), folder.path)  # marked as partial, whatever happens from here on
+        try:
+            with LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as engine:
+                return Ablation(plan, folder, engine, observer).run()
+        finally:
+            write_tables(AblationView.read(folder.path), folder.path)
     finally:
         torch.set_num_threads(threads)
 
@@ -228,6 +234,12 @@ def planned(
         UserError: something in the input breaks a rule.
     """
     environment.prepare()
+    if (name := named_data(request.config.data)) is not None and download.absent(name):
+        raise UserError(
+            "a plan must have its data: it downloads nothing",
+            got=f"'{Path(name).name}', of which nothing is here yet",
+            remedy="Leave --plan out, or download it with Ultralytics first.",
+        )
     plan = prepare_ablation(request, tell)
     if request.stored is not None:
         before = AblationView.read(request.folder)
@@ -257,13 +269,24 @@ def record_plan(plan: AblationPlan, folder: RunFolder) -> None:
             header = {"base": scale.base.name, "base_cost": cost, "aliases": {}}
             folder.log.append("model", model=model, header=header)
     before = AblationView.of(folder.path, records)
-    looks = wanted_looks(plan.request, before)
+    looks = _widened(wanted_looks(plan.request, before), before, plan)
     settings = plan.request.settings.model_dump(mode="json")
     old = next((r for r in reversed(records) if r["kind"] == "design"), {})
     new = {"design": plan.design.as_dict(), "looks": looks.as_dict(), "settings": settings}
     if any(old.get(k) != v for k, v in new.items()):
         folder.log.append("design", **new)
         folder.log.append("target", trials=len(plan.design.arms) * looks.most)
+
+
+def _widened(looks: Looks, before: AblationView, plan: AblationPlan) -> Looks:
+    """The looks, with the price of comparisons that are added after results have been seen."""
+    known = {c.weights for c in before.design.contrasts}
+    new = [c for c in plan.design.contrasts if c.weights not in known]
+    if not new or not known or not any(d.looks for d in before.decisions):
+        return looks
+    families = {c.family: len(plan.design.family(c.family)) for c in new}
+    family = max(families, key=lambda f: sum(c.family == f for c in new) / families[f])
+    return looks.compared(sum(c.family == family for c in new), families[family])
 
 
 def wanted_looks(request: Request, before: AblationView) -> Looks:

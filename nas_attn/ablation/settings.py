@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_attn.ablation.view import FOLDER
+from nas_attn.ablation.view import FOLDER, load_ablations
 from nas_attn.analysis.front import pick
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture
@@ -35,6 +35,8 @@ class Request:
         seed: its first seed.
         stored: the header of an ablation of this name that exists; None for a new one.
         explicit: whether the kinds were named, so that one that cannot be had is an error.
+        fresh: whether nothing of the study was trained with its seeds before.
+        notes: what of the command was not taken as it stands, in sentences.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Request:
     seed: int
     stored: dict[str, Any] | None
     explicit: bool
+    fresh: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def load_request(
@@ -75,30 +79,53 @@ def load_request(
         values["slots"] = wanted  # an architecture that stands alone brings its own slots
     base = searched.header if searched is not None else stored
     config = load_config(study, values, base)
-    settings = _merged(config, before, given, any(r["kind"] == "started" for r in records))
+    _check_given(given)
+    notes: list[str] = []
+    settings = _merged(config, before, given, any(r["kind"] == "started" for r in records), notes)
     if stored is not None:  # what a trial measures stands
         kept = {k: stored["config"][k] for k in FIDELITY}
         config = config.model_copy(update={**kept, **{k: given[k] for k in FIDELITY if given.get(k) is not None}})
     else:
-        config = config.model_copy(
-            update={k: v for k in FIDELITY if (v := getattr(settings, k)) is not None},
-        )
-    explicit = given.get("kinds") is not None
-    full = _full(searched, settings, stored, given)
+        config = config.model_copy(update={k: v for k in FIDELITY if (v := getattr(settings, k)) is not None})
+    used = _used(searched, folder, own)
+    seed = _seed(used, config, settings, stored, given)
     return Request(
-        own.name,
-        own,
-        searched,
-        config,
-        settings,
-        full,
-        _seed(searched, config, settings, stored, given),
-        stored,
-        explicit,
+        name=own.name,
+        folder=own,
+        study=searched,
+        config=config,
+        settings=settings,
+        full=_full(searched, settings, stored, given),
+        seed=seed,
+        stored=stored,
+        explicit=given.get("kinds") is not None,
+        fresh=stored["ablation"].get("fresh", True) if stored is not None else seed > used,
+        notes=tuple(notes),
     )
 
 
-def _merged(config: StudyConfig, before: Mapping[str, Any], given: Mapping[str, Any], begun: bool) -> AblationConfig:
+def _check_given(given: Mapping[str, Any]) -> None:
+    """Refuse options that contradict one another.
+
+    Raises:
+        UserError: the first such pair.
+    """
+    said = {k for k, v in given.items() if v is not None}
+    for one, others, why in (
+        ("seeds", ("hours", "max_seeds"), "either it is fixed, or results decide it"),
+        ("pick", ("base",), "either the study's or one's own"),
+    ):
+        for other in others:
+            if {one, other} <= said:
+                rule = f"`--{one}` and `--{other.replace('_', '-')}` must not stand together"
+                raise UserError(rule, got="both", where="the command line", remedy=f"Leave one out: {why}.")
+    if given.get("scales") is not None and given.get("kinds") is not None and "scale" not in given["kinds"]:
+        raise UserError("`--scales` must go with the kind `scale`", got=", ".join(given["kinds"]), where="--kinds")
+
+
+def _merged(
+    config: StudyConfig, before: Mapping[str, Any], given: Mapping[str, Any], begun: bool, notes: list[str]
+) -> AblationConfig:
     """The study's block, then what the last command said, then this one.
 
     Once training has begun, comparisons are added and none is taken away: what was compared stays in its family.
@@ -112,12 +139,15 @@ def _merged(config: StudyConfig, before: Mapping[str, Any], given: Mapping[str, 
         values |= {"base": None, "pick": None}
     for name, default in (("kinds", DEFAULT_KINDS), ("arms", ()), ("scales", None)) if begun else ():
         if name in said and (old := values.get(name) if values.get(name) is not None else default) is not None:
+            if kept := [x for x in old if x not in said[name]]:
+                notes.append(f"{name} that were compared before stay: {', '.join(kept)}")
             said[name] = list(dict.fromkeys((*old, *said[name])))
-    if begun and values.get("controls"):
+    if begun and values.get("controls") and said.get("controls") is False:
+        notes.append("the controls that were compared before stay")
         said["controls"] = True
     checked = StudyConfig.of({**config.model_dump(), "ablation": {**values, **said}}, where="the command line")
     assert checked.ablation is not None
-    return checked.ablation
+    return checked.ablation.model_copy(update={"dead_slots": checked.ablation.dead_slots or config.dead_slots})
 
 
 def _full(
@@ -145,21 +175,22 @@ def _full(
     return str(found)
 
 
+def _used(searched: StudyView | None, folder: Path, own: Path) -> int:
+    """The highest seed that the study or another ablation of it has; -1 without any."""
+    others = [a for a in load_ablations(folder) if a.folder != own and a.folder != folder]
+    seeds = [a.seed(arm, a.looks.most - 1) - arm.offset for a in others for arm in a.design.arms]
+    return max([*(t.seed for t in (searched.trials if searched is not None else ())), *seeds], default=-1)
+
+
 def _seed(
-    searched: StudyView | None,
-    config: StudyConfig,
-    settings: AblationConfig,
-    stored: dict[str, Any] | None,
-    given: Mapping[str, Any],
+    used: int, config: StudyConfig, settings: AblationConfig, stored: dict[str, Any] | None, given: Mapping[str, Any]
 ) -> int:
-    """The first seed. Those of the search are spent: the winner was chosen for what they gave it."""
+    """The first seed. Those that were used are spent: what is ablated may have been chosen by what they gave it."""
     if stored is not None and given.get("seed") is None:
         return int(stored["ablation"]["seed"])
     if settings.seed is not None:
         return settings.seed
-    if searched is not None and searched.trials:
-        return max(t.seed for t in searched.trials) + 1
-    return config.seed
+    return max(used + 1, config.seed)
 
 
 def _inserted(values: Mapping[str, Any]) -> list[str]:

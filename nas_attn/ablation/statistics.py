@@ -124,6 +124,26 @@ def pairs_needed(difference: float, sd: float, level: float, wanted: float = POW
     return max(high, MIN_PAIRS)
 
 
+def pairs_to_exclude(difference: float, sd: float, level: float, wanted: float = POWER) -> int:
+    """The fewest pairs whose interval excludes a difference, with the wanted chance where there is none at all.
+
+    Args:
+        difference: smallest difference that matters, mAP50-95.
+        sd: standard deviation of the differences.
+        level: 1 minus the interval's confidence.
+        wanted: that chance.
+    """
+    from scipy.stats import t
+
+    # both ends of the interval must lie inside: the mean may stray by what is left, to either side
+    for n in range(MIN_PAIRS, MOST_PAIRS):
+        error = sd / math.sqrt(n)
+        left = difference / error - float(t.isf(level / 2, n - 1))
+        if left > 0 and 1 - 2 * float(t.sf(left, n - 1)) >= wanted:
+            return n
+    return MOST_PAIRS
+
+
 def _hedges(df: int) -> float:
     """Hedges' J: what makes d unbiased at few degrees of freedom."""
     return math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)

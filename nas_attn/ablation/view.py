@@ -27,7 +27,8 @@ class AblationView:
 
     Attributes:
         folder: the ablation's own folder.
-        header: the `study` record, with `ablation`: `name`, `full` (the architecture taken apart), `seed` (the first).
+        header: the `study` record, with `ablation`: `name`, `full` (the architecture taken apart), `seed` (the first),
+            `fresh` (whether no seed of it was used before).
         settings: the options that the last command gave: `difference`, `dead_slots`, `kinds`, `hours`.
         design: what is trained and compared.
         looks: when.
@@ -125,12 +126,16 @@ class AblationView:
             if c.slots and any(set(c.slots) <= dead[m] for m in {models[name] for name in c.arms})
         )
 
+    @property
+    def skipped(self) -> tuple[Contrast, ...]:
+        """Those of them that are left out: all, unless dead slots are kept."""
+        return () if self.settings.get("dead_slots") == "keep" else self.idle
+
     @cached_property
     def decisions(self) -> list[Decision]:
         """The verdict of every contrast as of now."""
-        skipped = () if self.settings.get("dead_slots") == "keep" else self.idle
         difference = float(self.settings["difference"])
-        return decide(self.design, self.looks, self.values, dead=skipped, difference=difference)
+        return decide(self.design, self.looks, self.values, dead=self.skipped, difference=difference)
 
     @cached_property
     def left(self) -> tuple[tuple[str, int], ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
 from nas_attn import __version__
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.rows import family_rows, summary
+from nas_attn.ablation.rows import family_rows, shown_verdict, summary
 from nas_attn.ablation.tables import TitledTable, ablation_tables
 from nas_attn.ablation.view import AblationView
 from nas_attn.files import write_text_atomic
@@ -20,7 +21,7 @@ FLOAT_ROWS = 24
 CSV_COLUMNS = (
     *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
     *("val_map50_95_mean", "val_map50_95_sd", "val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
-    *("p_uncorrected_last_look", "p_corrected", "effect_dz", "verdict", "verdict_words", "power", "more_seeds"),
+    *("p_uncorrected", "p_corrected", "effect_dz", "verdict", "verdict_words", "more_seeds", "power_then"),
     *("test_map50_95_mean", "test_map50_95_sd", "test_delta", "test_delta_low", "test_delta_high"),
     *("gmacs", "params_m", "trials", "remarks", "partial"),
 )
@@ -92,9 +93,8 @@ def _float(t: TitledTable, trials: list[str], view: AblationView, *, continued: 
     notes: list[str] = []
     for row, numbers in zip(t.table.rows, trials, strict=True):
         cells = list(row)
-        cells[verdict], _, rest = row[verdict].partition(": ")
-        cells[verdict], _, aside = cells[verdict].partition(" (")
-        details = [x for x in (rest, aside.rstrip(")"), *_asides(t, row)) if x]
+        cells[verdict], rest = re.fullmatch(r"([^:;]*)[:;]? ?(.*)", row[verdict], re.DOTALL).groups()  # type: ignore[union-attr]
+        details = [x for x in (rest, *_asides(t, row)) if x]
         mark = ""
         if details:
             notes.append("; ".join(details))
@@ -122,13 +122,22 @@ _SIGNS = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "±": r"$\pm$", "Δ": r"$\Delta$",
     "–": "--", "−": "$-$", "×": r"$\times$", "γ": r"$\gamma$", "·": r"$\cdot$", "…": r"\ldots{}",
 }  # fmt: skip
+_MARK = "\0"  # around what is set in math; no other control character is let through
 
 
 def _tex(text: str) -> str:
     """Text as LaTeX that pdflatex compiles, whatever is in it."""
-    text = re.sub(r"(?<![\w.])([-+]?\d+\.\d+)", lambda m: f"\0{m[1]}\0", text)  # signed numbers in math, for the minus
-    escaped = "".join(_SIGNS.get(c, c if c == "\0" or ord(c) < 0x250 else "?") for c in text if c == "\0" or c >= " ")
-    return escaped.replace("\0", "$") if escaped.count("\0") % 2 == 0 else escaped.replace("\0", "")
+    plain = "".join(c for c in " ".join(text.split()) if c.isprintable())
+    marked = re.sub(r"(?<![\w.])([-+]?\d+\.\d+)", rf"{_MARK}\1{_MARK}", plain)  # signed numbers, for the minus
+    return "".join("$" if c == _MARK else _SIGNS.get(c) or _letter(c) for c in marked)
+
+
+def _letter(c: str) -> str:
+    """A character that every font has: itself, without its accent, or a question mark."""
+    if c.isascii():
+        return c
+    bare = "".join(x for x in unicodedata.normalize("NFKD", c) if x.isascii() and x.isprintable())
+    return "".join(_SIGNS.get(x, x) for x in bare) or "?"
 
 
 def csv_text(view: AblationView) -> str:
@@ -152,13 +161,13 @@ def csv_text(view: AblationView) -> str:
                     **_moments("val", r.val),
                     **_delta("val", result),
                     "val_delta_sd": result.sd if result else None,
-                    "p_uncorrected_last_look": result.p if result else None,
+                    "p_uncorrected": result.p if result else None,
                     "p_corrected": d.p if d else None,
                     "effect_dz": result.effect if result else None,
-                    "verdict": d.verdict if d else "",
+                    "verdict": shown_verdict(view, d) if d else "",
                     "verdict_words": r.verdict,
-                    "power": d.power if d else None,
                     "more_seeds": d.more if d else None,
+                    "power_then": d.power_then if d else None,
                     **_moments("test", r.test),
                     **_delta("test", test),
                     "gmacs": trial.cost.get("gmacs") if trial else None,

@@ -100,6 +100,9 @@ def command(
     if plan:
         _print_plan(request, as_json)
         return 0
+    if not request.fresh:
+        print("warning: these seeds were used before, by the search or another ablation; what they chose they confirm",
+              file=sys.stderr)  # fmt: skip
     return _run(request, output, as_json)
 
 
@@ -142,7 +145,6 @@ def _print_plan(request: Any, as_json: bool) -> None:
 
 def _run(request: Any, output: Path | None, as_json: bool) -> int:
     from nas_attn.ablation.run import run_ablation
-    from nas_attn.ablation.view import AblationView
     from nas_attn.ablation.write import write_tables
     from nas_attn.cli.ablation_progress import AblationReporter
 
@@ -155,11 +157,10 @@ def _run(request: Any, output: Path | None, as_json: bool) -> int:
         with AblationReporter() as reporter:
             view = run_ablation(request, observer=reporter, progress=reporter.preparing)
     except KeyboardInterrupt:
-        if (request.folder / "records.jsonl").exists():
-            write_tables(AblationView.read(request.folder), request.folder)
+        if (request.folder / "ablation.md").exists():
             print(f"the partial table is in {request.folder / 'ablation.md'}", file=sys.stderr)
         raise
-    files = write_tables(view, request.folder)
+    files = sorted(request.folder.glob("ablation*.*"))
     if output is not None:
         files += write_tables(view, output)
     if as_json:

@@ -39,11 +39,12 @@ def plan_table(plan: Any, looks: Any, cost: Any, view: AblationView | None) -> R
         table.add_column(
             name, justify="right" if name in ("seeds", "GMACs", "min a trial") else "left", overflow="fold"
         )
-    idle = {c.weights for c in view.idle} if view is not None else set()
+    skipped = {c.weights for c in view.skipped} if view is not None else set()
     for arm in plan.design.arms:
         mine = [c for c in plan.design.contrasts if arm.name in c.arms]
-        dead = bool(mine) and all(c.weights in idle for c in mine)
-        seeds = "dead" if dead else ", ".join(map(str, looks.seeds)) if looks.sequential else str(looks.most)
+        dead = bool(mine) and all(c.weights in skipped for c in mine)
+        planned = ", ".join(map(str, looks.seeds)) if looks.sequential else str(looks.most)
+        seeds = "dead" if dead and not arm.architecture.is_base else planned
         where = f" on {arm.model}" if arm.model else ""
         cells = (
             "; ".join((arm.name, *arm.also)),

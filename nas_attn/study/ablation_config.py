@@ -41,7 +41,7 @@ class AblationConfig(BaseModel):
     hours: float | None = Field(None, gt=0, description="decide the seeds by sequential testing within this time")
     max_seeds: int | None = Field(None, ge=3, le=1000, description="most seeds of sequential testing; 20 if None")
     difference: float = Field(0.01, gt=0, lt=1, description="smallest difference in mAP50-95 that matters")
-    dead_slots: Literal["skip", "keep"] = Field("skip", description="what to do with slots that the base does not use")
+    dead_slots: Literal["skip", "keep"] | None = Field(None, description="what to do with them; the study's if None")
 
     @property
     def sequential(self) -> bool:

@@ -98,7 +98,7 @@ class Lease:
                 self._handle = None
                 who = json.loads(holder) if holder.strip().endswith("}") else {}
                 raise StudyLocked(
-                    f"another search works on '{self._path.parent}' (process {who.get('pid', '?')} on "
+                    f"another process works on '{self._path.parent}' (process {who.get('pid', '?')} on "
                     f"{who.get('host', '?')}). Wait for it, or stop it and give the same command again."
                 ) from error
         os.ftruncate(self._handle, 0)

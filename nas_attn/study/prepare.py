@@ -122,7 +122,7 @@ def resolve(
     devices = check(lambda: workers(config.device, config.jobs))
     base = check(lambda: load_base(config.model, width=config.width))
     task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
-    absent = check(lambda: download.absent(_named(config.data)))
+    absent = check(lambda: download.absent(named_data(config.data)))
     # labels that no search can train on are not worth a word
     data = check(lambda: load_data(config, task.name)) if task and absent is False else None
     if base and data:
@@ -146,7 +146,7 @@ def resolve(
                 check(partial(check_costs, entry))
     check.done(f"study '{config.name}'")
     if absent:
-        download.fetch(_named(config.data) or "", progress)
+        download.fetch(named_data(config.data) or "", progress)
         return resolve(config, progress, folder)
     assert data and devices and base and slots and chosen and space and content is not None
     return Resolved(data, *devices, base, chosen, content, space, names)
@@ -260,13 +260,13 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
 def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
     """The data set of a study, checked for a task; the one generated for this task where the study names none."""
     if config.data is not None:
-        return check_data(_named(config.data) or "", task)
+        return check_data(named_data(config.data) or "", task)
     from nas_attn.detector.demo_data import demo_data
 
     return check_data(demo_data(cache_root(), task), task)
 
 
-def _named(data: str | None) -> str | None:
+def named_data(data: str | None) -> str | None:
     """The file of a name that Ultralytics knows, whatever lies in the working directory; a path as it is."""
     known = packaged_data().get(data or "")
     return str(known) if known else data

@@ -190,7 +190,7 @@ def test_only_one_supervisor(tmp_path, write_study, searched):
     shell, _ = searched
     with Lease(RunFolder(shell.folder / "runs" / "tiny")):
         done = shell("search", "tiny.yaml")
-    assert done.code == 1 and "another search works on" in done.err and str(os.getpid()) in done.err
+    assert done.code == 1 and "another process works on" in done.err and str(os.getpid()) in done.err
 
 
 def test_start_from_a_trained_base(tmp_path, write_study):

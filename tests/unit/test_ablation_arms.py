@@ -145,7 +145,7 @@ def test_contrasts_say_by_which_slots_arms_differ():
     assert slots["base", "without p3"] == ("p4",)
     assert slots["full", "acmix(head=4,kernel_att=7) at p3"] == ("p3",)
     assert slots["full", "p4: lska(k_size=23), not acmix(head=4,kernel_att=7)"] == ("p4",)
-    assert slots["full", "attention, not conv"] == ("p3", "p4")
+    assert slots["control", "full, not conv"] == ("p3", "p4")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -168,6 +168,25 @@ def test_all_kinds_at_once_train_every_arm_once():
 def test_further_architectures_are_arms():
     further = (Architecture.parse("p3=none p4=none p5=lska(k_size=23)"),)
     assert made(further=further, controls=False)["p5=lska(k_size=23)"] == "p5=lska(k_size=23)"
+
+
+def test_arms_with_the_same_slots_are_set_against_their_convolution():
+    further = tuple(Architecture.parse(f"p3=none p4=none p5={g}") for g in ("lska(k_size=23)", "conv(groups=4)"))
+    design = make_design(choices(further=further), ())
+    assert {c.label for c in design.family("control")} == {"full, not conv", "p5=lska(k_size=23), not conv"}
+    assert not design.family("full")  # neither is a part of the full architecture
+
+
+def test_a_part_of_the_full_architecture_is_set_against_it():
+    further = (Architecture.parse("p3=none p4=lska(k_size=23) p5=none"),)
+    design = make_design(choices(further=further, controls=False), ())
+    assert [c.label for c in design.family("full")] == ["full, not p4=lska(k_size=23)"]
+
+
+def test_a_kind_that_yields_nothing_says_so():
+    wanted = choices(full="p3=lska(k_size=23) p4=none p5=none", controls=False)
+    make_design(wanted, ("leave-one-out", "factorial"))
+    assert len(wanted.notes) == 2 and "only slot" in wanted.notes[0]
 
 
 def test_a_contrast_between_needs_no_common_slots():

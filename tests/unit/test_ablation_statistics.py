@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import holm, paired, pairs_needed, power
+from nas_attn.ablation.statistics import holm, paired, pairs_needed, pairs_to_exclude, power
 
 OURS, BASE = (0.412, 0.398, 0.421, 0.405, 0.417), (0.401, 0.393, 0.408, 0.404, 0.402)
 
@@ -93,6 +93,27 @@ def test_seeds_that_are_added_cost_a_look():
     assert added.seeds == (5, 10) and added.count == 2 and added.added
     assert added.changed(Looks.fixed(10), 1) == added  # the same command again
     assert before.changed(Looks.fixed(3), 1) == before  # what was looked at stays
+
+
+def test_what_is_added_raises_the_chance_of_a_false_claim():
+    assert Looks.planned(20).spent == 1.0
+    assert Looks.fixed(5).changed(Looks.fixed(10), 1).spent == 1.5
+    assert Looks.fixed(5).changed(Looks.fixed(10), 1).changed(Looks.fixed(20), 2).spent == pytest.approx(1.5 + 1 / 3)
+    assert Looks.fixed(5).compared(4, 12).spent == pytest.approx(1 + 1 / 3)
+
+
+def test_pairs_to_exclude_a_difference():
+    """By simulation: of many samples without a difference, four in five have their interval inside."""
+    import numpy as np
+
+    sd, difference, level = 0.01, 0.01, 0.05
+    n = pairs_to_exclude(difference, sd, level)
+    rng = np.random.default_rng(5)
+    inside = 0
+    for _ in range(400):
+        found = paired(list(rng.normal(0, sd, n)), 1 - level)
+        inside += -difference < found.low and found.high < difference
+    assert 0.72 < inside / 400 < 0.9
 
 
 def test_a_plan_cut_short_keeps_its_price():

@@ -20,7 +20,7 @@ EVERYTHING = ("leave-one-out", "add-one-in", "swap", "sweep", "placement", "scal
 WORLD = SyntheticEvaluator(
     effect_sd=0.0, noise_sd=0.003, planted=(("p3=acmix(head=4,kernel_att=7)", -0.02),), dead=("td.p4",), test=True
 )
-HOSTILE = "\n" + r"50% & more_{x} #1 $2 ~ ^ \input{/etc/passwd} | <b> – Δ 中"
+HOSTILE = "\n\x7f\x1b gołąb Ə ǽ \N{COMBINING OGONEK}" + r"50% & more_{x} #1 $2 ~ ^ \input{/etc/passwd} | <b> – Δ 中"
 
 
 @pytest.fixture
@@ -97,7 +97,8 @@ def test_a_scales_base_stands_before_its_arms(large):
 def test_the_method_says_how_many_comparisons_were_corrected_for(large):
     for t in ablation_tables(large):
         counted = sum(d.contrast.family == t.family and d.verdict != "dead" for d in large.decisions)
-        assert f"Holm-corrected over {counted} comparison" in t.method
+        assert counted > 0
+        assert (f"Holm-corrected over {counted} comparisons" in t.method) == (counted > 1)
 
 
 def test_a_partial_table_is_marked_everywhere(tmp_path):

@@ -83,6 +83,19 @@ def test_a_blank_cell_says_why_when_pointed_at(numbers):
     assert "corrected below 0.0001" in hover[numbers.modules.index("lska")][0]
 
 
+def test_a_single_architecture_is_neither_framed_nor_called_its_module():
+    rows = random_rows(np.random.default_rng(5), 60)
+    rows += [("p3=lka(k=5) p4=none", 0.9 + 0.001 * s, s) for s in range(3)]
+    rows += [("p3=none p4=gam(k=5)", 0.9, 7), ("p3=se(k=0) p4=gam(k=0)", 0.9, 1), ("p3=none p4=none", 0.4, 7)]
+    numbers = effect_numbers(study_of(rows))
+    figure = heat_map(numbers)
+    hover = dict(zip(numbers.modules, layer(figure, "words").hovertext, strict=True))
+    assert "of p3=lka(k=5) alone, against the base itself: better (p below 0.0001" in hover["lka"][0]
+    assert "3 trials, 3 seeds, 1 architecture<" in hover["lka"][0] and "says nothing of the module" in hover["lka"][0]
+    assert "not tested: too few architectures<" in hover["gam"][1] and "rests on 2 architectures" in hover["gam"][1]
+    assert numbers.cell("p3", "lka").differs and not [s for s in figure.layout.shapes if s.type == "rect"]
+
+
 @pytest.mark.parametrize(("slots", "modules"), [(1, 1), (2, 2), (3, 6), (17, 31)])
 def test_cells_keep_room_for_their_words(slots, modules):
     names, kinds = [f"p{i}" for i in range(slots)], [f"m{i}" for i in range(modules)]

@@ -13,13 +13,14 @@ from fabricate import FAILED, Fabricator, fabricate
 from plans import make_plan, run_plan
 from scipy import stats
 
-from nas_attn.analysis.conclusion import CANNOT, WORTH, effects_sentence, trials_needed
+from nas_attn.analysis.conclusion import CANNOT, WORTH, effects_sentence, span, trials_needed
 from nas_attn.analysis.effects import NO_FREEDOM, NO_NOISE, UNCHECKED, effect_numbers
 from nas_attn.analysis.module_table import module_table
 from nas_attn.analysis.noise import noise
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.view import StudyView
 
+BASE = "p3=none p4=none"
 GENES = ("none", "lska", "se")
 
 
@@ -50,7 +51,7 @@ def test_one_module_with_all_seeds_is_the_paired_t_test():
 
 
 def test_a_balanced_design_by_hand():
-    view, values = factorial(0.0, 1)
+    view, values = factorial(0.0, 3)  # whose architectures differ by no more than runs do
     numbers = effect_numbers(view)
     fitted = (
         values.mean((1, 2), keepdims=True) + values.mean((0, 2), keepdims=True) + values.mean((0, 1), keepdims=True)
@@ -162,6 +163,70 @@ def test_adding_up_is_not_taken_on_trust():
     assert numbers.cell("p4", "se").why == UNCHECKED and numbers.cell("p4", "se").estimate is not None
 
 
+def test_one_architecture_is_named_instead_of_its_module():
+    """However clearly it differs: its settings may be why."""
+    rng = np.random.default_rng(4)
+    texts = {"p3=none p4=none": 0.4, "p3=lska(k_size=23) p4=none": 0.44, "p3=none p4=se": 0.4, "p3=none p4=lka": 0.36}
+    view = study_of([(t, v + rng.normal(0, 0.003), s) for t, v in texts.items() for s in range(4)])
+    numbers = effect_numbers(view)
+    cell = numbers.cell("p3", "lska")
+    assert (cell.architectures, cell.alone, cell.shown, cell.differs) == (1, "p3=lska(k_size=23)", False, True)
+    assert cell.why.startswith("rests on 1 architecture:") and cell.low < 0.04 < cell.high
+    assert numbers.shown == () and [c.module for c in numbers.singled] == ["lska", "lka"]
+    sentence = effects_sentence(numbers)
+    assert sentence.startswith(f"{CANNOT}: that takes at least 3 architectures with the same module")
+    assert f"The architecture p3=lska(k_size=23) alone is better than the base by {span(cell)} (1 architecture: " in (
+        sentence
+    )
+    assert "The architecture p4=lka alone is worse" in sentence and "lska at p3" not in sentence
+    assert {r[0]: r[-1] for r in module_table(view, numbers).rows} == dict.fromkeys(
+        ("lka", "lska", "se"), "too few architectures"
+    )
+
+
+def test_one_architecture_is_compared_with_the_base_itself():
+    """By the noise of runs, whatever other architectures have in common with the base."""
+    rows = [r for i, r in enumerate(random_rows(np.random.default_rng(0), 50, between=0.05)) if i < 3 or BASE != r[0]]
+    rng = np.random.default_rng(1)
+    base = [v for text, v, _ in rows if text == BASE]
+    own = [b + 0.03 + rng.normal(0, 0.01) for b in base]
+    numbers = effect_numbers(study_of([*rows, *(("p3=lka(k=5) p4=none", v, s) for s, v in enumerate(own))]))
+    cell = numbers.cell("p3", "lka")
+    assert cell.estimate == pytest.approx(np.mean(own) - np.mean(base))
+    assert cell.alone == "p3=lka(k=5)" and cell.p_corrected is not None
+    modules = [c.high - c.low for c in numbers.measured if not c.alone]
+    assert len(modules) >= 5 and cell.high - cell.low < 0.6 * min(modules)
+
+
+def test_a_single_architecture_with_neighbours_is_neither():
+    rows = random_rows(np.random.default_rng(0), 50)
+    numbers = effect_numbers(study_of([*rows, *(("p3=lka p4=se(k=0)", 0.6 + 0.001 * s, s) for s in range(3))]))
+    cell = numbers.cell("p3", "lka")
+    assert cell.low is not None and (cell.p_corrected, cell.alone, cell.shown) == (None, "", False)
+    assert cell.why.startswith("rests on 1 architecture")
+    assert "lka at p3" not in effects_sentence(numbers)
+
+
+def test_a_module_takes_three_architectures():
+    rng = np.random.default_rng(2)
+    rows = random_rows(rng, 50)
+
+    def cell(settings: int):
+        more = [(f"p3=lka(k={k}) p4=se(k=0)", 0.6 + rng.normal(0, 0.01), s) for k in range(settings) for s in range(2)]
+        return effect_numbers(study_of([*rows, *more])).cell("p3", "lka")
+
+    assert [(cell(k).architectures, cell(k).shown) for k in (1, 2, 3)] == [(1, False), (2, False), (3, True)]
+
+
+def test_few_architectures_give_the_degrees_of_freedom():
+    """With three beyond the effects, nothing rules out that they differ, even where these happen not to."""
+    texts = ("p3=none", "p3=lska(k=1)", "p3=lska(k=2)", "p3=lska(k=3)", "p3=lska(k=4)")
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        numbers = effect_numbers(study_of([(t, 0.4 + rng.normal(0, 0.01), s) for t in texts for s in range(3)]))
+        assert numbers.df == 3 and numbers.cell("p3", "lska").p_corrected is not None
+
+
 def test_without_a_base_effects_are_to_runs_without_a_module_there():
     rows = [r for r in random_rows(np.random.default_rng(2), 60) if r[0] != "p3=none p4=none"]
     numbers = effect_numbers(study_of(rows))
@@ -248,8 +313,11 @@ def no_collecting(monkeypatch):
         {"trials": 30},
         {"trials": 60, "between": 0.02, "settings": 3},
         {"trials": 60, "slots": ("p3", "p4", "p5"), "modules": tuple(f"m{i}" for i in range(8))},
+        {"trials": 15, "between": 0.02, "settings": 6},
+        {"trials": 20, "between": 0.01, "settings": 6},
+        {"trials": 18, "between": 0.01, "settings": 2, "modules": ("lska", "se")},
     ],
-    ids=["noise", "settings", "wide"],
+    ids=["noise", "settings", "wide", "few that differ", "few that differ a little", "few modules that differ"],
 )
 def test_noise_is_not_ranked(world, soak, no_collecting):
     """At least 95 % of studies in which no module does anything say so."""
@@ -259,18 +327,18 @@ def test_noise_is_not_ranked(world, soak, no_collecting):
     assert wrong <= stats.binom.ppf(0.999, studies, 0.05)
 
 
-def test_effects_are_found(soak, no_collecting):
+@pytest.mark.parametrize("settings", [1, 3])
+def test_effects_are_found(settings, soak, no_collecting):
+    """Wherever there are architectures enough to speak of the module: 4 % of these studies without settings have not."""
     studies = max(15, round(150 * soak))
     effect = {("p3", "lska"): 0.03}
-    found = [
-        {
-            (c.slot, c.module)
-            for c in effect_numbers(study_of(random_rows(np.random.default_rng(i), 60, effect=effect))).shown
-        }
-        for i in range(studies)
-    ]
-    assert sum(("p3", "lska") in f for f in found) >= 0.95 * studies
-    assert sum(bool(f - {("p3", "lska")}) for f in found) <= stats.binom.ppf(0.999, studies, 0.05)
+    rows = (random_rows(np.random.default_rng(i), 60, settings=settings, effect=effect) for i in range(studies))
+    numbers = [effect_numbers(study_of(r)) for r in rows]
+    asked = [n for n in numbers if n.cell("p3", "lska").architectures >= 3]
+    assert len(asked) >= 0.9 * studies
+    assert sum(n.cell("p3", "lska").shown for n in asked) >= 0.95 * len(asked)
+    wrong = sum(any((c.slot, c.module) not in effect for c in n.shown) for n in numbers)
+    assert wrong <= stats.binom.ppf(0.999, studies, 0.05)
 
 
 def test_a_search_that_chases_noise_is_not_fooled(tmp_path, soak, no_collecting):
