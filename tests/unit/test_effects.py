@@ -186,7 +186,7 @@ def test_one_architecture_is_named_instead_of_its_module():
 
 def test_one_architecture_is_compared_with_the_base_itself():
     """By the noise of runs, whatever other architectures have in common with the base."""
-    rows = [r for i, r in enumerate(random_rows(np.random.default_rng(0), 50, between=0.05)) if i < 3 or BASE != r[0]]
+    rows = [r for i, r in enumerate(random_rows(np.random.default_rng(0), 50, between=0.05)) if i < 3 or r[0] != BASE]
     rng = np.random.default_rng(1)
     base = [v for text, v, _ in rows if text == BASE]
     own = [b + 0.03 + rng.normal(0, 0.01) for b in base]
@@ -329,7 +329,7 @@ def test_noise_is_not_ranked(world, soak, no_collecting):
 
 @pytest.mark.parametrize("settings", [1, 3])
 def test_effects_are_found(settings, soak, no_collecting):
-    """Wherever there are architectures enough to speak of the module: 4 % of these studies without settings have not."""
+    """Wherever there are architectures enough to speak of the module: 4 % of the studies without settings lack them."""
     studies = max(15, round(150 * soak))
     effect = {("p3", "lska"): 0.03}
     rows = (random_rows(np.random.default_rng(i), 60, settings=settings, effect=effect) for i in range(studies))

@@ -14,7 +14,7 @@ import torch
 from module_files import GOOD, clean, write
 
 from nas_attn.attention import choice, get, user
-from nas_attn.cli.search import _modules
+from nas_attn.cli.search import modules_given
 from nas_attn.detector.registration import register, unregister
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.space import Slot
@@ -132,10 +132,10 @@ def test_a_file_joins_the_space_unless_its_modules_are_named(write):
 
 
 def test_names_and_files_of_the_search_command():
-    assert _modules([]) == {}
-    assert _modules(["acmix, lska"]) == {"modules": {"acmix": None, "lska": None}}
-    assert _modules(["mine.py", "a/other.py"]) == {"module_files": ["mine.py", "a/other.py"]}
-    assert _modules(["mine.py", "mine"]) == {"module_files": ["mine.py"], "modules": {"mine": None}}
+    assert modules_given([]) == {}
+    assert modules_given(["acmix, lska"]) == {"modules": {"acmix": None, "lska": None}}
+    assert modules_given(["mine.py", "a/other.py"]) == {"module_files": ["mine.py", "a/other.py"]}
+    assert modules_given(["mine.py", "mine"]) == {"module_files": ["mine.py"], "modules": {"mine": None}}
 
 
 def test_a_study_names_files_relative_to_itself(tmp_path, monkeypatch):
