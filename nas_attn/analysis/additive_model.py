@@ -1,8 +1,9 @@
 """Additive least squares on indicator columns that need not be independent: what is determined, and how surely.
 
-Trials of one architecture share whatever its settings and combination do beyond the sum. Where that shows, they are
-weighted as a group and errors are measured between architectures, so that many seeds of few architectures are not
-taken for many architectures.
+Trials of one architecture share whatever its settings and combination do beyond the sum. Where the data has any sign
+of that, they are weighted as a group and errors are measured between architectures, so that many seeds of few
+architectures are not taken for many architectures. No test decides it: with few architectures one would miss most of
+what matters. Where there are very few, they alone give the degrees of freedom, whatever they show.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-DOUBT = 0.25  # a lack of fit less likely than this counts as one: the usual level for pooling error variances
+LEVEL = 0.05  # a lack of fit less likely than this is said to be one
 EXACT = 1e-9  # differences below this are rounding
 ENOUGH = 3  # architectures beyond the number of effects; with fewer, a lack of fit stays hidden too often
+FEW = 4  # architectures beyond that number; with fewer, the absence of a lack of fit says nothing
 MOST = 1e6  # ratio of variances, where runs of one architecture do not differ at all
 
 
@@ -39,8 +41,10 @@ class AdditiveFit:
         mixed: per column, the others that it cannot be told apart from, strongest first.
         sd: standard deviation of one run around the model; None without degrees of freedom.
         df: degrees of freedom of the error.
-        between: whether errors are those between architectures.
-        checked: whether there are enough more architectures than effects to see whether effects add up.
+        between: whether architectures differ by more than the sum and the noise of runs, at 5 %.
+        lack: architectures beyond the number of effects.
+        alone: per column, the difference to the group that has no column, by the noise of their runs alone: of the
+            only group that has this column, where it has no other; else None.
     """
 
     effects: tuple[Effect | None, ...]
@@ -48,7 +52,13 @@ class AdditiveFit:
     sd: float | None
     df: int
     between: bool
-    checked: bool
+    lack: int
+    alone: tuple[Effect | None, ...]
+
+    @property
+    def checked(self) -> bool:
+        """Whether there are enough more architectures than effects to see whether effects add up."""
+        return self.lack >= ENOUGH
 
 
 def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Sequence[str]) -> AdditiveFit:
@@ -74,8 +84,10 @@ def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Se
     df, pure = n - len(right), round(free.df_resid)
     lack = df - pure
     ratio = _ratio(model, free, members, lack) if min(lack, pure) > 0 else 0.0
+    between = min(lack, pure) > 0 and _lacking(model, free, lack)
     if ratio > 0:
         model = sm.GLS(values, full @ right.T, sigma=np.eye(n) + ratio * members @ members.T).fit()
+    if ratio > 0 or 0 < lack < FEW:
         df = lack
     # a coefficient is determined where its unit vector lies in the row space: the projection leaves it as it is
     projection = right.T @ right
@@ -85,7 +97,26 @@ def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Se
     for j, effect in zip(known, _effects(model, right[:, known].T, df if sd and sd > EXACT else 0), strict=True):
         effects[j] = effect
     mixed = tuple(() if j in known else _mixed(projection[j, :k], j) for j in range(k))
-    return AdditiveFit(tuple(effects), mixed, sd, df, ratio > 0, lack >= ENOUGH)
+    return AdditiveFit(tuple(effects), mixed, sd, df, between, lack, _alone(free, design, members, each))
+
+
+def _alone(free: Any, design: np.ndarray, members: np.ndarray, each: np.ndarray) -> tuple[Effect | None, ...]:
+    """Per column the direct comparison of the one group that has it, and nothing else, with the group without any."""
+    import numpy as np
+
+    right = _row_space(each)
+    sets = np.array([design[rows > 0][0] for rows in members.T])
+    base = np.flatnonzero(sets.sum(1) == 0)
+    df = round(free.df_resid) if free.df_resid > 0 and free.scale > EXACT**2 else 0
+    found: list[Effect | None] = []
+    for column in sets.T:
+        have = np.flatnonzero(column)
+        contrast = np.zeros(each.shape[1])
+        if len(have) == 1 and sets[have[0]].sum() == 1 and len(base) == 1:
+            contrast[have[0]], contrast[base[0]] = 1.0, -1.0
+        within = contrast.any() and np.allclose(right.T @ (right @ contrast), contrast, atol=1e-8)
+        found.append(_effects(free, (right @ contrast)[None, :], df)[0] if within else None)
+    return tuple(found)
 
 
 def _effects(model: Any, contrasts: np.ndarray, df: int) -> list[Effect]:
@@ -101,19 +132,25 @@ def _effects(model: Any, contrasts: np.ndarray, df: int) -> list[Effect]:
 
 
 def _ratio(model: Any, free: Any, members: np.ndarray, lack: int) -> float:
-    """Variance between architectures over that between runs, by moments; 0 where chance explains the lack of fit."""
+    """Variance between architectures over that between runs, by moments; 0 where runs alone explain the lack of fit."""
     import numpy as np
-    from scipy.stats import f
 
     between = (model.ssr - free.ssr) / lack
     if free.scale < EXACT**2:
         return MOST if between > EXACT**2 else 0.0
-    if f.sf(between / free.scale, lack, free.df_resid) >= DOUBT:
-        return 0.0
     basis = np.linalg.qr(model.model.exog)[0]
     # Henderson's third method: the expected lack of fit is `lack` run variances plus `spread` variances between
     spread = len(members) - np.sum((basis.T @ members) ** 2)
     return float(min(MOST, max(0.0, lack * (between / free.scale - 1) / spread)))
+
+
+def _lacking(model: Any, free: Any, lack: int) -> bool:
+    from scipy.stats import f
+
+    between = (model.ssr - free.ssr) / lack
+    if free.scale < EXACT**2:
+        return bool(between > EXACT**2)
+    return bool(f.sf(between / free.scale, lack, free.df_resid) < LEVEL)
 
 
 def _indicators(labels: Sequence[Any]) -> np.ndarray:

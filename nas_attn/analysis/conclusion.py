@@ -6,25 +6,28 @@ import math
 from collections.abc import Sequence
 
 from nas_attn.analysis.additive_model import EXACT
-from nas_attn.analysis.effects import LEVEL, Cell, EffectNumbers
+from nas_attn.analysis.effects import LEAST, LEVEL, Cell, EffectNumbers
 
 WORTH = 0.01  # mAP50-95: the difference that a plan for more trials is made for
 POWER = 0.8
 MOST = 6  # cells named in a sentence
+TOO_FEW = "too few architectures"
 CANNOT = "This study cannot rank these modules"
 
 
 def effects_sentence(numbers: EffectNumbers) -> str:
     """The answer that stands above the heat map.
 
-    Names only differences to the base that survive Holm's correction, and ranks nothing whose intervals overlap.
+    Names only differences to the base that survive Holm's correction, and ranks nothing whose intervals overlap. What
+    a single architecture shows is said of that architecture, not of its module.
     """
     if not any(c.trials for c in numbers.cells):
         return "This study cannot rank modules yet: no usable trial has one."
     if numbers.shown:
-        parts = [*_found(numbers), _overlap(numbers.shown), _rest(numbers)]
+        parts = [*_found(numbers), _overlap(numbers.shown), *_singled(numbers), _rest(numbers)]
     else:
-        parts = [f"{CANNOT}: {_obstacle(numbers)}", _largest(numbers), _plan(numbers)]
+        seen = _singled(numbers) or [_largest(numbers)]
+        parts = [f"{CANNOT}: {_obstacle(numbers)}", *seen, _plan(numbers)]
     if numbers.between:
         parts.append("Settings or combinations matter beyond the sum of the parts; effects are averages over them.")
     if not numbers.based:
@@ -45,7 +48,7 @@ def trials_needed(numbers: EffectNumbers) -> int | None:
 
     filled = [c for c in numbers.cells if c.trials]
     levels = 1 + max((sum(c.slot == s for c in filled) for s in numbers.slots), default=0)
-    tests = len(numbers.measured) or len(filled) or 1
+    tests = sum(c.estimate is not None for c in filled) or len(filled) or 1
     size = min(WORTH / numbers.sd, 5.0)  # beyond that, two runs a level would do, and the solver leaves its range
     runs = TTestIndPower().solve_power(effect_size=size, alpha=LEVEL / tests, power=POWER)
     trials = math.ceil(float(runs)) * levels
@@ -54,9 +57,14 @@ def trials_needed(numbers: EffectNumbers) -> int | None:
 
 
 def verdict_at(cell: Cell) -> str:
-    """`better`, `worse`, `not distinguishable` (both after correction), or `not measured`."""
+    """Of the module, after correction: `better`, `worse` or `not distinguishable`; else `not measured`, or `TOO_FEW`.
+
+    The last where there is an interval, but not the architectures to speak of the module.
+    """
     if cell.p is None or cell.estimate is None:
         return "not measured"
+    if not cell.of_module or cell.p_corrected is None:
+        return TOO_FEW
     return ("better" if cell.estimate > 0 else "worse") if cell.shown else "not distinguishable"
 
 
@@ -83,6 +91,24 @@ def _found(numbers: EffectNumbers) -> list[str]:
     return words
 
 
+def _singled(numbers: EffectNumbers) -> list[str]:
+    words = []
+    for sign, word in ((1, "better"), (-1, "worse")):
+        some = [c for c in numbers.singled if (c.estimate or 0) * sign > 0]
+        if not some:
+            continue
+        if len(some) == 1:
+            what = f"The architecture {some[0].alone} alone is {word} than the base by {span(some[0])}"
+            words.append(f"{what} (1 architecture: not its module in general).")
+            continue
+        named = "; ".join(f"{c.alone} by {span(c)}" for c in some[:MOST])
+        more = f"; and {len(some) - MOST} more" if len(some) > MOST else ""
+        words.append(
+            f"Single architectures alone are {word} than the base, not their modules in general: {named}{more}."
+        )
+    return words
+
+
 def _overlap(cells: Sequence[Cell]) -> str:
     ends = [(c.low, c.high, (c.estimate or 0) > 0) for c in cells if c.low is not None and c.high is not None]
     crossing = any(a[2] == b[2] and a[0] <= b[1] and b[0] <= a[1] for i, a in enumerate(ends) for b in ends[i + 1 :])
@@ -90,7 +116,7 @@ def _overlap(cells: Sequence[Cell]) -> str:
 
 
 def _rest(numbers: EffectNumbers) -> str:
-    rest = len(numbers.measured) - len(numbers.shown)
+    rest = len(numbers.measured) - len(numbers.shown) - len(numbers.singled)
     if not rest:
         return ""
     verb = "is" if rest == 1 else "are"
@@ -99,7 +125,7 @@ def _rest(numbers: EffectNumbers) -> str:
 
 
 def _obstacle(numbers: EffectNumbers) -> str:
-    tests = len(numbers.measured)
+    tests = sum(c.of_module for c in numbers.measured)
     if tests:
         if tests == 1:
             return "its one measured effect of a module at a slot cannot be told from zero (5 %)."
@@ -113,6 +139,11 @@ def _obstacle(numbers: EffectNumbers) -> str:
             f"{numbers.trials} usable trial{'s are' if numbers.trials > 1 else ' is'} too few for its modules and slots"
         )
         return f"{few}; none is left to measure noise with."
+    determined = [c for c in numbers.cells if c.estimate is not None]
+    if any(c.of_module for c in determined):
+        return "its architectures are too few to tell a module from its settings and neighbours."
+    if determined:
+        return f"that takes at least {LEAST} architectures with the same module at the same slot."
     return "no effect of a module can be told apart from what it was trained together with."
 
 
@@ -123,7 +154,7 @@ def _largest(numbers: EffectNumbers) -> str:
     freedom = f"{numbers.df} degree{'s' if numbers.df > 1 else ''} of freedom"
     return (
         f"A single run varies by {numbers.sd:.3f} (standard deviation, {freedom}); the largest estimate is "
-        f"{top.module} at {top.slot}, {span(top)}."
+        f"{top.alone or f'{top.module} at {top.slot}'}, {span(top)}."
     )
 
 

@@ -83,15 +83,29 @@ def _hover(cell: Cell, numbers: EffectNumbers) -> str:
     if cell.slot in numbers.dead:
         lines.append("a dead slot: zeroing it costs the trained base nothing")
     if cell.trials:
-        lines.append(f"{cell.trials} trial{'s' * (cell.trials > 1)}, {cell.seeds} seed{'s' * (cell.seeds > 1)}")
+        lines.append(
+            f"{cell.trials} trial{'s' * (cell.trials > 1)}, {cell.seeds} seed{'s' * (cell.seeds > 1)}, {_count(cell)}"
+        )
     if cell.estimate is not None:
         lines.append(f"difference to the base: {cell.estimate:+.4f} mAP50-95")
     if cell.low is not None:
         lines.append(f"95 % interval of this cell alone: {cell.low:+.4f} to {cell.high:+.4f}")
-        lines.append(f"{verdict_at(cell)} (p {_p(cell.p)}, corrected {_p(cell.p_corrected)})")
+        lines.append(_judged(cell))
     if cell.why:
         lines.append(escape(cell.why))
     return "<br>".join(lines)
+
+
+def _count(cell: Cell) -> str:
+    return f"{cell.architectures} architecture{'s' * (cell.architectures != 1)}"
+
+
+def _judged(cell: Cell) -> str:
+    chance = f"(p {_p(cell.p)}, corrected {_p(cell.p_corrected)})"
+    if not cell.alone:
+        return f"{verdict_at(cell)} {chance}" if cell.p_corrected is not None else f"not tested: {verdict_at(cell)}"
+    word = ("better" if (cell.estimate or 0) > 0 else "worse") if cell.differs else "not distinguishable"
+    return f"of {escape(cell.alone)} alone, against the base itself: {word} {chance}"
 
 
 def _p(value: float | None) -> str:

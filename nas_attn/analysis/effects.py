@@ -6,9 +6,14 @@ The model is additive least squares:
 
 so an effect is the difference to the base that a module makes at a slot, and a base trial of the same seed anchors it
 (of one module alone, with all seeds, this is the paired t-test). It assumes that effects add up: no interaction between
-slots, and of a module's settings the average over those that were trained. Where architectures differ by more than the
-sum and the noise of runs explain, errors are measured between architectures (see `additive_model`), so that what the
-sum leaves out widens the intervals.
+slots, and of a module's settings the average over those that were trained. What the sum leaves out widens the
+intervals: errors are measured between architectures wherever these may differ by more than the noise of runs, and
+always where they are too few to rule it out (see `additive_model`).
+
+A claim about a module rests on at least three architectures that have it at that slot; with fewer, what is seen may as
+well be one architecture's own luck with its settings and neighbours, and the cell is shown without a claim. Where its
+only architecture has nothing else, that architecture is compared with the base itself, by the noise of their runs, and
+may be named in the module's stead. Both kinds of test share one correction.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nas_attn.analysis.additive_model import fit
+from nas_attn.analysis.additive_model import Effect, fit
 from nas_attn.analysis.noise import noise
 from nas_attn.space import NONE
 from nas_attn.space.architecture import natural
@@ -30,8 +35,10 @@ if TYPE_CHECKING:
 NO_NOISE = "no interval: the runs show no noise at all"
 NO_FREEDOM = "no interval: no trial is left to measure noise with"
 UNCHECKED = "no interval: it rests on effects adding up, which so few architectures cannot show"
+UNTESTED = "not tested: no architecture is left to see what settings and combinations do"
 ROLES = ("base", "conv", "search")  # trials of a search; those that a later question adds are not its sample
 LEVEL = 0.05  # of all claims together
+LEAST = 3  # architectures that a claim about a module rests on
 Key = tuple[str, str]  # (slot, module)
 
 
@@ -48,8 +55,11 @@ class Cell:
         low: lower end of its 95 % interval (this cell alone); None without an estimate or without noise to go by.
         high: upper end.
         p: two-sided; None as for `low`.
-        p_corrected: the same after Holm's correction over all cells.
-        why: why there is no estimate, or no interval.
+        p_corrected: the same after Holm's correction over all that is tested; None where nothing is claimed.
+        why: why there is no estimate, no interval, or no claim about the module.
+        architectures: distinct architectures of its usable trials.
+        alone: the only one of them, e.g. `p3=lska(k_size=23)`, where it has nothing else and is compared with the base
+            itself: what the numbers are about.
     """
 
     slot: str
@@ -62,11 +72,23 @@ class Cell:
     p: float | None = None
     p_corrected: float | None = None
     why: str = ""
+    architectures: int = 0
+    alone: str = ""
+
+    @property
+    def of_module(self) -> bool:
+        """Whether there are enough architectures to speak of the module."""
+        return self.architectures >= LEAST
+
+    @property
+    def differs(self) -> bool:
+        """Whether the data shows a difference to the base, after correction: of the module, or of `alone`."""
+        return self.p_corrected is not None and self.p_corrected < LEVEL
 
     @property
     def shown(self) -> bool:
-        """Whether the data shows a difference to the base, after correction for the number of cells."""
-        return self.p_corrected is not None and self.p_corrected < LEVEL
+        """Whether the data shows that the module differs from the base at this slot, after correction."""
+        return self.differs and self.of_module
 
 
 @dataclass(frozen=True)
@@ -105,13 +127,18 @@ class EffectNumbers:
 
     @property
     def measured(self) -> tuple[Cell, ...]:
-        """Cells with an interval: what was tested."""
-        return tuple(c for c in self.cells if c.p is not None)
+        """Cells that were tested: modules, and single architectures that stand for one."""
+        return tuple(c for c in self.cells if c.p_corrected is not None)
 
     @property
     def shown(self) -> tuple[Cell, ...]:
-        """Cells whose difference to the base the data shows."""
+        """Cells whose module the data shows to differ from the base."""
         return tuple(c for c in self.cells if c.shown)
+
+    @property
+    def singled(self) -> tuple[Cell, ...]:
+        """Cells of which the data shows that their only architecture differs from the base."""
+        return tuple(c for c in self.cells if c.differs and not c.of_module)
 
 
 def effect_numbers(view: StudyView) -> EffectNumbers:
@@ -156,7 +183,8 @@ def _unfitted(slot: str, module: str, used: Sequence[Trial]) -> Cell:
     """The cell of these trials, before anything is estimated."""
     here = [t for t in used if _counts(t)]
     if here:
-        return Cell(slot, module, len(here), len({t.seed for t in here}))
+        distinct = len({str(t.architecture) for t in here})
+        return Cell(slot, module, len(here), len({t.seed for t in here}), architectures=distinct)
     why = "not one usable trial here: failed, refused or not comparable" if used else "never trained here"
     return Cell(slot, module, why=why)
 
@@ -182,8 +210,12 @@ def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Tria
         elif not fitted.checked and key not in alone:
             cells[key] = replace(filled[key], estimate=effect.estimate, why=UNCHECKED)
         else:
-            cells[key] = replace(filled[key], estimate=effect.estimate, low=effect.low, high=effect.high, p=effect.p)
-    tested = [k for k, c in cells.items() if c.p is not None]
+            cells[key] = _valued(filled[key], effect, _unclaimed(filled[key], fitted.lack))
+        direct = fitted.alone[j]
+        if direct is not None and direct.p is not None:
+            name = next(f"{s}={g}" for t in rows for s, g in t.architecture if (s, g.module) == key)
+            cells[key] = replace(_valued(filled[key], direct, _unclaimed(filled[key], fitted.lack)), alone=name)
+    tested = [k for k, c in cells.items() if c.p is not None and (c.alone or not c.why)]
     if tested:
         corrected = multipletests([cells[k].p for k in tested], method="holm")[1]
         cells |= {k: replace(cells[k], p_corrected=float(p)) for k, p in zip(tested, corrected, strict=True)}
@@ -194,6 +226,18 @@ def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Tria
         sd=fitted.sd if fitted.df else numbers.sd,
         between=fitted.between,
     )
+
+
+def _valued(cell: Cell, effect: Effect, why: str) -> Cell:
+    return replace(cell, estimate=effect.estimate, low=effect.low, high=effect.high, p=effect.p, why=why)
+
+
+def _unclaimed(cell: Cell, lack: int) -> str:
+    """Why nothing is claimed about the module of a cell with an interval."""
+    if not cell.of_module:
+        number = f"{cell.architectures} architecture{'s' * (cell.architectures > 1)}"
+        return f"rests on {number}: says nothing of the module in general, which takes {LEAST}"
+    return "" if lack else UNTESTED
 
 
 def _confounded(own: int, mixed: Sequence[int], design: np.ndarray, keys: Sequence[Key]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 
-from nas_attn.analysis.conclusion import verdict_at
+from nas_attn.analysis.conclusion import TOO_FEW, verdict_at
 from nas_attn.analysis.effects import ROLES, EffectNumbers
 from nas_attn.analysis.tables import EMPTY, Table, signed
 from nas_attn.study.view import StudyView
 
 LUCK = (
     "The best of many architectures is partly luck: its difference shrinks when it is trained again. The verdict is on "
-    "the module's effect at each slot, corrected for the number of effects."
+    "the module's effect at each slot, corrected for the number of effects, and takes three architectures that have it."
 )
 
 
@@ -51,4 +51,5 @@ def _verdict(module: str, numbers: EffectNumbers) -> str:
             words.append(f"{word} than base at {', '.join(where)}")
     if words:
         return "; ".join(words)
-    return "not distinguishable" if any(c.p is not None for c in cells) else "not measured"
+    found = {verdict_at(c) for c in cells}
+    return next((w for w in ("not distinguishable", TOO_FEW) if w in found), "not measured")

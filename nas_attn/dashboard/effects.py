@@ -21,8 +21,9 @@ TITLE = "What modules did, slot by slot"
 READING = (
     "Difference to the base in mAP50-95 that a module makes at a slot, with its 95 % interval and its number of trials "
     "(n), from all usable trials at once; effects are taken to add up over slots, a module's settings are averaged. "
-    "Framed, in full colour: shown by the data, corrected for the number of cells. Pale: noise explains it. Blank: the "
-    "trials do not determine it; point at it to see why."
+    "Framed, in full colour: shown by the data, corrected for the number of cells. Pale: noise explains it, or fewer "
+    "than three architectures have the module there, which is too few to speak of it. Blank: the trials do not "
+    "determine it; point at it to see why."
 )
 CHANCE = (
     "How much of the result hangs on each choice, by itself (main effect) and for reaching the best architectures "
