@@ -103,8 +103,8 @@ def wanted(design: Design, looks: Looks, decisions: Sequence[Decision], values: 
     for d in decisions:
         if d.verdict == DEAD or d.final:
             continue
-        for arm in d.contrast.arms:
-            upto[arm] = max(upto.get(arm, 0), looks.seeds[d.looks])
+        for name in d.contrast.arms:
+            upto[name] = max(upto.get(name, 0), looks.seeds[d.looks])
     for index in range(max(upto.values(), default=0)):
         for arm in design.arms:
             if index < upto.get(arm.name, 0) and (arm.name, index) not in values:

@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from nas_attn.ablation.design import Arm
 from nas_attn.ablation.looks import Looks
@@ -136,7 +137,7 @@ def _measured(plan: AblationPlan) -> float:
     return START + step * (config.epochs * train + scored / 3)  # a forward pass takes a third of both
 
 
-def _total(output: object) -> object:
+def _total(output: Any) -> Any:
     """The sum of every map in a detector's training output, whatever its nesting."""
     import torch
 

@@ -271,7 +271,7 @@ def record_plan(plan: AblationPlan, folder: RunFolder) -> None:
     before = AblationView.of(folder.path, records)
     looks = _widened(wanted_looks(plan.request, before), before, plan)
     settings = plan.request.settings.model_dump(mode="json")
-    old = next((r for r in reversed(records) if r["kind"] == "design"), {})
+    old: dict[str, Any] = next((r for r in reversed(records) if r["kind"] == "design"), {})
     new = {"design": plan.design.as_dict(), "looks": looks.as_dict(), "settings": settings}
     if any(old.get(k) != v for k, v in new.items()):
         folder.log.append("design", **new)

@@ -72,7 +72,7 @@ def load_request(
     own = folder / FOLDER / _checked(name or DEFAULT_NAME)
     records = list(RecordLog(own).read())
     stored = records[0] if records and records[0]["kind"] == "study" else None
-    before = next((r["settings"] for r in reversed(records) if r["kind"] == "design"), {})
+    before: dict[str, Any] = next((r["settings"] for r in reversed(records) if r["kind"] == "design"), {})
     wanted = _inserted(given)
     values = dict(options)
     if searched is None and stored is None and "slots" not in values and wanted:

@@ -61,7 +61,7 @@ class AblationView:
     def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> AblationView:
         """The ablation that these records tell."""
         records = list(records)
-        plan = next((r for r in reversed(records) if r["kind"] == "design"), {})
+        plan: dict[str, Any] = next((r for r in reversed(records) if r["kind"] == "design"), {})
         design = Design.of(plan["design"]) if plan else Design((), ())
         looks = Looks.of(plan["looks"]) if plan else Looks.fixed(1)
         views = {m: StudyView.of(folder, records, m) for m in design.models or (None,)}

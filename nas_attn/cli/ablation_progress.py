@@ -6,14 +6,14 @@ import time
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.view import AblationView
-from nas_attn.cli.progress import Reporter, liveness
+from nas_attn.cli.progress import Bar, liveness
 from nas_attn.study.view import Trial
 
 
-class AblationReporter(Reporter):
-    """The observer of `ablate`; a context manager around the bar."""
+class AblationReporter(Bar):
+    """The observer of `ablate`."""
 
-    def opened(self, view: AblationView) -> None:  # type: ignore[override]
+    def opened(self, view: AblationView) -> None:
         """Say what is taken apart; the clock of the ETA starts."""
         self._begun, self._before = time.monotonic(), _ended(view)
         config, own = view.header["config"], view.header["ablation"]
@@ -31,7 +31,7 @@ class AblationReporter(Reporter):
             self._say(f"  continuing after {self._before} trials")
         self._bar.update(self._task, description="ablating", total=_total(view), completed=self._before)
 
-    def finished(self, view: AblationView, trial: Trial) -> None:  # type: ignore[override]
+    def finished(self, view: AblationView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""
         arm = next((a for a in view.design.arms if view.trial(a, trial.seed - view.seed(a, 0)) == trial), None)
         name = arm.name if arm is not None else trial.role
@@ -45,7 +45,7 @@ class AblationReporter(Reporter):
         done = _ended(view)
         self._bar.update(self._task, completed=done, total=_total(view), eta=self._eta(done), best=_decided(view))
 
-    def slots(self, view: AblationView, model: str | None) -> None:  # type: ignore[override]
+    def slots(self, view: AblationView, model: str | None) -> None:
         """Print each slot's liveness."""
         record = view.views[model].slots
         where = f" on {model}" if model else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,8 +14,8 @@ from nas_attn.analysis.tables import genes
 from nas_attn.study.view import StudyView, Trial
 
 
-class Reporter:
-    """The observer of `search`; a context manager around the bar."""
+class Bar:
+    """Lines and a bar with ETA, all on stderr; a context manager."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -34,7 +35,7 @@ class Reporter:
         self._begun: float | None = None
         self._before = 0
 
-    def __enter__(self) -> Reporter:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -44,6 +45,25 @@ class Reporter:
     def preparing(self, what: str) -> None:
         """Say what is being prepared."""
         self._bar.update(self._task, description=what)
+
+    def note(self, text: str) -> None:
+        """Print a sentence."""
+        self._say(f"  {text}")
+
+    def _say(self, text: str) -> None:
+        self._bar.console.print(text, soft_wrap=True, markup=False)
+
+    def _eta(self, done: int) -> str:
+        total = self._bar.tasks[0].total
+        new = done - self._before
+        if not total or new <= 0 or self._begun is None:
+            return ""
+        left = (time.monotonic() - self._begun) / new * max(0, total - done)
+        return f"ETA {int(left // 3600)}:{int(left % 3600 // 60):02d}:{int(left % 60):02d}"
+
+
+class Reporter(Bar):
+    """The observer of `search`."""
 
     def opened(self, view: StudyView, trials: int) -> None:
         """Say what the study is; the clock of the ETA starts."""
@@ -82,21 +102,6 @@ class Reporter:
         """Print each slot's liveness."""
         for name, drop in view.slots["drop"].items():
             self._say(f"  {name}: {liveness(drop, view.slots['threshold'])}, {_searched(name, view)}")
-
-    def note(self, text: str) -> None:
-        """Print a sentence."""
-        self._say(f"  {text}")
-
-    def _say(self, text: str) -> None:
-        self._bar.console.print(text, soft_wrap=True, markup=False)
-
-    def _eta(self, done: int) -> str:
-        total = self._bar.tasks[0].total
-        new = done - self._before
-        if not total or new <= 0 or self._begun is None:
-            return ""
-        left = (time.monotonic() - self._begun) / new * max(0, total - done)
-        return f"ETA {int(left // 3600)}:{int(left % 3600 // 60):02d}:{int(left % 60):02d}"
 
 
 def line(trial: Trial) -> str:
