@@ -190,7 +190,7 @@ _COUNTED = {
 
 def method(view: AblationView, family: str) -> str:
     """How the figures of a table were made."""
-    tested = sum(d.contrast.family == family and shown_verdict(view, d) != DEAD for d in view.decisions)
+    tested = sum(d.contrast.family == family and d.verdict != DEAD for d in view.decisions)
     looks, own = view.looks, view.header["ablation"]
     number = f"{tested} comparison{'s' * (tested != 1)}"
     test = "paired t-test" if tested == 1 else f"paired t-test, Holm-corrected over {number}"

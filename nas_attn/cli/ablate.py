@@ -53,7 +53,7 @@ def command(
     fraction: Annotated[float | None, typer.Option(help="Share of the training images. [the study's]")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step. [the study's]")] = None,
     dead_slots: Annotated[
-        str | None, typer.Option(help="skip or keep arms that differ in dead slots only. [skip]")
+        str | None, typer.Option(help="skip or keep arms that differ in dead slots only. [the study's]")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the ablation within the study. [ablation]")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run and what it costs; run nothing.")] = False,
