@@ -40,7 +40,7 @@ def network(tmp_path, monkeypatch):
     from ultralytics.utils import downloads
 
     monkeypatch.setattr(environment, "_ASKED_OFFLINE", False)
-    monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=lambda seconds: None), raising=False)  # 8.4.170 has none
+    monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=lambda seconds: None), raising=False)
     monkeypatch.setattr(downloads, "is_online", lambda: True)
     # archives that arrive in one moment: their threads may make one folder at once, and one of them fails
     monkeypatch.setattr(downloads, "ThreadPool", lambda threads: ThreadPool(1))
