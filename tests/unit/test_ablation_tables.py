@@ -31,7 +31,7 @@ def large(ablated) -> AblationView:
 
 def compiled(folder):
     if shutil.which("pdflatex") is None:
-        pytest.skip("missing part: pdflatex (apt-get install texlive-latex-base)")
+        pytest.skip("missing part: pdflatex (apt-get install texlive-latex-base texlive-latex-recommended)")
     return subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "ablation.tex"],
         cwd=folder,
