@@ -9,12 +9,12 @@ from functools import lru_cache
 
 from nas_attn.ablation.design import Contrast, Design
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import ALPHA, Paired, holm, paired, pairs_needed, pairs_to_exclude, power
+from nas_attn.ablation.statistics import ALPHA, Paired, paired, pairs_needed, pairs_to_exclude, power
+from nas_attn.analysis.correction import holm
 
 BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, UNDECIDED = "no difference shown", "undecided"
 DEAD, WAITING, UNTESTED = "dead", "waiting", "not tested"
-DECIDED = (BETTER, WORSE, NO_DIFFERENCE, DEAD)
 
 # (arm, seed's index) -> mAP50-95 of a trial that ended; None where it failed or is not comparable
 Values = Mapping[tuple[str, int], float | None]

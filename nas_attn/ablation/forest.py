@@ -69,7 +69,6 @@ def forest_numbers(view: AblationView, family: str = "base") -> ForestNumbers:
 
 
 def _line(view: AblationView, index: int, row: Row, decision: Decision) -> ForestLine:
-    own = view.trial(row.arm, decision.indices[0]) if row.arm is not None and decision.indices else None
     return ForestLine(
         row=index,
         label=row.label,
@@ -79,7 +78,7 @@ def _line(view: AblationView, index: int, row: Row, decision: Decision) -> Fores
         val=decision.result,
         test=row.test_result,
         p=decision.p,
-        cost=own.cost if own is not None else {},
+        cost=row.cost if decision.indices else {},
         trials=row.trials,
         remarks=row.remarks,
     )

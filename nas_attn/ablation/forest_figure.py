@@ -12,7 +12,7 @@ from nas_attn.ablation.decide import BETTER, DEAD, NO_DIFFERENCE, UNDECIDED, UNT
 from nas_attn.ablation.forest import ForestLine, ForestNumbers
 from nas_attn.ablation.statistics import MIN_PAIRS, Paired
 from nas_attn.ablation.tables import estimate, p_value
-from nas_attn.ablation.write import ranges
+from nas_attn.ablation.write import PARTIAL, ranges
 from nas_attn.analysis.figures import FONT, GREY, GRID, INK, PALETTE
 from nas_attn.analysis.tables import EMPTY, number
 
@@ -144,7 +144,7 @@ def _frame(figure: Figure, numbers: ForestNumbers, panels: int) -> None:
     """Titles, equal ranges, the zero line and the band of differences too small to matter, in each panel."""
     difference = numbers.difference
     low, high = _range(numbers)
-    partial = "<br><b>PARTIAL: training is not finished</b>" if numbers.partial else ""
+    partial = f"<br><b>{PARTIAL}</b>" if numbers.partial else ""
     titles = ("Δ mAP50-95 on val: it decides", "Δ mAP50-95 on test: to be read only")
     for panel in range(1, panels + 1):
         where = {"row": 1, "col": panel}

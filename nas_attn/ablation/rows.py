@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from nas_attn.ablation.design import Arm, Contrast
 from nas_attn.ablation.statistics import ALPHA, MIN_PAIRS, Paired, paired
 from nas_attn.ablation.view import AblationView
 from nas_attn.space import NONE
+from nas_attn.study.view import moments
 
 MOST_NAMES = 8  # in a sentence
 MANY_SEEDS = 1000  # more than anybody trains: the number itself says nothing
@@ -40,6 +40,7 @@ class Row:
         verdict: in words.
         remarks: what else must be known: failures, flags, dead slots.
         trials: numbers of all trials behind the figures.
+        cost: `gmacs`, `params_m` and the like of the arm's final model; empty before its first trial or without arm.
     """
 
     label: str
@@ -53,6 +54,7 @@ class Row:
     verdict: str
     remarks: tuple[str, ...]
     trials: tuple[int, ...]
+    cost: dict[str, float]
 
 
 def family_rows(view: AblationView, family: str) -> list[Row]:
@@ -81,13 +83,14 @@ def _base_row(view: AblationView, model: str | None) -> Row:
         verdict="the base",
         remarks=_mishaps(view, (arm,)),
         trials=_numbers(view, (arm,), trained),
+        cost=_cost(view, arm),
     )
 
 
 def _row(view: AblationView, decision: Decision) -> Row:
     contrast = decision.contrast
     arms = tuple(view.design.arm(name) for name in contrast.arms)
-    first = arms[0] if family_is_about_an_arm(contrast) else None
+    first = arms[0] if contrast.family == "base" else None  # elsewhere an arm's own mean would say little
     idle = contrast in view.idle
     shown = decision.indices
     return Row(
@@ -102,12 +105,8 @@ def _row(view: AblationView, decision: Decision) -> Row:
         verdict=words(view, decision),
         remarks=(*_mishaps(view, arms), *(() if idle else _dead(view, contrast))),
         trials=_numbers(view, arms, shown),
+        cost=_cost(view, first) if first is not None else {},
     )
-
-
-def family_is_about_an_arm(contrast: Contrast) -> bool:
-    """Whether a row shows an arm's own mean beside the difference: in the table against the base."""
-    return contrast.family == "base"
 
 
 def written(arm: Arm) -> str:
@@ -219,10 +218,9 @@ def _moments(arm: Arm, indices: Sequence[int], values: Values) -> Moments | None
     found = [v for i in indices if (v := values.get((arm.name, i))) is not None]
     if not found:
         return None
-    mean = math.fsum(found) / len(found)
-    if len(found) < 2:
-        return Moments(len(found), mean, None)
-    return Moments(len(found), mean, math.sqrt(math.fsum((v - mean) ** 2 for v in found) / (len(found) - 1)))
+    mean, sd = moments(found)
+    assert mean is not None
+    return Moments(len(found), mean, sd)
 
 
 def _on_test(view: AblationView, contrast: Contrast, indices: Sequence[int]) -> Paired | None:
@@ -256,6 +254,11 @@ def _dead(view: AblationView, contrast: Contrast) -> tuple[str, ...]:
 def _numbers(view: AblationView, arms: Sequence[Arm], indices: Sequence[int]) -> tuple[int, ...]:
     trials = (view.trial(arm, i) for arm in arms for i in indices)
     return tuple(sorted({t.number for t in trials if t is not None}))
+
+
+def _cost(view: AblationView, arm: Arm) -> dict[str, float]:
+    trial = next((t for i in range(view.looks.most) if (t := view.trial(arm, i)) is not None), None)
+    return trial.cost if trial is not None else {}
 
 
 def _share(value: float | None) -> str:

@@ -21,6 +21,7 @@ from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.space import Architecture
 from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import Lease, RunFolder
+from nas_attn.study.liveness import averaged
 from nas_attn.study.prepare import named_data
 from nas_attn.study.supervisor import Supervisor
 from nas_attn.study.view import Trial
@@ -157,24 +158,14 @@ class Ablation(Supervisor[AblationView]):
         self._write_slots(model, found)
 
     def _write_slots(self, model: str | None, evaluations: list[Any]) -> None:
-        n = len(evaluations)
-        intact = sum(e.map50_95 for e in evaluations) / n if n else None
-        zeroed = {s: sum(e.liveness[s] for e in evaluations) / n for s in (evaluations[0].liveness if n else ())}
-        drop = {s: intact - z for s, z in zeroed.items()}
-        threshold = self.plan.request.config.live_threshold
-        live = [s for s, d in drop.items() if d >= threshold]
+        found = averaged(evaluations, self.plan.request.config.live_threshold)
         filled = {s for a in self._view.design.arms if a.model == model for s in a.filled}
+        keep = self._view.settings["dead_slots"] == "keep"
         self._append(
             "slots",
             **({"model": model} if model else {}),
-            intact=intact,
-            zeroed=zeroed,
-            drop=drop,
-            live=live,
-            searched=[s for s in drop if s in filled and (s in live or self._view.settings["dead_slots"] == "keep")],
-            threshold=threshold,
-            trials=n,
-            control=str(self._view.design.base_of(model).architecture),
+            **found,
+            searched=[s for s in found["drop"] if s in filled and (keep or s in found["live"])],
         )
         self.observer.slots(self._view, model)
 

@@ -178,7 +178,7 @@ def _full(
 def _used(searched: StudyView | None, folder: Path, own: Path) -> int:
     """The highest seed that the study or another ablation of it has; -1 without any."""
     others = [a for a in load_ablations(folder) if a.folder != own and a.folder != folder]
-    seeds = [a.seed(arm, a.looks.most - 1) - arm.offset for a in others for arm in a.design.arms]
+    seeds = [int(a.header["ablation"]["seed"]) + a.looks.most - 1 for a in others]
     return max([*(t.seed for t in (searched.trials if searched is not None else ())), *seeds], default=-1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import warnings
 from collections.abc import Sequence
@@ -66,29 +65,6 @@ def _paired(differences: tuple[float, ...], confidence: float) -> Paired:
     if n < MIN_PAIRS:
         return Paired(n, mean, sd, float(low), float(high), None, None)
     return Paired(n, mean, sd, float(low), float(high), float(test.pvalue), _hedges(n - 1) * mean / sd)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the smallest family-wise level at which each would be rejected."""
-    if all(p >= 1.0 for p in p_values):
-        return [1.0] * len(p_values)
-    return list(_holm(tuple(p_values)))
-
-
-@lru_cache(maxsize=1024)
-def _holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
-    from statsmodels.stats.multitest import multipletests
-
-    # statsmodels collects garbage at each call, which takes seconds where much is loaded; while everything is frozen
-    # there is nothing to look through
-    frozen = gc.get_freeze_count() > 0
-    if not frozen:
-        gc.freeze()
-    try:
-        return tuple(float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1])
-    finally:
-        if not frozen:
-            gc.unfreeze()
 
 
 def power(difference: float, sd: float, pairs: int, level: float) -> float:

@@ -37,13 +37,13 @@ def ablation_tables(view: AblationView) -> list[TitledTable]:
     found = []
     for family, title in FAMILIES.items():
         rows = family_rows(view, family)
-        table = _base_table(view, rows) if family == "base" else _contrast_table(view, rows)
+        table = _base_table(rows) if family == "base" else _contrast_table(rows)
         if rows:
             found.append(TitledTable(family, title, table, method(view, family), view.partial))
     return found
 
 
-def _base_table(view: AblationView, rows: list[Row]) -> Table:
+def _base_table(rows: list[Row]) -> Table:
     has_test = any(r.test is not None for r in rows)
     columns = [
         *("arm", "inserted", "seeds", "val mAP50-95", "Δ to base [95 %]", "p (Holm)", "d"),
@@ -52,7 +52,6 @@ def _base_table(view: AblationView, rows: list[Row]) -> Table:
     ]
     body, keys = [], []
     for r in rows:
-        cost = _cost(view, r)
         body.append(
             (
                 r.label,
@@ -61,8 +60,8 @@ def _base_table(view: AblationView, rows: list[Row]) -> Table:
                 spread(r.val),
                 *_compared(r),
                 *((spread(r.test), estimate(r.test_result)) if has_test else ()),
-                number(cost.get("gmacs"), 3),
-                number(cost.get("params_m"), 3),
+                number(r.cost.get("gmacs"), 3),
+                number(r.cost.get("params_m"), 3),
                 r.verdict,
                 "; ".join(r.remarks),
             )
@@ -71,7 +70,7 @@ def _base_table(view: AblationView, rows: list[Row]) -> Table:
     return Table(tuple(columns), tuple(body), tuple(keys))
 
 
-def _contrast_table(view: AblationView, rows: list[Row]) -> Table:
+def _contrast_table(rows: list[Row]) -> Table:
     has_test = any(r.test_result is not None for r in rows)
     columns = [
         *("comparison", "seeds", "Δ [95 %]", "p (Holm)", "d"),
@@ -121,11 +120,3 @@ def _compared(row: Row) -> tuple[str, str, str]:
         return EMPTY, EMPTY, EMPTY
     effect = EMPTY if d.result.effect is None else f"{d.result.effect:+.2f}"
     return estimate(d.result), p_value(d.p), effect
-
-
-def _cost(view: AblationView, row: Row) -> dict[str, float]:
-    """Cost of a row's arm, from its first trial; empty before there is one."""
-    if row.arm is None:
-        return {}
-    trial = next((t for i in range(view.looks.most) if (t := view.trial(row.arm, i)) is not None), None)
-    return trial.cost if trial is not None else {}

@@ -8,16 +8,18 @@ import re
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nas_attn import __version__
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.rows import family_rows, shown_verdict, summary
+from nas_attn.ablation.rows import Row, family_rows, shown_verdict, summary
 from nas_attn.ablation.tables import TitledTable, ablation_tables
 from nas_attn.ablation.view import AblationView
 from nas_attn.files import write_text_atomic
 
 PARTIAL = "PARTIAL: training is not finished"
 FLOAT_ROWS = 24
+FILES = ("ablation.md", "ablation.tex", "ablation_tables.tex", "ablation.csv")
 CSV_COLUMNS = (
     *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
     *("val_map50_95_mean", "val_map50_95_sd", "val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
@@ -33,15 +35,15 @@ def write_tables(view: AblationView, folder: Path) -> list[Path]:
     Raises:
         UserError: the folder cannot be written to.
     """
-    texts = {
-        "ablation.md": markdown(view),
-        "ablation.tex": DOCUMENT,
-        "ablation_tables.tex": latex(view),
-        "ablation.csv": csv_text(view),
-    }
-    for name, text in texts.items():
-        write_text_atomic(Path(folder) / name, text)
-    return [Path(folder) / name for name in texts]
+    texts = markdown(view), DOCUMENT, latex(view), csv_text(view)
+    for file, text in zip(table_files(folder), texts, strict=True):
+        write_text_atomic(file, text)
+    return table_files(folder)
+
+
+def table_files(folder: Path) -> list[Path]:
+    """The files that `write_tables` writes."""
+    return [Path(folder) / name for name in FILES]
 
 
 def markdown(view: AblationView) -> str:
@@ -93,8 +95,8 @@ def _float(t: TitledTable, trials: list[str], view: AblationView, *, continued: 
     notes: list[str] = []
     for row, numbers in zip(t.table.rows, trials, strict=True):
         cells = list(row)
-        cells[verdict], rest = re.fullmatch(r"([^:;]*)[:;]? ?(.*)", row[verdict], re.DOTALL).groups()  # type: ignore[union-attr]
-        details = [x for x in (rest, *_asides(t, row)) if x]
+        cells[verdict], *rest = re.split(r"[:;] ", row[verdict], maxsplit=1)
+        details = [x for x in (*rest, row[t.table.columns.index("remarks")]) if x]
         mark = ""
         if details:
             notes.append("; ".join(details))
@@ -111,10 +113,6 @@ def _float(t: TitledTable, trials: list[str], view: AblationView, *, continued: 
         f"\\par\\vspace{{2pt}}\\begin{{minipage}}{{\\linewidth}}\\raggedright\\footnotesize\n{below}\n"
         f"\\end{{minipage}}\n\\end{{table}}\n"
     )
-
-
-def _asides(t: TitledTable, row: tuple[str, ...]) -> list[str]:
-    return [row[t.table.columns.index(c)] for c in ("remarks",) if row[t.table.columns.index(c)]]
 
 
 _SIGNS = {
@@ -145,39 +143,43 @@ def csv_text(view: AblationView) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for family in FAMILIES:
-        for r in family_rows(view, family):
-            d, result, test = r.decision, r.decision.result if r.decision else None, r.test_result
-            trial = view.trial(r.arm, 0) if r.arm is not None else None
-            writer.writerow(
-                {
-                    "family": family,
-                    "comparison": r.label,
-                    "kinds": " ".join(r.kinds),
-                    "model": (r.arm.model if r.arm is not None and r.arm.model else view.header["base"]),
-                    "inserted": r.inserted,
-                    "architecture": str(r.arm.architecture) if r.arm is not None else "",
-                    "seeds": result.n if result else r.val.n if r.val else 0,
-                    **_moments("val", r.val),
-                    **_delta("val", result),
-                    "val_delta_sd": result.sd if result else None,
-                    "p_uncorrected": result.p if result else None,
-                    "p_corrected": d.p if d else None,
-                    "effect_dz": result.effect if result else None,
-                    "verdict": shown_verdict(view, d) if d else "",
-                    "verdict_words": r.verdict,
-                    "more_seeds": d.more if d else None,
-                    "power_then": d.power_then if d else None,
-                    **_moments("test", r.test),
-                    **_delta("test", test),
-                    "gmacs": trial.cost.get("gmacs") if trial else None,
-                    "params_m": trial.cost.get("params_m") if trial else None,
-                    "trials": " ".join(map(str, r.trials)),
-                    "remarks": "; ".join(r.remarks),
-                    "partial": view.partial,
-                }
-            )
+    writer.writerows(figures(view))
     return out.getvalue()
+
+
+def figures(view: AblationView) -> list[dict[str, Any]]:
+    """The rows of all tables as JSON-ready values, `CSV_COLUMNS` each; what a row does not have is None."""
+    return [_figures(view, family, row) for family in FAMILIES for row in family_rows(view, family)]
+
+
+def _figures(view: AblationView, family: str, r: Row) -> dict[str, Any]:
+    d, result = r.decision, r.decision.result if r.decision else None
+    return {
+        "family": family,
+        "comparison": r.label,
+        "kinds": " ".join(r.kinds),
+        "model": r.arm.model if r.arm is not None and r.arm.model else view.header["base"],
+        "inserted": r.inserted,
+        "architecture": str(r.arm.architecture) if r.arm is not None else "",
+        "seeds": result.n if result else r.val.n if r.val else 0,
+        **_moments("val", r.val),
+        **_delta("val", result),
+        "val_delta_sd": result.sd if result else None,
+        "p_uncorrected": result.p if result else None,
+        "p_corrected": d.p if d else None,
+        "effect_dz": result.effect if result else None,
+        "verdict": shown_verdict(view, d) if d else "",
+        "verdict_words": r.verdict,
+        "more_seeds": d.more if d else None,
+        "power_then": d.power_then if d else None,
+        **_moments("test", r.test),
+        **_delta("test", r.test_result),
+        "gmacs": r.cost.get("gmacs"),
+        "params_m": r.cost.get("params_m"),
+        "trials": " ".join(map(str, r.trials)),
+        "remarks": "; ".join(r.remarks),
+        "partial": view.partial,
+    }
 
 
 def _moments(split: str, moments: object) -> dict[str, object]:

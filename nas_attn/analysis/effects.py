@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas_attn.analysis.additive_model import Effect, fit
+from nas_attn.analysis.correction import holm
 from nas_attn.analysis.noise import noise
 from nas_attn.space import NONE
 from nas_attn.space.architecture import natural
@@ -191,7 +192,6 @@ def _unfitted(slot: str, module: str, used: Sequence[Trial]) -> Cell:
 
 def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Trial]) -> EffectNumbers:
     import numpy as np
-    from statsmodels.stats.multitest import multipletests
 
     keys = list(filled)
     present = [_keys(t) for t in rows]
@@ -217,7 +217,7 @@ def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Tria
             cells[key] = replace(_valued(filled[key], direct, _unclaimed(filled[key], fitted.lack)), alone=name)
     tested = [k for k, c in cells.items() if c.p is not None and (c.alone or not c.why)]
     if tested:
-        corrected = multipletests([cells[k].p for k in tested], method="holm")[1]
+        corrected = holm([p for k in tested if (p := cells[k].p) is not None])
         cells |= {k: replace(cells[k], p_corrected=float(p)) for k, p in zip(tested, corrected, strict=True)}
     return replace(
         numbers,

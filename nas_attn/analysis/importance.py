@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.effects import ROLES
-from nas_attn.space import NONE, Architecture
-from nas_attn.space.architecture import natural, write_value
+from nas_attn.space.architecture import natural
+from nas_attn.study.parameters import parameters
 from nas_attn.study.view import StudyView
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int
 
     found = {str(c.architecture): c for c in view.candidates() if c.role in ROLES and c.score is not None}
     candidates = [found[k] for k in sorted(found)]  # whatever the order of the trials
-    rows = [choices_of(c.architecture) for c in candidates]
+    rows = [parameters(c.architecture) for c in candidates]
     values = np.array([c.score for c in candidates], float)
     if len(rows) < LEAST:
         return ImportanceNumbers((), len(rows), note=f"Importance needs {LEAST} architectures; there are {len(rows)}.")
@@ -150,19 +150,6 @@ def importance_sentence(numbers: ImportanceNumbers) -> str:
     if numbers.left_out:
         words += f" Settings that too few architectures have to be judged: {numbers.left_out}."
     return f"{words} {numbers.note}".strip()
-
-
-def choices_of(architecture: Architecture) -> dict[str, Any]:
-    """The parameters that mean an architecture, named as the sampler does: slot -> module, slot.module.setting."""
-    found: dict[str, Any] = {}
-    for slot, gene in architecture:
-        found[slot] = gene.module
-        if gene != NONE:
-            settings = {"residual": "none", **gene.as_dict()}
-            found |= {
-                f"{slot}.{gene.module}.{k}": write_value(v) if isinstance(v, tuple) else v for k, v in settings.items()
-            }
-    return found
 
 
 def _testable(rows: Sequence[dict[str, Any]], slots: set[str]) -> tuple[list[str], int]:

@@ -13,7 +13,6 @@ from nas_attn.cli.options import RUNS_DEFAULT, Json, Modules, Runs, Slots, Study
 
 NAME = "ablate"
 STUDY_OPTIONS = ("data", "model", "weights", "start", "space", "device", "jobs")
-FEW_SEEDS = 3
 
 
 def command(
@@ -145,22 +144,23 @@ def _print_plan(request: Any, as_json: bool) -> None:
 
 def _run(request: Any, output: Path | None, as_json: bool) -> int:
     from nas_attn.ablation.run import run_ablation
-    from nas_attn.ablation.write import write_tables
+    from nas_attn.ablation.statistics import MIN_PAIRS
+    from nas_attn.ablation.write import table_files, write_tables
     from nas_attn.cli.ablation_progress import AblationReporter
 
-    if request.settings.seeds < FEW_SEEDS and not request.settings.sequential:
+    if request.settings.seeds < MIN_PAIRS and not request.settings.sequential:
         print(
-            f"warning: with fewer than {FEW_SEEDS} seeds nothing can be tested: the table will have no p-values",
+            f"warning: with fewer than {MIN_PAIRS} seeds nothing can be tested: the table will have no p-values",
             file=sys.stderr,
         )
     try:
         with AblationReporter() as reporter:
             view = run_ablation(request, observer=reporter, progress=reporter.preparing)
     except KeyboardInterrupt:
-        if (request.folder / "ablation.md").exists():
-            print(f"the partial table is in {request.folder / 'ablation.md'}", file=sys.stderr)
+        if (table := table_files(request.folder)[0]).exists():
+            print(f"the partial table is in {table}", file=sys.stderr)
         raise
-    files = sorted(request.folder.glob("ablation*.*"))
+    files = table_files(request.folder)
     if output is not None:
         files += write_tables(view, output)
     if as_json:
@@ -172,30 +172,17 @@ def _run(request: Any, output: Path | None, as_json: bool) -> int:
 
 def summary_json(view: Any) -> dict[str, Any]:
     """The ablation as one JSON-ready object."""
-    import csv
-    import io
-
     from nas_attn.ablation.rows import summary
-    from nas_attn.ablation.write import csv_text
+    from nas_attn.ablation.write import figures
 
-    rows = list(csv.DictReader(io.StringIO(csv_text(view))))
     return {
         "ablation": view.name,
         "folder": str(view.folder),
         "full": view.header["ablation"]["full"],
         "partial": view.partial,
         "summary": summary(view),
-        "rows": [{k: _parsed(v) for k, v in row.items()} for row in rows],
+        "rows": figures(view),
     }
-
-
-def _parsed(value: str) -> Any:
-    if value in ("True", "False"):
-        return value == "True"
-    try:
-        return float(value)
-    except ValueError:
-        return value or None
 
 
 def _show(view: Any, files: list[Path]) -> None:

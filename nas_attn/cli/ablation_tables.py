@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from nas_attn.ablation.rows import written
 from nas_attn.ablation.tables import ablation_tables as text_tables
 from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.write import PARTIAL
 
 WIDE = ("verdict", "remarks", "arm", "comparison")
 LEFT_OUT = ("inserted", "remarks", "params (M)", "d")  # they are in the files; a terminal is narrow
@@ -19,7 +20,7 @@ def ablation_tables(view: AblationView) -> list[tuple[RichTable, str]]:
     """Each table, and how its figures were made."""
     found = []
     for t in text_tables(view):
-        title = f"{t.title}{' (PARTIAL: training is not finished)' if t.partial else ''}"
+        title = f"{t.title}{f' ({PARTIAL})' if t.partial else ''}"
         rich = RichTable(title=title, box=box.SIMPLE, title_justify="left")
         shown = [i for i, c in enumerate(t.table.columns) if c not in LEFT_OUT]
         for i in shown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.forest import ForestNumbers, forest_numbers
@@ -105,7 +106,7 @@ class AblationCard:
         skipped = sum(d.verdict == DEAD for d in self.view.decisions)
         said = [_liveness(self.view, model) for model in self.view.design.models]
         if skipped:
-            said.append(f"Not trained, as they are in dead slots only: {skipped} comparison{'s' * (skipped != 1)}.")
+            said.append(f"Left out, as only dead slots differ: {skipped} comparison{'s' * (skipped != 1)}.")
         return " ".join(said)
 
     @cached_property
@@ -142,7 +143,7 @@ def _arranged(table: Table) -> Table:
 
 
 def _liveness(view: AblationView, model: str | None) -> str:
-    where = f" of {model.rsplit('.', 1)[0]}" if model else ""
+    where = f" of {Path(model).stem}" if model else ""
     if not view.measured(model):
         return f"The slots{where} are not checked for life yet: that needs trained bases."
     record = view.views[model].slots

@@ -17,9 +17,10 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from nas_attn.errors import UnknownName
-from nas_attn.space import NONE, Architecture, Gene, SearchSpace
-from nas_attn.space.architecture import read_value, write_value
+from nas_attn.space import Architecture, Gene, SearchSpace
+from nas_attn.space.architecture import read_value
 from nas_attn.study.config import SAMPLERS
+from nas_attn.study.parameters import encoded, parameters
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study is made for every proposal; say nothing
 
@@ -87,12 +88,7 @@ class Suggester:
 
     def params(self, architecture: Architecture) -> dict[str, Any]:
         """The parameters that mean this architecture; empty where the space does not offer it."""
-        found: dict[str, Any] = {}
-        for slot, gene in architecture:
-            found[slot] = gene.module
-            if gene != NONE:
-                settings = {"residual": "none", **gene.as_dict()}
-                found.update({f"{slot}.{gene.module}.{k}": _encode(v) for k, v in settings.items()})
+        found = parameters(architecture)
         fits = all(k in self._distributions and v in self._distributions[k].choices for k, v in found.items())
         return found if fits else {}
 
@@ -153,12 +149,8 @@ def _distributions(space: SearchSpace) -> dict[str, CategoricalDistribution]:
         found[s.slot.name] = CategoricalDistribution(list(options))
         for module, settings in options.items():
             for name, values in settings.items():
-                found[f"{s.slot.name}.{module}.{name}"] = CategoricalDistribution([_encode(v) for v in values])
+                found[f"{s.slot.name}.{module}.{name}"] = CategoricalDistribution([encoded(v) for v in values])
     return found
-
-
-def _encode(value: Any) -> Any:
-    return write_value(value) if isinstance(value, tuple) else value
 
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:

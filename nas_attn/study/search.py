@@ -13,6 +13,7 @@ from nas_attn.space import Architecture
 from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
+from nas_attn.study.liveness import averaged
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
@@ -218,11 +219,9 @@ class Search(Supervisor[StudyView]):
         self._write_slots([e for e in found if e is not None])
 
     def _write_slots(self, evaluations: list[Evaluation]) -> None:
-        intact = sum(e.map50_95 for e in evaluations) / len(evaluations)
         names = self.plan.space.names
-        zeroed = {n: sum((e.liveness or {})[n] for e in evaluations) / len(evaluations) for n in names}
-        drop = {n: intact - z for n, z in zeroed.items()}
-        live = [n for n in names if drop[n] >= self.config.live_threshold]
+        found = averaged(evaluations, self.config.live_threshold, names)
+        live = found["live"]
         searched = list(names) if self.config.dead_slots == "keep" else live
         control = affordable_conv(self.plan, tuple(live or searched))
         if control is None:
@@ -230,13 +229,8 @@ class Search(Supervisor[StudyView]):
             control = self.plan.space.base_architecture()
         self._append(
             "slots",
-            intact=intact,
-            zeroed=zeroed,
-            drop=drop,
-            live=live,
+            **found,
             searched=searched,
-            threshold=self.config.live_threshold,
-            trials=len(evaluations),
             control=str(control),
         )
         self._open_space()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -24,7 +25,7 @@ class View(Protocol):
 V = TypeVar("V", bound=View)
 
 
-class Supervisor(Generic[V]):
+class Supervisor(ABC, Generic[V]):
     """Keeps an engine busy with trials until there is none left to hand out.
 
     Args:
@@ -45,16 +46,17 @@ class Supervisor(Generic[V]):
 
     # what a kind of supervisor decides
 
+    @abstractmethod
     def _read(self, records: list[dict[str, Any]]) -> V:
-        raise NotImplementedError
+        """The view that these records tell."""
 
+    @abstractmethod
     def _next(self) -> Trial | None:
         """The trial to hand out now; None where there is none, or none before a running one has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _task(self, trial: Trial) -> Task:
         """The call that trains a trial."""
-        raise NotImplementedError
 
     def _started(self, trial: Trial) -> None:
         """A trial was handed out."""

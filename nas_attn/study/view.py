@@ -256,8 +256,8 @@ def _with_delta(trial: Trial, base: dict[int, float | None]) -> Trial:
 def _candidate(architecture: Architecture, trials: list[Trial], reference: float | None) -> Candidate:
     values = [t.map50_95 for t in trials if t.usable and t.map50_95 is not None]
     deltas = [t.delta for t in trials if t.delta is not None]
-    mean, sd = _moments(values)
-    delta, delta_sd = _moments(deltas)
+    mean, sd = moments(values)
+    delta, delta_sd = moments(deltas)
     role = next((t.role for t in trials if t.role != "search"), "search")
     score = None
     if reference is not None and architecture.is_base:
@@ -267,7 +267,7 @@ def _candidate(architecture: Architecture, trials: list[Trial], reference: float
     return Candidate(architecture, role, tuple(trials), mean, sd, delta, delta_sd, score)
 
 
-def _moments(values: list[float]) -> tuple[float | None, float | None]:
+def moments(values: list[float]) -> tuple[float | None, float | None]:
     """Mean and sample standard deviation, as far as there are enough values."""
     if not values:
         return None, None

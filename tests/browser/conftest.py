@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fabricate import Fabricator, fabricate
+from serving import serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -66,12 +66,5 @@ def study(tmp_path: Path) -> Fabricator:
 @pytest.fixture
 def served(study: Fabricator) -> Iterator[str]:
     """Address of a dashboard that serves `study`."""
-    from nas_attn.dashboard.server import address, make_server
-
-    server = make_server(study.folder, yaml_of=lambda c: f"# yaml of {c.key}\nnc: 3\n")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield address(server)
-    server.shutdown()
-    thread.join(20)
-    server.server_close()
+    with serving(study.folder, yaml_of=lambda c: f"# yaml of {c.key}\nnc: 3\n") as address:
+        yield address

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from ablations import Stopped, StoppingEngine, ablation_plan, run_ablation_plan
 from fabricate import fabricate
+from serving import serving
 
 from nas_attn.ablation.rows import summary
 from nas_attn.ablation.view import AblationView
@@ -43,19 +41,6 @@ MARK = """([card, at]) => {
 }"""
 SEEN = f"""() => [...document.querySelectorAll("{CARD} tr[data-trial]")]
   .filter(r => !r.hidden).map(r => r.dataset.trial)"""
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    from nas_attn.dashboard.server import address, make_server
-
-    server = make_server(folder)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield address(server)
-    server.shutdown()
-    thread.join(20)
-    server.server_close()
 
 
 def plan(folder: Path):

@@ -13,11 +13,11 @@ from nas_attn.analysis.importance import (
     LEAST,
     NO_OPTUNA,
     SETTINGS,
-    choices_of,
     importance_numbers,
     importance_sentence,
 )
 from nas_attn.space import Architecture
+from nas_attn.study.parameters import parameters
 from nas_attn.study.sampler import Suggester
 from nas_attn.study.view import StudyView
 
@@ -106,7 +106,7 @@ def test_names_are_the_samplers():
 
     space = make_plan().space
     architecture = Architecture.parse("p3=acmix(head=4,kernel_att=7,residual=scaled) p4=none p5=lska(k_size=23)")
-    assert choices_of(architecture) == Suggester(space, "tpe", 0).params(architecture)
+    assert parameters(architecture) == Suggester(space, "tpe", 0).params(architecture)
 
 
 def test_too_little_says_so():

@@ -1,0 +1,28 @@
+"""From trained bases to which slots are alive: the same for a search and an ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nas_attn.evaluate import Evaluation
+
+
+def averaged(evaluations: Sequence[Evaluation], threshold: float, slots: Sequence[str] | None = None) -> dict[str, Any]:
+    """Fields of a `slots` record, over bases whose liveness was measured.
+
+    Args:
+        evaluations: of the base, with `liveness`; without any, nothing is known of any slot.
+        threshold: mAP50-95 that zeroing a live slot costs at least.
+        slots: in which order, and which; all that were measured where None.
+
+    Returns:
+        `intact` (mAP50-95), `zeroed`, `drop` (slot -> mAP50-95), `live` (slots), `threshold`, `trials` (the bases).
+    """
+    n = len(evaluations)
+    intact = sum(e.map50_95 for e in evaluations) / n if n else None
+    measured = [e.liveness or {} for e in evaluations]
+    zeroed = {slot: sum(m[slot] for m in measured) / n for slot in (slots or measured[0] if n else ())}
+    drop = {slot: intact - z for slot, z in zeroed.items() if intact is not None}
+    live = [slot for slot, lost in drop.items() if lost >= threshold]
+    return {"intact": intact, "zeroed": zeroed, "drop": drop, "live": live, "threshold": threshold, "trials": n}

@@ -1,0 +1,24 @@
+"""An architecture as parameters, named as samplers and importance name them: slot -> module, slot.module.setting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nas_attn.space import NONE, Architecture
+from nas_attn.space.architecture import write_value
+
+
+def parameters(architecture: Architecture) -> dict[str, Any]:
+    """The parameters that mean an architecture."""
+    found: dict[str, Any] = {}
+    for slot, gene in architecture:
+        found[slot] = gene.module
+        if gene != NONE:
+            settings = {"residual": "none", **gene.as_dict()}
+            found.update({f"{slot}.{gene.module}.{k}": encoded(v) for k, v in settings.items()})
+    return found
+
+
+def encoded(value: Any) -> Any:
+    """A setting's value as Optuna takes it: a tuple in writing."""
+    return write_value(value) if isinstance(value, tuple) else value
