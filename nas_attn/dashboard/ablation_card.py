@@ -57,9 +57,11 @@ class AblationCard:
 
     Attributes:
         view: the ablation.
+        state: changes whenever its record log does; empty where nobody follows it.
     """
 
     view: AblationView
+    state: str = ""
 
     @property
     def key(self) -> str:

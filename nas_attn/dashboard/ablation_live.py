@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dash import ALL, MATCH, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, MATCH, Input, Output, State, dcc, html, no_update
 
 from nas_attn.ablation.forest_figure import MIN_WIDTH, forest_figure
 from nas_attn.ablation.trials import trials_table
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 NEWEST = 200  # trials listed before a line is picked; the report lists all
 
-# marks the picked line in its table, and brings its trials into view once they are there
-_MARK = """(picked, _, identity) => {
+# marks the picked line in its table, whichever of click, table and trials comes last, and brings its trials into view
+# once they are there
+_MARK = """(picked, body, trials, identity) => {
   const card = [...document.querySelectorAll('section[data-ablation]')]
     .find(c => c.dataset.ablation === identity.ablation);
   const line = picked && picked.family ? `${picked.family} ${picked.row}` : null;
@@ -28,6 +29,19 @@ _MARK = """(picked, _, identity) => {
   const asked = window.dash_clientside.callback_context.triggered_id;
   if (line && asked && asked.part === 'picked') { card.querySelector('.trials').scrollIntoView({block: 'nearest'}); }
   return window.dash_clientside.no_update;
+}"""
+
+# Answered on the page: a click sent to the server is dropped when the card is drawn again before the answer arrives. A
+# redrawn table announces its rows too, with no click on them. A click on a mark is forgotten: a second one counts.
+_PICK = """(rows, marks, every) => {
+  const none = window.dash_clientside.no_update;
+  const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
+  if (!asked) { return [none, marks.map(() => none)]; }
+  const {part, family, row} = JSON.parse(asked.prop_id.slice(0, asked.prop_id.lastIndexOf('.')));
+  if (part === 'line') { return [{family, row}, marks.map(() => none)]; }
+  if (part === 'every') { return [{}, marks.map(() => none)]; }
+  const data = asked.value.points[0].customdata;
+  return [data ? {family: 'base', row: data[0]} : none, marks.map(() => null)];
 }"""
 
 
@@ -63,35 +77,31 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
 
     @app.callback(
         Output(part(MATCH, "body"), "children"),
+        Output(part(MATCH, "drawn"), "data"),
         Input("ablation-stamp", "data"),
+        State(part(MATCH, "drawn"), "data"),
         State(part(MATCH, "body"), "id"),
     )
-    def body(_: str, identity: dict[str, str]) -> Any:
+    def body(_: str, drawn: str | None, identity: dict[str, str]) -> Any:
         card = ablations.card(identity["ablation"])
-        return no_update if card is None else content(card)
+        # what is drawn can be newer than the news that asked for it; the same twice would only disturb a reader
+        return (no_update, no_update) if card is None or card.state == drawn else (content(card), card.state)
 
-    @app.callback(
+    app.clientside_callback(
+        _PICK,
         Output(part(MATCH, "picked"), "data"),
+        Output(part(MATCH, "forest", at=ALL), "clickData"),
         Input(part(MATCH, "line", family=ALL, row=ALL), "n_clicks"),
         Input(part(MATCH, "forest", at=ALL), "clickData"),
         Input(part(MATCH, "every", at=ALL), "n_clicks"),
         prevent_initial_call=True,
     )
-    def pick(_: list[int], clicks: list[dict[str, Any] | None], __: list[int]) -> Any:
-        source = ctx.triggered_id
-        if not source or not any(t["value"] for t in ctx.triggered):
-            return no_update  # redrawn tables announce their rows with no click on them
-        if source["part"] == "every":
-            return {}
-        if source["part"] == "forest":
-            data = clicks[0]["points"][0].get("customdata") if clicks and clicks[0] else None
-            return {"family": "base", "row": data[0]} if data else no_update
-        return {"family": source["family"], "row": source["row"]}
 
     app.clientside_callback(
         _MARK,
         Output(part(MATCH, "marked"), "data"),
         Input(part(MATCH, "picked"), "data"),
+        Input(part(MATCH, "body"), "children"),
         Input(part(MATCH, "trials"), "children"),
         State(part(MATCH, "trials"), "id"),
     )
@@ -111,6 +121,7 @@ def frame(key: str) -> Any:
     """An ablation's empty card."""
     return html.Section(
         [
+            dcc.Store(id=part(key, "drawn")),
             dcc.Store(id=part(key, "picked")),
             dcc.Store(id=part(key, "marked")),
             html.Div(id=part(key, "body")),

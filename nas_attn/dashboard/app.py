@@ -34,6 +34,18 @@ _KEEP_ZOOM = """(drawn, shown) => {
   return {...drawn, layout};
 }"""
 
+# Answered on the page: a click sent to the server is dropped when a table is drawn again before the answer arrives. A
+# redrawn table announces its rows too, with no click on them. A click on a point is forgotten: a second one counts.
+_PICK = """() => {
+  const none = window.dash_clientside.no_update;
+  const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
+  if (!asked) { return [none, none]; }
+  const at = asked.prop_id.lastIndexOf('.');
+  if (asked.prop_id.slice(at) === '.n_clicks') { return [JSON.parse(asked.prop_id.slice(0, at)).key, none]; }
+  const data = asked.value.points[0].customdata;
+  return [data ? data[0] : none, null];
+}"""
+
 
 def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -> Dash:
     """The dashboard of one run folder.
@@ -74,7 +86,7 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
 
 
 def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | None) -> None:
-    from dash import ALL, Input, Output, State, ctx, no_update
+    from dash import ALL, Input, Output, State, no_update
 
     from nas_attn.dashboard import layout
 
@@ -104,20 +116,14 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
 
     app.clientside_callback(_KEEP_ZOOM, Output("pareto", "figure"), Input("drawn", "data"), State("pareto", "figure"))
 
-    @app.callback(
+    app.clientside_callback(
+        _PICK,
         Output("picked", "data"),
         Output("pareto", "clickData"),
         Input("pareto", "clickData"),
         Input({"kind": ALL, "row": ALL, "key": ALL}, "n_clicks"),
         prevent_initial_call=True,
     )
-    def pick(click: dict[str, Any] | None, _: list[int]) -> Any:
-        source = ctx.triggered_id
-        if source == "pareto":
-            data = click["points"][0].get("customdata") if click else None
-            return (data[0] if data else no_update), None  # forgotten, so that a second click on it counts again
-        # a redrawn table announces its rows with no click on them
-        return (source["key"] if source and any(t["value"] for t in ctx.triggered) else no_update), no_update
 
     @app.callback(
         Output("candidate", "children"),

@@ -107,11 +107,7 @@ class Followed(Generic[T]):
 
     def stamp(self) -> str:
         """A text that changes whenever the record log does."""
-        path = RecordLog(self.folder).path
-        if not path.exists():
-            return ""
-        state = path.stat()
-        return f"{state.st_mtime_ns}-{state.st_size}"
+        return _stamp(self.folder)
 
     def value(self) -> T:
         """What it tells."""
@@ -187,7 +183,16 @@ class LiveAblations:
 
 def _cards(folder: Path) -> list[AblationCard]:
     """The ablation in its own folder; none before its design is known."""
-    return [AblationCard(view) for view in load_ablations(folder)]
+    stamp = _stamp(folder)  # before reading, so that what was added meanwhile is drawn again rather than missed
+    return [AblationCard(view, stamp) for view in load_ablations(folder)]
+
+
+def _stamp(folder: Path) -> str:
+    path = RecordLog(folder).path
+    if not path.exists():
+        return ""
+    state = path.stat()
+    return f"{state.st_mtime_ns}-{state.st_size}"
 
 
 def _has_log(folder: Path) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from fabricate import Fabricator, fabricate
 from serving import serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MS = 20_000
+CALLBACKS = re.compile("/_dash-update-component")
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -34,6 +38,45 @@ def chromium() -> Iterator:
         browser.close()
 
 
+class Held:
+    """Answers of the server that were computed and are kept from the page until `release`."""
+
+    def __init__(self, page, output: str) -> None:
+        self._page, self._output = page, output
+        self._kept: list = []
+        self._holding = True
+        page.route(CALLBACKS, self._take)
+
+    def wait(self) -> None:
+        """Until there is one."""
+        wait_until(self._page, lambda: bool(self._kept))
+
+    def release(self) -> None:
+        """Hand them over, and hold no more."""
+        self._holding = False
+        for route, answer in self._kept:
+            route.fulfill(response=answer)
+
+    def _take(self, route) -> None:
+        if self._holding and self._output in output_of(route.request):
+            self._kept.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+
+def wait_until(page, true: Callable[[], bool]) -> None:
+    """Let the page go on until something is true here."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not true():
+        assert time.monotonic() < end, "did not come true"
+        page.wait_for_timeout(50)
+
+
+def output_of(request) -> str:
+    """What a callback's request asks to be filled."""
+    return str(request.post_data_json["output"])
+
+
 class Watched:
     """A page and everything it asked for or complained about."""
 
@@ -49,11 +92,30 @@ class Watched:
         """Requests to anywhere else."""
         return [url for url in self.requests if not url.startswith((*allowed, "data:", "blob:"))]
 
+    def hold(self, output: str) -> Held:
+        """Keep answers from the page whose output's name holds a text."""
+        return Held(self.page, output)
+
+    def wait_until(self, true: Callable[[], bool]) -> None:
+        """Let the page go on until something is true here."""
+        wait_until(self.page, true)
+
+    def answers(self, output: str) -> list:
+        """The answers from now on whose output's name holds a text; grows."""
+        found: list = []
+
+        def take(answer) -> None:
+            if CALLBACKS.search(answer.url) and output in output_of(answer.request):
+                found.append(answer)
+
+        self.page.on("response", take)
+        return found
+
 
 @pytest.fixture
 def watched(chromium) -> Iterator[Watched]:
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     yield Watched(context.new_page())
     context.close()
 

@@ -133,7 +133,42 @@ def test_dashboard_follows_an_ablation(watched, tmp_path):
         assert page.locator("#picked").count() == 0 or "Click a point" in page.locator("#candidate").text_content()
         page.get_by_role("button", name="show all").click()
         wait_for_trials(page, [str(t.number) for t in view.trials])
+        click_mark(page, place(view, "p3 alone"))  # a second click on the same mark counts again
+        wait_for_trials(page, behind(view, "p3 alone"))
         assert watched.outside(address) == [] and watched.complaints == []
+
+
+def test_a_click_counts_while_the_card_is_drawn_again(watched, tmp_path):
+    folder = tmp_path / "alone"
+    stop_after(folder, 21)
+    page = watched.page
+    with serving(folder) as address:
+        page.goto(address)
+        page.wait_for_selector(f"{CARD} .scatterlayer .point")
+        slow = watched.hold('"part":"picked"')  # the answer to a click, on a busy machine
+        click_mark(page, place(view_of(folder), "p3 alone"))
+        view = run_ablation_plan(plan(folder))
+        page.wait_for_function(f"""() => document.querySelectorAll("{CARD} .warn").length === 0""")
+        slow.release()
+        wait_for_trials(page, behind(view, "p3 alone"))
+
+
+def test_a_card_that_shows_the_newest_is_not_drawn_again(watched, tmp_path):
+    folder = tmp_path / "alone"
+    stop_after(folder, 12)
+    page = watched.page
+    with serving(folder) as address:
+        page.goto(address)
+        page.wait_for_selector(f"{CARD} .scatterlayer .point")
+        slow = watched.hold("ablation-stamp.data")
+        stop_after(folder, 16)
+        slow.wait()
+        run_ablation_plan(plan(folder))  # what is drawn for the held news is newer than they are
+        drawn, news = watched.answers('"part":"body"'), watched.answers("ablation-stamp.data")
+        slow.release()
+        page.wait_for_function(f"""() => document.querySelectorAll("{CARD} .warn").length === 0""")
+        watched.wait_until(lambda: len(news) == 4)
+        assert ["children" in r.text() for r in drawn] == [True, False]
 
 
 @pytest.mark.parametrize("width", [1280, 600])

@@ -84,6 +84,18 @@ def test_dashboard_shows_what_a_click_points_at(watched, served: str):
     assert watched.complaints == []
 
 
+def test_a_click_counts_while_the_page_is_drawn_again(watched, served: str, study: Fabricator):
+    page = watched.page
+    page.goto(served)
+    page.wait_for_selector(POINTS)
+    slow = watched.hold("picked.data")  # the answer to a click, on a busy machine
+    click(page, CONV)
+    study.complete("p3=lka(k_size=53) p4=none p5=none", 0.4)
+    page.wait_for_function("document.querySelector('#trials').textContent.includes('lka(k_size=53)')")
+    slow.release()
+    page.wait_for_function("key => document.querySelector('#yaml')?.textContent.includes(key)", arg=CONV)
+
+
 def test_a_new_record_appears_and_the_zoom_stays(watched, served: str, study: Fabricator):
     page = watched.page
     page.goto(served)
