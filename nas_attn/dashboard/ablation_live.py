@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dash import ALL, MATCH, Input, Output, State, dcc, html, no_update
+from dash import ALL, MATCH, Input, Output, Patch, State, dcc, html, no_update
 
 from nas_attn.ablation.forest_figure import MIN_WIDTH, forest_figure
 from nas_attn.ablation.trials import trials_table
@@ -52,7 +52,7 @@ def part(card: str | Any, name: str, **more: Any) -> dict[str, Any]:
 
 def section() -> Any:
     """The empty cards."""
-    return html.Div([dcc.Store(id="ablation-stamp"), dcc.Store(id="ablation-keys"), html.Div(id="ablations")])
+    return html.Div([dcc.Store(id="ablation-stamp"), dcc.Store(id="ablation-keys"), html.Div([], id="ablations")])
 
 
 def connect(app: Dash, ablations: LiveAblations) -> None:
@@ -71,9 +71,15 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
         prevent_initial_call=True,
     )
     def frames(_: str, shown: list[str] | None) -> Any:
-        keys = [c.key for c in ablations.cards()]
+        keys, shown = [c.key for c in ablations.cards()], shown or []
         # what stands in a card stays while it grows: what was picked, how far its tables were scrolled
-        return (no_update, no_update) if keys == (shown or []) else ([frame(k) for k in keys], keys)
+        if keys == shown:
+            return no_update, no_update
+        if keys[: len(shown)] != shown:
+            return [frame(k) for k in keys], keys
+        more = Patch()
+        more.extend([frame(k) for k in keys[len(shown) :]])
+        return more, keys
 
     @app.callback(
         Output(part(MATCH, "body"), "children"),

@@ -171,6 +171,22 @@ def test_a_card_that_shows_the_newest_is_not_drawn_again(watched, tmp_path):
         assert ["children" in r.text() for r in drawn] == [True, False]
 
 
+def test_a_second_ablation_leaves_what_was_picked(watched, tmp_path):
+    folder = tmp_path / "alone"
+    view = run_ablation_plan(plan(folder))
+    page = watched.page
+    with serving(folder) as address:
+        page.goto(address)
+        page.wait_for_selector(f"{CARD} .scatterlayer .point")
+        page.locator(f"{CARD} tr[data-line]", has_text="p4 alone").first.click()
+        wait_for_trials(page, behind(view, "p4 alone"))
+        run_ablation_plan(ablation_plan(folder / "ablations" / "second", EVALUATOR, full=FULL, seeds=3))
+        page.wait_for_selector("section[data-ablation='second'] .scatterlayer .point")
+        assert page.locator(f"{CARD} tr.picked td").first.text_content() == "p4 alone"
+        wait_for_trials(page, behind(view, "p4 alone"))
+        assert watched.complaints == []
+
+
 @pytest.mark.parametrize("width", [1280, 600])
 def test_dashboard_of_an_ablation_without_a_study(watched, tmp_path, width: int):
     folder = tmp_path / "alone"
