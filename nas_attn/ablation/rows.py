@@ -10,6 +10,7 @@ from nas_attn.ablation.design import Arm, Contrast
 from nas_attn.ablation.statistics import ALPHA, MIN_PAIRS, Paired, paired
 from nas_attn.ablation.view import AblationView
 from nas_attn.space import NONE
+from nas_attn.study.liveness import LIVE, UNDERTRAINED
 from nas_attn.study.view import moments
 
 MOST_NAMES = 8  # in a sentence
@@ -103,7 +104,7 @@ def _row(view: AblationView, decision: Decision) -> Row:
         decision=decision,
         test_result=_on_test(view, contrast, shown),
         verdict=words(view, decision),
-        remarks=(*_mishaps(view, arms), *(() if idle else _dead(view, contrast))),
+        remarks=(*_mishaps(view, arms), *(() if idle else _not_live(view, contrast))),
         trials=_numbers(view, arms, shown),
         cost=_cost(view, first) if first is not None else {},
     )
@@ -124,11 +125,8 @@ def words(view: AblationView, decision: Decision) -> str:
     """A verdict as a person reads it."""
     d = decision
     if shown_verdict(view, d) == DEAD:
-        slots = d.contrast.slots
-        head = f"slot {slots[0]} is dead" if len(slots) == 1 else f"slots {', '.join(slots)} are dead"
         tail = "left out" if d.verdict == DEAD else "trained all the same"
-        whose = "its" if len(slots) == 1 else "their"
-        return f"{head}: the base does not need {whose} output, so no module can show there ({tail})"
+        return f"{_unneeded(view, d.contrast)} ({tail})"
     if d.verdict == WAITING:
         ended = d.result.n if d.result is not None else 0
         return f"waiting: {ended} of {view.looks.seeds[0]} seeds"
@@ -145,6 +143,21 @@ def words(view: AblationView, decision: Decision) -> str:
         seen = f"(power {_share(d.power_then)} to see {d.difference:g})"
         return f"undecided: needs about {seeds} {seen}{_missing(view, d)}"
     return f"{d.verdict}{_missing(view, d)}"
+
+
+def _unneeded(view: AblationView, contrast: Contrast) -> str:
+    """Why slots that the base does not need show nothing."""
+    models = {view.design.arm(name).model for name in contrast.arms}
+    model = next(m for m in models if set(contrast.slots) <= set(view.dead_slots(m)))
+    states = view.states(contrast.slots, model)
+    said = " and ".join(
+        f"slot {slots[0]} is {state}" if len(slots) == 1 else f"slots {', '.join(slots)} are {state}"
+        for state, slots in states.items()
+    )
+    whose = "its" if len(contrast.slots) == 1 else "their"
+    if set(states) == {UNDERTRAINED}:
+        return f"{said}: the base is better without {whose} output, so no module can be judged there"
+    return f"{said}: the base does not need {whose} output, so no module can show there"
 
 
 def _missing(view: AblationView, d: Decision) -> str:
@@ -181,7 +194,7 @@ _COUNTED = {
     "worse": "worse",
     NO_DIFFERENCE: "without a difference shown",
     UNDECIDED: "undecided",
-    DEAD: "on dead slots",
+    DEAD: "on slots that the base does not need",
     WAITING: "waiting for seeds",
     UNTESTED: "not tested",
 }
@@ -245,10 +258,10 @@ def _mishaps(view: AblationView, arms: Sequence[Arm]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _dead(view: AblationView, contrast: Contrast) -> tuple[str, ...]:
+def _not_live(view: AblationView, contrast: Contrast) -> tuple[str, ...]:
     model = view.design.arm(contrast.arms[0]).model
-    dead = [s for s in contrast.slots if s in view.dead_slots(model)]
-    return (f"dead: {', '.join(dead)}",) if dead else ()
+    states = view.states(contrast.slots, model)
+    return tuple(f"{state}: {', '.join(slots)}" for state, slots in states.items() if state != LIVE)
 
 
 def _numbers(view: AblationView, arms: Sequence[Arm], indices: Sequence[int]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from nas_attn.ablation.decide import Decision, Values, decide, wanted
 from nas_attn.ablation.design import Arm, Contrast, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.errors import UserError
+from nas_attn.study.liveness import slot_state
 from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView, Trial
 
@@ -110,6 +111,15 @@ class AblationView:
         """Slots whose output the trained base of a scale does not need; empty before that was measured."""
         slots = self.views[model].slots
         return tuple(n for n, d in slots.get("drop", {}).items() if d < slots["threshold"])
+
+    def states(self, slots: Iterable[str], model: str | None = None) -> dict[str, list[str]]:
+        """`live`, `dead`, `undertrained` -> which of some slots are so on a scale; unmeasured ones are left out."""
+        record = self.views[model].slots
+        found: dict[str, list[str]] = {}
+        for slot in slots:
+            if (lost := record.get("drop", {}).get(slot)) is not None:
+                found.setdefault(slot_state(lost, record["threshold"]), []).append(slot)
+        return found
 
     def measured(self, model: str | None) -> bool:
         """Whether the slots of a scale's base were checked for life."""

@@ -10,6 +10,7 @@ from typing import Any
 from nas_attn.analysis.figure_numbers import liveness_numbers
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import interval, noise, verdict
+from nas_attn.study.liveness import UNDERTRAINED, slot_state
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 EMPTY = "–"
@@ -101,9 +102,9 @@ def liveness_table(view: StudyView) -> Table | None:
     zeroed = view.slots.get("zeroed", {})
     rows = []
     for slot, lost in numbers.drop:
-        state = "live" if slot in numbers.live else "dead"
-        if state == "dead" and lost <= -numbers.threshold:
-            state = "undertrained: zeroing it helps"
+        state = slot_state(lost, numbers.threshold)
+        if state == UNDERTRAINED:
+            state = f"{state}: zeroing it helps"
         rows.append((slot, number(zeroed.get(slot)), signed(lost), state, "yes" if slot in searched else "no"))
     columns = ("slot", "mAP50-95 with it zeroed", "mAP50-95 lost", "state", "searched")
     return Table(columns, tuple(rows), (None,) * len(rows))

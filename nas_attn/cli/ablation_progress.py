@@ -53,7 +53,8 @@ class AblationReporter(Bar):
             self._say(f"  {name}{where}: {liveness(drop, record['threshold'])}")
         dead = [d.contrast.label for d in view.decisions if d.verdict == DEAD]
         if dead:
-            self._say(f"  left out, as they differ in dead slots only (--dead-slots keep would): {', '.join(dead)}")
+            why = "they differ only where the base needs nothing; --dead-slots keep trains them"
+            self._say(f"  left out ({why}): {', '.join(dead)}")
 
 
 def _ended(view: AblationView) -> int:

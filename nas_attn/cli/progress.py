@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from nas_attn.analysis.front import front
 from nas_attn.analysis.tables import genes
+from nas_attn.study.liveness import LIVE, UNDERTRAINED, slot_state
 from nas_attn.study.view import StudyView, Trial
 
 
@@ -122,11 +123,10 @@ def line(trial: Trial) -> str:
 
 def liveness(drop: float, threshold: float) -> str:
     """A slot's state in words, from the mAP50-95 that zeroing it costs."""
-    if drop >= threshold:
-        return f"alive (zeroing it costs {drop:.4f} mAP50-95)"
-    if drop <= -threshold:
+    state = slot_state(drop, threshold)
+    if state == UNDERTRAINED:
         return f"undertrained (zeroing it raises mAP50-95 by {-drop:.4f})"
-    return f"dead (zeroing it costs {drop:.4f} mAP50-95)"
+    return f"{'alive' if state == LIVE else state} (zeroing it costs {drop:.4f} mAP50-95)"
 
 
 def _searched(name: str, view: StudyView) -> str:

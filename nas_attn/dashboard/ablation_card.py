@@ -14,6 +14,8 @@ from nas_attn.ablation.tables import ablation_tables
 from nas_attn.ablation.view import AblationView
 from nas_attn.ablation.write import PARTIAL, ranges
 from nas_attn.analysis.tables import Table, facts, signed, state_of
+from nas_attn.study.liveness import DEAD as DEAD_SLOT
+from nas_attn.study.liveness import UNDERTRAINED
 
 READING = (
     "Difference to the base at equal seeds, with its 95 % interval. Grey band: differences smaller than what was set "
@@ -108,7 +110,7 @@ class AblationCard:
         skipped = sum(d.verdict == DEAD for d in self.view.decisions)
         said = [_liveness(self.view, model) for model in self.view.design.models]
         if skipped:
-            said.append(f"Left out, as only dead slots differ: {skipped} comparison{'s' * (skipped != 1)}.")
+            said.append(f"Left out, as they differ only there: {skipped} comparison{'s' * (skipped != 1)}.")
         return " ".join(said)
 
     @cached_property
@@ -149,11 +151,15 @@ def _liveness(view: AblationView, model: str | None) -> str:
     if not view.measured(model):
         return f"The slots{where} are not checked for life yet: that needs trained bases."
     record = view.views[model].slots
-    drop, dead = record.get("drop", {}), view.dead_slots(model)
+    drop = record.get("drop", {})
+    states = view.states(drop, model)
     if not drop:
         return f"The slots{where} could not be checked for life: its base could not be trained."
     lost = ", ".join(f"{s} {signed(d)}" for s, d in drop.items())
     rule = f"mAP50-95 that the trained base loses when a slot's output is zeroed: {lost}"
-    if not dead:
+    named = {DEAD_SLOT: f"dead slots{where}", UNDERTRAINED: f"undertrained slots{where}, better zeroed"}
+    parts = [f"{name}: {', '.join(states[state])}" for state, name in named.items() if state in states]
+    if not parts:
         return f"All slots{where} are alive ({rule})."
-    return f"Dead slots{where}: {', '.join(dead)} ({rule}; at least {record['threshold']:g} is alive)."
+    said = "; ".join(parts)
+    return f"{said[0].upper()}{said[1:]} ({rule}; at least {record['threshold']:g} is alive)."

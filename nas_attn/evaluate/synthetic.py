@@ -31,6 +31,7 @@ class SyntheticEvaluator:
         seed_sd: spread of a seed's luck, which all architectures share and pairing takes away.
         test: also score a test split: the same truth with noise of its own.
         dead: slots where every effect is zero and whose zeroing costs nothing.
+        undertrained: those of them whose zeroing raises mAP50-95 by a tenth.
         seconds: how long a call takes.
         crash_on: architectures (as text) at which the process ends without a word, as in a segmentation fault.
         crashes: how often each of these does so before it succeeds; counted in files of `crash_folder`.
@@ -46,6 +47,7 @@ class SyntheticEvaluator:
     seed_sd: float = 0.0
     test: bool = False
     dead: tuple[str, ...] = ()
+    undertrained: tuple[str, ...] = ()
     seconds: float = 0.0
     crash_on: tuple[str, ...] = ()
     crashes: int = 1
@@ -93,7 +95,7 @@ class SyntheticEvaluator:
             epochs=fidelity.epochs,
             imgsz=fidelity.imgsz,
             flags=("batch halved",) if text in self.flag_on else (),
-            liveness={s: final if s in self.dead else final / 2 for s in architecture.slots} if liveness else None,
+            liveness={s: self._zeroed(s, final) for s in architecture.slots} if liveness else None,
             recipe={"synthetic": True},
             test_map50_95=self._observed(architecture, seed, "test noise") if self.test else None,
         )
@@ -103,6 +105,11 @@ class SyntheticEvaluator:
         noise = _rng(self.seed, what, architecture, seed).normal(0.0, self.noise_sd) if self.noise_sd else 0.0
         luck = _rng(self.seed, "luck", seed).normal(0.0, self.seed_sd) if self.seed_sd else 0.0
         return float(min(1.0, max(0.0, self.truth(architecture) + noise + luck)))
+
+    def _zeroed(self, slot: str, intact: float) -> float:
+        if slot in self.undertrained:
+            return 1.1 * intact
+        return intact if slot in self.dead else intact / 2
 
     def _epoch(self, epoch: int, epochs: int, final: float) -> dict[str, float]:
         row = {"epoch": epoch, "loss": 4.0 - 2.0 * epoch / epochs, "lr": 2e-3 * (1 - epoch / epochs)}

@@ -7,6 +7,20 @@ from typing import Any
 
 from nas_attn.evaluate import Evaluation
 
+LIVE, DEAD, UNDERTRAINED = "live", "dead", "undertrained"
+
+
+def slot_state(lost: float, threshold: float) -> str:
+    """`live`, `dead`, or `undertrained`: what a slot adds does harm as yet, so a module there cannot be judged.
+
+    Args:
+        lost: mAP50-95 that zeroing the slot's output costs the trained base; negative where it helps.
+        threshold: what it costs at least where a slot is live.
+    """
+    if lost >= threshold:
+        return LIVE
+    return UNDERTRAINED if lost <= -threshold else DEAD
+
 
 def averaged(evaluations: Sequence[Evaluation], threshold: float, slots: Sequence[str] | None = None) -> dict[str, Any]:
     """Fields of a `slots` record, over bases whose liveness was measured.

@@ -11,6 +11,7 @@ from plans import InlineEngine
 from nas_attn.ablation.decide import BETTER, DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, WORSE
 from nas_attn.ablation.rows import family_rows, method, summary
 from nas_attn.ablation.view import AblationView, load_ablations
+from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.view import StudyView
@@ -80,9 +81,25 @@ def test_a_dead_slot_is_said_and_not_trained(ablated):
     assert not any(view.trial(view.design.arm("p5 alone"), i) for i in range(5))
     assert verdicts(view, "full")["lska(k_size=23) at p5"] == DEAD
     assert view.trial(view.design.arm("without p5"), 0) is not None  # it stands against the base with p3 and p4
-    assert "1 on dead slots" in summary(view)
+    assert "1 on slots that the base does not need" in summary(view)
     full = next(r for r in family_rows(view, "base") if r.label == "full")
     assert full.remarks == ("dead: p5",)
+
+
+def test_a_slot_that_is_better_zeroed_is_undertrained_not_dead(ablated):
+    three = f"{ACMIX} {LSKA} p5=lska(k_size=23)"
+    quiet = SyntheticEvaluator(**QUIET, dead=("p4", "p5"), undertrained=("p5",))
+    view = ablated(quiet, full=three, further=("p4=lska(k_size=23) p5=lska(k_size=23)",), seeds=5)
+    said = words(view)
+    assert said["p5 alone"].startswith("slot p5 is undertrained: the base is better without its output")
+    assert said["p4 alone"].startswith("slot p4 is dead: the base does not need its output")
+    both = next(text for text in said.values() if " and " in text)
+    assert both.startswith("slot p4 is dead and slot p5 is undertrained: the base does not need their output")
+    assert verdicts(view)["p5 alone"] == DEAD and "left out" in said["p5 alone"]
+    full = next(r for r in family_rows(view, "base") if r.label == "full")
+    assert full.remarks == ("dead: p4", "undertrained: p5")
+    liveness = AblationCard(view).liveness
+    assert liveness.startswith("Dead slots: p4; undertrained slots, better zeroed: p5 (") and "p5 -0.04" in liveness
 
 
 def test_a_dead_slot_that_is_kept_is_never_no_difference(ablated):
@@ -307,7 +324,7 @@ def test_failed_seeds_stand_in_the_verdict(tmp_path):
 
 def test_dead_comparisons_are_counted_as_such_where_they_are_kept(ablated):
     view = ablated(SyntheticEvaluator(**QUIET, dead=("p3", "p4")), seeds=5, dead_slots="keep")
-    assert summary(view) == "3 comparisons with the base: 3 on dead slots."
+    assert summary(view) == "3 comparisons with the base: 3 on slots that the base does not need."
     assert all("dead" in r.verdict for r in family_rows(view, "base") if r.decision)
 
 
