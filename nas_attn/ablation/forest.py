@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_attn.ablation.decide import Decision
-from nas_attn.ablation.rows import Row, family_rows, shown_verdict
+from nas_attn.ablation.rows import Row, family_rows, level, shown_verdict
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.view import AblationView
 
@@ -48,11 +48,13 @@ class ForestNumbers:
     Attributes:
         lines: in the order of the table.
         difference: the smallest difference in mAP50-95 that matters.
+        level: the confidence of the intervals, e.g. `95 %`.
         partial: whether training is not finished.
     """
 
     lines: tuple[ForestLine, ...]
     difference: float
+    level: str
     partial: bool
 
     @property
@@ -65,7 +67,7 @@ def forest_numbers(view: AblationView, family: str = "base") -> ForestNumbers:
     """One line per contrast of a family; bases are what the others are compared with and have none."""
     rows = list(enumerate(family_rows(view, family)))
     lines = tuple(_line(view, i, row, row.decision) for i, row in rows if row.decision is not None)
-    return ForestNumbers(lines, float(view.settings["difference"]), view.partial)
+    return ForestNumbers(lines, float(view.settings["difference"]), level(view), view.partial)
 
 
 def _line(view: AblationView, index: int, row: Row, decision: Decision) -> ForestLine:

@@ -53,10 +53,10 @@ def forest_figure(numbers: ForestNumbers) -> Figure:
             drawn = [(i, line, r) for i, line in mine if (r := line.val if panel == 1 else line.test) is not None]
             if drawn:
                 first = panel == 1 or not any(line.val for _, line in mine)
-                figure.add_trace(_points(verdict, style, drawn, legend=first), row=1, col=panel)
+                figure.add_trace(_points(verdict, style, drawn, numbers.level, legend=first), row=1, col=panel)
         empty = [(i, line) for i, line in mine if line.val is None]
         if empty:
-            figure.add_trace(_gutter(verdict, style, empty, legend=len(empty) == len(mine)))
+            figure.add_trace(_gutter(verdict, style, empty, numbers.level, legend=len(empty) == len(mine)))
     _frame(figure, numbers, panels)
     count = len(numbers.lines)
     figure.update_yaxes(
@@ -88,7 +88,7 @@ def forest_figure(numbers: ForestNumbers) -> Figure:
     return figure
 
 
-def _points(verdict: str, style: tuple[str, str, int], drawn: Sequence[Any], *, legend: bool) -> Any:
+def _points(verdict: str, style: tuple[str, str, int], drawn: Sequence[Any], level: str, *, legend: bool) -> Any:
     import plotly.graph_objects as go
 
     color, symbol, size = style
@@ -110,12 +110,14 @@ def _points(verdict: str, style: tuple[str, str, int], drawn: Sequence[Any], *, 
             "width": 4,
         },
         customdata=[[line.row] for _, line, _ in drawn],
-        hovertext=[_hover(line) for _, line, _ in drawn],
+        hovertext=[_hover(line, level) for _, line, _ in drawn],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
-def _gutter(verdict: str, style: tuple[str, str, int], empty: Sequence[tuple[int, ForestLine]], *, legend: bool) -> Any:
+def _gutter(
+    verdict: str, style: tuple[str, str, int], empty: Sequence[tuple[int, ForestLine]], level: str, *, legend: bool
+) -> Any:
     """Marks of lines without a pair, with the verdict beside each."""
     import plotly.graph_objects as go
 
@@ -135,7 +137,7 @@ def _gutter(verdict: str, style: tuple[str, str, int], empty: Sequence[tuple[int
         cliponaxis=False,
         marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 1.6, "color": color}},
         customdata=[[line.row] for _, line in empty],
-        hovertext=[_hover(line) for _, line in empty],
+        hovertext=[_hover(line, level) for _, line in empty],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
@@ -188,15 +190,16 @@ def _label(text: str) -> str:
     return "<br>".join(escape(line) for line in lines)
 
 
-def _hover(line: ForestLine) -> str:
+def _hover(line: ForestLine, level: str) -> str:
     inserted = [escape(gene) for gene in line.inserted.split()]
     parts = [f"<b>{escape(line.label)}</b>", *inserted, *_words(line.words)]
     if line.val is not None:
         effect = EMPTY if line.val.effect is None else f"{line.val.effect:+.2f}"
         p = "not tested" if line.p is None else f"p {escape(p_value(line.p))}, corrected (Holm)"
-        parts += [f"Δ on val {estimate(line.val)}, {line.val.n} seed{'s' * (line.val.n != 1)}", f"{p}; d {effect}"]
+        seeds = f"{line.val.n} seed{'s' * (line.val.n != 1)}"
+        parts += [f"Δ on val {_interval(line.val, level)}, {seeds}", f"{p}; d {effect}"]
     if line.test is not None:
-        parts.append(f"Δ on test {estimate(line.test)}")
+        parts.append(f"Δ on test {_interval(line.test, level)}")
     if line.cost:
         parts.append(f"{number(line.cost.get('gmacs'), 3)} GMACs, {number(line.cost.get('params_m'), 3)} M parameters")
     if line.trials:
@@ -205,6 +208,10 @@ def _hover(line: ForestLine) -> str:
     if len(line.remarks) > 3:
         parts.append(f"and {len(line.remarks) - 3} more remarks")
     return "<br>".join(parts)
+
+
+def _interval(result: Paired, level: str) -> str:
+    return estimate(result) + (f" ({level} interval)" if result.low is not None else "")
 
 
 def _words(text: str) -> list[str]:

@@ -69,6 +69,16 @@ def family_rows(view: AblationView, family: str) -> list[Row]:
     return found
 
 
+def confidence(view: AblationView) -> float:
+    """Of every interval in an ablation's tables: each look may mislead, so that all of them share one chance to."""
+    return 1 - ALPHA / view.looks.count
+
+
+def level(view: AblationView) -> str:
+    """The same in writing: `95 %`, `98.75 %`."""
+    return f"{100 * confidence(view):.4g} %"
+
+
 def _base_row(view: AblationView, model: str | None) -> Row:
     arm = view.design.base_of(model)
     trained = [i for i in range(view.looks.most) if (arm.name, i) in view.values]
@@ -206,11 +216,11 @@ def method(view: AblationView, family: str) -> str:
     looks, own = view.looks, view.header["ablation"]
     number = f"{tested} comparison{'s' * (tested != 1)}"
     test = "paired t-test" if tested == 1 else f"paired t-test, Holm-corrected over {number}"
-    level = "95 % interval"
+    interval = f"{level(view)} interval"
     if looks.count > 1:
         at = ", ".join(map(str, looks.seeds))
         test += f" and multiplied by {looks.count} looks (at {at} seeds)"
-        level = f"interval ({100 * (1 - ALPHA / looks.count):.4g} %, which is 95 % over all looks)"
+        interval += f" ({100 * (1 - ALPHA):g} % over all looks)"
     used = "" if own.get("fresh", True) else ", which the search or another ablation has used before"
     pairs = "at equal seeds" if family != "a/a" else "between other seeds"
     later = [w for w, yes in (("seeds", looks.added), ("comparisons", looks.widened)) if yes]
@@ -219,7 +229,7 @@ def method(view: AblationView, family: str) -> str:
         most = f"{100 * ALPHA * looks.spent:.2g} %"
         chance += f" ({' and '.join(later)} were added after results had been seen: false claims up to {most})"
     return (
-        f"mAP50-95, mean ± sd over seeds from {own['seed']} on{used}; Δ: difference {pairs} with its {level} "
+        f"mAP50-95, mean ± sd over seeds from {own['seed']} on{used}; Δ: difference {pairs} with its {interval} "
         f"(Student's t), seed by seed, so where trials failed it is not the difference of the means; p: {test}; d: "
         f"standardised difference (d_z, Hedges' correction). Verdicts of this table at {chance}; val decides, test is "
         f"not used for anything. The smallest difference that matters was set to "
@@ -241,7 +251,8 @@ def _on_test(view: AblationView, contrast: Contrast, indices: Sequence[int]) -> 
     pairs = [i for i in indices if all(values.get((arm, i)) is not None for arm in contrast.arms)]
     if not pairs:
         return None
-    return paired([sum(w * (values[arm, i] or 0.0) for arm, w in contrast.weights) for i in pairs])
+    differences = [sum(w * (values[arm, i] or 0.0) for arm, w in contrast.weights) for i in pairs]
+    return paired(differences, confidence(view))
 
 
 def _mishaps(view: AblationView, arms: Sequence[Arm]) -> tuple[str, ...]:

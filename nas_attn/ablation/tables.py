@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.rows import Moments, Row, family_rows, method
+from nas_attn.ablation.rows import Moments, Row, family_rows, level, method
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.tables import EMPTY, Table, number, signed
@@ -37,17 +37,17 @@ def ablation_tables(view: AblationView) -> list[TitledTable]:
     found = []
     for family, title in FAMILIES.items():
         rows = family_rows(view, family)
-        table = _base_table(rows) if family == "base" else _contrast_table(rows)
+        table = (_base_table if family == "base" else _contrast_table)(rows, level(view))
         if rows:
             found.append(TitledTable(family, title, table, method(view, family), view.partial))
     return found
 
 
-def _base_table(rows: list[Row]) -> Table:
+def _base_table(rows: list[Row], level: str) -> Table:
     has_test = any(r.test is not None for r in rows)
     columns = [
-        *("arm", "inserted", "seeds", "val mAP50-95", "Δ to base [95 %]", "p (Holm)", "d"),
-        *(("test mAP50-95", "Δ on test [95 %]") if has_test else ()),
+        *("arm", "inserted", "seeds", "val mAP50-95", f"Δ to base [{level}]", "p (Holm)", "d"),
+        *(("test mAP50-95", f"Δ on test [{level}]") if has_test else ()),
         *("GMACs", "params (M)", "verdict", "remarks"),
     ]
     body, keys = [], []
@@ -70,11 +70,11 @@ def _base_table(rows: list[Row]) -> Table:
     return Table(tuple(columns), tuple(body), tuple(keys))
 
 
-def _contrast_table(rows: list[Row]) -> Table:
+def _contrast_table(rows: list[Row], level: str) -> Table:
     has_test = any(r.test_result is not None for r in rows)
     columns = [
-        *("comparison", "seeds", "Δ [95 %]", "p (Holm)", "d"),
-        *(("Δ on test [95 %]",) if has_test else ()),
+        *("comparison", "seeds", f"Δ [{level}]", "p (Holm)", "d"),
+        *((f"Δ on test [{level}]",) if has_test else ()),
         *("verdict", "remarks"),
     ]
     body = tuple(

@@ -12,7 +12,8 @@ from typing import Any
 
 from nas_attn import __version__
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.rows import Row, family_rows, shown_verdict, summary
+from nas_attn.ablation.rows import Row, confidence, family_rows, shown_verdict, summary
+from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.tables import TitledTable, ablation_tables
 from nas_attn.ablation.view import AblationView
 from nas_attn.files import write_text_atomic
@@ -22,7 +23,15 @@ FLOAT_ROWS = 24
 FILES = ("ablation.md", "ablation.tex", "ablation_tables.tex", "ablation.csv")
 CSV_COLUMNS = (
     *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
-    *("val_map50_95_mean", "val_map50_95_sd", "val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
+    *(
+        "val_map50_95_mean",
+        "val_map50_95_sd",
+        "val_delta",
+        "val_delta_low",
+        "val_delta_high",
+        "val_delta_sd",
+        "confidence",
+    ),
     *("p_uncorrected", "p_corrected", "effect_dz", "verdict", "verdict_words", "more_seeds", "power_then"),
     *("test_map50_95_mean", "test_map50_95_sd", "test_delta", "test_delta_low", "test_delta_high"),
     *("gmacs", "params_m", "trials", "remarks", "partial"),
@@ -165,6 +174,7 @@ def _figures(view: AblationView, family: str, r: Row) -> dict[str, Any]:
         **_moments("val", r.val),
         **_delta("val", result),
         "val_delta_sd": result.sd if result else None,
+        "confidence": confidence(view) if any(_bounded(x) for x in (result, r.test_result)) else None,
         "p_uncorrected": result.p if result else None,
         "p_corrected": d.p if d else None,
         "effect_dz": result.effect if result else None,
@@ -180,6 +190,10 @@ def _figures(view: AblationView, family: str, r: Row) -> dict[str, Any]:
         "remarks": "; ".join(r.remarks),
         "partial": view.partial,
     }
+
+
+def _bounded(result: Paired | None) -> bool:
+    return result is not None and result.low is not None
 
 
 def _moments(split: str, moments: object) -> dict[str, object]:

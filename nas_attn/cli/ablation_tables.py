@@ -7,6 +7,8 @@ from typing import Any
 from rich import box
 from rich.table import Table as RichTable
 
+from nas_attn.ablation.decide import DEAD
+from nas_attn.ablation.design import Arm
 from nas_attn.ablation.rows import written
 from nas_attn.ablation.tables import ablation_tables as text_tables
 from nas_attn.ablation.view import AblationView
@@ -32,7 +34,7 @@ def ablation_tables(view: AblationView) -> list[tuple[RichTable, str]]:
     return found
 
 
-def plan_table(plan: Any, looks: Any, cost: Any, view: AblationView | None) -> RichTable:
+def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:
     """What would be trained."""
     title = f"{plan.request.config.name}: {plan.full}"
     table = RichTable(title=title.replace("[", r"\["), box=box.SIMPLE, title_justify="left")
@@ -40,20 +42,26 @@ def plan_table(plan: Any, looks: Any, cost: Any, view: AblationView | None) -> R
         table.add_column(
             name, justify="right" if name in ("seeds", "GMACs", "min a trial") else "left", overflow="fold"
         )
-    skipped = {c.weights for c in view.skipped} if view is not None else set()
     for arm in plan.design.arms:
-        mine = [c for c in plan.design.contrasts if arm.name in c.arms]
-        dead = bool(mine) and all(c.weights in skipped for c in mine)
-        planned = ", ".join(map(str, looks.seeds)) if looks.sequential else str(looks.most)
-        seeds = "dead" if dead and not arm.architecture.is_base else planned
         where = f" on {arm.model}" if arm.model else ""
         cells = (
             "; ".join((arm.name, *arm.also)),
             ", ".join(arm.kinds),
             (written(arm) or "nothing") + where,
-            seeds,
+            _seeds(view, arm),
             f"{plan.costs[arm.name]['gmacs']:.3f}",
             f"{cost.seconds[arm.name] / 60:.1f}",
         )
         table.add_row(*(c.replace("[", r"\[") for c in cells))
     return table
+
+
+def _seeds(view: AblationView, arm: Arm) -> str:
+    """To which numbers of seeds an arm goes."""
+    mine = [d for d in view.decisions if arm.name in d.contrast.arms]
+    if mine and all(d.verdict == DEAD for d in mine) and not arm.architecture.is_base:
+        return "dead"
+    if mine and all(d.final for d in mine):
+        return f"{max(len(d.indices) for d in mine)}, done"
+    looks = view.looks
+    return ", ".join(map(str, looks.seeds)) if looks.sequential else str(looks.most)

@@ -6,7 +6,7 @@ from nas_attn.ablation.forest_figure import MIN_WIDTH, forest_figure
 from nas_attn.ablation.trials import trials_table
 from nas_attn.analysis.figures import PLOT_CONFIG
 from nas_attn.dashboard import html
-from nas_attn.dashboard.ablation_card import OWN_NUMBERS, READING, TRACE, AblationCard, Section
+from nas_attn.dashboard.ablation_card import OWN_NUMBERS, AblationCard, Section
 
 ABOUT = "An architecture taken apart: every arm trained with the same seeds as the base"
 # a line's click leaves only its trials in the card's own list; the rows of the card hold them as numbers
@@ -49,7 +49,7 @@ def ablation_card(card: AblationCard, number: int) -> str:
         html.facts(card.facts),
     ]
     if card.forest.lines:
-        parts += [_plot(card, f"forest-{number}"), html.text("p", f"{READING} {TRACE}", class_="soft")]
+        parts += [_plot(card, f"forest-{number}"), html.text("p", card.reading, class_="soft")]
     for section in card.sections:
         parts += _section(card, section)
     parts += [html.text("h3", "Which slots are alive"), html.text("p", card.liveness), _trials(card)]

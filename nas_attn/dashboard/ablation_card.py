@@ -18,8 +18,8 @@ from nas_attn.study.liveness import DEAD as DEAD_SLOT
 from nas_attn.study.liveness import UNDERTRAINED
 
 READING = (
-    "Difference to the base at equal seeds, with its 95 % interval. Grey band: differences smaller than what was set "
-    "to matter. Colour and shape are the verdict after correction for the number of comparisons, which an interval by "
+    "Difference to the base at equal seeds, with its {level} interval{looks}. Grey band: differences smaller than what "
+    "was set to matter. Colour and shape are the verdict after correction for the number of comparisons, which an interval by "
     "itself is not: one that clears zero may still be undecided."
 )
 TRACE = "Point at a line for all its figures. Click it, or a row of a table, to see the trials behind it."
@@ -117,6 +117,12 @@ class AblationCard:
     def forest(self) -> ForestNumbers:
         """The comparisons with the base."""
         return forest_numbers(self.view)
+
+    @property
+    def reading(self) -> str:
+        """How to read the forest plot, and what can be done with it."""
+        looks = ", which holds for all looks at once" if self.view.looks.count > 1 else ""
+        return f"{READING.format(level=self.forest.level, looks=looks)} {TRACE}"
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:

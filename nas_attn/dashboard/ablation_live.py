@@ -11,7 +11,7 @@ from nas_attn.ablation.forest_figure import MIN_WIDTH, forest_figure
 from nas_attn.ablation.trials import trials_table
 from nas_attn.analysis.figures import PLOT_CONFIG
 from nas_attn.dashboard import layout
-from nas_attn.dashboard.ablation_card import OWN_NUMBERS, READING, TRACE, AblationCard, Section
+from nas_attn.dashboard.ablation_card import OWN_NUMBERS, AblationCard, Section
 from nas_attn.dashboard.source import LiveAblations
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def content(card: AblationCard) -> list[Any]:
         size = {"height": f"{figure.layout.height}px", "minWidth": f"{MIN_WIDTH}px"}
         config = {**PLOT_CONFIG, "displayModeBar": False}
         graph = dcc.Graph(id=part(card.key, "forest", at=0), figure=figure, config=config, style=size)
-        parts += [html.Div(graph, className="scroll"), html.P(f"{READING} {TRACE}", className="soft")]
+        parts += [html.Div(graph, className="scroll"), html.P(card.reading, className="soft")]
     for found in card.sections:
         parts += _section(card, found)
     return [*parts, html.H3("Which slots are alive"), html.P(card.liveness)]

@@ -8,11 +8,18 @@ import subprocess
 
 import pytest
 from ablations import Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
+from scipy import stats
 
+from nas_attn.ablation.design import FAMILIES
+from nas_attn.ablation.forest import forest_numbers
+from nas_attn.ablation.forest_figure import forest_figure
 from nas_attn.ablation.rows import family_rows
 from nas_attn.ablation.tables import ablation_tables, p_value
 from nas_attn.ablation.view import AblationView
-from nas_attn.ablation.write import CSV_COLUMNS, csv_text, latex, markdown, ranges, write_tables
+from nas_attn.ablation.write import CSV_COLUMNS, _tex, csv_text, figures, latex, markdown, ranges, write_tables
+from nas_attn.cli.ablation_tables import ablation_tables as terminal_tables
+from nas_attn.dashboard.ablation import ablation_card
+from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 
 __all__ = ["ablated"]
@@ -126,3 +133,30 @@ def test_without_test_split_there_are_no_test_columns(ablated):
 def test_numbers_in_short():
     assert ranges((0, 1, 2, 5, 7, 8)) == "0-2, 5, 7-8" and ranges(()) == ""
     assert (p_value(None), p_value(0.00001), p_value(0.0042), p_value(0.042)) == ("–", "< 0.0001", "0.0042", "0.042")
+
+
+def confidence_of(r) -> float:
+    """The confidence of an interval, found from the interval itself."""
+    return 1 - 2 * stats.t.sf((r.high - r.mean) / (r.sd / r.n**0.5), r.n - 1)
+
+
+@pytest.mark.parametrize(("options", "wanted", "said"), [({"max_seeds": 20}, 0.9875, "98.75 %"), ({}, 0.95, "95 %")])
+def test_every_interval_has_one_level_and_all_writings_name_it(ablated, options, wanted, said):
+    view = ablated(WORLD, **options)
+    rows = [r for family in FAMILIES for r in family_rows(view, family) if r.decision is not None]
+    found = [confidence_of(x) for r in rows for x in (r.decision.result, r.test_result)]
+    assert len(found) > 8 and found == pytest.approx([wanted] * len(found))
+    columns = [c for t in ablation_tables(view) for c in t.table.columns if "Δ" in c]
+    columns += [str(c.header) for rich, _ in terminal_tables(view) for c in rich.columns if "Δ" in str(c.header)]
+    assert len(columns) == 8 and all(c.endswith(f"[{said}]") for c in columns)
+    assert f"Δ to base [{said}]" in markdown(view)
+    assert rf"$\Delta$ to base [{_tex(said)}]" in latex(view) and rf"$\Delta$ on test [{_tex(said)}]" in latex(view)
+    told = {r["comparison"]: r["confidence"] for r in figures(view) if r["family"] == "base"}
+    assert told.pop("base") is None and set(told.values()) == {wanted}
+    written = {r["confidence"] for r in csv.DictReader(csv_text(view).splitlines())}
+    assert {float(x) for x in written if x} == {wanted}
+    assert f"with its {said} interval" in AblationCard(view).reading
+    assert f"with its {said} interval" in ablation_card(AblationCard(view), 0)
+    assert all(f"with its {said} interval" in t.method for t in ablation_tables(view))
+    hovers = [h for t in forest_figure(forest_numbers(view)).data for h in t.hovertext]
+    assert hovers and all(h.count(f"({said} interval)") == 2 for h in hovers)
