@@ -11,7 +11,8 @@ from plans import SLOTS, InlineEngine, make_plan
 
 from nas_attn.ablation.arms import Choices, make_design
 from nas_attn.ablation.prepare import AblationPlan, Scale
-from nas_attn.ablation.run import Ablation, record_plan
+from nas_attn.ablation.record import record_plan
+from nas_attn.ablation.run import Ablation
 from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import AblationView
 from nas_attn.evaluate.synthetic import SyntheticEvaluator

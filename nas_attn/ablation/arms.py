@@ -210,7 +210,8 @@ def _factorial(build: _Builder, base: Arm, full: Arm) -> None:
         # difference of differences: what `two` does where `one` is filled, minus what it does where it is not
         signs = {on: (1.0 if one in on else -1.0) * (1.0 if two in on else -1.0) for on in arms}
         weights = tuple((arms[on].name, 2 * sign / half) for on, sign in signs.items())
-        build.contrasts.append(Contrast(f"interaction of {one} and {two}", "factorial", weights, (one, two)))
+        label = f"interaction of {one} and {two}"
+        build.contrasts.append(Contrast(label, "factorial", weights, (one, two), product=True))
 
 
 def _same_again(build: _Builder, base: Arm, full: Arm) -> None:

@@ -36,6 +36,7 @@ class Decision:
         difference: smallest difference in mAP50-95 that matters.
         beyond: the level at which further seeds would be tested.
         outside: 1 minus the confidence of the interval.
+        low: whether every arm scores less than `difference`, so that none of it could be lost: nothing is tested then.
     """
 
     contrast: Contrast
@@ -48,6 +49,7 @@ class Decision:
     difference: float = 0.0
     beyond: float = ALPHA
     outside: float = ALPHA
+    low: bool = False
 
     @property
     def more(self) -> int | None:
@@ -133,9 +135,10 @@ def _family(
                 continue
             indices, result = _compare(contrast, seeds, values, looks.count, alpha)
             raw.pop(i, None)
-            if result is not None and result.p is not None:
+            low = result is not None and _score(contrast, indices, values) < difference
+            if result is not None and result.p is not None and not low:
                 raw[i] = result.p
-            found[i] = Decision(contrast, UNTESTED, number, indices, result, final=last)
+            found[i] = Decision(contrast, UNTESTED, number, indices, result, final=last, low=low)
             tested.append(i)
         corrected = holm([min(1.0, raw.get(i, 1.0) * looks.count) for i in range(len(live))])
         still = sum(p > alpha for p in corrected)
@@ -165,7 +168,7 @@ def _judged(
     last = d.looks == len(looks.seeds)
     result = d.result
     if not testable or result is None or result.low is None or result.high is None:
-        return replace(d, verdict=UNTESTED, final=last)
+        return replace(d, verdict=UNTESTED, final=last, difference=difference)
     if p <= alpha:
         return replace(d, verdict=BETTER if result.mean > 0 else WORSE, p=p, final=True)
     excluded = -difference < result.low and result.high < difference
@@ -196,6 +199,11 @@ def _compare(
         return indices, None
     differences = [sum(weight * (values[arm, i] or 0.0) for arm, weight in contrast.weights) for i in indices]
     return indices, paired(differences, 1 - alpha / looks)
+
+
+def _score(contrast: Contrast, indices: Sequence[int], values: Values) -> float:
+    """The highest mean mAP50-95 of a contrast's arms."""
+    return max(sum(values[arm, i] or 0.0 for i in indices) / len(indices) for arm in contrast.arms)
 
 
 def _ended(contrast: Contrast, seeds: int, values: Values) -> bool:

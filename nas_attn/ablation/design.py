@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +72,19 @@ class Contrast:
         family: key of `FAMILIES`.
         weights: (name of an arm, weight); the weights sum to 0.
         slots: the slots by which the arms differ.
+        product: whether it is an interaction of these, and so 0 already where one of them is dead.
     """
 
     label: str
     family: str
     weights: tuple[tuple[str, float], ...]
     slots: tuple[str, ...]
+    product: bool = False
+
+    def idle(self, dead: Collection[str]) -> bool:
+        """Whether it can show nothing where the base does not need the output of some slots."""
+        found = [slot in dead for slot in self.slots]
+        return any(found) if self.product else bool(found) and all(found)
 
     @classmethod
     def between(cls, label: str, family: str, arm: Arm, reference: Arm) -> Contrast:
@@ -98,13 +105,14 @@ class Contrast:
             "family": self.family,
             "weights": [list(w) for w in self.weights],
             "slots": list(self.slots),
+            "product": self.product,
         }
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Contrast:
         """The contrast that `as_dict` wrote."""
         weights = tuple((name, float(weight)) for name, weight in values["weights"])
-        return cls(values["label"], values["family"], weights, tuple(values["slots"]))
+        return cls(values["label"], values["family"], weights, tuple(values["slots"]), values.get("product", False))
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,11 @@ class Design:
     def family(self, name: str) -> tuple[Contrast, ...]:
         """The contrasts of one family."""
         return tuple(c for c in self.contrasts if c.family == name)
+
+    def compared(self, contrast: Contrast) -> tuple[Any, ...]:
+        """What a contrast compares, whatever its arms are called: equal for the same comparison in another design."""
+        arms = ((self.arm(name), weight) for name, weight in contrast.weights)
+        return contrast.family, frozenset((a.architecture, a.model, a.offset, weight) for a, weight in arms)
 
     def base_of(self, model: str | None) -> Arm:
         """The unchanged base of a scale, with the seeds that the other arms have."""

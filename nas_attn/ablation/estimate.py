@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
-from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.prepare import AblationPlan
 from nas_attn.ablation.statistics import ALPHA, POWER, pairs_needed, power
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
-from nas_attn.analysis.noise import noise
+from nas_attn.analysis.noise import ENOUGH, noise
 from nas_attn.study.view import Trial
 
 START = 3.0  # seconds that a trial takes before its first step: model, data loader
@@ -27,6 +27,7 @@ class Estimate:
     Attributes:
         seconds: arm -> seconds of one of its trials.
         trials: trials still to be trained; the most there can be, where results decide.
+        at_most: whether results may make it fewer.
         hours: wall hours on `workers` workers.
         workers: trials at a time.
         source: where the seconds come from, in words.
@@ -34,20 +35,20 @@ class Estimate:
 
     seconds: dict[str, float]
     trials: int
+    at_most: bool
     hours: float
     workers: int
     source: str
 
 
-def estimate(plan: AblationPlan, looks: Looks, view: AblationView | None = None) -> Estimate:
+def estimate(plan: AblationPlan, view: AblationView) -> Estimate:
     """The cost of a plan.
 
     Args:
         plan: the plan.
-        looks: numbers of seeds; the last is taken.
-        view: the ablation as far as it was run; its ended trials count as done.
+        view: the ablation with that plan recorded; its ended trials count as done, its decided comparisons as well.
     """
-    known = [t for t in (view.trials if view is not None else ()) if t.evaluation is not None]
+    known = [t for t in view.trials if t.evaluation is not None]
     source = "this ablation's own trials"
     if not known and plan.request.study is not None:
         known = [t for t in plan.request.study.trials if t.evaluation is not None]
@@ -59,37 +60,62 @@ def estimate(plan: AblationPlan, looks: Looks, view: AblationView | None = None)
         step = _measured(plan)
         base = plan.costs[plan.design.base_of(None).name]["gmacs"]
         seconds = {a.name: step * plan.costs[a.name]["gmacs"] / base for a in plan.design.arms}
-    skipped = set(view.skipped) if view is not None else set()
-    alive = {n for c in plan.design.contrasts if c not in skipped for n in c.arms}
-    done = view.values if view is not None else {}
+    looks = view.looks
+    undecided = [d for d in view.decisions if not d.final]
+    wanted = {name for d in undecided for name in d.contrast.arms}
     first = {a.name: min(LIVENESS_SEEDS, looks.seeds[0]) for a in plan.design.arms if a.architecture.is_base}
     left = [
         a
         for a in plan.design.arms
-        for i in range(looks.most if a.name in alive else first.get(a.name, 0))  # bases are needed to see what is dead
-        if (a.name, i) not in done
+        for i in range(looks.most if a.name in wanted else first.get(a.name, 0))  # bases are needed to see what is dead
+        if (a.name, i) not in view.values
     ]
     workers = len(plan.study.devices)
     hours = sum(seconds[a.name] for a in left) / workers / 3600
-    return Estimate(seconds, len(left), hours, workers, source)
+    at_most = any(looks.most > looks.seeds[d.looks] for d in undecided)  # a look before the last may decide
+    return Estimate(seconds, len(left), at_most, hours, workers, source)
 
 
-def foresight(plan: AblationPlan, looks: Looks) -> str:
-    """What these seeds can show at the noise that the study has seen, in a sentence; empty where it has seen none."""
-    study = plan.request.study
-    seen = noise(study) if study is not None else None
-    if seen is None:
+def foresight(plan: AblationPlan, view: AblationView) -> str:
+    """What the planned seeds can show, in a sentence; empty where nothing is known of the noise."""
+    spread = _spread(plan, view)
+    if spread is None:
         return ""
-    sd = seen.sd_paired if seen.sd_paired is not None else seen.sd_single * math.sqrt(2)
-    count = len(plan.design.family("base"))
+    sd, df, source = spread
+    looks, count = view.looks, sum(d.contrast.family == "base" and d.verdict != DEAD for d in view.decisions)
     level, difference = ALPHA / looks.count / max(1, count), plan.request.settings.difference
     chance = power(difference, sd, looks.most, level) if looks.most > 1 else 0.0
     needed = pairs_needed(difference, sd, level)
     text = (
-        f"At the noise of the study's trials (standard deviation of a paired difference {sd:.4f}) {looks.most} seeds "
-        f"see a difference of {difference:g} with power {chance:.2f} over {count} comparison{'s' * (count != 1)}"
+        f"If a paired difference has the standard deviation {sd:.4f} of {source} ({df} degree{'s' * (df != 1)} of "
+        f"freedom), {looks.most} seeds see a difference of {difference:g} with power {chance:.2f} over {count} "
+        f"comparison{'s' * (count != 1)}"
     )
     return text + (f"; {needed} seeds would with 0.80. Fewer --kinds need fewer." if chance < POWER else ".")
+
+
+def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | None:
+    """Standard deviation of a paired difference, its degrees of freedom, and whose it is.
+
+    The ablation's own where it has enough; otherwise the study's, and of its two estimates the larger unless the paired
+    one is known well: a few lucky pairs would promise too much.
+    """
+    own = [r for d in view.decisions if d.contrast.family == "base" and (r := d.result) is not None and r.sd]
+    df = sum(r.n - 1 for r in own)
+    if df >= ENOUGH:
+        return math.sqrt(sum((r.n - 1) * (r.sd or 0.0) ** 2 for r in own) / df), df, "this ablation's own trials"
+    study = plan.request.study
+    seen = noise(study) if study is not None else None
+    if study is None or seen is None:
+        return None
+    config, fidelity = study.header["config"], plan.study.fidelity
+    source = "the study's trials"
+    if any(config[k] != getattr(fidelity, k) for k in ("epochs", "imgsz", "fraction")):
+        source += f", which had {config['epochs']} epochs at {config['imgsz']} px"
+    single = seen.sd_single * math.sqrt(2)
+    if seen.sd_paired is not None and (seen.df_paired >= ENOUGH or seen.sd_paired > single):
+        return seen.sd_paired, seen.df_paired, source
+    return single, seen.df_single, source
 
 
 def _from_trials(plan: AblationPlan, arm: Arm, known: list[Trial]) -> float:

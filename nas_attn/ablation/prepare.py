@@ -140,7 +140,7 @@ def _check_measured(request: Request, design: Design) -> None:
     """
     if request.stored is None:
         return
-    view = AblationView.read(request.folder)
+    view = AblationView.of(request.folder, RunFolder(request.folder).log.read())
     known = view.views[None].slots.get("drop", {})
     unknown = sorted({s for a in design.arms if a.model is None for s in a.filled} - known.keys()) if known else []
     if unknown:
@@ -222,19 +222,19 @@ def _scales(request: Request, study: Plan, full: Architecture, notes: list[str])
     elif config.width is not None:
         obstacle = f"the study sets its own width ({config.width:g}) in place of a scale's"
     found: dict[str | None, Scale] = {}
-    for letter in () if obstacle else _letters(config.model, settings.scales):
-        model = re.sub(r"(\d+)[nsmlx](?![a-z])", rf"\g<1>{letter}", Path(config.model).name, count=1)
+    for size in () if obstacle else _letters(config.model, settings.scales):
+        model = re.sub(r"(\d+)[nsmlx](?![a-z])", rf"\g<1>{size}", Path(config.model).name, count=1)
         model = str(Path(config.model).with_name(model)) if Path(config.model).parent != Path() else model
         try:
             base, slots = _base(config, study, model)
         except NasAttnError as error:
-            notes.append(f"scale {letter}: {error}")
+            notes.append(f"scale {size}: {error}")
             continue
         scale = Scale(model, base, slots, replace(study.evaluator, model=model))
         sizes = (config.imgsz, config.final_imgsz)
         misfits = [f"`{g}` at {s}" for s, g in full if g != NONE and not scale.fits(s, g, *sizes)]
         if misfits:
-            notes.append(f"scale {letter}: {', '.join(misfits)} cannot stand there")
+            notes.append(f"scale {size}: {', '.join(misfits)} cannot stand there")
         else:
             found[model] = scale
     if not found:
@@ -247,12 +247,26 @@ def _scales(request: Request, study: Plan, full: Architecture, notes: list[str])
 
 def _letters(model: str, wanted: list[str] | None) -> list[str]:
     """The scales to train: those named, or the next two."""
-    own = re.search(r"\d([nsmlx])(?![a-z])", Path(model).name)
+    own = letter(model)
     if own is None:
         return []
-    if wanted is not None:
-        return [letter for letter in wanted if letter != own[1]]
-    return list(SCALES[SCALES.index(own[1]) + 1 :][:2])
+    larger = SCALES[SCALES.index(own) + 1 :]
+    if wanted is None:
+        return list(larger[:2])
+    if wrong := [name for name in wanted if name not in larger]:
+        raise UserError(
+            f"`--scales` must be larger ones than '{model}'",
+            got=", ".join(wrong),
+            where="--scales",
+            remedy=f"There are {', '.join(larger)}." if larger else "There is none.",
+        )
+    return list(wanted)
+
+
+def letter(model: str) -> str | None:
+    """The scale that a model's name says; None where it says none."""
+    found = re.search(r"\d([nsmlx])(?![a-z])", Path(model).name)
+    return found[1] if found else None
 
 
 def _table(scale: Scale, design: Design, imgsz: int) -> CostTable:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from nas_attn.ablation.design import FULL, Arm
-from nas_attn.ablation.looks import MAX_SEEDS, Looks
 from nas_attn.ablation.prepare import AblationPlan, prepare_ablation
+from nas_attn.ablation.record import record_plan
 from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.ablation.write import write_tables
-from nas_attn.attention import user
 from nas_attn.detector import download, environment
 from nas_attn.engine import Engine, LocalEngine, Task
 from nas_attn.errors import EvaluationFailed, UserError
@@ -203,8 +203,7 @@ def _run(request: Request, folder: RunFolder, observer: AblationObserver, tell: 
     torch.set_num_threads(1)  # the cores are the workers'
     try:
         plan = prepare_ablation(request, tell)
-        record_plan(plan, folder)
-        for text in plan.notes:
+        for text in (*plan.notes, *record_plan(plan, folder)):
             observer.note(text)
         write_tables(AblationView.read(folder.path), folder.path)  # marked as partial, whatever happens from here on
         try:
@@ -216,10 +215,8 @@ def _run(request: Request, folder: RunFolder, observer: AblationObserver, tell: 
         torch.set_num_threads(threads)
 
 
-def planned(
-    request: Request, folder: Path, tell: Callable[[str], None]
-) -> tuple[AblationPlan, Looks, AblationView | None]:
-    """What would run, and what has; nothing is written but into `folder`, which may be deleted.
+def planned(request: Request, folder: Path, tell: Callable[[str], None]) -> tuple[AblationPlan, AblationView]:
+    """What would run, and what has: nothing is written but the cost cache, and `folder`, which may be deleted.
 
     Raises:
         UserError: something in the input breaks a rule.
@@ -232,61 +229,18 @@ def planned(
             remedy="Leave --plan out, or download it with Ultralytics first.",
         )
     plan = prepare_ablation(request, tell)
-    if request.stored is not None:
-        before = AblationView.read(request.folder)
-        return plan, wanted_looks(request, before), before
-    run = RunFolder(folder)
-    record_plan(plan, run)
+    run, own = RunFolder(folder), RunFolder(request.folder)
+    if own.log.path.exists():
+        shutil.copy(own.log.path, run.log.path)
+        run.log.repair()
+    plan = replace(plan, notes=(*plan.notes, *record_plan(plan, run)))
     view = AblationView.read(folder)
-    if request.study is not None and request.study.slots:
+    if request.stored is None and request.study is not None and request.study.slots:
         # what the search found alive is the best guess until the ablation has measured it itself
         known = {k: v for k, v in request.study.slots.items() if k != "kind"}
         run.log.append("slots", **known)
         view = AblationView.read(folder)
-    return plan, view.looks, view
-
-
-def record_plan(plan: AblationPlan, folder: RunFolder) -> None:
-    """Write what a plan adds to the log: its header, scales, and the design where it changed."""
-    records = list(folder.log.read())
-    if not records:
-        searched = set(plan.study.header["fingerprints"]["modules"])
-        folder.keep_modules(s for s in user.sources() if searched & set(s.names))
-        records.append(folder.log.append("study", **plan.header, begun=datetime.now(UTC).isoformat()))
-    known = {r["model"] for r in records if r["kind"] == "model"}
-    for model, scale in plan.scales.items():
-        if model is not None and model not in known:
-            cost = plan.costs[plan.design.base_of(model).name]
-            header = {"base": scale.base.name, "base_cost": cost, "aliases": {}}
-            folder.log.append("model", model=model, header=header)
-    before = AblationView.of(folder.path, records)
-    looks = _widened(wanted_looks(plan.request, before), before, plan)
-    settings = plan.request.settings.model_dump(mode="json")
-    old: dict[str, Any] = next((r for r in reversed(records) if r["kind"] == "design"), {})
-    new = {"design": plan.design.as_dict(), "looks": looks.as_dict(), "settings": settings}
-    if any(old.get(k) != v for k, v in new.items()):
-        folder.log.append("design", **new)
-        folder.log.append("target", trials=len(plan.design.arms) * looks.most)
-
-
-def _widened(looks: Looks, before: AblationView, plan: AblationPlan) -> Looks:
-    """The looks, with the price of comparisons that are added after results have been seen."""
-    known = {c.weights for c in before.design.contrasts}
-    new = [c for c in plan.design.contrasts if c.weights not in known]
-    if not new or not known or not any(d.looks for d in before.decisions):
-        return looks
-    families = {c.family: len(plan.design.family(c.family)) for c in new}
-    family = max(families, key=lambda f: sum(c.family == f for c in new) / families[f])
-    return looks.compared(sum(c.family == family for c in new), families[family])
-
-
-def wanted_looks(request: Request, before: AblationView) -> Looks:
-    """When comparisons are to be tested, looks that were made before included."""
-    settings = request.settings
-    wanted = Looks.planned(settings.max_seeds or MAX_SEEDS) if settings.sequential else Looks.fixed(settings.seeds)
-    if not before.design.arms:
-        return wanted
-    return before.looks.changed(wanted, max((d.looks for d in before.decisions), default=0))
+    return plan, view
 
 
 def _role(arm: Arm) -> str:

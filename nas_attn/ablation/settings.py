@@ -19,6 +19,8 @@ from nas_attn.study.view import StudyView
 
 FIDELITY = ("epochs", "imgsz", "fraction", "batch")  # what an ablation may set otherwise than its study
 DEFAULT_NAME = "ablation"
+EARLIER = "difference_before"  # in a recorded design's settings: what mattered when results had been seen already
+LONGEST_NAME = 100  # of a folder, with room for what is put beside it
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def load_request(
     own = folder / FOLDER / _checked(name or DEFAULT_NAME)
     records = list(RecordLog(own).read())
     stored = records[0] if records and records[0]["kind"] == "study" else None
-    before: dict[str, Any] = next((r["settings"] for r in reversed(records) if r["kind"] == "design"), {})
+    before: dict[str, Any] = next((dict(r["settings"]) for r in reversed(records) if r["kind"] == "design"), {})
+    before.pop(EARLIER, None)
     wanted = _inserted(given)
     values = dict(options)
     if searched is None and stored is None and "slots" not in values and wanted:
@@ -145,6 +148,9 @@ def _merged(
     if begun and values.get("controls") and said.get("controls") is False:
         notes.append("the controls that were compared before stay")
         said["controls"] = True
+    if begun and values.get("dead_slots") == "keep" and said.get("dead_slots") == "skip":
+        notes.append("comparisons on dead slots were trained before and stay")
+        said["dead_slots"] = "keep"
     checked = StudyConfig.of({**config.model_dump(), "ablation": {**values, **said}}, where="the command line")
     assert checked.ablation is not None
     return checked.ablation.model_copy(update={"dead_slots": checked.ablation.dead_slots or config.dead_slots})
@@ -201,6 +207,7 @@ def _inserted(values: Mapping[str, Any]) -> list[str]:
 
 
 def _checked(name: str) -> str:
-    if not name or name.strip(".") != name or any(c in name for c in "/\\ \n"):
-        raise UserError("`--name` must be a plain word", got=f"'{name}'", remedy="It names a folder.")
+    if not name or name.strip(".") != name or any(c in name for c in "/\\ \n") or len(name) > LONGEST_NAME:
+        rule = f"`--name` must be a plain word of at most {LONGEST_NAME} characters"
+        raise UserError(rule, got=f"'{name}'", remedy="It names a folder.")
     return name

@@ -12,7 +12,7 @@ from nas_attn.ablation.decide import Decision, Values, decide, wanted
 from nas_attn.ablation.design import Arm, Contrast, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.errors import UserError
-from nas_attn.study.liveness import slot_state
+from nas_attn.study.liveness import LIVE, learned, slot_state
 from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView, Trial
 
@@ -65,10 +65,11 @@ class AblationView:
         plan: dict[str, Any] = next((r for r in reversed(records) if r["kind"] == "design"), {})
         design = Design.of(plan["design"]) if plan else Design((), ())
         looks = Looks.of(plan["looks"]) if plan else Looks.fixed(1)
-        views = {m: StudyView.of(folder, records, m) for m in design.models or (None,)}
+        # scales that the design no longer has keep their trials: a trial's number is its place among all
+        known = (r["model"] for r in records if r["kind"] == "model")
+        views = {m: StudyView.of(folder, records, m) for m in dict.fromkeys((None, *design.models, *known))}
         trials = sorted((t for v in views.values() for t in v.trials), key=lambda t: t.number)
-        header = views[None].header if None in views else {}
-        return cls(folder, header, plan.get("settings", {}), design, looks, views, tuple(trials))
+        return cls(folder, views[None].header, plan.get("settings", {}), design, looks, views, tuple(trials))
 
     @property
     def name(self) -> str:
@@ -109,17 +110,25 @@ class AblationView:
 
     def dead_slots(self, model: str | None = None) -> tuple[str, ...]:
         """Slots whose output the trained base of a scale does not need; empty before that was measured."""
-        slots = self.views[model].slots
-        return tuple(n for n, d in slots.get("drop", {}).items() if d < slots["threshold"])
+        states = self.states(self.views[model].slots.get("drop", ()), model)
+        return tuple(slot for state, slots in states.items() if state != LIVE for slot in slots)
 
     def states(self, slots: Iterable[str], model: str | None = None) -> dict[str, list[str]]:
-        """`live`, `dead`, `undertrained` -> which of some slots are so on a scale; unmeasured ones are left out."""
+        """`live`, `dead`, `undertrained` -> which of some slots are so on a scale; unmeasured ones are left out.
+
+        None is known where the base has learned so little that no slot could be worth the threshold.
+        """
         record = self.views[model].slots
         found: dict[str, list[str]] = {}
-        for slot in slots:
+        for slot in slots if self.trained(model) else ():
             if (lost := record.get("drop", {}).get(slot)) is not None:
                 found.setdefault(slot_state(lost, record["threshold"]), []).append(slot)
         return found
+
+    def trained(self, model: str | None) -> bool:
+        """Whether a scale's base, once measured, has learned enough to tell which slots it needs."""
+        record = self.views[model].slots
+        return learned(record) if record else False
 
     def measured(self, model: str | None) -> bool:
         """Whether the slots of a scale's base were checked for life."""
@@ -128,13 +137,12 @@ class AblationView:
     @cached_property
     def idle(self) -> tuple[Contrast, ...]:
         """Contrasts between arms that differ in dead slots only."""
-        dead = {m: set(self.dead_slots(m)) for m in self.views}
-        models = {a.name: a.model for a in self.design.arms}
-        return tuple(
-            c
-            for c in self.design.contrasts
-            if c.slots and any(set(c.slots) <= dead[m] for m in {models[name] for name in c.arms})
-        )
+        return tuple(c for c in self.design.contrasts if self.idle_on(c))
+
+    def idle_on(self, contrast: Contrast) -> tuple[str | None, ...]:
+        """The scales on which a contrast can show nothing, because its slots are dead there."""
+        models = dict.fromkeys(self.design.arm(name).model for name in contrast.arms)
+        return tuple(m for m in models if m in self.views and contrast.idle(self.dead_slots(m)))
 
     @property
     def skipped(self) -> tuple[Contrast, ...]:

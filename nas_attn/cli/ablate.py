@@ -93,8 +93,11 @@ def command(
         options |= modules_given(modules)
     from nas_attn.ablation.settings import load_request
     from nas_attn.detector.environment import prepare
+    from nas_attn.errors import UserError
 
     prepare()
+    if output is not None and output.exists() and not output.is_dir():
+        raise UserError("`--output` must be a folder", got=f"the file '{output}'", where="--output")
     request = load_request(study, given, options, runs=runs, name=name)
     if plan:
         _print_plan(request, as_json)
@@ -119,26 +122,26 @@ def _print_plan(request: Any, as_json: bool) -> None:
     from nas_attn.cli.tables import stdout
 
     with tempfile.TemporaryDirectory(prefix="nas_attn-plan-") as folder, Reporter() as reporter:
-        plan, looks, view = planned(request, Path(folder), reporter.preparing)
+        plan, view = planned(request, Path(folder), reporter.preparing)
         reporter.preparing("estimating")
-        cost = estimate(plan, looks, view)
+        cost = estimate(plan, view)
     if as_json:
         arms = [{**a.as_dict(), **plan.costs[a.name], "seconds": cost.seconds[a.name]} for a in plan.design.arms]
-        found = {"arms": arms, "looks": list(looks.seeds), "trials": cost.trials, "hours": cost.hours}
-        found["foresight"] = foresight(plan, looks)
+        found = {"arms": arms, "looks": list(view.looks.seeds), "trials": cost.trials, "hours": cost.hours}
+        found["at_most"], found["foresight"] = cost.at_most, foresight(plan, view)
         print(json.dumps({**found, "workers": cost.workers, "source": cost.source, "notes": plan.notes}, indent=1))
         return
     out = stdout()
-    out.print(plan_table(plan, looks, cost, view))
+    out.print(plan_table(plan, cost, view))
     for note in plan.notes:
         out.print(f"note: {note}", soft_wrap=True, markup=False)
-    most = "at most " if looks.sequential and len(looks.seeds) > 1 else ""
+    most = "at most " if cost.at_most else ""
     out.print(
         f"{most}{cost.trials} trials, {most}{cost.hours:.2f} hours on {cost.workers} worker"
         f"{'s' * (cost.workers != 1)} (seconds a trial from {cost.source}). Nothing was run.",
         soft_wrap=True,
     )
-    if text := foresight(plan, looks):
+    if text := foresight(plan, view):
         out.print(text, soft_wrap=True)
 
 

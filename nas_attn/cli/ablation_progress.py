@@ -7,6 +7,7 @@ import time
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.view import AblationView
 from nas_attn.cli.progress import Bar, liveness
+from nas_attn.study.liveness import learned, too_little
 from nas_attn.study.view import Trial
 
 
@@ -49,6 +50,9 @@ class AblationReporter(Bar):
         """Print each slot's liveness."""
         record = view.views[model].slots
         where = f" on {model}" if model else ""
+        if record["drop"] and not learned(record):
+            self._say(f"  slots{where} not checked for life: {too_little(record)}")
+            return
         for name, drop in record["drop"].items():
             self._say(f"  {name}{where}: {liveness(drop, record['threshold'])}")
         dead = [d.contrast.label for d in view.decisions if d.verdict == DEAD]

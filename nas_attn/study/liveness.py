@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas_attn.evaluate import Evaluation
@@ -20,6 +20,16 @@ def slot_state(lost: float, threshold: float) -> str:
     if lost >= threshold:
         return LIVE
     return UNDERTRAINED if lost <= -threshold else DEAD
+
+
+def learned(record: Mapping[str, Any]) -> bool:
+    """Whether a `slots` record's base scores enough for any slot to be worth the threshold."""
+    return record["intact"] is not None and float(record["intact"]) >= float(record["threshold"])
+
+
+def too_little(record: Mapping[str, Any]) -> str:
+    """Why nothing can be said of the slots of a base that is not `learned`."""
+    return f"the base reaches {record['intact'] or 0.0:.4f} mAP50-95 only, which is too little to tell; train longer"
 
 
 def averaged(evaluations: Sequence[Evaluation], threshold: float, slots: Sequence[str] | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from nas_attn.space import Architecture
 from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
-from nas_attn.study.liveness import averaged
+from nas_attn.study.liveness import averaged, learned, too_little
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
@@ -222,6 +222,8 @@ class Search(Supervisor[StudyView]):
         names = self.plan.space.names
         found = averaged(evaluations, self.config.live_threshold, names)
         live = found["live"]
+        if not learned(found):
+            self.observer.note(f"No slot was found alive: {too_little(found)}, or search them all: --dead-slots keep.")
         searched = list(names) if self.config.dead_slots == "keep" else live
         control = affordable_conv(self.plan, tuple(live or searched))
         if control is None:
