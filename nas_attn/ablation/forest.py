@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_attn.ablation.decide import Decision
-from nas_attn.ablation.rows import Row, family_rows, level, shown_verdict
+from nas_attn.ablation.rows import Row, family_rows, level, line_key, shown_verdict
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.view import AblationView
 
@@ -15,7 +15,7 @@ class ForestLine:
     """One contrast.
 
     Attributes:
-        row: its place among `family_rows`, by which a click finds its trials.
+        key: its `line_key`, by which a click finds its trials.
         label: its name, e.g. `without p4`.
         inserted: what its arm inserts; empty for nothing.
         verdict: one of `decide`'s words; `dead` also where the arms were trained although only dead slots differ.
@@ -28,7 +28,7 @@ class ForestLine:
         remarks: failures, flags, dead slots.
     """
 
-    row: int
+    key: str
     label: str
     inserted: str
     verdict: str
@@ -65,14 +65,14 @@ class ForestNumbers:
 
 def forest_numbers(view: AblationView, family: str = "base") -> ForestNumbers:
     """One line per contrast of a family; bases are what the others are compared with and have none."""
-    rows = list(enumerate(family_rows(view, family)))
-    lines = tuple(_line(view, i, row, row.decision) for i, row in rows if row.decision is not None)
+    rows = family_rows(view, family)
+    lines = tuple(_line(view, row, row.decision) for row in rows if row.decision is not None)
     return ForestNumbers(lines, float(view.settings["difference"]), level(view), view.partial)
 
 
-def _line(view: AblationView, index: int, row: Row, decision: Decision) -> ForestLine:
+def _line(view: AblationView, row: Row, decision: Decision) -> ForestLine:
     return ForestLine(
-        row=index,
+        key=line_key(decision.contrast.family, row.label),
         label=row.label,
         inserted=row.inserted,
         verdict=shown_verdict(view, decision),

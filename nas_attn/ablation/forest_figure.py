@@ -1,4 +1,4 @@
-"""The forest plot of an ablation: numbers -> plotly. Every point carries its line's row, so that a click finds it."""
+"""The forest plot of an ablation: numbers -> plotly. Every point carries its line's key, so that a click finds it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _points(verdict: str, style: tuple[str, str, int], drawn: Sequence[Any], lev
             "thickness": 1.6,
             "width": 4,
         },
-        customdata=[[line.row] for _, line, _ in drawn],
+        customdata=[[line.key] for _, line, _ in drawn],
         hovertext=[_hover(line, level) for _, line, _ in drawn],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -136,7 +136,7 @@ def _gutter(
         textfont={"size": 11, "color": "#52606d"},
         cliponaxis=False,
         marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 1.6, "color": color}},
-        customdata=[[line.row] for _, line in empty],
+        customdata=[[line.key] for _, line in empty],
         hovertext=[_hover(line, level) for _, line in empty],
         hovertemplate="%{hovertext}<extra></extra>",
     )

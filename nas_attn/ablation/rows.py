@@ -58,6 +58,11 @@ class Row:
     cost: dict[str, float]
 
 
+def line_key(family: str, label: str) -> str:
+    """What tells a line from all others of its ablation, also after comparisons were added; no family has a space."""
+    return f"{family} {label}"
+
+
 def family_rows(view: AblationView, family: str) -> list[Row]:
     """The contrasts of one family, in the design's order; against the base, a scale's base stands before its arms."""
     rows = [_row(view, d) for d in view.decisions if d.contrast.family == family]
@@ -157,14 +162,14 @@ def words(view: AblationView, decision: Decision) -> str:
 
 def _unneeded(view: AblationView, contrast: Contrast) -> str:
     """Why slots that the base does not need show nothing."""
-    models = {view.design.arm(name).model for name in contrast.arms}
-    model = next(m for m in models if set(contrast.slots) <= set(view.dead_slots(m)))
-    states = view.states(contrast.slots, model)
+    model = view.idle_on(contrast)[0]
+    dead = [s for s in contrast.slots if s in view.dead_slots(model)]
+    states = view.states(dead, model)
     said = " and ".join(
         f"slot {slots[0]} is {state}" if len(slots) == 1 else f"slots {', '.join(slots)} are {state}"
         for state, slots in states.items()
     )
-    whose = "its" if len(contrast.slots) == 1 else "their"
+    whose = "its" if len(dead) == 1 else "their"
     if set(states) == {UNDERTRAINED}:
         return f"{said}: the base is better without {whose} output, so no module can be judged there"
     return f"{said}: the base does not need {whose} output, so no module can show there"
@@ -179,6 +184,8 @@ def _missing(view: AblationView, d: Decision) -> str:
 def _why_untested(d: Decision) -> str:
     if d.result is None:
         return "no seed gave a comparable pair"
+    if d.low:
+        return f"no arm reaches {d.difference:g} mAP50-95, so none could lose it: train longer"
     if d.result.n < MIN_PAIRS:
         return f"at least {MIN_PAIRS} seeds are needed, {d.result.n} can be compared"
     return "all differences are equal, so there is no spread to compare with"

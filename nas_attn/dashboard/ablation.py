@@ -29,8 +29,8 @@ document.querySelectorAll('section[data-ablation]').forEach(card => {
   every.addEventListener('click', () => show(null));
   const plot = card.querySelector('.js-plotly-plot');
   if (plot) { plot.on('plotly_click', e => {
-    const row = e.points[0].customdata;
-    if (row) { show(lines.find(r => r.dataset.line === `base ${row[0]}`)); }
+    const data = e.points[0].customdata;
+    if (data) { show(lines.find(r => r.dataset.line === data[0])); }
   }); }
 });
 """
@@ -62,8 +62,8 @@ def _mark(card: AblationCard) -> str:
 
 def _section(card: AblationCard, section: Section) -> list[str]:
     rows = [
-        {"data_trials": " ".join(map(str, numbers)), "data_line": f"{section.family} {i}"}
-        for i, numbers in enumerate(section.trials)
+        {"data_trials": " ".join(map(str, numbers)), "data_line": key}
+        for key, numbers in zip(section.lines, section.trials, strict=True)
     ]
     return [
         html.element("h3", html.text("span", section.title), _mark(card)),

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.forest import ForestNumbers, forest_numbers
-from nas_attn.ablation.rows import family_rows, summary
+from nas_attn.ablation.rows import family_rows, line_key, summary
 from nas_attn.ablation.settings import DEFAULT_NAME
 from nas_attn.ablation.tables import ablation_tables
 from nas_attn.ablation.view import AblationView
 from nas_attn.ablation.write import PARTIAL, ranges
 from nas_attn.analysis.tables import Table, facts, signed, state_of
 from nas_attn.study.liveness import DEAD as DEAD_SLOT
-from nas_attn.study.liveness import UNDERTRAINED
+from nas_attn.study.liveness import UNDERTRAINED, too_little
 
 READING = (
     "Difference to the base at equal seeds, with its {level} interval{looks}. Grey band: differences smaller than what "
-    "was set to matter. Colour and shape are the verdict after correction for the number of comparisons, which an interval by "
-    "itself is not: one that clears zero may still be undecided."
+    "was set to matter. Colour and shape are the verdict after correction for the number of comparisons, which an "
+    "interval by itself is not: one that clears zero may still be undecided."
 )
 TRACE = "Point at a line for all its figures. Click it, or a row of a table, to see the trials behind it."
 OWN_NUMBERS = "Trials of this ablation are numbered on their own: its trial 3 is not trial 3 of a study."
@@ -36,6 +36,7 @@ class Section:
     Attributes:
         family: key of `FAMILIES`.
         title: its title.
+        lines: what tells each row from all others of the ablation.
         table: its rows; the last column has the numbers of their trials.
         trials: the same as numbers, one tuple a row.
         method: how the figures were made.
@@ -43,6 +44,7 @@ class Section:
 
     family: str
     title: str
+    lines: tuple[str, ...]
     table: Table
     trials: tuple[tuple[int, ...], ...]
     method: str
@@ -129,18 +131,21 @@ class AblationCard:
         """The tables."""
         found = []
         for t in ablation_tables(self.view):
-            trials = tuple(r.trials for r in family_rows(self.view, t.family))
+            found_rows = family_rows(self.view, t.family)
+            trials = tuple(r.trials for r in found_rows)
+            lines = tuple(line_key(t.family, r.label) for r in found_rows)
             rows = tuple((*row, ranges(n)) for row, n in zip(t.table.rows, trials, strict=True))
             table = _arranged(replace(t.table, columns=(*t.table.columns, "trials"), rows=rows))
-            found.append(Section(t.family, t.title, table, trials, t.method))
+            found.append(Section(t.family, t.title, lines, table, trials, t.method))
         return tuple(found)
 
-    def line(self, family: str, row: int) -> tuple[str, tuple[int, ...]] | None:
-        """Name of a table's row and the numbers of its trials; None where there is no such row any more."""
-        section = next((s for s in self.sections if s.family == family), None)
-        if section is None or row >= len(section.table.rows):
-            return None
-        return section.table.rows[row][0], section.trials[row]
+    def line(self, key: str) -> tuple[str, tuple[int, ...]] | None:
+        """Name of the row that a key means and the numbers of its trials; None where there is no such row any more."""
+        for s in self.sections:
+            if key in s.lines:
+                at = s.lines.index(key)
+                return s.table.rows[at][0], s.trials[at]
+        return None
 
 
 def _arranged(table: Table) -> Table:
@@ -161,6 +166,8 @@ def _liveness(view: AblationView, model: str | None) -> str:
     states = view.states(drop, model)
     if not drop:
         return f"The slots{where} could not be checked for life: its base could not be trained."
+    if not view.trained(model):
+        return f"The slots{where} could not be checked for life: {too_little(record)}."
     lost = ", ".join(f"{s} {signed(d)}" for s, d in drop.items())
     rule = f"mAP50-95 that the trained base loses when a slot's output is zeroed: {lost}"
     named = {DEAD_SLOT: f"dead slots{where}", UNDERTRAINED: f"undertrained slots{where}, better zeroed"}

@@ -24,7 +24,7 @@ NEWEST = 200  # trials listed before a line is picked; the report lists all
 _MARK = """(picked, body, trials, identity) => {
   const card = [...document.querySelectorAll('section[data-ablation]')]
     .find(c => c.dataset.ablation === identity.ablation);
-  const line = picked && picked.family ? `${picked.family} ${picked.row}` : null;
+  const line = (picked && picked.line) || null;
   card.querySelectorAll('tr[data-line]').forEach(r => r.classList.toggle('picked', r.dataset.line === line));
   const asked = window.dash_clientside.callback_context.triggered_id;
   if (line && asked && asked.part === 'picked') { card.querySelector('.trials').scrollIntoView({block: 'nearest'}); }
@@ -37,11 +37,11 @@ _PICK = """(rows, marks, every) => {
   const none = window.dash_clientside.no_update;
   const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
   if (!asked) { return [none, marks.map(() => none)]; }
-  const {part, family, row} = JSON.parse(asked.prop_id.slice(0, asked.prop_id.lastIndexOf('.')));
-  if (part === 'line') { return [{family, row}, marks.map(() => none)]; }
+  const {part, line} = JSON.parse(asked.prop_id.slice(0, asked.prop_id.lastIndexOf('.')));
+  if (part === 'line') { return [{line}, marks.map(() => none)]; }
   if (part === 'every') { return [{}, marks.map(() => none)]; }
   const data = asked.value.points[0].customdata;
-  return [data ? {family: 'base', row: data[0]} : none, marks.map(() => null)];
+  return [data ? {line: data[0]} : none, marks.map(() => null)];
 }"""
 
 
@@ -97,7 +97,7 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
         _PICK,
         Output(part(MATCH, "picked"), "data"),
         Output(part(MATCH, "forest", at=ALL), "clickData"),
-        Input(part(MATCH, "line", family=ALL, row=ALL), "n_clicks"),
+        Input(part(MATCH, "line", line=ALL), "n_clicks"),
         Input(part(MATCH, "forest", at=ALL), "clickData"),
         Input(part(MATCH, "every", at=ALL), "n_clicks"),
         prevent_initial_call=True,
@@ -160,7 +160,7 @@ def content(card: AblationCard) -> list[Any]:
 
 def listed(card: AblationCard, picked: dict[str, Any] | None) -> list[Any]:
     """The trials behind the picked line, or the newest."""
-    line = card.line(picked["family"], picked["row"]) if picked else None
+    line = card.line(picked["line"]) if picked else None
     if line is not None:
         name, numbers = line
         table = trials_table(card.view, numbers)
@@ -181,10 +181,7 @@ def _mark(card: AblationCard) -> list[Any]:
 
 
 def _section(card: AblationCard, found: Section) -> list[Any]:
-    rows = [
-        {"id": part(card.key, "line", family=found.family, row=i), "n_clicks": 0, "data-line": f"{found.family} {i}"}
-        for i in range(len(found.table.rows))
-    ]
+    rows = [{"id": part(card.key, "line", line=key), "n_clicks": 0, "data-line": key} for key in found.lines]
     return [
         html.H3([html.Span(found.title), *_mark(card)]),
         layout.table(found.table, "", tall=found.tall, rows=rows),

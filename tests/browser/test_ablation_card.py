@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from nas_attn.ablation.view import AblationView
 from nas_attn.dashboard.report import write_report
 from nas_attn.dashboard.source import load_shown
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.study.records import RecordLog
 
 pytestmark = pytest.mark.browser
 FULL = "p3=acmix(head=4,kernel_att=7) p4=lska(k_size=23) p5=lska(k_size=23)"
@@ -54,6 +56,15 @@ def stop_after(folder: Path, trials: int) -> None:
 
 def view_of(folder: Path) -> AblationView:
     return AblationView.read(folder / "ablations" / "ablation")
+
+
+def redesign(view: AblationView, names, first: tuple[str, ...] = ()) -> AblationView:
+    """The same trials under another design: other names, and some comparisons before all others."""
+    design = json.loads(names(json.dumps(view.design.as_dict())))
+    design["contrasts"].sort(key=lambda c: c["label"] not in first)
+    fields = {"looks": view.looks.as_dict(), "settings": view.settings}
+    RecordLog(view.folder).append("design", design=design, **fields)
+    return AblationView.read(view.folder)
 
 
 def behind(view: AblationView, name: str) -> list[str]:
@@ -185,6 +196,42 @@ def test_a_second_ablation_leaves_what_was_picked(watched, tmp_path):
         assert page.locator(f"{CARD} tr.picked td").first.text_content() == "p4 alone"
         wait_for_trials(page, behind(view, "p4 alone"))
         assert watched.complaints == []
+
+
+def test_a_picked_line_stays_picked_when_others_come_before_it(watched, tmp_path):
+    folder = tmp_path / "alone"
+    view = run_ablation_plan(plan(folder))
+    wanted, odd = behind(view, "p4 alone"), """it's "p4".n_clicks} = <b> | {\\x} Δ `${1}` &amp; base"""
+    redesign(view, lambda text: text.replace(json.dumps("p4 alone"), json.dumps(odd)))
+    page = watched.page
+    with serving(folder) as address:
+        page.goto(address)
+        page.wait_for_selector(f"{CARD} .scatterlayer .point")
+        at = place(view, "p4 alone")
+        click_mark(page, at)
+        wait_for_trials(page, wanted)
+        view = redesign(view_of(folder), lambda text: text, first=("p5 alone",))
+        assert place(view, odd) != at
+        page.wait_for_function(
+            f"""at => document.querySelectorAll("{CARD} table")[0].rows[at + 2]
+          .cells[0].textContent === {json.dumps(odd)}""",
+            arg=place(view, odd),
+        )
+        page.wait_for_function(
+            f"""odd => document.querySelector("{CARD} tr.picked td")?.textContent === odd""", arg=odd
+        )
+        wait_for_trials(page, wanted)
+        page.get_by_role("button", name="show all").click()
+        wait_for_trials(page, [str(t.number) for t in view.trials])
+        page.locator(f"{CARD} tr[data-line]", has_text="it's").first.click()
+        wait_for_trials(page, wanted)
+        assert watched.complaints == []
+    write_report(load_shown(folder), tmp_path / "r.html")
+    page.goto((tmp_path / "r.html").as_uri())
+    page.wait_for_selector(f"{CARD} .scatterlayer .point")
+    click_mark(page, place(view, odd))
+    wait_for_trials(page, wanted)
+    assert page.locator(f"{CARD} tr.picked td").first.text_content() == odd
 
 
 @pytest.mark.parametrize("width", [1280, 600])

@@ -102,7 +102,7 @@ def test_forest_draws_val_and_test_on_one_scale(full):
     assert list(val.x) == [line.val.mean for _, line in lines] and list(val.y) == [i for i, _ in lines]
     assert list(test.x) == [line.test.mean for _, line in lines]
     assert val.error_x.arrayminus[0] == pytest.approx(lines[0][1].val.mean - lines[0][1].val.low)
-    assert [d[0] for d in val.customdata] == [line.row for _, line in lines]
+    assert [d[0] for d in val.customdata] == [line.key for _, line in lines]
     assert val.showlegend and not test.showlegend
     bands = [(s.x0, s.x1) for s in figure.layout.shapes if s.type == "rect"]
     assert bands == [(-0.01, 0.01)] * 2
@@ -163,8 +163,21 @@ def test_rows_lead_to_their_trials(full):
     named = [set(numbers.split()) for numbers in rows_of(text, "data-trials")]
     assert len(named) > 8 and all(numbers <= listed for numbers in named)
     lines = re.findall(r'data-line="([^"]+)"', text)
-    rows = {line.row for line in forest_numbers(full).lines}
-    assert {f"base {row}" for row in rows} < set(lines) and len(lines) == len(set(lines))
+    assert {line.key for line in forest_numbers(full).lines} < set(lines) and len(lines) == len(set(lines))
+
+
+def test_a_line_is_known_by_its_name_and_not_by_its_place(tmp_path):
+    kinds = ("placement", "leave-one-out", "add-one-in")
+    few = run_ablation_plan(ablation_plan(tmp_path / "a", evaluator(), kinds=kinds[2:], seeds=3))
+    many = run_ablation_plan(ablation_plan(tmp_path / "b", evaluator(), kinds=kinds, seeds=3))
+    before, after = AblationCard(few), AblationCard(many)
+    keys = [line.key for line in before.forest.lines]
+    assert before.sections[0].lines.index(keys[-1]) != after.sections[0].lines.index(keys[-1])
+    for key in keys:
+        for view, card in ((few, before), (many, after)):
+            name, trials = card.line(key)
+            assert f"base {name}" == key and {r[2] for r in trials_table(view, trials).rows} == {"base", name}
+    assert after.line("full p4 alone") is None and after.line("") is None
 
 
 def test_trials_bear_their_arm_and_a_pick_sorts_by_seed(full):
