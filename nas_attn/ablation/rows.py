@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas_attn.ablation.decide import DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, Decision, Values
 from nas_attn.ablation.design import Arm, Contrast
+from nas_attn.ablation.settings import EARLIER
 from nas_attn.ablation.statistics import ALPHA, MIN_PAIRS, Paired, paired
 from nas_attn.ablation.view import AblationView
 from nas_attn.space import NONE
@@ -219,29 +221,70 @@ _COUNTED = {
 
 def method(view: AblationView, family: str) -> str:
     """How the figures of a table were made."""
-    tested = sum(d.contrast.family == family and d.verdict != DEAD for d in view.decisions)
+    found = [d for d in view.decisions if d.contrast.family == family and d.verdict != DEAD]
     looks, own = view.looks, view.header["ablation"]
-    number = f"{tested} comparison{'s' * (tested != 1)}"
-    test = "paired t-test" if tested == 1 else f"paired t-test, Holm-corrected over {number}"
-    interval = f"{level(view)} interval"
-    if looks.count > 1:
-        at = ", ".join(map(str, looks.seeds))
-        test += f" and multiplied by {looks.count} looks (at {at} seeds)"
-        interval += f" ({100 * (1 - ALPHA):g} % over all looks)"
+    over = f" ({100 * (1 - ALPHA):g} % over all looks)" if looks.count > 1 else ""
     used = "" if own.get("fresh", True) else ", which the search or another ablation has used before"
     pairs = "at equal seeds" if family != "a/a" else "between other seeds"
+    excluded = ""
+    if any(shown_verdict(view, d) == NO_DIFFERENCE for d in found):
+        excluded = (
+            f' "{NO_DIFFERENCE[0].upper()}{NO_DIFFERENCE[1:]}" rests on each comparison\'s own interval, which is '
+            "uncorrected for the family."
+        )
+    return (
+        f"mAP50-95, mean ± sd over seeds from {own['seed']} on{used}; Δ: difference {pairs} with its {level(view)} "
+        f"interval{over} (Student's t), seed by seed{_apart(view, found)}; p: {_tested(view, found)}; d: standardised "
+        f"difference (d_z, Hedges' correction). {_chance(view, found)}{excluded} {_mattering(view)}"
+    )
+
+
+def _tested(view: AblationView, found: Sequence[Decision]) -> str:
+    """The test behind the p-values of a table, and what they are corrected for."""
+    looks = view.looks
+    if not any(d.p is not None for d in found):
+        return "none yet" if any(d.verdict == WAITING for d in found) else "none, as nothing could be tested"
+    test = "paired t-test"
+    if len(found) > 1:
+        test += f", Holm-corrected over {len(found)} comparisons"
+    if looks.count > 1:
+        test += f" and multiplied by {looks.count} looks (at {', '.join(map(str, looks.seeds))} seeds)"
+    return test
+
+
+def _apart(view: AblationView, found: Sequence[Decision]) -> str:
+    """Why a difference may not be that of the means in the table against the base; empty where it is."""
+    ended = Counter(name for name, _ in view.values)
+
+    def seeds(d: Decision) -> int:
+        return view.looks.seeds[d.looks - 1] if d.looks else min(ended[name] for name in d.contrast.arms)
+
+    means = {base.name: ended[base.name] for base in map(view.design.base_of, view.design.models)}
+    means |= {d.contrast.arms[0]: seeds(d) for d in view.decisions if d.contrast.family == "base" and d.indices}
+    compared = [(d, name) for d in found if d.result is not None for name in d.contrast.arms]
+    why = []
+    if any(view.values.get((name, i), 0) is None for d, name in compared for i in range(seeds(d))):
+        why.append("trials failed or cannot be compared")
+    if any(means.get(name, seeds(d)) != seeds(d) for d, name in compared):
+        why.append("comparisons went to different numbers of seeds")
+    return f", so where {' or '.join(why)} it is not the difference of the means" if why else ""
+
+
+def _chance(view: AblationView, found: Sequence[Decision]) -> str:
+    """How often a table like this claims what is not so."""
+    looks, chance = view.looks, f"{100 * ALPHA:g} %"
     later = [w for w, yes in (("seeds", looks.added), ("comparisons", looks.widened)) if yes]
-    chance = "5 %"
     if later:
         most = f"{100 * ALPHA * looks.spent:.2g} %"
         chance += f" ({' and '.join(later)} were added after results had been seen: false claims up to {most})"
-    return (
-        f"mAP50-95, mean ± sd over seeds from {own['seed']} on{used}; Δ: difference {pairs} with its {interval} "
-        f"(Student's t), seed by seed, so where trials failed it is not the difference of the means; p: {test}; d: "
-        f"standardised difference (d_z, Hedges' correction). Verdicts of this table at {chance}; val decides, test is "
-        f"not used for anything. The smallest difference that matters was set to "
-        f"{float(view.settings['difference']):g}."
-    )
+    return f"Verdicts of this table at {chance}; val decides, test is not used for anything."
+
+
+def _mattering(view: AblationView) -> str:
+    """The smallest difference that matters, and what it was when results were there to choose it by."""
+    said = f"The smallest difference that matters was set to {float(view.settings['difference']):g}"
+    earlier = [f"{float(v):g}" for v in view.settings.get(EARLIER) or ()]
+    return f"{said} after results had been seen; before it was {', then '.join(earlier)}." if earlier else f"{said}."
 
 
 def _moments(arm: Arm, indices: Sequence[int], values: Values) -> Moments | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,12 @@ def test_before_anything_is_trained(tmp_path):
     view = stopped(tmp_path, 0)
     text = card_html(view)
     assert "waiting: 0 of 6 seeds" in text and "not checked for life yet" in text
+
+
+def test_a_base_that_learned_nothing_tells_nothing_of_its_slots(full):
+    untrained = {**full.views[None].slots, "intact": 0.001}
+    view = replace(full, views={**full.views, None: replace(full.views[None], slots=untrained)})
+    assert "could not be checked for life: the base reaches 0.0010 mAP50-95 only" in AblationCard(view).liveness
 
 
 def test_what_came_from_outside_is_escaped(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from ablations import Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
@@ -13,7 +14,7 @@ from scipy import stats
 from nas_attn.ablation.design import FAMILIES
 from nas_attn.ablation.forest import forest_numbers
 from nas_attn.ablation.forest_figure import forest_figure
-from nas_attn.ablation.rows import family_rows
+from nas_attn.ablation.rows import family_rows, method
 from nas_attn.ablation.tables import ablation_tables, p_value
 from nas_attn.ablation.view import AblationView
 from nas_attn.ablation.write import CSV_COLUMNS, _tex, csv_text, figures, latex, markdown, ranges, write_tables
@@ -160,3 +161,70 @@ def test_every_interval_has_one_level_and_all_writings_name_it(ablated, options,
     assert all(f"with its {said} interval" in t.method for t in ablation_tables(view))
     hovers = [h for t in forest_figure(forest_numbers(view)).data for h in t.hovertext]
     assert hovers and all(h.count(f"({said} interval)") == 2 for h in hovers)
+
+
+APART = "it is not the difference of the means"
+
+
+def test_a_table_without_a_test_speaks_of_none(ablated):
+    assert "p: none, as nothing could be tested;" in method(ablated(WORLD, seeds=2), "base")
+
+
+def test_a_table_of_dead_slots_corrects_for_nothing(ablated):
+    dead = SyntheticEvaluator(effect_sd=0.0, noise_sd=0.003, dead=("p3", "p4"))
+    view = ablated(dead, seeds=4)
+    assert {d.verdict for d in view.decisions} == {"dead"}
+    for t in ablation_tables(view):
+        assert "Holm" not in t.method and "over 0" not in t.method and "none, as nothing could be tested" in t.method
+
+
+def test_a_table_that_waits_says_so(tmp_path):
+    plan = ablation_plan(tmp_path / "a", WORLD, seeds=4)
+    with pytest.raises(Stopped):
+        run_ablation_plan(plan, StoppingEngine(9))
+    told = method(AblationView.read(plan.request.folder), "base")
+    assert "p: none yet;" in told and "Holm" not in told
+
+
+def test_the_method_says_where_a_difference_is_not_that_of_the_means(ablated, tmp_path):
+    whole = ablated(WORLD, seeds=4)
+    assert APART not in method(whole, "base") and APART not in method(whole, "full")
+    ended = whole.trial(whole.design.arm("without p3"), 2)
+    trials = [replace(t, state="failed") if t is ended else t for t in whole.trials]
+    failed = replace(whole, trials=tuple(trials))
+    assert f"so where trials failed or cannot be compared {APART}" in method(failed, "base")
+    assert "numbers of seeds" not in method(failed, "base")
+    some = SyntheticEvaluator(effect_sd=0.0, noise_sd=0.004, planted=(("p3=acmix(head=4,kernel_att=7)", 0.05),))
+    early = run_ablation_plan(ablation_plan(tmp_path / "e", some, max_seeds=20))
+    looks = {d.looks for d in early.decisions}
+    assert len(looks) > 1
+    assert f"so where comparisons went to different numbers of seeds {APART}" in method(early, "full")
+    early = run_ablation_plan(ablation_plan(tmp_path / "s", replace(some, noise_sd=0.01), max_seeds=20))
+    looks = {d.looks for d in early.decisions}
+    assert f"so where comparisons went to different numbers of seeds {APART}" in method(early, "base")
+    row = next(r for r in family_rows(early, "base") if r.decision is not None and r.decision.looks == min(looks))
+    base = family_rows(early, "base")[0]
+    assert row.val.n < base.val.n and row.val.mean - base.val.mean != pytest.approx(row.decision.result.mean)
+
+
+def test_an_exclusion_is_told_to_be_uncorrected_where_there_is_one(ablated, tmp_path):
+    said = "own interval, which is uncorrected for the family"
+    quiet = ablated(SyntheticEvaluator(effect_sd=0.0, noise_sd=0.0005), seeds=5)
+    assert "no difference shown" in {d.verdict for d in quiet.decisions} and said in method(quiet, "base")
+    loud = run_ablation_plan(ablation_plan(tmp_path / "l", SyntheticEvaluator(effect_sd=0.0, noise_sd=0.05), seeds=4))
+    assert {d.verdict for d in loud.decisions} == {"undecided"} and said not in method(loud, "base")
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ([0.01], "was set to 0.03 after results had been seen; before it was 0.01."),
+        ([0.01, 0.02], "was set to 0.03 after results had been seen; before it was 0.01, then 0.02."),
+        ([], "was set to 0.03."),
+    ],
+)
+def test_a_threshold_chosen_after_the_results_is_told(ablated, before, said):
+    view = ablated(WORLD, seeds=3)
+    view = replace(view, settings={**view.settings, "difference": 0.03, "difference_before": before})
+    assert f"The smallest difference that matters {said}" in method(view, "base")
+    assert f"The smallest difference that matters {said}" in markdown(view)
