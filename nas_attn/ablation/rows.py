@@ -86,6 +86,13 @@ def level(view: AblationView) -> str:
     return f"{100 * confidence(view):.4g} %"
 
 
+def planned_seeds(view: AblationView) -> str:
+    """How many seeds there are, and which."""
+    seeds, first = view.looks.seeds, view.header["ablation"]["seed"]
+    looks = f"{seeds[0]}" if len(seeds) == 1 else f"{', '.join(map(str, seeds))} (looked at each time)"
+    return f"{looks}, from {first} on"
+
+
 def _base_row(view: AblationView, model: str | None) -> Row:
     arm = view.design.base_of(model)
     trained = [i for i in range(view.looks.most) if (arm.name, i) in view.values]

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import math
 import re
 import unicodedata
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas_attn import __version__
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.rows import Row, confidence, family_rows, shown_verdict, summary
+from nas_attn.ablation.rows import Row, confidence, family_rows, planned_seeds, shown_verdict, summary
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.tables import TitledTable, ablation_tables
 from nas_attn.ablation.view import AblationView
 from nas_attn.files import write_text_atomic
 
 PARTIAL = "PARTIAL: training is not finished"
-FLOAT_ROWS = 24
+FLOAT_ROWS, FLOAT_LINES = 24, 36  # of a table, and with what stands below it: a landscape page has room for them
+NOTE_WIDTH = 180  # characters of a line below
+WORD = 40  # characters of the longest word that is never broken
+BELOW = ("remarks", "inserted")  # columns that would make a page too wide
 FILES = ("ablation.md", "ablation.tex", "ablation_tables.tex", "ablation.csv")
 CSV_COLUMNS = (
     *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
@@ -83,43 +89,79 @@ DOCUMENT = r"""% pdflatex ablation.tex; for a paper, \usepackage{booktabs} and \
 
 def latex(view: AblationView) -> str:
     """All tables as LaTeX floats; comments name the trials of each row."""
-    numbers = _trials(view)
+    about = f"{_about(view)} This holds for all tables of the ablation."
     head = "% " + " ".join(f"{view.header['name']}, nas_attn {__version__}; {_about(view)}".split()) + "\n"
-    floats = []
+    floats: list[str] = []
     for t in ablation_tables(view):
-        # a float cannot break over pages
-        for start in range(0, len(t.table.rows), FLOAT_ROWS):
-            rows = slice(start, start + FLOAT_ROWS)
-            part = replace(t, table=replace(t.table, rows=t.table.rows[rows], keys=t.table.keys[rows]))
-            floats.append(_float(part, numbers[t.family][rows], view, continued=start > 0))
+        lines = [_line(t, *row) for row in zip(t.table.rows, family_rows(view, t.family), strict=True)]
+        done = 0
+        for count in _fitting(lines, 0 if floats else len(about) / NOTE_WIDTH):
+            floats.append(_float(t, lines[done : done + count], view, "" if floats else about, continued=done > 0))
+            done += count
     return head + "\n".join(floats)
 
 
-def _float(t: TitledTable, trials: list[str], view: AblationView, *, continued: bool) -> str:
+@dataclass(frozen=True)
+class _Line:
+    """A row of a float: its cells, what stands below the float about it, what it inserts, its trials."""
+
+    cells: tuple[str, ...]
+    note: str
+    inserted: str
+    trials: str
+
+    @property
+    def height(self) -> float:
+        """In lines of text, about: a note begins a line of its own, what is inserted goes on in one."""
+        arm = f"{self.cells[0]}: {self.inserted}; " if self.inserted else ""
+        return 1 + math.ceil(len(self.note) / NOTE_WIDTH) + len(arm) / NOTE_WIDTH
+
+
+def _line(t: TitledTable, cells: tuple[str, ...], row: Row) -> _Line:
     # remarks and long verdicts make a page too wide: they stand below, numbered
-    shown = [i for i, c in enumerate(t.table.columns) if c not in ("remarks", "inserted")]
-    verdict = t.table.columns.index("verdict")
-    align = "".join("l" if i == 0 or i == verdict else "r" for i in shown)
-    lines = [" & ".join(_tex(t.table.columns[i]) for i in shown) + r" \\", r"\midrule"]
-    notes: list[str] = []
-    for row, numbers in zip(t.table.rows, trials, strict=True):
-        cells = list(row)
-        cells[verdict], *rest = re.split(r"[:;] ", row[verdict], maxsplit=1)
-        details = [x for x in (*rest, row[t.table.columns.index("remarks")]) if x]
-        mark = ""
-        if details:
-            notes.append("; ".join(details))
-            mark = rf"\textsuperscript{{{len(notes)}}}"
-        lines.append(" & ".join(_tex(cells[i]) + (mark if i == verdict else "") for i in shown) + rf" \\ % {numbers}")
+    verdict, remarks = (t.table.columns.index(name) for name in ("verdict", "remarks"))
+    word, *rest = re.split(r"[:;] ", cells[verdict], maxsplit=1)
+    note = "; ".join(x for x in (*rest, cells[remarks]) if x)
+    kept = (word if i == verdict else cell for i, cell in enumerate(cells) if t.table.columns[i] not in BELOW)
+    return _Line(tuple(kept), note, row.inserted, ranges(row.trials))
+
+
+def _fitting(lines: Sequence[_Line], about: float) -> Iterator[int]:
+    """How many rows each float takes, as it cannot break over pages; the first also has what holds for all."""
+    count, height = 0, about
+    for line in lines:
+        if count and (count == FLOAT_ROWS or height + line.height > FLOAT_LINES):
+            yield count
+            count, height = 0, 0.0
+        count, height = count + 1, height + line.height
+    if count:
+        yield count
+
+
+def _float(t: TitledTable, rows: Sequence[_Line], view: AblationView, about: str, *, continued: bool) -> str:
+    columns = [c for c in t.table.columns if c not in BELOW]
+    align = "".join("l" if i == 0 or c == "verdict" else "r" for i, c in enumerate(columns))
+    lines = [" & ".join(map(_tex, columns)) + r" \\", r"\midrule"]
+    notes = [row.note for row in rows if row.note]
+    marks = (rf"\textsuperscript{{{i}}}" for i in itertools.count(1))
+    for row in rows:
+        cells = [_tex(c) for c in row.cells]
+        cells[columns.index("verdict")] += next(marks) if row.note else ""
+        lines.append(" & ".join(cells) + rf" \\ % {row.trials}")
     name = f"{t.title} ({view.header['name']}){', continued' if continued else ''}. "
     caption = _tex(name + (f"{PARTIAL}. " if t.partial else "") + ("" if continued else t.method))
     body = "\n".join(lines)
-    below = "\n\n".join(rf"\textsuperscript{{{i}}} {_tex(text)}" for i, text in enumerate(notes, 1))
-    size = r"\scriptsize" if len(shown) > 8 else r"\small"
+    below = [rf"\textsuperscript{{{i}}} {_tex(text)}" for i, text in enumerate(notes, 1)]
+    if arms := "; ".join(rf"\emph{{{_tex(row.cells[0])}}}: {_tex(row.inserted)}" for row in rows if row.inserted):
+        below.append(f"Inserted by arm: {arms}.")
+    if about:
+        below.append(_tex(about))
+    size = r"\scriptsize" if len(columns) > 8 else r"\small"
+    under = "\n\n".join(below)
     return (
-        f"\\begin{{table}}[p]\n\\centering{size}\\setlength{{\\tabcolsep}}{{3pt}}\n\\caption{{{caption}}}\n"
-        f"\\begin{{tabular}}{{{align}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
-        f"\\par\\vspace{{2pt}}\\begin{{minipage}}{{\\linewidth}}\\raggedright\\footnotesize\n{below}\n"
+        f"\\begin{{table}}[p]\n\\centering{size}\\setlength{{\\tabcolsep}}{{3pt}}"
+        f"\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+        f"\\par\\vspace{{2pt}}\\begin{{minipage}}{{\\linewidth}}\\raggedright\\footnotesize\n{under}\n"
         f"\\end{{minipage}}\n\\end{{table}}\n"
     )
 
@@ -128,15 +170,24 @@ _SIGNS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "±": r"$\pm$", "Δ": r"$\Delta$",
     "–": "--", "−": "$-$", "×": r"$\times$", "γ": r"$\gamma$", "·": r"$\cdot$", "…": r"\ldots{}",
+    "\0": "$", "\1": r"\allowbreak{}",
 }  # fmt: skip
-_MARK = "\0"  # around what is set in math; no other control character is let through
+# around what is set in math, and where a line may end; no other control character is let through
+_MARK, _BREAK = "\0", "\1"
+_PIECES = re.compile(rf".{{1,{WORD // 2}}}$|.{{0,{WORD // 2}}}[,;/_(=]|.{{5}}")
 
 
 def _tex(text: str) -> str:
     """Text as LaTeX that pdflatex compiles, whatever is in it."""
     plain = "".join(c for c in " ".join(text.split()) if c.isprintable())
     marked = re.sub(r"(?<![\w.])([-+]?\d+\.\d+)", rf"{_MARK}\1{_MARK}", plain)  # signed numbers, for the minus
-    return "".join("$" if c == _MARK else _SIGNS.get(c) or _letter(c) for c in marked)
+    broken = " ".join(_breakable(word) for word in marked.split(" "))
+    return "".join(_SIGNS.get(c) or _letter(c) for c in broken)
+
+
+def _breakable(word: str) -> str:
+    """A word with places where a line may end, where it is too long for a narrow column."""
+    return _BREAK.join(_PIECES.findall(word)) if len(word) > WORD else word
 
 
 def _letter(c: str) -> str:
@@ -229,7 +280,8 @@ def _about(view: AblationView) -> str:
     data = c.get("data") or "the generated data set"
     full = view.header["ablation"]["full"]
     how = f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"
-    return f"Full architecture: {full}. Base: {view.header['base']}. Data: {data}. Each trial: {how}."
+    trained = f"Data: {data}. Each trial: {how}. Seeds: {planned_seeds(view)}."
+    return f"Full architecture: {full}. Base model: {view.header['base']}. {trained}"
 
 
 def _cell(text: str) -> str:

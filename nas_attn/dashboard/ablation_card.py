@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.forest import ForestNumbers, forest_numbers
-from nas_attn.ablation.rows import family_rows, line_key, summary
+from nas_attn.ablation.rows import family_rows, line_key, planned_seeds, summary
 from nas_attn.ablation.settings import DEFAULT_NAME
 from nas_attn.ablation.tables import ablation_tables
 from nas_attn.ablation.view import AblationView
@@ -91,8 +91,6 @@ class AblationCard:
     def facts(self) -> list[tuple[str, str]]:
         """What was run: (name, value)."""
         v, c = self.view, self.view.header["config"]
-        seeds, first = v.looks.seeds, v.header["ablation"]["seed"]
-        looks = f"{seeds[0]}" if len(seeds) == 1 else f"{', '.join(map(str, seeds))} (looked at each time)"
         states = [state_of(t) for t in v.trials]
         counted = [f"{states.count(s)} {s}" for s in dict.fromkeys(states)]
         return [
@@ -100,7 +98,7 @@ class AblationCard:
             ("base model", str(v.header["base"])),
             ("data", str(c.get("data") or "generated data set")),
             ("each trial", f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"),
-            ("seeds", f"{looks}, from {first} on"),
+            ("seeds", planned_seeds(v)),
             ("trials", f"{', '.join(counted) or 'none yet'}; {len(v.left)} left"),
             *(pair for pair in facts(replace(v.views[None], trials=v.trials)) if pair[0] in MEASURED),
             ("folder", str(v.folder)),

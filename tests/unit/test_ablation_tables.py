@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -22,6 +23,7 @@ from nas_attn.cli.ablation_tables import ablation_tables as terminal_tables
 from nas_attn.dashboard.ablation import ablation_card
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.space import Architecture
 
 __all__ = ["ablated"]
 EVERYTHING = ("leave-one-out", "add-one-in", "swap", "sweep", "placement", "scale", "factorial", "a/a")
@@ -67,6 +69,53 @@ def test_latex_survives_any_text(ablated, tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
     text = "\n".join(x for x in latex(view).splitlines() if not x.startswith("%"))
     assert r"\input{/etc" not in text and r"50\% \& more\_\{x\} \#1 \$2" in text
+
+
+def floats_of(text: str) -> list[str]:
+    return re.findall(r"\\begin\{table\}.*?\\end\{table\}", text, re.DOTALL)
+
+
+def words_of(text: str) -> str:
+    return text.replace(r"\allowbreak{}", "")
+
+
+def test_latex_says_what_was_trained_once_and_what_each_arm_inserts_beside_it(large):
+    floats = [words_of(f) for f in floats_of(latex(large))]
+    config = large.header["config"]
+    for part in (
+        f"Full architecture: {large.header['ablation']['full']}.",
+        f"Base model: {large.header['base']}.",
+        "Data: the generated data set.",
+        f"{config['epochs']} epochs at {config['imgsz']} px, start {config['start']}.",
+        "Seeds: 4, from 100 on.",
+    ):
+        assert part in markdown(large)
+        assert [_tex_words(part) in f for f in floats] == [True] + [False] * (len(floats) - 1)
+    rows = [r for r in family_rows(large, "base") if r.inserted]
+    assert len(rows) > 20
+    for row in rows:
+        (mine,) = [f for f in floats if f"\\emph{{{_tex_words(row.label)}}}: {_tex_words(row.inserted)}" in f]
+        assert f"\n{_tex_words(row.label)} & " in mine
+
+
+def _tex_words(text: str) -> str:
+    return words_of(_tex(text))
+
+
+def test_latex_fits_its_pages_with_many_slots_long_names_and_long_notes(large, tmp_path):
+    gene = "acmix(head=4,kernel_att=7,residual=scaled)"
+    full = Architecture.parse(" ".join(f"backbone.p{i}={gene}" for i in range(16)))
+    arms = [a if a.architecture.is_base else replace(a, architecture=full) for a in large.design.arms]
+    view = replace(large, design=replace(large.design, arms=tuple(arms)))
+    view.header["ablation"]["full"], view.header["config"]["data"] = str(full), "/" + "x" * 300 + HOSTILE
+    view.header["name"] = "y" * 200
+    failed = replace(large, trials=tuple(replace(t, state="failed", reason="no memory " * 20) for t in large.trials))
+    for found in (view, failed):
+        write_tables(found, tmp_path)
+        done = compiled(tmp_path)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert "Overfull" not in done.stdout and "Float too large" not in done.stdout
+        assert sum("Seeds: 4" in f for f in floats_of(latex(found))) == 1
 
 
 def test_every_row_names_its_trials(large):
