@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.ablation.arms import CONV, Choices, make_design
@@ -17,6 +15,7 @@ from nas_attn.cost import CostTable
 from nas_attn.detector.base_model import BaseModel, load_base
 from nas_attn.detector.environment import cache_root
 from nas_attn.detector.head_form import keeps_head
+from nas_attn.detector.packaged import at_scale, larger_scales
 from nas_attn.detector.slots import all_slots, canonical
 from nas_attn.errors import NasAttnError, SlotRefused, StudyChanged, UserError
 from nas_attn.space import NONE, Architecture, Gene, Slot
@@ -29,8 +28,6 @@ from nas_attn.study.prepare import check_unchanged, prepare
 
 if TYPE_CHECKING:
     from nas_attn.evaluate.proxy import ProxyEvaluator
-
-SCALES = "nsmlx"
 
 
 @dataclass(frozen=True)
@@ -222,9 +219,8 @@ def _scales(request: Request, study: Plan, full: Architecture, notes: list[str])
     elif config.width is not None:
         obstacle = f"the study sets its own width ({config.width:g}) in place of a scale's"
     found: dict[str | None, Scale] = {}
-    for size in () if obstacle else _letters(config.model, settings.scales):
-        model = re.sub(r"(\d+)[nsmlx](?![a-z])", rf"\g<1>{size}", Path(config.model).name, count=1)
-        model = str(Path(config.model).with_name(model)) if Path(config.model).parent != Path() else model
+    for size in () if obstacle else _sizes(config.model, settings.scales):
+        model = at_scale(config.model, size)
         try:
             base, slots = _base(config, study, model)
         except NasAttnError as error:
@@ -245,28 +241,21 @@ def _scales(request: Request, study: Plan, full: Architecture, notes: list[str])
     return found
 
 
-def _letters(model: str, wanted: list[str] | None) -> list[str]:
-    """The scales to train: those named, or the next two."""
-    own = letter(model)
-    if own is None:
-        return []
-    larger = SCALES[SCALES.index(own) + 1 :]
-    if wanted is None:
-        return list(larger[:2])
-    if wrong := [name for name in wanted if name not in larger]:
+def _sizes(model: str, wanted: list[str] | None) -> tuple[str, ...]:
+    """The scales to train: those named, or the next two.
+
+    Raises:
+        UserError: one that was named is no larger scale of the base.
+    """
+    larger = larger_scales(model)
+    if wrong := [size for size in wanted or () if size not in larger]:
         raise UserError(
-            f"`--scales` must be larger ones than '{model}'",
+            f"`--scales` must be larger ones of '{model}'",
             got=", ".join(wrong),
             where="--scales",
-            remedy=f"There are {', '.join(larger)}." if larger else "There is none.",
+            remedy=f"There are {', '.join(larger)}." if larger else "It has none.",
         )
-    return list(wanted)
-
-
-def letter(model: str) -> str | None:
-    """The scale that a model's name says; None where it says none."""
-    found = re.search(r"\d([nsmlx])(?![a-z])", Path(model).name)
-    return found[1] if found else None
+    return larger[:2] if wanted is None else tuple(wanted)
 
 
 def _table(scale: Scale, design: Design, imgsz: int) -> CostTable:

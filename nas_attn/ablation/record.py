@@ -9,10 +9,11 @@ from typing import Any
 from nas_attn.ablation.decide import BETTER, DEAD, WORSE
 from nas_attn.ablation.design import Contrast
 from nas_attn.ablation.looks import MAX_SEEDS, Looks
-from nas_attn.ablation.prepare import AblationPlan, letter
+from nas_attn.ablation.prepare import AblationPlan
 from nas_attn.ablation.settings import EARLIER, Request
 from nas_attn.ablation.view import AblationView
 from nas_attn.attention import user
+from nas_attn.detector.packaged import scale_of
 from nas_attn.study.folder import RunFolder
 
 
@@ -68,7 +69,7 @@ def _added(before: AblationView, plan: AblationPlan) -> list[Contrast]:
 
 def _stated(plan: AblationPlan, before: AblationView) -> dict[str, Any]:
     """Settings as they must be told later: the scales that were built, and what mattered when results had been seen."""
-    letters = [name for m in plan.scales if m is not None and (name := letter(m)) is not None]
+    letters = [size for m in plan.scales if m is not None and (size := scale_of(m)) is not None]
     earlier = list(before.settings.get(EARLIER, ()))
     if _seen(before) and before.settings["difference"] != plan.request.settings.difference:
         earlier.append(before.settings["difference"])

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from nas_attn.detector.base_model import load_base
-from nas_attn.detector.packaged import detectors, packaged
+from nas_attn.detector.packaged import at_scale, detectors, larger_scales, packaged, scale_of
 from nas_attn.errors import UnknownName
 
 # name of a user's file that holds the scales n, s, m, l, x in this order -> the scale that Ultralytics 8.4.190 takes
@@ -104,3 +104,27 @@ def test_shipped_names_mean_what_they_mean_to_ultralytics(suffix):
                 base = load_base(name + suffix)
                 assert base.scale == (theirs["scale"] or next(iter(given), "n")), name
                 assert not given or base.factors == tuple(given[base.scale]), name
+
+
+@pytest.mark.parametrize(
+    ("model", "scale", "larger"),
+    [
+        ("yolo11n.yaml", "n", "smlx"),
+        ("yolo11x.yaml", "x", ""),
+        ("yolo11n-seg.yaml", "n", "smlx"),
+        ("yolov8n-p2", "n", "smlx"),
+        ("yolov9t.yaml", "t", "smce"),
+        ("yolov10m.yaml", "m", "blx"),
+        ("rtdetr-l.yaml", "l", "x"),
+        ("yolov3-tiny.yaml", None, ""),
+        ("yolov8-cls.yaml", None, ""),
+        ("own/yolo11n.yaml", "n", "smlx"),
+        ("mine.yaml", None, ""),
+    ],
+)
+def test_larger_scales_of_a_family(model, scale, larger):
+    """The letters are those of the YAMLs that Ultralytics ships: `scales` in one, or one YAML for each."""
+    assert scale_of(model) == scale
+    assert "".join(larger_scales(model)) == larger
+    for size in larger:
+        assert scale_of(at_scale(model, size)) == size
