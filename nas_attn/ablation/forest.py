@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_attn.ablation.decide import Decision
-from nas_attn.ablation.rows import Row, family_rows, level, line_key, shown_verdict
+from nas_attn.ablation.rows import Row, family_rows, line_key
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.words import level, shown_verdict
 
 
 @dataclass(frozen=True)

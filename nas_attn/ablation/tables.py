@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.rows import Moments, Row, family_rows, level, method
+from nas_attn.ablation.rows import Moments, Row, family_rows
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.words import level, method
 from nas_attn.analysis.tables import EMPTY, Table, number, signed
 
 TINY_P = 0.0001

@@ -15,10 +15,11 @@ from typing import Any
 
 from nas_attn import __version__
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.rows import Row, confidence, family_rows, planned_seeds, shown_verdict, summary
+from nas_attn.ablation.rows import Row, family_rows
 from nas_attn.ablation.statistics import Paired
 from nas_attn.ablation.tables import TitledTable, ablation_tables
 from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.words import confidence, planned_seeds, shown_verdict, summary
 from nas_attn.files import write_text_atomic
 
 PARTIAL = "PARTIAL: training is not finished"

@@ -175,7 +175,7 @@ def _run(request: Any, output: Path | None, as_json: bool) -> int:
 
 def summary_json(view: Any) -> dict[str, Any]:
     """The ablation as one JSON-ready object."""
-    from nas_attn.ablation.rows import summary
+    from nas_attn.ablation.words import summary
     from nas_attn.ablation.write import figures
 
     return {
@@ -189,7 +189,7 @@ def summary_json(view: Any) -> dict[str, Any]:
 
 
 def _show(view: Any, files: list[Path]) -> None:
-    from nas_attn.ablation.rows import summary
+    from nas_attn.ablation.words import summary
     from nas_attn.cli.ablation_tables import ablation_tables
     from nas_attn.cli.tables import stdout
 

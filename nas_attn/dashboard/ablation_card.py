@@ -8,10 +8,11 @@ from pathlib import Path
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.forest import ForestNumbers, forest_numbers
-from nas_attn.ablation.rows import family_rows, line_key, planned_seeds, summary
+from nas_attn.ablation.rows import family_rows, line_key
 from nas_attn.ablation.settings import DEFAULT_NAME
 from nas_attn.ablation.tables import ablation_tables
 from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.words import planned_seeds, summary
 from nas_attn.ablation.write import PARTIAL, ranges
 from nas_attn.analysis.tables import Table, facts, signed, state_of
 from nas_attn.study.liveness import DEAD as DEAD_SLOT

@@ -15,9 +15,9 @@ from fabricate import HOSTILE, fabricate
 from nas_attn.ablation.decide import BETTER, DEAD, UNTESTED, WAITING, WORSE
 from nas_attn.ablation.forest import forest_numbers
 from nas_attn.ablation.forest_figure import STYLES, forest_figure
-from nas_attn.ablation.rows import summary
 from nas_attn.ablation.trials import trials_table
 from nas_attn.ablation.view import AblationView, load_ablations
+from nas_attn.ablation.words import summary
 from nas_attn.analysis.tables import Table, front_table
 from nas_attn.cli.app import run
 from nas_attn.dashboard import html

@@ -9,8 +9,9 @@ from ablations import FULL, Silent, Stopped, StoppingEngine, ablated, ablation_p
 from plans import InlineEngine
 
 from nas_attn.ablation.decide import BETTER, DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, WORSE
-from nas_attn.ablation.rows import family_rows, method, summary
+from nas_attn.ablation.rows import family_rows
 from nas_attn.ablation.view import AblationView, load_ablations
+from nas_attn.ablation.words import method, summary
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
