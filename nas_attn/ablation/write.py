@@ -161,6 +161,7 @@ def _float(t: TitledTable, rows: Sequence[_Line], view: AblationView, about: str
     under = "\n\n".join(below)
     return (
         f"\\begin{{table}}[p]\n\\centering{size}\\setlength{{\\tabcolsep}}{{3pt}}"
+        "\\setlength{\\belowcaptionskip}{4pt}"  # above a table a caption has no distance of its own
         f"\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
         f"\\par\\vspace{{2pt}}\\begin{{minipage}}{{\\linewidth}}\\raggedright\\footnotesize\n{under}\n"
         f"\\end{{minipage}}\n\\end{{table}}\n"
