@@ -19,6 +19,7 @@ from nas_attn.ablation.view import AblationView, load_ablations
 from nas_attn.study import load_study
 
 FULL = "p3=acmix(head=2,kernel_att=3) p4=none p5=lska(k_size=7)"
+SCORES = 0.0005  # mAP50-95; what two epochs on the tiny data set exceed
 SMALL = ("--kinds", "leave-one-out,add-one-in", "--no-controls", "--dead-slots", "keep")
 
 
@@ -26,7 +27,8 @@ SMALL = ("--kinds", "leave-one-out,add-one-in", "--no-controls", "--dead-slots",
 def ablated(searched):
     """(shell, result) of an ablation of the tiny study."""
     shell, _ = searched
-    done = shell("ablate", "tiny", "--base", FULL, *SMALL, "--seeds", 3, "--name", "own", "-o", "tables", "--json")
+    command = ("ablate", "tiny", "--base", FULL, *SMALL, "--seeds", 3, "--difference", SCORES, "--name", "own")
+    done = shell(*command, "-o", "tables", "--json")
     return shell, done
 
 
@@ -214,13 +216,16 @@ def test_fewer_than_three_seeds_are_warned_of_and_have_no_p(tmp_path, write_stud
     done = shell("ablate", "tiny.yaml", "--base", "p3=lska(k_size=7)", *SMALL, "--seeds", 2)
     assert done.code == 0 and "fewer than 3 seeds" in done.err
     rows = csv.DictReader((tmp_path / "runs/tiny/ablations/ablation/ablation.csv").read_text().splitlines())
-    assert all(r["p_corrected"] == "" for r in rows)
+    found = list(rows)
+    assert all(r["p_corrected"] == "" for r in found)
+    assert "no arm reaches 0.01 mAP50-95" in found[1]["verdict_words"]
+    assert "slots not checked for life: the base reaches 0.00" in done.err
 
 
 def test_a_dead_slot_is_said(tmp_path, write_study, searched):
     """A base of two epochs uses no slot: nothing can be shown there, and nothing but the base is needed to say so."""
     shell = type(searched[0])(tmp_path)
-    write_study(tmp_path / "tiny.yaml", live_threshold=0.9)
+    write_study(tmp_path / "tiny.yaml", live_threshold=SCORES)
     done = shell(
         *("ablate", "tiny.yaml", "--base", "p3=lska(k_size=7) p5=lska(k_size=7)", "--seeds", 3),
         *("--kinds", "add-one-in", "--dead-slots", "skip"),
