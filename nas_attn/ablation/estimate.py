@@ -13,7 +13,7 @@ from nas_attn.ablation.design import Arm
 from nas_attn.ablation.prepare import AblationPlan
 from nas_attn.ablation.statistics import ALPHA, POWER, pairs_needed, power
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
-from nas_attn.analysis.noise import ENOUGH, noise
+from nas_attn.analysis.noise import ENOUGH, noise, pooled
 from nas_attn.study.view import Trial
 
 START = 3.0  # seconds that a trial takes before its first step: model, data loader
@@ -100,10 +100,10 @@ def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | 
     The ablation's own where it has enough; otherwise the study's, and of its two estimates the larger unless the paired
     one is known well: a few lucky pairs would promise too much.
     """
-    own = [r for d in view.decisions if d.contrast.family == "base" and (r := d.result) is not None and r.sd]
-    df = sum(r.n - 1 for r in own)
-    if df >= ENOUGH:
-        return math.sqrt(sum((r.n - 1) * (r.sd or 0.0) ** 2 for r in own) / df), df, "this ablation's own trials"
+    results = [d.result for d in view.decisions if d.contrast.family == "base"]
+    own = [(r.n - 1, r.sd) for r in results if r is not None and r.sd]
+    if sum(df for df, _ in own) >= ENOUGH:
+        return *pooled(own), "this ablation's own trials"
     study = plan.request.study
     seen = noise(study) if study is not None else None
     if study is None or seen is None:

@@ -37,16 +37,16 @@ def record_plan(plan: AblationPlan, folder: RunFolder) -> tuple[str, ...]:
     before = AblationView.of(folder.path, records)
     new = _added(before, plan)
     settled = not new and _settled(before)
-    looks = before.looks if settled else _widened(wanted_looks(plan.request, before), before, plan, new)
+    wanted = wanted_looks(plan.request, before)
+    looks = before.looks if settled else _widened(wanted, before, plan, new)
     settings = {**plan.request.settings.model_dump(mode="json"), **_stated(plan, before)}
     old: dict[str, Any] = next((r for r in reversed(records) if r["kind"] == "design"), {})
     now = {"design": plan.design.as_dict(), "looks": looks.as_dict(), "settings": settings}
     if any(old.get(k) != v for k, v in now.items()):
         folder.log.append("design", **now)
         folder.log.append("target", trials=len(plan.design.arms) * looks.most)
-    wanted = wanted_looks(plan.request, before).most
-    if settled and wanted > looks.most:
-        return (f"every comparison is decided, and keeps the seeds at which it was: none goes on to {wanted}",)
+    if settled and wanted.most > looks.most:
+        return (f"every comparison is decided, and keeps the seeds at which it was: none goes on to {wanted.most}",)
     return ()
 
 

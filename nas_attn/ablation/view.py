@@ -122,7 +122,7 @@ class AblationView:
         found: dict[str, list[str]] = {}
         for slot in slots if self.trained(model) else ():
             if (lost := record.get("drop", {}).get(slot)) is not None:
-                found.setdefault(slot_state(lost, record["threshold"]), []).append(slot)
+                found.setdefault(slot_state(lost, record), []).append(slot)
         return found
 
     def trained(self, model: str | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nas_attn.study.view import Candidate, StudyView
@@ -63,15 +63,17 @@ def noise(view: StudyView) -> Noise | None:
     repeated = [c for c in controls if c.sd is not None]
     if not repeated or all(c.sd == 0 for c in repeated):
         return None  # runs that cannot differ (all at mAP 0, say) tell nothing about noise
-    df = sum(len(c.seeds) - 1 for c in repeated)
-    variance = math.fsum((len(c.seeds) - 1) * (c.sd or 0.0) ** 2 for c in repeated) / df
+    single = pooled((len(c.seeds) - 1, c.sd or 0.0) for c in repeated)
     groups = [[t.delta for t in c.trials if t.delta is not None] for c in view.candidates()]
     paired = [(len(g) - 1, _sd(g)) for g in groups if len(g) > 1]
-    if not paired:
-        return Noise(math.sqrt(variance), df)
-    df_paired = sum(n for n, _ in paired)
-    sd_paired = math.sqrt(math.fsum(n * sd**2 for n, sd in paired) / df_paired)
-    return Noise(math.sqrt(variance), df, sd_paired, df_paired)
+    return Noise(*single, *pooled(paired)) if paired else Noise(*single)
+
+
+def pooled(groups: Iterable[tuple[int, float]]) -> tuple[float, int]:
+    """Standard deviation and degrees of freedom of groups of (degrees of freedom, standard deviation) together."""
+    groups = list(groups)
+    df = sum(n for n, _ in groups)
+    return math.sqrt(math.fsum(n * sd**2 for n, sd in groups) / df), df
 
 
 def interval(candidate: Candidate) -> tuple[float, float] | None:

@@ -102,7 +102,7 @@ def liveness_table(view: StudyView) -> Table | None:
     zeroed = view.slots.get("zeroed", {})
     rows = []
     for slot, lost in numbers.drop:
-        state = slot_state(lost, numbers.threshold)
+        state = slot_state(lost, {"threshold": numbers.threshold, **view.slots})
         if state == UNDERTRAINED:
             state = f"{state}: zeroing it helps"
         rows.append((slot, number(zeroed.get(slot)), signed(lost), state, "yes" if slot in searched else "no"))

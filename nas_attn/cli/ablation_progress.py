@@ -54,7 +54,7 @@ class AblationReporter(Bar):
             self._say(f"  slots{where} not checked for life: {too_little(record)}")
             return
         for name, drop in record["drop"].items():
-            self._say(f"  {name}{where}: {liveness(drop, record['threshold'])}")
+            self._say(f"  {name}{where}: {liveness(drop, record)}")
         dead = [d.contrast.label for d in view.decisions if d.verdict == DEAD]
         if dead:
             why = "they differ only where the base needs nothing; --dead-slots keep trains them"

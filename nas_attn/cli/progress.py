@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nas_attn.analysis.front import front
 from nas_attn.analysis.tables import genes
-from nas_attn.study.liveness import LIVE, UNDERTRAINED, slot_state
+from nas_attn.study.liveness import LIVE, UNDERTRAINED, UNKNOWN, slot_state
 from nas_attn.study.view import StudyView, Trial
 
 
@@ -102,7 +103,7 @@ class Reporter(Bar):
     def slots(self, view: StudyView) -> None:
         """Print each slot's liveness."""
         for name, drop in view.slots["drop"].items():
-            self._say(f"  {name}: {liveness(drop, view.slots['threshold'])}, {_searched(name, view)}")
+            self._say(f"  {name}: {liveness(drop, view.slots)}, {_searched(name, view)}")
 
 
 def line(trial: Trial) -> str:
@@ -121,9 +122,11 @@ def line(trial: Trial) -> str:
     )
 
 
-def liveness(drop: float, threshold: float) -> str:
-    """A slot's state in words, from the mAP50-95 that zeroing it costs."""
-    state = slot_state(drop, threshold)
+def liveness(drop: float, record: Mapping[str, Any]) -> str:
+    """A slot's state in words, from the mAP50-95 that zeroing it costs and the record with it."""
+    state = slot_state(drop, record)
+    if state == UNKNOWN:
+        return "not known (the base scores too little to tell)"
     if state == UNDERTRAINED:
         return f"undertrained (zeroing it raises mAP50-95 by {-drop:.4f})"
     return f"{'alive' if state == LIVE else state} (zeroing it costs {drop:.4f} mAP50-95)"

@@ -106,6 +106,6 @@ def _measure(study: str | None, given: dict[str, Any], as_json: bool) -> None:
         return
     print(f"{found['base']}, mAP50-95 {found['intact']:.4f} on val over seeds {found['seeds']}")
     for name, drop in found["drop"].items():
-        print(f"  {name}: {liveness(drop, config.live_threshold)}")
+        print(f"  {name}: {liveness(drop, found)}")
     if not found["live"]:
         print("No slot matters here: train longer, at a larger size or from weights.", file=sys.stderr)

@@ -7,16 +7,19 @@ from typing import Any
 
 from nas_attn.evaluate import Evaluation
 
-LIVE, DEAD, UNDERTRAINED = "live", "dead", "undertrained"
+LIVE, DEAD, UNDERTRAINED, UNKNOWN = "live", "dead", "undertrained", "unknown"
 
 
-def slot_state(lost: float, threshold: float) -> str:
-    """`live`, `dead`, or `undertrained`: what a slot adds does harm as yet, so a module there cannot be judged.
+def slot_state(lost: float, record: Mapping[str, Any]) -> str:
+    """`live`, `dead`, `undertrained` (it does harm as yet, so a module there cannot be judged), or `unknown`.
 
     Args:
         lost: mAP50-95 that zeroing the slot's output costs the trained base; negative where it helps.
-        threshold: what it costs at least where a slot is live.
+        record: the `slots` record with it.
     """
+    threshold = float(record["threshold"])
+    if not learned(record):
+        return UNKNOWN
     if lost >= threshold:
         return LIVE
     return UNDERTRAINED if lost <= -threshold else DEAD

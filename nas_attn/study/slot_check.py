@@ -11,6 +11,7 @@ from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
+from nas_attn.study.liveness import averaged
 from nas_attn.study.prepare import prepare
 
 
@@ -23,8 +24,7 @@ def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], Non
         progress: told what is being done.
 
     Returns:
-        `base`, `seeds`, `intact` (mAP50-95), `drop` (slot -> mAP50-95 lost when zeroed), `drops` (slot -> per seed) and
-        `live` (names).
+        `base`, `seeds`, the fields of a `slots` record (see `averaged`), and `drops` (slot -> mAP50-95 lost, per seed).
 
     Raises:
         EvaluationFailed: the base could not be trained.
@@ -48,12 +48,5 @@ def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], Non
             found[outcome.task.key] = outcome.value
     results = [found[s] for s in seeds]
     drops = {n: [e.map50_95 - (e.liveness or {})[n] for e in results] for n in plan.space.names}
-    drop = {n: sum(d) / len(d) for n, d in drops.items()}
-    return {
-        "base": plan.header["base"],
-        "seeds": seeds,
-        "intact": sum(e.map50_95 for e in results) / len(results),
-        "drop": drop,
-        "drops": drops,
-        "live": [n for n, d in drop.items() if d >= config.live_threshold],
-    }
+    measured = averaged(results, config.live_threshold, plan.space.names)
+    return {"base": plan.header["base"], "seeds": seeds, **measured, "drops": drops}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,15 @@ def redesign(view: AblationView, names, first: tuple[str, ...] = ()) -> Ablation
 def behind(view: AblationView, name: str) -> list[str]:
     arms = (view.design.arm(name), view.design.base_of(None))
     return sorted((str(view.trial(a, i).number) for a in arms for i in range(5)), key=int)
+
+
+@contextmanager
+def shown(watched, folder: Path) -> Iterator:
+    """The page of a served folder, once the card's plot is drawn."""
+    with serving(folder) as address:
+        watched.page.goto(address)
+        watched.page.wait_for_selector(f"{CARD} .scatterlayer .point")
+        yield watched.page
 
 
 def point_at(page, at: int) -> str:
@@ -152,10 +163,7 @@ def test_dashboard_follows_an_ablation(watched, tmp_path):
 def test_a_click_counts_while_the_card_is_drawn_again(watched, tmp_path):
     folder = tmp_path / "alone"
     stop_after(folder, 21)
-    page = watched.page
-    with serving(folder) as address:
-        page.goto(address)
-        page.wait_for_selector(f"{CARD} .scatterlayer .point")
+    with shown(watched, folder) as page:
         slow = watched.hold('"part":"picked"')  # the answer to a click, on a busy machine
         click_mark(page, place(view_of(folder), "p3 alone"))
         view = run_ablation_plan(plan(folder))
@@ -167,10 +175,7 @@ def test_a_click_counts_while_the_card_is_drawn_again(watched, tmp_path):
 def test_a_card_that_shows_the_newest_is_not_drawn_again(watched, tmp_path):
     folder = tmp_path / "alone"
     stop_after(folder, 12)
-    page = watched.page
-    with serving(folder) as address:
-        page.goto(address)
-        page.wait_for_selector(f"{CARD} .scatterlayer .point")
+    with shown(watched, folder) as page:
         slow = watched.hold("ablation-stamp.data")
         stop_after(folder, 16)
         slow.wait()
@@ -185,10 +190,7 @@ def test_a_card_that_shows_the_newest_is_not_drawn_again(watched, tmp_path):
 def test_a_second_ablation_leaves_what_was_picked(watched, tmp_path):
     folder = tmp_path / "alone"
     view = run_ablation_plan(plan(folder))
-    page = watched.page
-    with serving(folder) as address:
-        page.goto(address)
-        page.wait_for_selector(f"{CARD} .scatterlayer .point")
+    with shown(watched, folder) as page:
         page.locator(f"{CARD} tr[data-line]", has_text="p4 alone").first.click()
         wait_for_trials(page, behind(view, "p4 alone"))
         run_ablation_plan(ablation_plan(folder / "ablations" / "second", EVALUATOR, full=FULL, seeds=3))
@@ -203,10 +205,7 @@ def test_a_picked_line_stays_picked_when_others_come_before_it(watched, tmp_path
     view = run_ablation_plan(plan(folder))
     wanted, odd = behind(view, "p4 alone"), """it's "p4".n_clicks} = <b> | {\\x} Δ `${1}` &amp; base"""
     redesign(view, lambda text: text.replace(json.dumps("p4 alone"), json.dumps(odd)))
-    page = watched.page
-    with serving(folder) as address:
-        page.goto(address)
-        page.wait_for_selector(f"{CARD} .scatterlayer .point")
+    with shown(watched, folder) as page:
         at = place(view, "p4 alone")
         click_mark(page, at)
         wait_for_trials(page, wanted)
