@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from plans import InlineEngine, NoMirror, make_plan, run_plan
 
+from nas_attn.cli.progress import liveness
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
@@ -65,6 +66,36 @@ def test_no_live_slot_ends_the_search_after_the_controls(tmp_path):
     view = run_plan(make_plan(SyntheticEvaluator(dead=("p3", "p4", "p5")), trials=30), tmp_path / "s", observer=Watch())
     assert [t.role for t in view.trials] == ["base"] * 3
     assert "nothing to choose" in notes[-1]
+
+
+@pytest.mark.parametrize("dead_slots", ["skip", "keep"])
+def test_a_base_that_scores_too_little_proves_no_slot_dead(tmp_path, dead_slots):
+    class Watch(Quiet):
+        def note(self, text):
+            notes.append(text)
+
+    notes: list[str] = []
+    plan = make_plan(trials=8, live_threshold=0.5, dead_slots=dead_slots)  # no slot costs more than the base scores
+    view = run_plan(plan, tmp_path / "s", observer=Watch())
+    assert view.slots["live"] == []
+    told = next(n for n in notes if "Which slots are alive is not known" in n)
+    assert ("--dead-slots keep" in told) == (dead_slots == "skip")
+    assert {t.role for t in view.trials} == ({"base"} if dead_slots == "skip" else {"base", "conv", "search"})
+    assert {liveness(drop, view.slots) for drop in view.slots["drop"].values()} == {
+        "not known (the base scores too little to tell)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (0.02, "alive (zeroing it costs 0.0200 mAP50-95)"),
+        (0.0, "dead (zeroing it costs 0.0000 mAP50-95)"),
+        (-0.02, "undertrained (zeroing it raises mAP50-95 by 0.0200)"),
+    ],
+)
+def test_the_progress_says_what_a_slot_is(lost, said):
+    assert liveness(lost, {"intact": 0.4, "threshold": 0.003}) == said
 
 
 def test_every_trial_is_compared_with_the_base_of_its_seed(tmp_path):
