@@ -90,7 +90,7 @@ def ablation_plan(
     )
     design = make_design(choices, kinds)
     config = AblationConfig(kinds=list(kinds), controls=settings.pop("controls", False), **settings)
-    request = Request("ablation", folder, None, study.config, config, full, 100, None, True)
+    request = Request("ablation", folder, None, study.config, config, full, 100, None, tuple(kinds))
     costs = {a.name: {"gmacs": 3.0, "params_m": 2.6} for a in design.arms}
     found = {m: Scale(m, None, SLOTS, evaluator) for m in (None, *scales)}  # type: ignore[arg-type]
     probed = tuple(s for s in study.space.names if any(s in a.filled for a in design.arms))

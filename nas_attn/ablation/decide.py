@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from nas_attn.ablation.design import Contrast, Design
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import ALPHA, Paired, paired, pairs_needed, pairs_to_exclude, power
+from nas_attn.ablation.statistics import ALPHA, MIN_PAIRS, Paired, paired, pairs_needed, pairs_to_exclude, power
 from nas_attn.analysis.correction import holm
 
 BETTER, WORSE = "better", "worse"
@@ -32,7 +32,7 @@ class Decision:
         indices: indices of the seeds whose pairs are counted; before the first look those that ended.
         result: the paired comparison over these; None without a pair. Its interval holds for every look at once.
         p: p-value corrected for looks and for the family; None where nothing was tested.
-        final: whether no further look is planned.
+        final: whether no further look is planned: after the last, when decided, or where an arm gave nothing at first.
         difference: smallest difference in mAP50-95 that matters.
         beyond: the level at which further seeds would be tested.
         outside: 1 minus the confidence of the interval.
@@ -129,16 +129,18 @@ def _family(
         last = number == len(looks.seeds)
         tested = []
         for i, contrast in enumerate(live):
-            if (i in found and found[i].final) or not _ended(contrast, seeds, values):
+            hopeless = _hopeless(contrast, looks, values)
+            if (i in found and found[i].final) or not (hopeless or _ended(contrast, seeds, values)):
                 continue
             if i in found and found[i].looks != number - 1:
                 continue
-            indices, result = _compare(contrast, seeds, values, looks.count, alpha)
+            compared = _compare(contrast, seeds, values, looks.count, alpha)
+            indices, result = ((), None) if hopeless else compared
             raw.pop(i, None)
             low = result is not None and _score(contrast, indices, values) < difference
             if result is not None and result.p is not None and not low:
                 raw[i] = result.p
-            found[i] = Decision(contrast, UNTESTED, number, indices, result, final=last, low=low)
+            found[i] = Decision(contrast, UNTESTED, number, indices, result, final=last or hopeless, low=low)
             tested.append(i)
         corrected = holm([min(1.0, raw.get(i, 1.0) * looks.count) for i in range(len(live))])
         still = sum(p > alpha for p in corrected)
@@ -168,7 +170,7 @@ def _judged(
     last = d.looks == len(looks.seeds)
     result = d.result
     if not testable or result is None or result.low is None or result.high is None:
-        return replace(d, verdict=UNTESTED, final=last, difference=difference)
+        return replace(d, verdict=UNTESTED, difference=difference)
     if p <= alpha:
         return replace(d, verdict=BETTER if result.mean > 0 else WORSE, p=p, final=True)
     excluded = -difference < result.low and result.high < difference
@@ -208,6 +210,12 @@ def _score(contrast: Contrast, indices: Sequence[int], values: Values) -> float:
 
 def _ended(contrast: Contrast, seeds: int, values: Values) -> bool:
     return all((arm, i) in values for arm in contrast.arms for i in range(seeds))
+
+
+def _hopeless(contrast: Contrast, looks: Looks, values: Values) -> bool:
+    """Whether an arm of a contrast gave nothing on its first seeds, so that the others' further seeds are of no use."""
+    first = range(min(MIN_PAIRS, looks.seeds[0]))
+    return any(all(values.get((arm, i), 0.0) is None for i in first) for arm in contrast.arms)
 
 
 @lru_cache(maxsize=4096)

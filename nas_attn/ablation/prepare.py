@@ -235,7 +235,7 @@ def _scales(request: Request, study: Plan, full: Architecture, notes: list[str])
             found[model] = scale
     if not found:
         obstacle = obstacle or f"'{config.model}' has no larger scale that can be built"
-        if request.explicit:
+        if "scale" in request.named:
             raise UserError("`scale` must have a larger scale of the base", got=obstacle, where="--kinds")
         notes.append(f"no comparison of scales: {obstacle}")
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas_attn.ablation.looks import MAX_SEEDS
 from nas_attn.ablation.view import FOLDER, load_ablations
 from nas_attn.analysis.front import pick
 from nas_attn.errors import UserError
@@ -36,7 +37,7 @@ class Request:
         full: the architecture to take apart, as text; settings of modules may be missing.
         seed: its first seed.
         stored: the header of an ablation of this name that exists; None for a new one.
-        explicit: whether the kinds were named, so that one that cannot be had is an error.
+        named: kinds that this command names, so that one that cannot be had is an error.
         fresh: whether nothing of the study was trained with its seeds before.
         notes: what of the command was not taken as it stands, in sentences.
     """
@@ -49,7 +50,7 @@ class Request:
     full: str
     seed: int
     stored: dict[str, Any] | None
-    explicit: bool
+    named: tuple[str, ...] = ()
     fresh: bool = True
     notes: tuple[str, ...] = ()
 
@@ -90,8 +91,8 @@ def load_request(
         config = config.model_copy(update={**kept, **{k: given[k] for k in FIDELITY if given.get(k) is not None}})
     else:
         config = config.model_copy(update={k: v for k in FIDELITY if (v := getattr(settings, k)) is not None})
-    used = _used(searched, folder, own)
-    seed = _seed(used, config, settings, stored, given)
+    used, planned = _used(searched, folder, own)
+    seed = _seed(max(used, planned), config, settings, stored, given)
     return Request(
         name=own.name,
         folder=own,
@@ -101,7 +102,7 @@ def load_request(
         full=_full(searched, settings, stored, given),
         seed=seed,
         stored=stored,
-        explicit=given.get("kinds") is not None,
+        named=(*(given.get("kinds") or ()), *(("scale",) if given.get("scales") else ())),
         fresh=stored["ablation"].get("fresh", True) if stored is not None else seed > used,
         notes=tuple(notes),
     )
@@ -181,22 +182,27 @@ def _full(
     return str(found)
 
 
-def _used(searched: StudyView | None, folder: Path, own: Path) -> int:
-    """The highest seed that the study or another ablation of it has; -1 without any."""
+def _used(searched: StudyView | None, folder: Path, own: Path) -> tuple[int, int]:
+    """The highest seed that the study or another ablation of it has, and the highest that one may still get.
+
+    -1 each without any. Other ablations are left room to be given more seeds later, which must be fresh then too.
+    """
     others = [a for a in load_ablations(folder) if a.folder != own and a.folder != folder]
-    seeds = [int(a.header["ablation"]["seed"]) + a.looks.most - 1 for a in others]
-    return max([*(t.seed for t in (searched.trials if searched is not None else ())), *seeds], default=-1)
+    trained = [t.seed for t in (searched.trials if searched is not None else ())]
+    ranges = [(int(a.header["ablation"]["seed"]), a.looks.most) for a in others]
+    used = max([*trained, *(first + most - 1 for first, most in ranges)], default=-1)
+    return used, max((first + max(most, MAX_SEEDS) - 1 for first, most in ranges), default=-1)
 
 
 def _seed(
-    used: int, config: StudyConfig, settings: AblationConfig, stored: dict[str, Any] | None, given: Mapping[str, Any]
+    taken: int, config: StudyConfig, settings: AblationConfig, stored: dict[str, Any] | None, given: Mapping[str, Any]
 ) -> int:
     """The first seed. Those that were used are spent: what is ablated may have been chosen by what they gave it."""
     if stored is not None and given.get("seed") is None:
         return int(stored["ablation"]["seed"])
     if settings.seed is not None:
         return settings.seed
-    return max(used + 1, config.seed)
+    return max(taken + 1, config.seed)
 
 
 def _inserted(values: Mapping[str, Any]) -> list[str]:

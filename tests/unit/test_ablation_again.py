@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from ablations import Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
+from ablations import FULL, Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
 from fabricate import fabricate
 
 from nas_attn.ablation.decide import BETTER, DEAD, UNDECIDED, UNTESTED, WORSE
@@ -128,6 +128,24 @@ def test_a_plan_sees_the_options_of_its_own_command(tmp_path):
     view, _ = planned_anew(plan, tmp_path)
     after = run_ablation_plan(plan)
     assert estimate(plan, view).trials == len(after.trials) - len(before.trials) == 5
+
+
+def test_another_ablation_leaves_this_one_room_for_more_seeds(tmp_path):
+    run_ablation_plan(ablation_plan(own(tmp_path), seeds=3))  # from seed 100 on
+    other = load_request("own", {"base": FULL, "seeds": 5}, {}, runs=tmp_path / "runs", name="other")
+    assert other.seed == 120 and other.fresh
+    chosen = {"base": FULL, "seeds": 5, "seed": 110}
+    assert load_request("own", chosen, {}, runs=tmp_path / "runs", name="other").fresh  # none of these was used yet
+    chosen["seed"] = 102
+    assert not load_request("own", chosen, {}, runs=tmp_path / "runs", name="other").fresh
+
+
+def test_only_kinds_that_the_command_names_must_be_possible(tmp_path):
+    run_ablation_plan(ablation_plan(own(tmp_path), kinds=("scale",), scales=SCALES, seeds=3))
+    assert asked(tmp_path).named == ()
+    more = asked(tmp_path, kinds=["sweep"])
+    assert more.named == ("sweep",) and set(more.settings.kinds) == {"scale", "sweep"}
+    assert asked(tmp_path, scales=["m"]).named == ("scale",)
 
 
 def test_results_that_may_decide_make_a_plan_say_at_most(tmp_path):

@@ -148,7 +148,7 @@ def test_a_flagged_arm_is_left_out_and_named(ablated):
     view = ablated(SyntheticEvaluator(**QUIET, flag_on=(flagged,)), seeds=4)
     assert verdicts(view)["without p4"] == UNTESTED
     row = next(r for r in family_rows(view, "base") if r.label == "without p4")
-    assert row.val is None and len(row.remarks) == 4
+    assert row.val is None and len(row.remarks) == 3
     assert "not comparable: batch halved" in row.remarks[0]
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE)
 
@@ -159,6 +159,36 @@ def test_a_failing_arm_is_named_and_the_rest_goes_on(ablated):
     assert row.verdict == "not tested: no seed gave a comparable pair"
     assert all("failed: the synthetic evaluator" in r for r in row.remarks)
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE) and not view.partial
+
+
+def test_what_cannot_be_compared_any_more_is_not_trained(tmp_path):
+    """An arm without a result on three seeds is given up, and so is what stands in comparisons with it only."""
+    lost = f"p3=none {LSKA} p5=none"
+    plan = ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET, fail_on=(lost,)), max_seeds=20)
+    view = run_ablation_plan(plan)
+    tried = [t for t in view.trials if str(t.architecture) == lost]
+    assert len(tried) == 3 and {t.state for t in tried} == {"failed"}
+    assert verdicts(view)["without p3"] == UNTESTED and not view.partial
+    assert all(d.looks == 1 and d.final for d in view.decisions if "without p3" in d.contrast.arms)
+
+
+def test_a_scale_whose_base_fails_trains_nothing_else_there(tmp_path):
+    class Fragile(SyntheticEvaluator):
+        def __call__(self, architecture, fidelity, seed, **more):
+            if architecture.is_base:
+                raise EvaluationFailed("loss is NaN")
+            return super().__call__(architecture, fidelity, seed, **more)
+
+    observer = Silent()
+    plan = ablation_plan(
+        tmp_path / "a", SyntheticEvaluator(**QUIET), kinds=("scale",), scales=("yolo11s.yaml",), seeds=5
+    )
+    plan.scales["yolo11s.yaml"] = replace(plan.scales["yolo11s.yaml"], evaluator=Fragile(**QUIET))
+    view = run_ablation_plan(plan, observer=observer)
+    assert any("could not be trained on yolo11s.yaml: loss is NaN" in n for n in observer.notes)
+    assert [t.state for t in view.views["yolo11s.yaml"].trials] == ["failed"] * 3
+    assert verdicts(view)["full on yolo11s"] == UNTESTED and not view.partial
+    assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE)
 
 
 def test_a_base_that_fails_ends_it(tmp_path):
