@@ -32,11 +32,12 @@ class Decision:
         indices: indices of the seeds whose pairs are counted; before the first look those that ended.
         result: the paired comparison over these; None without a pair. Its interval holds for every look at once.
         p: p-value corrected for looks and for the family; None where nothing was tested.
-        final: whether no further look is planned: after the last, when decided, or where an arm gave nothing at first.
+        final: whether no further look is planned: after the last, when decided, or where it is hopeless.
         difference: smallest difference in mAP50-95 that matters.
         beyond: the level at which further seeds would be tested.
         outside: 1 minus the confidence of the interval.
         low: whether every arm scores less than `difference`, so that none of it could be lost: nothing is tested then.
+        hopeless: whether an arm gave nothing on its first seeds: neither it nor what stands against it is trained on.
     """
 
     contrast: Contrast
@@ -50,6 +51,7 @@ class Decision:
     beyond: float = ALPHA
     outside: float = ALPHA
     low: bool = False
+    hopeless: bool = False
 
     @property
     def more(self) -> int | None:
@@ -123,24 +125,23 @@ def _family(
 ) -> list[Decision]:
     """The decisions of one family, look by look: what was claimed at one keeps its figures."""
     live = [c for c in contrasts if c not in dead]
+    hopeless = [c for c in live if _hopeless(c, looks, values)]  # they stay in the family: it was planned with them
     raw: dict[int, float] = {}  # position in `live` -> p of its last look
     found: dict[int, Decision] = {}
     for number, seeds in enumerate(looks.seeds, 1):
         last = number == len(looks.seeds)
         tested = []
         for i, contrast in enumerate(live):
-            hopeless = _hopeless(contrast, looks, values)
-            if (i in found and found[i].final) or not (hopeless or _ended(contrast, seeds, values)):
+            if contrast in hopeless or (i in found and found[i].final) or not _ended(contrast, seeds, values):
                 continue
             if i in found and found[i].looks != number - 1:
                 continue
-            compared = _compare(contrast, seeds, values, looks.count, alpha)
-            indices, result = ((), None) if hopeless else compared
+            indices, result = _compare(contrast, seeds, values, looks.count, alpha)
             raw.pop(i, None)
             low = result is not None and _score(contrast, indices, values) < difference
             if result is not None and result.p is not None and not low:
                 raw[i] = result.p
-            found[i] = Decision(contrast, UNTESTED, number, indices, result, final=last or hopeless, low=low)
+            found[i] = Decision(contrast, UNTESTED, number, indices, result, final=last, low=low)
             tested.append(i)
         corrected = holm([min(1.0, raw.get(i, 1.0) * looks.count) for i in range(len(live))])
         still = sum(p > alpha for p in corrected)
@@ -149,6 +150,9 @@ def _family(
             if i in tested or d.verdict not in (BETTER, WORSE):
                 # a rejection elsewhere may lower what is left to correct for
                 found[i] = _judged(d, corrected[i], i in raw, still, looks, difference, alpha)
+    for i, contrast in enumerate(live):
+        if contrast in hopeless:
+            found[i] = Decision(contrast, UNTESTED, final=True, hopeless=True)
     decisions = [found.get(i) or _waiting(c, looks, values, alpha) for i, c in enumerate(live)]
     return decisions + [Decision(c, DEAD, final=True) for c in contrasts if c in dead]
 

@@ -57,7 +57,7 @@ def _seen(before: AblationView) -> bool:
 
 def _settled(before: AblationView) -> bool:
     """Whether every comparison is decided for good, whatever further seeds would say."""
-    return _seen(before) and all(d.verdict in (BETTER, WORSE, DEAD) for d in before.decisions)
+    return _seen(before) and all(d.verdict in (BETTER, WORSE, DEAD) or d.hopeless for d in before.decisions)
 
 
 def _added(before: AblationView, plan: AblationPlan) -> list[Contrast]:

@@ -68,6 +68,8 @@ def _missing(view: AblationView, d: Decision) -> str:
 
 
 def _why_untested(d: Decision) -> str:
+    if d.hopeless:
+        return "an arm gave nothing on its first seeds, so no more were trained"
     if d.result is None:
         return "no seed gave a comparable pair"
     if d.low:

@@ -107,6 +107,28 @@ def test_seeds_that_nothing_would_use_change_nothing(tmp_path):
     assert after.decisions == before.decisions and after.looks == before.looks
 
 
+def test_what_was_given_up_is_no_look(tmp_path):
+    """Its arm failed on three seeds; nothing else was tested when it was interrupted, so more seeds cost nothing."""
+    evaluator = SyntheticEvaluator(fail_on=(f"{ACMIX} p4=none p5=none",))
+    with pytest.raises(Stopped):
+        run_ablation_plan(ablation_plan(own(tmp_path), evaluator, seeds=5), StoppingEngine(14))
+    seen = AblationView.read(own(tmp_path))
+    assert any(d.hopeless for d in seen.decisions) and not any(d.looks for d in seen.decisions)
+    view = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, seeds=8))
+    assert (view.looks.seeds, view.looks.count, view.looks.added) == ((8,), 1, False)
+
+
+def test_what_was_given_up_wants_no_more_seeds(tmp_path):
+    evaluator = SyntheticEvaluator(
+        effect_sd=0.0, noise_sd=0.002, planted=((ACMIX, 0.05),), fail_on=(f"p3=none {LSKA} p5=none",)
+    )
+    options = {"full": f"{ACMIX} {LSKA} p5=none", "kinds": ("add-one-in",)}
+    before = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, seeds=5, **options))
+    assert {d.verdict for d in before.decisions} == {BETTER, UNTESTED}
+    after = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, seeds=10, **options))
+    assert after.looks == before.looks and after.trials == before.trials
+
+
 def test_a_plan_counts_what_is_undecided_only(tmp_path):
     evaluator = SyntheticEvaluator(effect_sd=0.0, noise_sd=0.01, planted=((ACMIX, 0.1),))
     options = {"kinds": ("add-one-in",)}
