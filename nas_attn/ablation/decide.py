@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from nas_attn.ablation.design import Contrast, Design
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import ALPHA, MIN_PAIRS, Paired, paired, pairs_needed, pairs_to_exclude, power
+from nas_attn.ablation.statistics import ALPHA, Paired, paired, pairs_needed, pairs_to_exclude, power
 from nas_attn.analysis.correction import holm
 
 BETTER, WORSE = "better", "worse"
@@ -32,12 +32,12 @@ class Decision:
         indices: indices of the seeds whose pairs are counted; before the first look those that ended.
         result: the paired comparison over these; None without a pair. Its interval holds for every look at once.
         p: p-value corrected for looks and for the family; None where nothing was tested.
-        final: whether no further look is planned: after the last, when decided, or where it is hopeless.
+        final: whether no further look is planned.
         difference: smallest difference in mAP50-95 that matters.
         beyond: the level at which further seeds would be tested.
         outside: 1 minus the confidence of the interval.
         low: whether every arm scores less than `difference`, so that none of it could be lost: nothing is tested then.
-        hopeless: whether an arm gave nothing on its first seeds: neither it nor what stands against it is trained on.
+        lost: whether it is on a scale whose base could not be trained.
     """
 
     contrast: Contrast
@@ -51,7 +51,7 @@ class Decision:
     beyond: float = ALPHA
     outside: float = ALPHA
     low: bool = False
-    hopeless: bool = False
+    lost: bool = False
 
     @property
     def more(self) -> int | None:
@@ -79,6 +79,7 @@ def decide(
     values: Values,
     *,
     dead: Collection[Contrast] = (),
+    lost: Collection[Contrast] = (),
     difference: float,
     alpha: float = ALPHA,
 ) -> list[Decision]:
@@ -89,12 +90,13 @@ def decide(
         looks: when contrasts are tested.
         values: what ended so far.
         dead: contrasts whose arms differ only where no output is needed.
+        lost: contrasts that can never be tested; they stay in their family, which was planned with them.
         difference: smallest difference in mAP50-95 that matters.
         alpha: family-wise error of each family.
     """
     found: list[Decision] = []
     for family in dict.fromkeys(c.family for c in design.contrasts):
-        found += _family(design.family(family), looks, values, dead, difference, alpha)
+        found += _family(design.family(family), looks, values, dead, lost, difference, alpha)
     return sorted(found, key=lambda d: design.contrasts.index(d.contrast))
 
 
@@ -120,19 +122,19 @@ def _family(
     looks: Looks,
     values: Values,
     dead: Collection[Contrast],
+    lost: Collection[Contrast],
     difference: float,
     alpha: float,
 ) -> list[Decision]:
     """The decisions of one family, look by look: what was claimed at one keeps its figures."""
     live = [c for c in contrasts if c not in dead]
-    hopeless = [c for c in live if _hopeless(c, looks, values)]  # they stay in the family: it was planned with them
     raw: dict[int, float] = {}  # position in `live` -> p of its last look
     found: dict[int, Decision] = {}
     for number, seeds in enumerate(looks.seeds, 1):
         last = number == len(looks.seeds)
         tested = []
         for i, contrast in enumerate(live):
-            if contrast in hopeless or (i in found and found[i].final) or not _ended(contrast, seeds, values):
+            if contrast in lost or (i in found and found[i].final) or not _ended(contrast, seeds, values):
                 continue
             if i in found and found[i].looks != number - 1:
                 continue
@@ -150,9 +152,7 @@ def _family(
             if i in tested or d.verdict not in (BETTER, WORSE):
                 # a rejection elsewhere may lower what is left to correct for
                 found[i] = _judged(d, corrected[i], i in raw, still, looks, difference, alpha)
-    for i, contrast in enumerate(live):
-        if contrast in hopeless:
-            found[i] = Decision(contrast, UNTESTED, final=True, hopeless=True)
+    found |= {i: Decision(c, UNTESTED, final=True, lost=True) for i, c in enumerate(live) if c in lost}
     decisions = [found.get(i) or _waiting(c, looks, values, alpha) for i, c in enumerate(live)]
     return decisions + [Decision(c, DEAD, final=True) for c in contrasts if c in dead]
 
@@ -174,7 +174,7 @@ def _judged(
     last = d.looks == len(looks.seeds)
     result = d.result
     if not testable or result is None or result.low is None or result.high is None:
-        return replace(d, verdict=UNTESTED, difference=difference)
+        return replace(d, verdict=UNTESTED, final=last, difference=difference)
     if p <= alpha:
         return replace(d, verdict=BETTER if result.mean > 0 else WORSE, p=p, final=True)
     excluded = -difference < result.low and result.high < difference
@@ -214,12 +214,6 @@ def _score(contrast: Contrast, indices: Sequence[int], values: Values) -> float:
 
 def _ended(contrast: Contrast, seeds: int, values: Values) -> bool:
     return all((arm, i) in values for arm in contrast.arms for i in range(seeds))
-
-
-def _hopeless(contrast: Contrast, looks: Looks, values: Values) -> bool:
-    """Whether an arm of a contrast gave nothing on its first seeds, so that the others' further seeds are of no use."""
-    first = range(min(MIN_PAIRS, looks.seeds[0]))
-    return any(all(values.get((arm, i), 0.0) is None for i in first) for arm in contrast.arms)
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
 from nas_attn.ablation.prepare import AblationPlan
 from nas_attn.ablation.statistics import ALPHA, POWER, pairs_needed, power
-from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
+from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.noise import ENOUGH, noise, pooled
 from nas_attn.study.view import Trial
 
@@ -63,7 +63,8 @@ def estimate(plan: AblationPlan, view: AblationView) -> Estimate:
     looks = view.looks
     undecided = [d for d in view.decisions if not d.final]
     wanted = {name for d in undecided for name in d.contrast.arms}
-    first = {a.name: min(LIVENESS_SEEDS, looks.seeds[0]) for a in plan.design.arms if a.architecture.is_base}
+    bases = {view.design.base_of(m).name for m in view.design.models if not view.lost(m)}
+    first = dict.fromkeys(bases, len(view.liveness_seeds))
     left = [
         a
         for a in plan.design.arms

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nas_attn.ablation.statistics import MIN_PAIRS
+from nas_attn.study.ablation_config import AblationConfig
 
 FIRST, RATIO = 5, 1.6  # sequential testing looks at 5 seeds first, and then each time there are 1.6 times as many
 MAX_SEEDS = 20
@@ -48,6 +49,11 @@ class Looks:
         while (before := round(found[-1] / RATIO)) >= FIRST:
             found.append(before)
         return cls(tuple(reversed(found)), len(found), sequential=True)
+
+    @classmethod
+    def asked(cls, settings: AblationConfig) -> Looks:
+        """The looks that settings ask for."""
+        return cls.planned(settings.max_seeds or MAX_SEEDS) if settings.sequential else cls.fixed(settings.seeds)
 
     @property
     def most(self) -> int:

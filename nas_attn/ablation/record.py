@@ -8,10 +8,10 @@ from typing import Any
 
 from nas_attn.ablation.decide import BETTER, DEAD, WORSE
 from nas_attn.ablation.design import Contrast
-from nas_attn.ablation.looks import MAX_SEEDS, Looks
+from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.prepare import AblationPlan
 from nas_attn.ablation.settings import EARLIER, Request
-from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.view import FRESH, AblationView
 from nas_attn.attention import user
 from nas_attn.detector.packaged import scale_of
 from nas_attn.study.folder import RunFolder
@@ -57,7 +57,7 @@ def _seen(before: AblationView) -> bool:
 
 def _settled(before: AblationView) -> bool:
     """Whether every comparison is decided for good, whatever further seeds would say."""
-    return _seen(before) and all(d.verdict in (BETTER, WORSE, DEAD) or d.hopeless for d in before.decisions)
+    return _seen(before) and all(d.verdict in (BETTER, WORSE, DEAD) or d.lost for d in before.decisions)
 
 
 def _added(before: AblationView, plan: AblationPlan) -> list[Contrast]:
@@ -68,12 +68,13 @@ def _added(before: AblationView, plan: AblationPlan) -> list[Contrast]:
 
 
 def _stated(plan: AblationPlan, before: AblationView) -> dict[str, Any]:
-    """Settings as they must be told later: the scales that were built, and what mattered when results had been seen."""
+    """What must be told later: the scales that were built, what mattered when results were seen, seeds used before."""
     letters = [size for m in plan.scales if m is not None and (size := scale_of(m)) is not None]
     earlier = list(before.settings.get(EARLIER, ()))
     if _seen(before) and before.settings["difference"] != plan.request.settings.difference:
         earlier.append(before.settings["difference"])
-    return ({"scales": letters} if letters else {}) | ({EARLIER: earlier} if earlier else {})
+    reused = {} if plan.request.fresh else {FRESH: False}
+    return reused | ({"scales": letters} if letters else {}) | ({EARLIER: earlier} if earlier else {})
 
 
 def _widened(looks: Looks, before: AblationView, plan: AblationPlan, new: list[Contrast]) -> Looks:
@@ -87,8 +88,7 @@ def _widened(looks: Looks, before: AblationView, plan: AblationPlan, new: list[C
 
 def wanted_looks(request: Request, before: AblationView) -> Looks:
     """When comparisons are to be tested, looks that were made before included."""
-    settings = request.settings
-    wanted = Looks.planned(settings.max_seeds or MAX_SEEDS) if settings.sequential else Looks.fixed(settings.seeds)
+    wanted = Looks.asked(request.settings)
     if not before.design.arms:
         return wanted
     return before.looks.changed(wanted, max((d.looks for d in before.decisions), default=0))

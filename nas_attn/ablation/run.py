@@ -57,6 +57,7 @@ class Ablation(Supervisor[AblationView]):
         self.plan, self.observer = plan, observer
         super().__init__(folder, engine)
         self._begun = time.monotonic()
+        self._told: set[str] = set()  # scales whose base could not be trained
 
     def run(self) -> AblationView:
         """Train what is left.
@@ -79,7 +80,7 @@ class Ablation(Supervisor[AblationView]):
         if self._out_of_time():
             return None
         for model in self._view.design.models:
-            if not self._view.measured(model) and self._bases_ended(model):
+            if not self._view.measured(model) and self._view.bases_ended(model):
                 self._measure(model)
         left = [(self._view.design.arm(name), index) for name, index in self._view.left]
         ready = [(arm, index) for arm, index in left if self._view.trial(arm, index) is None]
@@ -142,11 +143,6 @@ class Ablation(Supervisor[AblationView]):
         if evaluation is not None:
             self._write_slots(None, [evaluation])
 
-    def _bases_ended(self, model: str | None) -> bool:
-        base = self._view.design.base_of(model)
-        count = min(LIVENESS_SEEDS, self._view.looks.seeds[0])
-        return all((base.name, i) in self._view.values for i in range(count))
-
     def _measure(self, model: str | None) -> None:
         trials = [self._view.trial(self._view.design.base_of(model), i) for i in range(LIVENESS_SEEDS)]
         found = [t.evaluation for t in trials if t is not None and t.evaluation and t.evaluation.liveness]
@@ -154,7 +150,10 @@ class Ablation(Supervisor[AblationView]):
             reasons = "; ".join(sorted({t.reason for t in trials if t is not None and t.reason})) or "no result"
             if model is None:
                 raise EvaluationFailed(f"the base could not be trained: {reasons}")
-            self.observer.note(f"the base could not be trained on {model}: {reasons}")
+            if model not in self._told:
+                self._told.add(model)
+                self.observer.note(f"the base could not be trained on {model}: {reasons}")
+            return
         self._write_slots(model, found)
 
     def _write_slots(self, model: str | None, evaluations: list[Any]) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_attn.ablation.looks import MAX_SEEDS
-from nas_attn.ablation.view import FOLDER, load_ablations
+from nas_attn.ablation.seeds import first_seed, is_fresh, spent
+from nas_attn.ablation.view import FOLDER, FRESH, AblationView
 from nas_attn.analysis.front import pick
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture
@@ -38,7 +38,7 @@ class Request:
         seed: its first seed.
         stored: the header of an ablation of this name that exists; None for a new one.
         named: kinds that this command names, so that one that cannot be had is an error.
-        fresh: whether nothing of the study was trained with its seeds before.
+        fresh: whether its seeds were nobody else's when it got them.
         notes: what of the command was not taken as it stands, in sentences.
     """
 
@@ -76,7 +76,8 @@ def load_request(
     records = list(RecordLog(own).read())
     stored = records[0] if records and records[0]["kind"] == "study" else None
     before: dict[str, Any] = next((dict(r["settings"]) for r in reversed(records) if r["kind"] == "design"), {})
-    before.pop(EARLIER, None)
+    for told in (EARLIER, FRESH):  # recorded beside the settings, none of them
+        before.pop(told, None)
     wanted = _inserted(given)
     values = dict(options)
     if searched is None and stored is None and "slots" not in values and wanted:
@@ -91,8 +92,12 @@ def load_request(
         config = config.model_copy(update={**kept, **{k: given[k] for k in FIDELITY if given.get(k) is not None}})
     else:
         config = config.model_copy(update={k: v for k in FIDELITY if (v := getattr(settings, k)) is not None})
-    used, planned = _used(searched, folder, own)
-    seed = _seed(max(used, planned), config, settings, stored, given)
+    kinds = settings.kinds if settings.kinds is not None else DEFAULT_KINDS
+    if given.get("scales") is not None and "scale" not in kinds:
+        raise UserError("`--scales` must go with the kind `scale`", got=", ".join(kinds), where="--kinds")
+    others = spent(searched, folder, own)
+    seed = first_seed(others, config, settings, stored, given)
+    view = AblationView.of(own, records) if stored is not None else None
     return Request(
         name=own.name,
         folder=own,
@@ -103,7 +108,7 @@ def load_request(
         seed=seed,
         stored=stored,
         named=(*(given.get("kinds") or ()), *(("scale",) if given.get("scales") else ())),
-        fresh=stored["ablation"].get("fresh", True) if stored is not None else seed > used,
+        fresh=is_fresh(others, settings, seed, view),
         notes=tuple(notes),
     )
 
@@ -123,8 +128,6 @@ def _check_given(given: Mapping[str, Any]) -> None:
             if {one, other} <= said:
                 rule = f"`--{one}` and `--{other.replace('_', '-')}` must not stand together"
                 raise UserError(rule, got="both", where="the command line", remedy=f"Leave one out: {why}.")
-    if given.get("scales") is not None and given.get("kinds") is not None and "scale" not in given["kinds"]:
-        raise UserError("`--scales` must go with the kind `scale`", got=", ".join(given["kinds"]), where="--kinds")
 
 
 def _merged(
@@ -180,29 +183,6 @@ def _full(
             remedy='Nothing beat the base. Name another with --pick knee, --pick trial:N or --base "p3=...".',
         )
     return str(found)
-
-
-def _used(searched: StudyView | None, folder: Path, own: Path) -> tuple[int, int]:
-    """The highest seed that the study or another ablation of it has, and the highest that one may still get.
-
-    -1 each without any. Other ablations are left room to be given more seeds later, which must be fresh then too.
-    """
-    others = [a for a in load_ablations(folder) if a.folder != own and a.folder != folder]
-    trained = [t.seed for t in (searched.trials if searched is not None else ())]
-    ranges = [(int(a.header["ablation"]["seed"]), a.looks.most) for a in others]
-    used = max([*trained, *(first + most - 1 for first, most in ranges)], default=-1)
-    return used, max((first + max(most, MAX_SEEDS) - 1 for first, most in ranges), default=-1)
-
-
-def _seed(
-    taken: int, config: StudyConfig, settings: AblationConfig, stored: dict[str, Any] | None, given: Mapping[str, Any]
-) -> int:
-    """The first seed. Those that were used are spent: what is ablated may have been chosen by what they gave it."""
-    if stored is not None and given.get("seed") is None:
-        return int(stored["ablation"]["seed"])
-    if settings.seed is not None:
-        return settings.seed
-    return max(taken + 1, config.seed)
 
 
 def _inserted(values: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView, Trial
 
 FOLDER = "ablations"  # in a study's run folder: one folder an ablation
+FRESH = "fresh"  # in a recorded design's settings: False once seeds were added that others had used
 LIVENESS_SEEDS = 3  # base trials over which a slot's liveness is averaged
 
 
@@ -29,7 +30,7 @@ class AblationView:
     Attributes:
         folder: the ablation's own folder.
         header: the `study` record, with `ablation`: `name`, `full` (the architecture taken apart), `seed` (the first),
-            `fresh` (whether no seed of it was used before).
+            `fresh` (whether no seed of it was used before it began).
         settings: the options that the last command gave: `difference`, `dead_slots`, `kinds`, `hours`.
         design: what is trained and compared.
         looks: when.
@@ -75,6 +76,11 @@ class AblationView:
     def name(self) -> str:
         """The ablation's own name."""
         return str(self.header["ablation"]["name"])
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its seeds were nobody else's when it got them."""
+        return bool(self.header["ablation"].get("fresh", True) and self.settings.get(FRESH, True))
 
     def seed(self, arm: Arm, index: int) -> int:
         """The seed of an arm's trial: the same for all arms, but for those that must not share it."""
@@ -134,6 +140,22 @@ class AblationView:
         """Whether the slots of a scale's base were checked for life."""
         return bool(self.views[model].slots)
 
+    def bases_ended(self, model: str | None) -> bool:
+        """Whether the bases are trained on which the slots of a scale are checked for life."""
+        return all((self.design.base_of(model).name, i) in self.values for i in self.liveness_seeds)
+
+    @property
+    def liveness_seeds(self) -> range:
+        """Indices of the seeds whose bases are checked for life."""
+        return range(min(LIVENESS_SEEDS, self.looks.seeds[0]))
+
+    def lost(self, model: str | None) -> bool:
+        """Whether the base of a larger scale failed on all its first seeds: nothing else is trained there then."""
+        if model is None or self.measured(model) or not self.bases_ended(model):
+            return False
+        trials = (self.trial(self.design.base_of(model), i) for i in self.liveness_seeds)
+        return all(t is not None and t.state == "failed" for t in trials)
+
     @cached_property
     def idle(self) -> tuple[Contrast, ...]:
         """Contrasts between arms that differ in dead slots only."""
@@ -153,7 +175,9 @@ class AblationView:
     def decisions(self) -> list[Decision]:
         """The verdict of every contrast as of now."""
         difference = float(self.settings["difference"])
-        return decide(self.design, self.looks, self.values, dead=self.skipped, difference=difference)
+        models = {m for m in self.design.models if self.lost(m)}
+        lost = [c for c in self.design.contrasts if models & {self.design.arm(name).model for name in c.arms}]
+        return decide(self.design, self.looks, self.values, dead=self.skipped, lost=lost, difference=difference)
 
     @cached_property
     def left(self) -> tuple[tuple[str, int], ...]:

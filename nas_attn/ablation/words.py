@@ -32,7 +32,7 @@ def words(view: AblationView, decision: Decision) -> str:
         ended = d.result.n if d.result is not None else 0
         return f"waiting: {ended} of {view.looks.seeds[0]} seeds"
     if d.verdict == UNTESTED:
-        return f"not tested: {_why_untested(d)}"
+        return f"not tested: {_why_untested(view, d)}"
     if d.verdict == NO_DIFFERENCE:
         return f"no difference shown: one of {d.difference:g} or more is excluded{_missing(view, d)}"
     if d.verdict == UNDECIDED:
@@ -67,9 +67,10 @@ def _missing(view: AblationView, d: Decision) -> str:
     return f"; on the {pairs} of {asked} seeds that can be compared" if pairs < asked else ""
 
 
-def _why_untested(d: Decision) -> str:
-    if d.hopeless:
-        return "an arm gave nothing on its first seeds, so no more were trained"
+def _why_untested(view: AblationView, d: Decision) -> str:
+    if d.lost:
+        scales = (view.design.arm(name).model for name in d.contrast.arms)
+        return f"the base could not be trained on {next(m for m in scales if view.lost(m))}"
     if d.result is None:
         return "no seed gave a comparable pair"
     if d.low:
@@ -110,7 +111,7 @@ def method(view: AblationView, family: str) -> str:
     found = [d for d in view.decisions if d.contrast.family == family and d.verdict != DEAD]
     looks, own = view.looks, view.header["ablation"]
     over = f" ({100 * (1 - ALPHA):g} % over all looks)" if looks.count > 1 else ""
-    used = "" if own.get("fresh", True) else ", which the search or another ablation has used before"
+    used = "" if view.fresh else ", which the search or another ablation has used before"
     pairs = "at equal seeds" if family != "a/a" else "between other seeds"
     excluded = ""
     if any(shown_verdict(view, d) == NO_DIFFERENCE for d in found):

@@ -158,13 +158,13 @@ def _arranged(table: Table) -> Table:
 
 def _liveness(view: AblationView, model: str | None) -> str:
     where = f" of {Path(model).stem}" if model else ""
+    if view.lost(model):
+        return f"The slots{where} could not be checked for life: its base could not be trained."
     if not view.measured(model):
         return f"The slots{where} are not checked for life yet: that needs trained bases."
     record = view.views[model].slots
     drop = record.get("drop", {})
     states = view.states(drop, model)
-    if not drop:
-        return f"The slots{where} could not be checked for life: its base could not be trained."
     if not view.trained(model):
         return f"The slots{where} could not be checked for life: {too_little(record)}."
     lost = ", ".join(f"{s} {signed(d)}" for s, d in drop.items())

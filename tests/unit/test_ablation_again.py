@@ -107,28 +107,6 @@ def test_seeds_that_nothing_would_use_change_nothing(tmp_path):
     assert after.decisions == before.decisions and after.looks == before.looks
 
 
-def test_what_was_given_up_is_no_look(tmp_path):
-    """Its arm failed on three seeds; nothing else was tested when it was interrupted, so more seeds cost nothing."""
-    evaluator = SyntheticEvaluator(fail_on=(f"{ACMIX} p4=none p5=none",))
-    with pytest.raises(Stopped):
-        run_ablation_plan(ablation_plan(own(tmp_path), evaluator, seeds=5), StoppingEngine(14))
-    seen = AblationView.read(own(tmp_path))
-    assert any(d.hopeless for d in seen.decisions) and not any(d.looks for d in seen.decisions)
-    view = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, seeds=8))
-    assert (view.looks.seeds, view.looks.count, view.looks.added) == ((8,), 1, False)
-
-
-def test_what_was_given_up_wants_no_more_seeds(tmp_path):
-    evaluator = SyntheticEvaluator(
-        effect_sd=0.0, noise_sd=0.002, planted=((ACMIX, 0.05),), fail_on=(f"p3=none {LSKA} p5=none",)
-    )
-    options = {"full": f"{ACMIX} {LSKA} p5=none", "kinds": ("add-one-in",)}
-    before = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, seeds=5, **options))
-    assert {d.verdict for d in before.decisions} == {BETTER, UNTESTED}
-    after = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, seeds=10, **options))
-    assert after.looks == before.looks and after.trials == before.trials
-
-
 def test_a_plan_counts_what_is_undecided_only(tmp_path):
     evaluator = SyntheticEvaluator(effect_sd=0.0, noise_sd=0.01, planted=((ACMIX, 0.1),))
     options = {"kinds": ("add-one-in",)}
@@ -152,14 +130,54 @@ def test_a_plan_sees_the_options_of_its_own_command(tmp_path):
     assert estimate(plan, view).trials == len(after.trials) - len(before.trials) == 5
 
 
+def another(tmp_path, **given):
+    """The request of a second ablation of the same study."""
+    return load_request("own", {"base": FULL, **given}, {}, runs=tmp_path / "runs", name="other")
+
+
 def test_another_ablation_leaves_this_one_room_for_more_seeds(tmp_path):
     run_ablation_plan(ablation_plan(own(tmp_path), seeds=3))  # from seed 100 on
-    other = load_request("own", {"base": FULL, "seeds": 5}, {}, runs=tmp_path / "runs", name="other")
+    other = another(tmp_path, seeds=5)
     assert other.seed == 120 and other.fresh
-    chosen = {"base": FULL, "seeds": 5, "seed": 110}
-    assert load_request("own", chosen, {}, runs=tmp_path / "runs", name="other").fresh  # none of these was used yet
-    chosen["seed"] = 102
-    assert not load_request("own", chosen, {}, runs=tmp_path / "runs", name="other").fresh
+    assert another(tmp_path, seeds=5, seed=110).fresh  # none of these was used yet
+    assert not another(tmp_path, seeds=5, seed=102).fresh
+    assert not another(tmp_path, seeds=5, seed=98).fresh
+
+
+def test_seeds_that_were_trained_are_used_though_fewer_are_wanted_now(tmp_path):
+    with pytest.raises(Stopped):
+        run_ablation_plan(ablation_plan(own(tmp_path), seeds=30), StoppingEngine(4 * 25))
+    view = run_ablation_plan(ablation_plan(own(tmp_path), seeds=3))
+    last = max(t.seed for t in view.trials)
+    assert view.looks.most == 3 and last >= 124
+    assert another(tmp_path, seeds=5).seed == last + 1
+    assert not another(tmp_path, seeds=1, seed=last).fresh
+
+
+def test_seeds_far_off_are_in_nobodys_way(tmp_path):
+    run_ablation_plan(ablation_plan(own(tmp_path), kinds=("a/a",), seeds=3))
+    assert another(tmp_path, seeds=5).seed == 120
+
+
+def test_more_seeds_that_another_ablation_has_used_are_told(tmp_path):
+    run_ablation_plan(ablation_plan(own(tmp_path), seeds=3))
+    other = another(tmp_path, seeds=5, seed=110)
+    plan = ablation_plan(other.folder, seeds=5)
+    run_ablation_plan(replace(plan, request=replace(plan.request, name="other", seed=110)))
+    assert asked(tmp_path).fresh and asked(tmp_path, seeds=10).fresh and not asked(tmp_path, seeds=12).fresh
+    assert not asked(tmp_path, max_seeds=20).fresh
+    plan = ablation_plan(own(tmp_path), seeds=12)
+    view = run_ablation_plan(replace(plan, request=replace(plan.request, fresh=False)))
+    assert not view.fresh and "which the search or another ablation has used before" in method(view, "base")
+    assert not asked(tmp_path).fresh  # once told, it stays so
+    assert load_request("own", {}, {}, runs=tmp_path / "runs", name="other").fresh  # it had them first
+
+
+def test_scales_without_their_kind_are_refused(tmp_path):
+    run_ablation_plan(ablation_plan(own(tmp_path), kinds=("sweep",), seeds=3))
+    with pytest.raises(UserError, match="`--scales` must go with the kind `scale`"):
+        asked(tmp_path, scales=["m"])
+    assert asked(tmp_path, kinds=["scale"], scales=["m"]).settings.kinds == ["sweep", "scale"]
 
 
 def test_only_kinds_that_the_command_names_must_be_possible(tmp_path):

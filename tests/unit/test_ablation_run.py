@@ -9,9 +9,11 @@ from ablations import FULL, Silent, Stopped, StoppingEngine, ablated, ablation_p
 from plans import InlineEngine
 
 from nas_attn.ablation.decide import BETTER, DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, WORSE
+from nas_attn.ablation.estimate import estimate
 from nas_attn.ablation.rows import family_rows
 from nas_attn.ablation.view import AblationView, load_ablations
 from nas_attn.ablation.words import method, summary
+from nas_attn.cli.ablation_tables import plan_table
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
@@ -148,7 +150,7 @@ def test_a_flagged_arm_is_left_out_and_named(ablated):
     view = ablated(SyntheticEvaluator(**QUIET, flag_on=(flagged,)), seeds=4)
     assert verdicts(view)["without p4"] == UNTESTED
     row = next(r for r in family_rows(view, "base") if r.label == "without p4")
-    assert row.val is None and len(row.remarks) == 3
+    assert row.val is None and len(row.remarks) == 4
     assert "not comparable: batch halved" in row.remarks[0]
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE)
 
@@ -156,20 +158,9 @@ def test_a_flagged_arm_is_left_out_and_named(ablated):
 def test_a_failing_arm_is_named_and_the_rest_goes_on(ablated):
     view = ablated(SyntheticEvaluator(**QUIET, fail_on=(f"p3=none {LSKA} p5=none",)), seeds=5)
     row = next(r for r in family_rows(view, "base") if r.label == "without p3")
-    assert row.verdict == "not tested: an arm gave nothing on its first seeds, so no more were trained"
+    assert row.verdict == "not tested: no seed gave a comparable pair"
     assert all("failed: the synthetic evaluator" in r for r in row.remarks)
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE) and not view.partial
-
-
-def test_what_cannot_be_compared_any_more_is_not_trained(tmp_path):
-    """An arm without a result on three seeds is given up, and so is what stands in comparisons with it only."""
-    lost = f"p3=none {LSKA} p5=none"
-    plan = ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET, fail_on=(lost,)), max_seeds=20)
-    view = run_ablation_plan(plan)
-    tried = [t for t in view.trials if str(t.architecture) == lost]
-    assert len(tried) == 3 and {t.state for t in tried} == {"failed"}
-    assert verdicts(view)["without p3"] == UNTESTED and not view.partial
-    assert all(d.looks == 0 and d.final for d in view.decisions if "without p3" in d.contrast.arms)
 
 
 def test_a_scale_whose_base_fails_trains_nothing_else_there(tmp_path):
@@ -187,8 +178,35 @@ def test_a_scale_whose_base_fails_trains_nothing_else_there(tmp_path):
     view = run_ablation_plan(plan, observer=observer)
     assert any("could not be trained on yolo11s.yaml: loss is NaN" in n for n in observer.notes)
     assert [t.state for t in view.views["yolo11s.yaml"].trials] == ["failed"] * 3
-    assert verdicts(view)["full on yolo11s"] == UNTESTED and not view.partial
+    assert words(view)["full on yolo11s"] == "not tested: the base could not be trained on yolo11s.yaml"
+    assert words(view, "scale").popitem()[1] == words(view)["full on yolo11s"] and not view.partial
+    cost = estimate(plan, view)
+    column = plan_table(plan, cost, view).columns[3]
+    assert cost.trials == 0 and list(column.cells) == ["5, done", "5, done", "base failed", "base failed"]
+    assert "The slots of yolo11s could not be checked for life: its base could not be trained." in (
+        AblationCard(view).liveness
+    )
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE)
+
+
+def test_a_scale_whose_base_failed_on_one_seed_is_tried_on_more(tmp_path):
+    class Fragile(SyntheticEvaluator):
+        def __call__(self, architecture, fidelity, seed, **more):
+            if seed == 100:
+                raise EvaluationFailed("loss is NaN")
+            return super().__call__(architecture, fidelity, seed, **more)
+
+    def planned(seeds):
+        options = {"kinds": ("scale",), "scales": ("yolo11s.yaml",), "seeds": seeds}
+        plan = ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET), **options)
+        plan.scales["yolo11s.yaml"] = replace(plan.scales["yolo11s.yaml"], evaluator=Fragile(**QUIET))
+        return plan
+
+    one = run_ablation_plan(planned(1))
+    assert one.lost("yolo11s.yaml") and len(one.views["yolo11s.yaml"].trials) == 1
+    five = run_ablation_plan(planned(5))
+    assert not five.lost("yolo11s.yaml") and five.measured("yolo11s.yaml") and not five.partial
+    assert "on the 4 of 5 seeds" in words(five)["full on yolo11s"]
 
 
 def test_a_base_that_fails_ends_it(tmp_path):

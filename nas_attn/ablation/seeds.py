@@ -1,0 +1,81 @@
+"""Which seeds are spent: what was chosen by the results of some seeds must not be confirmed by the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas_attn.ablation.design import ELSEWHERE
+from nas_attn.ablation.looks import MAX_SEEDS, Looks
+from nas_attn.ablation.view import AblationView, load_ablations
+from nas_attn.study.ablation_config import AblationConfig
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.view import StudyView
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seeds of a study and of its other ablations.
+
+    Attributes:
+        seeds: those that were trained or are planned.
+        last: the highest of them, with room for other ablations to be given more; -1 without any.
+    """
+
+    seeds: frozenset[int]
+    last: int
+
+
+def spent(searched: StudyView | None, folder: Path, own: Path) -> Spent:
+    """What a study and its ablations, but for one of them, have taken.
+
+    Args:
+        searched: the study; None where nothing was searched.
+        folder: its run folder.
+        own: folder of the ablation that asks.
+    """
+    seeds = {t.seed for t in (searched.trials if searched is not None else ())}
+    last = max(seeds, default=-1)
+    for other in load_ablations(folder):
+        if other.folder not in (own, folder):
+            taken, first = taken_by(other), int(other.header["ablation"]["seed"])
+            seeds |= taken
+            # those of arms that must not share the base's seeds lie far off, out of everybody's way
+            last = max(last, first + MAX_SEEDS - 1, *(s for s in taken if s < first + ELSEWHERE))
+    return Spent(frozenset(seeds), last)
+
+
+def taken_by(ablation: AblationView) -> set[int]:
+    """The seeds of an ablation, trained or planned."""
+    first = int(ablation.header["ablation"]["seed"])
+    return {t.seed for t in ablation.trials} | set(range(first, first + ablation.looks.most))
+
+
+def first_seed(
+    others: Spent,
+    config: StudyConfig,
+    settings: AblationConfig,
+    stored: Mapping[str, Any] | None,
+    given: Mapping[str, Any],
+) -> int:
+    """The first seed of an ablation: its own where it has one, what is asked for, or the first that nobody needs."""
+    if stored is not None and given.get("seed") is None:
+        return int(stored["ablation"]["seed"])
+    if settings.seed is not None:
+        return settings.seed
+    return max(others.last + 1, config.seed)
+
+
+def is_fresh(others: Spent, settings: AblationConfig, seed: int, before: AblationView | None) -> bool:
+    """Whether none of the seeds that an ablation has and now gets was another's when it got them.
+
+    Args:
+        others: what others have.
+        settings: what is asked for now.
+        seed: its first seed.
+        before: the ablation as it is; None for a new one.
+    """
+    more = set(range(seed, seed + Looks.asked(settings).most)) - (taken_by(before) if before is not None else set())
+    return (before is None or before.fresh) and not more & others.seeds
