@@ -65,14 +65,16 @@ def estimate(plan: AblationPlan, view: AblationView) -> Estimate:
     wanted = {name for d in undecided for name in d.contrast.arms}
     bases = {view.design.base_of(m).name for m in view.design.models if not view.lost(m)}
     first = dict.fromkeys(bases, len(view.liveness_seeds))
-    left = [
-        a
+    left = {
+        (a.name, i)
         for a in plan.design.arms
         for i in range(looks.most if a.name in wanted else first.get(a.name, 0))  # bases are needed to see what is dead
         if (a.name, i) not in view.values
-    ]
+    }
+    begun = (view.place(t) for t in view.trials if t.state == "running")  # taken up again, whatever is wanted now
+    left |= {(place[0].name, place[1]) for place in begun if place is not None}
     workers = len(plan.study.devices)
-    hours = sum(seconds[a.name] for a in left) / workers / 3600
+    hours = sum(seconds[name] for name, _ in left) / workers / 3600
     at_most = any(looks.most > looks.seeds[d.looks] for d in undecided)  # a look before the last may decide
     return Estimate(seconds, len(left), at_most, hours, workers, source)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_attn.ablation.decide import Decision, Values, decide, wanted
-from nas_attn.ablation.design import Arm, Contrast, Design
+from nas_attn.ablation.design import ELSEWHERE, Arm, Contrast, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.errors import UserError
 from nas_attn.study.liveness import LIVE, learned, slot_state
@@ -93,6 +93,14 @@ class AblationView:
     def trial(self, arm: Arm, index: int) -> Trial | None:
         """An arm's trial with its seed of that index; None before it was handed out."""
         return self._found.get((arm.model, arm.architecture, self.seed(arm, index)))
+
+    def place(self, trial: Trial) -> tuple[Arm, int] | None:
+        """The arm of a trial and its seed's index; None where the design no longer has it."""
+        for arm in self.design.arms:
+            index = trial.seed - self.seed(arm, 0)
+            if (arm.model, arm.architecture) == (trial.model, trial.architecture) and 0 <= index < ELSEWHERE:
+                return arm, index
+        return None
 
     @cached_property
     def values(self) -> Values:

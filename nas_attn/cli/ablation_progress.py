@@ -34,8 +34,8 @@ class AblationReporter(Bar):
 
     def finished(self, view: AblationView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""
-        arm = next((a for a in view.design.arms if view.trial(a, trial.seed - view.seed(a, 0)) == trial), None)
-        name = arm.name if arm is not None else trial.role
+        place = view.place(trial)
+        name = place[0].name if place is not None else trial.role
         if trial.state == "failed" or trial.evaluation is None:
             text = f"failed: {trial.reason}"
         else:

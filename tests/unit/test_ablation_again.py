@@ -119,6 +119,15 @@ def test_a_plan_counts_what_is_undecided_only(tmp_path):
     assert not cost.at_most and cost.trials == len(after.trials) - len(before.trials) > 0
 
 
+def test_a_plan_counts_what_was_begun_though_fewer_seeds_are_wanted_now(tmp_path):
+    with pytest.raises(Stopped):
+        run_ablation_plan(ablation_plan(own(tmp_path), seeds=8), StoppingEngine(22))  # the next one had been handed out
+    plan = ablation_plan(own(tmp_path), seeds=3)
+    view, _ = planned_anew(plan, tmp_path)
+    after = run_ablation_plan(plan)
+    assert estimate(plan, view).trials == len(after.trials) - 22 == 1
+
+
 def test_a_plan_sees_the_options_of_its_own_command(tmp_path):
     evaluator = SyntheticEvaluator(dead=("p4",))
     options = {"full": f"{ACMIX} {LSKA} p5=none", "kinds": ("add-one-in",), "seeds": 5}
