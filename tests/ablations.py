@@ -12,6 +12,7 @@ from plans import SLOTS, InlineEngine, make_plan
 from nas_attn.ablation.arms import Choices, make_design
 from nas_attn.ablation.prepare import AblationPlan, Scale
 from nas_attn.ablation.record import record_plan
+from nas_attn.ablation.rows import family_rows
 from nas_attn.ablation.run import Ablation
 from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import AblationView
@@ -21,7 +22,9 @@ from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.folder import RunFolder
 
-FULL = "p3=acmix(head=4,kernel_att=7) p4=lska(k_size=23) p5=none"
+ACMIX, LSKA = "p3=acmix(head=4,kernel_att=7)", "p4=lska(k_size=23)"
+FULL = f"{ACMIX} {LSKA} p5=none"
+QUIET = {"effect_sd": 0.0, "noise_sd": 0.002, "seed_sd": 0.02}
 KINDS = ("leave-one-out", "add-one-in")
 
 
@@ -112,6 +115,14 @@ def run_ablation_plan(plan: AblationPlan, engine: Any = None, observer: Any = No
 def _conv(slot: str, gene: Gene) -> Gene | None:
     found = next(s for s in SLOTS if s.name == slot)
     return None if gene in (NONE,) or gene.module == "conv" else conv_genes(found, "none")[0]
+
+
+def verdicts(view: AblationView, family: str = "base") -> dict[str, str]:
+    return {d.contrast.label: d.verdict for d in view.decisions if d.contrast.family == family}
+
+
+def words(view: AblationView, family: str = "base") -> dict[str, str]:
+    return {r.label: r.verdict for r in family_rows(view, family)}
 
 
 @pytest.fixture

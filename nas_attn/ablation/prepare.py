@@ -19,7 +19,6 @@ from nas_attn.detector.packaged import at_scale, larger_scales
 from nas_attn.detector.slots import all_slots, canonical
 from nas_attn.errors import NasAttnError, SlotRefused, StudyChanged, UserError
 from nas_attn.space import NONE, Architecture, Gene, Slot
-from nas_attn.study.ablation_config import DEFAULT_KINDS
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.folder import RunFolder
@@ -85,7 +84,7 @@ class AblationPlan:
     def header(self) -> dict[str, Any]:
         """The `study` record of the ablation's log."""
         request = self.request
-        own = {"name": request.name, "full": str(self.full), "seed": request.seed, "fresh": request.fresh}
+        own = {"name": request.name, "full": str(self.full), "seed": request.seed}
         title = f"{self.request.config.name}: {self.request.name}"
         return {**self.study.header, "name": title, "ablation": own}
 
@@ -101,7 +100,7 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
     study = prepare(config, folder, progress)
     study = _with_the_studys_images(study, request)
     own = Scale(None, *_base(config, study), study.evaluator)
-    kinds = tuple(settings.kinds if settings.kinds is not None else DEFAULT_KINDS)
+    kinds = settings.asked_kinds
     full = _member(study, own, request.full, "--base" if settings.base else "the picked architecture")
     if full.is_base:
         raise UserError("an ablation must have an architecture with attention", got=str(full), where="--base")

@@ -57,7 +57,6 @@ class Ablation(Supervisor[AblationView]):
         self.plan, self.observer = plan, observer
         super().__init__(folder, engine)
         self._begun = time.monotonic()
-        self._told: set[str] = set()  # scales whose base could not be trained
 
     def run(self) -> AblationView:
         """Train what is left.
@@ -80,7 +79,7 @@ class Ablation(Supervisor[AblationView]):
         if self._out_of_time():
             return None
         for model in self._view.design.models:
-            if not self._view.measured(model) and self._view.bases_ended(model):
+            if not self._view.measured(model) and self._view.bases_ended(model) and not self._view.lost(model):
                 self._measure(model)
         left = [(self._view.design.arm(name), index) for name, index in self._view.left]
         ready = [(arm, index) for arm, index in left if self._view.trial(arm, index) is None]
@@ -125,6 +124,8 @@ class Ablation(Supervisor[AblationView]):
 
     def _ended(self, trial: Trial) -> None:
         self.observer.finished(self._view, trial)
+        if self._view.lost(trial.model):
+            self.observer.note(f"the base could not be trained on {trial.model}: {self._reasons(trial.model)}")
 
     # liveness
 
@@ -144,17 +145,13 @@ class Ablation(Supervisor[AblationView]):
             self._write_slots(None, [evaluation])
 
     def _measure(self, model: str | None) -> None:
-        trials = [self._view.trial(self._view.design.base_of(model), i) for i in range(LIVENESS_SEEDS)]
-        found = [t.evaluation for t in trials if t is not None and t.evaluation and t.evaluation.liveness]
+        found = [t.evaluation for t in self._view.bases(model) if t.evaluation and t.evaluation.liveness]
         if not found:
-            reasons = "; ".join(sorted({t.reason for t in trials if t is not None and t.reason})) or "no result"
-            if model is None:
-                raise EvaluationFailed(f"the base could not be trained: {reasons}")
-            if model not in self._told:
-                self._told.add(model)
-                self.observer.note(f"the base could not be trained on {model}: {reasons}")
-            return
+            raise EvaluationFailed(f"the base could not be trained: {self._reasons(model)}")
         self._write_slots(model, found)
+
+    def _reasons(self, model: str | None) -> str:
+        return "; ".join(sorted({t.reason for t in self._view.bases(model) if t.reason})) or "no result"
 
     def _write_slots(self, model: str | None, evaluations: list[Any]) -> None:
         found = averaged(evaluations, self.plan.request.config.live_threshold)

@@ -50,7 +50,8 @@ def spent(searched: StudyView | None, folder: Path, own: Path) -> Spent:
 def taken_by(ablation: AblationView) -> set[int]:
     """The seeds of an ablation, trained or planned."""
     first = int(ablation.header["ablation"]["seed"])
-    return {t.seed for t in ablation.trials} | set(range(first, first + ablation.looks.most))
+    planned = range(first, first + ablation.looks.most) if ablation.design.arms else ()
+    return {t.seed for t in ablation.trials} | set(planned)
 
 
 def first_seed(

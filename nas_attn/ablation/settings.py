@@ -92,9 +92,9 @@ def load_request(
         config = config.model_copy(update={**kept, **{k: given[k] for k in FIDELITY if given.get(k) is not None}})
     else:
         config = config.model_copy(update={k: v for k in FIDELITY if (v := getattr(settings, k)) is not None})
-    kinds = settings.kinds if settings.kinds is not None else DEFAULT_KINDS
-    if given.get("scales") is not None and "scale" not in kinds:
-        raise UserError("`--scales` must go with the kind `scale`", got=", ".join(kinds), where="--kinds")
+    if given.get("scales") is not None and "scale" not in settings.asked_kinds:
+        got = ", ".join(settings.asked_kinds)
+        raise UserError("`--scales` must go with the kind `scale`", got=got, where="--kinds")
     others = spent(searched, folder, own)
     seed = first_seed(others, config, settings, stored, given)
     view = AblationView.of(own, records) if stored is not None else None

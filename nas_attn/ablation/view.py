@@ -17,7 +17,7 @@ from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView, Trial
 
 FOLDER = "ablations"  # in a study's run folder: one folder an ablation
-FRESH = "fresh"  # in a recorded design's settings: False once seeds were added that others had used
+FRESH = "fresh"  # in a recorded design's settings: False from when it got seeds that others had used
 LIVENESS_SEEDS = 3  # base trials over which a slot's liveness is averaged
 
 
@@ -29,8 +29,7 @@ class AblationView:
 
     Attributes:
         folder: the ablation's own folder.
-        header: the `study` record, with `ablation`: `name`, `full` (the architecture taken apart), `seed` (the first),
-            `fresh` (whether no seed of it was used before it began).
+        header: the `study` record, with `ablation`: `name`, `full` (the architecture taken apart), `seed` (the first).
         settings: the options that the last command gave: `difference`, `dead_slots`, `kinds`, `hours`.
         design: what is trained and compared.
         looks: when.
@@ -80,7 +79,7 @@ class AblationView:
     @property
     def fresh(self) -> bool:
         """Whether its seeds were nobody else's when it got them."""
-        return bool(self.header["ablation"].get("fresh", True) and self.settings.get(FRESH, True))
+        return bool(self.settings.get(FRESH, True))
 
     def seed(self, arm: Arm, index: int) -> int:
         """The seed of an arm's trial: the same for all arms, but for those that must not share it."""
@@ -148,6 +147,11 @@ class AblationView:
         """Whether the slots of a scale's base were checked for life."""
         return bool(self.views[model].slots)
 
+    def bases(self, model: str | None) -> list[Trial]:
+        """The trials so far of the bases that are checked for life."""
+        base = self.design.base_of(model)
+        return [t for i in range(LIVENESS_SEEDS) if (t := self.trial(base, i)) is not None]
+
     def bases_ended(self, model: str | None) -> bool:
         """Whether the bases are trained on which the slots of a scale are checked for life."""
         return all((self.design.base_of(model).name, i) in self.values for i in self.liveness_seeds)
@@ -159,10 +163,8 @@ class AblationView:
 
     def lost(self, model: str | None) -> bool:
         """Whether the base of a larger scale failed on all its first seeds: nothing else is trained there then."""
-        if model is None or self.measured(model) or not self.bases_ended(model):
-            return False
-        trials = (self.trial(self.design.base_of(model), i) for i in self.liveness_seeds)
-        return all(t is not None and t.state == "failed" for t in trials)
+        ended = model is not None and not self.measured(model) and self.bases_ended(model)
+        return ended and not any(t.evaluation and t.evaluation.liveness for t in self.bases(model))
 
     @cached_property
     def idle(self) -> tuple[Contrast, ...]:

@@ -44,6 +44,11 @@ class AblationConfig(BaseModel):
     dead_slots: Literal["skip", "keep"] | None = Field(None, description="what to do with them; the study's if None")
 
     @property
+    def asked_kinds(self) -> tuple[str, ...]:
+        """The kinds, those of an ablation that names none included."""
+        return DEFAULT_KINDS if self.kinds is None else tuple(self.kinds)
+
+    @property
     def sequential(self) -> bool:
         """Whether results decide how many seeds are trained."""
         return self.hours is not None or self.max_seeds is not None

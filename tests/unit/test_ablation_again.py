@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from ablations import FULL, Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
+from ablations import ACMIX, FULL, LSKA, Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
 from fabricate import fabricate
 
 from nas_attn.ablation.decide import BETTER, DEAD, UNDECIDED, UNTESTED, WORSE
@@ -23,7 +23,6 @@ from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView
 
 __all__ = ["ablated"]
-ACMIX, LSKA = "p3=acmix(head=4,kernel_att=7)", "p4=lska(k_size=23)"
 THREE = f"{ACMIX} {LSKA} p5=lska(k_size=23)"
 SCALES = ("yolo11s.yaml", "yolo11m.yaml")
 
@@ -180,6 +179,15 @@ def test_more_seeds_that_another_ablation_has_used_are_told(tmp_path):
     assert not view.fresh and "which the search or another ablation has used before" in method(view, "base")
     assert not asked(tmp_path).fresh  # once told, it stays so
     assert load_request("own", {}, {}, runs=tmp_path / "runs", name="other").fresh  # it had them first
+
+
+def test_what_was_killed_before_its_design_has_taken_no_seed(tmp_path):
+    plan = ablation_plan(own(tmp_path).parent / "other", seeds=5)
+    run_ablation_plan(replace(plan, request=replace(plan.request, name="other")))
+    folder = RunFolder(own(tmp_path))
+    folder.create()
+    folder.log.append("study", **ablation_plan(own(tmp_path)).header)
+    assert asked(tmp_path, seeds=1).seed == 100 and not asked(tmp_path, seeds=1).fresh
 
 
 def test_scales_without_their_kind_are_refused(tmp_path):
