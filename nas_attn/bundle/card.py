@@ -12,7 +12,7 @@ from typing import Any
 
 from nas_attn import __version__
 from nas_attn.attention import registry, user
-from nas_attn.cost import CostTable
+from nas_attn.cost import COUNTING, CostTable
 from nas_attn.cost.cost import Cost
 from nas_attn.detector.base_model import BaseModel
 from nas_attn.errors import UserError
@@ -20,7 +20,7 @@ from nas_attn.space import Architecture, Slot
 
 FORMAT = 1
 CARD = "card.json"
-COUNTS = ("macs", "macs_fvcore_default", "flops_ultralytics", "params")
+COUNTS = ("macs", "macs_fvcore_default", "flops_torch", "params")
 COUNTERS = ("torch", "ultralytics", "fvcore")  # whose version decides a count
 LICENCE = "AGPL-3.0-or-later"
 ULTRALYTICS = {
@@ -29,10 +29,13 @@ ULTRALYTICS = {
 }
 
 
-def count(base: BaseModel, slots: Sequence[Slot], architecture: Architecture, imgsz: int) -> tuple[Cost, Cost]:
-    """Cost of an architecture and of its base at an image size in pixels."""
+def count(
+    base: BaseModel, slots: Sequence[Slot], architecture: Architecture, imgsz: int, counting: int = COUNTING
+) -> tuple[Cost, Cost]:
+    """Cost of an architecture and of its base at an image size in pixels, by the rules of `counting`."""
     genes = dict(architecture.genes)
-    table = CostTable.build(base.build(), {s: [genes[s.name]] for s in slots if s.name in genes}, imgsz)
+    cells = {s: [genes[s.name]] for s in slots if s.name in genes}
+    table = CostTable.build(base.build(), cells, imgsz, counting=counting)
     return table.cost(architecture), table.base
 
 
@@ -40,6 +43,7 @@ def cost_part(found: Cost, base: Cost, imgsz: int) -> dict[str, Any]:
     """All conventions, as exact integers and in the units in which people compare them."""
     return {
         "imgsz": imgsz,
+        "counting": COUNTING,
         "counts": dict(zip(COUNTS, found.as_tuple(), strict=True)),
         "base_counts": dict(zip(COUNTS, base.as_tuple(), strict=True)),
         **found.as_dict(),

@@ -38,7 +38,7 @@ class Spectrum(nn.Module):
 def test_attention_is_counted_beside_fvcores_own_figure():
     cost = count(Attention(), 4, 5, channels=8)
     assert (cost.macs, cost.macs_fvcore_default) == (2 * 20 * 20 * 8, 0)
-    assert cost.flops_ultralytics == 2 * cost.macs
+    assert cost.flops_torch == 2 * cost.macs
 
 
 def test_an_unlisted_op_is_an_error_that_names_it():
@@ -67,7 +67,7 @@ def test_units():
     assert Cost(1_500_000_000, 2_000_000_000, 3_000_000_000, 2_500_000).as_dict() == {
         "gmacs": 1.5,
         "gmacs_fvcore_default": 2.0,
-        "gflops_ultralytics": 3.0,
+        "gflops_torch": 3.0,
         "params_m": 2.5,
     }
     assert Cost(1, 2, 3, 4) + Cost(10, 20, 30, 40) == Cost(11, 22, 33, 44)
