@@ -50,6 +50,37 @@ def test_an_unlisted_op_is_an_error_that_names_it():
         count(Spectrum(), 4, 4)
 
 
+class Grid(nn.Module):
+    def forward(self, x):
+        return nn.functional.grid_sample(x, torch.zeros(1, 3, 7, 2), align_corners=False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "macs"),
+    [
+        (nn.BatchNorm2d(8), 2 * 8 * 20),
+        (nn.BatchNorm2d(8, affine=False), 8 * 20),
+        (nn.GroupNorm(2, 8), 5 * 8 * 20),
+        (nn.GroupNorm(2, 8, affine=False), 4 * 8 * 20),
+        (nn.LayerNorm((8, 4, 5)), 5 * 8 * 20),
+        (nn.InstanceNorm2d(8, affine=True), 5 * 8 * 20),
+        (nn.Upsample(scale_factor=2), 8 * 80),
+        (nn.Upsample(scale_factor=2, mode="bilinear"), 4 * 8 * 80),
+        (Grid(), 4 * 8 * 3 * 7),
+        (nn.AdaptiveAvgPool2d(2), 8 * 20),
+        (nn.AvgPool2d(2), 0),
+        (nn.MaxPool2d(2), 0),
+        (nn.Softmax(1), 0),
+        (nn.SiLU(), 0),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, nn.Module) else None,
+)
+def test_work_per_element_as_fvcore_counts_it(layer, macs):
+    """As README's "What the numbers mean" says; torch's counter has none of it."""
+    cost = count(layer, 4, 5, channels=8)
+    assert (cost.macs, cost.macs_fvcore_default, cost.flops_torch) == (macs, macs, 0)
+
+
 def test_counting_changes_nothing_in_the_model():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
     model[2].eval()
