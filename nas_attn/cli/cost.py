@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -54,14 +56,15 @@ def command(
     architectures = [Architecture.none(n for n in by_name if "." not in n), *wanted]
     cells = {s: [dict(a).get(s.name, NONE) for a in architectures] for s in slots}
     table = CostTable.build(built, cells, imgsz)
-    rows = [
-        {
-            "architecture": str(a),
-            **table.cost(a).as_dict(),
-            "gflops_ultralytics": ultralytics_gflops(build_yaml(architecture_yaml(base, slots, a)[0]), imgsz),
-        }
-        for a in architectures
-    ]
+    with redirect_stdout(sys.stderr):  # what a module prints is no result
+        rows = [
+            {
+                "architecture": str(a),
+                **table.cost(a).as_dict(),
+                "gflops_ultralytics": ultralytics_gflops(build_yaml(architecture_yaml(base, slots, a)[0]), imgsz),
+            }
+            for a in architectures
+        ]
     if as_json:
         print(json.dumps({"model": base.name, "imgsz": imgsz, "nc": nc, "costs": rows}, indent=1))
         return
