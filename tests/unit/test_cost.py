@@ -136,7 +136,7 @@ def test_a_kept_table_serves_its_own_rules_of_counting(tmp_path):
 def test_what_0_1_0_wrote_is_shown_under_a_true_name(tmp_path):
     written = {"gmacs": 3.0, "gmacs_fvcore_default": 2.9, "gflops_ultralytics": 6.0, "params_m": 2.6}
     log = Fabricator(tmp_path / "old").log
-    log.append("started", number=0, role="base", architecture="p3=none", seed=0, state="running", cost=written)
+    log.append("started", number=0, role="base", architecture="p3=none", seed=0, cost=written, sampled={})
     view = load_study(tmp_path / "old")
     assert view.trials[0].cost == {"gmacs": 3.0, "gmacs_fvcore_default": 2.9, "gflops_torch": 6.0, "params_m": 2.6}
     assert view.frame()["gflops_torch"].tolist() == [6.0] and "gflops_ultralytics" not in view.frame()
