@@ -11,7 +11,7 @@ from typing import Annotated
 from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
-from nas_attn.attention.forms import fast_wanted
+from nas_attn.attention.forms import as_built, fast_wanted
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, to_map
@@ -84,7 +84,10 @@ class PositionSensitive(nn.Module):
         return (attn_ratio, num_heads) if height * width > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fast(x) if fast_wanted() else self.reference(x)
+        from ultralytics.nn.modules.block import Attention, PSABlock
+
+        passed_by = fast_wanted(self) and as_built(PSABlock, self.block) and as_built(Attention, self.block.attn)
+        return self.fast(x) if passed_by else self.reference(x)
 
     def reference(self, x: Tensor) -> Tensor:
         """As Ultralytics computes it."""
