@@ -1,4 +1,4 @@
-"""A module with two forms calls every hook as its reference form does: on any part of it, of any kind, global ones too."""
+"""A module with two forms calls every hook as its reference form does: on any part, of any kind, global ones too."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def recorder(calls):
     """A hook that counts what it is called with: the class of the layer, and the shape of its first tensor."""
 
     def hook(layer, *tensors):
-        first = next(
-            (t for given in tensors for t in (given if isinstance(given, tuple) else (given,)) if t is not None)
-        )
+        first = next(t for g in tensors for t in (g if isinstance(g, tuple) else (g,)) if t is not None)
         calls[type(layer).__name__, tuple(first.shape)] += 1
 
     return hook
@@ -110,7 +108,7 @@ class Negated(nn.Module):
 
 
 def subclassed(layer):
-    """The layer, of a class of its own whose `forward` gives the negative, as parametrised and quantised layers have."""
+    """The layer, of a class of its own with another `forward`, as parametrised and quantised layers are."""
     cls = type(layer)
     layer.__class__ = type(f"Own{cls.__name__}", (cls,), {"forward": lambda self, x: -cls.forward(self, x)})
     return layer
