@@ -40,6 +40,7 @@ class AttnMap(nn.Module):
     family="attention+convolution",
     paper="Rethinking Local Perception in Lightweight Vision Transformer, 2303.17803",
     licence="own code from the paper; published code: MIT",
+    weights="load as in github.com/qhfan/CloFormer",
 )
 class EfficientAttention(nn.Module):
     """Heads split between local branches and one global branch, concatenated and projected.

@@ -22,7 +22,8 @@ from nas_attn.errors import UserError
     "mlca",
     family="channel+spatial",
     paper="Mixed local channel attention for object detection, Engineering Applications of AI 123 (2023) 106442",
-    licence="own code from the paper; no licence file was found with the published code",
+    licence="own code from the paper; the published code, GPL-3.0 (github.com/wandahangFY/MLCA), was not used",
+    weights="load as in github.com/wandahangFY/MLCA",
 )
 class MLCA(nn.Module):
     r"""x · ((1 − w)·σ(conv(mean)) + w·unpool(σ(conv_local(cells)))), with 1-D convolutions along the channels.
