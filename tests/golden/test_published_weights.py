@@ -38,12 +38,11 @@ def large_kernel(horizontal, vertical, dilated_horizontal, dilated_vertical):
     }
 
 
-TRIPLET = {}
-for gate in ("cw", "hc", "hw"):
-    TRIPLET |= {**layer(f"{gate}.conv.conv", 1, 2, 7, 7, bias=False), **norm(f"{gate}.conv.bn", 1)}
-
 PUBLISHED = {  # entry: channels, settings, name -> shape
-    "triplet": (16, {"kernel_size": 7}, TRIPLET),
+    "triplet": (16, {"kernel_size": 7}, {
+        f"{gate}.conv.{name}": shape for gate in ("cw", "hc", "hw")
+        for name, shape in {"conv.weight": (1, 2, 7, 7), **norm("bn", 1)}.items()
+    }),
     "lsk": (16, {}, {
         **layer("conv0", 16, 1, 5, 5), **layer("conv_spatial", 16, 1, 7, 7),
         **layer("conv1", 8, 16, 1, 1), **layer("conv2", 8, 16, 1, 1),
