@@ -331,9 +331,7 @@ NOT_FITTING = {
 def test_weights_that_would_compute_something_else_are_refused(name):
     entry = get(name)
     with pytest.raises(RuntimeError, match="Unexpected key"):
-        entry.build(16, entry.defaults()).load_state_dict(
-            {name: torch.zeros(shape) for name, shape in NOT_FITTING[name].items()}
-        )
+        entry.build(16, entry.defaults()).load_state_dict({n: torch.zeros(s) for n, s in NOT_FITTING[name].items()})
 
 
 @pytest.mark.parametrize(
