@@ -42,6 +42,7 @@ class ModuleEntry:
         licence: whose code this is, and the licence of the published code.
         cannot: what it cannot do, a key of `LIMITS` -> the reason.
         costs: op that has no rule in `cost/` -> its multiply-accumulates an output element.
+        weights: whether published weights load, and whose; empty where nobody has looked.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ModuleEntry:
     licence: str = ""
     cannot: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, int] = field(default_factory=dict)
+    weights: str = ""
 
     @property
     def deterministic(self) -> bool:

@@ -50,6 +50,7 @@ def attention(
     licence: str = "",
     cannot: Mapping[str, str] | None = None,
     costs: Mapping[str, int] | None = None,
+    weights: str = "",
 ) -> Callable[[type], type]:
     """Class decorator that puts a module into the zoo under `name`.
 
@@ -67,6 +68,7 @@ def attention(
         costs: what ops cost that have no rule in `nas_attn.cost`, e.g. `{"aten::lgamma": 0}`: traced op, as the error
             about it names it -> multiply-accumulates an output element, a whole number, 0 for elementwise ops. It
             holds inside this module only. What does not grow with an op's output belongs in `extra_macs`.
+        weights: whether published weights load, and whose.
     """
 
     def register(cls: type) -> type:
@@ -79,7 +81,7 @@ def attention(
         if name != "none":
             settings += (RESIDUAL,)
         entry = ModuleEntry(
-            name, cls, family, paper, settings, licence, dict(cannot or {}), {} if costs is None else costs
+            name, cls, family, paper, settings, licence, dict(cannot or {}), {} if costs is None else costs, weights
         )
         validation.check(entry, where)
         add(entry, where)
