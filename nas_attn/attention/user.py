@@ -116,21 +116,32 @@ def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
 
     Modules whose names are free enter the registry on the way, so that a checkpoint's model can be trained on.
     """
+    cls = revived_class(stem, text, class_name)
+    return cls.__new__(cls, *arguments)
+
+
+def revived_class(stem: str, text: str, class_name: str) -> Any:
+    """What a file's content calls by a name; runs the content where that is not known yet."""
     source = Source(stem, text)
     if source not in _KNOWN:
         registry.names()
         with _LOCK:
             _install(source, "", lambda held: "keep")
-    cls: Any = _KNOWN[source][0]
+    found: Any = _KNOWN[source][0]
     for part in class_name.split("."):
-        cls = getattr(cls, part)
-    return cls.__new__(cls, *arguments)
+        found = getattr(found, part)
+    return found
 
 
 def sources() -> tuple[Source, ...]:
     """The contents of all files whose modules stand in the registry."""
     modules = {e.cls.__module__ for e in registry.entries()}
     return tuple(s for s in _KNOWN if s.module in modules)
+
+
+def has_run(source: Source) -> bool:
+    """Whether a content was executed in this process."""
+    return source in _KNOWN
 
 
 def of_a_file(entry: registry.ModuleEntry) -> bool:

@@ -23,6 +23,7 @@ from nas_attn.cli import (
     slots,
     train,
 )
+from nas_attn.detector.environment import one_command
 from nas_attn.errors import NasAttnError
 
 INTERRUPTED = 130
@@ -50,7 +51,8 @@ def run(arguments: list[str]) -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
     try:
-        result = app(arguments, standalone_mode=False, prog_name="nas_attn")
+        with one_command():
+            result = app(arguments, standalone_mode=False, prog_name="nas_attn")
     except NasAttnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -63,10 +63,26 @@ def base_of(view: StudyView) -> BaseModel:
 
 
 def load_modules(view: StudyView) -> None:
-    """Register the modules that the study brought from files, as they were then."""
-    from nas_attn.attention import user
+    """Register the modules that the study brought from files, as they were then.
 
-    user.ensure(user.read(file) for file in RunFolder(view.folder).modules())
+    Raises:
+        UserError: a file is none that the study's header names, or the user never named it; not with `--trust`.
+    """
+    from nas_attn.attention import user
+    from nas_attn.detector import trust
+    from nas_attn.detector.environment import all_trusted
+
+    sources = [user.read(file) for file in RunFolder(view.folder).modules()]
+    recorded = set((view.header["fingerprints"].get("modules") or {}).values())
+    if (other := [s for s in sources if s.digest not in recorded]) and not all_trusted():
+        raise UserError(
+            "the module files of a study must be those that its header names",
+            got=", ".join(f"{s.stem}.py with digest {s.digest}" for s in other),
+            where=f"'{view.folder}'",
+            remedy=f"Take them away. {trust.REMEDY}",
+        )
+    trust.check(sources, f"'{view.folder}'")
+    user.ensure(sources)
 
 
 def slots_of(view: StudyView) -> tuple[Slot, ...]:

@@ -146,6 +146,10 @@ class BaseModel:
             and fits(rest, self.rows[int(row)], onto.rows[there] if onto else None)
         }
 
+    def names(self) -> dict[int, str]:
+        """The checkpoint's names of classes; empty where there is none, or it has none."""
+        return dict(getattr(_checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
+
 
 def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
     """Which row of a model each row of a checkpoint is.
@@ -294,15 +298,13 @@ def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None)
 
 
 def _checkpoint_model(path: Path) -> Any:
-    import pickle
-
-    import torch
-    import ultralytics.nn.tasks  # noqa: F401 (the checkpoint's classes; importing it also registers ours)
+    from nas_attn.detector.unpickling import UNREADABLE, load_checkpoint
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=False)
-    except (OSError, EOFError, ImportError, pickle.UnpicklingError, *BUILD_ERRORS) as error:
-        raise UserError("a checkpoint must be one that Ultralytics wrote", got=str(error), where=str(path)) from error
+        content = load_checkpoint(path)
+    except UNREADABLE as error:
+        got = str(error).strip().partition("\n")[0][:200]
+        raise UserError("a checkpoint must be one that Ultralytics wrote", got=got, where=str(path)) from error
     model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
     if not hasattr(model, "yaml") or not hasattr(model, "state_dict"):
         raise UserError("a checkpoint must hold an Ultralytics model", where=str(path))

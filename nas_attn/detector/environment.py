@@ -16,6 +16,7 @@ from nas_attn.files import write_text_atomic
 _VARIABLES = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
 _ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 DATASETS_DIR = "datasets_dir"  # Ultralytics' setting
+TRUST = "NAS_ATTN_TRUST"  # set by `--trust`, for the processes that a command starts too
 
 
 def cache_root() -> Path:
@@ -71,6 +72,23 @@ def datasets_folder() -> Path:
         if isinstance(found, str) and found:
             return Path(found).expanduser().absolute()
     return Path("datasets").absolute()
+
+
+def all_trusted() -> bool:
+    """Whether the user said `--trust`: what checkpoints, run folders and bundles bring may run."""
+    return os.environ.get(TRUST, "") not in ("", "0")
+
+
+@contextlib.contextmanager
+def one_command() -> Iterator[None]:
+    """A `--trust` that is said inside ends with the block."""
+    before = os.environ.get(TRUST)
+    try:
+        yield
+    finally:
+        os.environ.pop(TRUST, None)
+        if before is not None:
+            os.environ[TRUST] = before
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,7 @@ def study_file(study: str | None, data: str | None = None, *, new: bool = False)
                 content[key] = _place(key, given, folder)
         if isinstance(files := content.get("module_files"), list):
             content["module_files"] = [str((folder / str(f)).resolve()) for f in files]
+            _named_now(content["module_files"])
     elif (name in shipped.names("studies") and study is not None) or (study is None and data is None):
         content = shipped.load("studies", name)
     elif new and data is None:
@@ -180,6 +181,7 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
             given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")
     if "module_files" in given:
         given["module_files"] = [str(Path(f).expanduser().resolve()) for f in given["module_files"]]
+        _named_now(given["module_files"])
     if "data" in given:
         given["demo"] = False
     if (
@@ -191,6 +193,12 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     if "weights" in given and "start" not in given:
         given["start"] = "weights"
     return given
+
+
+def _named_now(files: Iterable[str]) -> None:
+    from nas_attn.detector.trust import remember_files  # with torch, which readers of a study do without
+
+    remember_files(files)
 
 
 def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:

@@ -15,7 +15,7 @@ from nas_attn import __version__
 from nas_attn.attention import registry, user
 from nas_attn.cost import CostTable
 from nas_attn.cost.declared import check as check_costs
-from nas_attn.detector import download
+from nas_attn.detector import download, trust
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
 from nas_attn.detector.environment import cache_root
@@ -243,6 +243,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
 
     def load(file: str) -> user.Source:
         try:
+            trust.check([user.read(Path(file).expanduser().resolve())], file)
             return user.load(file)
         except UserError as error:
             if not options or Path(file).is_file():
