@@ -46,7 +46,7 @@ def command(
     max_gmacs: Annotated[float | None, typer.Option(help="Refuse costlier architectures before training.")] = None,
     max_params: Annotated[float | None, typer.Option(help="The same, in million parameters.")] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Optuna storage. [SQLite in the run folder]")
+        str | None, typer.Option(metavar="URL", help="Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trials at a time. [one a GPU, or one a core]")] = None,

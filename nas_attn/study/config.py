@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study.ablation_config import KINDS, AblationConfig
+from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
 SAMPLERS = ("tpe", "gp", "nsga2", "random")
@@ -55,7 +56,7 @@ class StudyConfig(BaseModel):
     hours: float | None = Field(None, gt=0, description="no new trial is started after this long")
     max_gmacs: float | None = Field(None, gt=0, description="costlier architectures are refused before training")
     max_params: float | None = Field(None, gt=0, description="the same, in million parameters")
-    storage: str | None = Field(None, description="Optuna storage URL; SQLite in the run folder where left out")
+    storage: StorageUrl | None = Field(None, description="Optuna storage URL; SQLite in the run folder where left out")
     device: str | None = Field(None, description="cpu, cuda, or GPU indices such as 0,1")
     jobs: int | None = Field(None, ge=1, le=1024, description="trials at a time")
     test: bool = Field(True, description="also score the test split where data.yaml has one")
@@ -142,7 +143,9 @@ def _problem(error: Any, where: str) -> UserError:
         known = AblationConfig.model_fields if inner else StudyConfig.model_fields
         return UnknownName("ablation setting" if inner else "study setting", str(error["loc"][-1]), known, where=where)
     message = error["msg"].removeprefix("Input ").removeprefix("should ")
-    return UserError(f"`{name}` must {_infinitive(message)}", got=repr(error["input"]), where=where)
+    got = repr(error["input"])
+    got = masked(got) if name == "storage" else got
+    return UserError(f"`{name}` must {_infinitive(message)}", got=got, where=where)
 
 
 def _infinitive(message: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import DEFAULT, StudyConfig
 from nas_attn.study.records import RecordLog
+from nas_attn.study.storage_url import VARIABLE
 
 COMMAND_LINE = "the command line"
 SHIPPED = "shipped"
@@ -64,6 +66,8 @@ def load_config(
         )
     file = study if study is not None and _is_file(study) else f"study '{content['name']}'"
     where = {k: COMMAND_LINE if k in given else file for k in (*StudyConfig.model_fields, *content)}
+    if overrides.get("storage") is None and "storage" in given:
+        where["storage"] = VARIABLE
     kept, said = ({}, content) if stored is None else _since(stored, content, study)
     if "model" in given and "width" not in given:
         said = {k: v for k, v in said.items() if k != "width"}  # a real model is meant at its own width
@@ -176,6 +180,8 @@ def _since(
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
     given = {k: v for k, v in overrides.items() if v is not None}
+    if "storage" not in given and (url := os.environ.get(VARIABLE)):
+        given["storage"] = url
     for key in PATHS:
         if key in given:
             given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")

@@ -117,8 +117,8 @@ def resolve(
     """
     check = _Collector(problems)
     progress("checking the data")
-    if config.storage is not None:
-        check(lambda: check_storage(str(config.storage)))
+    if (url := config.storage) is not None:
+        check(lambda: check_storage(url.secret))
     devices = check(lambda: workers(config.device, config.jobs))
     base = check(lambda: load_base(config.model, width=config.width))
     task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]

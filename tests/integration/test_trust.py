@@ -51,6 +51,7 @@ def mark(tmp_path, monkeypatch):
     """A file that malicious content makes; the folder is the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NAS_ATTN_TRUST", raising=False)
+    monkeypatch.setenv("NAS_ATTN_CACHE", str(tmp_path / "cache"))  # nothing was named there
     return tmp_path / "it-ran"
 
 
