@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 VARIABLE = "NAS_ATTN_STORAGE"  # read where no --storage is given: a command line is seen by others
 MASK = "***"
-_ADDRESS = re.compile(r"((?:[\w+.-]+:/+)?+[^:/@]*:)(.*)@", re.DOTALL)  # up to the last @: also where it is malformed
+_ADDRESS = re.compile(r"((?:[\w+.-]+:/+)?+[^:]*:)(.*)@", re.DOTALL)  # up to the last @: also where it is malformed
 _FILE = re.compile(r"sqlite[\w+]*:///")
 _NAMED = re.compile(  # in a query, or in a connection string inside one
     r"((?:\b|_|%[0-9a-f]{2})[a-z_]*(?:password|passwd|passphrase|pwd|secret|token)(?:=|%3d)|\bpass=)"
