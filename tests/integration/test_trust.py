@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 import torch
+from module_files import GOOD, clean, write
 
 from nas_attn.attention import user
 from nas_attn.cli.app import run
@@ -20,7 +21,6 @@ from nas_attn.detector.transfer import build
 from nas_attn.detector.unpickling import load_checkpoint
 from nas_attn.detector.weights import save_start
 from nas_attn.errors import UserError
-from tests.module_files import GOOD, clean, write
 
 __all__ = ["clean", "write"]  # fixtures
 WIDTH = 0.0625
@@ -162,8 +162,9 @@ def test_own_modules_inner_slots_and_the_whole_zoo(mark, write):
 
 def study_with_modules(folder, text: str, recorded: str) -> None:
     """A run folder whose header records a digest, and which keeps this content as its module file."""
+    from fabricate import Fabricator
+
     from nas_attn.study.folder import RunFolder
-    from tests.fabricate import Fabricator
 
     base = load_base("yolo11n.yaml", nc=3, width=None)
     study = Fabricator(folder, "theirs", width=None)

@@ -6,8 +6,10 @@ import json
 import traceback
 
 import pytest
+from fabricate import fabricate
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import make_plan, run_plan
 
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.study.config import StudyConfig
@@ -16,8 +18,6 @@ from nas_attn.study.mirror import check_storage, read_mirror
 from nas_attn.study.records import RecordLog
 from nas_attn.study.storage_url import StorageUrl, masked, without_secrets
 from nas_attn.study.view import StudyView
-from tests.fabricate import fabricate
-from tests.plans import make_plan, run_plan
 
 SECRET = "hunter2"
 URLS = {
