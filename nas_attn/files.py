@@ -73,7 +73,7 @@ def parse_yaml(text: str) -> Any:
         LookupError,
         AttributeError,
         ArithmeticError,
-    ) as error:  # of a date that is none, ...
+    ) as error:  # e.g. a date that is none
         raise yaml.YAMLError(f"a value of it is none: {str(error)[:200]}") from None
     finally:
         loader.dispose()

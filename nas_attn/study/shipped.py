@@ -54,11 +54,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f"{path}, line {line + 1}" if line is not None else str(path)
-        raise UserError(
-            "a file must be valid YAML",
-            got=getattr(error, "problem", None) or str(error)[:200] or "other data",
-            where=where,
-        ) from error
+        problem = getattr(error, "problem", None) or str(error)[:200] or "other data"
+        raise UserError("a file must be valid YAML", got=problem, where=where) from error
     if not isinstance(content, dict):
         raise UserError("a YAML file must hold `key: value` lines", got=type(content).__name__, where=str(path))
     return content
