@@ -13,6 +13,11 @@ NODES = 100_000  # that anchors may add to a YAML
 LEVELS = 60
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file; False for what no file can be called."""
+    return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
+
+
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old one or the new one, never a part.
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from nas_attn.attention import registry
 from nas_attn.errors import UserError
+from nas_attn.files import is_file
 
 ENVIRONMENT = "NAS_ATTN_MODULES"  # files that every process loads, separated as in PATH
 GROUP = "nas_attn.modules"  # entry points of installed packages: a module to import, or a class in it
@@ -88,7 +89,7 @@ def read(path: Path) -> Source:
     Raises:
         UserError: it is none, or cannot be read.
     """
-    if path.suffix != ".py" or not path.is_file():
+    if path.suffix != ".py" or not is_file(path):
         rule = "a file of attention modules must be an existing Python file (.py)"
         raise UserError(rule, got=f"'{path}'", remedy="Give its path, relative to where it is named.")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -24,7 +25,7 @@ from nas_attn.cli import (
     train,
 )
 from nas_attn.detector.environment import one_command
-from nas_attn.errors import NasAttnError
+from nas_attn.errors import NasAttnError, UserError
 
 INTERRUPTED = 130
 # the root of its usage errors, ClickException: typer brings its own click, under a private name
@@ -56,6 +57,12 @@ def run(arguments: list[str]) -> int:
     except NasAttnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        rule = "a name or path must be one that a file can have"
+        print(f"error: {UserError(rule, got=f'{error.filename!r} ({error.strerror})')}", file=sys.stderr)
+        return UserError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
     except USAGE_ERROR as error:

@@ -26,6 +26,7 @@ from nas_attn.detector.registration import check_rows
 from nas_attn.detector.surgery import PREFIX, module_name, plain_rows
 from nas_attn.detector.unbuildable import build_refusal
 from nas_attn.errors import UnknownName, UserError
+from nas_attn.files import is_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -243,7 +244,7 @@ def load_base(
     path = Path(text)
     checkpoint, file = None, text
     if path.suffix == ".pt":
-        if not path.is_file():
+        if not is_file(path):
             remedy = "Give the path of a file on this machine; nothing is downloaded."
             raise UserError("a checkpoint must exist", got=f"'{text}'", remedy=remedy)
         checkpoint, source = path.resolve(), _checkpoint_yaml(path)
@@ -274,7 +275,7 @@ def _on_disk(path: Path) -> Path | None:
     if path.suffix not in YAMLS:
         return None
     files = path, Path(re.sub(r"(\d+)[nsmlx]", r"\1", str(path), count=1))
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if is_file(file)), None)
 
 
 def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None) -> BaseModel:

@@ -14,7 +14,7 @@ from nas_attn.detector.environment import datasets_folder
 from nas_attn.detector.labels import label_path
 from nas_attn.detector.packaged_data import is_packaged, located, near
 from nas_attn.errors import ConfigError, DataError, UserError
-from nas_attn.files import parse_yaml
+from nas_attn.files import is_file, parse_yaml
 
 IMAGE_SUFFIXES = frozenset(
     ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpeg2000", "jpg", "mpo", "png", "tif", "tiff", "webp")
@@ -124,11 +124,6 @@ def stamp(data: str | Path) -> str:
 def is_image(name: str) -> bool:
     """Whether a file's suffix is an image's."""
     return name.rpartition(".")[-1].lower() in IMAGE_SUFFIXES
-
-
-def is_file(path: str | Path) -> bool:
-    """Whether there is such a file; False for what no file can be called."""
-    return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
 
 
 def short(value: Any, limit: int = 200) -> str:

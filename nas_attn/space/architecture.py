@@ -8,6 +8,7 @@ alphabetical order, slots in natural order. So records and dashboards work where
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _NAME = r"[a-z][a-z0-9_]*"
 _SLOT = rf"{_NAME}(?:\.{_NAME})*"
 _GENE = re.compile(rf"({_NAME})(?:\((.*)\))?", re.DOTALL)
 _ITEM = re.compile(rf"({_SLOT})=({_NAME})(\([^()]*\))?(?=\s|$)")
+MAX_NAME, MAX_NUMBER = 100, 40  # characters: of a slot, module or setting, and of a number
+MAX_DEPTH = 8  # of lists within lists
 _EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_size=23)."
 
 
@@ -53,11 +56,13 @@ class Gene:
         if not match:
             raise _error("a gene must read `module` or `module(setting=value,...)`", text)
         module, body = match.groups()
+        _check_name(module, text)
         settings: dict[str, Any] = {}
         for part in _split(body or ""):
             name, sign, value = part.partition("=")
             if not sign or not re.fullmatch(_NAME, name.strip()) or not value.strip():
                 raise _error("a setting must read `name=value`", part, text)
+            _check_name(name.strip(), text)
             if name.strip() in settings:
                 raise _error("a setting must stand once", name.strip(), text)
             settings[name.strip()] = read_value(value.strip())
@@ -107,6 +112,7 @@ class Architecture:
             if not match:
                 raise _error("an architecture must read `slot=gene slot=gene ...`", rest, text)
             slot, module, body = match.groups()
+            _check_name(slot, text)
             if slot in genes:
                 raise _error("a slot must stand once", slot, text)
             genes[slot] = Gene.parse(module + (body or ""))
@@ -144,10 +150,15 @@ def _error(rule: str, got: str, text: str = "") -> GrammarError:
     return GrammarError(rule, got=f"'{got}'", where=where, remedy=_EXAMPLE)
 
 
+def _check_name(name: str, text: str) -> None:
+    if len(name) > MAX_NAME:
+        raise _error(f"a name must have at most {MAX_NAME} characters", name, text)
+
+
 def natural(name: str) -> tuple[bool, str, int, str]:
     """Sort key of a slot's name: p9 before p10, and plain names before those with a dot."""
     match = re.match(r"([a-z_.]*?)(\d+)", name)
-    return ("." in name, match[1], int(match[2]), name) if match else ("." in name, name, -1, name)
+    return ("." in name, match[1], int(match[2][:MAX_NUMBER]), name) if match else ("." in name, name, -1, name)
 
 
 def _split(body: str) -> list[str]:
@@ -163,12 +174,15 @@ def _split(body: str) -> list[str]:
 
 def read_value(text: str) -> Any:
     """The number, word or tuple of numbers that a settings value writes."""
+    if text.startswith("[" * (MAX_DEPTH + 1)):
+        raise _error(f"a list must hold numbers, and lists at most {MAX_DEPTH} deep", text)
     if text.startswith("[") and text.endswith("]"):
         return tuple(read_value(p.strip()) for p in text[1:-1].split(",") if p.strip())
-    if re.fullmatch(r"[+-]?\d+", text):
-        return int(text)
-    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text):
-        return float(text)
+    whole = re.fullmatch(r"[+-]?\d+", text)
+    if whole or re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text):
+        if len(text) > MAX_NUMBER or math.isinf(float(text)):
+            raise _error(f"a number must be finite, in at most {MAX_NUMBER} characters", text)
+        return int(text) if whole else float(text)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", text):
         raise _error("a value must be a number, a word or a [list] of numbers", text)
     return text

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.files import is_file
 from nas_attn.study.ablation_config import KINDS, AblationConfig
 from nas_attn.study.storage_url import StorageUrl, masked
 
@@ -28,7 +28,9 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str = Field(DEFAULT, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folder")
+    name: str = Field(
+        DEFAULT, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folder"
+    )
     demo: bool = Field(False, description="generated data: a demonstration whose ranking means nothing elsewhere")
     data: str | None = Field(None, description="data.yaml, or a name of Ultralytics'; generated if None")
     model: str = Field("yolo11n.yaml", description="base model: an Ultralytics model YAML")
@@ -110,7 +112,7 @@ class StudyConfig(BaseModel):
         if weights and start != "weights":
             rule, got = "`weights` goes with `start: weights`", f"start: {start}"
             problems.append(UserError(rule, got=got, where=source("start"), remedy="Leave one out."))
-        if weights and not Path(str(weights)).is_file():
+        if weights and not is_file(str(weights)):
             rule = "the file of `weights` must exist"
             problems.append(UserError(rule, got=f"'{weights}'", where=source("weights")))
         if problems or config is None:

@@ -11,11 +11,13 @@ from typing import Any
 
 from nas_attn.detector.packaged_data import meant
 from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.files import is_file
 from nas_attn.study import shipped
 from nas_attn.study.config import DEFAULT, StudyConfig
 from nas_attn.study.records import RecordLog
 from nas_attn.study.storage_url import VARIABLE
 
+MAX_NAME = 200  # bytes: a folder is called so, and files beside it a little longer
 COMMAND_LINE = "the command line"
 SHIPPED = "shipped"
 PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
@@ -35,6 +37,8 @@ def study_name(study: str | None, data: str | None = None) -> str:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
         # data that happens to be called like a shipped study must not get that study's settings
         return f"{name}-data" if name in shipped.names("studies") else name or "data"
+    if len(Path(study).name.encode()) > MAX_NAME or "\0" in study:
+        raise UserError(f"a study's name must have at most {MAX_NAME} characters", got=f"'{study}'")
     if _is_file(study):
         content = _read(study)
         return str(content.get("name", Path(study).stem))
@@ -133,7 +137,7 @@ def _read(study: str) -> dict[str, Any]:
         UserError: it cannot be read, or the name is a model's.
     """
     path = Path(study)
-    content = shipped.read_yaml(path) if path.is_file() or not _is_packaged(study) else {"backbone": None}
+    content = shipped.read_yaml(path) if is_file(path) or not _is_packaged(study) else {"backbone": None}
     if {"backbone", "head"} & content.keys():
         rule = "a study file must hold study settings"
         raise UserError(rule, got=f"the model YAML '{study}'", remedy=f"Did you mean --model {study}?")
@@ -215,7 +219,7 @@ def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
     if key == "data":
         return meant(given, folder)
     path = folder / given
-    return str(path.resolve()) if always or path.is_file() else given
+    return str(path.resolve()) if (always and "\0" not in given) or is_file(path) else given
 
 
 def _is_file(study: str) -> bool:

@@ -28,6 +28,7 @@ from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.evaluate.starts import lost_with_weights
+from nas_attn.files import is_file
 from nas_attn.space import Gene, SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
@@ -238,7 +239,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
         ConfigError: all that is wrong with them, together.
     """
     kept = folder.modules() if folder else []
-    there = [[Path(f)] if Path(f).is_file() else [p for p in kept if p.name == Path(f).name] for f in files]
+    there = [[Path(f)] if is_file(f) else [p for p in kept if p.name == Path(f).name] for f in files]
     options = " ".join(f"--modules {path}" for paths in there for path in paths) if all(there) else ""
 
     def load(file: str) -> user.Source:
@@ -246,7 +247,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
             trust.check([user.read(Path(file).expanduser().resolve())], file)
             return user.load(file)
         except UserError as error:
-            if not options or Path(file).is_file():
+            if not options or is_file(file):
                 raise
             remedy = f"Continue with the kept copy: {options}."
             raise UserError(error.rule, got=error.got, where=error.where, remedy=remedy) from None

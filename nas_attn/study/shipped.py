@@ -9,7 +9,7 @@ import yaml
 
 import nas_attn
 from nas_attn.errors import UnknownName, UserError
-from nas_attn.files import parse_yaml
+from nas_attn.files import is_file, parse_yaml
 
 KINDS = ("studies", "search_spaces")
 
@@ -36,7 +36,7 @@ def load(kind: str, name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = folder(kind) / f"{name}.yaml"
-        if not path.is_file():
+        if not is_file(path):
             raise UnknownName({"studies": "study", "search_spaces": "search space"}[kind], name, names(kind))
     return read_yaml(path)
 
