@@ -15,6 +15,7 @@ import pathlib
 import pickle
 import secrets
 import sys
+import threading
 import types
 import zipfile
 from pathlib import Path
@@ -33,6 +34,7 @@ TORCH = "torch.nn.modules."
 LOSSES = ("ultralytics.utils.loss", "ultralytics.utils.tal")  # a model keeps its loss while it is trained
 REVIVE = "nas_attn.attention.user.revive"
 SHOWN = 8  # names that a message lists
+_ALONE = threading.Lock()  # what is allowed is so for the whole process
 UNREADABLE = (  # what torch and the unpickler raise for what is no checkpoint
     OSError, EOFError, ImportError, pickle.UnpicklingError, ArithmeticError, AssertionError, AttributeError,
     LookupError, NameError, RuntimeError, SyntaxError, TypeError, ValueError,
@@ -65,7 +67,7 @@ def load_checkpoint(path: Path) -> Any:
         _refuse(got, path)
     brought: list[Any] = []
     try:
-        with safe_globals([*allowed, (_reviver(path, brought), REVIVE)]):
+        with _ALONE, safe_globals([*allowed, (_reviver(path, brought), REVIVE)]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         _refuse(str(error.__context__ or error).strip().partition("\n")[0][:200], path)  # torch wraps it in advice

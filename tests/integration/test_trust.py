@@ -180,6 +180,19 @@ def study_with_modules(folder, text: str, recorded: str) -> None:
     RunFolder(folder).keep_modules([user.Source("mine", text)])
 
 
+def test_a_checkpoint_that_only_the_records_name_is_not_run(mark, capsys):
+    from fabricate import fabricate
+
+    torch.save({"model": Evil(mark)}, "evil.pt")
+    fabricate(mark.parent / "theirs", 3, model=str(mark.with_name("evil.pt")), width=None)
+    log = mark.parent / "theirs" / "records.jsonl"
+    log.write_text(log.read_text().replace('"name":"theirs"', '"classes":["a"],"space_slots":[],"name":"theirs"', 1))
+    for command in (["report", "theirs", "-o", "r.html"], ["export", "theirs", "--pick", "best"]):
+        run([*command, "--runs", "."])
+        assert not mark.exists()
+    assert "posix.system" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("recorded", ["right", "other"])
 def test_module_files_of_a_run_folder_run_only_if_they_are_ones_own(mark, clean, recorded):
     from nas_attn.cli.models import base_of
@@ -191,6 +204,8 @@ def test_module_files_of_a_run_folder_run_only_if_they_are_ones_own(mark, clean,
     view = load_study(mark.parent / "theirs")
     with pytest.raises(UserError, match="--trust"):
         base_of(view)
+    assert run(["report", "theirs", "--runs", ".", "-o", "r.html"]) == 0
+    assert run(["export", "theirs", "--runs", ".", "--pick", "best"]) == 2
     assert not mark.exists()
     trust.remember([source])
     if recorded == "right":
