@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nas_attn.errors import UserError
 
 NODES = 100_000  # that anchors may add to a YAML
-LEVELS = 60
+LEVELS = 120
 
 
 def is_file(path: str | Path) -> bool:
@@ -67,8 +68,8 @@ def parse_yaml(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _written_out(node, {})[0] > NODES + len(text):  # without anchors each node takes a character of its own
-            raise yaml.YAMLError(f"its anchors repeat one another to more than {NODES:,} values")
+        if reason := too_much(node, len(text)):  # without anchors each node takes a character of its own
+            raise yaml.YAMLError(reason)
         return loader.construct_document(node)
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
@@ -84,17 +85,40 @@ def parse_yaml(text: str) -> Any:
         loader.dispose()
 
 
-def _written_out(node: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """How many nodes a node is with all that it holds, and how many levels; anchors count wherever they are named."""
-    if (key := id(node)) in known:
+def too_much(value: Any, more: int = 0) -> str:
+    """Why a value of lists and mappings must not be printed or copied; empty where it can be.
+
+    Args:
+        value: what YAML or a pickle gave, or a node of YAML; parts that stand in several places count in each.
+        more: how many nodes it may have besides `NODES`.
+    """
+    try:
+        size, _ = _written_out(value, {})
+    except RecursionError:
+        return "it is nested too deeply"
+    return f"its parts repeat one another to more than {NODES:,} values" if size > NODES + more else ""
+
+
+def _written_out(value: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """How many nodes a value is with all that it holds, and how many levels."""
+    if (key := id(value)) in known:
         if not known[key][0]:
             raise RecursionError  # it holds itself
         return known[key]
     known[key] = 0, 0
-    parts = node.value if isinstance(node.value, list) else []
-    flat = [part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,))]
-    sizes = [_written_out(part, known) for part in flat]
-    known[key] = 1 + sum(size for size, _ in sizes), 1 + max((levels for _, levels in sizes), default=0)
-    if known[key][1] > LEVELS:
+    size, levels = 1, 0
+    for part in _parts(value):
+        inner, below = _written_out(part, known)
+        size, levels = size + inner, max(levels, below)
+    if levels >= LEVELS:
         raise RecursionError
+    known[key] = size, levels + 1
     return known[key]
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if type(value).__name__ in ("SequenceNode", "MappingNode"):
+        value = value.value  # of a mapping: pairs
+    if isinstance(value, Mapping):
+        return (*value.keys(), *value.values())
+    return value if isinstance(value, list | tuple | set) else ()

@@ -26,7 +26,7 @@ from nas_attn.detector.registration import check_rows
 from nas_attn.detector.surgery import PREFIX, module_name, plain_rows
 from nas_attn.detector.unbuildable import build_refusal
 from nas_attn.errors import UnknownName, UserError
-from nas_attn.files import is_file
+from nas_attn.files import is_file, too_much
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -313,4 +313,7 @@ def _checkpoint_model(path: Path) -> Any:
 
 
 def _checkpoint_yaml(path: Path) -> dict[str, Any]:
-    return copy.deepcopy(_checkpoint_model(path).yaml)
+    found = _checkpoint_model(path).yaml
+    if reason := too_much(found):
+        raise UserError("a checkpoint must hold the YAML of a model", got=reason, where=str(path))
+    return copy.deepcopy(found)

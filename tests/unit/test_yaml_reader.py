@@ -93,3 +93,17 @@ def test_values_over_which_the_library_trips(text):
 def test_a_message_repeats_no_more_than_fits_on_a_screen():
     error = UserError("it must be short", got="x" * 10**6, where="y" * 10**6)
     assert len(str(error)) < 2000 and "1,000,000 characters" in str(error)
+
+
+def test_a_checkpoint_of_few_bytes_that_means_gigabytes(tmp_path):
+    import torch
+
+    model = load_base("yolo11n", width=0.0625).build()
+    bomb = ["lol"] * 10
+    for _ in range(10):
+        bomb = [bomb] * 10
+    for key in ("scales", "activation", "nc"):
+        model.yaml = {**model.yaml, key: bomb}
+        torch.save({"model": model}, tmp_path / "bomb.pt")
+        with pytest.raises(UserError, match=r"YAML of a model.*repeat one another"):
+            load_base(str(tmp_path / "bomb.pt"))
