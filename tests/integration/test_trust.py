@@ -184,7 +184,7 @@ def test_a_checkpoint_that_only_the_records_name_is_not_run(mark, capsys):
     from fabricate import fabricate
 
     torch.save({"model": Evil(mark)}, "evil.pt")
-    fabricate(mark.parent / "theirs", 3, model=str(mark.with_name("evil.pt")), width=None)
+    fabricate(mark.parent / "theirs", 3, name="theirs", model=str(mark.with_name("evil.pt")), width=None)
     log = mark.parent / "theirs" / "records.jsonl"
     log.write_text(log.read_text().replace('"name":"theirs"', '"classes":["a"],"space_slots":[],"name":"theirs"', 1))
     for command in (["report", "theirs", "-o", "r.html"], ["export", "theirs", "--pick", "best"]):
