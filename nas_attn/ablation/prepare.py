@@ -24,6 +24,7 @@ from nas_attn.study.controls import conv_genes
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.plan import Plan
 from nas_attn.study.prepare import check_unchanged, prepare
+from nas_attn.study.recorded_space import counted, counting_of
 
 if TYPE_CHECKING:
     from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -97,7 +98,8 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
         UserError: an architecture that is not in the space, or a kind that cannot be had here.
     """
     config, settings, folder = request.config, request.settings, RunFolder(request.folder)
-    study = prepare(config, folder, progress)
+    stored = request.stored or (request.study.header if request.study is not None else None)
+    study = prepare(config, folder, progress, stored)
     study = _with_the_studys_images(study, request)
     own = Scale(None, *_base(config, study), study.evaluator)
     kinds = settings.asked_kinds
@@ -120,7 +122,8 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
         notes=notes,
     )
     design = make_design(choices, kinds)
-    tables = {m: _table(scale, design, config.final_imgsz) for m, scale in scales.items()}
+    counting = counting_of(stored)
+    tables = {m: _table(scale, design, counting, study.table) for m, scale in scales.items()}
     costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
     probed = tuple(s.name for s in own.slots)  # all of them: comparisons may be added when the bases are trained
     _check_measured(request, design)
@@ -257,11 +260,12 @@ def _sizes(model: str, wanted: list[str] | None) -> tuple[str, ...]:
     return larger[:2] if wanted is None else tuple(wanted)
 
 
-def _table(scale: Scale, design: Design, imgsz: int) -> CostTable:
-    """Cost of everything that the arms of a scale put anywhere."""
+def _table(scale: Scale, design: Design, counting: int, study: CostTable) -> CostTable:
+    """Cost of everything that the arms of a scale put anywhere; on the study's own base as its table has it."""
     arms = [dict(a.architecture) for a in design.arms if a.model == scale.model]
     genes = {s: tuple(dict.fromkeys([NONE, *(arm.get(s.name, NONE) for arm in arms)])) for s in scale.slots}
-    return CostTable.build(scale.base.build(), genes, imgsz, cache=cache_root() / "cost")
+    known = study if scale.model is None else None
+    return counted(scale.base, genes, study.imgsz, cache_root() / "cost", counting, known)
 
 
 def _check_same(request: Request, study: Plan, full: Architecture) -> None:
