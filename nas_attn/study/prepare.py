@@ -126,7 +126,7 @@ def resolve(
     # labels that no search can train on are not worth a word
     data = check(lambda: load_data(config, task.name)) if task and absent is False else None
     if base and data:
-        base = base.changed(nc=data.nc, kpt_shape=data.kpt_shape)
+        base = base.for_data(data.nc, data.kpt_shape)
     own = check(lambda: load_own(config.module_files or (), folder))
     slots = check(lambda: all_slots(base)) if base and task else None
     content = check(lambda: load_space(config.space))
@@ -177,6 +177,10 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
         "objective": TASKS[data.task].objective,
         "notes": notes,
         "classes": list(data.names),
+        "nc": data.nc,
+        "kpt_shape": None if data.kpt_shape is None else list(data.kpt_shape),
+        "reg_max": evaluator.final_base()[2],
+        "factors": list(base.factors),
         "data": {"path": str(data.path), "train": data.train, "val": data.val, "test": data.test},
         "space_slots": [s.slot.as_list() for s in space.slots],
         "space_size": space.size,
