@@ -61,9 +61,11 @@ class CostTable:
             cache: folder for counted tables; none is kept where None.
 
         Raises:
+            ConfigError: modules of the user's own that cannot stand at a slot, see `check_places`.
             UserError: a module runs an op without a listed cost, or the folder is not writable.
         """
         from nas_attn.cost.counter import count, gene_cost
+        from nas_attn.cost.standing import check_places
 
         genes = {s.slot: s.genes for s in space.slots} if isinstance(space, SearchSpace) else dict(space)
         genes = {slot: tuple(dict.fromkeys(g)) for slot, g in genes.items()}
@@ -72,6 +74,7 @@ class CostTable:
             path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz)}.json"
             if path.is_file():
                 return cls.from_dict(json.loads(path.read_text()))
+        check_places(genes, imgsz)
         known: dict[tuple[Gene, int, int], Cost] = {}  # a residual is counted with its module: it adds one scalar
         cells: dict[str, dict[Gene, Cost]] = {}
         for slot, wanted in genes.items():

@@ -15,6 +15,7 @@ from nas_attn import __version__
 from nas_attn.attention import registry, user
 from nas_attn.cost import CostTable
 from nas_attn.cost.declared import check as check_costs
+from nas_attn.cost.standing import check_places
 from nas_attn.detector import download
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
@@ -144,6 +145,8 @@ def resolve(
             for entry in _own_modules(space) if space else ():
                 check(entry.source)
                 check(partial(check_costs, entry))
+            if space:
+                check(partial(check_places, space, config.imgsz, config.final_imgsz))
     check.done(f"study '{config.name}'")
     if absent:
         download.fetch(named_data(config.data) or "", progress)
