@@ -12,11 +12,11 @@ from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import AblationView
 from nas_attn.attention import registry
 from nas_attn.cost import CostTable
-from nas_attn.detector.base_model import BaseModel, load_base
+from nas_attn.detector.base_model import BaseModel
 from nas_attn.detector.environment import cache_root
 from nas_attn.detector.head_form import keeps_head
 from nas_attn.detector.packaged import at_scale, larger_scales
-from nas_attn.detector.slots import all_slots, canonical
+from nas_attn.detector.slots import canonical
 from nas_attn.errors import NasAttnError, SlotRefused, StudyChanged, UserError
 from nas_attn.space import NONE, Architecture, Gene, Slot
 from nas_attn.study.config import StudyConfig
@@ -101,7 +101,7 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
     stored = request.stored or (request.study.header if request.study is not None else None)
     study = prepare(config, folder, progress, stored)
     study = _with_the_studys_images(study, request)
-    own = Scale(None, *_base(config, study), study.evaluator)
+    own = Scale(None, *_base(study, config.model), study.evaluator)
     kinds = settings.asked_kinds
     full = _member(study, own, request.full, "--base" if settings.base else "the picked architecture")
     if full.is_base:
@@ -151,12 +151,9 @@ def _check_measured(request: Request, design: Design) -> None:
         )
 
 
-def _base(config: StudyConfig, study: Plan, model: str | None = None) -> tuple[BaseModel, tuple[Slot, ...]]:
-    """The base with the data's classes, and all its slots."""
-    evaluator = study.evaluator
-    base = load_base(model or config.model, width=config.width, nc=evaluator.nc)
-    base = base.changed(kpt_shape=evaluator.kpt_shape)
-    return base, all_slots(base)
+def _base(study: Plan, model: str) -> tuple[BaseModel, tuple[Slot, ...]]:
+    """The base as trials of an ablation have it, and all its slots."""
+    return replace(study.evaluator, model=model).final_base()[:2]
 
 
 def _with_the_studys_images(study: Plan, request: Request) -> Plan:
@@ -224,7 +221,7 @@ def _scales(request: Request, study: Plan, full: Architecture, notes: list[str])
     for size in () if obstacle else _sizes(config.model, settings.scales):
         model = at_scale(config.model, size)
         try:
-            base, slots = _base(config, study, model)
+            base, slots = _base(study, model)
         except NasAttnError as error:
             notes.append(f"scale {size}: {error}")
             continue

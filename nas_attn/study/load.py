@@ -174,7 +174,7 @@ def _since(
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
-    given = {k: v for k, v in overrides.items() if v is not None}
+    given = {k: _plain(k, v) for k, v in overrides.items() if v is not None}
     for key in PATHS:
         if key in given:
             given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")
@@ -191,6 +191,19 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     if "weights" in given and "start" not in given:
         given["start"] = "weights"
     return given
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value as a study file would write it, where Python has other ways: paths, one for several, numbers of GPUs."""
+    if isinstance(value, Path):
+        value = str(value)
+    if key == "slots" and isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    if key in ("module_files", "modules") and isinstance(value, str):
+        return [value]
+    if key == "device" and not isinstance(value, str):
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return value
 
 
 def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from nas_attn import __version__
 from nas_attn.attention import registry, user
 from nas_attn.cost.declared import check as check_costs
+from nas_attn.cost.standing import check_places
 from nas_attn.detector import download
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
@@ -137,7 +138,7 @@ def resolve(
     # labels that no search can train on are not worth a word
     data = check(lambda: load_data(config, task.name)) if task and absent is False else None
     if base and data:
-        base = base.changed(nc=data.nc, kpt_shape=data.kpt_shape)
+        base = base.for_data(data.nc, data.kpt_shape)
     own = check(lambda: load_own(config.module_files or (), folder))
     slots = check(lambda: all_slots(base)) if base and task else None
     content = check(lambda: space_content(config, stored))
@@ -156,6 +157,8 @@ def resolve(
             for entry in _own_modules(space) if space else ():
                 check(entry.source)
                 check(partial(check_costs, entry))
+            if space:
+                check(partial(check_places, space, config.imgsz, config.final_imgsz))
     check.done(f"study '{config.name}'")
     if absent:
         download.fetch(named_data(config.data) or "", progress)
@@ -187,6 +190,10 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
         "objective": TASKS[data.task].objective,
         "notes": notes,
         "classes": list(data.names),
+        "nc": data.nc,
+        "kpt_shape": None if data.kpt_shape is None else list(data.kpt_shape),
+        "reg_max": evaluator.final_base()[2],
+        "factors": list(base.factors),
         "data": {"path": str(data.path), "train": data.train, "val": data.val, "test": data.test},
         "space_slots": [s.slot.as_list() for s in space.slots],
         "space_size": space.size,
