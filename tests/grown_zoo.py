@@ -16,7 +16,7 @@ from nas_attn.study import shipped
 
 @contextlib.contextmanager
 def grown() -> Iterator[None]:
-    """Within it the zoo has `newcomer`, `lska` another kernel, and everything costs twice as much by today's rules."""
+    """Within it the zoo has `newcomer`, `se` another ratio, and everything costs twice as much by today's rules."""
     from torch import nn
 
     count, load = counter.gene_cost, shipped.load
@@ -42,10 +42,11 @@ def grown() -> Iterator[None]:
         Newcomer.__module__ = f"{registry.ZOO}.lska"  # its source is read for the cache of costs
         Newcomer.__qualname__ = "Newcomer"
         attention("newcomer", family="spatial", paper="none", licence="MIT")(Newcomer)
-        lska = registry.get("lska")
-        sizes, *others = lska.settings
-        wider = replace(lska, settings=(replace(sizes, options=(*sizes.options, 55)), *others))
-        patch.setitem(registry._TABLE, "lska", wider)
+        se = registry.get("se")
+        ratios, *others = se.settings
+        patch.setitem(
+            registry._TABLE, "se", replace(se, settings=(replace(ratios, options=(0.5, *ratios.options)), *others))
+        )
         patch.setattr(counter, "gene_cost", cost)
         patch.setattr(shipped, "load", content)
         yield

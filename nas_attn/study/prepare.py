@@ -152,7 +152,7 @@ def resolve(
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
         if own is not None:  # a file that is wrong would be followed by all its names as unknown
             names = tuple(source.names for source in own)
-            more = options_of(stored)
+            more = options_of(stored, config)
             space = check(lambda: build_space(config, content, chosen or slots, base.name, names, options=more))
             for entry in _own_modules(space) if space else ():
                 check(entry.source)

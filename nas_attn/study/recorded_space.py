@@ -18,8 +18,8 @@ from nas_attn.cost import COUNTING, CostTable
 from nas_attn.cost.cost import Cost
 from nas_attn.detector.base_model import BaseModel
 from nas_attn.detector.environment import cache_root
-from nas_attn.errors import StudyChanged
-from nas_attn.space import Gene, SearchSpace, Slot
+from nas_attn.errors import RecordLost, StudyChanged, UserError
+from nas_attn.space import NONE, Gene, SearchSpace, Slot
 from nas_attn.space.search_space import SlotSpace
 from nas_attn.study import first_release
 from nas_attn.study.config import StudyConfig
@@ -69,9 +69,27 @@ def counting_of(stored: Mapping[str, Any] | None) -> int:
 
 
 def from_header(stored: Mapping[str, Any] | None, config: StudyConfig) -> tuple[SearchSpace, CostTable] | None:
-    """The space and the costs that a header holds; None if it holds none, or those of another configuration."""
+    """The space and the costs that a header holds; None if it holds none, or those of another configuration.
+
+    Raises:
+        RecordLost: what it holds is damaged.
+    """
     if stored is None or "space" not in stored or not _same(stored, config, DECIDE):
         return None
+    try:
+        space, table = _read(stored)
+        whole = space.fingerprint() == stored["fingerprints"]["space"]
+    except (UserError, KeyError, IndexError, TypeError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise RecordLost(
+            f"the first record of study '{stored.get('name')}' is damaged: its `space` or `costs` cannot be read. "
+            "Bring back the record log; the study's Optuna storage holds the same records."
+        )
+    return space, table
+
+
+def _read(stored: Mapping[str, Any]) -> tuple[SearchSpace, CostTable]:
     content, costs = stored["space"], stored["costs"]
     genes = [Gene.parse(text) for text in content["genes"]]
     slots, cells = [], {}
@@ -102,9 +120,20 @@ def space_content(config: StudyConfig, stored: Mapping[str, Any] | None) -> dict
     return content
 
 
-def options_of(stored: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
-    """The options that settings have unless the study says others, by module, where these are not today's zoo's."""
-    return {} if stored is None or "searched" in stored else first_release.ZOO
+def options_of(stored: Mapping[str, Any] | None, config: StudyConfig) -> Mapping[str, Mapping[str, list[Any]]]:
+    """module -> setting -> the options with which the study began, where today's zoo may have more."""
+    if stored is None or not _same(stored, config, ("space", "modules")):
+        return {}
+    if "space" not in stored:
+        return first_release.ZOO
+    found: dict[str, dict[str, list[Any]]] = {}
+    for gene in map(Gene.parse, stored["space"]["genes"]):
+        settings = {} if gene == NONE else {"residual": "none", **gene.as_dict()}
+        for name, value in settings.items():
+            options = found.setdefault(gene.module, {}).setdefault(name, [])
+            if value not in options:
+                options.append(value)
+    return found
 
 
 def _check_there(stored: Mapping[str, Any], modules: Iterable[str]) -> None:
@@ -159,7 +188,7 @@ def space_and_costs(
     table = counted(base, genes, config.final_imgsz, cache, counting, known[1] if known else None)
     if known is None:
         # again, now that costs are known: of settings that coincide on the proxy's maps, the cheapest stands for all
-        space = build(rank=partial(_macs, table), options=options_of(stored))
+        space = build(rank=partial(_macs, table), options=options_of(stored, config))
     return space, table
 
 
