@@ -206,7 +206,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
             "space": space.fingerprint(),
             "base": base.fingerprint,
             "weights": _file_digest(config.weights),
-            "modules": {e.name: hashlib.sha256(e.source()).hexdigest()[:16] for e in _own_modules(space)},
+            "modules": {e.name: e.digest for e in _own_modules(space)},
         },
     }
     check_limits(config, space, table)
