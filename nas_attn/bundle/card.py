@@ -15,6 +15,7 @@ from nas_attn.attention import registry, user
 from nas_attn.cost import COUNTING, CostTable
 from nas_attn.cost.cost import Cost
 from nas_attn.detector.base_model import BaseModel
+from nas_attn.detector.flops import ultralytics_gflops
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
 
@@ -39,14 +40,15 @@ def count(
     return table.cost(architecture), table.base
 
 
-def cost_part(found: Cost, base: Cost, imgsz: int) -> dict[str, Any]:
-    """All conventions, as exact integers and in the units in which people compare them."""
+def cost_part(found: Cost, base: Cost, exported: BaseModel, imgsz: int) -> dict[str, Any]:
+    """All conventions, as exact integers and in the units in which people compare them, and Ultralytics' own figure."""
     return {
         "imgsz": imgsz,
         "counting": COUNTING,
         "counts": dict(zip(COUNTS, found.as_tuple(), strict=True)),
         "base_counts": dict(zip(COUNTS, base.as_tuple(), strict=True)),
         **found.as_dict(),
+        "gflops_ultralytics": ultralytics_gflops(exported.build(), imgsz),
     }
 
 

@@ -27,8 +27,8 @@ class Cost:
             its `matmul` leaves out, and the product-sums that a module declares because fvcore cannot see them.
         macs_fvcore_default: what fvcore's own handles count.
         flops_torch: 2 for each multiply-accumulate of convolutions and matrix products of the fused model, as torch's
-            own counter (`FlopCounterMode`) has it. Ultralytics' `get_flops` gives the same for its own models; in
-            others it also counts normalisation, softmax and pooling layers.
+            own counter (`FlopCounterMode`) has it. Ultralytics' `get_flops` gives the same for YOLOv3 to YOLO26 as
+            shipped; in others it also counts normalisation, softmax and pooling layers.
         params: learned numbers, not fused.
     """
 

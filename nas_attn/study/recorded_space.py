@@ -221,8 +221,8 @@ def counted(
 
 
 def _same(stored: Mapping[str, Any], config: StudyConfig, fields: Sequence[str]) -> bool:
-    now, then = (StudyConfig.model_validate(c).model_dump() for c in (config.model_dump(), stored["config"]))
-    return all(now[f] == then[f] for f in fields)
+    now, then = config.model_dump(mode="json", include=set(fields)), stored["config"]
+    return all(then.get(f, StudyConfig.model_fields[f].default) == now[f] for f in fields)
 
 
 def _macs(table: CostTable, slot: Slot, gene: Gene) -> float:
