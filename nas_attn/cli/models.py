@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nas_attn.bundle.write import Winner
     from nas_attn.detector.base_model import BaseModel
 
+MOST_KEYPOINTS = 600  # of an object; meshes of faces have 478
+
 
 def yaml_maker(view: StudyView) -> Callable[[Candidate], str]:
     """A function that writes a candidate's model YAML; loads what it needs at its first call."""
@@ -50,9 +52,12 @@ def base_of(view: StudyView) -> BaseModel:
 
     prepare()
     load_modules(view)
-    config = view.header["config"]
-    base = load_base(config["model"], nc=len(view.header["classes"]), width=config["width"])
-    if base.fingerprint != view.header["fingerprints"]["base"]:
+    config, digest = view.header["config"], view.header["fingerprints"]["base"]
+    base = load_base(config["model"], width=config["width"])
+    base = base.for_data(len(view.header["classes"]), view.header.get("kpt_shape"))
+    if "kpt_shape" not in view.header and base.task == "pose":
+        base = _with_recorded_keypoints(base, digest)
+    if base.fingerprint != digest:
         raise StudyChanged(
             "the base model must be the one that was searched",
             got=f"another content of '{config['model']}'",
@@ -60,6 +65,13 @@ def base_of(view: StudyView) -> BaseModel:
             remedy="Bring back the model YAML (or the Ultralytics version) of the search.",
         )
     return base
+
+
+def _with_recorded_keypoints(base: BaseModel, digest: str) -> BaseModel:
+    """The base whose digest this is: 0.1.0 recorded the keypoints in nothing else, and the data may be gone."""
+    shapes = ((number, values) for number in range(1, MOST_KEYPOINTS + 1) for values in (2, 3))
+    found = (base.for_data(base.nc, shape) for shape in shapes)
+    return next((b for b in found if b.fingerprint == digest), base)
 
 
 def load_modules(view: StudyView) -> None:

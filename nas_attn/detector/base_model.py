@@ -111,6 +111,17 @@ class BaseModel:
         changes = {k: v for k, v in (("nc", nc), ("reg_max", reg_max), ("kpt_shape", shape)) if v is not None}
         return replace(self, yaml={**copy.deepcopy(self.yaml), **changes})
 
+    def for_data(self, nc: int, kpt_shape: Sequence[int] | None) -> BaseModel:
+        """The base of a study: this model as it is trained on a data set.
+
+        Every reader of a study must get this very model, so all that the data decides is asked for.
+
+        Args:
+            nc: number of classes.
+            kpt_shape: keypoints of an object and values of each; None for a task without.
+        """
+        return self.changed(nc=nc, kpt_shape=None if kpt_shape is None else (kpt_shape[0], kpt_shape[1]))
+
     @property
     def factors(self) -> tuple[float, float, float]:
         """Depth factor, width factor and largest channel count."""

@@ -183,7 +183,7 @@ def _since(
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
-    given = {k: v for k, v in overrides.items() if v is not None}
+    given = {k: _plain(k, v) for k, v in overrides.items() if v is not None}
     if "storage" not in given and (url := os.environ.get(VARIABLE)):
         given["storage"] = url
     for key in PATHS:
@@ -209,6 +209,19 @@ def _named_now(files: Iterable[str]) -> None:
     from nas_attn.detector.trust import remember_files  # with torch, which readers of a study do without
 
     remember_files(files)
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value as a study file would write it, where Python has other ways: paths, one for several, numbers of GPUs."""
+    if isinstance(value, Path):
+        value = str(value)
+    if key == "slots" and isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    if key in ("module_files", "modules") and isinstance(value, str):
+        return [value]
+    if key == "device" and not isinstance(value, str):
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return value
 
 
 def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:

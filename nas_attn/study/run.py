@@ -73,7 +73,7 @@ def _run(
     with contextlib.ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
-        plan = prepare(config, folder, tell)
+        plan = prepare(config, folder, tell, stored)
         if stored is not None:
             check_unchanged(stored, plan.header)
         url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
