@@ -272,8 +272,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
 
     check = _Collector()
     found = [check(partial(load, file)) for file in files]
-    if check.problems:
-        raise ConfigError(check.problems)
+    check.done("module_files")
     return [source for source in found if source is not None]
 
 

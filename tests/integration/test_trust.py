@@ -187,6 +187,7 @@ def test_a_checkpoint_that_only_the_records_name_is_not_run(mark, capsys):
     fabricate(mark.parent / "theirs", 3, name="theirs", model=str(mark.with_name("evil.pt")), width=None)
     log = mark.parent / "theirs" / "records.jsonl"
     log.write_text(log.read_text().replace('"name":"theirs"', '"classes":["a"],"space_slots":[],"name":"theirs"', 1))
+    log.write_text(log.read_text().replace('"fingerprints":{}', '"fingerprints":{"base":"0"}', 1))
     for command in (["report", "theirs", "-o", "r.html"], ["export", "theirs", "--pick", "best"]):
         run([*command, "--runs", "."])
         assert not mark.exists()
