@@ -22,6 +22,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+SHOWN = 600  # characters of a value that a message repeats
+
 
 class NasAttnError(Exception):
     """Root of every error that this package raises on purpose.
@@ -50,13 +52,18 @@ class UserError(NasAttnError):
         super().__init__(rule, got, where, remedy)
 
     def __str__(self) -> str:
-        text = self.rule if self.got is None else f"{self.rule}, but got {self.got!s}"
+        text = self.rule if self.got is None else f"{self.rule}, but got {_cut(str(self.got))}"
         if self.where:
-            text += f" (in {self.where})"
+            text += f" (in {_cut(self.where)})"
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."
 
     def __reduce__(self):  # workers send these through a pipe; keyword-only arguments need help
         return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _cut(text: str) -> str:
+    """A text of the user's that fits on a screen."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 4 :]} ({len(text):,} characters)"
 
 
 def _rebuild(cls: type[UserError], args: tuple, state: dict) -> UserError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import itertools
 import sys
@@ -92,6 +93,11 @@ class ModuleEntry:
                 got=f"'{self.name}' of `{self.cls.__module__}`",
                 remedy=f"Write it to {self.name}.py, and name that in `module_files` or with --modules.",
             ) from None
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits of that source; raises as `source`."""
+        return hashlib.sha256(self.source()).hexdigest()[:16]
 
     def defaults(self) -> dict[str, Any]:
         """The settings of a gene that names only the module."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Modules, Runs, Slots, Study, slot_names
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Modules, Runs, Slots, Study, Trust, slot_names
 
 NAME = "ablate"
 STUDY_OPTIONS = ("data", "model", "weights", "start", "space", "device", "jobs")
@@ -70,6 +70,7 @@ def command(
     ] = None,
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,
+    trust: Trust = False,
 ) -> int:
     """Ablate a study's winner, or any architecture: paired seeds, corrected p-values, verdicts in words.
 

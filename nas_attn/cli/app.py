@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -23,7 +24,8 @@ from nas_attn.cli import (
     slots,
     train,
 )
-from nas_attn.errors import NasAttnError
+from nas_attn.detector.environment import one_command
+from nas_attn.errors import NasAttnError, UserError
 
 INTERRUPTED = 130
 # the root of its usage errors, ClickException: typer brings its own click, under a private name
@@ -50,10 +52,17 @@ def run(arguments: list[str]) -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
     try:
-        result = app(arguments, standalone_mode=False, prog_name="nas_attn")
+        with one_command():
+            result = app(arguments, standalone_mode=False, prog_name="nas_attn")
     except NasAttnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        rule = "a name or path must be one that a file can have"
+        print(f"error: {UserError(rule, got=f'{error.filename!r} ({error.strerror})')}", file=sys.stderr)
+        return UserError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
     except USAGE_ERROR as error:

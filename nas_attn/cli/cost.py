@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.cli.options import Json, Modules, Trust, use_modules
 
 NAME = "cost"
 
@@ -24,6 +24,7 @@ def command(
     width: Annotated[float | None, typer.Option(metavar="X", help="Width factor, in place of the model's own.")] = None,
     modules: Modules = None,
     as_json: Json = False,
+    trust: Trust = False,
 ) -> None:
     """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
     from nas_attn.cli.models import named_architecture, say_what_it_holds

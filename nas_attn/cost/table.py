@@ -63,17 +63,19 @@ class CostTable:
             counting: the rules to count by; 1 counts as release 0.1.0 did.
 
         Raises:
+            ConfigError: modules of the user's own that cannot stand at a slot, see `check_places`.
             UserError: a module runs an op without a listed cost, or the folder is not writable.
         """
         from nas_attn.cost.counter import count, gene_cost
+        from nas_attn.cost.standing import check_places
 
-        genes = {s.slot: s.genes for s in space.slots} if isinstance(space, SearchSpace) else dict(space)
-        genes = {slot: tuple(dict.fromkeys(g)) for slot, g in genes.items()}
+        genes = _checked(base_module, space, imgsz)
         path = None
         if cache is not None:
             path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz, counting)}.json"
             if path.is_file():
                 return cls.from_dict(json.loads(path.read_text()))
+        check_places(genes, imgsz)
         known: dict[tuple[Gene, int, int], Cost] = {}  # a residual is counted with its module: it adds one scalar
         cells: dict[str, dict[Gene, Cost]] = {}
         for slot, wanted in genes.items():
@@ -102,7 +104,7 @@ class CostTable:
             UserError: a gene that was not counted at its slot.
         """
         total = self.base
-        for slot, gene in architecture:
+        for slot, gene in Architecture.meant(architecture):
             total = total + self.cell(slot, gene)
         return total
 
@@ -111,7 +113,7 @@ class CostTable:
         if slot not in self.cells:
             raise UnknownName("slot", slot, self.cells)
         try:
-            return self.cells[slot][gene]
+            return self.cells[slot][Gene.parse(gene)]
         except KeyError:
             raise UserError("a gene must be one that the cost table holds", got=f"`{gene}`", where=slot) from None
 
@@ -124,6 +126,7 @@ class CostTable:
         import numpy as np
 
         index, values = self._rows
+        architectures = [Architecture.meant(a) for a in architectures]
         try:
             rows = [[index[slot][gene] for slot, gene in a.genes] for a in architectures]
         except KeyError:
@@ -157,6 +160,26 @@ class CostTable:
         """The table that `as_dict` wrote."""
         cells = {s: {Gene.parse(g): Cost(*c) for g, c in genes.items()} for s, genes in data["cells"].items()}
         return cls(Cost(*data["base"]), cells, data["imgsz"])
+
+
+def _checked(base_module: Any, space: Any, imgsz: Any) -> dict[Slot, tuple[Gene, ...]]:
+    """Slot -> its distinct genes.
+
+    Raises:
+        UserError: what is given is something else.
+    """
+    from torch import nn
+
+    rule, remedy = "a cost table must be built of a built model", 'Give `load_base("yolo11n").build()`.'
+    if not isinstance(base_module, nn.Module):
+        raise UserError(rule, got=type(base_module).__name__, remedy=remedy)
+    if not isinstance(imgsz, int) or imgsz < 1:
+        raise UserError("`imgsz` must be a number of pixels", got=repr(imgsz))
+    genes = {s.slot: s.genes for s in space.slots} if isinstance(space, SearchSpace) else space
+    if not isinstance(genes, Mapping) or not all(isinstance(slot, Slot) for slot in genes):
+        rule, remedy = "a cost table must be of a SearchSpace, or of Slot -> genes", "Slots are those of `all_slots`."
+        raise UserError(rule, got=type(space).__name__, remedy=remedy)
+    return {slot: tuple(dict.fromkeys(map(Gene.parse, wanted))) for slot, wanted in genes.items()}
 
 
 def _beside(slot: Slot, size: int) -> Cost:

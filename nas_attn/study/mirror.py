@@ -15,6 +15,7 @@ import sqlalchemy.exc
 
 from nas_attn.errors import UserError
 from nas_attn.study.sampler import DIRECTIONS, Known, Suggester
+from nas_attn.study.storage_url import VARIABLE, StorageUrl, without_secrets
 
 PIECE = 900  # characters; optuna-dashboard shows up to 1,024 of an attribute, and JSON escapes may lengthen it
 STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
@@ -33,10 +34,10 @@ class Mirror:
     """
 
     def __init__(self, url: str, name: str, study_id: str) -> None:
-        self.url = url
+        self.hide = StorageUrl(url).hide
         with _opening(url) as storage:
             self._storage = storage
-            self._study = _open_study(storage, name, study_id, _shown(url))
+            self._study = _open_study(storage, name, study_id, str(StorageUrl(url)))
             self._headers = {k.partition(":")[0] for k in self._study.user_attrs}
             self._numbers = {t.user_attrs.get("number") for t in self._study.get_trials(deepcopy=False)}
 
@@ -100,9 +101,11 @@ def read_mirror(url: str, name: str) -> list[dict[str, Any]]:
         try:
             study = optuna.load_study(storage=storage, study_name=name)
         except KeyError as error:
-            raise UserError("a study must exist in its storage", got=f"'{name}'", where=_shown(url)) from error
+            raise UserError("a study must exist in its storage", got=f"'{name}'", where=str(StorageUrl(url))) from error
         attributes = study.user_attrs
-        records = [_joined(kind, attributes) for kind in ("study", "slots") if f"{kind}:0" in attributes]
+        records = [
+            without_secrets(_joined(kind, attributes)) for kind in ("study", "slots") if f"{kind}:0" in attributes
+        ]
         for trial in sorted(study.get_trials(deepcopy=False), key=lambda t: t.user_attrs["number"]):
             records += _joined("record", trial.user_attrs)
     return records
@@ -115,22 +118,32 @@ def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
     Raises:
         UserError: the URL names no database that can be opened.
     """
-    storage = None
+    storage = problem = None
     try:
         storage = optuna.storages.RDBStorage(url)
+    except (*STORAGE_ERRORS, ImportError, ValueError) as error:  # ValueError: a port that is no number
+        problem = _unopened(url, error)
+    if storage is None or problem is not None:
+        raise problem or AssertionError  # outside, so that no chain leads to a text with the password
+    try:
         yield storage
     except (*STORAGE_ERRORS, ImportError) as error:
-        if storage is not None:
-            _close(storage)
+        _close(storage)
+        raise _unopened(url, error) from None
+
+
+def _unopened(url: str, error: Exception) -> UserError:
+    address = StorageUrl(url)
+    if isinstance(error, ImportError):
+        remedy = "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."
+    else:
         remedy = (
-            "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."
-            if isinstance(error, ImportError)
-            else "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name."
+            "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name; with a password "
+            f"best as {VARIABLE}."
         )
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(
-            "the storage must be a database that can be opened", got=f"'{_shown(url)}' ({first})", remedy=remedy
-        ) from error
+    first = address.hide(str(error).strip().partition("\n")[0] or type(error).__name__)
+    rule = "the storage must be a database that can be opened"
+    return UserError(rule, got=f"'{address}' ({first})", remedy=remedy)
 
 
 @contextlib.contextmanager
@@ -144,14 +157,6 @@ def _closing(storage: optuna.storages.RDBStorage) -> Iterator[None]:
 def _close(storage: optuna.storages.RDBStorage) -> None:
     storage.remove_session()
     storage.engine.dispose()
-
-
-def _shown(url: str) -> str:
-    """The URL without its password."""
-    try:
-        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return url
 
 
 def _pieces(prefix: str, value: Any) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Each line is one JSON object with a `kind`:
 
-    study      once, first: version, configuration, base model, slots, cost of the base, fingerprints
+    study      once, first: version, configuration, base model, slots, space, costs, fingerprints
     target     each time another number of trials is asked for
     slots      once, after the base is trained: liveness of each slot and the slots that are searched
     started    a trial was handed out: number, role, architecture, seed, cost, the sampler's parameters

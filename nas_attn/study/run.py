@@ -18,6 +18,7 @@ from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.prepare import check_unchanged, prepare, resolve
 from nas_attn.study.search import Search
+from nas_attn.study.storage_url import without_secrets
 from nas_attn.study.view import StudyView
 
 
@@ -40,7 +41,7 @@ def run(
     except ConfigError as error:
         raise _with_the_rest(error, folder, tell) from None
     data = options.get("data")
-    begun = {"file": study_file(study, data, new=stored is None), "source": study_source(study, data)}
+    begun = {"file": without_secrets(study_file(study, data, new=stored is None)), "source": study_source(study, data)}
     fresh = not folder.path.exists()
     folder.create()
     try:
@@ -72,10 +73,10 @@ def _run(
     with contextlib.ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
-        plan = prepare(config, folder, tell)
+        plan = prepare(config, folder, tell, stored)
         if stored is not None:
             check_unchanged(stored, plan.header)
-        url = config.storage or f"sqlite:///{folder.database.resolve()}"
+        url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
         if stored is None and config.storage is None:
             folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
         header = stored or plan.header

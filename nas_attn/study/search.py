@@ -272,7 +272,9 @@ class Search(Supervisor[StudyView]):
                     records = [r for r in self._records if r.get("number") == trial.number]
                     self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
         except STORAGE_ERRORS as error:
-            self.observer.note(f"the storage did not take a trial, which the record log has: {_first_line(error)}")
+            self.observer.note(
+                f"the storage did not take a trial, which the record log has: {self.mirror.hide(_first_line(error))}"
+            )
 
     def _mirror_all(self) -> None:
         if self._suggester is not None:

@@ -13,6 +13,7 @@ from nas_attn.errors import UserError
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.records import RecordLog
+from nas_attn.study.storage_url import without_secrets
 
 if TYPE_CHECKING:
     import pandas
@@ -164,7 +165,7 @@ class StudyView:
         for record in records:
             kind = record["kind"]
             if kind == "study":
-                header = record
+                header = without_secrets(record)
             elif kind == "target":
                 header = {**header, "target": record["trials"]}
             elif kind == "model" and record["model"] == model:

@@ -18,6 +18,7 @@ from nas_attn.detector.integrity import KEY
 from nas_attn.detector.model_yaml import FACTORS, HEADS, check_detector
 from nas_attn.detector.surgery import absolute
 from nas_attn.errors import UserError
+from nas_attn.files import parse_yaml
 
 _CLAIM = re.compile(
     r"[#\s]*(?:layer\s*|row\s*)?(\d+)(?![\w.,×%])", re.IGNORECASE
@@ -106,12 +107,12 @@ def read_article(path: Path) -> Article:
     where = str(path)
     try:
         text = Path(path).read_text(encoding="utf-8", errors="ignore")
-        source = yaml.safe_load(text)
+        source = parse_yaml(text)
     except OSError as error:
         raise UserError("a model YAML must be readable", got=error.strerror, where=where) from error
     except yaml.MarkedYAMLError as error:
         raise unreadable(error, text, where) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+    except yaml.YAMLError as error:
         raise UserError("a model YAML must be readable as YAML", got=str(error), where=where) from error
     try:
         _check(source, where)
