@@ -187,13 +187,13 @@ def _named(study: Plan, own: Scale, text: str, where: str) -> Architecture:
             remedy=f"The space has {', '.join(study.space.names)}. Give the ablation other --slots and another --name.",
         )
     found = dict.fromkeys(study.space.names, NONE)
-    for slot in found.keys() & genes.keys():
+    for slot in (s for s in study.space.names if s in genes):
         gene, known = genes[slot], study.space[slot]
         space = study.space
         if gene not in (*known.genes, *known.aliases, *known.refused):
             alone = {gene.module: {k: [v] for k, v in {"residual": "none", **gene.as_dict()}.items()}}
-            sizes = {"imgsz": config.imgsz, "final_imgsz": config.final_imgsz}
-            space = SearchSpace.build(space.base, [known.slot], alone, **sizes)
+            final = config.final_imgsz
+            space = SearchSpace.build(space.base, [known.slot], alone, imgsz=config.imgsz, final_imgsz=final)
         try:
             found[slot] = space.canonical(Architecture.of({slot: gene}))[slot]
         except SlotRefused as error:

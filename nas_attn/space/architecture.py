@@ -69,7 +69,7 @@ class Gene:
         return cls(module, settings or ())  # type: ignore[arg-type]
 
     @classmethod
-    def parse(cls, text: str) -> Gene:
+    def parse(cls, text: str | Gene) -> Gene:
         """The gene that `text` writes.
 
         Raises:
@@ -122,7 +122,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         given: Any = self.genes
-        if isinstance(given, str | Architecture):
+        if isinstance(given, (str, Architecture)):
             given = Architecture.parse(given).genes
         try:
             pairs = [(slot, gene) for slot, gene in (given.items() if isinstance(given, Mapping) else given)]
@@ -156,7 +156,7 @@ class Architecture:
         return cls.of({getattr(slot, "name", slot): NONE for slot in named})
 
     @classmethod
-    def parse(cls, text: str) -> Architecture:
+    def parse(cls, text: str | Architecture) -> Architecture:
         """The architecture that `text` writes; `parse(str(a)) == a`.
 
         Raises:
@@ -249,7 +249,9 @@ def _plain(value: Any) -> Any:
     Raises:
         GrammarError: it would not be read back.
     """
-    if isinstance(value, list | tuple):
+    if type(value) is int:  # as nearly all are; the checks below are slow
+        return value
+    if isinstance(value, (list, tuple)):
         return tuple(map(_plain, value))
     if isinstance(value, str) and _WORD.fullmatch(value):
         return value
