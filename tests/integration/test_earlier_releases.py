@@ -42,12 +42,15 @@ def own_module_is_forgotten():
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """release -> its unpacked files, which no test changes."""
-    return {name: earlier.unpack(r, tmp_path_factory.mktemp(name)) for name, r in RELEASES.items()}
+    """release -> its unpacked files, which no test changes; their own modules are named, as who wrote them did."""
+    found = {name: earlier.unpack(r, tmp_path_factory.mktemp(name)) for name, r in RELEASES.items()}
+    for root in found.values():
+        assert run(["modules", "--modules", str(root / "gate.py"), "--json"]) == 0
+    return found
 
 
 @pytest.fixture
-def fresh(tmp_path):
+def fresh(kept, tmp_path):
     """A function: release -> its unpacked files, to be continued."""
     return lambda release: earlier.unpack(RELEASES[release], tmp_path)
 
