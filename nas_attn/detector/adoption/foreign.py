@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nas_attn.detector.adoption import names
+from nas_attn.detector.adoption.alignment import aligned
 from nas_attn.detector.model_yaml import HEADS, read_yaml
 from nas_attn.detector.packaged import packaged
 from nas_attn.errors import UserError
 
 _RESIZING = {"adown", "carafe", "dysample", "hwd", "pixelshuffle", "spacetodepth", "spd", "spdconv"}
+There = tuple[int, Sequence[Any]]  # a row of the base: its number and content
 _YET = "cannot be brought yet"
 _SHAPE = f"a layer that changes the map's shape {_YET}"
 
@@ -32,11 +34,12 @@ def unknown_rows(contents: Sequence[Sequence[Any]], unknown: Iterable[int], wher
         rows.setdefault(contents[number][2], []).append(number)
     base, instead = _in_place_of(contents, theirs) if rows else ("", {})
     rule = "a row's module must be one of Ultralytics, of torch.nn or of nas_attn"
-    return [
-        UserError(rule, got=f"'{name}'", where=f"{where}, {numbered(own)}",
-                  remedy=names.suggestion(name, theirs) + _needs(contents[own[0]], name, theirs, base, instead.get(own[0])))
-        for name, own in rows.items()
-    ]  # fmt: skip
+    found = []
+    for name, own in rows.items():
+        needs = _needs(contents[own[0]], theirs, base, instead.get(own[0]))
+        remedy = names.suggestion(name, theirs) + needs
+        found.append(UserError(rule, got=f"'{name}'", where=f"{where}, {numbered(own)}", remedy=remedy))
+    return found
 
 
 def numbered(rows: Sequence[int]) -> str:
@@ -46,8 +49,9 @@ def numbered(rows: Sequence[int]) -> str:
     return f"rows {', '.join(map(str, rows[:-1]))} and {rows[-1]}"
 
 
-def _needs(row: Sequence[Any], name: str, theirs: set[str], base: str, instead: tuple[int, Sequence[Any]] | None) -> str:
+def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | None) -> str:
     """What a row is, as far as it can be told from the file, and what would bring it."""
+    name = str(row[2])
     sources = row[0] if isinstance(row[0], list) else [row[0]]
     if len(sources) > 1:
         return f"It takes {len(sources)} inputs: a layer of several inputs {_YET}."
@@ -63,8 +67,8 @@ def _needs(row: Sequence[Any], name: str, theirs: set[str], base: str, instead: 
         return f"{what}, which {does}: {_SHAPE}." if does else f"{what}: a block in the place of another {_YET}."
     if names.folded(name) in _RESIZING:
         return f"It is known as a layer that changes the size of its map: {_SHAPE}."
-    return (f"If it keeps the channels and the size of its map, write it as a module of your own, class {name}, and give "
-            f"--modules FILE; {_SHAPE}. `nas_attn modules` lists the modules here.")  # fmt: skip
+    return (f"If it keeps the channels and the size of its map, write it as a module of your own, class {name}, and "
+            f"give --modules FILE; {_SHAPE}. `nas_attn modules` lists the modules here.")  # fmt: skip
 
 
 def _does(row: Sequence[Any]) -> str:
@@ -77,23 +81,21 @@ def _does(row: Sequence[Any]) -> str:
     return ""
 
 
-def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[str, dict[int, tuple[int, Sequence[Any]]]]:
-    """(nearest base, row of the file -> (row of the base, its content)) where other modules stand at one place."""
-    own = []  # (row of the file, module that the base would have there)
+def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[str, dict[int, There]]:
+    """(nearest base, row of the file -> row of the base) where an unknown module stands for another."""
+    own = []  # (row of the file, module that the base would have there; empty for one that nobody knows)
     for number, row in enumerate(contents):
         named = names.lookup(str(row[2]), theirs)
         if named is None or named.module is None or named.block:
-            own.append((number, named.block if named and named.block else row[2]))
-    best: tuple[float, str, Any, list[Any]] = 0.0, "", None, []
+            own.append((number, "" if named is None else named.block or row[2]))
+    best: tuple[float, int, str, list[Any]] = (0.0, 0, "", [])
     for name, path in packaged().items():
         source = read_yaml(path)
         rows = [*source["backbone"], *source["head"]]
         if rows[-1][2] in HEADS:
-            matcher = difflib.SequenceMatcher(None, [m for _, m in own], [r[2] for r in rows], autojunk=False)
-            if (matcher.ratio(), -len(name)) > (best[0], -len(best[1])):
-                best = matcher.ratio(), name, matcher, rows
-    found = {}
-    for tag, i, to, j, end in best[2].get_opcodes() if best[2] else ():
-        if tag == "replace" and to - i <= end - j:  # more rows than the base has there: which replaces which is unknown
-            found.update({own[i + k][0]: (j + k, best[3][j + k]) for k in range(to - i)})
-    return best[1], found
+            share = difflib.SequenceMatcher(None, [m for _, m in own], [r[2] for r in rows], autojunk=False).ratio()
+            best = max(best, (share, -len(name), name, rows), key=lambda one: one[:2])
+    base = best[3]
+    scores = [[3 * (m == r[2]) if m else 1 + (contents[n][3][:1] == r[3][:1]) for r in base] for n, m in own]
+    pairs = [(own[j][0], i) for j, i in aligned(scores) if not own[j][1]]
+    return best[2], {number: (i, base[i]) for number, i in pairs}

@@ -159,9 +159,9 @@ def has_reduction(arguments: Sequence[Any]) -> bool:
 
 def suggestion(name: str, theirs: Iterable[str]) -> str:
     """A sentence with what was probably meant, at high similarity only; else empty."""
-    spelt = {folded(t): t for t in theirs} | {k: registry.get(v).cls.__name__ for k, v in spellings().items()}
+    spelt = {k: registry.get(v).cls.__name__ for k, v in spellings().items()} | {folded(t): t for t in theirs}
     cores: dict[str, str] = {}
-    for spelling, meant in spelt.items():
+    for spelling, meant in reversed(spelt.items()):
         cores.setdefault(_core(spelling), meant)
     close = difflib.get_close_matches(_core(folded(name)), cores, n=1, cutoff=_LIKE)
     return f"Did you mean '{cores[close[0]]}'? " if close else ""

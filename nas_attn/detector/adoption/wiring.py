@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas_attn.detector.adoption.alignment import aligned
 from nas_attn.detector.adoption.article import Article, Row
 from nas_attn.detector.adoption.findings import Findings
 from nas_attn.detector.surgery import absolute
@@ -104,11 +105,7 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
     wanted = absolute(base_row[0], index)
     given = base_row[0] if isinstance(base_row[0], list) else [base_row[0]]
     if len(wanted) != len(row.sources):
-        for source in row.sources:
-            _check_above(article, row, source)
-        findings.suspect(row.number, kind, f"{shown(article, row.number)} reads {len(row.sources)} rows, where {base} "
-                         f"reads {len(wanted)} there: kept")  # fmt: skip
-        wiring.same = False
+        _compare_some(wiring, row, wanted, given, base, mode, findings)
         return
     above = [s < row.number for s in row.sources]
     roots = [wiring.root(s) if ok else None for s, ok in zip(row.sources, above, strict=True)]
@@ -141,6 +138,38 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
     if whys:
         wiring.sources[row.number] = now
         findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
+
+
+def _compare_some(wiring: Wiring, row: Row, wanted: Sequence[int], given: Sequence[int], base: str, mode: str,
+                  findings: Findings) -> None:  # fmt: skip
+    """The same for a row with more or fewer sources than the base's, one by one as far as they are the base's.
+
+    Only a number that is still the base's own is repaired: with another number of sources, any other may be meant.
+    """
+    article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
+    roots = [wiring.root(s) if s < row.number else None for s in row.sources]
+    pairs = aligned(
+        [[2 * (roots[j] == w) or int(row.written[j] == w >= 0) for w in wanted] for j in range(len(row.sources))]
+    )
+    stale = {j: i for j, i in pairs if roots[j] != wanted[i]} if mode != KEEP else {}
+    now = list(row.sources)
+    whys = []
+    for j, i in stale.items():
+        now[j] = wiring.output(wanted[i], row.number)
+        whys.append(f"{base} reads its row {wanted[i]} there, which is {shown(article, now[j])} in this file")
+    for j, source in enumerate(row.sources):
+        if j not in stale:
+            _check_above(article, row, source)
+    text = f"{shown(article, row.number)} reads {len(row.sources)} rows, where {base} reads {len(wanted)} there: kept"
+    further = [row.written[j] for j in range(len(row.sources)) if j not in dict(pairs) and row.written[j] >= 0]
+    for number in further if stale else ():
+        text += f". Its {number} may not have been renumbered either: row {number} of {base} is "
+        text += f"{shown(article, wiring.output(number, row.number))} here"
+    findings.suspect(row.number, kind, text)
+    if whys:
+        wiring.sources[row.number] = now
+        findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
+    wiring.same = False
 
 
 def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> bool:
