@@ -159,38 +159,39 @@ def _figures(cost: Cost) -> str:
     return f"{cost.gmacs:.4f} GMACs, {cost.params_m:.4f} M parameters"
 
 
-def _print(line: str) -> None:
+def _say(line: str) -> None:
     """One line; on a terminal broken at its width, so that what follows stays below the text of its line."""
     if sys.stdout.isatty():
-        indent = len(line) - len(line.lstrip(" -")) or 2
+        lead = len(line) - len(line.lstrip(" -"))
         width = max(40, shutil.get_terminal_size().columns)
-        options = {"break_long_words": False, "break_on_hyphens": False}
-        line = textwrap.fill(line, width, subsequent_indent=" " * indent, **options)
+        wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+        wrapper.subsequent_indent = " " * (lead if "-" in line[:lead] else lead + 2)
+        line = wrapper.fill(line)
     print(line)
 
 
 def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None, nc: int | None) -> None:
-    base, print = found.base, _print
+    base = found.base
     kind = "" if found.known else ", a network of its own"
-    print(f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes")
+    _say(f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes")
     for put in found.puts:
         where = f"{put.slot}=" if put.slot else "part of the base, " + (f"{put.times} × " if put.times > 1 else "")
-        print(f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}")
+        _say(f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}")
         if put.reading.taken:
-            print(f"    not in the file, so taken: {', '.join(f'{k}={v}' for k, v in put.reading.taken.items())}")
+            _say(f"    not in the file, so taken: {', '.join(f'{k}={v}' for k, v in put.reading.taken.items())}")
         if put.reading.said:
-            print(f"    {put.reading.said}")
+            _say(f"    {put.reading.said}")
     print(f"architecture: {found.architecture}")
-    print(f"cost at {imgsz} px: {_figures(cost)}; without attention ({found.plain.name}) {_figures(base_cost)}")
+    _say(f"cost at {imgsz} px: {_figures(cost)}; without attention ({found.plain.name}) {_figures(base_cost)}")
     for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
         if lines:
-            print(f"{title}:")
+            _say(f"{title}:")
             for line in lines:
-                print(f"  - {line}")
+                _say(f"  - {line}")
     if output is None:
-        print("nothing written: give -o FILE")
+        _say("nothing written: give -o FILE")
     else:
         print(f"written: {output}")
         print(f"train: python -m nas_attn train {output} --data D.yaml --epochs 300")
         if nc is None:
-            print(f"  D.yaml must have {base.nc} classes; for another count N adopt again with --nc N")
+            _say(f"  D.yaml must have {base.nc} classes; for another count N adopt again with --nc N")

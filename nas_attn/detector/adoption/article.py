@@ -238,15 +238,17 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
         sources = tuple(absolute(content[0], number))
         claim = claim if claim is not None and claim < len(contents) else None
         rows.append(Row(number, sources, written, built, named, claim, name, meaning, tuple(content[3])))
-    found = [(e, numbers[0]) for e, numbers in refused.values()]
-    for error, numbers in refused.values():
-        error.where = f"{where}, {numbered(numbers)} ({contents[numbers[0]][2]})"
+    found = [(problem, numbers[0]) for problem, numbers in refused.values()]
+    for problem, numbers in refused.values():
+        problem.where = f"{where}, {numbered(numbers)} ({contents[numbers[0]][2]})"
     foreign = unknown_rows(contents, unknown, where, theirs)
     firsts = dict.fromkeys(contents[n][2] for n in unknown)
     found += zip(foreign, [next(n for n in unknown if contents[n][2] == name) for name in firsts], strict=True)
     problems = [*(e for e, _ in sorted(found, key=lambda one: one[1])), *problems]
     if len(problems) == 1:
         raise problems[0]
+    for problem in problems:
+        problem.where = problem.where.removeprefix(f"{where}, ").removeprefix(where)
     if problems:
         raise ConfigError(problems, where=where)
     return rows

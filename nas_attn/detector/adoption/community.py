@@ -38,7 +38,9 @@ FLOORS = {  # as the papers' own code has them; the collections copied them
     "coord": Floor("reduction", 0, 32, 8),
     "sk": Floor("reduction", 1, 16, 32),
 }
-USUAL = {  # class of a collection or of timm -> settings that it has by default, where the zoo has others
+USUAL: dict[
+    str, dict[str, Any]
+] = {  # class of a collection or of timm -> settings that it has by default, where the zoo has others
     "dat": {"num_heads": 8, "groups": 2, "stride": 2},
     "dattention": {"num_heads": 8, "groups": 2, "stride": 2},
     "globalcontext": {"ratio": 8, "fusion": "mul"},
@@ -96,9 +98,10 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
         found.chosen = dict(USUAL.get(spelt, {}))
     if spelt in ADAPTIVE and found.values in ([], [2], [2, 1]):
         found.values = []
-        size = int((math.log2(channels) + 1) / 2)
-        found.chosen["kernel_size"] = size = max(3, size + 1 - size % 2)
-        found.said = f"kernel_size={size} is the paper's rule at {channels} channels; classes with a fixed one have 3"
+        whole = int((math.log2(channels) + 1) / 2)
+        kernel = max(3, whole + 1 - whole % 2)
+        found.chosen["kernel_size"] = kernel
+        found.said = f"kernel_size={kernel} is the paper's rule at {channels} channels; classes with a fixed one have 3"
     if spelt == "mhsa":
         _bottleneck_transformer(found)
     if entry.name in FLOORS:
