@@ -179,10 +179,10 @@ def test_attention_inside_a_block_that_feeds_the_head(changed):
 
 
 def test_attention_inside_another_block_is_built_but_not_searched(changed):
-    found = changed(V8, NO_ACMIX, PLAIN_HEAD, ("[-1, 6, C2f, [512, True]]", "[-1, 6, C2f_SimAM, [512, True]]"))
+    found = changed(V8, NO_ACMIX, PLAIN_HEAD, ("[-1, 6, C2f, [512, True]]", "[-1, 6, C2f_SE, [512, True]]"))
     assert found.architecture.is_base and [r[2] for r in found.base.rows[6:8]] == ["nas_attn.C2f", "Index"]
     text = "\n".join(s.text for s in found.suspicions)
-    assert "row 6 (C2f_SimAM)" in text and "cannot vary" in text
+    assert "row 6 (C2f_SE)" in text and "cannot vary" in text
     assert found.base.build().model[6].attentions("insert")
 
 

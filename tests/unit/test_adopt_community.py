@@ -375,7 +375,7 @@ def test_behind_a_block_and_behind_that_again(changed):
         ("C2f_DAttention", "inner.p5.insert"),
         ("C2f_ECA", "p5"),
         ("C2f_CBAMBlock", "p5"),
-        ("C2f_SE", "p5"),
+        ("C2f_SE", "inner.p5.insert"),
         ("C2fSimAM", "inner.p5.insert"),
     ],
 )
@@ -385,15 +385,29 @@ def test_where_a_blocks_attention_stands_is_that_of_its_usual_class_and_said(cha
     assert re.search(r"no name says where.*--inside \w+\|\w+ takes another", said(found))
 
 
-def test_cbamc3_is_a_c3_with_the_papers_cbam_behind_it(tmp_path):
+@pytest.mark.parametrize(("name", "at"), [("CBAMC3", "p5"), ("C3CBAM", "inner.p5.insert"), ("C3SE", "inner.p5.insert")])
+def test_a_fused_name_is_what_its_published_class_is(tmp_path, name, at):
+    """CBAMC3(c1, c2, n) is a C3 and behind it a CBAM of reduction 16; in a C3CBAM every bottleneck ends in one."""
     text = (Path(__file__).parent.parent / "integration" / "articles" / "efficient_attention_yolov5.yaml").read_text()
     rows = yaml.safe_load(text)
     assert any(r[2] == "C3" for r in rows["head"])
     last = max(i for i, r in enumerate(rows["head"]) if r[2] == "C3")
-    rows["head"][last][2] = "CBAMC3"
+    rows["head"][last][2] = name
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(rows))
     found = adopt(tmp_path / "a.yaml")
-    assert "p5=cbam(kernel_size=7,reduction=16)" in str(found.architecture)
+    gene = "se(rd_ratio=0.0625)" if name == "C3SE" else "cbam(kernel_size=7,reduction=16)"
+    assert f"{at}={gene}" in str(found.architecture) and "no name says" not in said(found)
+    assert not any("adds its input" in t for t in found.puts[-1].reading.taken.values())
+
+
+@pytest.mark.parametrize("name", ["Conv_SE", "RepC3_SE"])
+def test_attention_with_a_block_without_bottlenecks_stands_behind_it(changed, name):
+    row = ("  - [-1, 1, Conv, [512, 3, 2]]\n  - [-1, 6", f"  - [-1, 1, {name}, [512]]\n  - [-1, 6")
+    with pytest.raises(UserError, match=rf"'{name}', for a \w+ has no bottlenecks.*--inside after"):
+        changed("v8", row)
+    row = (row[0], row[1].replace(f"{name}, [512]", "Conv_SE, [512, 3, 2]"))
+    found = changed("v8", row, inside="after")
+    assert found.base.rows[6][2] == "nas_attn.SqueezeExcite" and "behind its own Conv" in said(found)
 
 
 @pytest.mark.parametrize("name", ["RepNCSPELAN4_CAA", "SPPF_LSKA"])
@@ -431,6 +445,8 @@ def test_a_further_source_is_kept_and_a_stale_one_is_named(changed):
     (repair,) = [r for r in found.repairs if r.row is not None]
     assert (repair.was, repair.now) == ("[-1, 12, 6]", "[-1, 13, 6]")
     assert "row 6 of yolov8 is row 7 (C2f) here" in said(found)
+    further = changed("v8", simam, *moved, ("[[-1, 12], 1", "[[-1, 13, 7], 1"), ("[[-1, 6], 1", "[[-1, 7], 1"))
+    assert not further.repairs and "renumbered" not in said(further)
 
 
 # ---- comments

@@ -276,8 +276,12 @@ def _refusal(name: str, named: names.Named, content: Sequence[Any], inside: str 
     if named.mode == names.INNER and inside != names.AFTER:
         got = f"'{name}', a {named.block} with {named.module} in place of its own attention"
         return UserError(rule, got=got, remedy=leave)
-    if named.mode == names.CONCAT and (inside is None or (named.block not in names.BLOCKS and inside != names.AFTER)):
+    bare = named.block in names.WITHOUT_BOTTLENECKS and inside != names.AFTER
+    if named.mode == names.CONCAT and (inside is None or bare):
         got = f"'{name}', a {named.block} with {named.module} on its concat"
+        return UserError(rule, got=got, remedy=leave)
+    if bare:
+        got = f"'{name}', for a {named.block} has no bottlenecks that could hold {named.module}"
         return UserError(rule, got=got, remedy=leave)
     return None
 

@@ -56,10 +56,10 @@ CONCAT, INNER = "concat", "inner"  # on a block's concat, in place of a block's 
 _FUSED = {  # whole name of a published class -> attention, block, where it stands
     "c2bra": ("BRA", "C2PSA", INNER),
     "c3ca": ("CA", "C3", INSERT),
-    "c3cbam": ("CBAM", "C3", INSERT),
+    "c3cbam": ("CbamModule", "C3", INSERT),  # reduction 16 and kernel 7, as in the paper
     "c3eca": ("ECA", "C3", INSERT),
     "c3se": ("SE", "C3", INSERT),
-    "cbamc3": ("CBAMBlock", "C3", AFTER),  # reduction 16 and kernel 7, as in the paper
+    "cbamc3": ("CbamModule", "C3", AFTER),  # the same settings
     "repncspelan4caa": ("CAA", "RepNCSPELAN4", CONCAT),
     "sppflska": ("LSKA", "SPPF", CONCAT),
 }
@@ -118,7 +118,7 @@ def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named |
     for block in (b for b in (*BLOCKS, *WITHOUT_BOTTLENECKS) if b in theirs):
         inside = _inside(bare, block)
         if inside and folded(inside) in known:
-            mode = INNER if "PSA" in block else "" if block in BLOCKS else CONCAT
+            mode = INNER if "PSA" in block else CONCAT if "SPP" in block else ""
             return Named(known[folded(inside)], block, mode, inside, chosen)
     return None
 
@@ -146,6 +146,8 @@ def question(name: str, named: Named, arguments: Sequence[Any]) -> str:
     if named.settled or spelt not in AMBIGUOUS or (spelt == "cbam" and not named.block and has_reduction(arguments)):
         return ""
     own, other = AMBIGUOUS[spelt]
+    if spellings()[folded(own)] != named.module:
+        return ""  # a user's own module of that name
     meaning = f"{named.block}_{own}" if named.block else own
     entry = registry.get(str(named.module))
     return f"`--as {name}={meaning}` takes it for {entry.paper.partition(',')[0]}. It is also the name of {other}."

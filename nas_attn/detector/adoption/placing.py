@@ -29,7 +29,6 @@ USUAL = {  # where classes such as `C2f_ECA` have a module; the others have it a
     "acmix": REPLACE,
     "cbam": AFTER,
     "eca": AFTER,
-    "se": AFTER,
 }
 
 
@@ -242,8 +241,7 @@ def _say_inside(puts: Sequence[Put], findings: Findings) -> None:
         if own := [r for r in own if r.named.mode != mode]:
             others = "|".join(m for m in places_said if m != mode)
             findings.suspect(own[0].number, "place", f"{listed(own)}: no name says where in its block the module "
-                             f"stood, so it is {what}, as in the usual classes; --inside {others} takes another "
-                             "place")  # fmt: skip
+                             f"stood, so it is {what}; --inside {others} takes another place")  # fmt: skip
 
 
 def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> None:
@@ -256,6 +254,7 @@ def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> No
                          f"head; these stay {end}")  # fmt: skip
     for put in (p for p in homeless if not p.mode):
         me, root = shown(article, put.row.number), shown(article, article.plain[put.root])
+        root = f"its own {put.row.named.block}" if put.row.named.block else root
         others = [p.row for p in homeless if p.root == put.root and p is not put and not p.mode]
         if put.reading.gene is None:
             name, arguments = put.reading.raw
