@@ -136,6 +136,17 @@ def test_defaults_of_dattention_that_are_no_option_are_said(changed):
     assert "has 4" in taken.taken["groups"] and "has 1" in taken.taken["stride"]
 
 
+def test_arguments_of_dattention_are_read_in_the_order_of_its_class(changed):
+    """(channel, q_size, n_heads, n_groups, attn_drop, proj_drop, stride)."""
+    found = changed("v8", *extra("[-1, 1, DAttention, [1024, [20, 20], 4, 2]]"))
+    assert str(found.architecture) == "p5=dattention(groups=2,num_heads=4,stride=2)" and "has groups" not in said(found)
+    found = changed("v8", *extra("[-1, 1, DAttention, [[20, 20], 8, 4, 0.0, 0.0, 8]]"))
+    assert str(found.architecture) == "p5=dattention(groups=2,num_heads=8,stride=8)"
+    assert "has groups=4, which dattention has not" in said(found)
+    found = changed("v8", *extra("[-1, 1, nas_attn.DeformableAttention, [256, 4, 1, 4]]"))
+    assert str(found.architecture) == "p5=dattention(groups=1,num_heads=4,stride=4)"
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -293,7 +304,7 @@ def test_a_name_that_stands_in_several_rows_is_said_once(changed):
 @pytest.mark.parametrize(
     ("name", "meant"),
     [("ACmx", "ACmix"), ("SPDConv", ""), ("NAMAttention", ""), ("ELAN", "ELAN1"), ("SCSA", ""), ("c2psa", "C2PSA"),
-     ("CoordAtttt", ""), ("SimAMM", "SimAM"), ("MLLA", ""), ("Conv_", "Conv")],
+     ("CoordAtttt", ""), ("SimAMM", "SimAM"), ("MLLA", ""), ("Conv_", "Conv"), ("C2f_", "C2f")],
 )  # fmt: skip
 def test_suggestions_are_made_at_high_similarity_only(changed, name, meant):
     with pytest.raises(UserError) as caught:
@@ -334,6 +345,11 @@ def test_a_meaning_may_be_a_layer_of_ultralytics(changed):
     spd = ("  - [-1, 1, Conv, [256, 3, 2]]\n  - [-1, 6", "  - [-1, 1, SPDConv, [256, 3, 2]]\n  - [-1, 6")
     found = changed("v8", spd, *extra("[-1, 1, SimAM, []]"), meanings={"SPDConv": "Conv"})
     assert found.known and found.base.rows[3] == [-1, 1, "Conv", [256, 3, 2]]
+    head = ("Detect, [nc]", "Detect_DyHead, [nc]")
+    with pytest.raises(UserError, match="--as Detect_DyHead=Detect"):
+        changed("v8", head, *extra("[-1, 1, SimAM, []]"))
+    found = changed("v8", head, *extra("[-1, 1, SimAM, []]"), meanings={"Detect_DyHead": "Detect"})
+    assert found.known and str(found.architecture) == "p5=simam(e_lambda=0.0001)"
 
 
 # ---- attention behind a block

@@ -127,7 +127,7 @@ def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, s
         raise UserError("a model YAML must be readable as YAML", got=str(error), where=where) from error
     problems: list[UserError] = []
     try:
-        problems += _check(source, where)
+        problems += _check(source, where, meanings or {})
     except UserError as error:
         four = "Write all four, the last may be empty: [-1, 1, ACmix, []]." if _is_short_row(error.got) else ""
         error.remedy = error.remedy or full_width(text.splitlines()) or four
@@ -163,7 +163,7 @@ def parser_names() -> set[str]:
             and v.__module__.startswith("ultralytics.")}  # fmt: skip
 
 
-def _check(source: Any, where: str) -> list[UserError]:
+def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserError]:
     """Refuse what is no detector's model dictionary; the result is a head that nobody knows."""
     problems = []
     if source is None:
@@ -171,6 +171,9 @@ def _check(source: Any, where: str) -> list[UserError]:
     if isinstance(source, dict) and isinstance(source.get("head"), list) and source["head"]:
         last = source["head"][-1]
         module = last[2] if isinstance(last, list) and len(last) > 2 else None
+        if isinstance(module, str) and meanings.get(module) in HEADS:
+            module = meanings[module]
+            source = {**source, "head": [*source["head"][:-1], [*last[:2], module, *last[3:]]]}
         if module == "Classify":
             rule = "a model to adopt must be a detector of objects, masks, keypoints or rotated boxes"
             raise UserError(rule, got="a classification model, which has no slots", where=where)
@@ -180,6 +183,8 @@ def _check(source: Any, where: str) -> list[UserError]:
             close = difflib.get_close_matches(names.folded(module), spelt, n=1, cutoff=0.8)
             meant = f"Did you mean '{spelt[close[0]]}'? " if close else ""
             remedy = meant + "A head of somebody's own cannot be built: write the one of Ultralytics that it replaced."
+            replaced = next((h for h in sorted(HEADS, key=len, reverse=True) if module.startswith(h)), "Detect")
+            remedy = remedy.removesuffix(".") + f", or give `--as {module}={replaced}`."
             problems.append(UserError(rule, got=f"'{module}'", where=where, remedy=remedy))
             source = {**source, "head": [*source["head"][:-1], [*last[:2], next(iter(HEADS)), *last[3:]]]}
     check_detector({"nc": 1, **source} if isinstance(source, dict) else source, where)

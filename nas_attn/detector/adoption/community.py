@@ -41,17 +41,14 @@ FLOORS = {  # as the papers' own code has them; the collections copied them
 USUAL: dict[
     str, dict[str, Any]
 ] = {  # class of a collection or of timm -> settings that it has by default, where the zoo has others
-    "dat": {"num_heads": 8, "groups": 2, "stride": 2},
-    "dattention": {"num_heads": 8, "groups": 2, "stride": 2},
     "globalcontext": {"ratio": 8, "fusion": "mul"},
 }
 DIFFERS = {  # class of the collections -> setting that its default gives a value that is no option
-    "dat": {"groups": "4", "stride": "1"},
-    "dattention": {"groups": "4", "stride": "1"},
     "skattention": {"kernel_sizes": "[1,3,5,7], full convolutions"},
     "cbamblock": {"kernel_size": "49, and adds its input to the output"},
 }
 ADAPTIVE = {"eca", "ecablock", "ecamodule", "ecanet", "efficientchannelattention"}  # (channels, gamma=2, b=1)
+DEFORMABLE = {"dat", "dattention"}  # (channel, q_size, n_heads=8, n_groups=4, attn_drop=0, proj_drop=0, stride=1)
 UNUSED_FIRST = {"shuffleattention"}  # (channel, reduction=16, G=8): the reduction does nothing
 
 
@@ -102,6 +99,8 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
         kernel = max(3, whole + 1 - whole % 2)
         found.chosen["kernel_size"] = kernel
         found.said = f"kernel_size={kernel} is the paper's rule at {channels} channels; classes with a fixed one have 3"
+    if spelt in DEFORMABLE:
+        _deformable(entry, found)
     if spelt == "mhsa":
         _bottleneck_transformer(found)
     if entry.name in FLOORS:
@@ -113,7 +112,7 @@ def without_map_size(name: str, values: Sequence[Any]) -> tuple[list[Any], tuple
     """(the other arguments, height and width), where the class of this name is made for a map of one size."""
     sizes = [v for v in values if is_map_size(v)]
     spelt = folded(name.rpartition(".")[2])
-    if sizes and spelt in DIFFERS and "groups" in DIFFERS[spelt]:
+    if sizes and spelt in DEFORMABLE:
         return [v for v in values if v is not sizes[0]], tuple(sizes[0])
     numbers = [v for v in values if isinstance(v, int) and not isinstance(v, bool)]
     if spelt == "mhsa" and not name.startswith(PREFIX) and values[: len(numbers)] == numbers:
@@ -123,6 +122,25 @@ def without_map_size(name: str, values: Sequence[Any]) -> tuple[list[Any], tuple
         if at is not None and (len(numbers) > 2 or numbers[0] == numbers[1]):
             return [*values[:at], *values[at + 2 :]], (numbers[at], numbers[at + 1])
     return list(values), None
+
+
+def _deformable(entry: ModuleEntry, found: Usage) -> None:
+    """The options nearest to the heads, groups and stride of the collections' class."""
+    usual = {"num_heads": (0, 8), "groups": (1, 4), "stride": (4, 1)}
+    given = {name: found.values[at] for name, (at, _) in usual.items() if at < len(found.values)}
+    found.differs, odd = {}, []
+    for setting in (s for s in entry.settings if s.name in usual):
+        wanted = given.get(setting.name, usual[setting.name][1])
+        if not isinstance(wanted, int):
+            return  # another class: its arguments are read as the zoo's
+        nearest = min(setting.options, key=lambda option: abs(option - wanted))
+        found.chosen[setting.name] = nearest
+        if nearest != wanted:
+            found.differs = {**found.differs, setting.name: str(wanted)}
+            odd += [f"{setting.name}={wanted}"] if setting.name in given else []
+    found.values = []
+    if odd:
+        found.note = f"has {' and '.join(odd)}, which {entry.name} has not"
 
 
 def _bottleneck_transformer(found: Usage) -> None:

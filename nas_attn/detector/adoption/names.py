@@ -137,7 +137,7 @@ def around(name: str, theirs: Iterable[str]) -> tuple[str, str]:
     """(block, rest) of a name that is a known block's and something unknown behind it; empty where it is not."""
     theirs = set(theirs)
     found = ((block, _inside(name, block)) for block in BLOCKS if block in theirs)
-    return next((pair for pair in found if pair[1]), ("", ""))
+    return next((pair for pair in found if folded(pair[1])), ("", ""))
 
 
 def question(name: str, named: Named, arguments: Sequence[Any]) -> str:
@@ -156,15 +156,15 @@ def question(name: str, named: Named, arguments: Sequence[Any]) -> str:
 def has_reduction(arguments: Sequence[Any]) -> bool:
     """Whether a CBAM's arguments hold a reduction, which Ultralytics' own class (c1, kernel_size) has not."""
     numbers = [a for a in arguments if isinstance(a, int) and not isinstance(a, bool)]
-    return len(numbers) > 1 and any(n in (4, 8, 16, 32) for n in (numbers if numbers[0] < 64 else numbers[1:]))
+    return len(numbers) > 1 and any(n in (4, 8, 16, 32) for n in (numbers if numbers[0] < 32 else numbers[1:]))
 
 
 def suggestion(name: str, theirs: Iterable[str]) -> str:
     """A sentence with what was probably meant, at high similarity only; else empty."""
     spelt = {k: registry.get(v).cls.__name__ for k, v in spellings().items()} | {folded(t): t for t in theirs}
     cores: dict[str, str] = {}
-    for spelling, meant in reversed(spelt.items()):
-        cores.setdefault(_core(spelling), meant)
+    for spelling in sorted(spelt, key=len):  # a name itself before longer ones
+        cores.setdefault(_core(spelling), spelt[spelling])
     close = difflib.get_close_matches(_core(folded(name)), cores, n=1, cutoff=_LIKE)
     return f"Did you mean '{cores[close[0]]}'? " if close else ""
 

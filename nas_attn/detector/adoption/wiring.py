@@ -163,7 +163,7 @@ def _compare_some(wiring: Wiring, row: Row, wanted: Sequence[int], base: str, mo
     for j, source in enumerate(row.sources):
         if j not in stale:
             _check_above(article, row, source)
-    text = f"{shown(article, row.number)} reads {len(row.sources)} rows, where {base} reads {len(wanted)} there: kept"
+    text = f"{shown(article, row.number)} reads {_rows(len(row.sources))}, where {base} reads {len(wanted)} there: kept"
     further = {row.written[j] for j in range(len(row.sources)) if j not in dict(pairs)} if stale else set()
     for number in sorted(further & wiring.joined):
         text += f". Its {number} may not have been renumbered either: row {number} of {base} is "
@@ -173,6 +173,10 @@ def _compare_some(wiring: Wiring, row: Row, wanted: Sequence[int], base: str, mo
         wiring.sources[row.number] = now
         findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
     wiring.same = False
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> bool:
