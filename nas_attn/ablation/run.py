@@ -16,9 +16,10 @@ from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.ablation.write import write_tables
 from nas_attn.detector import download, environment
-from nas_attn.engine import Engine, LocalEngine, Task
-from nas_attn.errors import EvaluationFailed, UserError
+from nas_attn.engine import Engine, LocalEngine, Task, check_outside
+from nas_attn.errors import EvaluationFailed, UserError, room_wanted
 from nas_attn.space import Architecture
+from nas_attn.stopping import stopping
 from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import Lease, RunFolder
 from nas_attn.study.liveness import averaged
@@ -179,13 +180,19 @@ def run_ablation(
     Raises:
         UserError: something in the input breaks a rule; nothing was trained.
     """
+    check_outside()
+    with room_wanted(), stopping():
+        return _run_here(request, observer, progress or (lambda text: None))
+
+
+def _run_here(request: Request, observer: AblationObserver, tell: Callable[[str], None]) -> AblationView:
     environment.prepare()
     folder = RunFolder(request.folder)
     above = [p for p in (folder.path, folder.path.parent, folder.path.parent.parent) if not p.exists()]
     folder.create()
     try:
         with Lease(folder):
-            return _run(request, folder, observer, progress or (lambda text: None))
+            return _run(request, folder, observer, tell)
     finally:
         if not folder.log.exists():
             _remove(folder, above)  # wrong input leaves nothing behind

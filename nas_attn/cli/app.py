@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
@@ -23,7 +24,8 @@ from nas_attn.cli import (
     slots,
     train,
 )
-from nas_attn.errors import NasAttnError
+from nas_attn.errors import NasAttnError, room_wanted
+from nas_attn.stopping import stopping
 
 INTERRUPTED = 130
 # the root of its usage errors, ClickException: typer brings its own click, under a private name
@@ -50,7 +52,8 @@ def run(arguments: list[str]) -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
     try:
-        result = app(arguments, standalone_mode=False, prog_name="nas_attn")
+        with stopping() as came, room_wanted():
+            result = app(arguments, standalone_mode=False, prog_name="nas_attn")
     except NasAttnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -60,5 +63,7 @@ def run(arguments: list[str]) -> int:
         error.show(sys.stderr)
         return error.exit_code
     if result == INTERRUPTED:  # typer turns the interrupt itself into this result
-        print("interrupted; give the same command again to continue", file=sys.stderr)
+        how = f"stopped by {came[0]}" if came else "interrupted"
+        with contextlib.suppress(OSError):  # a closed terminal
+            print(f"{how}; give the same command again to continue", file=sys.stderr)
     return result if isinstance(result, int) else 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nas_attn.engine import Engine, Task
-from nas_attn.errors import EvaluationFailed, SlotRefused, UserError
+from nas_attn.errors import EvaluationFailed, SlotRefused, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.base_run import train_base
@@ -272,6 +272,8 @@ class Search(Supervisor[StudyView]):
                     records = [r for r in self._records if r.get("number") == trial.number]
                     self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
         except STORAGE_ERRORS as error:
+            if (full := storage_full(error)) is not None:
+                raise full from error
             self.observer.note(f"the storage did not take a trial, which the record log has: {_first_line(error)}")
 
     def _mirror_all(self) -> None:
