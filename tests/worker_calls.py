@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from nas_attn.errors import DataError
 from nas_attn.evaluate import Evaluation
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
 
 
 def pinned() -> Evaluation:
@@ -108,3 +110,15 @@ def save_until(folder: str, enough: str) -> Evaluation:
         if i == 1 and not Path(enough).exists():
             (Path(folder) / "others").write_bytes(bytes(360_000))  # somebody else needs the rest
     return Evaluation(0.5, 0.5, (), 0.0, seed=found["i"] if found else 0, epochs=3, imgsz=32)
+
+
+@dataclass(frozen=True)
+class Hanging(SyntheticEvaluator):
+    """The synthetic evaluator, with architectures (as text) that never end."""
+
+    hang_on: tuple[str, ...] = ()
+
+    def __call__(self, architecture, *arguments, **keywords) -> Evaluation:
+        if str(architecture) in self.hang_on:
+            misbehave("hang")
+        return super().__call__(architecture, *arguments, **keywords)

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,7 +57,7 @@ class Ablation(Supervisor[AblationView]):
 
     def __init__(self, plan: AblationPlan, folder: RunFolder, engine: Engine, observer: AblationObserver) -> None:
         self.plan, self.observer = plan, observer
-        super().__init__(folder, engine)
+        super().__init__(folder, engine, plan.request.config.trial_minutes)
         self._begun = time.monotonic()
 
     def run(self) -> AblationView:
@@ -121,6 +122,7 @@ class Ablation(Supervisor[AblationView]):
             keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness},
             result=self.folder.result(name),
             signature=f"{self._view.header.get('id', '')}:{trial.number}:{trial.architecture}:{trial.seed}",
+            limit=partial(self._limit, trial.model),
         )
 
     def _ended(self, trial: Trial) -> None:
@@ -141,6 +143,7 @@ class Ablation(Supervisor[AblationView]):
             study_id=self._view.header.get("id", ""),
             measured=self._view.measured(None),
             note=self.observer.note,
+            limit=self._limit,
         )
         if evaluation is not None:
             self._write_slots(None, [evaluation])

@@ -115,7 +115,8 @@ class LocalEngine:
                     slot.process.end()
                     slot.process.join()
                     slot.process = None
-                return _end(slot, Failure(f"stopped after {limit / 60:.3g} minutes, the limit of a trial"))
+                reason = f"stopped after {limit / 60:.3g} minutes, the limit of a trial (--trial-minutes)"
+                return _end(slot, Failure(reason))
         return None
 
     def __enter__(self) -> LocalEngine:

@@ -36,7 +36,7 @@ class Search(Supervisor[StudyView]):
     """
 
     def __init__(self, plan: Plan, folder: RunFolder, engine: Engine, mirror: Mirror, observer: Observer) -> None:
-        super().__init__(folder, engine)
+        super().__init__(folder, engine, plan.config.trial_minutes)
         self.plan, self.mirror, self.observer = plan, mirror, observer
         self.config = plan.config
         self._suggester: Suggester | None = None
@@ -183,6 +183,7 @@ class Search(Supervisor[StudyView]):
             keywords={"checkpoint": self.folder.checkpoint(name), "liveness": measure},
             result=self.folder.result(name),
             signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}",
+            limit=self._limit,
         )
 
     def _started(self, trial: Trial) -> None:
@@ -207,6 +208,7 @@ class Search(Supervisor[StudyView]):
             study_id=self._study_id,
             measured=bool(self._view.slots),
             note=self.observer.note,
+            limit=self._limit,
         )
         if evaluation is not None:
             self._write_slots([evaluation])

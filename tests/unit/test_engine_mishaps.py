@@ -136,7 +136,7 @@ def test_a_users_mistake_is_told_even_if_it_cannot_be_carried(engine):
 def test_a_task_that_takes_too_long_is_stopped_and_not_repeated(engine):
     limits = iter([None, None])  # the limit becomes known while it runs
     found = outcome(engine, Task("x", misbehave, ("hang",), limit=lambda: next(limits, 0.6)))
-    assert found == Failure("stopped after 0.01 minutes, the limit of a trial")
+    assert found == Failure("stopped after 0.01 minutes, the limit of a trial (--trial-minutes)")
     assert isinstance(outcome(engine, Task("y", pinned)), Evaluation)
 
 
