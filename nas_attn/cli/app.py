@@ -59,6 +59,9 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
+    except SystemExit as error:  # none of ours is raised in a command
+        print(f"error: a module or a library ended the command (SystemExit: {error.code})", file=sys.stderr)
+        return 1
     except USAGE_ERROR as error:
         error.show(sys.stderr)
         return error.exit_code

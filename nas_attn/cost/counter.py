@@ -81,9 +81,17 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int) -> Cost:
     settings = entry.complete(gene.as_dict())
     extra = entry.extra_macs(channels, height, width, settings)
     # initial weights are drawn, and the caller's random state stays
-    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
-        module = entry.build(channels, settings)
-    return count(module, height, width, channels, extra_macs=extra)
+    try:
+        with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
+            module = entry.build(channels, settings)
+        return count(module, height, width, channels, extra_macs=extra)
+    except SystemExit as error:  # a module of a user's own
+        raise UserError(
+            "an attention module must not end the process",
+            got=f"SystemExit: {error}",
+            where=f"`{gene}` at {channels} channels",
+            remedy="Let it raise an error that says what is wrong.",
+        ) from error
 
 
 def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
