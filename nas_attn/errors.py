@@ -164,7 +164,8 @@ def storage_full(error: BaseException) -> StorageFull | None:
         where = f"'{link.filename}': " if isinstance(link, OSError) and link.filename else ""
         what = link.strerror if isinstance(link, OSError) and link.errno in _FULL else _words(link)
         if what:
-            remedy = "Make room, then give the same command again: it continues."
+            first = "Make it writable" if "read" in what.lower() else "Make room"
+            remedy = f"{first}, then give the same command again: it continues."
             return StorageFull(f"nothing more can be written ({where}{what}). {remedy}")
         links += [link.__cause__, link.__context__]
     return None

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import sqlalchemy.exc
 
-from nas_attn.errors import UserError
+from nas_attn.errors import UserError, storage_full
 from nas_attn.study.sampler import DIRECTIONS, Known, Suggester
 
 PIECE = 900  # characters; optuna-dashboard shows up to 1,024 of an attribute, and JSON escapes may lengthen it
@@ -114,6 +114,7 @@ def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
 
     Raises:
         UserError: the URL names no database that can be opened.
+        StorageFull: there is no room for it.
     """
     storage = None
     try:
@@ -122,6 +123,8 @@ def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
     except (*STORAGE_ERRORS, ImportError) as error:
         if storage is not None:
             _close(storage)
+        if (full := storage_full(error)) is not None:
+            raise full from error
         remedy = (
             "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."
             if isinstance(error, ImportError)

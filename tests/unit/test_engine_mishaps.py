@@ -18,6 +18,8 @@ from nas_attn.engine import Failure, LocalEngine, Task
 from nas_attn.errors import DataError, StorageFull, UserError, room_wanted
 from nas_attn.evaluate import Evaluation
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.study import run_search
+from nas_attn.study.mirror import Mirror
 from nas_attn.study.records import LOG_NAME
 from nas_attn.study.view import StudyView
 
@@ -144,9 +146,10 @@ def test_a_task_that_takes_too_long_is_stopped_and_not_repeated(engine):
 @pytest.mark.parametrize("code", ["ENOSPC", "EDQUOT", "EROFS"])
 def test_a_full_disk_concerns_every_task(engine, code, how):
     engine.submit(Task("x", out_of_room, (code, how)))
-    with pytest.raises(StorageFull, match=r"nothing more can be written .*Make room") as caught:
+    with pytest.raises(StorageFull, match=r"nothing more can be written .*then give the same command") as caught:
         engine.wait(timeout=120)
     assert os.strerror(getattr(errno, code)) in str(caught.value)
+    assert ("Make it writable" if code == "EROFS" else "Make room") in str(caught.value)
 
 
 @pytest.fixture
@@ -175,6 +178,13 @@ def test_a_training_that_met_a_full_disk_goes_on_from_its_checkpoint(small_disk,
     assert isinstance(found, Evaluation) and found.seed == 1  # the state it went on from
 
 
+def fill(file: Path) -> None:
+    """Take all the room that is left."""
+    with contextlib.suppress(OSError), file.open("wb", buffering=0) as out:
+        while True:
+            out.write(bytes(4096))
+
+
 class Filling(InlineEngine):
     """At its third outcome, somebody else takes all the room that is left."""
 
@@ -185,9 +195,7 @@ class Filling(InlineEngine):
     def wait(self, timeout=None):
         self.left -= 1
         if self.left == 0:
-            with contextlib.suppress(OSError), self.filler.open("wb", buffering=0) as file:
-                while True:
-                    file.write(bytes(4096))
+            fill(self.filler)
         return super().wait(timeout)
 
 
@@ -204,3 +212,11 @@ def test_a_search_that_met_a_full_disk_goes_on_with_that_trial(small_disk, tmp_p
     run_plan(plan(), folder, url=url)
     assert len(whole.trials) == 8
     assert content((folder / LOG_NAME).read_bytes()) == content((tmp_path / "whole" / LOG_NAME).read_bytes())
+
+
+def test_a_full_disk_at_the_start_is_no_wrong_url(small_disk):
+    fill(small_disk / "others")
+    with pytest.raises(StorageFull, match="Make room"):
+        Mirror(f"sqlite:///{small_disk}/study.db", "name", "0")
+    with pytest.raises(StorageFull, match="Make room"):
+        run_search("demo", runs=small_disk)
