@@ -19,8 +19,8 @@ def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
     """
     return (
         f"Cost at {imgsz} px: {cost['gmacs']:.4f} GMACs, {cost['params_m']:.4f} M parameters "
-        f"({cost['gmacs_fvcore_default']:.4f} GMACs by fvcore's default, {cost['gflops_ultralytics']:.4f} GFLOPs as "
-        "Ultralytics counts)."
+        f"({cost['gmacs_fvcore_default']:.4f} GMACs by fvcore's default, {cost['gflops_torch']:.4f} GFLOPs by "
+        "torch's counter, fused)."
     )
 
 

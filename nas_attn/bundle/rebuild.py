@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nas_attn.cost.cost import true_names
 from nas_attn.errors import NasAttnError
 
 CLOSE = 1e-6  # sums of equal weights on two processors
@@ -119,12 +120,13 @@ class _Rebuilt:
 
         if not hasattr(self, "base"):
             self._base()
-        found = count(self.base, self.slots, self.wanted, self.card["cost"]["imgsz"])
+        said = self.card["cost"]
+        found = count(self.base, self.slots, self.wanted, said["imgsz"], said.get("counting", 1))
         differ = [
-            f"{of}{name} {ours:,}, where the card has {self.card['cost'][part][name]:,}"
+            f"{of}{name} {ours:,}, where the card has {true_names(said[part])[name]:,}"
             for of, part, cost in zip(("", "base's "), ("counts", "base_counts"), found, strict=True)
             for name, ours in zip(COUNTS, cost.as_tuple(), strict=True)
-            if ours != self.card["cost"][part][name]
+            if ours != true_names(said[part])[name]
         ]
         if differ:
             raise _Failed("; ".join(differ) + self._versions())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
-from nas_attn.cost.cost import ZERO, Cost
+from nas_attn.cost.cost import COUNTING, ZERO, Cost
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.files import write_text_atomic
 from nas_attn.space.architecture import NONE, Architecture, Gene
@@ -51,6 +51,7 @@ class CostTable:
         space: SearchSpace | Mapping[Slot, Iterable[Gene]],
         imgsz: int,
         cache: Path | None = None,
+        counting: int = COUNTING,
     ) -> CostTable:
         """Count the base once and every gene at its slot, or read what an equal call has counted before.
 
@@ -59,6 +60,7 @@ class CostTable:
             space: which genes may stand at which slot.
             imgsz: image size of the final training in pixels.
             cache: folder for counted tables; none is kept where None.
+            counting: the rules to count by; 1 counts as release 0.1.0 did.
 
         Raises:
             UserError: a module runs an op without a listed cost, or the folder is not writable.
@@ -69,7 +71,7 @@ class CostTable:
         genes = {slot: tuple(dict.fromkeys(g)) for slot, g in genes.items()}
         path = None
         if cache is not None:
-            path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz)}.json"
+            path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz, counting)}.json"
             if path.is_file():
                 return cls.from_dict(json.loads(path.read_text()))
         known: dict[tuple[Gene, int, int], Cost] = {}  # a residual is counted with its module: it adds one scalar
@@ -82,12 +84,12 @@ class CostTable:
                 inner = Gene.of(gene.module, settings)
                 key = (inner, slot.channels, size)
                 if key not in known:
-                    known[key] = gene_cost(inner, slot.channels, size, size)
+                    known[key] = gene_cost(inner, slot.channels, size, size, counting=counting)
                 own = known[key] + (SCALED if residual == "scaled" else ZERO)
                 cells.setdefault(slot.name, {})[gene] = (
                     own if gene == NONE else (own + _beside(slot, size)) * slot.sites
                 )
-        table = cls(count(base_module, imgsz, imgsz), cells, imgsz)
+        table = cls(count(base_module, imgsz, imgsz, counting=counting), cells, imgsz)
         if path is not None:
             write_text_atomic(path, json.dumps(table.as_dict()))
         return table
@@ -164,12 +166,13 @@ def _beside(slot: Slot, size: int) -> Cost:
     return Cost(macs, macs, 2 * macs, weights)
 
 
-def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], imgsz: int) -> str:
-    """16 hex digits that change whenever a count could: model, genes, size, versions, the counted and counting code."""
+def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], imgsz: int, counting: int) -> str:
+    """16 hex digits that change if a count could: model, genes, size, rules, versions, counted and counting code."""
     content = {
         "base": getattr(base_module, "yaml", None) or repr(base_module),
         "genes": [[s.as_list(), [str(g) for g in wanted]] for s, wanted in genes.items()],
         "imgsz": imgsz,
+        "counting": counting,
         "versions": {name: importlib.metadata.version(name) for name in COUNTERS},
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())

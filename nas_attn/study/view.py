@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.cost.cost import true_names
 from nas_attn.errors import UserError
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
@@ -25,7 +26,7 @@ class Trial:
         number: position in the study, from 0; the same as the Optuna trial's.
         role: `base`, `conv` or `search`; `arm` for what else an ablation trains.
         state: `running`, `complete`, `failed` or `refused`.
-        cost: `gmacs`, `gmacs_fvcore_default`, `gflops_ultralytics`, `params_m` at the final training's image size.
+        cost: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` at the final training's image size.
         evaluation: what it found; None unless complete.
         reason: why it failed or was refused.
         sampled: the sampler's `params` and `attributes` for it; empty for a control.
@@ -237,7 +238,7 @@ def _trial(record: dict[str, Any]) -> Trial:
         architecture=Architecture.parse(record["architecture"]),
         seed=record["seed"],
         state=record["state"],
-        cost=record["cost"],
+        cost=true_names(record["cost"]),
         evaluation=Evaluation.from_dict(data) if data else None,
         reason=record.get("reason", ""),
         sampled=record.get("sampled") or {},

@@ -76,6 +76,11 @@ class LSKAttention(nn.Module):
         """Equal for settings of one function: the taps of all kernels that can meet data."""
         return reduction, tuple(tuple(reachable(n, *link) for link in CHAINS[k_size]) for n in (height, width))
 
+    @classmethod
+    def extra_macs(cls, channels: int, height: int, width: int, *, k_size: int, reduction: int) -> int:
+        """Multiply-accumulates of the weighted sum of the maps of all links of the chain."""
+        return len(CHAINS[k_size]) * (channels // reduction) * height * width
+
     def forward(self, x: Tensor) -> Tensor:
         seen, mixed = x, []
         for convolve, mix in zip(self.depthwise, self.mix, strict=True):
