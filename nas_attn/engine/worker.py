@@ -31,7 +31,8 @@ def main() -> None:
     os.dup2(2, 1)
     os.close(nothing)
     if hasattr(os, "register_at_fork"):  # loader processes; the end of this one must be seen in spite of them
-        os.register_at_fork(after_in_child=lambda: (tasks.close(), answers.close()))
+        for pipe in (tasks, answers):
+            os.register_at_fork(after_in_child=pipe.close)
     for name in ("SIGINT", "SIGHUP"):  # meant for the supervisor, which ends its workers
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
