@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas_attn.errors import UserError
+from nas_attn.errors import EDQUOT, UserError
 
 NODES = 100_000  # that anchors may add to a YAML
 LEVELS = 120
@@ -24,12 +25,15 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 
     Raises:
         UserError: the folder cannot be made or written to.
+        OSError: there is no room; `storage_full` says what to do about it.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, EDQUOT):  # another folder is no remedy
+            raise
         raise UserError(
             "a folder that is written to must be writable",
             got=f"'{path.parent}' ({error.strerror})",

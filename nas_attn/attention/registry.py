@@ -31,6 +31,7 @@ __all__ = [
     "get",
     "listen",
     "names",
+    "present",
 ]
 
 ZOO = "nas_attn.attention.zoo"
@@ -155,6 +156,11 @@ def names() -> list[str]:
 def entries() -> list[ModuleEntry]:
     """All modules of the zoo, in the order of `names()`."""
     return [_table()[n] for n in names()]
+
+
+def present() -> list[ModuleEntry]:
+    """What the table holds so far: nothing is loaded."""
+    return list(_TABLE.values())
 
 
 def get(name: str, *, where: str = "") -> ModuleEntry:

@@ -145,6 +145,12 @@ def has_run(source: Source) -> bool:
     return source in _KNOWN
 
 
+def imported() -> tuple[str, ...]:
+    """Names of the Python modules that brought entries by being imported: what another process must import as well."""
+    brought = (e.cls.__module__ for e in registry.present() if not of_a_file(e))
+    return tuple(sorted({name for name in brought if not name.startswith(registry.ZOO)}))
+
+
 def of_a_file(entry: registry.ModuleEntry) -> bool:
     """Whether an entry came from a file or a checkpoint."""
     return hasattr(sys.modules.get(entry.cls.__module__), "__nas_attn_source__")

@@ -27,6 +27,10 @@ Slots = Annotated[
     str | None,
     typer.Option(metavar="NAME,...", help="Slots, e.g. p3,td.p4; or patterns of names, e.g. 'p?,inner.*'."),
 ]
+TrialMinutes = Annotated[
+    float | None,
+    typer.Option(help="A trial that takes longer is stopped and fails. [ten times the base's own time, at least 10]"),
+]
 RUNS_DEFAULT = RUNS
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Slots, Study, Trust, slot_names
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Slots, Study, TrialMinutes, Trust, slot_names
 
 NAME = "search"
 
@@ -51,6 +51,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trials at a time. [one a GPU, or one a core]")] = None,
     hours: Annotated[float | None, typer.Option(help="Start no new trial after this long.")] = None,
+    trial_minutes: TrialMinutes = None,
     seed: Annotated[int | None, typer.Option(help="First seed. [0]")] = None,
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,

@@ -92,9 +92,17 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: i
     settings = entry.complete(gene.as_dict())
     extra = declared_macs(entry, channels, height, width, settings, counting)
     # initial weights are drawn, and the caller's random state stays
-    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
-        module = entry.build(channels, settings)
-    return count(module, height, width, channels, extra_macs=extra, counting=counting)
+    try:
+        with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
+            module = entry.build(channels, settings)
+        return count(module, height, width, channels, extra_macs=extra, counting=counting)
+    except SystemExit as error:  # a module of a user's own
+        raise UserError(
+            "an attention module must not end the process",
+            got=f"SystemExit: {error}",
+            where=f"`{gene}` at {channels} channels",
+            remedy="Let it raise an error that says what is wrong.",
+        ) from error
 
 
 def _inference_path(model: nn.Module) -> nn.Module:

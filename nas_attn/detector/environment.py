@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -43,6 +44,7 @@ def prepare() -> None:
         MissingPart: OpenCV cannot be loaded, which is what a slim image without `libGL.so.1` does.
     """
     os.environ.update(_VARIABLES)
+    logging.getLogger("ultralytics").addFilter(_worth_saying)  # the very same one is added once
     os.environ.setdefault("YOLO_CONFIG_DIR", str(_private()))
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
     _share_settings()
@@ -105,6 +107,11 @@ def stdout_to_stderr() -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """False for Ultralytics' guess at the scale of a YAML that has only one, as those that we write do."""
+    return "no model scale passed" not in record.getMessage()
 
 
 def _private() -> Path:

@@ -15,7 +15,8 @@ from nas_attn.study.storage_url import StorageUrl, masked
 DEFAULT = "demo"
 SAMPLERS = ("tpe", "gp", "nsga2", "random")
 FREE = {  # fields that may change while a study lives
-    "module_files", "trials", "hours", "max_gmacs", "max_params", "storage", "device", "jobs", "test", "ablation",
+    "module_files", "trials", "hours", "trial_minutes", "max_gmacs", "max_params", "storage", "device", "jobs", "test",
+    "ablation",
 }  # fmt: skip
 
 
@@ -56,6 +57,7 @@ class StudyConfig(BaseModel):
 
     trials: int = Field(100, ge=1, description="trials of the whole study")
     hours: float | None = Field(None, gt=0, description="no new trial is started after this long")
+    trial_minutes: float | None = Field(None, gt=0, description="limit of a trial; ten times the base's, at least 10")
     max_gmacs: float | None = Field(None, gt=0, description="costlier architectures are refused before training")
     max_params: float | None = Field(None, gt=0, description="the same, in million parameters")
     storage: StorageUrl | None = Field(None, description="Optuna storage URL; SQLite in the run folder where left out")

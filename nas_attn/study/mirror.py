@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import sqlalchemy.exc
 
-from nas_attn.errors import UserError
+from nas_attn.errors import NasAttnError, UserError, storage_full
 from nas_attn.study.sampler import DIRECTIONS, Known, Suggester
 from nas_attn.study.storage_url import VARIABLE, StorageUrl, without_secrets
 
@@ -117,6 +117,7 @@ def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
 
     Raises:
         UserError: the URL names no database that can be opened.
+        StorageFull: there is no room for it.
     """
     storage = problem = None
     try:
@@ -132,7 +133,9 @@ def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
         raise _unopened(url, error) from None
 
 
-def _unopened(url: str, error: Exception) -> UserError:
+def _unopened(url: str, error: Exception) -> NasAttnError:
+    if (full := storage_full(error)) is not None:
+        return full
     address = StorageUrl(url)
     if isinstance(error, ImportError):
         remedy = "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."

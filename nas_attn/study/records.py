@@ -44,19 +44,20 @@ class RecordLog:
         """Write one record; on disk when this returns."""
         record = {"kind": kind, **fields}
         line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            rest = line.encode()
-            while rest:
-                rest = rest[os.write(handle, rest) :]
-            os.fsync(handle)
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                rest = line.encode()
+                while rest:
+                    rest = rest[os.write(handle, rest) :]
+                os.fsync(handle)
+            finally:
+                os.close(handle)
         except OSError as error:
             raise RecordLost(
                 f"a record could not be written to '{self.path}' ({error.strerror}). Make room, then give the same "
                 "command again: what was recorded before is whole."
             ) from error
-        finally:
-            os.close(handle)
         return record
 
     def read(self) -> Iterator[dict[str, Any]]:

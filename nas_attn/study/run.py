@@ -9,8 +9,9 @@ from typing import Any
 
 from nas_attn.attention import user
 from nas_attn.detector import environment
-from nas_attn.engine import LocalEngine
-from nas_attn.errors import ConfigError
+from nas_attn.engine import LocalEngine, check_outside
+from nas_attn.errors import ConfigError, room_wanted
+from nas_attn.stopping import stopping
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import Lease, RunFolder
 from nas_attn.study.load import load_config, study_file, study_name, study_source
@@ -31,8 +32,15 @@ def run(
     progress: Callable[[str], None] | None = None,
 ) -> StudyView:
     """Run a study, or continue it; see `nas_attn.run_search`."""
+    check_outside()
+    with room_wanted(), stopping():
+        return _run_here(study, options, runs, observer or Silent(), progress or (lambda text: None))
+
+
+def _run_here(
+    study: str | None, options: Mapping[str, Any], runs: Path, observer: Observer, tell: Callable[[str], None]
+) -> StudyView:
     environment.prepare()
-    tell = progress or (lambda text: None)
     name = study_name(study, options.get("data"))
     folder = RunFolder(runs / name)
     stored = next(folder.log.read(), None)
@@ -46,7 +54,7 @@ def run(
     folder.create()
     try:
         with Lease(folder):
-            return _run(config, begun, folder, observer or Silent(), tell)
+            return _run(config, begun, folder, observer, tell)
     finally:
         if fresh and not folder.log.exists():
             _remove_empty(folder)  # wrong input leaves nothing behind
