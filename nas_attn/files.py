@@ -16,7 +16,7 @@ LEVELS = 120
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether there is such a file; False for what no file can be called."""
+    """True if there is such a file; False for a name that no file can have."""
     return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
 
 
@@ -57,7 +57,7 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def parse_yaml(text: str) -> Any:
-    """What a YAML text says.
+    """The value of a YAML text.
 
     Its nodes are counted as they would be written out, before anything is made of them: a few lines of anchors within
     anchors can mean more than a machine holds as soon as somebody prints or copies them.
@@ -104,7 +104,7 @@ def too_much(value: Any, more: int = 0) -> str:
 
 
 def _written_out(value: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """How many nodes a value is with all that it holds, and how many levels."""
+    """The number of nodes of a value with all that it holds, and its depth."""
     if (key := id(value)) in known:
         if not known[key][0]:
             raise RecursionError  # it holds itself

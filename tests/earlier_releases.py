@@ -1,4 +1,4 @@
-"""What earlier releases wrote, unpacked where their data is drawn again, and the figures that must not change.
+"""Files that earlier releases wrote, unpacked beside data drawn again, and the figures that must not change.
 
 As a program it computes these figures with whatever `nas_attn` is installed; a release runs it once for its own folder:
 `python earlier_releases.py FOLDER WORK` unpacks `FOLDER/files.tar.xz` into WORK and writes `FOLDER/figures.json`.
@@ -85,7 +85,7 @@ def names(root: Path) -> list[str]:
 
 
 def study_figures(view: Any) -> dict[str, Any]:
-    """What a study must be read as, whatever reads it."""
+    """The figures of a study, whatever reads it."""
     from nas_attn.analysis.front import front
 
     frame = view.frame()
@@ -120,7 +120,7 @@ def continued(root: Path, name: str, more: int = MORE, **options: Any) -> list[l
 
 
 def ablation_figures(view: Any) -> dict[str, Any]:
-    """What an ablation must be read as."""
+    """The figures of an ablation."""
     from nas_attn.ablation.write import figures
 
     keep = ("family", "comparison", "architecture", "seeds", "val_mean", "val_delta", "p_corrected", "verdict", "gmacs")
@@ -147,7 +147,7 @@ def ablation_continued(root: Path, study: str, name: str) -> list[list[Any]]:
 
 
 def pickled_names() -> list[str]:
-    """What the pickles of this release's layers refer to of the package itself: `module qualname`."""
+    """The package's own names that pickles of this release's layers refer to: `module qualname`."""
     import pickle
     import pickletools
 

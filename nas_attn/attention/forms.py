@@ -30,7 +30,7 @@ def reference_form() -> Iterator[None]:
 
 
 def fast_wanted(module: nn.Module | None = None) -> bool:
-    """Whether a module with two forms should run the fast one now.
+    """True if a module with two forms should run the fast one now.
 
     Args:
         module: the module itself. With a hook of any kind on any of its parts, or a global one, it runs the reference
@@ -47,7 +47,7 @@ def recording() -> bool:
 
 
 def as_built(cls: type[nn.Module], *parts: nn.Module) -> bool:
-    """Whether these parts are still of that very class, with its own `forward`.
+    """True if these parts are still of that very class, with its own `forward`.
 
     A fast form does not call the parts whose weights it reads. What stands in the place of one (a low-rank adapter, a
     parametrised or quantised layer) would be passed by.
@@ -66,7 +66,7 @@ def _global_hook() -> bool:
 
 
 def _hook_on_a_part(module: nn.Module) -> bool:
-    """Whether a hook hangs on a part of `module`, at any depth; its own hooks are called in every form."""
+    """True if a hook hangs on a part of `module`, at any depth. The module's own hooks are called in every form."""
     parts = list(module._modules.values())
     for part in parts:  # the list grows; `module.modules()` would take several times as long, in every step
         if part is None:

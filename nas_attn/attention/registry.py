@@ -159,7 +159,7 @@ def entries() -> list[ModuleEntry]:
 
 
 def present() -> list[ModuleEntry]:
-    """What the table holds so far: nothing is loaded."""
+    """The entries that the table holds so far; loads nothing."""
     return list(_TABLE.values())
 
 

@@ -122,7 +122,7 @@ def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
 
 
 def revived_class(stem: str, text: str, class_name: str) -> Any:
-    """What a file's content calls by a name; runs the content where that is not known yet."""
+    """The object that a file's content calls by a name; runs the content if it is not known yet."""
     source = Source(stem, text)
     if source not in _KNOWN:
         registry.names()
@@ -141,7 +141,7 @@ def sources() -> tuple[Source, ...]:
 
 
 def has_run(source: Source) -> bool:
-    """Whether a content was executed in this process."""
+    """True if this content was executed in this process."""
     return source in _KNOWN
 
 

@@ -1,4 +1,4 @@
-"""Whether modules of the user's own keep the map of the places where they would stand: run once there, untrained.
+"""The check that modules of the user's own keep their slot's map: each runs once at the slot's size, untrained.
 
 The zoo's modules are held to this by its tests. One that fails only in training costs a user hours of controls first.
 """
@@ -90,7 +90,7 @@ def _cells(genes: Mapping[Slot, Iterable[Gene]], sizes: Iterable[int]) -> Iterat
 def _fault(
     entry: registry.ModuleEntry, channels: int, size: int, settings: Mapping[str, Any]
 ) -> tuple[Fault, str] | None:
-    """What is wrong with these settings on a map, and the file and line of it."""
+    """The fault of these settings on a map, and its file and line."""
     if "meta" not in entry.cannot:
         with contextlib.suppress(Exception, SystemExit):  # judged below: it may be the device that it cannot bear
             if _output_fault(entry, channels, size, settings, "meta") is None:

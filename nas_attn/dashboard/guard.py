@@ -1,4 +1,4 @@
-"""Who may ask the dashboard: a page of another web site must not read a study through the reader's own browser.
+"""The dashboard's guard: a page of another web site must not read a study through the reader's own browser.
 
 Such a page reaches a server on this machine in two ways. It asks across origins, which its Origin tells; or its own
 name is made to point here (DNS rebinding), and then the Host is that name. Addresses cannot be made to point elsewhere.

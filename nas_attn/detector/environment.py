@@ -78,7 +78,7 @@ def datasets_folder() -> Path:
 
 
 def all_trusted() -> bool:
-    """Whether the user said `--trust`: what checkpoints, run folders and bundles bring may run."""
+    """True if the user said `--trust`: code in checkpoints, run folders and bundles may run."""
     return os.environ.get(TRUST, "") not in ("", "0")
 
 

@@ -42,7 +42,7 @@ def remember_files(files: Iterable[str | Path]) -> None:
 
 
 def knows(source: Source) -> bool:
-    """Whether a content may run: it was named, or ran in this process already, or everything is trusted."""
+    """True if this content may run: it was named, or ran in this process already, or everything is trusted."""
     return all_trusted() or user.has_run(source) or _named(source)
 
 

@@ -86,14 +86,14 @@ def _refuse(got: str, path: Path) -> NoReturn:
 
 
 def _names(path: Path) -> list[str]:
-    """What a checkpoint names besides that which torch allows anyway."""
+    """The names in a checkpoint that torch does not allow by itself."""
     if not zipfile.is_zipfile(path):  # of before 2020; torch refuses what it does not know in such a file as well
         return []
     return [name for name in get_unsafe_globals_in_checkpoint(path) if name != REVIVE and name not in _plain()]
 
 
 def _allowed(name: str) -> list[Any] | None:
-    """What `safe_globals` gets for a name; None where it is refused."""
+    """The entry for a name in `safe_globals`; None if the name is refused."""
     module, _, attribute = name.rpartition(".")
     if module.startswith((TORCH, *LAYERS, *_packages())):
         found = _found(module, attribute)

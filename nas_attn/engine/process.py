@@ -128,7 +128,7 @@ def _read(answer: bytes) -> Any:
 
 
 def _surroundings(needs: tuple[str, ...]) -> dict[str, Any]:
-    """What a process that `multiprocessing` spawns is told: paths, arguments, folder; and the main script if needed."""
+    """The surroundings that `multiprocessing` tells a process: paths, arguments, folder; the main script if needed."""
     told = multiprocessing.spawn.get_preparation_data("nas_attn worker")
     told.pop("authkey")  # for processes that talk over sockets
     if "__main__" not in needs:

@@ -132,7 +132,7 @@ def run(task: Task) -> Evaluation:
 
 
 def answer(task: bytes) -> Evaluation | Failure | NasAttnError:
-    """What becomes of a pickled task. Nothing that a module raises ends the worker, `SystemExit` included."""
+    """The answer to a pickled task. Nothing that a module raises ends the worker, `SystemExit` included."""
     try:
         value = run(pickle.loads(task))
     except BaseException as error:

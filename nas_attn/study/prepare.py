@@ -93,7 +93,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class Resolved:
-    """What the names in a configuration stand for, checked; `stored` is the header of the study that goes on."""
+    """The things that a configuration names, checked; `stored` is the header of the study that goes on."""
 
     data: DataInfo
     devices: tuple[str, ...]

@@ -150,7 +150,7 @@ def _check_there(stored: Mapping[str, Any], modules: Iterable[str]) -> None:
 
 
 def same_space(stored: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    """Whether two headers have the same space: what was asked for, and what came of it.
+    """True if two headers have the same space, by what was asked for and by what came of it.
 
     The digest takes the words of refusals as well, which a later release may choose better: without a full record, the
     slots, the number of architectures and every alias decide.
@@ -226,6 +226,6 @@ def _same(stored: Mapping[str, Any], config: StudyConfig, fields: Sequence[str])
 
 
 def _macs(table: CostTable, slot: Slot, gene: Gene) -> float:
-    """What a gene adds; infinity for one that was refused and so never counted."""
+    """The cost that a gene adds; infinity for one that was refused and so never counted."""
     cost = table.cells[slot.name].get(gene)
     return math.inf if cost is None else cost.macs

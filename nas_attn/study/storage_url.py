@@ -25,7 +25,7 @@ def masked(url: str) -> str:
 
 
 def _password(url: str) -> slice | None:
-    """Where the password before the host stands; rather too much where the URL is malformed."""
+    """The span of the password before the host; rather too long if the URL is malformed."""
     address, _, query = url.partition("?")
     found = _ADDRESS.match(address)
     if found is None or re.search(":.*@", query):

@@ -61,7 +61,7 @@ def step(module):
 
 
 def counted(module, register):
-    """What hooks see in a step in the default form, and in the reference form."""
+    """Hooks see the same in a step of the default form and of the reference form."""
     seen = []
     for inside in (False, True):
         calls = Counter()

@@ -83,7 +83,7 @@ def test_a_module_that_changes_the_shape_is_refused(planned, write):
 
 
 def test_by_the_command_line(tiny_data, tmp_path, monkeypatch, capfd):
-    """What `adopt` prints is taken as it stands, by all commands that take an architecture."""
+    """An architecture that `adopt` prints is taken as it stands, by all commands that take one."""
     monkeypatch.chdir(tmp_path)
     printed = "p3=cbam p4=none p5=none"
     size = ("--width", "0.0625", "--imgsz", "64")

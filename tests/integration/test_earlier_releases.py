@@ -1,4 +1,4 @@
-"""What earlier releases wrote is opened, read, reported, exported and continued, with the same figures."""
+"""Files of earlier releases are opened, read, reported, exported and continued, with the same figures."""
 
 from __future__ import annotations
 

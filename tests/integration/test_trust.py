@@ -27,7 +27,7 @@ WIDTH = 0.0625
 
 
 class Evil:
-    """What runs a command where it is unpickled."""
+    """An object that runs a command if it is unpickled."""
 
     def __init__(self, mark) -> None:
         self.mark = mark
@@ -37,7 +37,7 @@ class Evil:
 
 
 class Call:
-    """What calls something with arguments where it is unpickled."""
+    """An object that calls something with arguments if it is unpickled."""
 
     def __init__(self, what, *arguments) -> None:
         self.what, self.arguments = what, arguments

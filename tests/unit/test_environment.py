@@ -1,4 +1,4 @@
-"""What Ultralytics says in our commands: nothing that is of no use, and all the rest."""
+"""Ultralytics' messages in our commands: the useless ones are hidden, all others shown."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_every_description_says_where_it_lies():
 
 @pytest.fixture
 def private(tmp_path, monkeypatch):
-    """Where our settings of Ultralytics lie, for a user whose home is the test's folder."""
+    """The place of our settings of Ultralytics, for a user whose home is the test's folder."""
     for name, value in (("HOME", tmp_path), ("NAS_ATTN_CACHE", tmp_path / "cache")):
         monkeypatch.setenv(name, str(value))
     for name in ("YOLO_CONFIG_DIR", "XDG_CONFIG_HOME"):

@@ -90,7 +90,7 @@ def test_all_modules_of_a_space_at_once(command, write, refused, tmp_path):
 
 
 def test_what_cannot_run_on_meta_runs_on_zeros(write):
-    """Whether it says so or not: what could be searched before, still can."""
+    """A module that could be searched before still can, declared or not."""
     places = {Slot("p3", 16, 8, 8): [Gene("mine", (("k", 3),)), Gene("mine", (("k", 3), ("residual", "scaled")))]}
     for more in ("", ", cannot={'meta': 'it reads a value'}"):
         body = "return self.conv(x) if x.sum() == 0 else None"

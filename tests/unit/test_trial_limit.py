@@ -1,4 +1,4 @@
-"""How long a trial may take: by the base's own time, or as said; and what becomes of one that takes longer."""
+"""The time limit of a trial: by the base's own time, or as said; a longer trial fails."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class EfficientAttention(nn.Module):
         return self.reference(x) if dropping else self.fast(x)
 
     def _as_built(self) -> bool:
-        """Whether all parts are, whose weights the fast form reads, or which it gives pixel rows instead of maps."""
+        """True if all parts that the fast form reads, or calls with pixel rows instead of maps, are as built."""
         gates = [attn_map.act_block for attn_map in self.act_blocks if as_built(AttnMap, attn_map)]
         if len(gates) < len(self.act_blocks) or not as_built(nn.Sequential, *gates) or any(len(g) != 3 for g in gates):
             return False

@@ -13,7 +13,7 @@ _LITERALS = {"True": True, "False": False}
 
 
 def is_map_size(value: object) -> bool:
-    """Whether an argument is the height and width of a map, as classes with tables for one size want."""
+    """True if an argument is the height and width of a map, which classes with tables for one size take."""
     return isinstance(value, list | tuple) and len(value) == 2 and all(_is(v, "int") and v > 0 for v in value)
 
 

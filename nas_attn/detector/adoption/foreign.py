@@ -50,7 +50,7 @@ def numbered(rows: Sequence[int]) -> str:
 
 
 def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | None) -> str:
-    """What a row is, as far as it can be told from the file, and what would bring it."""
+    """A description of an unknown row, as far as the file tells it, and the way to bring it."""
     name = str(row[2])
     sources = row[0] if isinstance(row[0], list) else [row[0]]
     if len(sources) > 1:
@@ -72,7 +72,7 @@ def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | Non
 
 
 def _does(row: Sequence[Any]) -> str:
-    """What a row of the base does to its map's size; empty for one that keeps it."""
+    """The change of map size by a row of the base, in words; empty if the row keeps it."""
     module, arguments = str(row[2]), row[3]
     if module == "nn.Upsample":
         return "enlarges the map"

@@ -141,7 +141,7 @@ def around(name: str, theirs: Iterable[str]) -> tuple[str, str]:
 
 
 def question(name: str, named: Named, arguments: Sequence[Any]) -> str:
-    """What else a name may mean, and how to say which; empty where it means one thing."""
+    """The other meanings of a name, and the way to choose one; empty if it has one meaning."""
     spelt = folded(named.spelt.rpartition(".")[2])
     if named.settled or spelt not in AMBIGUOUS or (spelt == "cbam" and not named.block and has_reduction(arguments)):
         return ""
@@ -154,7 +154,7 @@ def question(name: str, named: Named, arguments: Sequence[Any]) -> str:
 
 
 def has_reduction(arguments: Sequence[Any]) -> bool:
-    """Whether a CBAM's arguments hold a reduction, which Ultralytics' own class (c1, kernel_size) has not."""
+    """True if a CBAM's arguments hold a reduction, which Ultralytics' own class (c1, kernel_size) lacks."""
     numbers = [a for a in arguments if isinstance(a, int) and not isinstance(a, bool)]
     return len(numbers) > 1 and any(n in (4, 8, 16, 32) for n in (numbers if numbers[0] < 32 else numbers[1:]))
 
