@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from nas_attn.errors import GrammarError
@@ -120,7 +121,7 @@ class Architecture:
         """The slots' names."""
         return tuple(slot for slot, _ in self.genes)
 
-    @property
+    @cached_property
     def is_base(self) -> bool:
         """Whether it is the unchanged base."""
         return all(gene == NONE for _, gene in self.genes)

@@ -46,6 +46,10 @@ class Mirror:
     def __exit__(self, *exc: object) -> None:
         _close(self._storage)
 
+    def __contains__(self, number: int) -> bool:
+        """Whether it has the trial of that number."""
+        return number in self._numbers
+
     def write_header(self, record: dict[str, Any]) -> None:
         """Store a study-level record (`study` or `slots`), once."""
         if record["kind"] in self._headers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,8 +89,11 @@ class Suggester:
     def params(self, architecture: Architecture) -> dict[str, Any]:
         """The parameters that mean this architecture; empty where the space does not offer it."""
         found = parameters(architecture)
-        fits = all(k in self._distributions and v in self._distributions[k].choices for k, v in found.items())
-        return found if fits else {}
+        return found if self.offers(found) else {}
+
+    def offers(self, params: Mapping[str, Any]) -> bool:
+        """Whether all these are parameters of the space; a record may hold those of another."""
+        return all(k in self._distributions and v in self._distributions[k].choices for k, v in params.items())
 
     def frozen(self, known: Known, *, outside: TrialState = TrialState.FAIL) -> optuna.trial.FrozenTrial:
         """An Optuna trial that says what is known.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from nas_attn.engine import Engine, Failure, Outcome, Task
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.folder import RunFolder
-from nas_attn.study.view import Trial
+from nas_attn.study.trial import Trial, next_number, numbered
+from nas_attn.study.view import TRIAL_KINDS
 
 
 class View(Protocol):
@@ -18,7 +20,11 @@ class View(Protocol):
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Every trial, at the position of its number."""
+        """Every trial, in order of their numbers, which may have gaps."""
+        ...
+
+    def grown(self, record: Mapping[str, Any]) -> Self:
+        """The view after one more record."""
         ...
 
 
@@ -35,8 +41,11 @@ class Supervisor(ABC, Generic[V]):
 
     def __init__(self, folder: RunFolder, engine: Engine) -> None:
         self.folder, self.engine = folder, engine
-        self._records = list(folder.log.read())
-        self._view = self._read(self._records)
+        records = list(folder.log.read())
+        self._records: dict[int, list[dict[str, Any]]] = {}  # by the number of their trial
+        for record in records:
+            self._keep(record)
+        self._view = self._read(records)
         self._running: set[int] = set()
 
     @property
@@ -83,9 +92,9 @@ class Supervisor(ABC, Generic[V]):
 
     def _begin(self, role: str, architecture: Architecture, seed: int, cost: dict[str, float], **more: Any) -> Trial:
         """Record that a trial is handed out."""
-        number = len(self._view.trials)
+        number = next_number(self._view.trials)
         self._append("started", number=number, role=role, architecture=str(architecture), seed=seed, cost=cost, **more)
-        return self._view.trials[number]
+        return self._trial(number)
 
     def _finish(self, outcome: Outcome) -> None:
         number, value = outcome.task.key, outcome.value
@@ -95,7 +104,7 @@ class Supervisor(ABC, Generic[V]):
         else:
             self._append("finished", number=number, state="complete", evaluation=self._flagged(value).as_dict())
         self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
-        self._ended(self._view.trials[number])
+        self._ended(self._trial(number))
 
     def _flagged(self, evaluation: Evaluation) -> Evaluation:
         """Mark a run that another device or precision sets apart from the first of the study."""
@@ -108,5 +117,15 @@ class Supervisor(ABC, Generic[V]):
         return replace(evaluation, flags=flags)
 
     def _append(self, kind: str, **fields: Any) -> None:
-        self._records.append(self.folder.log.append(kind, **fields))
-        self._view = self._read(self._records)
+        record = self.folder.log.append(kind, **fields)
+        self._keep(record)
+        self._view = self._view.grown(record)
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        if record["kind"] in TRIAL_KINDS:
+            self._records.setdefault(record["number"], []).append(record)
+
+    def _trial(self, number: int) -> Trial:
+        trial = numbered(self._view.trials, number)
+        assert trial is not None  # it was recorded
+        return trial
