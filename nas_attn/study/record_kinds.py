@@ -74,8 +74,8 @@ class _Ablation(_Fields):
 
 
 class _Study(_Fields):
-    name: str
     config: _Config
+    name: str = ""
     id: str = ""
     version: str = ""
     base: str = ""
