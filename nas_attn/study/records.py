@@ -213,7 +213,5 @@ def _advice(path: Path, wrong: Mapping[int, str]) -> str:
     reason = f"line {lines[0]}: {wrong[lines[0]]}" if many else wrong[lines[0]]
     if lines[0] == 1:
         return f"{head} ({reason}). The first line says what the study is. {RESTORE}"
-    them = (
-        f"these {len(lines)} lines to go on without their records" if many else "that line to go on without its record"
-    )
+    them = "these lines to go on without their records" if many else "that line to go on without its record"
     return f"{head} ({reason}). Keep a copy of the file, then remove {them}; what stands in the others is whole."
