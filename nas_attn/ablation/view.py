@@ -64,7 +64,8 @@ class AblationView:
     def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> AblationView:
         """The ablation that these records tell."""
         records = list(records)
-        view = cls(folder, {}, {}, Design((), ()), Looks.fixed(1), {None: StudyView(folder, {}, {}, ())}, ())
+        study = StudyView.empty(folder)
+        view = cls(folder, study.header, {}, Design((), ()), Looks.fixed(1), {None: study}, ())
         found: dict[int, Trial] = {}
         for record in records:
             if record["kind"] not in TRIAL_KINDS:

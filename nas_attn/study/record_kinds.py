@@ -102,7 +102,7 @@ class _Target(_Fields):
 
 class _Slots(_Fields):
     model: str | None = None
-    intact: Share | None = None
+    intact: Share | None
     zeroed: dict[str, Share] = {}
     drop: dict[str, Share] = {}
     live: list[str] = []

@@ -149,8 +149,9 @@ def _read_line(line: bytes, where: str) -> Record:
         UserError: its format is a later one.
     """
     try:
-        fields = json.loads(line)
-        if b"\\u" in line:  # half a surrogate pair is text that no page can show
+        text = line.decode("utf-8-sig")
+        fields = json.loads(text)
+        if "\\u" in text:  # half a surrogate pair is text that no page can show
             json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise _Damaged("it is no JSON") from None

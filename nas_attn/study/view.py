@@ -35,7 +35,7 @@ class StudyView:
     """
 
     folder: Path
-    header: dict[str, Any]
+    header: Record
     slots: dict[str, Any]
     trials: tuple[Trial, ...]
     model: str | None = None
@@ -58,6 +58,11 @@ class StudyView:
         return cls.of(folder, records)
 
     @classmethod
+    def empty(cls, folder: Path, model: str | None = None) -> StudyView:
+        """The study before its first record."""
+        return cls(folder, Record({}, f"the record log in '{folder}'"), {}, (), model)
+
+    @classmethod
     def of(cls, folder: Path, records: Iterable[dict[str, Any]], model: str | None = None) -> StudyView:
         """The study that these records tell.
 
@@ -66,7 +71,7 @@ class StudyView:
             records: the record log.
             model: another base model of an ablation, whose trials are meant in place of those of the study's own.
         """
-        view = cls(folder, {}, {}, (), model)
+        view = cls.empty(folder, model)
         found: dict[int, Trial] = {}
         for record in records:
             if record["kind"] not in TRIAL_KINDS:
@@ -82,18 +87,14 @@ class StudyView:
         if kind in TRIAL_KINDS:
             return self._with_trial(record)
         if kind == "study" and not self.header:
-            header = record if isinstance(record, Record) else Record(record, f"the study record of '{self.folder}'")
-            return self._changed(header=header)
+            return self._changed(header=record if isinstance(record, Record) else self.header.changed(record))
         if kind == "target":
-            return self._changed(header=self._told({"target": record["trials"]}))
+            return self._changed(header=self.header.changed({"target": record["trials"]}))
         if kind == "model" and record["model"] == self.model:
-            return self._changed(header=self._told(record["header"]))
+            return self._changed(header=self.header.changed(record["header"]))
         if kind == "slots" and record.get("model") == self.model:
             return self._changed(slots=record)
         return self
-
-    def _told(self, more: Mapping[str, Any]) -> dict[str, Any]:
-        return self.header.changed(more) if isinstance(self.header, Record) else {**self.header, **more}
 
     def _with_trial(self, record: Mapping[str, Any]) -> StudyView:
         at = place(self.trials, record["number"])
