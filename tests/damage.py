@@ -1,4 +1,4 @@
-"""Damage to record logs, drawn from a seed: what disks, editors, hands and later versions do to a file of JSON lines."""
+"""Damage to record logs, drawn from a seed: what disks, editors, hands and later versions do to JSON lines."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ import json
 import os
 import reprlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,23 @@ class Record(dict[str, Any]):
         return Record({**self, **more}, self.where)
 
 
+@dataclass
+class Position:
+    """How far a log was read.
+
+    Attributes:
+        line: lines read.
+        offset: bytes read.
+        last: the last of these lines.
+        numbers: the trials that they start.
+    """
+
+    line: int = 0
+    offset: int = 0
+    last: bytes = b""
+    numbers: set[int] = field(default_factory=set)
+
+
 class RecordLog:
     """The append-only record log of one run folder.
 
@@ -92,37 +110,50 @@ class RecordLog:
             os.close(handle)
         return record
 
-    def read(self) -> Iterator[Record]:
-        """All whole records, in order.
+    def read(self, since: Position | None = None) -> Iterator[Record]:
+        """All whole records, in order; those after a position, which moves on with them.
 
         Raises:
             RecordLost: lines are damaged; the message names all of them, and comes after the records before them.
             UserError: a later version of this package wrote the log in a format of its own.
         """
         wrong: dict[int, str] = {}
-        numbers: set[int] = set()
-        for at, line in self._lines():
+        now = Position() if since is None else since
+        for line in self._lines(now):
             try:
-                record = _read_line(line, f"line {at} of '{self.path}'")
-                _check_number(record, numbers)
+                record = _read_line(line, f"line {now.line} of '{self.path}'")
+                _check_number(record, now.numbers)
             except _Damaged as damage:
-                wrong[at] = str(damage)
+                wrong[now.line] = str(damage)
                 continue
             if not wrong:
                 yield record
         if wrong:
             raise RecordLost(_advice(self.path, wrong))
 
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Number and content of every whole line that is not empty."""
+    def _lines(self, now: Position) -> Iterator[bytes]:
+        """Every whole line after a position that is not empty."""
         try:
             if self.path.exists():
                 with self.path.open("rb") as file:
-                    for at, line in enumerate(file, 1):
-                        if line.endswith(b"\n") and line.strip():
-                            yield at, line
+                    file.seek(now.offset)
+                    for line in file:
+                        if not line.endswith(b"\n"):
+                            return
+                        now.line, now.offset, now.last = now.line + 1, now.offset + len(line), line
+                        if line.strip():
+                            yield line
         except OSError as error:
             raise RecordLost(f"the record log '{self.path}' cannot be read ({error.strerror}).") from error
+
+    def holds(self, position: Position) -> bool:
+        """Whether the log still has at a position what was read there: it only grew since, nobody edited it."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(position.offset - len(position.last))
+                return file.read(len(position.last)) == position.last
+        except OSError:
+            return False
 
     def repair(self) -> None:
         """Drop a last line that a crash cut short, so that appending starts on a fresh line."""

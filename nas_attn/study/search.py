@@ -280,7 +280,7 @@ class Search(Supervisor[StudyView]):
                 if trial.state != "running" and trial.number not in self.mirror:
                     records = self._records[trial.number]
                     self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
-        except STORAGE_ERRORS as error:
+        except (*STORAGE_ERRORS, UserError) as error:
             self.observer.note(f"the storage did not take a trial, which the record log has: {_first_line(error)}")
 
     def _mirror_all(self) -> None:

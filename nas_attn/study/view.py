@@ -48,14 +48,23 @@ class StudyView:
             UserError: the folder holds no study.
             RecordLost: its record log is damaged.
         """
-        records = list(RecordLog(folder).read())
-        if not records or records[0]["kind"] != "study":
+        return cls.whole(folder, RecordLog(folder).read())
+
+    @classmethod
+    def whole(cls, folder: Path, records: Iterable[dict[str, Any]]) -> StudyView:
+        """The study that all records of a folder's log tell.
+
+        Raises:
+            UserError: they tell of none.
+        """
+        view = cls.of(folder, records)
+        if not view.header:
             raise UserError(
                 "a run folder must hold a study",
                 got=f"'{folder}'",
                 remedy="Run `python -m nas_attn search` first, or name another study.",
             )
-        return cls.of(folder, records)
+        return view
 
     @classmethod
     def empty(cls, folder: Path, model: str | None = None) -> StudyView:

@@ -50,7 +50,7 @@ def drawn(space: SearchSpace, rng: random.Random) -> Architecture:
 
 
 def write(folder: RunFolder, trials: int) -> None:
-    """A log of that many trials: one base, the rest drawn from the space; written in one go, as only its size matters."""
+    """A log of that many trials: one base, the rest drawn from the space."""
     plan, evaluator = make_plan(trials=trials), SyntheticEvaluator()
     rng = random.Random(7)
     base, space = plan.space.base_architecture(), plan.space
@@ -64,7 +64,12 @@ def write(folder: RunFolder, trials: int) -> None:
         records.append({"kind": "finished", "number": number, "state": "complete", "evaluation": found})
         if number == 2:
             names = list(space.names)
-            live = {"intact": 0.3, "zeroed": dict.fromkeys(names, 0.1), "drop": dict.fromkeys(names, 0.2), "live": names}
+            live = {
+                "intact": 0.3,
+                "zeroed": dict.fromkeys(names, 0.1),
+                "drop": dict.fromkeys(names, 0.2),
+                "live": names,
+            }
             records.append({"kind": "slots", **live, "threshold": 0.003, "searched": names, "control": str(base)})
     folder.log.path.write_text("".join(json.dumps(r) + "\n" for r in records))
 

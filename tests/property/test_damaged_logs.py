@@ -10,7 +10,6 @@ from damage import damaged
 from fabricate import BASE, CONV, Fabricator, evaluation
 from plans import make_plan, run_plan
 
-from nas_attn.ablation.view import AblationView
 from nas_attn.ablation.write import csv_text, markdown
 from nas_attn.dashboard.report import report_html
 from nas_attn.dashboard.source import LiveAblations, LiveStudy, load_shown
