@@ -25,7 +25,7 @@ class _Arm(_Fields):
     architecture: Written
     model: str | None = None
     offset: Count = 0
-    also: list[str] = []
+    also: list[str]
 
 
 class _Contrast(_Fields):
