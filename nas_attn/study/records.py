@@ -20,6 +20,7 @@ number is given once: what starts first keeps it, and what has ended stays, what
 from __future__ import annotations
 
 import json
+import math
 import os
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -94,7 +95,10 @@ class RecordLog:
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Write one record; on disk when this returns."""
         record = {"kind": kind, **fields}
-        line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
+        try:
+            line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
+        except ValueError:  # a loss that is no number any more
+            line = json.dumps(_plain(record), separators=(",", ":")) + "\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             rest = line.encode()
@@ -117,19 +121,19 @@ class RecordLog:
             RecordLost: lines are damaged; the message names all of them, and comes after the records before them.
             UserError: a later version of this package wrote the log in a format of its own.
         """
-        wrong: dict[int, str] = {}
+        damaged: dict[int, str] = {}
         now = Position() if since is None else since
         for line in self._lines(now):
             try:
                 record = _read_line(line, f"line {now.line} of '{self.path}'")
                 _check_number(record, now.numbers)
             except _Damaged as damage:
-                wrong[now.line] = str(damage)
+                damaged[now.line] = str(damage)
                 continue
-            if not wrong:
+            if not damaged:
                 yield record
-        if wrong:
-            raise RecordLost(_advice(self.path, wrong))
+        if damaged:
+            raise RecordLost(_advice(self.path, damaged))
 
     def _lines(self, now: Position) -> Iterator[bytes]:
         """Every whole line after a position that is not empty."""
@@ -168,6 +172,25 @@ class RecordLog:
                 os.fsync(file.fileno())
 
 
+def wrong(fields: Mapping[str, Any]) -> str | None:
+    """The first thing that is wrong with the fields of a record; None where it can be read back."""
+    try:
+        if fields["kind"] in KINDS:
+            KINDS[fields["kind"]].model_validate(fields)
+    except ValidationError as error:
+        return _said(error)
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """The same with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class _Damaged(Exception):
     """A line that holds no record; the message says why."""
 
@@ -193,11 +216,8 @@ def _read_line(line: bytes, where: str) -> Record:
         raise _Damaged("it has no `kind`" if kind is None else "its `kind` is no text")
     if kind == "study":
         _check_format(fields, where)
-    if kind in KINDS:
-        try:
-            KINDS[kind].model_validate(fields)
-        except ValidationError as error:
-            raise _Damaged(_said(error)) from None
+    if (said := wrong(fields)) is not None:
+        raise _Damaged(said)
     nested = {k: Record(v, f"`{k}` in {where}") for k in NESTED if isinstance(v := fields.get(k), dict)}
     return Record({**fields, **nested}, where)
 

@@ -11,6 +11,7 @@ from nas_attn.engine import Engine, Failure, Outcome, Task
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.folder import RunFolder
+from nas_attn.study.records import wrong
 from nas_attn.study.trial import Trial, next_number, numbered
 from nas_attn.study.view import TRIAL_KINDS
 
@@ -100,9 +101,12 @@ class Supervisor(ABC, Generic[V]):
         number, value = outcome.task.key, outcome.value
         self._running.discard(number)
         if isinstance(value, Failure):
-            self._append("finished", number=number, state="failed", reason=value.reason)
+            ended: dict[str, Any] = {"number": number, "state": "failed", "reason": value.reason}
         else:
-            self._append("finished", number=number, state="complete", evaluation=self._flagged(value).as_dict())
+            ended = {"number": number, "state": "complete", "evaluation": self._flagged(value).as_dict()}
+            if (said := wrong({"kind": "finished", **ended})) is not None:  # no log may hold what no reader takes
+                ended = {"number": number, "state": "failed", "reason": f"its result is none: {said}"}
+        self._append("finished", **ended)
         self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
         self._ended(self._trial(number))
 

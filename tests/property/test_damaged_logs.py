@@ -17,7 +17,7 @@ from nas_attn.errors import RecordLost, UserError
 from nas_attn.study.records import LOG_NAME
 
 LOGS = 100_000  # at --soak 1
-PAGES = 400  # every so manieth log is shown as well
+PAGES = 1500  # every so manieth log is shown as well
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from plans import make_plan, run_plan
 from nas_attn import __version__
 from nas_attn.dashboard.source import LiveStudy
 from nas_attn.errors import RecordLost, UserError
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.records import LOG_NAME, RecordLog
 from nas_attn.study.view import StudyView
 
@@ -169,3 +171,27 @@ def test_the_live_view_reads_only_what_was_added(tmp_path):
         live.view()
     study.log.path.write_text("".join(lines[:-4]))  # edited: read anew
     assert live.view() == StudyView.read(tmp_path) and len(live.view().trials) == 1
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An evaluator whose scores or losses are no numbers for one architecture."""
+
+    name: str
+    inner: SyntheticEvaluator = field(default_factory=SyntheticEvaluator)
+
+    def __call__(self, architecture, fidelity, seed, **keywords):
+        found = self.inner(architecture, fidelity, seed, **keywords)
+        if architecture.is_base:
+            return found
+        row = {"epoch": 1, "loss": float("nan")}
+        return replace(found, **{self.name: (row,) if self.name == "curve" else float("nan")})
+
+
+@pytest.mark.parametrize(("name", "state"), [("map50_95", "failed"), ("map50", "failed"), ("curve", "complete")])
+def test_a_result_that_is_no_number_ends_no_search(tmp_path, name, state):
+    view = run_plan(make_plan(Lost(name), trials=6), tmp_path)
+    own = [t for t in view.trials if not t.architecture.is_base]
+    assert own and {t.state for t in own} == {state}
+    assert all(name in t.reason for t in own if state == "failed")
+    assert [t.state for t in StudyView.read(tmp_path).trials] == [t.state for t in view.trials]
