@@ -15,8 +15,8 @@ from nas_attn.ablation.plan_record import read_plan
 from nas_attn.errors import UserError
 from nas_attn.study.liveness import LIVE, learned, slot_state
 from nas_attn.study.records import RecordLog
-from nas_attn.study.trial import Trial, numbered, paired, told
-from nas_attn.study.view import TRIAL_KINDS, StudyView
+from nas_attn.study.trial import Trial, numbered, paired
+from nas_attn.study.view import TRIAL_KINDS, StudyView, folded
 
 FOLDER = "ablations"  # in a study's run folder: one folder an ablation
 FRESH = "fresh"  # in a recorded design's settings: False from when it got seeds that others had used
@@ -63,18 +63,12 @@ class AblationView:
     @classmethod
     def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> AblationView:
         """The ablation that these records tell."""
-        records = list(records)
         study = StudyView.empty(folder)
-        view = cls(folder, study.header, {}, Design((), ()), Looks.fixed(1), {None: study}, ())
-        found: dict[int, Trial] = {}
-        for record in records:
-            if record["kind"] not in TRIAL_KINDS:
-                view = view.grown(record)
-            elif (trial := told(found.get(record["number"]), record)) is not None:
-                found[trial.number] = trial
+        empty = cls(folder, study.header, {}, Design((), ()), Looks.fixed(1), {None: study}, ())
+        view, trials = folded(empty, records)
         own: dict[str | None, list[Trial]] = {}
-        for number in sorted(found):
-            own.setdefault(found[number].model, []).append(found[number])
+        for trial in trials:
+            own.setdefault(trial.model, []).append(trial)
         views = {m: replace(view._on(m), trials=paired(own.get(m, ()))) for m in dict.fromkeys((*view.views, *own))}
         return view._with_views(views)
 

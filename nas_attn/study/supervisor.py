@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from nas_attn.engine import Engine, Failure, Outcome, Task
 from nas_attn.evaluate import Evaluation
@@ -13,19 +12,15 @@ from nas_attn.space import Architecture
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.records import wrong
 from nas_attn.study.trial import Trial, next_number, numbered
-from nas_attn.study.view import TRIAL_KINDS
+from nas_attn.study.view import TRIAL_KINDS, Growing
 
 
-class View(Protocol):
+class View(Growing, Protocol):
     """What a supervisor needs of a reader's view of its records."""
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """Every trial, in order of their numbers, which may have gaps."""
-        ...
-
-    def grown(self, record: Mapping[str, Any]) -> Self:
-        """The view after one more record."""
         ...
 
 

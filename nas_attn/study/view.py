@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "StudyView", "Trial", "moments"]
 TRIAL_KINDS = ("started", "refused", "finished")
+
+
+class Growing(Protocol):
+    """A view that a record makes into the next."""
+
+    def grown(self, record: Mapping[str, Any]) -> Self:
+        """The view after one more record."""
+        ...
+
+
+V = TypeVar("V", bound=Growing)
 
 
 @dataclass(frozen=True)
@@ -80,15 +91,8 @@ class StudyView:
             records: the record log.
             model: another base model of an ablation, whose trials are meant in place of those of the study's own.
         """
-        view = cls.empty(folder, model)
-        found: dict[int, Trial] = {}
-        for record in records:
-            if record["kind"] not in TRIAL_KINDS:
-                view = view.grown(record)
-            elif (trial := told(found.get(record["number"]), record)) is not None:
-                found[trial.number] = trial
-        own = (found[n] for n in sorted(found) if found[n].model == model)
-        return replace(view, trials=paired(own))
+        view, trials = folded(cls.empty(folder, model), records)
+        return replace(view, trials=paired(t for t in trials if t.model == model))
 
     def grown(self, record: Mapping[str, Any]) -> StudyView:
         """The view after one more record of its log: the same as all records read anew, in a time that hardly grows."""
@@ -173,3 +177,14 @@ class StudyView:
         """Mean mAP50-95 of the base over all its usable seeds; None before the first."""
         values = [t.map50_95 for t in self.trials if t.architecture.is_base and t.usable and t.map50_95 is not None]
         return math.fsum(values) / len(values) if values else None
+
+
+def folded(view: V, records: Iterable[Mapping[str, Any]]) -> tuple[V, list[Trial]]:
+    """An empty view grown by all records that are not of trials, and the trials of the others by number."""
+    found: dict[int, Trial] = {}
+    for record in records:
+        if record["kind"] not in TRIAL_KINDS:
+            view = view.grown(record)
+        elif (trial := told(found.get(record["number"]), record)) is not None:
+            found[trial.number] = trial
+    return view, [found[n] for n in sorted(found)]
