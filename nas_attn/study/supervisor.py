@@ -37,7 +37,7 @@ class Supervisor(ABC, Generic[V]):
 
     def __init__(self, folder: RunFolder, engine: Engine) -> None:
         self.folder, self.engine = folder, engine
-        records = list(folder.log.read())
+        records: list[dict[str, Any]] = list(folder.log.read())
         self._records: dict[int, list[dict[str, Any]]] = {}  # by the number of their trial
         for record in records:
             self._keep(record)
