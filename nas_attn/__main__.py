@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 
@@ -10,7 +9,6 @@ def main() -> None:
     """Run the command line; the exit code is the process's."""
     from nas_attn.cli.app import run
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end is an interrupt: workers stop, 130
     sys.exit(run(sys.argv[1:]))
 
 

@@ -11,6 +11,7 @@ NasAttnError
 │   └── CheckFailed      an attention module that breaks a rule of all modules: exit code 1
 ├── StudyLocked          another supervisor works on the study: exit code 1
 ├── RecordLost           the record log cannot be written, or was damaged: exit code 1
+├── StorageFull          a disk is full or cannot be written: exit code 1; the trial goes on when there is room
 ├── MissingPart          a library or device that this machine lacks: exit code 1
 ├── DownloadFailed       a data set that is known by name could not be fetched: exit code 1
 └── EvaluationFailed     one trial could not be trained; the study goes on
@@ -18,9 +19,13 @@ NasAttnError
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+SHOWN = 600  # characters of a value that a message repeats
 
 
 class NasAttnError(Exception):
@@ -50,13 +55,18 @@ class UserError(NasAttnError):
         super().__init__(rule, got, where, remedy)
 
     def __str__(self) -> str:
-        text = self.rule if self.got is None else f"{self.rule}, but got {self.got!s}"
+        text = self.rule if self.got is None else f"{self.rule}, but got {_cut(str(self.got))}"
         if self.where:
-            text += f" (in {self.where})"
+            text += f" (in {_cut(self.where)})"
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."
 
     def __reduce__(self):  # workers send these through a pipe; keyword-only arguments need help
         return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _cut(text: str) -> str:
+    """A text of the user's that fits on a screen."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 4 :]} ({len(text):,} characters)"
 
 
 def _rebuild(cls: type[UserError], args: tuple, state: dict) -> UserError:
@@ -133,6 +143,61 @@ class StudyLocked(NasAttnError):
 
 class RecordLost(NasAttnError):
     """The record log cannot be written, or was damaged from outside."""
+
+
+class StorageFull(NasAttnError):
+    """A disk is full, a quota is spent, or a file system can only be read: no fault of a trial, which goes on later."""
+
+
+EDQUOT = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no quota of this kind
+_FULL = {errno.ENOSPC, errno.EROFS, EDQUOT}
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "database or disk is full", "readonly database")
+
+
+def storage_full(error: BaseException) -> StorageFull | None:
+    """The error that says what to do, if this one, or what led to it, says that nothing more can be written.
+
+    Libraries hide the system's error: torch raises `unexpected pos` while it handles it, SQLite has words of its own.
+    """
+    seen: list[BaseException] = []
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        if link is None or any(link is one for one in seen):
+            continue
+        seen.append(link)
+        if isinstance(link, StorageFull):
+            return link
+        where = f"'{link.filename}': " if isinstance(link, OSError) and link.filename else ""
+        what = link.strerror if isinstance(link, OSError) and link.errno in _FULL else _words(link)
+        if what:
+            first = "Make it writable" if "read" in what.lower() else "Make room"
+            remedy = f"{first}, then give the same command again: it continues."
+            return StorageFull(f"nothing more can be written ({where}{what}). {remedy}")
+        links += [link.__cause__, link.__context__]
+    return None
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return next((words for words in _FULL_WORDS if words in str(error)), "")
+    except Exception:  # an error of others, which may refuse to be printed
+        return ""
+
+
+@contextlib.contextmanager
+def room_wanted() -> Iterator[None]:
+    """Errors of the body that say that nothing more can be written become `StorageFull`; others stay.
+
+    Raises:
+        StorageFull: see there.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, NasAttnError) or (full := storage_full(error)) is None:
+            raise
+        raise full from error
 
 
 class MissingPart(NasAttnError):

@@ -1,12 +1,23 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and the one reader of YAML."""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from nas_attn.errors import UserError
+from nas_attn.errors import EDQUOT, UserError
+
+NODES = 100_000  # that anchors may add to a YAML
+LEVELS = 120
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file; False for what no file can be called."""
+    return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
@@ -14,12 +25,15 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 
     Raises:
         UserError: the folder cannot be made or written to.
+        OSError: there is no room; `storage_full` says what to do about it.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, EDQUOT):  # another folder is no remedy
+            raise
         raise UserError(
             "a folder that is written to must be writable",
             got=f"'{path.parent}' ({error.strerror})",
@@ -40,3 +54,75 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 def write_text_atomic(path: Path, text: str) -> None:
     """`write_bytes_atomic` for text, as UTF-8."""
     write_bytes_atomic(path, text.encode())
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML text says.
+
+    Its nodes are counted as they would be written out, before anything is made of them: a few lines of anchors within
+    anchors can mean more than a machine holds as soon as somebody prints or copies them.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, or means too much.
+    """
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if reason := too_much(node, len(text)):  # without anchors each node takes a character of its own
+            raise yaml.YAMLError(reason)
+        return loader.construct_document(node)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:  # e.g. a date that is none
+        raise yaml.YAMLError(f"a value of it is none: {str(error)[:200]}") from None
+    finally:
+        loader.dispose()
+
+
+def too_much(value: Any, more: int = 0) -> str:
+    """Why a value of lists and mappings must not be printed or copied; empty where it can be.
+
+    Args:
+        value: what YAML or a pickle gave, or a node of YAML; parts that stand in several places count in each.
+        more: how many nodes it may have besides `NODES`.
+    """
+    try:
+        size, _ = _written_out(value, {})
+    except RecursionError:
+        return "it is nested too deeply"
+    return f"its parts repeat one another to more than {NODES:,} values" if size > NODES + more else ""
+
+
+def _written_out(value: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """How many nodes a value is with all that it holds, and how many levels."""
+    if (key := id(value)) in known:
+        if not known[key][0]:
+            raise RecursionError  # it holds itself
+        return known[key]
+    known[key] = 0, 0
+    size, levels = 1, 0
+    for part in _parts(value):
+        inner, below = _written_out(part, known)
+        size, levels = size + inner, max(levels, below)
+    if levels >= LEVELS:
+        raise RecursionError
+    known[key] = size, levels + 1
+    return known[key]
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if type(value).__name__ in ("SequenceNode", "MappingNode"):
+        value = value.value  # of a mapping: pairs
+    if isinstance(value, Mapping):
+        return (*value.keys(), *value.values())
+    return value if isinstance(value, list | tuple | set) else ()

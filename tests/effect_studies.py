@@ -13,7 +13,7 @@ from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.view import StudyView
 
-COST = {"gmacs": 3.0, "gmacs_fvcore_default": 3.0, "gflops_ultralytics": 6.0, "params_m": 2.6}
+COST = {"gmacs": 3.0, "gmacs_fvcore_default": 3.0, "gflops_torch": 6.0, "params_m": 2.6}
 Row = tuple[str, float, int]  # architecture, mAP50-95, seed
 
 

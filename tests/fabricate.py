@@ -65,7 +65,7 @@ def cost(architecture: Architecture) -> dict[str, float]:
     return {
         "gmacs": gmacs,
         "gmacs_fvcore_default": gmacs - 0.01,
-        "gflops_ultralytics": 2 * gmacs,
+        "gflops_torch": 2 * gmacs,
         "params_m": 2.624 + 0.8 * extra,
     }
 

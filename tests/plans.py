@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,16 @@ def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, u
         Mirror(url, plan.config.name, plan.header["id"]) if url else NoMirror() as mirror,
     ):
         return Search(plan, folder, e, mirror, observer or Silent()).run()
+
+
+def content(log: bytes) -> list[dict]:
+    """The records without wall times, which no two runs share."""
+    records = [json.loads(line) for line in log.splitlines()]
+    for r in records:
+        if "evaluation" in r:
+            for key in ("seconds", "steps_seconds", "val_seconds"):
+                r["evaluation"].pop(key, None)
+    return records
 
 
 def _cost(slot: str, gene: Gene) -> Cost:

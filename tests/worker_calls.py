@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
 from nas_attn.errors import DataError
 from nas_attn.evaluate import Evaluation
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
 
 
 def pinned() -> Evaluation:
@@ -19,3 +25,107 @@ def pinned() -> Evaluation:
 def raise_data_error() -> Evaluation:
     """A mistake of the user's."""
     raise DataError("a folder must hold images", got="'none'", where="data.yaml")
+
+
+class Unpicklable(Exception):
+    """It holds what no pipe carries."""
+
+    def __init__(self) -> None:
+        super().__init__("first line\nsecond line")
+        self.held = lambda: None
+
+
+class NotRebuilt(Exception):
+    """Unpickling calls its constructor with the message alone."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+
+
+class Unprintable(Exception):
+    """Its text is an error too."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class OwnUserError(DataError):
+    """A user's mistake that cannot be carried to another process."""
+
+    def __reduce__(self):
+        raise TypeError("not to be pickled")
+
+
+def misbehave(how: str) -> Evaluation | None:
+    """End as modules do that nobody has tested."""
+    errors = {
+        "exit": SystemExit(4),
+        "exit without a word": SystemExit(),
+        "interrupt": KeyboardInterrupt(),
+        "base": BaseException("of the root"),
+        "generator": GeneratorExit("closed"),
+        "unpicklable": Unpicklable(),
+        "not rebuilt": NotRebuilt(3, "three"),
+        "unprintable": Unprintable(),
+        "memory": MemoryError(),
+        "user's": OwnUserError("a folder must hold images", got="'none'"),
+    }
+    if how in errors:
+        raise errors[how]
+    if how == "leave":
+        os._exit(0)
+    if how == "nothing":
+        return None
+    if how == "result":
+        return Evaluation(0.0, 0.0, (), 0.0, seed=0, epochs=1, imgsz=32, recipe={"gate": lambda x: x})
+    if how == "no pipe":
+        os.closerange(3, 100)
+    if how == "hang":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(1e6)
+    return pinned()
+
+
+def out_of_room(code: str, how: str) -> Evaluation:
+    """Fail to write, as the system or a library says it."""
+    error = OSError(getattr(errno, code), os.strerror(getattr(errno, code)), "checkpoint.pt")
+    if how == "hidden":
+        try:
+            raise error
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598") from None
+    raise error
+
+
+def save_until(folder: str, enough: str) -> Evaluation:
+    """Count to 3 in a checkpoint of 100 kB, then leave a result."""
+    import torch
+
+    from nas_attn.detector.checkpoint import load, save
+
+    path = Path(folder) / "checkpoint.pt"
+    found = load(path, "k")
+    for i in range(found["i"] + 1 if found else 1, 4):
+        save(path, "k", {"i": i, "weights": torch.zeros(25_000)})
+        if i == 1 and not Path(enough).exists():
+            (Path(folder) / "others").write_bytes(bytes(360_000))  # somebody else needs the rest
+    return Evaluation(0.5, 0.5, (), 0.0, seed=found["i"] if found else 0, epochs=3, imgsz=32)
+
+
+@dataclass(frozen=True)
+class Hanging(SyntheticEvaluator):
+    """The synthetic evaluator, with architectures (as text) that never end."""
+
+    hang_on: tuple[str, ...] = ()
+
+    def __call__(self, architecture, *arguments, **keywords) -> Evaluation:
+        if str(architecture) in self.hang_on:
+            misbehave("hang")
+        return super().__call__(architecture, *arguments, **keywords)
+
+
+def knows(module: str) -> Evaluation:
+    """An evaluation whose `versions` say where the class of an attention module stands."""
+    from nas_attn.attention import get
+
+    return Evaluation(0.0, 0.0, (), 0.0, seed=0, epochs=1, imgsz=32, versions={module: get(module).cls.__module__})

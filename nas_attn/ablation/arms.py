@@ -22,7 +22,7 @@ class Choices:
 
     Attributes:
         space: the study's space; swaps and sweeps stay in it.
-        full: the architecture to take apart, a member of the space.
+        full: the architecture to take apart, at slots of the space; its modules may be others.
         fits: (slot, gene) -> whether the gene can stand there, for every slot of the base, in the order of the graph.
         conv: (slot, gene) -> the plain convolution nearest in size to the gene there; None without one.
         everywhere: every slot of the base that can hold something.

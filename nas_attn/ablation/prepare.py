@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +12,21 @@ from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import AblationView
 from nas_attn.attention import registry
 from nas_attn.cost import CostTable
-from nas_attn.detector.base_model import BaseModel, load_base
+from nas_attn.cost.standing import check_places
+from nas_attn.detector.base_model import BaseModel
 from nas_attn.detector.environment import cache_root
 from nas_attn.detector.head_form import keeps_head
 from nas_attn.detector.packaged import at_scale, larger_scales
-from nas_attn.detector.slots import all_slots, canonical
+from nas_attn.detector.slots import canonical
 from nas_attn.errors import NasAttnError, SlotRefused, StudyChanged, UserError
-from nas_attn.space import NONE, Architecture, Gene, Slot
+from nas_attn.evaluate.starts import check_start
+from nas_attn.space import NONE, Architecture, Gene, SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.plan import Plan
 from nas_attn.study.prepare import check_unchanged, prepare
+from nas_attn.study.recorded_space import counted, counting_of
 
 if TYPE_CHECKING:
     from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -97,11 +100,14 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
         UserError: an architecture that is not in the space, or a kind that cannot be had here.
     """
     config, settings, folder = request.config, request.settings, RunFolder(request.folder)
-    study = prepare(config, folder, progress)
+    stored = request.stored or (request.study.header if request.study is not None else None)
+    study = prepare(config, folder, progress, stored)
     study = _with_the_studys_images(study, request)
-    own = Scale(None, *_base(config, study), study.evaluator)
+    own = Scale(None, *_base(study, config.model), study.evaluator)
     kinds = settings.asked_kinds
-    full = _member(study, own, request.full, "--base" if settings.base else "the picked architecture")
+    full = _named(study, own, request.full, "--base" if settings.base else "the picked architecture")
+    further = tuple(_named(study, own, text, "--arm") for text in settings.arms)
+    study = _with_what_is_named(study, own, (full, *further))
     if full.is_base:
         raise UserError("an ablation must have an architecture with attention", got=str(full), where="--base")
     _check_same(request, study, full)
@@ -115,12 +121,13 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
         conv=lambda slot, gene: _conv(study, slot, gene),
         everywhere=tuple(s.name for s in own.slots) if "placement" in kinds else (),
         scales=tuple(m for m in scales if m is not None),
-        further=tuple(_member(study, own, text, "--arm") for text in settings.arms),
+        further=further,
         controls=settings.controls,
         notes=notes,
     )
     design = make_design(choices, kinds)
-    tables = {m: _table(scale, design, config.final_imgsz) for m, scale in scales.items()}
+    counting = counting_of(stored)
+    tables = {m: _table(scale, design, counting, study.table) for m, scale in scales.items()}
     costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
     probed = tuple(s.name for s in own.slots)  # all of them: comparisons may be added when the bases are trained
     _check_measured(request, design)
@@ -148,12 +155,9 @@ def _check_measured(request: Request, design: Design) -> None:
         )
 
 
-def _base(config: StudyConfig, study: Plan, model: str | None = None) -> tuple[BaseModel, tuple[Slot, ...]]:
-    """The base with the data's classes, and all its slots."""
-    evaluator = study.evaluator
-    base = load_base(model or config.model, width=config.width, nc=evaluator.nc)
-    base = base.changed(kpt_shape=evaluator.kpt_shape)
-    return base, all_slots(base)
+def _base(study: Plan, model: str) -> tuple[BaseModel, tuple[Slot, ...]]:
+    """The base as trials of an ablation have it, and all its slots."""
+    return replace(study.evaluator, model=model).final_base()[:2]
 
 
 def _with_the_studys_images(study: Plan, request: Request) -> Plan:
@@ -162,32 +166,65 @@ def _with_the_studys_images(study: Plan, request: Request) -> Plan:
     return replace(study, evaluator=replace(study.evaluator, cache=str(cache.resolve())))
 
 
-def _member(study: Plan, own: Scale, text: str, where: str) -> Architecture:
-    """The member of the study's space that a text means; settings that it leaves out have their published values.
+def _named(study: Plan, own: Scale, text: str, where: str) -> Architecture:
+    """The architecture that a text means at the study's slots: its modules may be others than the space has.
+
+    Settings that it leaves out have their published values; for one that the space holds as an alias, the kept stands.
 
     Raises:
-        UserError: there is none.
+        UserError: a slot that the study does not have, no such module or setting, or one that cannot stand there.
     """
-    genes = {}
+    config, genes = study.config, {}
     for slot, gene in canonical(Architecture.parse(text), own.slots, where=where):
         entry = registry.get(gene.module, where=where)
         genes[slot] = Gene.of(gene.module, entry.complete(gene.as_dict(), where=where))
-    missing = [slot for slot in genes if slot not in study.space.names]
-    filled = [slot for slot in missing if genes[slot] != NONE]
+    filled = [slot for slot, gene in genes.items() if slot not in study.space.names and gene != NONE]
     if filled:
         raise UserError(
-            "an architecture must be in the study's space",
+            "an architecture must be in the study's slots",
             got=f"a module at {', '.join(filled)}",
             where=where,
             remedy=f"The space has {', '.join(study.space.names)}. Give the ablation other --slots and another --name.",
         )
-    try:
-        return study.space.canonical(Architecture.of({s: g for s, g in genes.items() if s not in missing}))
-    except SlotRefused as error:
-        raise SlotRefused(error.rule, got=error.got, where=where, remedy=error.remedy) from None
-    except UserError as error:
-        remedy = f"{error.remedy} Name the space with --space, or modules of it with --modules."
-        raise UserError(error.rule, got=error.got, where=where, remedy=remedy) from None
+    found = dict.fromkeys(study.space.names, NONE)
+    for slot in (s for s in study.space.names if s in genes):
+        gene, known = genes[slot], study.space[slot]
+        space = study.space
+        if gene not in (*known.genes, *known.aliases, *known.refused):
+            alone = {gene.module: {k: [v] for k, v in {"residual": "none", **gene.as_dict()}.items()}}
+            final = config.final_imgsz
+            space = SearchSpace.build(space.base, [known.slot], alone, imgsz=config.imgsz, final_imgsz=final)
+        try:
+            found[slot] = space.canonical(Architecture.of({slot: gene}))[slot]
+        except SlotRefused as error:
+            raise SlotRefused(error.rule, got=error.got, where=where, remedy=error.remedy) from None
+    check_start(config.start, named := Architecture.of(found), own.slots)
+    return named
+
+
+def _with_what_is_named(study: Plan, own: Scale, named: Iterable[Architecture]) -> Plan:
+    """The plan with the cost and the source of modules and settings that its space does not have.
+
+    Raises:
+        ConfigError: modules of the user's own that cannot stand where they are named.
+    """
+    cells, config = study.table.cells, study.config
+    genes = {
+        s: [g for a in named if (g := dict(a.genes).get(s.name, NONE)) not in cells[s.name]]
+        for s in own.slots
+        if s.name in cells
+    }
+    if not any(genes.values()):
+        return study
+    check_places(genes, config.imgsz, config.final_imgsz)
+    table = CostTable.build(own.base.build(), genes, config.final_imgsz, cache=cache_root() / "cost")
+    merged = {slot: {**known, **table.cells.get(slot, {})} for slot, known in cells.items()}
+    entries = [registry.get(gene.module) for wanted in genes.values() for gene in wanted]
+    digests = {e.name: e.digest for e in entries if not e.cls.__module__.startswith(registry.ZOO)}
+    prints = study.header["fingerprints"]
+    prints = {**prints, "modules": {**prints["modules"], **digests}}
+    header = {**study.header, "fingerprints": prints}
+    return replace(study, table=replace(study.table, cells=merged), header=header)
 
 
 def _refused_start(config: StudyConfig, own: Scale, slot: str, gene: Gene) -> bool:
@@ -221,7 +258,7 @@ def _scales(request: Request, study: Plan, full: Architecture, notes: list[str])
     for size in () if obstacle else _sizes(config.model, settings.scales):
         model = at_scale(config.model, size)
         try:
-            base, slots = _base(config, study, model)
+            base, slots = _base(study, model)
         except NasAttnError as error:
             notes.append(f"scale {size}: {error}")
             continue
@@ -257,11 +294,12 @@ def _sizes(model: str, wanted: list[str] | None) -> tuple[str, ...]:
     return larger[:2] if wanted is None else tuple(wanted)
 
 
-def _table(scale: Scale, design: Design, imgsz: int) -> CostTable:
-    """Cost of everything that the arms of a scale put anywhere."""
+def _table(scale: Scale, design: Design, counting: int, study: CostTable) -> CostTable:
+    """Cost of everything that the arms of a scale put anywhere; on the study's own base as its table has it."""
     arms = [dict(a.architecture) for a in design.arms if a.model == scale.model]
     genes = {s: tuple(dict.fromkeys([NONE, *(arm.get(s.name, NONE) for arm in arms)])) for s in scale.slots}
-    return CostTable.build(scale.base.build(), genes, imgsz, cache=cache_root() / "cost")
+    known = study if scale.model is None else None
+    return counted(scale.base, genes, study.imgsz, cache_root() / "cost", counting, known)
 
 
 def _check_same(request: Request, study: Plan, full: Architecture) -> None:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,9 +17,10 @@ from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.ablation.write import write_tables
 from nas_attn.detector import download, environment
-from nas_attn.engine import Engine, LocalEngine, Task
-from nas_attn.errors import EvaluationFailed, UserError
+from nas_attn.engine import Engine, LocalEngine, Task, check_outside
+from nas_attn.errors import EvaluationFailed, UserError, room_wanted
 from nas_attn.space import Architecture
+from nas_attn.stopping import stopping
 from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import Lease, RunFolder
 from nas_attn.study.liveness import averaged
@@ -55,7 +57,7 @@ class Ablation(Supervisor[AblationView]):
 
     def __init__(self, plan: AblationPlan, folder: RunFolder, engine: Engine, observer: AblationObserver) -> None:
         self.plan, self.observer = plan, observer
-        super().__init__(folder, engine)
+        super().__init__(folder, engine, plan.request.config.trial_minutes)
         self._begun = time.monotonic()
 
     def run(self) -> AblationView:
@@ -120,6 +122,7 @@ class Ablation(Supervisor[AblationView]):
             keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness},
             result=self.folder.result(name),
             signature=f"{self._view.header.get('id', '')}:{trial.number}:{trial.architecture}:{trial.seed}",
+            limit=partial(self._limit, trial.model),
         )
 
     def _ended(self, trial: Trial) -> None:
@@ -140,6 +143,7 @@ class Ablation(Supervisor[AblationView]):
             study_id=self._view.header.get("id", ""),
             measured=self._view.measured(None),
             note=self.observer.note,
+            limit=self._limit,
         )
         if evaluation is not None:
             self._write_slots(None, [evaluation])
@@ -179,13 +183,19 @@ def run_ablation(
     Raises:
         UserError: something in the input breaks a rule; nothing was trained.
     """
+    check_outside()
+    with room_wanted(), stopping():
+        return _run_here(request, observer, progress or (lambda text: None))
+
+
+def _run_here(request: Request, observer: AblationObserver, tell: Callable[[str], None]) -> AblationView:
     environment.prepare()
     folder = RunFolder(request.folder)
     above = [p for p in (folder.path, folder.path.parent, folder.path.parent.parent) if not p.exists()]
     folder.create()
     try:
         with Lease(folder):
-            return _run(request, folder, observer, progress or (lambda text: None))
+            return _run(request, folder, observer, tell)
     finally:
         if not folder.log.exists():
             _remove(folder, above)  # wrong input leaves nothing behind

@@ -83,7 +83,7 @@ def load_request(
     if searched is None and stored is None and "slots" not in values and wanted:
         values["slots"] = wanted  # an architecture that stands alone brings its own slots
     base = searched.header if searched is not None else stored
-    config = load_config(study, values, base)
+    config = load_config(study, values, base).model_copy(update={"storage": None})  # a search's own
     _check_given(given)
     notes: list[str] = []
     settings = _merged(config, before, given, any(r["kind"] == "started" for r in records), notes)

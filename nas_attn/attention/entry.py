@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import itertools
 import sys
@@ -42,6 +43,7 @@ class ModuleEntry:
         licence: whose code this is, and the licence of the published code.
         cannot: what it cannot do, a key of `LIMITS` -> the reason.
         costs: op that has no rule in `cost/` -> its multiply-accumulates an output element.
+        weights: whether published weights load, and whose; empty where nobody has looked.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ModuleEntry:
     licence: str = ""
     cannot: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, int] = field(default_factory=dict)
+    weights: str = ""
 
     @property
     def deterministic(self) -> bool:
@@ -90,6 +93,11 @@ class ModuleEntry:
                 got=f"'{self.name}' of `{self.cls.__module__}`",
                 remedy=f"Write it to {self.name}.py, and name that in `module_files` or with --modules.",
             ) from None
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits of that source; raises as `source`."""
+        return hashlib.sha256(self.source()).hexdigest()[:16]
 
     def defaults(self) -> dict[str, Any]:
         """The settings of a gene that names only the module."""

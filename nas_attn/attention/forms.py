@@ -1,7 +1,7 @@
 """Which form of its mathematics a module runs: `reference`, which defines its cost, or `fast`, which is the default.
 
 A module with two forms has methods `reference(x)` and `fast(x)` of equal outputs, gradients and `state_dict`, and its
-`forward` asks `fast_wanted()`. Where a graph is recorded (tracing, export, compiling) the reference form runs: it is
+`forward` asks `fast_wanted(self)`. If a graph is recorded (tracing, export, compiling), the reference form runs: it is
 made of ordinary operators and sizes, so that the graph holds for other sizes and in other runtimes. Fast forms have
 first derivatives only. A step of checkpointing (`torch.utils.checkpoint`) that began inside `reference_form()` has to
 end inside it: what is computed again is computed in the form of that moment.
@@ -29,11 +29,16 @@ def reference_form() -> Iterator[None]:
         _REFERENCE.reset(token)
 
 
-def fast_wanted() -> bool:
-    """Whether a module with two forms should run the fast one now."""
-    if recording():
+def fast_wanted(module: nn.Module | None = None) -> bool:
+    """Whether a module with two forms should run the fast one now.
+
+    Args:
+        module: the module itself. With a hook of any kind on any of its parts, or a global one, it runs the reference
+            form, so that every hook is called, with the maps that it expects. None: nothing of it is passed by.
+    """
+    if recording() or _REFERENCE.get():
         return False
-    return not _REFERENCE.get()
+    return module is None or not (_global_hook() or _hook_on_a_part(module))
 
 
 def recording() -> bool:
@@ -41,13 +46,36 @@ def recording() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
-def untouched(*layers: nn.Module) -> bool:
-    """Whether these 1×1 and other convolutions do nothing but apply their weights.
+def as_built(cls: type[nn.Module], *parts: nn.Module) -> bool:
+    """Whether these parts are still of that very class, with its own `forward`.
 
-    Fast forms read weights without calling layers. What hangs on a layer (hooks of pruning, quantising and counting) or
-    stands in its place (a low-rank adapter) would be passed by.
+    A fast form does not call the parts whose weights it reads. What stands in the place of one (a low-rank adapter, a
+    parametrised or quantised layer) would be passed by.
     """
-    return all(type(m) is nn.Conv2d and not m._forward_hooks and not m._forward_pre_hooks for m in layers)
+    return all(type(part) is cls and "forward" not in vars(part) for part in parts)
+
+
+def _global_hook() -> bool:
+    t = nn.modules.module
+    return bool(
+        t._global_forward_hooks
+        or t._global_forward_pre_hooks
+        or t._global_backward_hooks
+        or t._global_backward_pre_hooks
+    )
+
+
+def _hook_on_a_part(module: nn.Module) -> bool:
+    """Whether a hook hangs on a part of `module`, at any depth; its own hooks are called in every form."""
+    parts = list(module._modules.values())
+    for part in parts:  # the list grows; `module.modules()` would take several times as long, in every step
+        if part is None:
+            continue
+        if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks:
+            return True
+        if part._modules:
+            parts += part._modules.values()
+    return False
 
 
 def refuse_second_derivatives() -> None:

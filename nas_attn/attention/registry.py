@@ -31,6 +31,7 @@ __all__ = [
     "get",
     "listen",
     "names",
+    "present",
 ]
 
 ZOO = "nas_attn.attention.zoo"
@@ -50,6 +51,7 @@ def attention(
     licence: str = "",
     cannot: Mapping[str, str] | None = None,
     costs: Mapping[str, int] | None = None,
+    weights: str = "",
 ) -> Callable[[type], type]:
     """Class decorator that puts a module into the zoo under `name`.
 
@@ -67,6 +69,7 @@ def attention(
         costs: what ops cost that have no rule in `nas_attn.cost`, e.g. `{"aten::lgamma": 0}`: traced op, as the error
             about it names it -> multiply-accumulates an output element, a whole number, 0 for elementwise ops. It
             holds inside this module only. What does not grow with an op's output belongs in `extra_macs`.
+        weights: whether published weights load, and whose.
     """
 
     def register(cls: type) -> type:
@@ -79,7 +82,7 @@ def attention(
         if name != "none":
             settings += (RESIDUAL,)
         entry = ModuleEntry(
-            name, cls, family, paper, settings, licence, dict(cannot or {}), {} if costs is None else costs
+            name, cls, family, paper, settings, licence, dict(cannot or {}), {} if costs is None else costs, weights
         )
         validation.check(entry, where)
         add(entry, where)
@@ -153,6 +156,11 @@ def names() -> list[str]:
 def entries() -> list[ModuleEntry]:
     """All modules of the zoo, in the order of `names()`."""
     return [_table()[n] for n in names()]
+
+
+def present() -> list[ModuleEntry]:
+    """What the table holds so far: nothing is loaded."""
+    return list(_TABLE.values())
 
 
 def get(name: str, *, where: str = "") -> ModuleEntry:

@@ -26,6 +26,7 @@ from typing import Any
 
 from nas_attn.attention import registry
 from nas_attn.errors import UserError
+from nas_attn.files import is_file
 
 ENVIRONMENT = "NAS_ATTN_MODULES"  # files that every process loads, separated as in PATH
 GROUP = "nas_attn.modules"  # entry points of installed packages: a module to import, or a class in it
@@ -88,7 +89,7 @@ def read(path: Path) -> Source:
     Raises:
         UserError: it is none, or cannot be read.
     """
-    if path.suffix != ".py" or not path.is_file():
+    if path.suffix != ".py" or not is_file(path):
         rule = "a file of attention modules must be an existing Python file (.py)"
         raise UserError(rule, got=f"'{path}'", remedy="Give its path, relative to where it is named.")
     try:
@@ -116,21 +117,38 @@ def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
 
     Modules whose names are free enter the registry on the way, so that a checkpoint's model can be trained on.
     """
+    cls = revived_class(stem, text, class_name)
+    return cls.__new__(cls, *arguments)
+
+
+def revived_class(stem: str, text: str, class_name: str) -> Any:
+    """What a file's content calls by a name; runs the content where that is not known yet."""
     source = Source(stem, text)
     if source not in _KNOWN:
         registry.names()
         with _LOCK:
             _install(source, "", lambda held: "keep")
-    cls: Any = _KNOWN[source][0]
+    found: Any = _KNOWN[source][0]
     for part in class_name.split("."):
-        cls = getattr(cls, part)
-    return cls.__new__(cls, *arguments)
+        found = getattr(found, part)
+    return found
 
 
 def sources() -> tuple[Source, ...]:
     """The contents of all files whose modules stand in the registry."""
     modules = {e.cls.__module__ for e in registry.entries()}
     return tuple(s for s in _KNOWN if s.module in modules)
+
+
+def has_run(source: Source) -> bool:
+    """Whether a content was executed in this process."""
+    return source in _KNOWN
+
+
+def imported() -> tuple[str, ...]:
+    """Names of the Python modules that brought entries by being imported: what another process must import as well."""
+    brought = (e.cls.__module__ for e in registry.present() if not of_a_file(e))
+    return tuple(sorted({name for name in brought if not name.startswith(registry.ZOO)}))
 
 
 def of_a_file(entry: registry.ModuleEntry) -> bool:

@@ -12,15 +12,16 @@ from typing import Any
 
 from nas_attn import __version__
 from nas_attn.attention import registry, user
-from nas_attn.cost import CostTable
+from nas_attn.cost import COUNTING, CostTable
 from nas_attn.cost.cost import Cost
 from nas_attn.detector.base_model import BaseModel
+from nas_attn.detector.flops import ultralytics_gflops
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
 
 FORMAT = 1
 CARD = "card.json"
-COUNTS = ("macs", "macs_fvcore_default", "flops_ultralytics", "params")
+COUNTS = ("macs", "macs_fvcore_default", "flops_torch", "params")
 COUNTERS = ("torch", "ultralytics", "fvcore")  # whose version decides a count
 LICENCE = "AGPL-3.0-or-later"
 ULTRALYTICS = {
@@ -29,20 +30,25 @@ ULTRALYTICS = {
 }
 
 
-def count(base: BaseModel, slots: Sequence[Slot], architecture: Architecture, imgsz: int) -> tuple[Cost, Cost]:
-    """Cost of an architecture and of its base at an image size in pixels."""
+def count(
+    base: BaseModel, slots: Sequence[Slot], architecture: Architecture, imgsz: int, counting: int = COUNTING
+) -> tuple[Cost, Cost]:
+    """Cost of an architecture and of its base at an image size in pixels, by the rules of `counting`."""
     genes = dict(architecture.genes)
-    table = CostTable.build(base.build(), {s: [genes[s.name]] for s in slots if s.name in genes}, imgsz)
+    cells = {s: [genes[s.name]] for s in slots if s.name in genes}
+    table = CostTable.build(base.build(), cells, imgsz, counting=counting)
     return table.cost(architecture), table.base
 
 
-def cost_part(found: Cost, base: Cost, imgsz: int) -> dict[str, Any]:
-    """All conventions, as exact integers and in the units in which people compare them."""
+def cost_part(found: Cost, base: Cost, exported: BaseModel, imgsz: int) -> dict[str, Any]:
+    """All conventions, as exact integers and in the units in which people compare them, and Ultralytics' own figure."""
     return {
         "imgsz": imgsz,
+        "counting": COUNTING,
         "counts": dict(zip(COUNTS, found.as_tuple(), strict=True)),
         "base_counts": dict(zip(COUNTS, base.as_tuple(), strict=True)),
         **found.as_dict(),
+        "gflops_ultralytics": ultralytics_gflops(exported.build(), imgsz),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 from nas_attn.attention import registry
@@ -19,8 +18,8 @@ def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
     """
     return (
         f"Cost at {imgsz} px: {cost['gmacs']:.4f} GMACs, {cost['params_m']:.4f} M parameters "
-        f"({cost['gmacs_fvcore_default']:.4f} GMACs by fvcore's default, {cost['gflops_ultralytics']:.4f} GFLOPs as "
-        "Ultralytics counts)."
+        f"({cost['gmacs_fvcore_default']:.4f} GMACs by fvcore's default, {cost['gflops_torch']:.4f} GFLOPs by "
+        "torch's counter, fused)."
     )
 
 
@@ -35,11 +34,10 @@ def training_lines(architecture: Architecture, files: Mapping[str, str]) -> list
     for entry in entries(architecture):
         if entry.cls.__module__.startswith(registry.ZOO):
             continue
-        digest = hashlib.sha256(entry.source()).hexdigest()[:16]
-        where = files.get(digest, "an installed package, or a file of its own")
+        where = files.get(entry.digest, "an installed package, or a file of its own")
         lines.append(
-            f"Needs the module `{entry.name}` (digest {digest}) of {where}; NAS_ATTN_MODULES may name files, too."
+            f"Needs the module `{entry.name}` (digest {entry.digest}) of {where}; NAS_ATTN_MODULES may name files, too."
         )
-        if digest in files and f" --modules {where}" not in options:
+        if entry.digest in files and f" --modules {where}" not in options:
             options += f" --modules {where}"
     return [*lines, f"Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300{options}"]

@@ -12,9 +12,13 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nas_attn.cost.cost import true_names
 from nas_attn.errors import NasAttnError
+
+if TYPE_CHECKING:
+    from nas_attn.attention.user import Source
 
 CLOSE = 1e-6  # sums of equal weights on two processors
 
@@ -41,7 +45,7 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
 
     files = [folder / name for name in sorted(card["files"]) if name.startswith("modules/")]
     if files:
-        check("modules", lambda: user.ensure([user.read(file) for file in files]))
+        check("modules", lambda: _run([user.read(file) for file in files]))
     found = _Rebuilt(folder, card)
     model = check("architecture", found.architecture) and check("parameters", found.parameters)
     check("cost", found.cost)
@@ -50,6 +54,14 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
             if graph["file"]:
                 check(f"ONNX {graph['file']}", partial(found.graph, graph))
     return results
+
+
+def _run(sources: list[Source]) -> None:
+    from nas_attn.attention import user
+    from nas_attn.detector import trust
+
+    trust.check(sources, "the bundle")
+    user.ensure(sources)
 
 
 class _Failed(NasAttnError):
@@ -119,12 +131,13 @@ class _Rebuilt:
 
         if not hasattr(self, "base"):
             self._base()
-        found = count(self.base, self.slots, self.wanted, self.card["cost"]["imgsz"])
+        said = self.card["cost"]
+        found = count(self.base, self.slots, self.wanted, said["imgsz"], said.get("counting", 1))
         differ = [
-            f"{of}{name} {ours:,}, where the card has {self.card['cost'][part][name]:,}"
+            f"{of}{name} {ours:,}, where the card has {true_names(said[part])[name]:,}"
             for of, part, cost in zip(("", "base's "), ("counts", "base_counts"), found, strict=True)
             for name, ours in zip(COUNTS, cost.as_tuple(), strict=True)
-            if ours != self.card["cost"][part][name]
+            if ours != true_names(said[part])[name]
         ]
         if differ:
             raise _Failed("; ".join(differ) + self._versions())

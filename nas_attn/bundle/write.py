@@ -142,7 +142,7 @@ def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], No
         "classes": list(winner.classes),
         "base": {"name": base.name, "head": base.head, "scale": base.scale, "file": BASE},
         "imgsz": winner.imgsz,
-        "cost": cards.cost_part(found, base_cost, winner.imgsz),
+        "cost": cards.cost_part(found, base_cost, exported, winner.imgsz),
         "weights": weights,
         "study": winner.study,
         "onnx": graphs or "left out",

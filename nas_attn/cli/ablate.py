@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Modules, Runs, Slots, Study, slot_names
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Modules, Runs, Slots, Study, TrialMinutes, Trust, slot_names
 
 NAME = "ablate"
-STUDY_OPTIONS = ("data", "model", "weights", "start", "space", "device", "jobs")
+STUDY_OPTIONS = ("data", "model", "weights", "start", "space", "device", "jobs", "trial_minutes")
 
 
 def command(
@@ -65,11 +65,13 @@ def command(
     modules: Modules = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trials at a time. [one a GPU, or one a core]")] = None,
+    trial_minutes: TrialMinutes = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Also write the tables here.")
     ] = None,
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,
+    trust: Trust = False,
 ) -> int:
     """Ablate a study's winner, or any architecture: paired seeds, corrected p-values, verdicts in words.
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +40,20 @@ def command(
     ] = "repair",
     inside: Annotated[
         str | None,
-        typer.Option(metavar="insert|replace", help="Where attention stands in blocks such as C2f_ACmix. [as usual]"),
+        typer.Option(
+            metavar="insert|replace|after",
+            help="Where attention stands in blocks such as C2f_ACmix: at the end of each bottleneck, for its second "
+            "convolution, or behind the whole block. [as usual]",
+        ),
+    ] = None,
+    meanings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as",
+            metavar="NAME=MODULE",
+            help="Read the file's NAME as MODULE, such as CBAM=cbam or C3k2_Strip=C3k2_StripPooling; for names of "
+            "several meanings. Repeatable.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
     modules: Modules = None,
@@ -59,7 +75,8 @@ def command(
     from nas_attn.detector.adoption.adopt import adopt
     from nas_attn.detector.export import write_yaml
 
-    found = adopt(article, scale=model_scale, nc=nc, imgsz=imgsz, wiring=wiring, inside=inside)
+    found = adopt(article, scale=model_scale, nc=nc, imgsz=imgsz, wiring=wiring, inside=inside,
+                  meanings=_meanings(meanings))  # fmt: skip
     base_cost, cost = _cost(found, imgsz)
     if output is not None:
         write_yaml(
@@ -69,6 +86,19 @@ def command(
         print(json.dumps(_as_dict(found, base_cost, cost, imgsz, output), indent=1))
     else:
         _show(found, base_cost, cost, imgsz, output, nc)
+
+
+def _meanings(given: list[str] | None) -> dict[str, str]:
+    """NAME=MODULE, each, as a dictionary."""
+    from nas_attn.errors import UserError
+
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, equals, module = (part.strip() for part in text.partition("="))
+        if not (name and equals and module) or found.get(name, module) != module:
+            raise UserError("`--as` must be NAME=MODULE, with one MODULE for a NAME", got=f"'{text}'")
+        found[name] = module
+    return found
 
 
 def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
@@ -129,28 +159,39 @@ def _figures(cost: Cost) -> str:
     return f"{cost.gmacs:.4f} GMACs, {cost.params_m:.4f} M parameters"
 
 
+def _say(line: str) -> None:
+    """One line; on a terminal broken at its width, so that what follows stays below the text of its line."""
+    if sys.stdout.isatty():
+        lead = len(line) - len(line.lstrip(" -"))
+        width = max(40, shutil.get_terminal_size().columns)
+        wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+        wrapper.subsequent_indent = " " * (lead if "-" in line[:lead] else lead + 2)
+        line = wrapper.fill(line)
+    print(line)
+
+
 def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path | None, nc: int | None) -> None:
     base = found.base
     kind = "" if found.known else ", a network of its own"
-    print(f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes")
+    _say(f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes")
     for put in found.puts:
         where = f"{put.slot}=" if put.slot else "part of the base, " + (f"{put.times} × " if put.times > 1 else "")
-        print(f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}")
+        _say(f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}")
         if put.reading.taken:
-            print(f"    not in the file, so taken: {', '.join(f'{k}={v}' for k, v in put.reading.taken.items())}")
+            _say(f"    not in the file, so taken: {', '.join(f'{k}={v}' for k, v in put.reading.taken.items())}")
         if put.reading.said:
-            print(f"    {put.reading.said}")
+            _say(f"    {put.reading.said}")
     print(f"architecture: {found.architecture}")
-    print(f"cost at {imgsz} px: {_figures(cost)}; without attention ({found.plain.name}) {_figures(base_cost)}")
+    _say(f"cost at {imgsz} px: {_figures(cost)}; without attention ({found.plain.name}) {_figures(base_cost)}")
     for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
         if lines:
-            print(f"{title}:")
+            _say(f"{title}:")
             for line in lines:
-                print(f"  - {line}")
+                _say(f"  - {line}")
     if output is None:
-        print("nothing written: give -o FILE")
+        _say("nothing written: give -o FILE")
     else:
         print(f"written: {output}")
         print(f"train: python -m nas_attn train {output} --data D.yaml --epochs 300")
         if nc is None:
-            print(f"  D.yaml must have {base.nc} classes; for another count N adopt again with --nc N")
+            _say(f"  D.yaml must have {base.nc} classes; for another count N adopt again with --nc N")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import warnings
@@ -23,7 +25,9 @@ from nas_attn.cli import (
     slots,
     train,
 )
-from nas_attn.errors import NasAttnError
+from nas_attn.detector.environment import one_command
+from nas_attn.errors import NasAttnError, UserError, room_wanted
+from nas_attn.stopping import stopping
 
 INTERRUPTED = 130
 # the root of its usage errors, ClickException: typer brings its own click, under a private name
@@ -50,15 +54,27 @@ def run(arguments: list[str]) -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
     try:
-        result = app(arguments, standalone_mode=False, prog_name="nas_attn")
+        with one_command(), stopping() as came, room_wanted():
+            result = app(arguments, standalone_mode=False, prog_name="nas_attn")
     except NasAttnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        rule = "a name or path must be one that a file can have"
+        print(f"error: {UserError(rule, got=f'{error.filename!r} ({error.strerror})')}", file=sys.stderr)
+        return UserError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
+    except SystemExit as error:  # none of ours is raised in a command
+        print(f"error: a module or a library ended the command (SystemExit: {error.code})", file=sys.stderr)
+        return 1
     except USAGE_ERROR as error:
         error.show(sys.stderr)
         return error.exit_code
     if result == INTERRUPTED:  # typer turns the interrupt itself into this result
-        print("interrupted; give the same command again to continue", file=sys.stderr)
+        how = f"stopped by {came[0]}" if came else "interrupted"
+        with contextlib.suppress(OSError):  # a closed terminal
+            print(f"{how}; give the same command again to continue", file=sys.stderr)
     return result if isinstance(result, int) else 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.cli.options import Json, Modules, Trust, use_modules
 
 NAME = "cost"
 
@@ -22,14 +24,17 @@ def command(
     width: Annotated[float | None, typer.Option(metavar="X", help="Width factor, in place of the model's own.")] = None,
     modules: Modules = None,
     as_json: Json = False,
+    trust: Trust = False,
 ) -> None:
     """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
     from nas_attn.cli.models import named_architecture, say_what_it_holds
     from nas_attn.cost import CostTable
-    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.base_model import build_yaml, load_base
     from nas_attn.detector.environment import prepare
+    from nas_attn.detector.flops import ultralytics_gflops
     from nas_attn.detector.head_form import check_head
     from nas_attn.detector.slots import all_slots
+    from nas_attn.detector.surgery import architecture_yaml
     from nas_attn.errors import UserError
     from nas_attn.space import NONE, Architecture
 
@@ -52,7 +57,15 @@ def command(
     architectures = [Architecture.none(n for n in by_name if "." not in n), *wanted]
     cells = {s: [dict(a).get(s.name, NONE) for a in architectures] for s in slots}
     table = CostTable.build(built, cells, imgsz)
-    rows = [{"architecture": str(a), **table.cost(a).as_dict()} for a in architectures]
+    with redirect_stdout(sys.stderr):  # what a module prints is no result
+        rows = [
+            {
+                "architecture": str(a),
+                **table.cost(a).as_dict(),
+                "gflops_ultralytics": ultralytics_gflops(build_yaml(architecture_yaml(base, slots, a)[0]), imgsz),
+            }
+            for a in architectures
+        ]
     if as_json:
         print(json.dumps({"model": base.name, "imgsz": imgsz, "nc": nc, "costs": rows}, indent=1))
         return
@@ -65,5 +78,7 @@ def command(
     for column in rows[0]:
         out.add_column(column, overflow="fold", justify="left" if column == "architecture" else "right")
     for row in rows:
-        out.add_row(*(v.replace("[", r"\[") if isinstance(v, str) else f"{v:.4f}" for v in row.values()))
+        out.add_row(
+            *(v.replace("[", r"\[") if isinstance(v, str) else "-" if v is None else f"{v:.4f}" for v in row.values())
+        )
     stdout().print(out)

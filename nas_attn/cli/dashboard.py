@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, use_modules
+from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
 
 NAME = "dashboard"
 
@@ -19,6 +19,7 @@ def command(
     ),
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
+    trust: Trust = False,
 ) -> None:
     """Serve a live page: the front, each candidate's settings, curves and YAML, and the ablations."""
     from nas_attn.cli.models import yaml_maker

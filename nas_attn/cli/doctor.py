@@ -14,7 +14,7 @@ from pathlib import Path
 from nas_attn.cli.options import Json, Modules, use_modules
 
 NAME = "doctor"
-NEEDED = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "pandas", "plotly", "dash", "pebble", "pydantic")
+NEEDED = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "pandas", "plotly", "dash", "pydantic")
 
 
 def command(modules: Modules = None, as_json: Json = False) -> int:

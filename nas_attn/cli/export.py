@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, use_modules
+from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
 from nas_attn.cli.overwrite import Force, check_free
 from nas_attn.errors import UserError
 
@@ -51,6 +51,7 @@ def command(
     force: Force = False,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
+    trust: Trust = False,
 ) -> int:
     """Write a candidate, or an architecture, as a model YAML that Ultralytics builds and trains; or a bundle of it.
 

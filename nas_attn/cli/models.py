@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nas_attn.bundle.write import Winner
     from nas_attn.detector.base_model import BaseModel
 
+MOST_KEYPOINTS = 600  # of an object; meshes of faces have 478
+
 
 def yaml_maker(view: StudyView) -> Callable[[Candidate], str]:
     """A function that writes a candidate's model YAML; loads what it needs at its first call."""
@@ -50,9 +52,12 @@ def base_of(view: StudyView) -> BaseModel:
 
     prepare()
     load_modules(view)
-    config = view.header["config"]
-    base = load_base(config["model"], nc=len(view.header["classes"]), width=config["width"])
-    if base.fingerprint != view.header["fingerprints"]["base"]:
+    config, digest = view.header["config"], view.header["fingerprints"]["base"]
+    base = load_base(config["model"], width=config["width"])
+    base = base.for_data(len(view.header["classes"]), view.header.get("kpt_shape"))
+    if "kpt_shape" not in view.header and base.task == "pose":
+        base = _with_recorded_keypoints(base, digest)
+    if base.fingerprint != digest:
         raise StudyChanged(
             "the base model must be the one that was searched",
             got=f"another content of '{config['model']}'",
@@ -62,11 +67,34 @@ def base_of(view: StudyView) -> BaseModel:
     return base
 
 
-def load_modules(view: StudyView) -> None:
-    """Register the modules that the study brought from files, as they were then."""
-    from nas_attn.attention import user
+def _with_recorded_keypoints(base: BaseModel, digest: str) -> BaseModel:
+    """The base whose digest this is: 0.1.0 recorded the keypoints in nothing else, and the data may be gone."""
+    shapes = ((number, values) for number in range(1, MOST_KEYPOINTS + 1) for values in (2, 3))
+    found = (base.for_data(base.nc, shape) for shape in shapes)
+    return next((b for b in found if b.fingerprint == digest), base)
 
-    user.ensure(user.read(file) for file in RunFolder(view.folder).modules())
+
+def load_modules(view: StudyView) -> None:
+    """Register the modules that the study brought from files, as they were then.
+
+    Raises:
+        UserError: a file is none that the study's header names, or the user never named it; not with `--trust`.
+    """
+    from nas_attn.attention import user
+    from nas_attn.detector import trust
+    from nas_attn.detector.environment import all_trusted
+
+    sources = [user.read(file) for file in RunFolder(view.folder).modules()]
+    recorded = set((view.header["fingerprints"].get("modules") or {}).values())
+    if (other := [s for s in sources if s.digest not in recorded]) and not all_trusted():
+        raise UserError(
+            "the module files of a study must be those that its header names",
+            got=", ".join(f"{s.stem}.py with digest {s.digest}" for s in other),
+            where=f"'{view.folder}'",
+            remedy=f"Take them away. {trust.REMEDY}",
+        )
+    trust.check(sources, f"'{view.folder}'")
+    user.ensure(sources)
 
 
 def slots_of(view: StudyView) -> tuple[Slot, ...]:

@@ -111,6 +111,7 @@ def show(name: str, modules: Modules = None, as_json: Json = False) -> None:
         "forms": ", ".join(entry.forms),
         "paper": entry.paper,
         "licence": entry.licence,
+        "published weights": entry.weights or "unknown",
         "what it does": shown["doc"],
     }
     from rich import box
@@ -135,6 +136,7 @@ def describe(entry: ModuleEntry) -> dict[str, Any]:
         "family": entry.family,
         "paper": entry.paper,
         "licence": entry.licence,
+        "weights": entry.weights,
         "settings": {s.name: {"options": list(s.options), "default": s.default} for s in entry.settings},
         "map": [CHANNELS, SIDE, SIDE],
         "gmacs": cost.gmacs if cost else None,

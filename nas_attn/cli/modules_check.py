@@ -64,10 +64,12 @@ def command(
     ok = all(m["ok"] for m in found)
     if as_json:
         head = {"ok": ok, "model": base.name, "imgsz": imgsz, "batch": batch, "device": device}
+        head |= {"threads": 1} if device == "cpu" else {}
         print(json.dumps({**head, "control": control, "modules": found}, indent=1))
     else:
+        where = "one CPU thread" if device == "cpu" else device
         print(
-            f"Per slot of {base.name} at {imgsz} px on {device}: forward at batch 1, both ways at batch {batch}; "
+            f"Per slot of {base.name} at {imgsz} px on {where}: forward at batch 1, both ways at batch {batch}; "
             f"marked from {SLOW} times the {CONTROL} of the same slot."
         )
         print(verdict(found))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nas_attn.detector.environment import TRUST
 from nas_attn.study import RUNS
 
 Study = Annotated[
@@ -25,7 +27,27 @@ Slots = Annotated[
     str | None,
     typer.Option(metavar="NAME,...", help="Slots, e.g. p3,td.p4; or patterns of names, e.g. 'p?,inner.*'."),
 ]
+TrialMinutes = Annotated[
+    float | None,
+    typer.Option(help="A trial that takes longer is stopped and fails. [ten times the base's own time, at least 10]"),
+]
 RUNS_DEFAULT = RUNS
+
+
+def _trust(said: bool) -> None:
+    if said:
+        os.environ[TRUST] = "1"
+
+
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        callback=_trust,
+        expose_value=False,
+        help="Run what checkpoints and run folders of others bring: module files, and any pickle.",
+    ),
+]
 
 
 def slot_names(text: str) -> list[str]:
@@ -42,10 +64,12 @@ def use_modules(files: list[str] | None) -> None:
     if not files:
         return
     from nas_attn.attention import user
+    from nas_attn.detector import trust
     from nas_attn.detector.environment import prepare
     from nas_attn.errors import ConfigError, UserError
 
     prepare()  # such a file may import ultralytics
+    trust.remember_files(files)
     problems: list[UserError] = []
     for file in files:
         try:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, use_modules
+from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
 
 NAME = "report"
 
@@ -20,6 +20,7 @@ def command(
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write one row a trial here.")] = None,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
+    trust: Trust = False,
 ) -> None:
     """Write a study as one HTML file that opens offline: the Pareto front, its ablations, the slots, every trial."""
     from nas_attn.cli.models import yaml_maker

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Slots, Study, slot_names
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Slots, Study, TrialMinutes, Trust, slot_names
 
 NAME = "search"
 
@@ -46,14 +46,16 @@ def command(
     max_gmacs: Annotated[float | None, typer.Option(help="Refuse costlier architectures before training.")] = None,
     max_params: Annotated[float | None, typer.Option(help="The same, in million parameters.")] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Optuna storage. [SQLite in the run folder]")
+        str | None, typer.Option(metavar="URL", help="Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")] = None,
     jobs: Annotated[int | None, typer.Option(help="Trials at a time. [one a GPU, or one a core]")] = None,
     hours: Annotated[float | None, typer.Option(help="Start no new trial after this long.")] = None,
+    trial_minutes: TrialMinutes = None,
     seed: Annotated[int | None, typer.Option(help="First seed. [0]")] = None,
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,
+    trust: Trust = False,
 ) -> int:
     """Search attention modules for a neck. Run it again to continue, or with more --trials to go on."""
     from nas_attn.cli.progress import Reporter
@@ -62,7 +64,7 @@ def command(
     given: dict[str, Any] = {
         k: v
         for k, v in locals().items()
-        if k not in ("study", "runs", "as_json", "Reporter", "run_search", "given") and v is not None
+        if k not in ("study", "runs", "as_json", "trust", "Reporter", "run_search", "given") and v is not None
     }
     if slots is not None:
         given["slots"] = slot_names(slots)

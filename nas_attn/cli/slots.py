@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, Slots, Study, slot_names, use_modules
+from nas_attn.cli.options import Json, Modules, Slots, Study, Trust, slot_names, use_modules
 from nas_attn.errors import ConfigError, UserError
 
 NAME = "slots"
@@ -36,6 +36,7 @@ def command(
     seed: Annotated[int | None, typer.Option(help="First seed. [0]")] = None,
     modules: Modules = None,
     as_json: Json = False,
+    trust: Trust = False,
 ) -> None:
     """Draw a model with its slots. With STUDY or --data, train it and zero each slot in turn.
 

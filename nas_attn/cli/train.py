@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.cli.options import Json, Modules, Trust, use_modules
 from nas_attn.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Train over a folder that another command filled.")] = False,
     modules: Modules = None,
     as_json: Json = False,
+    trust: Trust = False,
 ) -> None:
     """Train exported model YAMLs in full, with one or more seeds, and compare them on val and test.
 

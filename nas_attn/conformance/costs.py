@@ -30,10 +30,10 @@ def cost(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
     if first != second:
         raise CheckFailed("equal counts must give equal costs", got=f"{first} and {second}")
     by_torch = torch_flops(module, torch.zeros(1, channels, HEIGHT, WIDTH, device="cpu"))
-    if first.flops_ultralytics != by_torch:
+    if first.flops_torch != by_torch:
         raise CheckFailed(
             "products must count as torch's FlopCounterMode counts them",
-            got=f"{first.flops_ultralytics:,} FLOPs by fvcore's trace and {by_torch:,} by torch",
+            got=f"{first.flops_torch:,} FLOPs by fvcore's trace and {by_torch:,} by torch",
             remedy="Write the product with matmul, einsum, a linear or a convolution layer.",
         )
     return None

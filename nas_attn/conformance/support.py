@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nas_attn.attention.registry import ModuleEntry
+from nas_attn.cost.standing import wrong_output
 from nas_attn.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -91,22 +92,9 @@ def keeps_shape(y: Any, x: Tensor, where: str) -> None:
     Raises:
         CheckFailed: it is not.
     """
-    if not isinstance(y, Tensor):
-        raise CheckFailed("`forward` must return one tensor", got=type(y).__name__, where=where)
-    if y.shape != x.shape:
-        raise CheckFailed(
-            "`forward` must keep the shape of its map",
-            got=f"{tuple(y.shape)} for {tuple(x.shape)}",
-            where=where,
-            remedy="Pad convolutions by k // 2 and bring resized maps back to the input's height and width.",
-        )
-    if y.dtype != x.dtype:
-        raise CheckFailed(
-            "`forward` must return the type that it got",
-            got=f"{y.dtype} for {x.dtype}",
-            where=where,
-            remedy="Create tensors with the input's dtype, and cast back what is computed in float32.",
-        )
+    if fault := wrong_output(y, x):
+        rule, got, remedy = fault
+        raise CheckFailed(rule, got=got, where=where, remedy=remedy)
     if y.device.type != "meta" and not torch.isfinite(y).all():
         raise CheckFailed(
             "outputs must be finite",

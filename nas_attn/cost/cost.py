@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
+
+COUNTING = (
+    2  # rules of counting. 1, of release 0.1.0: both branches of end-to-end heads; `sk`, `lsk` without their sums
+)
+OLD_NAMES = {"gflops_ultralytics": "gflops_torch", "flops_ultralytics": "flops_torch"}  # so 0.1.0 called torch's count
+
+
+def true_names(figures: Mapping[str, float]) -> dict[str, float]:
+    """Recorded figures under the names of today: 0.1.0 wrote torch's count as Ultralytics' own."""
+    if "gflops_torch" in figures or "flops_torch" in figures:
+        return dict(figures)
+    return {OLD_NAMES.get(name, name): value for name, value in figures.items()}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one image through a model or module, in eval mode, not fused.
+    """Cost of one image through a model or module, in eval mode, not fused; of an end-to-end head, the inference path.
 
     Attributes:
         macs: multiply-accumulates: fvcore's default handles, scaled_dot_product_attention, the broadcast products that
             its `matmul` leaves out, and the product-sums that a module declares because fvcore cannot see them.
-        macs_fvcore_default: what fvcore counts as it is installed.
-        flops_ultralytics: floating point operations as Ultralytics prints them: 2 a multiply-accumulate, fused model.
+        macs_fvcore_default: what fvcore's own handles count.
+        flops_torch: 2 for each multiply-accumulate of convolutions and matrix products of the fused model, as torch's
+            own counter (`FlopCounterMode`) has it. Ultralytics' `get_flops` gives the same for YOLOv3 to YOLO26 as
+            shipped; in others it also counts normalisation, softmax and pooling layers.
         params: learned numbers, not fused.
     """
 
     macs: int
     macs_fvcore_default: int
-    flops_ultralytics: int
+    flops_torch: int
     params: int
 
     @property
@@ -33,9 +48,9 @@ class Cost:
         return self.macs_fvcore_default / 1e9
 
     @property
-    def gflops_ultralytics(self) -> float:
-        """`flops_ultralytics` in units of 1e9."""
-        return self.flops_ultralytics / 1e9
+    def gflops_torch(self) -> float:
+        """`flops_torch` in units of 1e9."""
+        return self.flops_torch / 1e9
 
     @property
     def params_m(self) -> float:
@@ -47,7 +62,7 @@ class Cost:
         return {
             "gmacs": self.gmacs,
             "gmacs_fvcore_default": self.gmacs_fvcore_default,
-            "gflops_ultralytics": self.gflops_ultralytics,
+            "gflops_torch": self.gflops_torch,
             "params_m": self.params_m,
         }
 
@@ -59,7 +74,7 @@ class Cost:
         return Cost(
             self.macs + other.macs,
             self.macs_fvcore_default + other.macs_fvcore_default,
-            self.flops_ultralytics + other.flops_ultralytics,
+            self.flops_torch + other.flops_torch,
             self.params + other.params,
         )
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
 from nas_attn.cost import declared, handles
-from nas_attn.cost.cost import ZERO, Cost
-from nas_attn.cost.unseen import unseen_macs
+from nas_attn.cost.cost import COUNTING, ZERO, Cost
+from nas_attn.cost.unseen import declared_macs, unseen_macs
 from nas_attn.errors import UserError
 from nas_attn.space.architecture import Gene
 
@@ -19,11 +19,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: int = 1, *, extra_macs: int = 0) -> Cost:
+def count(
+    model: nn.Module,
+    height: int,
+    width: int,
+    channels: int = 3,
+    batch: int = 1,
+    *,
+    extra_macs: int = 0,
+    counting: int = COUNTING,
+) -> Cost:
     """The cost of `model` for an input of (batch, channels, height, width).
 
-    A model that Ultralytics can fuse is fused for `flops_ultralytics` only. yolo26 runs both of its heads before it is
-    fused, and one of them after: its `macs` count both, its `flops_ultralytics` one.
+    A model that Ultralytics can fuse is fused for `flops_torch` only. An end-to-end head (yolov10, yolo26) runs both of
+    its branches until it is fused: only the branch that gives the detections is counted. `params` are of both.
 
     Args:
         model: a model or module; it stays as it is, in the mode it was in.
@@ -33,6 +42,7 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
         batch: images.
         extra_macs: what a single module declares that fvcore cannot see, in multiply-accumulates an image; of a
             detector, its YAML tells.
+        counting: the rules to count by, see `COUNTING`.
 
     Raises:
         UserError: the model runs an op for which no cost is listed, nor declared by the module that runs it; or a
@@ -51,8 +61,9 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
         # fast forms merge and split operators: their counts say nothing about the mathematics; and what a user's module
         # prints is no result
         with reference_form(), contextlib.redirect_stdout(sys.stderr):
-            by_op = _fvcore(model, x)
-            extra_macs += unseen_macs(model, x[:1])
+            path = _inference_path(model) if counting > 1 else model
+            by_op = _fvcore(path, x)
+            extra_macs += unseen_macs(path, x[:1], counting)
             products = sum(n for op, n in by_op.items() if op in handles.PRODUCTS)
             flops = _fused_flops(model, x) if hasattr(model, "is_fused") else 2 * products
     finally:
@@ -62,13 +73,13 @@ def count(model: nn.Module, height: int, width: int, channels: int = 3, batch: i
     return Cost(
         macs=total + batch * extra_macs,
         macs_fvcore_default=total - sum(by_op.get(op, 0) for op in (handles.SDPA, handles.BROADCAST, handles.DECLARED)),
-        flops_ultralytics=flops,
+        flops_torch=flops,
         params=sum(p.numel() for p in model.parameters()),
     )
 
 
-def gene_cost(gene: Gene, channels: int, height: int, width: int) -> Cost:
-    """The cost of one gene's module on a (1, channels, height, width) map.
+def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: int = COUNTING) -> Cost:
+    """The cost of one gene's module on a (1, channels, height, width) map, by the rules of `counting`.
 
     Raises:
         UserError: no such module or setting, or one that the channels do not allow, or an op without a listed cost.
@@ -79,11 +90,32 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int) -> Cost:
     if entry.is_none:
         return ZERO
     settings = entry.complete(gene.as_dict())
-    extra = entry.extra_macs(channels, height, width, settings)
+    extra = declared_macs(entry, channels, height, width, settings, counting)
     # initial weights are drawn, and the caller's random state stays
-    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
-        module = entry.build(channels, settings)
-    return count(module, height, width, channels, extra_macs=extra)
+    try:
+        with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
+            module = entry.build(channels, settings)
+        return count(module, height, width, channels, extra_macs=extra, counting=counting)
+    except SystemExit as error:  # a module of a user's own
+        raise UserError(
+            "an attention module must not end the process",
+            got=f"SystemExit: {error}",
+            where=f"`{gene}` at {channels} channels",
+            remedy="Let it raise an error that says what is wrong.",
+        ) from error
+
+
+def _inference_path(model: nn.Module) -> nn.Module:
+    """The model itself, or a copy whose end-to-end heads have lost the branch that only training reads."""
+
+    def both(module: Any) -> bool:
+        return None not in (getattr(module, "cv2", None), getattr(module, "one2one_cv2", None))
+
+    if any(map(both, model.modules())):
+        model = copy.deepcopy(model)
+        for head in filter(both, list(model.modules())):
+            head.fuse()
+    return model
 
 
 def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:

@@ -118,6 +118,7 @@ def _section(entry: ModuleEntry, costs: tuple[str, str]) -> list[str]:
     found += [f"- cost: {costs[0]} GMACs, {costs[1]} parameters", f"- forms: {', '.join(entry.forms)}"]
     found += [f"- counted: `{op}` as {macs} multiply-accumulates an element" for op, macs in entry.costs.items()]
     found += [f"- cannot {what}: {why}" for what, why in _inabilities(entry)]
+    found += [f"- published weights: {entry.weights}"] if entry.weights else []
     return [*found, f"- licence: {entry.licence or 'own code'}"]
 
 

@@ -36,6 +36,8 @@ def measure(
 ) -> Latency:
     """Time a module on (N, channels, height, width) maps; it is moved to the device, and its gradients are lost.
 
+    On a CPU one thread computes: threads that wait for one another on a busy machine would be measured, not the module.
+
     Args:
         module: the module.
         channels: of the map.
@@ -59,10 +61,15 @@ def measure(
         leaf.grad = None
         module(leaf).sum().backward()
 
-    module.eval()
-    forward_ms = _median_ms(forward, device)
-    module.train()
-    step_ms = _median_ms(step, device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        module.eval()
+        forward_ms = _median_ms(forward, device)
+        module.train()
+        step_ms = _median_ms(step, device)
+    finally:
+        torch.set_num_threads(threads)
     saved = kept_for_backward(module, leaf) / batch
     module.zero_grad(set_to_none=True)
     return Latency(forward_ms, step_ms, saved / 1e6)

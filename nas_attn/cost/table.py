@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
-from nas_attn.cost.cost import ZERO, Cost
+from nas_attn.cost.cost import COUNTING, ZERO, Cost
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.files import write_text_atomic
 from nas_attn.space.architecture import NONE, Architecture, Gene
@@ -51,6 +51,7 @@ class CostTable:
         space: SearchSpace | Mapping[Slot, Iterable[Gene]],
         imgsz: int,
         cache: Path | None = None,
+        counting: int = COUNTING,
     ) -> CostTable:
         """Count the base once and every gene at its slot, or read what an equal call has counted before.
 
@@ -59,19 +60,22 @@ class CostTable:
             space: which genes may stand at which slot.
             imgsz: image size of the final training in pixels.
             cache: folder for counted tables; none is kept where None.
+            counting: the rules to count by; 1 counts as release 0.1.0 did.
 
         Raises:
+            ConfigError: modules of the user's own that cannot stand at a slot, see `check_places`.
             UserError: a module runs an op without a listed cost, or the folder is not writable.
         """
         from nas_attn.cost.counter import count, gene_cost
+        from nas_attn.cost.standing import check_places
 
-        genes = {s.slot: s.genes for s in space.slots} if isinstance(space, SearchSpace) else dict(space)
-        genes = {slot: tuple(dict.fromkeys(g)) for slot, g in genes.items()}
+        genes = _checked(base_module, space, imgsz)
         path = None
         if cache is not None:
-            path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz)}.json"
+            path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz, counting)}.json"
             if path.is_file():
                 return cls.from_dict(json.loads(path.read_text()))
+        check_places(genes, imgsz)
         known: dict[tuple[Gene, int, int], Cost] = {}  # a residual is counted with its module: it adds one scalar
         cells: dict[str, dict[Gene, Cost]] = {}
         for slot, wanted in genes.items():
@@ -82,12 +86,12 @@ class CostTable:
                 inner = Gene.of(gene.module, settings)
                 key = (inner, slot.channels, size)
                 if key not in known:
-                    known[key] = gene_cost(inner, slot.channels, size, size)
+                    known[key] = gene_cost(inner, slot.channels, size, size, counting=counting)
                 own = known[key] + (SCALED if residual == "scaled" else ZERO)
                 cells.setdefault(slot.name, {})[gene] = (
                     own if gene == NONE else (own + _beside(slot, size)) * slot.sites
                 )
-        table = cls(count(base_module, imgsz, imgsz), cells, imgsz)
+        table = cls(count(base_module, imgsz, imgsz, counting=counting), cells, imgsz)
         if path is not None:
             write_text_atomic(path, json.dumps(table.as_dict()))
         return table
@@ -100,7 +104,7 @@ class CostTable:
             UserError: a gene that was not counted at its slot.
         """
         total = self.base
-        for slot, gene in architecture:
+        for slot, gene in Architecture.meant(architecture):
             total = total + self.cell(slot, gene)
         return total
 
@@ -109,7 +113,7 @@ class CostTable:
         if slot not in self.cells:
             raise UnknownName("slot", slot, self.cells)
         try:
-            return self.cells[slot][gene]
+            return self.cells[slot][Gene.parse(gene)]
         except KeyError:
             raise UserError("a gene must be one that the cost table holds", got=f"`{gene}`", where=slot) from None
 
@@ -122,6 +126,7 @@ class CostTable:
         import numpy as np
 
         index, values = self._rows
+        architectures = [Architecture.meant(a) for a in architectures]
         try:
             rows = [[index[slot][gene] for slot, gene in a.genes] for a in architectures]
         except KeyError:
@@ -157,6 +162,26 @@ class CostTable:
         return cls(Cost(*data["base"]), cells, data["imgsz"])
 
 
+def _checked(base_module: Any, space: Any, imgsz: Any) -> dict[Slot, tuple[Gene, ...]]:
+    """Slot -> its distinct genes.
+
+    Raises:
+        UserError: what is given is something else.
+    """
+    from torch import nn
+
+    rule, remedy = "a cost table must be built of a built model", 'Give `load_base("yolo11n").build()`.'
+    if not isinstance(base_module, nn.Module):
+        raise UserError(rule, got=type(base_module).__name__, remedy=remedy)
+    if not isinstance(imgsz, int) or imgsz < 1:
+        raise UserError("`imgsz` must be a number of pixels", got=repr(imgsz))
+    genes = {s.slot: s.genes for s in space.slots} if isinstance(space, SearchSpace) else space
+    if not isinstance(genes, Mapping) or not all(isinstance(slot, Slot) for slot in genes):
+        rule, remedy = "a cost table must be of a SearchSpace, or of Slot -> genes", "Slots are those of `all_slots`."
+        raise UserError(rule, got=type(space).__name__, remedy=remedy)
+    return {slot: tuple(dict.fromkeys(map(Gene.parse, wanted))) for slot, wanted in genes.items()}
+
+
 def _beside(slot: Slot, size: int) -> Cost:
     """What a filled site changes beside its module: weights of 1 multiply-accumulate a map cell, gone or come."""
     weights = slot.inside.weights if slot.inside else 0
@@ -164,12 +189,13 @@ def _beside(slot: Slot, size: int) -> Cost:
     return Cost(macs, macs, 2 * macs, weights)
 
 
-def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], imgsz: int) -> str:
-    """16 hex digits that change whenever a count could: model, genes, size, versions, the counted and counting code."""
+def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], imgsz: int, counting: int) -> str:
+    """16 hex digits that change if a count could: model, genes, size, rules, versions, counted and counting code."""
     content = {
         "base": getattr(base_module, "yaml", None) or repr(base_module),
         "genes": [[s.as_list(), [str(g) for g in wanted]] for s, wanted in genes.items()],
         "imgsz": imgsz,
+        "counting": counting,
         "versions": {name: importlib.metadata.version(name) for name in COUNTERS},
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())

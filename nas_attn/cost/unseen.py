@@ -6,19 +6,31 @@ YAML or an article's, given as a base. A module does not keep the arguments that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nas_attn.attention import registry
 from nas_attn.attention.entry import ModuleEntry
+from nas_attn.cost.cost import COUNTING
+
+SINCE = {"lsk": 2, "sk": 2}  # module -> the first counting that has its declared product-sums; the others: all
 
 
-def unseen_macs(model: Any, x: Any) -> int:
+def declared_macs(
+    entry: ModuleEntry, channels: int, height: int, width: int, settings: Mapping[str, Any], counting: int = COUNTING
+) -> int:
+    """Multiply-accumulates that a module declares for one map, by the rules of `counting`."""
+    known = counting >= SINCE.get(entry.name, 1)
+    return entry.extra_macs(channels, height, width, settings) if known else 0
+
+
+def unseen_macs(model: Any, x: Any, counting: int = COUNTING) -> int:
     """Declared multiply-accumulates of all modules of the registry in a model, for one image like `x`.
 
     Args:
         model: in evaluation mode; one without `yaml` has none.
         x: images, (N, 3, H, W).
+        counting: the rules to count by.
     """
     import torch
 
@@ -39,7 +51,7 @@ def unseen_macs(model: Any, x: Any) -> int:
         for hook in hooks:
             hook.remove()
     return sum(
-        entry.extra_macs(*sizes[id(module)], entry.settings_of(arguments))
+        declared_macs(entry, *sizes[id(module)], entry.settings_of(arguments), counting)
         for module, entry, arguments in found
         if id(module) in sizes
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_attn.dashboard.app import build_app
+from nas_attn.dashboard.guard import Guard
 from nas_attn.errors import UserError
 from nas_attn.study.view import Candidate
 
@@ -31,7 +32,8 @@ def serve(
 
     Args:
         folder: the run folder; only read.
-        host: address to listen on; by default nobody outside this machine can connect.
+        host: address to listen on; by default nobody outside this machine can connect. Requests for other names than
+            this one and loopback's get 403; where it is 0.0.0.0 or ::, the machine's name and its addresses are known.
         port: TCP port; 0 takes a free one.
         yaml_of: gives a candidate's model YAML.
 
@@ -64,7 +66,7 @@ def make_server(
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line per request every two seconds helps nobody
     with _listen(host, port) as listener:
         # the server works on a duplicate of the descriptor
-        return make(host, listener.getsockname()[1], app.server, threaded=True, fd=listener.fileno())
+        return make(host, listener.getsockname()[1], Guard(app.server, host), threaded=True, fd=listener.fileno())
 
 
 def address(server: BaseWSGIServer) -> str:

@@ -26,6 +26,7 @@ from nas_attn.detector.registration import check_rows
 from nas_attn.detector.surgery import PREFIX, module_name, plain_rows
 from nas_attn.detector.unbuildable import build_refusal
 from nas_attn.errors import UnknownName, UserError
+from nas_attn.files import is_file, too_much
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -110,6 +111,17 @@ class BaseModel:
         changes = {k: v for k, v in (("nc", nc), ("reg_max", reg_max), ("kpt_shape", shape)) if v is not None}
         return replace(self, yaml={**copy.deepcopy(self.yaml), **changes})
 
+    def for_data(self, nc: int, kpt_shape: Sequence[int] | None) -> BaseModel:
+        """The base of a study: this model as it is trained on a data set.
+
+        Every reader of a study must get this very model, so all that the data decides is asked for.
+
+        Args:
+            nc: number of classes.
+            kpt_shape: keypoints of an object and values of each; None for a task without.
+        """
+        return self.changed(nc=nc, kpt_shape=None if kpt_shape is None else (kpt_shape[0], kpt_shape[1]))
+
     @property
     def factors(self) -> tuple[float, float, float]:
         """Depth factor, width factor and largest channel count."""
@@ -145,6 +157,10 @@ class BaseModel:
             if (there := row_map.get(int(row))) is not None
             and fits(rest, self.rows[int(row)], onto.rows[there] if onto else None)
         }
+
+    def names(self) -> dict[int, str]:
+        """The checkpoint's names of classes; empty where there is none, or it has none."""
+        return dict(getattr(_checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
 
 
 def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
@@ -239,7 +255,7 @@ def load_base(
     path = Path(text)
     checkpoint, file = None, text
     if path.suffix == ".pt":
-        if not path.is_file():
+        if not is_file(path):
             remedy = "Give the path of a file on this machine; nothing is downloaded."
             raise UserError("a checkpoint must exist", got=f"'{text}'", remedy=remedy)
         checkpoint, source = path.resolve(), _checkpoint_yaml(path)
@@ -270,7 +286,7 @@ def _on_disk(path: Path) -> Path | None:
     if path.suffix not in YAMLS:
         return None
     files = path, Path(re.sub(r"(\d+)[nsmlx]", r"\1", str(path), count=1))
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if is_file(file)), None)
 
 
 def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None) -> BaseModel:
@@ -294,15 +310,13 @@ def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None)
 
 
 def _checkpoint_model(path: Path) -> Any:
-    import pickle
-
-    import torch
-    import ultralytics.nn.tasks  # noqa: F401 (the checkpoint's classes; importing it also registers ours)
+    from nas_attn.detector.unpickling import UNREADABLE, load_checkpoint
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=False)
-    except (OSError, EOFError, ImportError, pickle.UnpicklingError, *BUILD_ERRORS) as error:
-        raise UserError("a checkpoint must be one that Ultralytics wrote", got=str(error), where=str(path)) from error
+        content = load_checkpoint(path)
+    except UNREADABLE as error:
+        got = str(error).strip().partition("\n")[0][:200]
+        raise UserError("a checkpoint must be one that Ultralytics wrote", got=got, where=str(path)) from error
     model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
     if not hasattr(model, "yaml") or not hasattr(model, "state_dict"):
         raise UserError("a checkpoint must hold an Ultralytics model", where=str(path))
@@ -310,4 +324,7 @@ def _checkpoint_model(path: Path) -> Any:
 
 
 def _checkpoint_yaml(path: Path) -> dict[str, Any]:
-    return copy.deepcopy(_checkpoint_model(path).yaml)
+    found = _checkpoint_model(path).yaml
+    if reason := too_much(found):
+        raise UserError("a checkpoint must hold the YAML of a model", got=reason, where=str(path))
+    return copy.deepcopy(found)

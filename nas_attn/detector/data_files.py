@@ -14,6 +14,7 @@ from nas_attn.detector.environment import datasets_folder
 from nas_attn.detector.labels import label_path
 from nas_attn.detector.packaged_data import is_packaged, located, near
 from nas_attn.errors import ConfigError, DataError, UserError
+from nas_attn.files import is_file, parse_yaml
 
 IMAGE_SUFFIXES = frozenset(
     ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpeg2000", "jpg", "mpo", "png", "tif", "tiff", "webp")
@@ -35,8 +36,8 @@ def load(data: str | Path) -> tuple[Path, dict[str, Any]]:
         remedy = f"Did you mean '{close}'?" if close else NO_YAML
         raise ConfigError([DataError(rule, got=short(path), remedy=remedy)])
     try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: bytes that are no text, a date that is none
+        spec = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: bytes that are no text
         reason = " ".join(str(error).split())
         raise ConfigError([DataError("data.yaml must be valid YAML", got=reason, where=str(path))]) from None
     if not isinstance(spec, dict):
@@ -123,11 +124,6 @@ def stamp(data: str | Path) -> str:
 def is_image(name: str) -> bool:
     """Whether a file's suffix is an image's."""
     return name.rpartition(".")[-1].lower() in IMAGE_SUFFIXES
-
-
-def is_file(path: str | Path) -> bool:
-    """Whether there is such a file; False for what no file can be called."""
-    return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
 
 
 def short(value: Any, limit: int = 200) -> str:

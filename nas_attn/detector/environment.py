@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from nas_attn.files import write_text_atomic
 _VARIABLES = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
 _ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 DATASETS_DIR = "datasets_dir"  # Ultralytics' setting
+TRACKERS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")  # its switches of integrations
+TRUST = "NAS_ATTN_TRUST"  # set by `--trust`, for the processes that a command starts too
 
 
 def cache_root() -> Path:
@@ -41,9 +44,10 @@ def prepare() -> None:
         MissingPart: OpenCV cannot be loaded, which is what a slim image without `libGL.so.1` does.
     """
     os.environ.update(_VARIABLES)
+    logging.getLogger("ultralytics").addFilter(_worth_saying)  # the very same one is added once
     os.environ.setdefault("YOLO_CONFIG_DIR", str(_private()))
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
-    _share_datasets_folder()
+    _share_settings()
     try:
         import cv2  # noqa: F401
     except ImportError as error:
@@ -73,6 +77,23 @@ def datasets_folder() -> Path:
     return Path("datasets").absolute()
 
 
+def all_trusted() -> bool:
+    """Whether the user said `--trust`: what checkpoints, run folders and bundles bring may run."""
+    return os.environ.get(TRUST, "") not in ("", "0")
+
+
+@contextlib.contextmanager
+def one_command() -> Iterator[None]:
+    """A `--trust` that is said inside ends with the block."""
+    before = os.environ.get(TRUST)
+    try:
+        yield
+    finally:
+        os.environ.pop(TRUST, None)
+        if before is not None:
+            os.environ[TRUST] = before
+
+
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
     """What Ultralytics writes to stdout goes to stderr: stdout is for results here."""
@@ -86,6 +107,11 @@ def stdout_to_stderr() -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """False for Ultralytics' guess at the scale of a YAML that has only one, as those that we write do."""
+    return "no model scale passed" not in record.getMessage()
 
 
 def _private() -> Path:
@@ -116,13 +142,19 @@ def _settings(folder: Path) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _share_datasets_folder() -> None:
-    """Make Ultralytics here look for data sets where the user's own Ultralytics does, and go on doing so."""
-    private, wanted = _private(), str(datasets_folder())
-    known = _settings(private)
-    if os.environ["YOLO_CONFIG_DIR"] != str(private) or known.get(DATASETS_DIR) == wanted:
+def _share_settings() -> None:
+    """Make Ultralytics here look for data sets where the user's own does, and log to the trackers that he switched on.
+
+    Proxy runs log to none: their trainer has no callbacks of others.
+    """
+    private = _private()
+    if os.environ["YOLO_CONFIG_DIR"] != str(private):
         return
-    write_text_atomic(_settings_file(private), json.dumps({**known, DATASETS_DIR: wanted}, indent=2))
+    known, theirs = _settings(private), _settings(_user_config())
+    wanted = {**known, DATASETS_DIR: str(datasets_folder())}
+    wanted |= {name: theirs[name] for name in TRACKERS if isinstance(theirs.get(name), bool)}
+    if wanted != known:
+        write_text_atomic(_settings_file(private), json.dumps(wanted, indent=2))
 
 
 def _writable(folder: Path) -> bool:

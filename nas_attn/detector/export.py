@@ -14,7 +14,7 @@ from nas_attn.detector.base_model import BaseModel
 from nas_attn.detector.integrity import KEY, export_key
 from nas_attn.detector.surgery import PREFIX, apply
 from nas_attn.errors import UserError
-from nas_attn.files import write_text_atomic
+from nas_attn.files import parse_yaml, write_text_atomic
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import Slot
 
@@ -50,7 +50,7 @@ def yaml_text(
         *(f"{key}: {_flow(value)}" for key, value in rest.items()),
     ]
     rows = ["backbone:", *_rows(model["backbone"], 0, notes), "", "head:", *_rows(model["head"], first, notes)]
-    key = export_key(yaml.safe_load("\n".join([*settings, *rows])), architecture, base.name, __version__)
+    key = export_key(parse_yaml("\n".join([*settings, *rows])), architecture, base.name, __version__)
     lines = [
         *_comment([*comments, str(architecture), *_reading(inserted, base.task)]),
         *settings,

@@ -10,6 +10,7 @@ import yaml
 
 from nas_attn.detector.harmless import check_activation, check_module
 from nas_attn.errors import UserError
+from nas_attn.files import parse_yaml
 
 HEADS = {  # module of the last row -> task, and Ultralytics' model class
     "Detect": ("detect", "DetectionModel"),
@@ -98,6 +99,6 @@ def read_yaml(path: Path) -> Any:
         UserError: it is not readable as YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8", errors="ignore"))
-    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: a date that is none
+        return parse_yaml(path.read_text(encoding="utf-8", errors="ignore"))
+    except (yaml.YAMLError, OSError) as error:
         raise UserError("a model YAML must be readable as YAML", got=str(error), where=str(path)) from error

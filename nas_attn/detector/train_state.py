@@ -150,15 +150,15 @@ def epochs_of(checkpoint: Path) -> tuple[int, int] | None:
     """Epochs that a checkpoint of Ultralytics has behind it, and of how many; 0 behind one whose training is over.
 
     None where it cannot be read.
-    """
-    import pickle
 
-    import torch
-    import ultralytics.nn.tasks  # noqa: F401 (the classes in it; importing it also registers ours)
+    Raises:
+        UserError: reading it could run code.
+    """
+    from nas_attn.detector.unpickling import UNREADABLE, load_checkpoint
 
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        content = load_checkpoint(checkpoint)
+    except UNREADABLE:
         return None
     if not isinstance(content, dict) or "epoch" not in content:
         return None

@@ -39,7 +39,7 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
 def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
     rows = [*model_yaml["backbone"], *model_yaml["head"]]
     phase, number, read = _place(error.__traceback__)
-    reason = f"{type(error).__name__}: {error}".rstrip(".")
+    reason = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(", but expected one of:").rstrip(".")
     rule = "a model YAML must be one that Ultralytics builds"
     if not 0 <= number < len(rows):
         return UserError(rule, got=reason, where=where)

@@ -114,7 +114,7 @@ def start_model(base: BaseModel, weights: Path | None, seed: int, *, partial: bo
             remedy="Give weights that were trained with this base and scale, or take what fits with --partial-weights.",
         )
     if found.nc == base.nc:  # names that differ in order are sorted out by Ultralytics, from these
-        built.names = dict(getattr(_model(weights), "names", None) or built.names)
+        built.names = found.names() or dict(built.names)
     return built, fit
 
 
@@ -126,12 +126,6 @@ def save_start(model: Any, task: str, path: Path) -> None:
     buffer = io.BytesIO()
     torch.save({"epoch": -1, "model": model, "ema": None, "optimizer": None, "train_args": {"task": task}}, buffer)
     write_bytes_atomic(path, buffer.getvalue())
-
-
-def _model(path: Path) -> Any:
-    from ultralytics.nn.tasks import load_checkpoint
-
-    return load_checkpoint(str(path))[0]
 
 
 def _common_rows(found: Sequence[Sequence[Any]], wanted: Sequence[Sequence[Any]]) -> dict[int, int]:

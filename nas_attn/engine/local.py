@@ -1,28 +1,33 @@
-"""Worker processes on this machine: one single-worker pool for each device slot."""
+"""Worker processes on this machine: one for each device slot."""
 
 from __future__ import annotations
 
-import multiprocessing
+import math
 import os
 import queue
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
-
+from nas_attn.attention import user
 from nas_attn.engine import worker
+from nas_attn.engine.process import Died, WorkerProcess, packed
 from nas_attn.engine.protocol import Failure, Outcome, Task
-from nas_attn.errors import EvaluationFailed, MissingPart, UserError
-from nas_attn.evaluate import Evaluation
+from nas_attn.errors import NasAttnError
+
+TICK = 1.0  # seconds between two looks at the clock
 
 
 @dataclass
 class _Slot:
-    pool: ProcessPool
-    device: str
-    busy: bool = False
+    start: dict[str, Any]
+    process: WorkerProcess | None = None
+    task: Task | None = None
+    repeated: bool = False
+    spent: float = 0.0
+    seen: float = 0.0
 
 
 class LocalEngine:
@@ -31,68 +36,101 @@ class LocalEngine:
     Args:
         devices: one entry a worker: `cpu`, or a GPU index; the same GPU may stand more than once.
         threads: CPU threads of each worker.
-        logs: folder for what the workers print; None to let them print.
+        logs: folder for what the workers print; None to let them print to stderr.
+
+    Raises:
+        UserError: this process is itself a worker.
     """
 
     def __init__(self, devices: Sequence[str], *, threads: int = 1, logs: Path | None = None) -> None:
-        context = multiprocessing.get_context("spawn")
+        worker.check_outside()
         self._slots = []
         for i, device in enumerate(devices):
             log = str(logs / f"worker-{i}.log") if logs is not None else None
-            pool = ProcessPool(
-                max_workers=1, context=context, initializer=worker.start, initargs=(device, threads, log, os.getpid())
-            )
-            self._slots.append(_Slot(pool, device))
-        self._outcomes: queue.Queue[Any] = queue.Queue()
+            self._slots.append(_Slot({"device": device, "threads": threads, "log": log, "parent": os.getpid()}))
+        self._answers: queue.Queue[tuple[WorkerProcess | None, _Slot, Any]] = queue.Queue()
+        self._looked = time.monotonic()
 
     @property
     def free(self) -> int:
-        return sum(not s.busy for s in self._slots)
+        return sum(s.task is None for s in self._slots)
 
     def submit(self, task: Task) -> None:
-        slot = next(s for s in self._slots if not s.busy)
-        slot.busy = True
-        self._schedule(slot, task, repeated=False)
+        slot = next(s for s in self._slots if s.task is None)
+        slot.task, slot.repeated = task, False
+        self._hand_over(slot)
 
-    def _schedule(self, slot: _Slot, task: Task, *, repeated: bool) -> None:
-        future = slot.pool.schedule(worker.run, args=(task,))
-        future.add_done_callback(lambda f: self._outcomes.put((slot, task, repeated, f)))
+    def _hand_over(self, slot: _Slot) -> None:
+        """Give a slot's task to its process, which is started where there is none."""
+        assert slot.task is not None
+        slot.spent, slot.seen = 0.0, time.monotonic()
+        content = packed(slot.task)
+        if isinstance(content, Failure):
+            self._answers.put((slot.process, slot, content))
+            return
+        if slot.process is None:
+            slot.process = WorkerProcess(slot.start, user.imported(), lambda p, a: self._answers.put((p, slot, a)))
+        slot.process.give(content)
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
+        end = math.inf if timeout is None else time.monotonic() + timeout
         while True:
+            if (late := self._overdue()) is not None:
+                return late
             try:
-                slot, task, repeated, future = self._outcomes.get(timeout=timeout)
+                process, slot, answer = self._answers.get(timeout=min(TICK, max(0.0, end - time.monotonic())))
             except queue.Empty:
-                return None
-            value = _value(future)
-            if isinstance(value, Failure) and value.died and not repeated:
-                self._schedule(slot, task, repeated=True)
+                if time.monotonic() >= end:
+                    return None
                 continue
-            slot.busy = False
-            return Outcome(task, value)
+            if process is not slot.process or slot.task is None:
+                continue  # of a process that was replaced
+            if isinstance(answer, NasAttnError):
+                raise answer
+            if isinstance(answer, Died):
+                slot.process = None
+                if answer.idle or not slot.repeated:
+                    slot.repeated = not answer.idle
+                    self._hand_over(slot)
+                    continue
+                answer = Failure(f"the worker process died ({answer.how})", died=True)
+            return _end(slot, answer)
+
+    def _overdue(self) -> Outcome | None:
+        """Stop the first task that took longer than its limit.
+
+        Only time that this process saw pass counts: a machine that slept, or a terminal that was stopped, fails no
+        trial.
+        """
+        now = time.monotonic()
+        if now - self._looked < TICK:
+            return None
+        self._looked = now
+        for slot in self._slots:
+            slot.spent, slot.seen = slot.spent + min(now - slot.seen, 5 * TICK), now
+        for slot in self._slots:
+            limit = slot.task.limit() if slot.task is not None and slot.task.limit is not None else None
+            if limit is not None and slot.spent > limit:
+                if slot.process is not None:
+                    slot.process.end()
+                    slot.process.join()
+                    slot.process = None
+                reason = f"stopped after {limit / 60:.3g} minutes, the limit of a trial (--trial-minutes)"
+                return _end(slot, Failure(reason))
+        return None
 
     def __enter__(self) -> LocalEngine:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for s in self._slots:
-            s.pool.stop()
-        for s in self._slots:
-            s.pool.join()
+        processes = [s.process for s in self._slots if s.process is not None]
+        for process in processes:
+            process.end()
+        for process in processes:
+            process.join()
 
 
-def _value(future: Any) -> Evaluation | Failure:
-    """The future's result; errors that concern one trial become its failure, the others are raised."""
-    try:
-        return future.result()
-    except ProcessExpired as error:
-        code = error.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        return Failure(f"the worker process died ({how})", died=True)
-    except EvaluationFailed as error:
-        return Failure(str(error))
-    except (UserError, MissingPart):
-        raise
-    except Exception as error:  # a trial may fail in any way; the study must go on and say which
-        text = str(error).strip()
-        return Failure(f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}")
+def _end(slot: _Slot, value: Any) -> Outcome:
+    assert slot.task is not None
+    task, slot.task = slot.task, None
+    return Outcome(task, value)

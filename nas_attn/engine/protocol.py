@@ -22,6 +22,8 @@ class Task:
         result: file that holds the result once there is one. A task whose file exists is not run again, so a result
             outlives the supervisor that asked for it.
         signature: what that result belongs to; a file of another signature is ignored and replaced.
+        limit: says how many seconds the call may take, None for any number. It is asked again while the call runs, in
+            the supervisor's process, so that what is learned meanwhile counts.
     """
 
     key: Any
@@ -30,6 +32,7 @@ class Task:
     keywords: dict[str, Any] = field(default_factory=dict)
     result: Path | None = None
     signature: str = ""
+    limit: Callable[[], float | None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Engine(Protocol):
     """Runs tasks; a context manager that leaves no process behind.
 
     Life cycle: `submit` while `free` is above 0; `wait` for the next outcome; leave the context to stop everything.
-    A worker that dies costs one task, which is repeated once and then comes back as a `Failure`.
+    A worker that dies, whatever it was doing, is replaced. A task that it had is repeated once, then it comes back as
+    a `Failure`; so does, at once, one that takes longer than its limit.
     """
 
     @property
@@ -73,7 +77,7 @@ class Engine(Protocol):
         """The next outcome; None when `timeout` seconds passed without one.
 
         Raises:
-            NasAttnError: an error of the user's that concerns every task (wrong data, a missing part).
+            NasAttnError: an error that concerns every task (wrong data, a missing part, a full disk).
         """
         ...
 

@@ -2,17 +2,71 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import multiprocessing.spawn
 import os
+import pickle
+import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
+from typing import Any
 
-from nas_attn.engine.protocol import Task
-from nas_attn.errors import EvaluationFailed
+from nas_attn.engine.protocol import Failure, Task
+from nas_attn.errors import EvaluationFailed, MissingPart, NasAttnError, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 from nas_attn.files import write_text_atomic
+
+_INSIDE: list[int] = []  # this process's id, if it is a worker
+
+
+def main() -> None:
+    """Be a worker: read tasks from standard input until it ends, and write to standard output what became of each."""
+    tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # the pipes are ours: what a module reads or prints is not an answer
+    os.dup2(2, 1)
+    os.close(nothing)
+    if hasattr(os, "register_at_fork"):  # loader processes; the end of this one must be seen in spite of them
+        for pipe in (tasks, answers):
+            os.register_at_fork(after_in_child=pipe.close)
+    for name in ("SIGINT", "SIGHUP"):  # meant for the supervisor, which ends its workers
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    _INSIDE.append(os.getpid())
+    problem: Any = None
+    try:
+        told, surroundings, needs = pickle.load(tasks)
+        start(**told)
+        join(surroundings, needs)
+    except EOFError:
+        os._exit(0)
+    except BaseException as error:
+        problem = judged(error)
+    while True:
+        try:
+            task = pickle.load(tasks)
+        except EOFError:
+            os._exit(0)  # in spite of threads that a module left
+        pickle.dump(_packed(problem if problem is not None else answer(task)), answers)
+        answers.flush()
+
+
+def check_outside() -> None:
+    """Refuse a search that a worker would start, which runs the user's script for the modules in it.
+
+    Raises:
+        UserError: this process is a worker.
+    """
+    if os.getpid() in _INSIDE:
+        raise UserError(
+            "a script that holds searched modules itself must start its search under `if __name__ == '__main__':`",
+            got="a search that starts whenever the script is run",
+            remedy="Or write the modules to a file of their own, and name that in `module_files`.",
+        )
 
 
 def start(device: str, threads: int, log: str | None, parent: int) -> None:
@@ -27,13 +81,13 @@ def start(device: str, threads: int, log: str | None, parent: int) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     if log is not None:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         os.close(handle)
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
 def _follow(parent: int) -> None:
@@ -41,6 +95,22 @@ def _follow(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
+
+
+def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
+    """Take over the supervisor's paths and folder, and import what brought modules there.
+
+    Raises:
+        NasAttnError: the user's script starts a search when it is imported.
+    """
+    multiprocessing.spawn.prepare(surroundings)  # the user's script too, if `needs` names it
+    for name in needs:
+        try:
+            importlib.import_module(name)
+        except NasAttnError:
+            raise
+        except Exception:  # whatever needs its modules will say that they are missing
+            traceback.print_exc()
 
 
 def run(task: Task) -> Evaluation:
@@ -59,3 +129,43 @@ def run(task: Task) -> Evaluation:
     if task.result is not None:
         write_text_atomic(task.result, json.dumps({"signature": task.signature, "evaluation": value.as_dict()}))
     return value
+
+
+def answer(task: bytes) -> Evaluation | Failure | NasAttnError:
+    """What becomes of a pickled task. Nothing that a module raises ends the worker, `SystemExit` included."""
+    try:
+        value = run(pickle.loads(task))
+    except BaseException as error:
+        return judged(error)
+    return value if isinstance(value, Evaluation) else Failure(f"no evaluation, but {type(value).__name__}")
+
+
+def judged(error: BaseException) -> Failure | NasAttnError:
+    """An error that concerns every task as it is; any other as the failure of one."""
+    if (full := storage_full(error)) is not None:
+        return full
+    text = _first_line(error)
+    if isinstance(error, EvaluationFailed):
+        return Failure(text or "no reason given")
+    if isinstance(error, (UserError, MissingPart)):
+        return error
+    return Failure(f"{type(error).__name__}: {text or 'no message'}")
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        return str(error).strip().partition("\n")[0].strip()
+    except BaseException:  # its own `__str__` raises
+        return ""
+
+
+def _packed(value: Evaluation | Failure | NasAttnError) -> bytes:
+    """An answer as it travels; in place of one that cannot, what can be said of it."""
+    try:
+        content = pickle.dumps(value)
+        pickle.loads(content)
+        return content
+    except BaseException as error:
+        if isinstance(value, NasAttnError):
+            return pickle.dumps(UserError(_first_line(value).removesuffix(".") or type(value).__name__))
+        return pickle.dumps(Failure(f"the result cannot be sent: {type(error).__name__}: {_first_line(error)}"))

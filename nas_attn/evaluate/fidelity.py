@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
+
+from nas_attn.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -18,3 +21,10 @@ class Fidelity:
     epochs: int
     imgsz: int
     fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        whole = all(isinstance(n, Integral) for n in (self.epochs, self.imgsz))
+        if not whole or not isinstance(self.fraction, Real):
+            rule = "a fidelity must be numbers: epochs, image size in pixels, share of the images"
+            remedy = "Write for example: Fidelity(epochs=15, imgsz=320, fraction=0.5)."
+            raise UserError(rule, got=f"{self.epochs!r}, {self.imgsz!r}, {self.fraction!r}", remedy=remedy)

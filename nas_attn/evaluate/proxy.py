@@ -143,7 +143,7 @@ class ProxyEvaluator:
 
         Pretrained heads and heads without bins keep their own.
         """
-        own = self._own()[2]
+        own = self.final_base()[2]
         if self.weights is not None or own <= 1:
             return own
         return max(MIN_REG_MAX, round(own * imgsz / self.final_imgsz))
@@ -153,10 +153,11 @@ class ProxyEvaluator:
         return self._base(imgsz)[1]
 
     def _base(self, imgsz: int) -> tuple[BaseModel, tuple[Slot, ...]]:
-        base, slots, _ = self._own()
+        base, slots, _ = self.final_base()
         return base.changed(reg_max=self.proxy_reg_max(imgsz)), slots
 
-    def _own(self) -> tuple[BaseModel, tuple[Slot, ...], int]:
+    def final_base(self) -> tuple[BaseModel, tuple[Slot, ...], int]:
+        """The base that the final training has, with its own head: the model, all its slots, its `reg_max`."""
         _prepare()
         return shared.base(self.model, self.width, self.nc, self.kpt_shape, shared.edited_at(self.model))
 
@@ -283,7 +284,7 @@ class ProxyEvaluator:
         if self.start == "weights":
             from nas_attn.detector.base_model import load_base
 
-            return load_base(str(self.weights)).weights(self._own()[0])
+            return load_base(str(self.weights)).weights(self.final_base()[0])
         from nas_attn.detector.checkpoint import load
 
         state = load(Path(str(self.base_file)), "base")

@@ -30,7 +30,7 @@ def base(
     from nas_attn.detector.base_model import load_base
     from nas_attn.detector.slots import all_slots
 
-    found = load_base(model, nc=nc, width=width).changed(kpt_shape=kpt_shape)
+    found = load_base(model, width=width).for_data(nc, kpt_shape)
     searched_task(found.head, found.name)
     built = found.build()
     return found, all_slots(found, built), int(built.model[-1].reg_max)

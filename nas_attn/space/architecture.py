@@ -9,47 +9,77 @@ alphabetical order, slots in natural order. So records and dashboards work where
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 from nas_attn.errors import GrammarError
 
-_NAME = r"[a-z][a-z0-9_]*"
+_NAME = r"[a-z][a-z0-9_]{0,99}"
 _SLOT = rf"{_NAME}(?:\.{_NAME})*"
 _GENE = re.compile(rf"({_NAME})(?:\((.*)\))?", re.DOTALL)
+_MODULE, SLOT_NAME = re.compile(_NAME), re.compile(_SLOT)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ITEM = re.compile(rf"({_SLOT})=({_NAME})(\([^()]*\))?(?=\s|$)")
+MAX_NUMBER = 40  # characters
+MAX_DEPTH = 8  # of lists within lists
 _EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_size=23)."
 
 
 @dataclass(frozen=True, order=True)
 class Gene:
-    """One slot's module and its settings.
+    """One slot's module and its settings; canonical however it is written: lists become tuples.
 
     Attributes:
-        module: name in the zoo; `none` for no module.
-        settings: (name, value) pairs in alphabetical order, without `residual=none`.
+        module: name in the zoo; `none` for no module. Given alone, also a whole gene as text.
+        settings: (name, value) pairs in alphabetical order, without `residual=none`; also given as a mapping.
+
+    Raises:
+        GrammarError: it is none that can be written and read back.
     """
 
     module: str
     settings: tuple[tuple[str, Any], ...] = ()
 
-    @classmethod
-    def of(cls, module: str, settings: Mapping[str, Any] | None = None) -> Gene:
-        """The canonical gene of these settings (lists become tuples)."""
-        items = {k: tuple(v) if isinstance(v, list) else v for k, v in (settings or {}).items()}
+    def __post_init__(self) -> None:
+        module, settings = self.module, self.settings
+        if not settings and isinstance(module, str) and not _MODULE.fullmatch(module):
+            read = Gene.parse(module)
+            module, settings = read.module, read.settings
+        if not isinstance(module, str) or not _MODULE.fullmatch(module):
+            raise _error("a gene must begin with the name of a module", str(module))
+        try:
+            items = {str(k): _plain(v) for k, v in dict(settings).items()}
+        except (TypeError, ValueError):
+            raise _error("a gene's settings must be a mapping", str(settings)) from None
         if items.get("residual") == "none":
             del items["residual"]
-        return cls(module, tuple(sorted(items.items())))
+        if wrong := [k for k in items if not _MODULE.fullmatch(k)]:
+            raise _error("a setting must read `name=value`", wrong[0])
+        if module == "none" and items:
+            raise _error("`none` must stand without settings", str(settings))
+        object.__setattr__(self, "module", module)
+        object.__setattr__(self, "settings", tuple(sorted(items.items())))
 
     @classmethod
-    def parse(cls, text: str) -> Gene:
+    def of(cls, module: str, settings: Mapping[str, Any] | None = None) -> Gene:
+        """The gene of these settings."""
+        return cls(module, settings or ())  # type: ignore[arg-type]
+
+    @classmethod
+    def parse(cls, text: str | Gene) -> Gene:
         """The gene that `text` writes.
 
         Raises:
             GrammarError: it writes none.
         """
+        if isinstance(text, Gene):
+            return text
+        if not isinstance(text, str):
+            raise _error("a gene must be text, or a `Gene`", repr(text))
         match = _GENE.fullmatch(text.strip())
         if not match:
             raise _error("a gene must read `module` or `module(setting=value,...)`", text)
@@ -64,7 +94,7 @@ class Gene:
             settings[name.strip()] = read_value(value.strip())
         if module == "none" and settings:
             raise _error("`none` must stand without settings", text)
-        return cls.of(module, settings)
+        return cls(module, tuple(settings.items()))
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as a new dict."""
@@ -80,27 +110,63 @@ NONE = Gene("none")
 
 @dataclass(frozen=True)
 class Architecture:
-    """Slot -> gene, in natural order of the slots' names; a value."""
+    """Slot -> gene, in natural order of the slots' names; a value, canonical however it is written.
+
+    Attributes:
+        genes: (slot, gene) pairs; also given as a mapping, as text, or as an architecture. Genes may be text.
+
+    Raises:
+        GrammarError: it is none.
+    """
 
     genes: tuple[tuple[str, Gene], ...]
 
+    def __post_init__(self) -> None:
+        given: Any = self.genes
+        if isinstance(given, (str, Architecture)):
+            given = Architecture.parse(given).genes
+        try:
+            pairs = [(slot, gene) for slot, gene in (given.items() if isinstance(given, Mapping) else given)]
+        except (TypeError, ValueError):
+            raise _error("an architecture must be text, or map slots to genes", repr(given)) from None
+        for i, (slot, gene) in enumerate(pairs):
+            if not isinstance(slot, str) or not SLOT_NAME.fullmatch(slot):
+                raise _error("a slot must have a name such as p3 or td.p4", str(slot))
+            if not isinstance(gene, Gene):
+                pairs[i] = slot, Gene.parse(gene)
+        if len(dict(pairs)) != len(pairs):
+            raise _error("a slot must stand once", " ".join(slot for slot, _ in pairs))
+        object.__setattr__(self, "genes", tuple(sorted(pairs, key=lambda item: natural(item[0]))))
+
     @classmethod
     def of(cls, genes: Mapping[str, Gene]) -> Architecture:
-        """The canonical architecture of these genes."""
-        return cls(tuple(sorted(genes.items(), key=lambda item: natural(item[0]))))
+        """The architecture of these genes."""
+        return cls(genes)  # type: ignore[arg-type]
+
+    @classmethod
+    def meant(cls, given: Any) -> Architecture:
+        """An architecture as it is; of anything else that writes one, the architecture."""
+        return given if isinstance(given, Architecture) else cls(given)
 
     @classmethod
     def none(cls, slots: Any) -> Architecture:
-        """The unchanged base: `none` at every one of the named slots."""
-        return cls.of(dict.fromkeys(slots, NONE))
+        """The unchanged base: `none` at every one of these slots, given by their names or as slots."""
+        named = re.split(r"[\s,]+", slots.strip()) if isinstance(slots, str) else slots
+        if not isinstance(named, Iterable):
+            raise _error("slots must be given by their names", repr(slots))
+        return cls.of({getattr(slot, "name", slot): NONE for slot in named})
 
     @classmethod
-    def parse(cls, text: str) -> Architecture:
+    def parse(cls, text: str | Architecture) -> Architecture:
         """The architecture that `text` writes; `parse(str(a)) == a`.
 
         Raises:
             GrammarError: it writes none, or names a slot twice.
         """
+        if isinstance(text, Architecture):
+            return text
+        if not isinstance(text, str):
+            raise _error("an architecture must be text, or an `Architecture`", repr(text))
         genes: dict[str, Gene] = {}
         rest = text.strip()
         while rest:
@@ -148,7 +214,7 @@ def _error(rule: str, got: str, text: str = "") -> GrammarError:
 def natural(name: str) -> tuple[bool, str, int, str]:
     """Sort key of a slot's name: p9 before p10, and plain names before those with a dot."""
     match = re.match(r"([a-z_.]*?)(\d+)", name)
-    return ("." in name, match[1], int(match[2]), name) if match else ("." in name, name, -1, name)
+    return ("." in name, match[1], int(match[2][:MAX_NUMBER]), name) if match else ("." in name, name, -1, name)
 
 
 def _split(body: str) -> list[str]:
@@ -164,15 +230,37 @@ def _split(body: str) -> list[str]:
 
 def read_value(text: str) -> Any:
     """The number, word or tuple of numbers that a settings value writes."""
+    if text.startswith("[" * (MAX_DEPTH + 1)):
+        raise _error(f"a list must hold numbers, and lists at most {MAX_DEPTH} deep", text)
     if text.startswith("[") and text.endswith("]"):
         return tuple(read_value(p.strip()) for p in text[1:-1].split(",") if p.strip())
-    if re.fullmatch(r"[+-]?\d+", text):
-        return int(text)
-    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text):
-        return float(text)
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", text):
+    whole = re.fullmatch(r"[+-]?\d+", text)
+    if whole or re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text):
+        if len(text) > MAX_NUMBER or not isfinite(float(text)):
+            raise _error(f"a number must be finite, in at most {MAX_NUMBER} characters", text)
+        return int(text) if whole else float(text)
+    if not _WORD.fullmatch(text):
         raise _error("a value must be a number, a word or a [list] of numbers", text)
     return text
+
+
+def _plain(value: Any) -> Any:
+    """A settings value as it is read back from what it is written as; numbers of NumPy become Python's.
+
+    Raises:
+        GrammarError: it would not be read back.
+    """
+    if type(value) is int:  # as nearly all are; the checks below are slow
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    if isinstance(value, str) and _WORD.fullmatch(value):
+        return value
+    if isinstance(value, Integral) and not isinstance(value, bool) and abs(value) < 10 ** (MAX_NUMBER - 1):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool) and isfinite(value):
+        return float(value)
+    raise _error("a value must be a number, a word or a [list] of numbers", repr(value))
 
 
 def write_value(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from nas_attn.space.architecture import NONE, Architecture, Gene, natural, write
 from nas_attn.space.slot import Slot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SlotSpace:
     """What may stand at one slot.
 
@@ -31,6 +31,10 @@ class SlotSpace:
     aliases: Mapping[Gene, Gene] = field(default_factory=dict)
     refused: Mapping[Gene, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.genes)} genes, {len(self.aliases)} aliases, {len(self.refused)} refused"
+        return f"SlotSpace({self.slot.name}: {counts})"
+
     def options(self) -> dict[str, dict[str, tuple[Any, ...]]]:
         """module -> setting -> values that occur in at least one kept gene or alias."""
         found: dict[str, dict[str, list[Any]]] = {}
@@ -43,9 +47,12 @@ class SlotSpace:
         return {m: {n: tuple(sorted(v, key=_sort_key)) for n, v in s.items()} for m, s in found.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchSpace:
-    """Slots × modules × settings on one base model, finite, as a value.
+    """Slots × modules × settings on one base model, finite, as a value: a container of architectures.
+
+    It has a `size` and no length, which Python ends at 2**63. It is never empty, for it always holds the base. Where an
+    architecture is asked for, its text will do.
 
     Attributes:
         base: name of the base model.
@@ -62,7 +69,7 @@ class SearchSpace:
         cls,
         base: str,
         slots: Sequence[Slot],
-        modules: Mapping[str, Mapping[str, Sequence[Any]] | None],
+        modules: Mapping[str, Mapping[str, Sequence[Any]] | None] | Sequence[str],
         *,
         imgsz: int,
         final_imgsz: int | None = None,
@@ -74,15 +81,20 @@ class SearchSpace:
         Args:
             base: name of the base model.
             slots: slots that may be searched.
-            modules: module -> setting -> options.
+            modules: module -> setting -> options; or the modules' names.
             imgsz: image size of the proxy in pixels; settings that coincide on its maps are collapsed.
             final_imgsz: image size of the final training; settings must fit its maps too.
             rank: order in which aliases are kept (lowest first); by default the order of the zoo's options.
             where: what to name in errors.
 
         Raises:
+            UserError: what is given are no slots, modules or sizes.
             ConfigError: unknown modules, settings or options, all together.
         """
+        slots, modules = _slots(slots, where), _by_name(modules, where)
+        for name, size in (("imgsz", imgsz), ("final_imgsz", final_imgsz or imgsz)):
+            if not isinstance(size, int) or size < 1:
+                raise UserError(f"`{name}` must be a number of pixels", got=repr(size), where=where)
         combinations = _combinations(modules, where)
         built = []
         for slot in sorted(slots, key=lambda s: natural(s.name)):
@@ -128,6 +140,19 @@ class SearchSpace:
             raise UnknownName("slot", slot, self.names)
         return self.slots[self.names.index(slot)]
 
+    def __iter__(self) -> Iterator[Architecture]:
+        return self.enumerate()
+
+    def __contains__(self, architecture: Any) -> bool:
+        return self.contains(architecture)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        genes = ", ".join(f"{s.slot.name} {len(s.genes)} genes" for s in self.slots)
+        return f"SearchSpace({self.base} at {self.imgsz} px: {genes}; {self.size:,} architectures)"
+
     def base_architecture(self) -> Architecture:
         """`none` at every slot."""
         return Architecture.none(self.names)
@@ -139,6 +164,7 @@ class SearchSpace:
 
     def contains(self, architecture: Architecture) -> bool:
         """Whether it has exactly this space's slots, each with a gene that is kept there."""
+        architecture = Architecture.meant(architecture)
         return set(architecture.slots) == set(self.names) and all(g in self._kept[s] for s, g in architecture)
 
     def canonical(self, architecture: Architecture) -> Architecture:
@@ -149,7 +175,7 @@ class SearchSpace:
             SlotRefused: a gene that cannot stand at its slot, or is not offered there.
         """
         genes = dict.fromkeys(self.names, NONE)
-        for name, gene in architecture:
+        for name, gene in Architecture.meant(architecture):
             space = self[name]
             gene = space.aliases.get(gene, gene)
             if gene in space.refused:
@@ -161,6 +187,7 @@ class SearchSpace:
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """Every architecture that differs in exactly one slot's gene."""
+        architecture = Architecture.meant(architecture)
         for s in self.slots:
             for gene in s.genes:
                 if gene != architecture[s.slot.name]:
@@ -172,12 +199,19 @@ class SearchSpace:
         Raises:
             UnknownName: a slot that the space does not have.
         """
+        live = [live] if isinstance(live, str) else live
         for name in live:
             self[name]
         return replace(self, slots=tuple(s if s.slot.name in live else SlotSpace(s.slot, (NONE,)) for s in self.slots))
 
     def with_residual(self, residual: str) -> SearchSpace:
-        """The space whose genes all have this `residual`."""
+        """The space whose genes all have this `residual`.
+
+        Raises:
+            UnknownName: there is no such form.
+        """
+        if residual not in ("none", "scaled"):
+            raise UnknownName("residual", residual, ("none", "scaled"))
         return replace(
             self,
             slots=tuple(
@@ -211,6 +245,26 @@ class SearchSpace:
     @cached_property
     def _kept(self) -> dict[str, dict[Gene, Gene]]:
         return {s.slot.name: {g: g for g in s.genes} for s in self.slots}
+
+
+def _slots(slots: Any, where: str) -> list[Slot]:
+    """The slots, of which one may stand alone."""
+    given = [slots] if isinstance(slots, Slot) else slots
+    if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(s, Slot) for s in given):
+        rule, remedy = "slots must be those of a base model", 'Take them from `all_slots(load_base("yolo11n"))`.'
+        raise UserError(rule, got=repr(slots), where=where, remedy=remedy)
+    return list(given)
+
+
+def _by_name(modules: Any, where: str) -> Mapping[str, Any]:
+    """Module -> its options, None for all of them; also of names alone."""
+    given = [modules] if isinstance(modules, str) else modules
+    names = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
+    found = dict.fromkeys(given) if names else given
+    if not isinstance(found, Mapping):
+        rule, remedy = "modules must be names, or map names to their settings", "E.g. {'acmix': {'head': [2, 4]}}."
+        raise UserError(rule, got=repr(modules), where=where, remedy=remedy)
+    return found
 
 
 def _combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], where: str) -> list[tuple[Any, dict]]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
+
+from nas_attn.errors import UserError
+from nas_attn.space.architecture import SLOT_NAME
 
 INSERT, REPLACE = "insert", "replace"
 
@@ -51,6 +55,17 @@ class Slot:
     readers: tuple[int, ...] = ()
     inside: InBlock | None = None
     also: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        numbers = (("row", self.row, 0), ("channels", self.channels, 1), ("stride", self.stride, 1))
+        wrong = [f"{name} {n!r}" for name, n, least in numbers if not isinstance(n, Integral) or n < least]
+        if not isinstance(self.name, str) or not SLOT_NAME.fullmatch(self.name):
+            wrong.append(f"the name {self.name!r}")
+        if wrong:
+            rule, remedy = "a slot must have a name, a row, channels and a stride", "Write for example: "
+            remedy += 'Slot("p3", row=16, channels=64, stride=8), or take those of `all_slots(load_base("yolo11n"))`.'
+            raise UserError(rule, got=", ".join(wrong), remedy=remedy)
+        object.__setattr__(self, "readers", tuple(self.readers))
 
     def map_size(self, imgsz: int) -> int:
         """Height and width of the map for a square image of `imgsz` pixels."""

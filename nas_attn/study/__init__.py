@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.errors import UserError
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 if TYPE_CHECKING:
@@ -14,22 +15,35 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "StudyView", "Trial", "load_study", "run_search"]
 
 RUNS = Path("runs")
+RUNS_RULE = "`runs` must be the folder of the run folders"
 
 
-def load_study(name: str | Path, *, runs: Path = RUNS) -> StudyView:
-    """The study of that name (or in that folder), as of now.
+def _path(given: Any, rule: str) -> Path:
+    if not isinstance(given, str | Path):
+        raise UserError(rule, got=repr(given))
+    return Path(given)
+
+
+def load_study(name: str | Path, *, runs: str | Path = RUNS) -> StudyView:
+    """The study of that name, file or folder, as of now.
 
     Raises:
         UserError: there is none.
     """
-    folder = Path(name)
-    return StudyView.read(folder if (folder / "records.jsonl").exists() else runs / str(name))
+    folder = _path(name, "a study must be given by the name of a study, or its folder")
+    if (folder / "records.jsonl").exists():
+        return StudyView.read(folder)
+    if folder.suffix in (".yaml", ".yml"):
+        from nas_attn.study.load import study_name
+
+        folder = Path(study_name(str(name)))
+    return StudyView.read(_path(runs, RUNS_RULE) / folder)
 
 
 def run_search(
-    study: str | None = None,
+    study: str | Path | None = None,
     *,
-    runs: Path = RUNS,
+    runs: str | Path = RUNS,
     observer: Observer | None = None,
     progress: Callable[[str], None] | None = None,
     **options: Any,
@@ -48,4 +62,5 @@ def run_search(
     """
     from nas_attn.study.run import run
 
-    return run(study, options, runs=runs, observer=observer, progress=progress)
+    name = None if study is None else str(_path(study, "a search must be given a study's name or file, or nothing"))
+    return run(name, options, runs=_path(runs, RUNS_RULE), observer=observer, progress=progress)

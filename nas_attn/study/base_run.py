@@ -22,6 +22,7 @@ def train_base(
     study_id: str,
     measured: bool,
     note: Callable[[str], None],
+    limit: Callable[[], float | None],
 ) -> Evaluation | None:
     """Train the base into the run folder, unless it is there.
 
@@ -35,6 +36,7 @@ def train_base(
         study_id: what the result belongs to.
         measured: whether the slots were recorded already.
         note: told what is done.
+        limit: seconds that it may take, as a task's.
 
     Returns:
         Its evaluation with liveness; None where nothing was to be done.
@@ -51,6 +53,7 @@ def train_base(
         keywords={"checkpoint": folder.checkpoint("base"), "slots": slots},
         result=folder.result("base"),
         signature=f"{study_id}:base",
+        limit=limit,
     )
     if not folder.base_weights.exists():
         folder.result("base").unlink(missing_ok=True)  # the weights are what trials need

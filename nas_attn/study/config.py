@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.files import is_file
 from nas_attn.study.ablation_config import KINDS, AblationConfig
+from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
 SAMPLERS = ("tpe", "gp", "nsga2", "random")
 FREE = {  # fields that may change while a study lives
-    "module_files", "trials", "hours", "max_gmacs", "max_params", "storage", "device", "jobs", "test", "ablation",
+    "module_files", "trials", "hours", "trial_minutes", "max_gmacs", "max_params", "storage", "device", "jobs", "test",
+    "ablation",
 }  # fmt: skip
 
 
@@ -27,7 +29,9 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str = Field(DEFAULT, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folder")
+    name: str = Field(
+        DEFAULT, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folder"
+    )
     demo: bool = Field(False, description="generated data: a demonstration whose ranking means nothing elsewhere")
     data: str | None = Field(None, description="data.yaml, or a name of Ultralytics'; generated if None")
     model: str = Field("yolo11n.yaml", description="base model: an Ultralytics model YAML")
@@ -53,9 +57,10 @@ class StudyConfig(BaseModel):
 
     trials: int = Field(100, ge=1, description="trials of the whole study")
     hours: float | None = Field(None, gt=0, description="no new trial is started after this long")
+    trial_minutes: float | None = Field(None, gt=0, description="limit of a trial; ten times the base's, at least 10")
     max_gmacs: float | None = Field(None, gt=0, description="costlier architectures are refused before training")
     max_params: float | None = Field(None, gt=0, description="the same, in million parameters")
-    storage: str | None = Field(None, description="Optuna storage URL; SQLite in the run folder where left out")
+    storage: StorageUrl | None = Field(None, description="Optuna storage URL; SQLite in the run folder where left out")
     device: str | None = Field(None, description="cpu, cuda, or GPU indices such as 0,1")
     jobs: int | None = Field(None, ge=1, le=1024, description="trials at a time")
     test: bool = Field(True, description="also score the test split where data.yaml has one")
@@ -109,7 +114,7 @@ class StudyConfig(BaseModel):
         if weights and start != "weights":
             rule, got = "`weights` goes with `start: weights`", f"start: {start}"
             problems.append(UserError(rule, got=got, where=source("start"), remedy="Leave one out."))
-        if weights and not Path(str(weights)).is_file():
+        if weights and not is_file(str(weights)):
             rule = "the file of `weights` must exist"
             problems.append(UserError(rule, got=f"'{weights}'", where=source("weights")))
         if problems or config is None:
@@ -142,7 +147,9 @@ def _problem(error: Any, where: str) -> UserError:
         known = AblationConfig.model_fields if inner else StudyConfig.model_fields
         return UnknownName("ablation setting" if inner else "study setting", str(error["loc"][-1]), known, where=where)
     message = error["msg"].removeprefix("Input ").removeprefix("should ")
-    return UserError(f"`{name}` must {_infinitive(message)}", got=repr(error["input"]), where=where)
+    got = repr(error["input"])
+    got = masked(got) if name == "storage" else got
+    return UserError(f"`{name}` must {_infinitive(message)}", got=got, where=where)
 
 
 def _infinitive(message: str) -> str:

@@ -9,15 +9,15 @@ from nas_attn.study.view import StudyView, Trial
 if TYPE_CHECKING:
     import pandas as pd
 
-COSTS = ("gmacs", "gmacs_fvcore_default", "gflops_ultralytics", "params_m")
+COSTS = ("gmacs", "gmacs_fvcore_default", "gflops_torch", "params_m")
 
 
 def frame(view: StudyView) -> pd.DataFrame:
     """One row per trial, in order of their numbers; refused and running ones too.
 
     Columns: `number`, `state`, `role`, `architecture`, `seed`, `map50_95`, `map50`, `test_map50_95`,
-    `delta_map50_95` (to the base trial of the same seed), the costs (giga multiply-accumulates, giga operations as
-    Ultralytics counts them, millions of parameters), `seconds` (wall), `epochs`, `imgsz` (pixels), `device`,
+    `delta_map50_95` (to the base trial of the same seed), the costs (giga multiply-accumulates, giga operations by
+    torch's counter, fused, millions of parameters), `seconds` (wall), `epochs`, `imgsz` (pixels), `device`,
     `precision`, `flags` (joined by `; `), `comparable`, `reason`, and one column per slot with its gene. What a trial
     does not have is missing (NaN or None).
     """

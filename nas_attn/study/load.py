@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nas_attn.detector.packaged_data import meant
 from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.files import is_file
 from nas_attn.study import shipped
 from nas_attn.study.config import DEFAULT, StudyConfig
 from nas_attn.study.records import RecordLog
+from nas_attn.study.storage_url import VARIABLE
 
+MAX_NAME = 200  # bytes: a folder is called so, and files beside it a little longer
 COMMAND_LINE = "the command line"
 SHIPPED = "shipped"
 PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
@@ -33,6 +37,8 @@ def study_name(study: str | None, data: str | None = None) -> str:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
         # data that happens to be called like a shipped study must not get that study's settings
         return f"{name}-data" if name in shipped.names("studies") else name or "data"
+    if len(Path(study).name.encode()) > MAX_NAME or "\0" in study:
+        raise UserError(f"a study's name must have at most {MAX_NAME} characters", got=f"'{study}'")
     if _is_file(study):
         content = _read(study)
         return str(content.get("name", Path(study).stem))
@@ -64,6 +70,8 @@ def load_config(
         )
     file = study if study is not None and _is_file(study) else f"study '{content['name']}'"
     where = {k: COMMAND_LINE if k in given else file for k in (*StudyConfig.model_fields, *content)}
+    if overrides.get("storage") is None and "storage" in given:
+        where["storage"] = VARIABLE
     kept, said = ({}, content) if stored is None else _since(stored, content, study)
     if "model" in given and "width" not in given:
         said = {k: v for k, v in said.items() if k != "width"}  # a real model is meant at its own width
@@ -95,6 +103,7 @@ def study_file(study: str | None, data: str | None = None, *, new: bool = False)
                 content[key] = _place(key, given, folder)
         if isinstance(files := content.get("module_files"), list):
             content["module_files"] = [str((folder / str(f)).resolve()) for f in files]
+            _named_now(content["module_files"])
     elif (name in shipped.names("studies") and study is not None) or (study is None and data is None):
         content = shipped.load("studies", name)
     elif new and data is None:
@@ -128,7 +137,7 @@ def _read(study: str) -> dict[str, Any]:
         UserError: it cannot be read, or the name is a model's.
     """
     path = Path(study)
-    content = shipped.read_yaml(path) if path.is_file() or not _is_packaged(study) else {"backbone": None}
+    content = shipped.read_yaml(path) if is_file(path) or not _is_packaged(study) else {"backbone": None}
     if {"backbone", "head"} & content.keys():
         rule = "a study file must hold study settings"
         raise UserError(rule, got=f"the model YAML '{study}'", remedy=f"Did you mean --model {study}?")
@@ -174,12 +183,15 @@ def _since(
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
-    given = {k: v for k, v in overrides.items() if v is not None}
+    given = {k: _plain(k, v) for k, v in overrides.items() if v is not None}
+    if "storage" not in given and (url := os.environ.get(VARIABLE)):
+        given["storage"] = url
     for key in PATHS:
         if key in given:
             given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")
     if "module_files" in given:
         given["module_files"] = [str(Path(f).expanduser().resolve()) for f in given["module_files"]]
+        _named_now(given["module_files"])
     if "data" in given:
         given["demo"] = False
     if (
@@ -193,6 +205,25 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _named_now(files: Iterable[str]) -> None:
+    from nas_attn.detector.trust import remember_files  # with torch, which readers of a study do without
+
+    remember_files(files)
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value as a study file would write it, where Python has other ways: paths, one for several, numbers of GPUs."""
+    if isinstance(value, Path):
+        value = str(value)
+    if key == "slots" and isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    if key in ("module_files", "modules") and isinstance(value, str):
+        return [value]
+    if key == "device" and not isinstance(value, str):
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return value
+
+
 def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
     """A value that may be a path, relative to a folder, or a name: absolute where it is a path, else as it is.
 
@@ -201,7 +232,7 @@ def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
     if key == "data":
         return meant(given, folder)
     path = folder / given
-    return str(path.resolve()) if always or path.is_file() else given
+    return str(path.resolve()) if (always and "\0" not in given) or is_file(path) else given
 
 
 def _is_file(study: str) -> bool:

@@ -14,8 +14,9 @@ from typing import Any
 import optuna
 import sqlalchemy.exc
 
-from nas_attn.errors import UserError
+from nas_attn.errors import NasAttnError, UserError, storage_full
 from nas_attn.study.sampler import DIRECTIONS, Known, Suggester
+from nas_attn.study.storage_url import VARIABLE, StorageUrl, without_secrets
 
 PIECE = 900  # characters; optuna-dashboard shows up to 1,024 of an attribute, and JSON escapes may lengthen it
 STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
@@ -48,6 +49,7 @@ class Mirror:
         patience: float = 60.0,
     ) -> None:
         self.url, self._name, self._id = url, name, study_id
+        self.hide = StorageUrl(url).hide
         self._storage: optuna.storages.RDBStorage | None = None
         self._headers: set[str] = set()
         self._numbers: set[int | None] = set()
@@ -60,7 +62,7 @@ class Mirror:
                 if time.monotonic() >= end:
                     return tell("The storage is still locked. The search goes on, and writes there once it is free.")
             if not told:
-                tell(f"Another process has locked the storage '{_shown(url)}'. Waiting up to {patience:.0f} s for it.")
+                tell(f"Another process has locked '{StorageUrl(url)}'. Waiting up to {patience:.0f} s for it.")
                 told = True
             time.sleep(min(1.0, patience / 10))
 
@@ -68,7 +70,7 @@ class Mirror:
         if self._storage is not None:
             return
         with _opening(self.url) as storage:
-            self._study = _open_study(storage, self._name, self._id, _shown(self.url))
+            self._study = _open_study(storage, self._name, self._id, str(StorageUrl(self.url)))
             self._headers = {k.partition(":")[0] for k in self._study.user_attrs}
             self._numbers = {t.user_attrs.get("number") for t in self._study.get_trials(deepcopy=False)}
             self._storage = storage
@@ -140,9 +142,11 @@ def read_mirror(url: str, name: str) -> list[dict[str, Any]]:
         try:
             study = optuna.load_study(storage=storage, study_name=name)
         except KeyError as error:
-            raise UserError("a study must exist in its storage", got=f"'{name}'", where=_shown(url)) from error
+            raise UserError("a study must exist in its storage", got=f"'{name}'", where=str(StorageUrl(url))) from error
         attributes = study.user_attrs
-        records = [_joined(kind, attributes) for kind in ("study", "slots") if f"{kind}:0" in attributes]
+        records = [
+            without_secrets(_joined(kind, attributes)) for kind in ("study", "slots") if f"{kind}:0" in attributes
+        ]
         for trial in sorted(study.get_trials(deepcopy=False), key=lambda t: t.user_attrs["number"]):
             records += _joined("record", trial.user_attrs)
     return records
@@ -154,29 +158,46 @@ def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
 
     Raises:
         UserError: the URL names no database that can be opened.
+        StorageFull: there is no room for it.
     """
-    storage = None
+    storage = problem = None
     try:
         storage = optuna.storages.RDBStorage(url)
+    except (*STORAGE_ERRORS, ImportError, ValueError) as error:  # ValueError: a port that is no number
+        problem = _busy(url) if _locked(error) else _unopened(url, error)
+    if storage is None or problem is not None:
+        raise problem or AssertionError  # outside, so that no chain leads to a text with the password
+    try:
         yield storage
     except (*STORAGE_ERRORS, ImportError) as error:
-        if storage is not None:
-            _close(storage)
+        _close(storage)
         if _locked(error):
-            raise StorageLocked(
-                "the storage must be free",
-                got=f"'{_shown(url)}', which another process has locked",
-                remedy="Wait until that process has written, or end it.",
-            ) from error
+            raise _busy(url) from None
+        raise _unopened(url, error) from None
+
+
+def _unopened(url: str, error: Exception) -> NasAttnError:
+    if (full := storage_full(error)) is not None:
+        return full
+    address = StorageUrl(url)
+    if isinstance(error, ImportError):
+        remedy = "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."
+    else:
         remedy = (
-            "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."
-            if isinstance(error, ImportError)
-            else "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name."
+            "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name; with a password "
+            f"best as {VARIABLE}."
         )
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(
-            "the storage must be a database that can be opened", got=f"'{_shown(url)}' ({first})", remedy=remedy
-        ) from error
+    first = address.hide(str(error).strip().partition("\n")[0] or type(error).__name__)
+    rule = "the storage must be a database that can be opened"
+    return UserError(rule, got=f"'{address}' ({first})", remedy=remedy)
+
+
+def _busy(url: str) -> StorageLocked:
+    return StorageLocked(
+        "the storage must be free",
+        got=f"'{StorageUrl(url)}', which another process has locked",
+        remedy="Wait until that process has written, or end it.",
+    )
 
 
 def _locked(error: BaseException | None) -> bool:
@@ -199,14 +220,6 @@ def _closing(storage: optuna.storages.RDBStorage) -> Iterator[None]:
 def _close(storage: optuna.storages.RDBStorage) -> None:
     storage.remove_session()
     storage.engine.dispose()
-
-
-def _shown(url: str) -> str:
-    """The URL without its password."""
-    try:
-        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return url
 
 
 def _pieces(prefix: str, value: Any) -> dict[str, str]:

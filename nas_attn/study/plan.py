@@ -44,7 +44,7 @@ class Plan:
         return "scaled" if self.config.start == "base" else "none"
 
     def cost(self, architecture: Architecture) -> dict[str, float]:
-        """`gmacs`, `gmacs_fvcore_default`, `gflops_ultralytics`, `params_m` of the final model."""
+        """`gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` of the final model."""
         return self.table.cost(architecture).as_dict()
 
     def params(self, slot: str, gene: Gene) -> int:

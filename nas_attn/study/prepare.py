@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from typing import Any, TypeVar
 
 from nas_attn import __version__
 from nas_attn.attention import registry, user
-from nas_attn.cost import CostTable
 from nas_attn.cost.declared import check as check_costs
-from nas_attn.detector import download
+from nas_attn.cost.standing import check_places
+from nas_attn.detector import download, trust
 from nas_attn.detector.base_model import BaseModel, check_weights, load_base
 from nas_attn.detector.data import DataInfo, check_data
 from nas_attn.detector.environment import cache_root
@@ -28,16 +27,24 @@ from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.evaluate.starts import lost_with_weights
-from nas_attn.space import Gene, SearchSpace, Slot
+from nas_attn.files import is_file
+from nas_attn.space import SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.controls import conv_genes
 from nas_attn.study.devices import workers
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import check_limits
 from nas_attn.study.mirror import check_storage
 from nas_attn.study.plan import Plan
+from nas_attn.study.recorded_space import (
+    counting_of,
+    options_of,
+    same_space,
+    space_and_costs,
+    space_content,
+    to_header,
+)
 from nas_attn.study.records import FORMAT
-from nas_attn.study.spaces import build_space, chosen_slots, load_space
+from nas_attn.study.spaces import asked, build_space, chosen_slots
 
 T = TypeVar("T")
 
@@ -67,23 +74,26 @@ class _Collector:
             raise ConfigError({str(p): p for p in self.problems}.values(), where=where)
 
 
-def prepare(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None]) -> Plan:
+def prepare(
+    config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], stored: dict[str, Any] | None = None
+) -> Plan:
     """Check and resolve everything that a search needs.
 
     Args:
         config: the configuration.
         folder: the run folder, which exists.
         progress: told what is being done.
+        stored: header of the study that goes on, whose space and costs stay.
 
     Raises:
         ConfigError: all that is wrong, together.
     """
-    return _plan(config, folder, progress, resolve(config, progress, folder))
+    return _plan(config, folder, progress, resolve(config, progress, folder, stored=stored))
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What the names in a configuration stand for, checked."""
+    """What the names in a configuration stand for, checked; `stored` is the header of the study that goes on."""
 
     data: DataInfo
     devices: tuple[str, ...]
@@ -93,6 +103,7 @@ class Resolved:
     content: dict[str, Any]
     space: SearchSpace
     own: tuple[tuple[str, ...], ...]
+    stored: dict[str, Any] | None = None
 
 
 def resolve(
@@ -100,6 +111,7 @@ def resolve(
     progress: Callable[[str], None],
     folder: RunFolder | None = None,
     problems: Iterable[UserError] = (),
+    stored: dict[str, Any] | None = None,
 ) -> Resolved:
     """Check everything that can be checked without counting cost or training.
 
@@ -110,6 +122,7 @@ def resolve(
         progress: told what is being done.
         folder: the run folder, which may keep copies of module files.
         problems: what is known to be wrong already; raised with all that is found.
+        stored: header of the study that goes on.
 
     Raises:
         ConfigError: all that is wrong, together.
@@ -117,8 +130,8 @@ def resolve(
     """
     check = _Collector(problems)
     progress("checking the data")
-    if config.storage is not None:
-        check(lambda: check_storage(str(config.storage)))
+    if (url := config.storage) is not None:
+        check(lambda: check_storage(url.secret))
     devices = check(lambda: workers(config.device, config.jobs))
     base = check(lambda: load_base(config.model, width=config.width))
     task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
@@ -126,10 +139,10 @@ def resolve(
     # labels that no search can train on are not worth a word
     data = check(lambda: load_data(config, task.name)) if task and absent is False else None
     if base and data:
-        base = base.changed(nc=data.nc, kpt_shape=data.kpt_shape)
+        base = base.for_data(data.nc, data.kpt_shape)
     own = check(lambda: load_own(config.module_files or (), folder))
     slots = check(lambda: all_slots(base)) if base and task else None
-    content = check(lambda: load_space(config.space))
+    content = check(lambda: space_content(config, stored))
     if slots:
         check(lambda: _check_sizes(config, slots))
     if base and config.weights:
@@ -140,16 +153,19 @@ def resolve(
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
         if own is not None:  # a file that is wrong would be followed by all its names as unknown
             names = tuple(source.names for source in own)
-            space = check(lambda: build_space(config, content, chosen or slots, base.name, names))
+            more = options_of(stored, config)
+            space = check(lambda: build_space(config, content, chosen or slots, base.name, names, options=more))
             for entry in _own_modules(space) if space else ():
                 check(entry.source)
                 check(partial(check_costs, entry))
+            if space:
+                check(partial(check_places, space, config.imgsz, config.final_imgsz))
     check.done(f"study '{config.name}'")
     if absent:
         download.fetch(named_data(config.data) or "", progress)
-        return resolve(config, progress, folder)
+        return resolve(config, progress, folder, stored=stored)
     assert data and devices and base and slots and chosen and space and content is not None
-    return Resolved(data, *devices, base, chosen, content, space, names)
+    return Resolved(data, *devices, base, chosen, content, space, names, stored)
 
 
 def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
@@ -159,13 +175,11 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
     for note in notes:
         progress(note)
     progress("counting cost")
-    table = build_table(config, base, space, cache_root() / "cost")
-    # again, now that costs are known: of settings that coincide on the proxy's maps, the cheapest stands for all
-    space = build_space(
-        config, found.content, found.slots, base.name, found.own, lambda slot, gene: _macs(table, slot, gene)
-    )
+    build = partial(build_space, config, found.content, found.slots, base.name, found.own)
+    space, table = space_and_costs(config, base, space, build, found.stored)
     evaluator = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads)
     fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
+    searched = {"slots": found.content.get("slots"), "modules": asked(config, found.content, found.own)}
     header: dict[str, Any] = {
         "format": FORMAT,
         "id": uuid.uuid4().hex,
@@ -177,10 +191,15 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
         "objective": TASKS[data.task].objective,
         "notes": notes,
         "classes": list(data.names),
+        "nc": data.nc,
+        "kpt_shape": None if data.kpt_shape is None else list(data.kpt_shape),
+        "reg_max": evaluator.final_base()[2],
+        "factors": list(base.factors),
         "data": {"path": str(data.path), "train": data.train, "val": data.val, "test": data.test},
         "space_slots": [s.slot.as_list() for s in space.slots],
         "space_size": space.size,
         "aliases": {s.slot.name: {str(a): str(g) for a, g in s.aliases.items()} for s in space.slots},
+        **to_header(space, table, counting_of(found.stored), searched),
         "base_cost": table.cost(space.base_architecture()).as_dict(),
         "proxy_reg_max": evaluator.proxy_reg_max(config.imgsz),
         "fingerprints": {
@@ -188,7 +207,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
             "space": space.fingerprint(),
             "base": base.fingerprint,
             "weights": _file_digest(config.weights),
-            "modules": {e.name: hashlib.sha256(e.source()).hexdigest()[:16] for e in _own_modules(space)},
+            "modules": {e.name: e.digest for e in _own_modules(space)},
         },
     }
     check_limits(config, space, table)
@@ -238,22 +257,22 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
         ConfigError: all that is wrong with them, together.
     """
     kept = folder.modules() if folder else []
-    there = [[Path(f)] if Path(f).is_file() else [p for p in kept if p.name == Path(f).name] for f in files]
+    there = [[Path(f)] if is_file(f) else [p for p in kept if p.name == Path(f).name] for f in files]
     options = " ".join(f"--modules {path}" for paths in there for path in paths) if all(there) else ""
 
     def load(file: str) -> user.Source:
         try:
+            trust.check([user.read(Path(file).expanduser().resolve())], file)
             return user.load(file)
         except UserError as error:
-            if not options or Path(file).is_file():
+            if not options or is_file(file):
                 raise
             remedy = f"Continue with the kept copy: {options}."
             raise UserError(error.rule, got=error.got, where=error.where, remedy=remedy) from None
 
     check = _Collector()
     found = [check(partial(load, file)) for file in files]
-    if check.problems:
-        raise ConfigError(check.problems)
+    check.done("module_files")
     return [source for source in found if source is not None]
 
 
@@ -272,15 +291,6 @@ def named_data(data: str | None) -> str | None:
     return str(known) if known else data
 
 
-def build_table(config: StudyConfig, base: BaseModel, space: SearchSpace, cache: Path | None) -> CostTable:
-    """Cost at the final training's size of every gene of the space, and of every plain convolution that fits."""
-    genes = {
-        s.slot: tuple(dict.fromkeys((*s.genes, *s.aliases, *conv_genes(s.slot, "none"), *conv_genes(s.slot, "scaled"))))
-        for s in space.slots
-    }
-    return CostTable.build(base.build(), genes, imgsz=config.final_imgsz, cache=cache)
-
-
 def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
     """Refuse to continue a study whose search or data is another one now.
 
@@ -290,7 +300,11 @@ def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
     fingerprints = {**header["fingerprints"]}
     new_code, old_code = (f.get("modules") or {} for f in (fingerprints, stored["fingerprints"]))
     fingerprints.pop("modules", None)
-    differences = [f"the {name}" for name, value in fingerprints.items() if stored["fingerprints"].get(name) != value]
+    differences = [
+        f"the {name}"
+        for name, value in fingerprints.items()
+        if (not same_space(stored, header) if name == "space" else stored["fingerprints"].get(name) != value)
+    ]
     differences += [
         f"the source of module `{name}` (digest {old_code[name]} then, {digest} now)"
         for name, digest in new_code.items()
@@ -330,12 +344,6 @@ def _own_modules(space: SearchSpace) -> list[registry.ModuleEntry]:
     """The searched modules that are not of the zoo."""
     names = {gene.module for s in space.slots for gene in s.genes}
     return [e for e in registry.entries() if e.name in names and not e.cls.__module__.startswith(registry.ZOO)]
-
-
-def _macs(table: CostTable, slot: Slot, gene: Gene) -> float:
-    """What a gene adds; infinity for one that was refused and so never counted."""
-    cost = table.cells[slot.name].get(gene)
-    return math.inf if cost is None else cost.macs
 
 
 def _file_digest(path: str | None) -> str | None:

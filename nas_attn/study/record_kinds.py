@@ -129,6 +129,7 @@ class _Cost(_Fields):
     gmacs: Finite
     gmacs_fvcore_default: Finite | None = None
     gflops_ultralytics: Finite | None = None
+    gflops_torch: Finite | None = None
     params_m: Finite | None = None
 
 

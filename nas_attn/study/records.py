@@ -2,7 +2,7 @@
 
 Each line is one JSON object with a `kind`:
 
-    study      once, first: version, configuration, base model, slots, cost of the base, fingerprints
+    study      once, first: version, configuration, base model, slots, space, costs, fingerprints
     target     each time another number of trials is asked for
     slots      once, after the base is trained: liveness of each slot and the slots that are searched
     started    a trial was handed out: number, role, architecture, seed, cost, the sampler's parameters
@@ -58,7 +58,8 @@ class Record(dict[str, Any]):
 
     def changed(self, more: Mapping[str, Any]) -> Record:
         """The record with further or other fields."""
-        return Record({**self, **more}, self.where)
+        inner = {k: Record(v, old.where) for k, v in more.items() if isinstance(old := self.get(k), Record)}
+        return Record({**self, **more, **inner}, self.where)
 
 
 @dataclass
@@ -99,19 +100,20 @@ class RecordLog:
             line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
         except ValueError:  # a loss that is no number any more
             line = json.dumps(_plain(record), separators=(",", ":")) + "\n"
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            rest = line.encode()
-            while rest:
-                rest = rest[os.write(handle, rest) :]
-            os.fsync(handle)
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                rest = line.encode()
+                while rest:
+                    rest = rest[os.write(handle, rest) :]
+                os.fsync(handle)
+            finally:
+                os.close(handle)
         except OSError as error:
             raise RecordLost(
                 f"a record could not be written to '{self.path}' ({error.strerror}). Make room, then give the same "
                 "command again: what was recorded before is whole."
             ) from error
-        finally:
-            os.close(handle)
         return record
 
     def read(self, since: Position | None = None) -> Iterator[Record]:

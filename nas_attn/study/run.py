@@ -9,8 +9,9 @@ from typing import Any
 
 from nas_attn.attention import user
 from nas_attn.detector import environment
-from nas_attn.engine import LocalEngine
-from nas_attn.errors import ConfigError
+from nas_attn.engine import LocalEngine, check_outside
+from nas_attn.errors import ConfigError, room_wanted
+from nas_attn.stopping import stopping
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import Lease, RunFolder
 from nas_attn.study.load import load_config, study_file, study_name, study_source
@@ -18,6 +19,7 @@ from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.prepare import check_unchanged, prepare, resolve
 from nas_attn.study.search import Search
+from nas_attn.study.storage_url import without_secrets
 from nas_attn.study.view import StudyView
 
 
@@ -30,8 +32,15 @@ def run(
     progress: Callable[[str], None] | None = None,
 ) -> StudyView:
     """Run a study, or continue it; see `nas_attn.run_search`."""
+    check_outside()
+    with room_wanted(), stopping():
+        return _run_here(study, options, runs, observer or Silent(), progress or (lambda text: None))
+
+
+def _run_here(
+    study: str | None, options: Mapping[str, Any], runs: Path, observer: Observer, tell: Callable[[str], None]
+) -> StudyView:
     environment.prepare()
-    tell = progress or (lambda text: None)
     name = study_name(study, options.get("data"))
     folder = RunFolder(runs / name)
     stored = next(folder.log.read(), None)
@@ -40,12 +49,12 @@ def run(
     except ConfigError as error:
         raise _with_the_rest(error, folder, tell) from None
     data = options.get("data")
-    begun = {"file": study_file(study, data, new=stored is None), "source": study_source(study, data)}
+    begun = {"file": without_secrets(study_file(study, data, new=stored is None)), "source": study_source(study, data)}
     fresh = not folder.path.exists()
     folder.create()
     try:
         with Lease(folder):
-            return _run(config, begun, folder, observer or Silent(), tell)
+            return _run(config, begun, folder, observer, tell)
     finally:
         if fresh and not folder.log.exists():
             _remove_empty(folder)  # wrong input leaves nothing behind
@@ -72,10 +81,10 @@ def _run(
     with contextlib.ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
-        plan = prepare(config, folder, tell)
+        plan = prepare(config, folder, tell, stored)
         if stored is not None:
             check_unchanged(stored, plan.header)
-        url = config.storage or f"sqlite:///{folder.database.resolve()}"
+        url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
         if stored is None and config.storage is None:
             folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
         header = stored or plan.header

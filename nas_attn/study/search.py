@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from nas_attn.engine import Engine, Task
-from nas_attn.errors import EvaluationFailed, SlotRefused, UserError
+from nas_attn.errors import EvaluationFailed, SlotRefused, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
 from nas_attn.study.liveness import averaged, learned, too_little
-from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
+from nas_attn.study.mirror import STORAGE_ERRORS, Mirror, StorageLocked
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
@@ -37,7 +37,7 @@ class Search(Supervisor[StudyView]):
     """
 
     def __init__(self, plan: Plan, folder: RunFolder, engine: Engine, mirror: Mirror, observer: Observer) -> None:
-        super().__init__(folder, engine)
+        super().__init__(folder, engine, plan.config.trial_minutes)
         self.plan, self.mirror, self.observer = plan, mirror, observer
         self.config = plan.config
         self._suggester: Suggester | None = None
@@ -185,6 +185,7 @@ class Search(Supervisor[StudyView]):
             keywords={"checkpoint": self.folder.checkpoint(name), "liveness": measure},
             result=self.folder.result(name),
             signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}",
+            limit=self._limit,
         )
 
     def _started(self, trial: Trial) -> None:
@@ -209,6 +210,7 @@ class Search(Supervisor[StudyView]):
             study_id=self._study_id,
             measured=bool(self._view.slots),
             note=self.observer.note,
+            limit=self._limit,
         )
         if evaluation is not None:
             self._write_slots([evaluation])
@@ -280,8 +282,12 @@ class Search(Supervisor[StudyView]):
                 if trial.state != "running" and trial.number not in self.mirror:
                     records = self._records[trial.number]
                     self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
-        except (*STORAGE_ERRORS, UserError) as error:
-            self.observer.note(f"the storage did not take a trial, which the record log has: {_first_line(error)}")
+        except (*STORAGE_ERRORS, StorageLocked) as error:
+            if (full := storage_full(error)) is not None:
+                raise full from None
+            self.observer.note(
+                f"the storage did not take a trial, which the record log has: {self.mirror.hide(_first_line(error))}"
+            )
 
     def _mirror_all(self) -> None:
         if self._suggester is not None:

@@ -9,6 +9,7 @@ import yaml
 
 import nas_attn
 from nas_attn.errors import UnknownName, UserError
+from nas_attn.files import is_file, parse_yaml
 
 KINDS = ("studies", "search_spaces")
 
@@ -35,7 +36,7 @@ def load(kind: str, name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = folder(kind) / f"{name}.yaml"
-        if not path.is_file():
+        if not is_file(path):
             raise UnknownName({"studies": "study", "search_spaces": "search space"}[kind], name, names(kind))
     return read_yaml(path)
 
@@ -47,15 +48,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: missing, unreadable, or something else.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError("a file must be readable", got=f"'{path}' ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f"{path}, line {line + 1}" if line is not None else str(path)
-        raise UserError(
-            "a file must be valid YAML", got=getattr(error, "problem", None) or "other data", where=where
-        ) from error
+        problem = getattr(error, "problem", None) or str(error)[:200] or "other data"
+        raise UserError("a file must be valid YAML", got=problem, where=where) from error
     if not isinstance(content, dict):
         raise UserError("a YAML file must hold `key: value` lines", got=type(content).__name__, where=str(path))
     return content

@@ -30,7 +30,7 @@ def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], Non
         EvaluationFailed: the base could not be trained.
     """
     run = RunFolder(folder)
-    plan = prepare(config, run, progress)
+    plan = prepare(config.model_copy(update={"storage": None}), run, progress)
     base = plan.space.base_architecture()
     seeds = list(range(config.seed, config.seed + config.control_seeds))
     found: dict[int, Evaluation] = {}

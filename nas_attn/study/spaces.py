@@ -64,6 +64,7 @@ def build_space(
     base: str,
     own: Sequence[Sequence[str]] = (),
     rank: Rank | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> SearchSpace:
     """The search space that a configuration and a search space file describe.
 
@@ -75,11 +76,12 @@ def build_space(
         own: the modules of each file in `module_files`. All of a file join the space, unless the configuration or the
             space names some of them, and so decides for that file.
         rank: order in which aliases are kept.
+        options: module -> its settings' options where nothing is said of them, in place of the zoo's.
     """
-    modules = dict(config.modules if config.modules is not None else content["modules"])
-    for names in own:
-        if not any(name in modules for name in names):
-            modules |= dict.fromkeys(names)
+    modules = asked(config, content, own)
+    for name, before in (options or {}).items():
+        if name in modules and isinstance(modules[name], Mapping | None):
+            modules[name] = {**before, **(modules[name] or {})}
     space = SearchSpace.build(
         base,
         slots,
@@ -90,6 +92,19 @@ def build_space(
         where=f"search space '{config.space}'" if config.modules is None else f"study '{config.name}'",
     )
     return space.with_residual("scaled") if config.start == "base" else space
+
+
+def asked(config: StudyConfig, content: Mapping[str, Any], own: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """The modules that a configuration, its search space and its module files ask for, with what they say of settings.
+
+    Args:
+        config, content, own: as `build_space` takes them.
+    """
+    modules = dict(config.modules if config.modules is not None else content["modules"])
+    for names in own:
+        if not any(name in modules for name in names):
+            modules |= dict.fromkeys(names)
+    return modules
 
 
 def chosen_slots(

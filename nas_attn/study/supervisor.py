@@ -25,6 +25,8 @@ class View(Growing, Protocol):
 
 
 V = TypeVar("V", bound=View)
+TIMES = 10  # longer than the base that no module takes, however slow: it hangs
+LEAST_SECONDS = 600.0
 
 
 class Supervisor(ABC, Generic[V]):
@@ -33,10 +35,11 @@ class Supervisor(ABC, Generic[V]):
     Args:
         folder: the run folder; its lease is held by the caller.
         engine: where trials run.
+        trial_minutes: what a trial may take, where the user said it.
     """
 
-    def __init__(self, folder: RunFolder, engine: Engine) -> None:
-        self.folder, self.engine = folder, engine
+    def __init__(self, folder: RunFolder, engine: Engine, trial_minutes: float | None = None) -> None:
+        self.folder, self.engine, self._trial_minutes = folder, engine, trial_minutes
         records: list[dict[str, Any]] = list(folder.log.read())
         self._records: dict[int, list[dict[str, Any]]] = {}  # by the number of their trial
         for record in records:
@@ -81,6 +84,15 @@ class Supervisor(ABC, Generic[V]):
                 return
             if (outcome := self.engine.wait()) is not None:
                 self._finish(outcome)
+
+    def _limit(self, model: str | None = None) -> float | None:
+        """Seconds that a trial may take: as said, or by the slowest base trial so far; None where there is none yet."""
+        if self._trial_minutes is not None:
+            return 60 * self._trial_minutes
+        base = [t.evaluation for t in self._view.trials if t.role == "base" and t.model == model and t.evaluation]
+        # what was continued from a checkpoint has its whole time in the parts
+        took = [max(e.seconds, e.steps_seconds + e.val_seconds) for e in base]
+        return max(LEAST_SECONDS, TIMES * max(took)) if took else None
 
     def _orphan(self) -> Trial | None:
         """A trial that an earlier process was stopped at."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nas_attn.cost.cost import true_names
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.record_kinds import parsed
@@ -21,7 +22,7 @@ class Trial:
         number: what names it in its study, from 0 and ascending; numbers may have gaps, where lines were removed.
         role: `base`, `conv` or `search`; `arm` for what else an ablation trains.
         state: `running`, `complete`, `failed` or `refused`.
-        cost: `gmacs`, `gmacs_fvcore_default`, `gflops_ultralytics`, `params_m` at the final training's image size.
+        cost: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` at the final training's image size.
         evaluation: what it found; None unless complete.
         reason: why it failed or was refused.
         sampled: the sampler's `params` and `attributes` for it; empty for a control.
@@ -136,7 +137,7 @@ def _begun(record: Mapping[str, Any]) -> Trial:
         architecture=parsed(record["architecture"]),
         seed=record["seed"],
         state="running" if record["kind"] == "started" else "refused",
-        cost=record["cost"],
+        cost=true_names(record["cost"]),
         reason=record.get("reason", ""),
         sampled=record.get("sampled") or {},
         violation=record.get("violation", 0.0),

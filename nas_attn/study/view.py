@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture
 from nas_attn.study.records import Record, RecordLog
+from nas_attn.study.storage_url import without_secrets
 from nas_attn.study.trial import Candidate, Trial, candidate_of, moments, numbered, paired, place, told, with_delta
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class StudyView:
         if kind in TRIAL_KINDS:
             return self._with_trial(record)
         if kind == "study" and not self.header:
-            return self._changed(header=record if isinstance(record, Record) else self.header.changed(record))
+            header = record if isinstance(record, Record) else self.header.changed(record)
+            return self._changed(header=header.changed(without_secrets(header)))
         if kind == "target":
             return self._changed(header=self.header.changed({"target": record["trials"]}))
         if kind == "model" and record["model"] == self.model:

@@ -3,6 +3,8 @@ against. They stand here for comparison only, with the published limits (sizes t
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -35,6 +37,21 @@ def acmix(m: ACmix, x: Tensor) -> Tensor:
     return m.rate1 * attended + m.rate2 * m.dep_conv(mixed)
 
 
+class _MemoryEfficientSwish(torch.autograd.Function):
+    """The released code has the activation of efficientnet_pytorch: only its input is kept, σ is computed again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x * x.sigmoid()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        gate = x.sigmoid()
+        return grad * (gate * (1 + x * (1 - gate)))
+
+
 def efficient_attention(m: EfficientAttention, x: Tensor) -> Tensor:
     """Copies of q, k and v in (tokens, channels) order, and a whole attention matrix."""
     batch, _, height, width = x.shape
@@ -43,7 +60,7 @@ def efficient_attention(m: EfficientAttention, x: Tensor) -> Tensor:
         first, _, last = attn_map.act_block
         q, k, v = mixer(to_qkv(x)).reshape(batch, 3, -1, height, width).transpose(0, 1).contiguous()
         hidden = first(q * k)
-        out.append(torch.tanh(last(hidden * torch.sigmoid(hidden)) * scale) * v)
+        out.append(torch.tanh(last(_MemoryEfficientSwish.apply(hidden)) * scale) * v)
     q = m.global_q(x).reshape(batch, m.global_heads, d, -1).transpose(-1, -2).contiguous()
     pooled = m.global_kv(m.avgpool(x))
     k, v = pooled.view(batch, 2, m.global_heads, d, -1).permute(1, 0, 2, 4, 3).contiguous()

@@ -95,7 +95,7 @@ def test_van(size, learned, printed, of_layers, by_fvcore):
     assert f"{(layers(tally) + tally['bias'] + 2 * tally['norm']) / GIGA:.2f}" == printed
     cost = count(VAN(VAN_SIZES[size], LKA), 224, 224)
     assert cost.macs == cost.macs_fvcore_default == by_fvcore
-    assert cost.flops_ultralytics == 2 * layers(tally)
+    assert cost.flops_torch == 2 * layers(tally)
     assert cost.params == learned
 
 
@@ -151,7 +151,7 @@ def test_cloformer(size, learned, printed, dense, convolutions, with_attention):
     assert f"{(tally['dense'] + tally['grouped']) / GIGA:.3f}" == convolutions
     cost = count(CloFormer(CLOFORMER[size]), 224, 224)
     assert f"{cost.gmacs:.3f}" == with_attention and cost.params == learned
-    assert cost.flops_ultralytics == 2 * (layers(tally) + tally["matmul"])
+    assert cost.flops_torch == 2 * (layers(tally) + tally["matmul"])
 
 
 @pytest.mark.parametrize(("depth", "learned"), [(26, 10_487_816), (38, 14_410_896), (50, 18_333_976)])

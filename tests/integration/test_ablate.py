@@ -245,7 +245,6 @@ def test_a_dead_slot_is_said(tmp_path, write_study, searched):
         (("--base", "p3=lska", "--kinds", "swap", "--scales", "s"), "must go with the kind `scale`"),
         ((), "neither a study that was searched nor --base"),
         (("--base", "p3=lskaa"), "Did you mean 'lska'?"),
-        (("--base", "p3=se"), "Name the space with --space"),
         (("--base", "p9=lska"), "Known: "),
         (("--base", "p3=none"), "with attention"),
         (("--base", "p3=lska(k_size=8)"), "must be one of"),

@@ -140,6 +140,17 @@ def test_another_version_that_counts_differently_is_named(copied):
     assert "written with other versions: fvcore 0.0.1 then and " in found["cost"]
 
 
+def test_a_bundle_of_0_1_0_is_counted_by_its_own_rules(copied):
+    """It has no `counting`, and torch's count under Ultralytics' name."""
+    cost = card_of(copied)["cost"]
+    assert cost["counting"] == 2 and cost["gflops_ultralytics"] == pytest.approx(cost["gflops_torch"], rel=1e-9)
+    old = {k: v for k, v in cost.items() if k not in ("counting", "gflops_torch")}
+    for part in ("counts", "base_counts"):
+        old[part] = {("flops_ultralytics" if k == "flops_torch" else k): v for k, v in cost[part].items()}
+    reseal(copied, cost={**old, "gflops_ultralytics": cost["gflops_torch"]})
+    assert problems(copied) == {}
+
+
 def test_other_weights_and_other_outputs_are_found(copied):
     card = card_of(copied)
     reseal(copied, weights={**card["weights"], "seed": 1})

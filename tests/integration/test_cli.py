@@ -164,7 +164,7 @@ def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study):
     assert trials == json.loads(reference.stdout)["trials"]
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["int", "term", "hup"])
 def test_interrupting_is_no_failure(tmp_path, write_study, sign):
     write_study(tmp_path / "i.yaml", trials=30, control_seeds=1, jobs=1)
     command = [sys.executable, "-m", "nas_attn", "search", "i.yaml"]

@@ -96,3 +96,31 @@ def test_what_cannot_be_read_names_the_rule_and_an_example(text, rule):
     with pytest.raises(GrammarError) as caught:
         Architecture.parse(text)
     assert rule in str(caught.value) and "Write for example: p3=acmix(head=4,kernel_att=7)" in str(caught.value)
+
+
+grammar = st.text(alphabet="p3=acmix(head4,[].e-+ _9)", max_size=60)
+long = st.tuples(st.sampled_from("9[]a(.,-e "), st.integers(1, 6000)).map(lambda made: made[0] * made[1])
+
+
+@given(
+    st.lists(grammar | long | st.sampled_from(["p3=acmix(head=", "p", "=none", ")", "1e999", "]", "[1"]), max_size=6)
+)
+@settings(max_examples=400, deadline=None)
+def test_any_text_of_the_grammars_letters_reads_back_or_is_refused(parts):
+    text = "".join(parts)
+    for kind in (Architecture, Gene):
+        try:
+            found = kind.parse(text)
+        except GrammarError as error:
+            assert "Write for example: p3=acmix(" in str(error) and len(str(error)) < 3000
+        else:
+            assert kind.parse(str(found)) == found and str(kind.parse(str(found))) == str(found)
+
+
+@pytest.mark.parametrize("text", [
+    "p3=acmix(head=1e999)", "p3=acmix(head=-1e999)", f"p3=acmix(head={'9' * 5000})", f"p3=acmix(head=0.{'9' * 5000})",
+    f"p3=acmix(head={'[' * 3000}{']' * 3000})", f"p{'9' * 5000}=none", f"p3={'a' * 5000}", f"p3=acmix({'a' * 5000}=1)",
+])  # fmt: skip
+def test_texts_without_end_are_refused(text):
+    with pytest.raises(GrammarError):
+        Architecture.parse(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import InlineEngine, make_plan, run_plan
+from plans import InlineEngine, content, make_plan, run_plan
 
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.records import LOG_NAME, RecordLog
@@ -31,16 +30,6 @@ def whole(tmp_path_factory):
         run_plan(plan(sampler), folder)
         found[sampler] = (folder / LOG_NAME).read_bytes()
     return found
-
-
-def content(log: bytes) -> list[dict]:
-    """The records without wall times, which no two runs share."""
-    records = [json.loads(line) for line in log.splitlines()]
-    for r in records:
-        if "evaluation" in r:
-            for key in ("seconds", "steps_seconds", "val_seconds"):
-                r["evaluation"].pop(key, None)
-    return records
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])

@@ -38,7 +38,7 @@ def adopt(tmp_path, capfd):
 def cost_of(capfd, model: str) -> Any:
     assert run(["cost", "--model", model, "--nc", "80", "--json"]) == 0
     (one,) = json.loads(capfd.readouterr().out)["costs"]
-    return {k: v for k, v in one.items() if k != "architecture"}
+    return {k: v for k, v in one.items() if k not in ("architecture", "gflops_ultralytics")}
 
 
 def test_the_base_is_counted_without_the_attention_that_stays_in_it(adopt, capfd):
@@ -109,3 +109,34 @@ def test_a_scale_at_the_top_is_said_to_be_ignored(adopt):
     assert not [
         s for s in adopt(stated, options=("--model-scale", "s", "--json"))["suspicions"] if s["kind"] == "scale"
     ]
+
+
+def test_a_name_of_several_meanings_is_answered(adopt):
+    cbam = ("[-1, 1, ACmix, []]", "[-1, 1, CBAM, [1024]]")
+    assert "--as CBAM=cbam" in adopt(cbam, options=(), code=2)
+    said = adopt(cbam, options=("--as", "CBAM=cbam", "--json"))
+    assert said["architecture"] == "p5=cbam(kernel_size=7,reduction=16)"
+    assert [(r["was"], r["now"]) for r in said["repairs"]] == [("CBAM", "cbam")]
+    for wrong in ("CBAM", "=cbam", "CBAM="):
+        assert "NAME=MODULE" in adopt(cbam, options=("--as", wrong), code=2)
+    assert "one MODULE for a NAME" in adopt(cbam, options=("--as", "CBAM=cbam", "--as", "CBAM=se"), code=2)
+
+
+def test_all_problems_are_printed_with_their_rows_and_the_file_once(adopt):
+    error = adopt(("3, C2f, [1024]]", "3, C2f_Foo, [1024]]"), ("1, ACmix", "1, NAMAttention"), options=(), code=2)
+    assert "2 problems in" in error and error.count("article.yaml") == 1
+    assert "1. " in error and "(in row 21)" in error and "(in row 22)" in error
+
+
+def test_lines_are_broken_at_the_width_of_a_terminal_but_not_commands(adopt, tmp_path, monkeypatch):
+    import sys
+
+    past = ("18, 22]", "18, 21]")
+    whole = adopt(past, options=())
+    assert max(map(len, whole.splitlines())) > 80  # a pipe gets each finding as one line
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    broken = adopt(past, options=("-o", str(tmp_path / "fixed.yaml")))
+    longer = [line for line in broken.splitlines() if len(line) > 80]
+    assert all(line.startswith(("architecture: ", "written: ", "train: ", str(tmp_path))) for line in longer)
+    assert "\n    " in broken

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from fabricate import Fabricator
 from torch import nn
 
-from nas_attn.cost import ZERO, Cost, CostTable, counter
+from nas_attn.cost import COUNTING, ZERO, Cost, CostTable, counter
+from nas_attn.cost.cost import true_names
 from nas_attn.cost.counter import count, gene_cost
 from nas_attn.detector.base_model import build_yaml, load_base
+from nas_attn.detector.flops import ultralytics_gflops
 from nas_attn.detector.slots import all_slots
 from nas_attn.detector.surgery import architecture_yaml
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space import Architecture, Gene, Slot
+from nas_attn.study import load_study
 
 P3, P4 = Slot("p3", 1, 8, 8), Slot("p4", 2, 16, 16)
 GENES = {
@@ -38,12 +42,43 @@ class Spectrum(nn.Module):
 def test_attention_is_counted_beside_fvcores_own_figure():
     cost = count(Attention(), 4, 5, channels=8)
     assert (cost.macs, cost.macs_fvcore_default) == (2 * 20 * 20 * 8, 0)
-    assert cost.flops_ultralytics == 2 * cost.macs
+    assert cost.flops_torch == 2 * cost.macs
 
 
 def test_an_unlisted_op_is_an_error_that_names_it():
     with pytest.raises(UserError, match=r"aten::fft_rfft2.*costs=\{"):
         count(Spectrum(), 4, 4)
+
+
+class Grid(nn.Module):
+    def forward(self, x):
+        return nn.functional.grid_sample(x, torch.zeros(1, 3, 7, 2), align_corners=False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "macs"),
+    [
+        (nn.BatchNorm2d(8), 2 * 8 * 20),
+        (nn.BatchNorm2d(8, affine=False), 8 * 20),
+        (nn.GroupNorm(2, 8), 5 * 8 * 20),
+        (nn.GroupNorm(2, 8, affine=False), 4 * 8 * 20),
+        (nn.LayerNorm((8, 4, 5)), 5 * 8 * 20),
+        (nn.InstanceNorm2d(8, affine=True), 5 * 8 * 20),
+        (nn.Upsample(scale_factor=2), 8 * 80),
+        (nn.Upsample(scale_factor=2, mode="bilinear"), 4 * 8 * 80),
+        (Grid(), 4 * 8 * 3 * 7),
+        (nn.AdaptiveAvgPool2d(2), 8 * 20),
+        (nn.AvgPool2d(2), 0),
+        (nn.MaxPool2d(2), 0),
+        (nn.Softmax(1), 0),
+        (nn.SiLU(), 0),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, nn.Module) else None,
+)
+def test_work_per_element_as_fvcore_counts_it(layer, macs):
+    """As README's "What the numbers mean" says; torch's counter has none of it."""
+    cost = count(layer, 4, 5, channels=8)
+    assert (cost.macs, cost.macs_fvcore_default, cost.flops_torch) == (macs, macs, 0)
 
 
 def test_counting_changes_nothing_in_the_model():
@@ -67,7 +102,7 @@ def test_units():
     assert Cost(1_500_000_000, 2_000_000_000, 3_000_000_000, 2_500_000).as_dict() == {
         "gmacs": 1.5,
         "gmacs_fvcore_default": 2.0,
-        "gflops_ultralytics": 3.0,
+        "gflops_torch": 3.0,
         "params_m": 2.5,
     }
     assert Cost(1, 2, 3, 4) + Cost(10, 20, 30, 40) == Cost(11, 22, 33, 44)
@@ -86,6 +121,27 @@ def test_the_table_is_kept_and_read_back(tmp_path, monkeypatch):
     CostTable.build(nn.Conv2d(3, 8, 1), GENES, 64, cache=tmp_path)
     CostTable.build(base, {P3: GENES[P3]}, 64, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_kept_table_serves_its_own_rules_of_counting(tmp_path):
+    """A study that 0.1.0 began and a new one share the folder."""
+    base, genes = nn.Conv2d(3, 32, 3), {Slot("p3", 1, 32, 8): [Gene.parse("sk(kernel_sizes=[3,5],reduction=4)")]}
+    for _ in range(2):
+        old, new = (CostTable.build(base, genes, 64, cache=tmp_path, counting=n) for n in (1, COUNTING))
+        ((_, before),), ((_, now),) = old.cells["p3"].items(), new.cells["p3"].items()
+        assert now.macs - before.macs == 2 * 32 * 8 * 8 and old.base == new.base
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_0_1_0_wrote_is_shown_under_a_true_name(tmp_path):
+    written = {"gmacs": 3.0, "gmacs_fvcore_default": 2.9, "gflops_ultralytics": 6.0, "params_m": 2.6}
+    log = Fabricator(tmp_path / "old").log
+    log.append("started", number=0, role="base", architecture="p3=none", seed=0, cost=written, sampled={})
+    view = load_study(tmp_path / "old")
+    assert view.trials[0].cost == {"gmacs": 3.0, "gmacs_fvcore_default": 2.9, "gflops_torch": 6.0, "params_m": 2.6}
+    assert view.frame()["gflops_torch"].tolist() == [6.0] and "gflops_ultralytics" not in view.frame()
+    both = {"gflops_torch": 6.0, "gflops_ultralytics": 6.1}  # a card of today: the second is Ultralytics' own
+    assert true_names(both) == both and true_names({"flops_ultralytics": 6}) == {"flops_torch": 6}
 
 
 @pytest.mark.parametrize("changed", ["zoo/_large_kernel.py", "residual.py"])
@@ -121,6 +177,26 @@ def test_the_cost_command_takes_a_width(capsys):
     assert run(["cost", "--width", "0.125", "--nc", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["model"] == "yolo11n-w0.125" and 0 < found["costs"][0]["params_m"] < 1
+
+
+def test_the_cost_command_has_the_figure_that_ultralytics_prints(capsys):
+    """Its own counter's, which for strip pooling is above torch's: it adds the module's batch norms."""
+    from nas_attn.cli.app import run
+
+    architecture = Architecture.parse("p3=strip(kernel_size=3) p4=none p5=none")
+    assert run(["cost", str(architecture), "--json"]) == 0
+    plain, strip = json.loads(capsys.readouterr().out)["costs"]
+    base = load_base("yolo11n")
+    model = build_yaml(architecture_yaml(base, all_slots(base), architecture)[0]).eval()
+    printed = model.fuse(verbose=False).info(verbose=True)[-1]  # layers, parameters, gradients, GFLOPs
+    assert strip["gflops_ultralytics"] == printed > 1.005 * strip["gflops_torch"]
+    assert plain["gflops_ultralytics"] == pytest.approx(plain["gflops_torch"], rel=1e-12)
+
+
+def test_counting_by_ultralytics_changes_nothing_in_the_model():
+    model = load_base("yolo11n").build()
+    assert ultralytics_gflops(model, 64) == pytest.approx(count(model, 64, 64).gflops_torch, rel=1e-12)
+    assert model.training and not model.is_fused()
 
 
 def test_the_cost_of_an_architecture():

@@ -21,7 +21,10 @@ EXAMPLES = [
     ),
     *(
         cls("one line")
-        for cls in (StudyLocked, errors.RecordLost, errors.MissingPart, errors.DownloadFailed, errors.EvaluationFailed)
+        for cls in (
+            *(StudyLocked, errors.RecordLost, errors.StorageFull),
+            *(errors.MissingPart, errors.DownloadFailed, errors.EvaluationFailed),
+        )
     ),
 ]
 

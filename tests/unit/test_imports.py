@@ -13,8 +13,8 @@ import nas_attn
 
 ROOT = Path(nas_attn.__file__).parent
 ORDER = (  # a package imports only from those before it; `files` writes whole-or-absent files for all of them
-    "errors", "files", "attention", "space", ("cost", "detector"), "conformance", "evaluate", "engine", "study",
-    "analysis", "ablation", "bundle", "dashboard", "cli", "__main__",
+    "errors", ("files", "stopping"), "attention", "space", ("cost", "detector"), "conformance", "evaluate", "engine",
+    "study", "analysis", "ablation", "bundle", "dashboard", "cli", "__main__",
 )  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in ([names] if isinstance(names, str) else names)}
 HOMES = {

@@ -91,6 +91,7 @@ def test_check_of_a_sound_module(capsys):
     assert [line.split(":")[0] for line in said.err.strip().splitlines()] == ["[1/2] eca", "[2/2] conv"]
     found = json.loads(said.out)
     assert found["ok"] and found["batch"] == 2 and found["imgsz"] == 64 and found["device"] == "cpu"
+    assert found["threads"] == 1
     eca = found["modules"][0]
     states = {c["check"]: (c["state"], c["genes"], c["of"]) for c in eca["checks"]}
     assert states["maps"] == (PASSED, 4, 4) and states["compile"] == (PASSED, 2, 2)
@@ -104,6 +105,7 @@ def test_check_of_a_broken_module(capsys, doubling):
     assert "[1/1] doubling: " in said.err and "maps" in said.err
     assert "Wrong: doubling." in said.out and "keep the shape of its map" in said.out
     assert said.out.count("not run") > 15 and "fails maps" in said.out
+    assert " px on one CPU thread: " in " ".join(said.out.split())
 
 
 NOISY = """

@@ -41,7 +41,7 @@ def test_a_declared_op_is_counted(macs, write):
     assert get("mine").costs == {"aten::lgamma": macs}
     cost = gene_cost(Gene("mine"), 8, 4, 6)
     assert cost.macs == PLAIN + macs * 8 * 4 * 6
-    assert cost.macs_fvcore_default == PLAIN and cost.flops_ultralytics == 2 * PLAIN  # others do not know the op
+    assert cost.macs_fvcore_default == PLAIN and cost.flops_torch == 2 * PLAIN  # others do not know the op
     assert count(get("mine").build(8, {"residual": "scaled"}), 4, 6, 8, batch=2).macs == 2 * cost.macs
 
 

@@ -98,15 +98,20 @@ def test_every_description_says_where_it_lies():
     assert len(packaged_data()) > 20 and size(packaged_data()["VOC.yaml"]) == "2.8 GB"
 
 
-def test_the_folder_of_data_sets_is_the_users(tmp_path, monkeypatch):
-    """Ultralytics' own settings of this user, though it gets private ones here, which are told."""
+@pytest.fixture
+def private(tmp_path, monkeypatch):
+    """Where our settings of Ultralytics lie, for a user whose home is the test's folder."""
     for name, value in (("HOME", tmp_path), ("NAS_ATTN_CACHE", tmp_path / "cache")):
         monkeypatch.setenv(name, str(value))
     for name in ("YOLO_CONFIG_DIR", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(environment.sys, "platform", "linux")
+    return tmp_path / "cache" / "ultralytics" / "Ultralytics" / "settings.json"
+
+
+def test_the_folder_of_data_sets_is_the_users(private, tmp_path, monkeypatch):
+    """Ultralytics' own settings of this user, though it gets private ones here, which are told."""
     monkeypatch.chdir(tmp_path)
-    private = tmp_path / "cache" / "ultralytics" / "Ultralytics" / "settings.json"
 
     environment.prepare()
     assert os.environ["YOLO_CONFIG_DIR"] == str(tmp_path / "cache" / "ultralytics")
@@ -122,3 +127,27 @@ def test_the_folder_of_data_sets_is_the_users(tmp_path, monkeypatch):
     assert json.loads((tmp_path / ".config" / "Ultralytics" / "settings.json").read_text()) == {
         "datasets_dir": str(tmp_path / "mine")
     }
+
+
+def test_the_trackers_are_the_users(private, tmp_path):
+    """`yolo settings wandb=True tensorboard=True` holds for `train` as well, and nothing else of these settings."""
+    file = tmp_path / ".config" / "Ultralytics" / "settings.json"
+    file.parent.mkdir(parents=True)
+    switches = {"wandb": True, "tensorboard": True, "mlflow": False, "clearml": "yes"}
+    file.write_text(json.dumps({**switches, "api_key": "secret", "runs_dir": "mine"}))
+
+    environment.prepare()
+    kept = json.loads(private.read_text())
+    assert kept.keys() == {"datasets_dir", "wandb", "tensorboard", "mlflow"}
+    assert (kept["wandb"], kept["tensorboard"], kept["mlflow"]) == (True, True, False)
+    file.write_text(json.dumps({**switches, "wandb": False}))
+    environment.prepare()
+    assert json.loads(private.read_text())["wandb"] is False
+
+
+def test_the_switches_are_those_that_ultralytics_has():
+    from ultralytics.utils import SETTINGS
+    from ultralytics.utils.callbacks.base import add_integration_callbacks
+
+    assert {n for n, v in SETTINGS.defaults.items() if isinstance(v, bool)} >= set(environment.TRACKERS)
+    assert all(name in str(add_integration_callbacks.__code__.co_consts) for name in environment.TRACKERS)

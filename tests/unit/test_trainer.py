@@ -228,3 +228,15 @@ def test_loader_processes_end_with_the_training(base, job, tmp_path):
 def test_nothing_but_arguments_is_written(base, job, tmp_path):
     run(build(base), job, tmp_path)
     assert sorted(str(f.relative_to(tmp_path)) for f in Path(tmp_path).rglob("*") if f.is_file()) == ["args.yaml"]
+
+
+def test_no_tracker_hears_of_a_proxy_run(monkeypatch, base, job, tmp_path):
+    from ultralytics.utils import SETTINGS
+
+    from nas_attn.detector.trainer import ProxyTrainer
+
+    monkeypatch.setattr(SETTINGS, "_save", lambda: None)
+    monkeypatch.setitem(SETTINGS, "tensorboard", True)
+    trainer = ProxyTrainer(build(base), job, tmp_path)
+    assert not any(trainer.callbacks.values())
+    trainer.close()

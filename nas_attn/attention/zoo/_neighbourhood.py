@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nas_attn.attention.forms import refuse_second_derivatives
 from nas_attn.attention.zoo._precision import without_autocast, workable
+from nas_attn.attention.zoo._sharing import share
 from nas_attn.attention.zoo._tiling import tiling_of
 
 
@@ -44,11 +45,20 @@ class _NeighbourhoodAttention(torch.autograd.Function):
             t = tiling_of(qkv, size, head, kernel)
             out = t.new_grid(qkv, batch, channels // head)
             images, bands = t.groups(batch, channels)
-            for i in images:
+
+            def attend_in_images(i: slice) -> None:
                 queries, keys, values = _rows(qkv[i], position, head)
-                for b in bands:
+
+                def attend_in_bands(b: slice) -> None:
                     weights = _weights(t.take(queries, t.queries[b]), t.take(keys, t.keys[b]), t.mask)
                     out[i, b] = t.from_tiles(torch.bmm(weights, t.take(values, t.keys[b])), i.stop - i.start)
+
+                share(attend_in_bands, bands, qkv)
+
+            if len(images) == 1:  # then threads share its bands
+                attend_in_images(images[0])
+            else:
+                share(attend_in_images, images, qkv)
             return t.off_grid(out).to(kind)
 
     @staticmethod
@@ -63,7 +73,8 @@ class _NeighbourhoodAttention(torch.autograd.Function):
             grad = t.on_grid(workable(grad))
             found = qkv.new_empty(batch, pixels, 3, channels)
             images, bands = t.groups(batch, channels)
-            for i in images:
+
+            def gradients_in_images(i: slice) -> None:
                 queries, keys, values = _rows(qkv[i], position, head)
                 many = i.stop - i.start
                 for_queries, sums = t.new_grid(qkv, many, d), t.new_sums(qkv, many, d)
@@ -74,6 +85,8 @@ class _NeighbourhoodAttention(torch.autograd.Function):
                     t.add(sums, b, of_keys_and_values)
                 torch.mul(t.off_grid(for_queries), d**-0.5, out=found[i, :, 0])
                 found[i, :, 1:] = t.folded(sums).permute(1, 2, 0, 3)
+
+            share(gradients_in_images, images, qkv)  # not bands: a key lies in several, and sums want one order
             for_position = -found[:, :, 1].unflatten(2, (head, d)).sum((0, 2))
         kinds = (saved.dtype for saved in ctx.saved_tensors)
         return *(x.to(kind) for x, kind in zip((found.flatten(2), for_position), kinds, strict=True)), None, None, None

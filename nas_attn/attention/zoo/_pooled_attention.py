@@ -7,6 +7,7 @@ and the one in the softmax's derivative come out of matrix products with one mor
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from nas_attn.attention.forms import refuse_second_derivatives
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
+from nas_attn.attention.zoo._sharing import share
 
 GROUP_BYTES = 2**20  # logits in hand at a time: about what one CPU core's own cache holds
 ACCELERATOR_BYTES = 2**25  # there, few large operations are wanted, but not a whole attention matrix
@@ -36,8 +38,12 @@ def pooled_attention(q: Tensor, k: Tensor, v: Tensor, head: int) -> Tensor:
     with without_autocast(q.device):
         q, k, v = (_by_head(t, head) for t in (q, k, v))
         keys, out = k.transpose(1, 2) * k.shape[1] ** -0.5, torch.empty_like(q)
-        for b, pixels in _groups(q, k, head):
+
+        def attend(group: tuple[slice, slice]) -> None:
+            b, pixels = group
             out[b, :, pixels] = torch.bmm(v[b], torch.bmm(keys[b], q[b, :, pixels]).softmax(1))
+
+        share(attend, _groups(q, k, head), q)
         return out.view(shape).to(kind)
 
 
@@ -51,12 +57,16 @@ class _PooledAttention(torch.autograd.Function):
             keys, out = k.transpose(1, 2) * d**-0.5, torch.empty_like(q)
             values = torch.cat([v, torch.ones_like(v[:, :1])], 1)  # the row of ones sums the weights
             log_sum = q.new_empty(q.shape[0], 1, q.shape[2])
-            for b, pixels in _groups(q, k, head):
+
+            def attend(group: tuple[slice, slice]) -> None:
+                b, pixels = group
                 logits = torch.bmm(keys[b], q[b, :, pixels])
                 largest = logits.amax(1, keepdim=True)
                 found = torch.bmm(values[b], logits.sub_(largest).exp_())
                 out[b, :, pixels] = found[:, :d] / found[:, d:]
                 log_sum[b, :, pixels] = largest.add_(found[:, d:].log())
+
+            share(attend, _groups(q, k, head), q)
         ctx.save_for_backward(*inputs, out, log_sum)
         ctx.head = head
         return out.view(shape).to(kind)
@@ -74,13 +84,18 @@ class _PooledAttention(torch.autograd.Function):
             queries = torch.cat([q, log_sum], 1)
             grads = torch.cat([grad, (grad * out).sum(1, keepdim=True)], 1)
             dq, dk, dv = torch.empty_like(q), k.new_zeros(k.shape[0], k.shape[2], k.shape[1]), torch.zeros_like(v)
-            for b, pixels in _groups(q, k, head):
-                here, slope = queries[b, :, pixels], grads[b, :, pixels]
-                weights = torch.bmm(keys[b], here).exp_()
-                dv[b].baddbmm_(slope[:, :-1], weights.transpose(1, 2))
-                for_logits = torch.bmm(values[b], slope).mul_(weights)
-                dq[b, :, pixels] = torch.bmm(scaled[b], for_logits)
-                dk[b].baddbmm_(for_logits, here[:, :-1].transpose(1, 2))
+
+            def gradients(groups: list[tuple[slice, slice]]) -> None:
+                for b, pixels in groups:
+                    here, slope = queries[b, :, pixels], grads[b, :, pixels]
+                    weights = torch.bmm(keys[b], here).exp_()
+                    dv[b].baddbmm_(slope[:, :-1], weights.transpose(1, 2))
+                    for_logits = torch.bmm(values[b], slope).mul_(weights)
+                    dq[b, :, pixels] = torch.bmm(scaled[b], for_logits)
+                    dk[b].baddbmm_(for_logits, here[:, :-1].transpose(1, 2))
+
+            by_image = groupby(_groups(q, k, head), key=lambda group: group[0].start)  # whose sums want one order
+            share(gradients, [list(groups) for _, groups in by_image], q)
             dk = dk.mul_(k.shape[1] ** -0.5).transpose(1, 2)
             return *(g.reshape(t.shape).to(kind) for g, t in zip((dq, dk, dv), inputs, strict=True)), None
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.forms import recording
@@ -18,6 +18,7 @@ from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, blocked, to_map
 from nas_attn.attention.zoo._layout import laid_as
+from nas_attn.attention.zoo._published import PublishedNames
 from nas_attn.errors import SlotRefused
 
 
@@ -26,9 +27,10 @@ from nas_attn.errors import SlotRefused
     family="self-attention",
     paper="YOLOv12: Attention-Centric Real-Time Object Detectors, 2502.12524",
     licence="through ultralytics (AGPL-3.0)",
+    weights="load as in Ultralytics' AAttn",
     cannot={"single_value": "normalises by batch statistics, as YOLO12 does"},
 )
-class AreaAttention(nn.Module):
+class AreaAttention(PublishedNames):
     r"""`proj(A(q, k, v) + pe(v))`: Ultralytics' `AAttn`, its weights and keys, in a forward that takes every map.
 
     The H·W pixels, row by row, are cut into `area` runs of ceil(H·W / area), and a pixel attends within its run:
@@ -49,6 +51,8 @@ class AreaAttention(nn.Module):
     Raises:
         SlotRefused: `num_heads` does not divide `dim`.
     """
+
+    published = ("qkv.", "attn.qkv."), ("proj.", "attn.proj."), ("pe.", "attn.pe.")
 
     def __init__(
         self,

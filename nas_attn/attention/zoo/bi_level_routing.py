@@ -19,6 +19,7 @@ from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend, blocked, from_windows, padded_windows, pixels_in_windows
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
+from nas_attn.attention.zoo._published import PublishedNames
 from nas_attn.errors import SlotRefused
 
 
@@ -26,10 +27,11 @@ from nas_attn.errors import SlotRefused
     "bi_level_routing",
     family="self-attention",
     paper="BiFormer: Vision Transformer with Bi-Level Routing Attention, 2303.08810",
-    licence="own code from the paper; no licence file was found in the published repository",
+    licence="own code from the paper; published code: MIT (github.com/rayleizhu/BiFormer)",
+    weights="load as in github.com/rayleizhu/BiFormer, with side_dwconv=5 as its models have",
     cannot={"bfloat16": "weights rounded to bfloat16 choose other regions; autocast to bfloat16 keeps the choice"},
 )
-class BiLevelRouting(nn.Module):
+class BiLevelRouting(PublishedNames):
     r"""`proj(softmax(q·k_gᵀ/√C)·v_g + LEPE(v))`, k_g and v_g the keys and values of the regions chosen for q's region.
 
     The map is cut into n_win × n_win regions of ceil(H/n_win) × ceil(W/n_win) pixels. A region chooses the `topk`
@@ -53,6 +55,9 @@ class BiLevelRouting(nn.Module):
     Raises:
         SlotRefused: `num_heads` does not divide `dim`.
     """
+
+    # of the released models, and of the repository's class for (N, C, H, W)
+    published = ("qkv.qkv.", "qkv."), ("wo.", "proj."), ("qkv_linear.", "qkv."), ("output_linear.", "proj.")
 
     def __init__(
         self,

@@ -15,15 +15,19 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import reachable
 from nas_attn.attention.zoo._large_kernel import depthwise
+from nas_attn.attention.zoo._published import PublishedNames
+
+PKINET = "github.com/NUST-Machine-Intelligence-Laboratory/PKINet"
 
 
 @attention(
     "caa",
     family="strip",
     paper="Poly Kernel Inception Network for Remote Sensing Detection, 2403.06258",
-    licence="own code from the paper; no licence file was found with the published code",
+    licence=f"own code from the paper; published code: Apache-2.0 ({PKINET})",
+    weights=f"load as in {PKINET}, as its networks have it: without batch norms",
 )
-class CAA(nn.Module):
+class CAA(PublishedNames):
     """x · σ(conv2(v_conv(h_conv(conv1(average over 7×7))))): 1×1, depthwise 1×k and k×1, 1×1.
 
     All convolutions have a bias and nothing else, as in the paper's formulas and in PKINet as it is built. The released
@@ -41,6 +45,8 @@ class CAA(nn.Module):
     Raises:
         UserError: an even `k_size`.
     """
+
+    published = tuple((f"{layer}.conv.", f"{layer}.") for layer in ("conv1", "h_conv", "v_conv", "conv2"))
 
     def __init__(self, channels: int, k_size: Annotated[int, Choice(7, 11, 15, 19, 23)] = 11) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ from nas_attn.errors import SlotRefused
     family="channel+spatial",
     paper="CBAM: Convolutional Block Attention Module, 1807.06521",
     licence="own code from the paper; published code: MIT",
+    weights="do not fit: the published code has biases in M and a batch norm behind conv",
 )
 class CBAM(nn.Module):
     """`y = x · σ(M(avg x) + M(max x))`, then `y · σ(conv[avg y; max y])`.

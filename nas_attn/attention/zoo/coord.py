@@ -22,6 +22,7 @@ from nas_attn.errors import SlotRefused
     family="strip",
     paper="Coordinate Attention for Efficient Mobile Network Design, 2103.02907",
     licence="own code from the paper; published code: MIT",
+    weights="load as in github.com/houqb/CoordAttention",
 )
 class CoordinateAttention(nn.Module):
     """`x · σ(F_h(f_h)) · σ(F_w(f_w))`, where [f_h; f_w] = hardswish(BN(F_1([row means; column means]))).

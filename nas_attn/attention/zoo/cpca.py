@@ -6,7 +6,7 @@ Paper: Channel prior convolutional attention for medical image segmentation (arX
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import reachable, too_narrow
 from nas_attn.attention.zoo._large_kernel import depthwise
+from nas_attn.attention.zoo._published import PublishedNames
 from nas_attn.errors import SlotRefused
 
 PUBLISHED = (7, 11, 21)
@@ -24,15 +25,16 @@ PUBLISHED = (7, 11, 21)
     "cpca",
     family="channel+spatial",
     paper="Channel prior convolutional attention for medical image segmentation, 2306.05196",
-    licence="own code; no licence was found beside the published code",
+    licence="own code; published code: Apache-2.0 (github.com/Cuthbert-Huang/CPCANet)",
+    weights="load as in github.com/Cuthbert-Huang/CPCANet",
 )
-class CPCA(nn.Module):
+class CPCA(PublishedNames):
     """`P(y · P(b + Σ_k S_k(b)))` with y = z · (σ(M(avg z)) + σ(M(max z))), z = gelu(P(x)), b = D(y).
 
     P is a 1×1 convolution, one and the same in its three places; M(p) = W2 · relu(W1 · p + b1) + b2 a bottleneck of
     R = ⌊C/reduction⌋ channels; D a depthwise 5×5 convolution; S_k a depthwise 1×k, then a k×1 convolution; all with
     bias. This is the published code: the paper's text takes σ once, of the sum, and tells of no convolution before the
-    channel gates or behind the spatial ones. Weights of the published code load too.
+    channel gates or behind the spatial ones.
 
     Parameters, K = sum of `kernels`: C² + C + 2·C·R + R + C + 26·C + 2·C·(K + 3).
 
@@ -56,6 +58,8 @@ class CPCA(nn.Module):
         if reason := self.unsupported(channels, reduction=reduction, kernels=kernels):
             raise SlotRefused(reason)
         self.kernels = tuple(kernels)
+        names = ((f"dconv1_{k}.", f"dconv{k}_1.") for k in self.kernels)
+        self.published = tuple((s, f"strips.{n}.{i}.") for n, pair in enumerate(names) for i, s in enumerate(pair))
         self.ca = nn.ModuleDict(
             {
                 "fc1": nn.Conv2d(channels, channels // reduction, 1),
@@ -88,12 +92,3 @@ class CPCA(nn.Module):
         for strip in self.strips:
             total = total + strip(base)
         return self.conv(self.conv(total) * x)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for number, k in enumerate(self.kernels):
-            for place, other in enumerate((f"dconv1_{k}", f"dconv{k}_1")):
-                for part in ("weight", "bias"):
-                    if f"{prefix}{other}.{part}" in state_dict:
-                        own = f"{prefix}strips.{number}.{place}.{part}"
-                        state_dict[own] = state_dict.pop(f"{prefix}{other}.{part}")
-        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -43,7 +43,8 @@ class OffsetNetwork(nn.Module):
     "dattention",
     family="self-attention",
     paper="Vision Transformer with Deformable Attention, 2201.00520",
-    licence="own code from the paper; no licence file was found in the published repository",
+    licence="own code from the paper; published code: Apache-2.0 (github.com/LeapLabTHU/DAT)",
+    weights="do not fit: the published code reads its samples at other places of the map",
     cannot={"deterministic": "the gradient of grid_sample adds up in any order on CUDA"},
 )
 class DeformableAttention(nn.Module):

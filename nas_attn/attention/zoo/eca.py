@@ -19,6 +19,7 @@ from nas_attn.attention.zoo._constraints import must_be_odd
     family="channel",
     paper="ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks, 1910.03151",
     licence="own code from the paper; published code: MIT",
+    weights="load as in github.com/BangguWu/ECANet",
 )
 class ECAAttention(nn.Module):
     """`x · σ(w * mean(x))`: w slides over the channels in their order, zeros beyond the first and last, no bias.

@@ -5,7 +5,7 @@ Paper: Rethinking Local Perception in Lightweight Vision Transformer (arXiv:2303
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas_attn.attention.choice import Choice
-from nas_attn.attention.forms import fast_wanted, untouched
+from nas_attn.attention.forms import as_built, fast_wanted
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
@@ -40,6 +40,7 @@ class AttnMap(nn.Module):
     family="attention+convolution",
     paper="Rethinking Local Perception in Lightweight Vision Transformer, 2303.17803",
     licence="own code from the paper; published code: MIT",
+    weights="load as in github.com/qhfan/CloFormer",
 )
 class EfficientAttention(nn.Module):
     """Heads split between local branches and one global branch, concatenated and projected.
@@ -121,18 +122,22 @@ class EfficientAttention(nn.Module):
         return tuple(group_split), windows
 
     def forward(self, x: Tensor) -> Tensor:
+        if not fast_wanted(self) or not self._as_built():
+            return self.reference(x)
         # weights that are never held cannot be dropped out
         dropping = self.training and self.attn_drop.p > 0
-        return self.fast(x) if fast_wanted() and not dropping and untouched(*self._read()) else self.reference(x)
+        return self.reference(x) if dropping else self.fast(x)
 
-    def _read(self) -> Iterator[nn.Module]:
-        """The layers whose weights the fast form reads."""
-        yield from self.qkvs
-        for attn_map in self.act_blocks:
-            yield from (attn_map.act_block[0], attn_map.act_block[2])
+    def _as_built(self) -> bool:
+        """Whether all parts are, whose weights the fast form reads, or which it gives pixel rows instead of maps."""
+        gates = [attn_map.act_block for attn_map in self.act_blocks if as_built(AttnMap, attn_map)]
+        if len(gates) < len(self.act_blocks) or not as_built(nn.Sequential, *gates) or any(len(g) != 3 for g in gates):
+            return False
+        read = [*self.qkvs, *(gate[place] for gate in gates for place in (0, 2)), self.proj]
         if self.global_heads:
-            yield from (self.global_q, self.global_kv)
-        yield self.proj
+            read += [self.global_q, self.global_kv]
+        acts = [gate[1] for gate in gates]
+        return as_built(nn.Conv2d, *read) and as_built(nn.SiLU, *acts) and as_built(nn.Dropout, self.attn_drop)
 
     def reference(self, x: Tensor) -> Tensor:
         """As the paper writes it, operator by operator; cost is counted on it."""

@@ -21,6 +21,7 @@ from nas_attn.errors import SlotRefused
     family="multi-branch",
     paper="Efficient Multi-Scale Attention Module with Cross-Spatial Learning, 2305.13563",
     licence="own code from the paper; no licence file was found with the published code",
+    weights="load as in github.com/YOLOonMe/EMA-attention-module",
 )
 class EMAttention(nn.Module):
     r"""Each of `factor` groups g of D = C / factor channels becomes g · σ(softmax(d₁)·y₂ + softmax(d₂)·y₁).

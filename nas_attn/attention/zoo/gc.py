@@ -20,6 +20,7 @@ from nas_attn.errors import SlotRefused
     family="channel",
     paper="GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond, 1904.11492",
     licence="own code from the paper; published code as OpenMMLab has it: Apache-2.0",
+    weights="load as in github.com/xvjiarui/GCNet",
 )
 class ContextBlock(nn.Module):
     """`x + T(c)` (fusion `add`) or `x · σ(T(c))` (fusion `mul`) with c = Σ_j softmax_j(w · x_j + b) x_j.

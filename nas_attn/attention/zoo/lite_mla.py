@@ -18,6 +18,7 @@ from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo._constraints import indivisible, must_be_odd, reachable
 from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
+from nas_attn.attention.zoo._published import PublishedNames
 from nas_attn.errors import SlotRefused
 
 EPS = 1e-5
@@ -28,8 +29,9 @@ EPS = 1e-5
     family="self-attention",
     paper="EfficientViT: Multi-Scale Linear Attention for High-Resolution Dense Prediction, 2205.14756",
     licence="own code from the paper; published code: Apache-2.0",
+    weights="load as in github.com/mit-han-lab/efficientvit",
 )
-class ReluLinearAttention(nn.Module):
+class ReluLinearAttention(PublishedNames):
     r"""`BN(proj(concat(A(qkv), A(S_5(qkv)), …)))`, one S per scale, A linear attention per head of D channels.
 
     :math:`A(q, k, v)_i = \varphi(q_i) \sum_j \varphi(k_j)^\top v_j \,/\, (\varphi(q_i) \sum_j \varphi(k_j)^\top + ε)`
@@ -50,6 +52,8 @@ class ReluLinearAttention(nn.Module):
         SlotRefused: `head_dim` does not divide `channels`.
         UserError: an even scale.
     """
+
+    published = ("qkv.conv.", "qkv."), ("proj.conv.", "proj."), ("proj.norm.", "norm.")
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose, depthwise
     family="large kernel",
     paper="Visual Attention Network, 2202.09741",
     licence="own code from the paper; published code: Apache-2.0",
+    weights="load as in github.com/Visual-Attention-Network/VAN-Classification",
 )
 class LKA(nn.Module):
     """`x · conv1(conv_spatial(conv0(x)))`: k1×k1, dilated k2×k2, 1×1, all with bias.

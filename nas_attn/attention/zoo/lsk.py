@@ -15,6 +15,7 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible, reachable
 from nas_attn.attention.zoo._large_kernel import depthwise
+from nas_attn.attention.zoo._published import PublishedNames
 from nas_attn.errors import SlotRefused, UserError
 
 CHAINS = {11: ((3, 1), (5, 2)), 23: ((5, 1), (7, 3)), 29: ((3, 1), (5, 2), (7, 3))}  # pixels -> (kernel, dilation)...
@@ -26,8 +27,9 @@ SELECTING = 7  # side of the convolution that selects, in pixels
     family="large kernel",
     paper="Large Selective Kernel Network for Remote Sensing Object Detection, 2303.09030",
     licence="own code from the paper's equations; the published code, CC BY-NC 4.0, was not used",
+    weights="load as in github.com/zcablii/LSKNet (`LSKblock`), with the default settings",
 )
-class LSKAttention(nn.Module):
+class LSKAttention(PublishedNames):
     r"""`x · mix_out(Σ_i s_i · mix_i(u_i))` with u_i the outputs of a chain of depthwise convolutions.
 
     The chain is u_1 = depthwise_1(x), u_2 = depthwise_2(u_1), ..., so later ones see further. The masks s_i are made
@@ -48,6 +50,15 @@ class LSKAttention(nn.Module):
         SlotRefused: `reduction` does not divide C.
         UserError: a `k_size` without a chain.
     """
+
+    published = (
+        ("conv0.", "depthwise.0."),
+        ("conv_spatial.", "depthwise.1."),
+        ("conv1.", "mix.0."),
+        ("conv2.", "mix.1."),
+        ("conv_squeeze.", "select."),
+        ("conv.", "mix_out."),
+    )
 
     def __init__(
         self,
@@ -75,6 +86,11 @@ class LSKAttention(nn.Module):
     def effective(cls, height: int, width: int, *, k_size: int, reduction: int) -> Hashable:
         """Equal for settings of one function: the taps of all kernels that can meet data."""
         return reduction, tuple(tuple(reachable(n, *link) for link in CHAINS[k_size]) for n in (height, width))
+
+    @classmethod
+    def extra_macs(cls, channels: int, height: int, width: int, *, k_size: int, reduction: int) -> int:
+        """Multiply-accumulates of the weighted sum of the maps of all links of the chain."""
+        return len(CHAINS[k_size]) * (channels // reduction) * height * width
 
     def forward(self, x: Tensor) -> Tensor:
         seen, mixed = x, []

@@ -6,7 +6,7 @@ Paper: Large Separable Kernel Attention: Rethinking the Large Kernel Attention D
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Annotated, Any
+from typing import Annotated
 
 from torch import Tensor, nn
 
@@ -14,13 +14,7 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import reachable
 from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose, depthwise
-
-OTHER_NAMES = {
-    "DW_conv_h": "conv0h",
-    "DW_conv_v": "conv0v",
-    "DW_D_conv_h": "conv_spatial_h",
-    "DW_D_conv_v": "conv_spatial_v",
-}
+from nas_attn.attention.zoo._published import PublishedNames
 
 
 @attention(
@@ -28,12 +22,12 @@ OTHER_NAMES = {
     family="large kernel",
     paper="Large Separable Kernel Attention, 2309.01439",
     licence="own code from the paper; published code: Apache-2.0",
+    weights="load as in github.com/StevenLauHKHK/Large-Separable-Kernel-Attention",
 )
-class LSKA(nn.Module):
+class LSKA(PublishedNames):
     """`x · conv1(a)` with a = 1×k1, k1×1, dilated 1×k2, dilated k2×1 depthwise convolutions of x, all with bias.
 
-    Parameters: C(2·k1 + 2·k2 + 4) + C² + C. Weights whose keys are those of the paper's mmdetection and
-    mmsegmentation code load too.
+    Parameters: C(2·k1 + 2·k2 + 4) + C² + C.
 
     Args:
         dim: C, channels of the map.
@@ -43,6 +37,13 @@ class LSKA(nn.Module):
     Raises:
         UserError: a `k_size` without a published split.
     """
+
+    published = (  # in the paper's code for detection and segmentation; its classifiers have our names
+        ("DW_conv_h.", "conv0h."),
+        ("DW_conv_v.", "conv0v."),
+        ("DW_D_conv_h.", "conv_spatial_h."),
+        ("DW_D_conv_v.", "conv_spatial_v."),
+    )
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(*K_SIZES, default=11)]) -> None:
         super().__init__()
@@ -63,10 +64,3 @@ class LSKA(nn.Module):
         attention_map = self.conv0v(self.conv0h(x))
         attention_map = self.conv_spatial_v(self.conv_spatial_h(attention_map))
         return x * self.conv1(attention_map)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for other, own in OTHER_NAMES.items():
-            for part in ("weight", "bias"):
-                if f"{prefix}{other}.{part}" in state_dict:
-                    state_dict[f"{prefix}{own}.{part}"] = state_dict.pop(f"{prefix}{other}.{part}")
-        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -22,7 +22,8 @@ from nas_attn.errors import UserError
     "mlca",
     family="channel+spatial",
     paper="Mixed local channel attention for object detection, Engineering Applications of AI 123 (2023) 106442",
-    licence="own code from the paper; no licence file was found with the published code",
+    licence="own code from the paper; the published code, GPL-3.0 (github.com/wandahangFY/MLCA), was not used",
+    weights="load as in github.com/wandahangFY/MLCA",
 )
 class MLCA(nn.Module):
     r"""x · ((1 − w)·σ(conv(mean)) + w·unpool(σ(conv_local(cells)))), with 1-D convolutions along the channels.
@@ -70,7 +71,7 @@ class MLCA(nn.Module):
         self.conv_local = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fast(x) if fast_wanted() else self.reference(x)
+        return self.fast(x) if fast_wanted(self) else self.reference(x)
 
     def reference(self, x: Tensor) -> Tensor:
         """Pooling by averages of slices, back by differences of running sums."""

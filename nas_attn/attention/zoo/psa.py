@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from nas_attn.attention.choice import Choice
-from nas_attn.attention.forms import fast_wanted
+from nas_attn.attention.forms import as_built, fast_wanted
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, to_map
 from nas_attn.attention.zoo._layout import laid_as
+from nas_attn.attention.zoo._published import PublishedNames
 from nas_attn.errors import SlotRefused
 
 
@@ -24,9 +25,10 @@ from nas_attn.errors import SlotRefused
     family="self-attention",
     paper="YOLOv10: Real-Time End-to-End Object Detection, 2405.14458",
     licence="through ultralytics (AGPL-3.0)",
+    weights="load as in Ultralytics' PSABlock",
     cannot={"single_value": "normalises by batch statistics, as YOLOv10 does"},
 )
-class PositionSensitive(nn.Module):
+class PositionSensitive(PublishedNames):
     r"""`y = x + A(x)`, then `y + F(y)`: Ultralytics' `PSABlock`, the part of `PSA` and `C2PSA` that repeats.
 
     A: q, k, v from one 1×1 convolution whose channels lie head by head (q_h, k_h, v_h), softmax(q·kᵀ/√dk)·v, plus a
@@ -47,6 +49,8 @@ class PositionSensitive(nn.Module):
     Raises:
         SlotRefused: `num_heads` does not divide `channels`, or `attn_ratio` leaves a head without key channels.
     """
+
+    published = ("attn.", "block.attn."), ("ffn.", "block.ffn.")
 
     def __init__(
         self,
@@ -84,7 +88,10 @@ class PositionSensitive(nn.Module):
         return (attn_ratio, num_heads) if height * width > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fast(x) if fast_wanted() else self.reference(x)
+        from ultralytics.nn.modules.block import Attention, PSABlock
+
+        passed_by = fast_wanted(self) and as_built(PSABlock, self.block) and as_built(Attention, self.block.attn)
+        return self.fast(x) if passed_by else self.reference(x)
 
     def reference(self, x: Tensor) -> Tensor:
         """As Ultralytics computes it."""

@@ -22,6 +22,7 @@ from nas_attn.errors import SlotRefused
     family="channel+spatial",
     paper="SA-Net: Shuffle Attention for Deep Convolutional Neural Networks, 2102.00240",
     licence="own code from the paper; no licence file was found with the published code",
+    weights="load as in github.com/wofmanaf/SA-Net",
 )
 class ShuffleAttention(nn.Module):
     r"""Each of `groups` groups is halved into a, b: a · σ(cweight·mean(a) + cbias) and b · σ(sweight·norm(b) + sbias).

@@ -74,6 +74,11 @@ class SKAttention(nn.Module):
         reach = tuple(tuple(reachable(n, 3, k // 2) for n in (height, width)) for k in kernel_sizes)
         return reach, reduction
 
+    @classmethod
+    def extra_macs(cls, channels: int, height: int, width: int, *, kernel_sizes: Sequence[int], reduction: int) -> int:
+        """Multiply-accumulates of the weighted sum of the branches."""
+        return len(kernel_sizes) * channels * height * width
+
     def forward(self, x: Tensor) -> Tensor:
         branches = [branch(x) for branch in self.branches]
         mean = torch.stack([u.mean((2, 3), keepdim=True) for u in branches]).sum(0)

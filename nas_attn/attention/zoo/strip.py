@@ -20,7 +20,9 @@ from nas_attn.attention.zoo._constraints import must_be_odd, reachable
     "strip",
     family="strip",
     paper="Strip Pooling: Rethinking Spatial Pooling for Scene Parsing, 2003.13328",
-    licence="own code from the paper's formulas; the published code is for non-commercial use",
+    licence="own code from the paper's formulas; the published code, MIT with 'non-commercial use only' in "
+    "its README (github.com/houqb/SPNet), was not used",
+    weights="do not fit: the published code has batch norms and a ReLU in between",
 )
 class StripPooling(nn.Module):
     """x · σ(mix(rows(mean of each row) + columns(mean of each column))): the paper's strip pooling module.

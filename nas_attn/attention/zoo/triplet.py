@@ -14,6 +14,7 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo._constraints import must_be_odd
+from nas_attn.attention.zoo._published import PublishedNames
 
 
 class PooledGate(nn.Module):
@@ -40,8 +41,9 @@ class PooledGate(nn.Module):
     family="channel+spatial",
     paper="Rotate to Attend: Convolutional Triplet Attention Module, 2010.03045",
     licence="own code from the paper; published code: MIT",
+    weights="load as in github.com/landskape-ai/triplet-attention",
 )
-class TripletAttention(nn.Module):
+class TripletAttention(PublishedNames):
     """x times the mean of three gates: over channels × columns, rows × channels and rows × columns.
 
     Each gate is a k×k convolution of the maximum and the mean over the axis it leaves out, batch normalisation with one
@@ -58,6 +60,12 @@ class TripletAttention(nn.Module):
     Raises:
         UserError: an even `kernel_size`.
     """
+
+    published = tuple(
+        (f"{theirs}.conv.{part}.", f"{ours}.{name}.")
+        for theirs, ours in (("cw", "channels_columns"), ("hc", "rows_channels"), ("hw", "rows_columns"))
+        for part, name in (("conv", "conv"), ("bn", "norm"))
+    )
 
     def __init__(self, kernel_size: Annotated[int, Choice(3, 5, 7)] = 7) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ from nas_attn.attention.forms import recording
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, blocked, from_windows, padded_windows, pixels_in_windows
+from nas_attn.attention.zoo._published import PublishedNames
 from nas_attn.errors import SlotRefused
 
 
@@ -25,8 +26,9 @@ from nas_attn.errors import SlotRefused
     family="self-attention",
     paper="Swin Transformer: Hierarchical Vision Transformer using Shifted Windows, 2103.14030",
     licence="own code from the paper; published code: MIT",
+    weights="load as in github.com/microsoft/Swin-Transformer, of unshifted layers",
 )
-class SwinWindow(nn.Module):
+class SwinWindow(PublishedNames):
     r"""`proj(softmax(q·kᵀ/√D + B)·v)` per head within windows of M×M pixels, B[i, j] looked up by i − j.
 
     Windows start at the top left corner. Where M does not divide a side, the windows at that border reach beyond the
@@ -45,6 +47,8 @@ class SwinWindow(nn.Module):
     Raises:
         SlotRefused: `num_heads` does not divide `dim`.
     """
+
+    derived = ("relative_position_index",)
 
     def __init__(
         self,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas_attn import __version__
 from nas_attn.detector.adoption import names
 from nas_attn.detector.adoption.article import Article, read_article
+from nas_attn.detector.adoption.block_arguments import is_map_size
 from nas_attn.detector.adoption.findings import Findings, Repair, Suspicion
 from nas_attn.detector.adoption.lineage import Lineage, base_name, choose_scale, find_lineage
 from nas_attn.detector.adoption.placing import Placed, Put, build_plain, listed, own_base, place
@@ -16,6 +18,8 @@ from nas_attn.detector.base_model import BaseModel, load_base
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space.architecture import NONE, Architecture
 from nas_attn.space.slot import INSERT, REPLACE, Slot
+
+INSIDE = (INSERT, REPLACE, names.AFTER)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def adopt(
     imgsz: int = 640,
     wiring: str = REPAIR,
     inside: str | None = None,
+    meanings: Mapping[str, str] | None = None,
 ) -> Adopted:
     """Read a community's YAML and make it build.
 
@@ -72,7 +77,8 @@ def adopt(
         nc: number of classes, in place of the file's.
         imgsz: image size of the final training in pixels; defaults are chosen so that a map of it can carry them.
         wiring: `repair` what is certainly a mistake in who reads whom, take all attention `in-line`, or `keep` it.
-        inside: `insert` or `replace`, for blocks with attention inside (`C2f_ACmix`); None for each module's usual.
+        inside: `insert`, `replace` or `after`, for blocks with attention (`C2f_ACmix`); None for each module's usual.
+        meanings: name in the file -> name to read in its place, for names of several meanings or of nobody's.
 
     Raises:
         UserError: the file is no detector's, holds neither attention nor a mistake to repair, names what nobody
@@ -80,11 +86,11 @@ def adopt(
     """
     if wiring not in MODES:
         raise UnknownName("value of --wiring", wiring, MODES)
-    if inside not in (None, INSERT, REPLACE):
-        raise UnknownName("value of --inside", inside, (INSERT, REPLACE))
+    if inside not in (None, *INSIDE):
+        raise UnknownName("value of --inside", inside, INSIDE)
     if imgsz < 1:
         raise UserError("`--imgsz` must be at least 1", got=imgsz)
-    article = read_article(path)
+    article = read_article(path, inside, meanings)
     findings = Findings()
     lineage = find_lineage(article)
     chosen = choose_scale(article, lineage, scale, findings)
@@ -134,10 +140,16 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
         findings.suspect(
             claims[0][0], "comment", f"comments misnumber rows: {said}. What counts is the place in the list"
         )
-    for name in sorted(names.OTHER_CODE):
-        if own := [r for r in article.attention if r.as_written == name]:
-            text = f"Ultralytics has a {name}, too, of other mathematics; this is nas_attn's, after the paper"
-            findings.suspect(own[0].number, "name", f"{listed(own)}: {text}")
+    if own := [r for r in article.attention if names.folded(r.as_written) == "cbam" and not r.meaning]:
+        text = "its reduction tells that it is the paper's CBAM; Ultralytics' own class has no reduction"
+        findings.suspect(own[0].number, "name", f"{listed(own)}: {text}")
+    for row in article.rows:
+        if row.meaning:
+            findings.repair(row.number, row.as_written, row.as_written, row.meaning, "--as says so")
+        if row.named.block and (sizes := [a for a in row.given if is_map_size(a)]):
+            was, now = list(row.given), row.content[3]
+            why = f"{sizes[0]} is the size of its map, which {row.named.module} does not need here"
+            findings.repair(row.number, row.as_written, was, now, why)
     for number in lineage.extra:
         row = article.rows[number]
         if row.named.module is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_attn.attention.entry import CHANNEL_ARGUMENTS, RESIDUAL, ModuleEntry
-from nas_attn.detector.adoption.community import Usage, community_usage
+from nas_attn.detector.adoption.community import Usage, community_usage, without_map_size
 from nas_attn.errors import SlotRefused, UserError
 from nas_attn.space.architecture import Gene, write_value
 
@@ -82,9 +82,9 @@ def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place, n
     Raises:
         SlotRefused: no settings of the module can stand at the place.
     """
-    values = [tuple(a) if isinstance(a, list) else a for a in arguments]
+    values, size = without_map_size(name, [tuple(a) if isinstance(a, list) else a for a in arguments])
     values, notes = _without_channels(entry, values, place)
-    usage = community_usage(entry, name, values, place.channels)
+    usage = community_usage(entry, name, values, place.channels, size)
     reading = _read(entry, usage, place)
     reading.notes = list(dict.fromkeys([*notes, *filter(None, [usage.note])]))
     reading.said = usage.said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ from typing import Any
 import yaml
 
 from nas_attn.detector.adoption import names
+from nas_attn.detector.adoption.block_arguments import without_map_size
+from nas_attn.detector.adoption.foreign import numbered, unknown_rows
 from nas_attn.detector.adoption.unreadable import full_width, unreadable
 from nas_attn.detector.integrity import KEY
 from nas_attn.detector.model_yaml import FACTORS, HEADS, check_detector
 from nas_attn.detector.surgery import absolute
-from nas_attn.errors import UserError
+from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.files import parse_yaml
 
 _CLAIM = re.compile(
     r"[#\s]*(?:layer\s*|row\s*)?(\d+)(?![\w.,×%])", re.IGNORECASE
@@ -38,6 +41,8 @@ class Row:
         named: what its module is.
         claim: number that the comment behind it gives; None without one.
         as_written: module as the file has it.
+        meaning: module that the user named in its place; empty where none.
+        given: arguments as the file has them; `content` of a block is without sizes of maps.
     """
 
     number: int
@@ -47,6 +52,8 @@ class Row:
     named: names.Named
     claim: int | None
     as_written: str
+    meaning: str = ""
+    given: tuple[Any, ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -97,24 +104,31 @@ class Article:
         return [r for r in self.rows if r.named.block]
 
 
-def read_article(path: Path) -> Article:
+def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, str] | None = None) -> Article:
     """Read and check a community's YAML.
 
+    Args:
+        path: the file.
+        inside: where attention in blocks shall stand; None for where each is used to.
+        meanings: name in the file -> name to read in its place.
+
     Raises:
-        UserError: it is no detector's model YAML, or an exported one, or names a module that nobody knows.
+        UserError: it is no detector's model YAML, or an exported one, or names a module that nobody knows; all such
+            names together.
     """
     where = str(path)
     try:
         text = Path(path).read_text(encoding="utf-8", errors="ignore")
-        source = yaml.safe_load(text)
+        source = parse_yaml(text)
     except OSError as error:
         raise UserError("a model YAML must be readable", got=error.strerror, where=where) from error
     except yaml.MarkedYAMLError as error:
         raise unreadable(error, text, where) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+    except yaml.YAMLError as error:
         raise UserError("a model YAML must be readable as YAML", got=str(error), where=where) from error
+    problems: list[UserError] = []
     try:
-        _check(source, where)
+        problems += _check(source, where, meanings or {})
     except UserError as error:
         four = "Write all four, the last may be empty: [-1, 1, ACmix, []]." if _is_short_row(error.got) else ""
         error.remedy = error.remedy or full_width(text.splitlines()) or four
@@ -124,7 +138,7 @@ def read_article(path: Path) -> Article:
         raise UserError("a file to adopt must be a community's, not an exported one", where=where, remedy=remedy)
     source = copy.deepcopy(source)
     anchors = _without_anchors(source)
-    rows = tuple(_rows(source, _claims(text), where))
+    rows = tuple(_rows(source, _claims(text), where, inside, meanings or {}, problems))
     return Article(
         Path(path),
         rows,
@@ -150,12 +164,17 @@ def parser_names() -> set[str]:
             and v.__module__.startswith("ultralytics.")}  # fmt: skip
 
 
-def _check(source: Any, where: str) -> None:
+def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserError]:
+    """Refuse what is no detector's model dictionary; the result is a head that nobody knows."""
+    problems = []
     if source is None:
         raise UserError("a model YAML must not be empty", where=where)
     if isinstance(source, dict) and isinstance(source.get("head"), list) and source["head"]:
         last = source["head"][-1]
         module = last[2] if isinstance(last, list) and len(last) > 2 else None
+        if isinstance(module, str) and meanings.get(module) in HEADS:
+            module = meanings[module]
+            source = {**source, "head": [*source["head"][:-1], [*last[:2], module, *last[3:]]]}
         if module == "Classify":
             rule = "a model to adopt must be a detector of objects, masks, keypoints or rotated boxes"
             raise UserError(rule, got="a classification model, which has no slots", where=where)
@@ -165,8 +184,12 @@ def _check(source: Any, where: str) -> None:
             close = difflib.get_close_matches(names.folded(module), spelt, n=1, cutoff=0.8)
             meant = f"Did you mean '{spelt[close[0]]}'? " if close else ""
             remedy = meant + "A head of somebody's own cannot be built: write the one of Ultralytics that it replaced."
-            raise UserError(rule, got=f"'{module}'", where=where, remedy=remedy)
+            replaced = next((h for h in sorted(HEADS, key=len, reverse=True) if module.startswith(h)), "Detect")
+            remedy = remedy.removesuffix(".") + f", or give `--as {module}={replaced}`."
+            problems.append(UserError(rule, got=f"'{module}'", where=where, remedy=remedy))
+            source = {**source, "head": [*source["head"][:-1], [*last[:2], next(iter(HEADS)), *last[3:]]]}
     check_detector({"nc": 1, **source} if isinstance(source, dict) else source, where)
+    return problems
 
 
 def _is_short_row(got: Any) -> bool:
@@ -185,23 +208,88 @@ def _without_anchors(source: dict[str, Any]) -> str:
     return f"[{', '.join(map(str, was))}]"
 
 
-def _rows(source: dict[str, Any], claims: list[int | None], where: str) -> Iterator[Row]:
+def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: str | None,
+          meanings: Mapping[str, str], problems: list[UserError]) -> list[Row]:  # fmt: skip
+    """All rows; `problems` are those found before.
+
+    Raises:
+        UserError, ConfigError: whatever is wrong with the names of all rows.
+    """
     theirs = parser_names()
     contents = [*source["backbone"], *source["head"]]
     if len(claims) != len(contents):
         claims = [None] * len(contents)
-    for number, (content, claim) in enumerate(zip(contents, claims, strict=True)):
+    _check_meanings(meanings, contents, theirs)
+    rows: list[Row] = []
+    unknown: list[int] = []
+    refused: dict[str, tuple[UserError, list[int]]] = {}  # one for each text, with the rows it is true of
+    last = len(contents) - 1 if problems else len(contents)  # a head that nobody knows is among the problems already
+    for number, (content, claim) in enumerate(zip(contents[:last], claims, strict=False)):
         name = content[2]
-        named = names.lookup(name, theirs)
+        meaning = meanings.get(name, "")
+        named = names.lookup(meaning or name, theirs, chosen=bool(meaning))
         if named is None:
-            raise names.unknown(name, theirs, f"{where}, row {number}")
+            unknown.append(number)
+            continue
         written = tuple(content[0] if isinstance(content[0], list) else [content[0]])
+        arguments, problem = content[3], _refusal(name, named, content, inside)
+        if named.block and not problem:
+            try:
+                arguments, _ = without_map_size(named.block, arguments, "")
+            except UserError as error:
+                problem = error
+        if problem:
+            refused.setdefault(f"{name}{problem}", (problem, []))[1].append(number)
+        built = [content[0], content[1], named.block or meaning or name, arguments]
         sources = tuple(absolute(content[0], number))
-        if named.module and not named.block and len(written) > 1:
-            rule = "a row of attention must read one row"
-            raise UserError(rule, got=list(written), where=f"{where}, row {number} ({name})")
-        built = [content[0], content[1], named.block or name, content[3]]
-        yield Row(number, sources, written, built, named, claim, name)
+        claim = claim if claim is not None and claim < len(contents) else None
+        rows.append(Row(number, sources, written, built, named, claim, name, meaning, tuple(content[3])))
+    found = [(problem, numbers[0]) for problem, numbers in refused.values()]
+    for problem, numbers in refused.values():
+        problem.where = f"{where}, {numbered(numbers)} ({contents[numbers[0]][2]})"
+    foreign = unknown_rows(contents, unknown, where, theirs)
+    firsts = dict.fromkeys(contents[n][2] for n in unknown)
+    found += zip(foreign, [next(n for n in unknown if contents[n][2] == name) for name in firsts], strict=True)
+    problems = [*(e for e, _ in sorted(found, key=lambda one: one[1])), *problems]
+    if len(problems) == 1:
+        raise problems[0]
+    for problem in problems:
+        problem.where = problem.where.removeprefix(f"{where}, ").removeprefix(where)
+    if problems:
+        raise ConfigError(problems, where=where)
+    return rows
+
+
+def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any]], theirs: set[str]) -> None:
+    for name, meaning in meanings.items():
+        if name not in (known := {row[2] for row in contents}):
+            raise UnknownName("module that --as names", name, known)
+        if names.lookup(meaning, theirs, chosen=True) is None:
+            rule = "`--as NAME=MODULE` must name a module of Ultralytics, of torch.nn or of nas_attn"
+            remedy = names.suggestion(meaning, theirs) + "`nas_attn modules` lists the attention modules."
+            raise UserError(rule, got=f"'{meaning}'", remedy=remedy)
+
+
+def _refusal(name: str, named: names.Named, content: Sequence[Any], inside: str | None) -> UserError | None:
+    """Why a row with a known name cannot be what it says; None where it can."""
+    if named.module and not named.block and isinstance(content[0], list) and len(content[0]) > 1:
+        return UserError("a row of attention must read one row", got=content[0])
+    if other := names.question(name, named, content[3]):
+        return UserError("a row's module must have one meaning", got=f"'{name}'", remedy=other)
+    rule = "attention with a block must stand in its bottlenecks or behind it"
+    remedy = f"This cannot be brought yet. --inside after puts it behind the whole {named.block}"
+    leave = f"{remedy}, and `--as {name}={named.block}` leaves it out."
+    if named.mode == names.INNER and inside != names.AFTER:
+        got = f"'{name}', a {named.block} with {named.module} in place of its own attention"
+        return UserError(rule, got=got, remedy=leave)
+    bare = named.block in names.WITHOUT_BOTTLENECKS and inside != names.AFTER
+    if named.mode == names.CONCAT and (inside is None or bare):
+        got = f"'{name}', a {named.block} with {named.module} on its concat"
+        return UserError(rule, got=got, remedy=leave)
+    if bare:
+        got = f"'{name}', for a {named.block} has no bottlenecks that could hold {named.module}"
+        return UserError(rule, got=got, remedy=leave)
+    return None
 
 
 def _claims(text: str) -> list[int | None]:

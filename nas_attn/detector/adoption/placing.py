@@ -12,6 +12,7 @@ from nas_attn.attention import registry
 from nas_attn.detector.adoption.arguments import Place, Reading, read_arguments
 from nas_attn.detector.adoption.article import Row
 from nas_attn.detector.adoption.findings import Findings
+from nas_attn.detector.adoption.names import AFTER
 from nas_attn.detector.adoption.wiring import Wiring, shown
 from nas_attn.detector.base_model import BaseModel
 from nas_attn.detector.blocks import places
@@ -24,7 +25,11 @@ from nas_attn.errors import UserError
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import INSERT, REPLACE, Slot
 
-REPLACING = {"acmix", "dattention"}  # modules that stand for a convolution; the others stand behind one
+USUAL = {  # where classes such as `C2f_ECA` have a module; the others have it at the end of each bottleneck's branch
+    "acmix": REPLACE,
+    "cbam": AFTER,
+    "eca": AFTER,
+}
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Put:
         size: height and width of that map at the image size of the final training.
         sites: how many modules it is.
         reading: its arguments.
-        mode: how it stands inside its block; empty for a row of its own.
+        mode: how it stands inside its block; empty for a row of its own, and for one behind a block.
         times: how many such rows one behind the other its repeats stand for, at the depth of the scale.
         slot: name of the slot that it fills; empty where it fills none.
     """
@@ -80,7 +85,7 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
         wiring: the file, repaired.
         base: its rows without ours.
         imgsz: image size of the final training in pixels.
-        inside: `insert` or `replace` for blocks with attention inside; where None, as the module is used to.
+        inside: `insert`, `replace` or `after` for blocks with attention; where None, as the module is used to.
         findings: what is found goes there.
 
     Raises:
@@ -137,10 +142,15 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
     for row in article.blocks:
         root = article.plain.index(row.number)
         where = f"{article.path}, {shown(article, row.number)}"
+        mode = inside or row.named.mode or USUAL.get(str(row.named.module), INSERT)
+        if mode == AFTER:
+            at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
+            reading = _read(row, [], at, findings)
+            yield Put(row, root, frozenset(graph.readers[root]), at.channels, at.size, 1, reading)
+            continue
         room = places(built.model[root]) if root in built.block_arguments else {}
-        mode = inside or (REPLACE if row.named.module in REPLACING else INSERT)
         if mode not in room:
-            other = f"; it has room for --inside {', '.join(room)}" if room else ""
+            other = f"; it has room for --inside {', '.join([*room, AFTER])}"
             rule = "a block must have bottlenecks of one kind to hold attention"
             raise UserError(rule, got=f"'{row.named.block}'{other}", where=where)
         channels, sites, _ = room[mode]
@@ -149,7 +159,8 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
 
 
 def _read(row: Row, arguments: Sequence[Any], at: Place, findings: Findings) -> Reading:
-    reading = read_arguments(registry.get(str(row.named.module)), arguments, at, row.as_written)
+    spelt = row.named.spelt if row.named.block or row.meaning else row.as_written
+    reading = read_arguments(registry.get(str(row.named.module)), arguments, at, spelt)
     name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
     if reading.refused:
         now = f"{reading.gene}, the nearest that can stand there"
@@ -220,13 +231,17 @@ def _row_of(put: Put) -> tuple[str, list[Any]]:
 
 def _say_inside(puts: Sequence[Put], findings: Findings) -> None:
     """Where in blocks the modules were taken to stand, which their names do not say."""
-    for mode, other, what in (
-        (REPLACE, INSERT, "in place of each bottleneck's second convolution"),
-        (INSERT, REPLACE, "at the end of each bottleneck's branch"),
-    ):
-        if own := [p.row for p in puts if p.mode == mode]:
+    places_said = {
+        REPLACE: "in place of each bottleneck's second convolution",
+        INSERT: "at the end of each bottleneck's branch",
+        AFTER: "behind the whole block",
+    }
+    for mode, what in places_said.items():
+        own = [p.row for p in puts if p.row.named.block and (p.mode or AFTER) == mode]
+        if own := [r for r in own if r.named.mode != mode]:
+            others = "|".join(m for m in places_said if m != mode)
             findings.suspect(own[0].number, "place", f"{listed(own)}: no name says where in its block the module "
-                             f"stood, so it is {what}; --inside {other} takes the other place")  # fmt: skip
+                             f"stood, so it is {what}; --inside {others} takes another place")  # fmt: skip
 
 
 def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> None:
@@ -239,6 +254,7 @@ def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> No
                          f"head; these stay {end}")  # fmt: skip
     for put in (p for p in homeless if not p.mode):
         me, root = shown(article, put.row.number), shown(article, article.plain[put.root])
+        root = f"its own {put.row.named.block}" if put.row.named.block else root
         others = [p.row for p in homeless if p.root == put.root and p is not put and not p.mode]
         if put.reading.gene is None:
             name, arguments = put.reading.raw

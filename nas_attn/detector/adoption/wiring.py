@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas_attn.detector.adoption.alignment import aligned
 from nas_attn.detector.adoption.article import Article, Row
 from nas_attn.detector.adoption.findings import Findings
 from nas_attn.detector.surgery import absolute
@@ -23,11 +24,13 @@ class Wiring:
         article: the file.
         sources: of each row of the file, absolute rows of the file.
         same: whether the rows that the base has too read what they read there, attention aside.
+        joined: rows of the base that its rows read by their numbers.
     """
 
     article: Article
     sources: list[list[int]]
     same: bool = True
+    joined: frozenset[int] = frozenset()
 
     def root(self, number: int) -> int:
         """Index among the plain rows of what stands at a row, attention aside; -1 is the image."""
@@ -71,6 +74,8 @@ def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, ba
     wiring = Wiring(article, [list(r.sources) for r in article.rows])
     for row in article.attention:
         _check_above(article, row, row.sources[0])
+    numbers = (r[0] if isinstance(r[0], list) else [r[0]] for r in reference or ())
+    wiring.joined = frozenset(n for given in numbers for n in given if n >= 0)
     never = mode != KEEP and reference is not None and _never_renumbered(wiring, reference)
     for index, number in enumerate(article.plain):
         row = article.rows[number]
@@ -104,11 +109,7 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
     wanted = absolute(base_row[0], index)
     given = base_row[0] if isinstance(base_row[0], list) else [base_row[0]]
     if len(wanted) != len(row.sources):
-        for source in row.sources:
-            _check_above(article, row, source)
-        findings.suspect(row.number, kind, f"{shown(article, row.number)} reads {len(row.sources)} rows, where {base} "
-                         f"reads {len(wanted)} there: kept")  # fmt: skip
-        wiring.same = False
+        _compare_some(wiring, row, wanted, base, mode, findings)
         return
     above = [s < row.number for s in row.sources]
     roots = [wiring.root(s) if ok else None for s, ok in zip(row.sources, above, strict=True)]
@@ -141,6 +142,41 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
     if whys:
         wiring.sources[row.number] = now
         findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
+
+
+def _compare_some(wiring: Wiring, row: Row, wanted: Sequence[int], base: str, mode: str, findings: Findings) -> None:
+    """The same for a row with more or fewer sources than the base's, one by one as far as they are the base's.
+
+    Only a number that is still the base's own is repaired: with another number of sources, any other may be meant.
+    """
+    article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
+    roots = [wiring.root(s) if s < row.number else None for s in row.sources]
+    pairs = aligned(
+        [[2 * (roots[j] == w) or int(row.written[j] == w >= 0) for w in wanted] for j in range(len(row.sources))]
+    )
+    stale = {j: i for j, i in pairs if roots[j] != wanted[i]} if mode != KEEP else {}
+    now = list(row.sources)
+    whys = []
+    for j, i in stale.items():
+        now[j] = wiring.output(wanted[i], row.number)
+        whys.append(f"{base} reads its row {wanted[i]} there, which is {shown(article, now[j])} in this file")
+    for j, source in enumerate(row.sources):
+        if j not in stale:
+            _check_above(article, row, source)
+    text = f"{shown(article, row.number)} reads {_rows(len(row.sources))}, where {base} reads {len(wanted)} there: kept"
+    further = {row.written[j] for j in range(len(row.sources)) if j not in dict(pairs)} if stale else set()
+    for number in sorted(further & wiring.joined):
+        text += f". Its {number} may not have been renumbered either: row {number} of {base} is "
+        text += f"{shown(article, wiring.output(number, row.number))} here"
+    findings.suspect(row.number, kind, text)
+    if whys:
+        wiring.sources[row.number] = now
+        findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
+    wiring.same = False
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> bool:

@@ -1,0 +1,44 @@
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: workers stop, locks are freed, and the same command continues."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[list[str]]:
+    """Within, SIGTERM and SIGHUP interrupt the main thread, once: what ends the work must not be ended itself.
+
+    A signal that is ignored stays ignored (nohup), one that somebody else handles stays theirs, and outside the main
+    thread nothing changes. Handlers are put back on leaving.
+
+    Yields:
+        The name of the signal that came, or nothing yet.
+
+    Raises:
+        KeyboardInterrupt: a signal came; its text is the signal's name.
+    """
+    came: list[str] = []
+    before = []
+    if threading.current_thread() is threading.main_thread():
+        before = [s for s in _ENDS if signal.getsignal(s) is signal.SIG_DFL]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        came.append(signal.Signals(number).name)
+        raise KeyboardInterrupt(came[0])
+
+    for one in before:
+        signal.signal(one, stop)
+    try:
+        yield came
+    finally:
+        for one in before:
+            signal.signal(one, signal.SIG_DFL)

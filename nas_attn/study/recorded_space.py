@@ -1,0 +1,231 @@
+"""The space and the costs of a study, written into its header once and read from there whenever it goes on.
+
+The zoo grows and counts are mended; a study must stay one search all the same, and its trials comparable in cost. So
+what continues it, or ablates it, takes what its header holds. Headers of release 0.1.0 hold a digest of the space only:
+theirs is built again from that release's zoo, and costs are counted by that release's rules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nas_attn.attention import registry
+from nas_attn.cost import COUNTING, CostTable
+from nas_attn.cost.cost import Cost
+from nas_attn.detector.base_model import BaseModel
+from nas_attn.detector.environment import cache_root
+from nas_attn.errors import RecordLost, StudyChanged, UserError
+from nas_attn.space import NONE, Gene, SearchSpace, Slot
+from nas_attn.space.search_space import SlotSpace
+from nas_attn.study import first_release
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.controls import conv_genes
+from nas_attn.study.spaces import load_space
+
+DECIDE = ("model", "width", "start", "space", "modules", "slots", "imgsz", "final_imgsz")  # fields that make a space
+FIRST_COUNTING = 1  # the rules of release 0.1.0, which recorded none
+
+
+def to_header(space: SearchSpace, table: CostTable, counting: int, searched: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a header that `from_header` reads; beside them it needs `space_slots` and `aliases`.
+
+    Args:
+        space: the space.
+        table: cost of every gene that the study may need.
+        counting: the rules by which that was counted.
+        searched: the `slots` and `modules` that were asked for, JSON-ready.
+    """
+    texts: dict[str, int] = {}
+
+    def at(genes: Iterable[Gene]) -> list[int]:
+        return [texts.setdefault(str(g), len(texts)) for g in genes]
+
+    slots = {}
+    for s in space.slots:
+        refused: dict[str, list[Gene]] = {}
+        for gene, reason in s.refused.items():
+            refused.setdefault(reason, []).append(gene)
+        cells = table.cells[s.slot.name]
+        slots[s.slot.name] = {
+            "kept": at(s.genes),
+            "refused": {reason: at(genes) for reason, genes in refused.items()},
+            "counted": at(cells),
+            "costs": [c.as_tuple() for c in cells.values()],
+        }
+    return {
+        "searched": dict(searched),
+        "space": {"imgsz": space.imgsz, "genes": list(texts), "slots": slots},
+        "costs": {"counting": counting, "imgsz": table.imgsz, "base": table.base.as_tuple()},
+    }
+
+
+def counting_of(stored: Mapping[str, Any] | None) -> int:
+    """The rules by which the costs of a study are counted; today's for a new one."""
+    return COUNTING if stored is None else int(stored.get("costs", {}).get("counting", FIRST_COUNTING))
+
+
+def from_header(stored: Mapping[str, Any] | None, config: StudyConfig) -> tuple[SearchSpace, CostTable] | None:
+    """The space and the costs that a header holds; None if it holds none, or those of another configuration.
+
+    Raises:
+        RecordLost: what it holds is damaged.
+    """
+    if stored is None or "space" not in stored or not _same(stored, config, DECIDE):
+        return None
+    try:
+        space, table = _read(stored)
+        whole = space.fingerprint() == stored["fingerprints"]["space"]
+    except (UserError, KeyError, IndexError, TypeError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise RecordLost(
+            f"the first record of study '{stored.get('name')}' is damaged: its `space` or `costs` cannot be read. "
+            "Bring back the record log; the study's Optuna storage holds the same records."
+        )
+    return space, table
+
+
+def _read(stored: Mapping[str, Any]) -> tuple[SearchSpace, CostTable]:
+    content, costs = stored["space"], stored["costs"]
+    genes = [Gene.parse(text) for text in content["genes"]]
+    slots, cells = [], {}
+    for slot in map(Slot.of, stored["space_slots"]):
+        own = content["slots"][slot.name]
+        aliases = {Gene.parse(a): Gene.parse(g) for a, g in stored["aliases"][slot.name].items()}
+        refused = {genes[i]: reason for reason, found in own["refused"].items() for i in found}
+        slots.append(SlotSpace(slot, tuple(genes[i] for i in own["kept"]), aliases, refused))
+        cells[slot.name] = {genes[i]: Cost(*c) for i, c in zip(own["counted"], own["costs"], strict=True)}
+    space = SearchSpace(stored["base"], tuple(slots), content["imgsz"])
+    return space, CostTable(Cost(*costs["base"]), cells, costs["imgsz"])
+
+
+def space_content(config: StudyConfig, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The content of the search space file of a configuration; that of a shipped one as the study began with it.
+
+    Raises:
+        ConfigError: what is wrong with the file.
+        StudyChanged: a module of the study is no longer there.
+    """
+    shipped = Path(config.space).suffix not in (".yaml", ".yml")
+    then = None
+    if stored is not None and shipped and _same(stored, config, ("space",)):
+        then = stored.get("searched") or first_release.SPACES.get(config.space)
+    content = load_space(config.space) if then is None else {**then}
+    if stored is not None and _same(stored, config, ("modules",)):
+        _check_there(stored, config.modules if config.modules is not None else content["modules"])
+    return content
+
+
+def options_of(stored: Mapping[str, Any] | None, config: StudyConfig) -> Mapping[str, Mapping[str, list[Any]]]:
+    """module -> setting -> the options with which the study began, where today's zoo may have more."""
+    if stored is None or not _same(stored, config, ("space", "modules")):
+        return {}
+    if "space" not in stored:
+        return first_release.ZOO
+    found: dict[str, dict[str, list[Any]]] = {}
+    for gene in map(Gene.parse, stored["space"]["genes"]):
+        settings = {} if gene == NONE else {"residual": "none", **gene.as_dict()}
+        for name, value in settings.items():
+            options = found.setdefault(gene.module, {}).setdefault(name, [])
+            if value not in options:
+                options.append(value)
+    return found
+
+
+def _check_there(stored: Mapping[str, Any], modules: Iterable[str]) -> None:
+    """Refuse to go on without a module of the zoo that the study searches; one of a file has a message of its own."""
+    known = registry.names()
+    gone = [m for m in modules if m not in known and m not in stored["fingerprints"].get("modules", {})]
+    if gone:
+        raise StudyChanged(
+            "a study must have the modules that it searches",
+            got=f"{', '.join(gone)}, which this version does not have",
+            where=f"study '{stored['name']}'",
+            remedy=f"Continue it with nas_attn {stored['version']}, or start another under a new name.",
+        )
+
+
+def same_space(stored: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
+    """Whether two headers have the same space: what was asked for, and what came of it.
+
+    The digest takes the words of refusals as well, which a later release may choose better: without a full record, the
+    slots, the number of architectures and every alias decide.
+    """
+    if stored.get("searched") and stored["searched"] != header.get("searched"):
+        return False
+    same = stored["fingerprints"].get("space") == header["fingerprints"].get("space")
+    parts = ("space_slots", "space_size", "aliases")
+    return same or ("space" not in stored and all(p in stored and stored[p] == header.get(p) for p in parts))
+
+
+def space_and_costs(
+    config: StudyConfig,
+    base: BaseModel,
+    space: SearchSpace,
+    build: Callable[..., SearchSpace],
+    stored: Mapping[str, Any] | None,
+) -> tuple[SearchSpace, CostTable]:
+    """The space of a study, and cost at the final training's size of every gene that it may need.
+
+    Args:
+        config: the configuration.
+        base: its base model.
+        space: the space without regard to cost.
+        build: builds it with `rank` and `options`, as `build_space` takes them.
+        stored: header of the study that goes on.
+    """
+    known = from_header(stored, config)
+    space = known[0] if known else space
+    genes = {
+        s.slot: tuple(dict.fromkeys((*s.genes, *s.aliases, *conv_genes(s.slot, "none"), *conv_genes(s.slot, "scaled"))))
+        for s in space.slots
+    }
+    cache, counting = cache_root() / "cost", counting_of(stored)
+    table = counted(base, genes, config.final_imgsz, cache, counting, known[1] if known else None)
+    if known is None:
+        # again, now that costs are known: of settings that coincide on the proxy's maps, the cheapest stands for all
+        space = build(rank=partial(_macs, table), options=options_of(stored, config))
+    return space, table
+
+
+def counted(
+    base: BaseModel,
+    genes: Mapping[Slot, Sequence[Gene]],
+    imgsz: int,
+    cache: Path | None,
+    counting: int,
+    known: CostTable | None = None,
+) -> CostTable:
+    """The cost of genes: what `known` holds as it stands there, the others counted.
+
+    Args:
+        base: the base model.
+        genes: slot -> what may stand there.
+        imgsz: image size of the final training in pixels.
+        cache: folder of counted tables.
+        counting: the rules to count by.
+        known: costs of the same base that were counted before.
+    """
+    if known is None or known.imgsz != imgsz:
+        return CostTable.build(base.build(), genes, imgsz, cache=cache, counting=counting)
+    cells = {s.name: known.cells.get(s.name, {}) for s in genes}
+    left = {s: [g for g in wanted if g not in cells[s.name]] for s, wanted in genes.items()}
+    if not any(left.values()):
+        return known
+    new = CostTable.build(base.build(), left, imgsz, cache=cache, counting=counting)
+    return CostTable(known.base, {s: {**own, **new.cells.get(s, {})} for s, own in cells.items()}, imgsz)
+
+
+def _same(stored: Mapping[str, Any], config: StudyConfig, fields: Sequence[str]) -> bool:
+    now, then = config.model_dump(mode="json", include=set(fields)), stored["config"]
+    return all(then.get(f, StudyConfig.model_fields[f].default) == now[f] for f in fields)
+
+
+def _macs(table: CostTable, slot: Slot, gene: Gene) -> float:
+    """What a gene adds; infinity for one that was refused and so never counted."""
+    cost = table.cells[slot.name].get(gene)
+    return math.inf if cost is None else cost.macs

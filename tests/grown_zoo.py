@@ -1,0 +1,52 @@
+"""A later release in small: one module more in the zoo and in a shipped space, an option more, another count."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from module_files import registry_as_before
+
+from nas_attn.attention import attention, registry
+from nas_attn.cost import COUNTING, counter
+from nas_attn.study import shipped
+
+
+@contextlib.contextmanager
+def grown() -> Iterator[None]:
+    """Within it the zoo has `newcomer`, `se` another ratio, and everything costs twice as much by today's rules."""
+    from torch import nn
+
+    count, load = counter.gene_cost, shipped.load
+
+    def cost(*arguments, counting: int = COUNTING, **options):
+        return count(*arguments, counting=counting, **options) * (2 if counting == COUNTING else 1)
+
+    def content(kind: str, name: str):
+        found = load(kind, name)
+        listed = kind == "search_spaces" and isinstance(found["modules"], dict) and name in shipped.names(kind)
+        return {**found, "modules": {"newcomer": None, **found["modules"]}} if listed else found
+
+    with registry_as_before(), pytest.MonkeyPatch.context() as patch:
+
+        class Newcomer(nn.Module):
+            def __init__(self, dim: int) -> None:
+                super().__init__()
+                self.conv = nn.Conv2d(dim, dim, 1)
+
+            def forward(self, x):
+                return x * self.conv(x).sigmoid()
+
+        Newcomer.__module__ = f"{registry.ZOO}.lska"  # its source is read for the cache of costs
+        Newcomer.__qualname__ = "Newcomer"
+        attention("newcomer", family="spatial", paper="none", licence="MIT")(Newcomer)
+        se = registry.get("se")
+        ratios, *others = se.settings
+        patch.setitem(
+            registry._TABLE, "se", replace(se, settings=(replace(ratios, options=(0.5, *ratios.options)), *others))
+        )
+        patch.setattr(counter, "gene_cost", cost)
+        patch.setattr(shipped, "load", content)
+        yield

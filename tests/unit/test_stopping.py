@@ -1,0 +1,72 @@
+"""SIGTERM and SIGHUP as an interrupt: once, put back afterwards, and only where nobody else decided about them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from nas_attn.stopping import stopping
+
+SIGNALS = [signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("sign", SIGNALS)
+def test_a_signal_interrupts_once_and_handlers_are_put_back(sign):
+    before = [signal.getsignal(s) for s in SIGNALS]
+    with pytest.raises(KeyboardInterrupt, match=sign.name), stopping() as came:
+        try:
+            os.kill(os.getpid(), sign)
+        finally:
+            for other in SIGNALS:  # workers are being stopped: nothing may break that off
+                os.kill(os.getpid(), other)
+    assert came == [sign.name] and [signal.getsignal(s) for s in SIGNALS] == before
+
+
+@pytest.mark.parametrize("theirs", [signal.SIG_IGN, lambda *_: None])
+def test_what_others_decided_stays(theirs):
+    before = signal.signal(signal.SIGHUP, theirs)
+    try:
+        with stopping() as came:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not came and signal.getsignal(signal.SIGHUP) is theirs
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_one_within_another_changes_nothing():
+    with stopping():
+        outer = signal.getsignal(signal.SIGTERM)
+        with stopping():
+            assert signal.getsignal(signal.SIGTERM) is outer
+        assert signal.getsignal(signal.SIGTERM) is outer
+
+
+def test_another_thread_has_no_signals():
+    found = []
+
+    def work() -> None:
+        with stopping() as came:
+            found.append(came)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [[]]
+
+
+@pytest.mark.parametrize("sign", SIGNALS)
+def test_a_command_says_how_it_was_stopped_and_what_to_do(sign):
+    program = (
+        "import os, sys\n"
+        "from nas_attn.cli import app\n"
+        f"app.app = lambda *_, **__: os.kill(os.getpid(), {int(sign)})\n"
+        "sys.exit(app.run([]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 130 and not done.stdout
+    assert done.stderr == f"stopped by {sign.name}; give the same command again to continue\n"
