@@ -84,7 +84,7 @@ class _Study(_Fields):
     notes: list[str] = []
     classes: list[str] = []
     data: _Data = _Data()
-    space_slots: list[Annotated[list[str | int], Field(min_length=1)]] = []
+    space_slots: list[Annotated[list[str | int | list[Any] | None], Field(min_length=1)]] = []
     space_size: int = 0
     aliases: dict[str, dict[str, str]] = {}
     base_cost: dict[str, Finite] = {}
