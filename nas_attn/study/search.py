@@ -257,7 +257,7 @@ class Search(Supervisor[StudyView]):
         if known is not None and known[0] is trial and known[1] == reference:
             return known[2]
         params = trial.sampled.get("params") or {}
-        if not self._suggester.offers(params):
+        if not params or not self._suggester.offers(params):
             params = self._suggester.params(trial.architecture)
         # paired with the base like everywhere else: trials of different seeds would not compare architectures
         gain = 0.0 if trial.architecture.is_base and trial.usable else trial.delta
