@@ -65,6 +65,9 @@ class NoMirror:
     def __exit__(self, *exc: object) -> None:
         pass
 
+    def __contains__(self, number: int) -> bool:
+        return False
+
     def write_header(self, record: dict[str, Any]) -> None:
         pass
 

@@ -58,8 +58,9 @@ class Arm:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Arm:
-        """The arm that `as_dict` wrote."""
-        v = {**values, "kinds": tuple(values["kinds"]), "also": tuple(values["also"])}
+        """The arm that `as_dict` wrote; what a later version wrote beside is passed over."""
+        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
+        v = {**known, "kinds": tuple(values["kinds"]), "also": tuple(values["also"])}
         return cls(**{**v, "architecture": Architecture.parse(values["architecture"])})
 
 

@@ -91,5 +91,6 @@ class Looks:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Looks:
-        """The looks that `as_dict` wrote."""
-        return cls(**{**values, "seeds": tuple(values["seeds"])})
+        """The looks that `as_dict` wrote; what a later version wrote beside is passed over."""
+        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
+        return cls(**{**known, "seeds": tuple(values["seeds"])})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 from nas_attn.ablation.decide import Decision, Values, decide, wanted
 from nas_attn.ablation.design import ELSEWHERE, Arm, Contrast, Design
 from nas_attn.ablation.looks import Looks
+from nas_attn.ablation.plan_record import read_plan
 from nas_attn.errors import UserError
 from nas_attn.study.liveness import LIVE, learned, slot_state
 from nas_attn.study.records import RecordLog
-from nas_attn.study.view import StudyView, Trial
+from nas_attn.study.trial import Trial, numbered, paired
+from nas_attn.study.view import TRIAL_KINDS, StudyView, folded
 
 FOLDER = "ablations"  # in a study's run folder: one folder an ablation
 FRESH = "fresh"  # in a recorded design's settings: False from when it got seeds that others had used
@@ -34,7 +36,7 @@ class AblationView:
         design: what is trained and compared.
         looks: when.
         views: base model (None for the ablation's own) -> its trials and slots.
-        trials: all trials, at the position of their numbers.
+        trials: all trials, in order of their numbers.
     """
 
     folder: Path
@@ -52,24 +54,54 @@ class AblationView:
         Raises:
             UserError: the folder holds none.
         """
-        records = list(RecordLog(folder).read())
-        if not any(r["kind"] == "design" for r in records):
+        view = cls.of(folder, RecordLog(folder).read())
+        if not view.planned:
             rule, remedy = "a folder must hold an ablation", "Run `python -m nas_attn ablate` first."
             raise UserError(rule, got=f"'{folder}'", remedy=remedy)
-        return cls.of(folder, records)
+        return view
 
     @classmethod
     def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> AblationView:
         """The ablation that these records tell."""
-        records = list(records)
-        plan: dict[str, Any] = next((r for r in reversed(records) if r["kind"] == "design"), {})
-        design = Design.of(plan["design"]) if plan else Design((), ())
-        looks = Looks.of(plan["looks"]) if plan else Looks.fixed(1)
-        # scales that the design no longer has keep their trials: a trial's number is its place among all
-        known = (r["model"] for r in records if r["kind"] == "model")
-        views = {m: StudyView.of(folder, records, m) for m in dict.fromkeys((None, *design.models, *known))}
+        study = StudyView.empty(folder)
+        empty = cls(folder, study.header, {}, Design((), ()), Looks.fixed(1), {None: study}, ())
+        view, trials = folded(empty, records)
+        own: dict[str | None, list[Trial]] = {}
+        for trial in trials:
+            own.setdefault(trial.model, []).append(trial)
+        views = {m: replace(view._on(m), trials=paired(own.get(m, ()))) for m in dict.fromkeys((*view.views, *own))}
+        return view._with_views(views)
+
+    def grown(self, record: Mapping[str, Any]) -> AblationView:
+        """The view after one more record of its log: the same as all records read anew."""
+        kind = record["kind"]
+        if kind in TRIAL_KINDS:
+            known = numbered(self.trials, record["number"])
+            model = record.get("model") if known is None else known.model
+            if (grown := self._on(model).grown(record)) is self._on(model):
+                return self
+            return self._with_views({**self.views, model: grown})
+        if kind == "design":
+            design, looks = read_plan(record)
+            views = {m: self._on(m) for m in dict.fromkeys((None, *design.models, *self.views))}
+            return replace(self, design=design, looks=looks, settings=record["settings"])._with_views(views)
+        own = {record["model"]} if record.get("model") else set()
+        views = {m: self._on(m).grown(record) for m in (*self.views, *(own - self.views.keys()))}
+        return replace(self, header=views[None].header)._with_views(views)
+
+    def _on(self, model: str | None) -> StudyView:
+        """What is known of a scale so far."""
+        return self.views.get(model) or StudyView(self.folder, self.views[None].header, {}, (), model)
+
+    def _with_views(self, views: Mapping[str | None, StudyView]) -> AblationView:
+        # scales that the design no longer has keep their trials: a trial's number is given once in all of them
         trials = sorted((t for v in views.values() for t in v.trials), key=lambda t: t.number)
-        return cls(folder, views[None].header, plan.get("settings", {}), design, looks, views, tuple(trials))
+        return replace(self, views=views, trials=tuple(trials))
+
+    @property
+    def planned(self) -> bool:
+        """Whether it is an ablation: its design is known."""
+        return bool(self.design.arms)
 
     @property
     def name(self) -> str:
@@ -206,6 +238,5 @@ def load_ablations(folder: Path) -> list[AblationView]:
     folders = [p.parent for p in (folder / FOLDER).glob("*/records.jsonl")]
     if (folder / "records.jsonl").exists():
         folders.append(folder)
-    logs = [(f, list(RecordLog(f).read())) for f in folders]
-    found = [AblationView.of(f, records) for f, records in logs if any(r["kind"] == "design" for r in records)]
+    found = [view for f in folders if (view := AblationView.of(f, RecordLog(f).read())).planned]
     return sorted(found, key=lambda a: (a.header.get("begun", ""), a.name))

@@ -32,6 +32,9 @@ def effects_sentence(numbers: EffectNumbers) -> str:
         parts.append("Settings or combinations matter beyond the sum of the parts; effects are averages over them.")
     if not numbers.based:
         parts.append("There is no usable trial of the base: differences are to runs without a module at that slot.")
+    if numbers.drawn:
+        few, all_ = numbers.drawn
+        parts.append(f"Fitted to {few:,} of the {all_:,} architectures, drawn without regard to their results.")
     return " ".join(p for p in parts if p)
 
 

@@ -19,7 +19,8 @@ may be named in the module's stead. Both kinds of test share one correction.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ UNTESTED = "not tested: no architecture is left to see what settings and combina
 ROLES = ("base", "conv", "search")  # trials of a search; those that a later question adds are not its sample
 LEVEL = 0.05  # of all claims together
 LEAST = 3  # architectures that a claim about a module rests on
+MOST = 400  # architectures that a model is fitted to: the time grows with their third power
 Key = tuple[str, str]  # (slot, module)
 
 
@@ -109,6 +111,7 @@ class EffectNumbers:
         between: whether architectures differ by more than the sum and the noise of runs.
         based: whether a usable trial of the base is among them; otherwise an effect is the difference to runs without
             a module at that slot.
+        drawn: (architectures that the model is fitted to, all there are) of a study with more than `MOST`.
     """
 
     slots: tuple[str, ...]
@@ -121,6 +124,7 @@ class EffectNumbers:
     sd: float | None = None
     between: bool = False
     based: bool = True
+    drawn: tuple[int, int] | None = None
 
     def cell(self, slot: str, module: str) -> Cell:
         """The cell of that name."""
@@ -146,6 +150,10 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
     """The effects in a study: usable trials of the base, the convolution and the search, whatever their order."""
     asked = [t for t in view.trials if t.role in ROLES and t.state != "running"]
     rows = sorted((t for t in asked if _counts(t)), key=lambda t: t.number)
+    architectures = {str(t.architecture) for t in rows if not t.architecture.is_base}
+    kept = drawn(architectures)
+    rows = [t for t in rows if t.architecture.is_base or str(t.architecture) in kept]
+    asked = [t for t in asked if t.architecture.is_base or not _counts(t) or str(t.architecture) in kept]
     names = {s for t in asked for s in t.architecture.slots} | set(view.slots.get("drop", ()))
     slots = tuple(sorted(names, key=natural))
     found = {gene.module for t in asked for _, gene in t.architecture if gene != NONE}
@@ -168,8 +176,14 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
         len({t.seed for t in rows}),
         sd=estimate.sd_single if estimate else None,
         based=any(t.architecture.is_base for t in rows),
+        drawn=(len(kept), len(architectures)) if len(kept) < len(architectures) else None,
     )
     return _fitted(numbers, filled, rows) if filled else numbers
+
+
+def drawn(names: Collection[str], most: int = MOST) -> set[str]:
+    """So many of the names at most, drawn without regard to anything but themselves."""
+    return set(names) if len(names) <= most else set(random.Random(0).sample(sorted(names), most))
 
 
 def _counts(trial: Trial) -> bool:

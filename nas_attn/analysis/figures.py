@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,11 @@ def _styles(groups: tuple[str, ...]) -> dict[str, tuple[str, str, int]]:
     return {**styles, **{g: CONTROLS[g] for g in groups if g in CONTROLS}}  # controls last: drawn on top
 
 
+def _uid(name: str) -> str:
+    """A trace's identity while a study grows. Plotly looks for its parts by a CSS class, so it holds no other signs."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name)
+
+
 def _group_trace(group: str, style: tuple[str, str, int], points: list[Point]) -> Any:
     import plotly.graph_objects as go
 
@@ -159,7 +165,7 @@ def _group_trace(group: str, style: tuple[str, str, int], points: list[Point]) -
         x=[p.gmacs for p in points],
         y=[p.map50_95 for p in points],
         name=group,
-        uid=f"group {group}",
+        uid=_uid(f"group {group}"),
         mode="markers+text" if named else "markers",
         text=[f"<b>{group.removesuffix(' control')}</b>"] * len(points) if named else None,
         textposition="bottom center",
@@ -195,7 +201,7 @@ def _hollow(name: str, symbol: str, points: list[Point], heights: list[float | N
         x=[p.gmacs for p in points],
         y=heights,
         name=name,
-        uid=name,
+        uid=_uid(name),
         mode="markers",
         marker={"color": GREY, "symbol": symbol, "size": 10, "line": {"width": 2, "color": GREY}},
         customdata=[[p.key] for p in points],

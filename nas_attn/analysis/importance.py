@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.analysis.effects import ROLES
+from nas_attn.analysis.effects import ROLES, drawn
 from nas_attn.space.architecture import natural
 from nas_attn.study.parameters import parameters
 from nas_attn.study.view import StudyView
@@ -118,7 +118,8 @@ def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int
     import numpy as np
 
     found = {str(c.architecture): c for c in view.candidates() if c.role in ROLES and c.score is not None}
-    candidates = [found[k] for k in sorted(found)]  # whatever the order of the trials
+    kept = drawn(found)
+    candidates = [found[k] for k in sorted(kept)]  # whatever the order of the trials
     rows = [parameters(c.architecture) for c in candidates]
     values = np.array([c.score for c in candidates], float)
     if len(rows) < LEAST:
@@ -138,7 +139,10 @@ def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int
         Importance(n, n in slots, int((c >= 0).sum()), int(c.max()) + 1, main[i], ped[i].over(total) if ped else None)
         for i, (n, c) in enumerate(zip(names, codes, strict=True))
     )
-    return ImportanceNumbers(choices, len(rows), left_out, "" if measure else NO_OPTUNA)
+    notes = [] if measure else [NO_OPTUNA]
+    if len(kept) < len(found):
+        notes.append(f"From {len(kept):,} of the {len(found):,} architectures, drawn without regard to their results.")
+    return ImportanceNumbers(choices, len(rows), left_out, " ".join(notes))
 
 
 def importance_sentence(numbers: ImportanceNumbers) -> str:

@@ -57,10 +57,30 @@ TOO_LITTLE = (
 )
 
 
+def noise_words(view: StudyView) -> str:
+    """The estimate in plain words, or why there is none."""
+    estimate = noise(view)
+    if estimate is not None:
+        return estimate.sentence()
+    repeated = _repeated(view)
+    if not repeated:
+        return TOO_LITTLE
+    scores = {t.map50_95 for c in repeated for t in c.trials if t.usable}
+    which = f"scored {scores.pop():g} mAP50-95" if len(scores) == 1 else "scored the same with every seed"
+    return (
+        f"There is no noise estimate: all control trials {which}, so seeds show no difference. Where that is 0, the "
+        "runs are too short to learn anything: train longer. Until then no difference can be told from seed noise."
+    )
+
+
+def _repeated(view: StudyView) -> list[Candidate]:
+    """The controls with at least two usable trials."""
+    return [c for c in view.candidates() if c.role in ("base", "conv") and c.sd is not None]
+
+
 def noise(view: StudyView) -> Noise | None:
-    """The seed noise that the study shows; None until a control has two usable trials."""
-    controls = [c for c in view.candidates() if c.role in ("base", "conv")]
-    repeated = [c for c in controls if c.sd is not None]
+    """The seed noise that the study shows; None until a control has two usable trials that differ."""
+    repeated = _repeated(view)
     if not repeated or all(c.sd == 0 for c in repeated):
         return None  # runs that cannot differ (all at mAP 0, say) tell nothing about noise
     single = pooled((len(c.seeds) - 1, c.sd or 0.0) for c in repeated)

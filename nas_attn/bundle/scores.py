@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from nas_attn.analysis.noise import TOO_LITTLE, noise, verdict
+from nas_attn.analysis.noise import noise, noise_words, verdict
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 
@@ -33,7 +33,7 @@ def scores(view: StudyView, candidate: Candidate) -> dict[str, Any]:
         "sd": candidate.sd,
         "difference_to_base": _difference(candidate),
         "verdict": "the base itself" if candidate.architecture.is_base else verdict(candidate, estimate),
-        "seed_noise": TOO_LITTLE if estimate is None else estimate.sentence(),
+        "seed_noise": noise_words(view),
         "recorded_cost": candidate.cost,
     }
 

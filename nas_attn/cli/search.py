@@ -120,13 +120,14 @@ def summary(view: Any) -> dict[str, Any]:
 
 
 def _show(view: Any) -> None:
-    from nas_attn.cli.tables import front_table, liveness_table, noise_line, stdout
+    from nas_attn.analysis.noise import noise_words
+    from nas_attn.cli.tables import front_table, liveness_table, stdout
 
     out = stdout()
     if view.slots:
         out.print(liveness_table(view))
     out.print(front_table(view))
-    out.print(noise_line(view), soft_wrap=True)
+    out.print(noise_words(view), soft_wrap=True)
     if view.header["config"]["demo"]:
         out.print("This was the demo on generated data: its ranking does not carry over to real data.", soft_wrap=True)
     name, folder = view.name, view.folder

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from nas_attn.analysis import tables
-from nas_attn.analysis.noise import TOO_LITTLE, noise
 from nas_attn.analysis.tables import genes
 from nas_attn.study.view import StudyView
 
@@ -44,12 +43,6 @@ def liveness_table(view: StudyView) -> RichTable:
     table = tables.liveness_table(view)
     assert table is not None
     return _rich(table, "slots of the trained base", _SLOTS)
-
-
-def noise_line(view: StudyView) -> str:
-    """What seed noise leaves distinguishable."""
-    estimate = noise(view)
-    return estimate.sentence() if estimate else TOO_LITTLE
 
 
 def _rich(table: tables.Table, title: str, columns: Mapping[int, str]) -> RichTable:

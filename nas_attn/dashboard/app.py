@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.figures import pareto_figure, pareto_numbers
+from nas_attn.analysis.noise import noise_words
 from nas_attn.analysis.tables import Table, front_table, trials_table
 from nas_attn.dashboard.source import LiveAblations, LiveStudy, load_shown
 from nas_attn.dashboard.style import CSS
@@ -109,7 +110,7 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
         return (
             layout.progress(view),
             pareto_figure(pareto_numbers(view)).to_plotly_json(),
-            layout.noise_words(view),
+            noise_words(view),
             layout.table(front_table(view), "front"),
             layout.table(_newest_first(trials_table(view)), "trials", tall=True),
         )

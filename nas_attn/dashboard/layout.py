@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 
 from nas_attn.analysis.figures import PLOT_CONFIG, curve_figure, curve_numbers
-from nas_attn.analysis.noise import TOO_LITTLE, noise, verdict
+from nas_attn.analysis.noise import noise, verdict
 from nas_attn.analysis.tables import EMPTY, MANY_SLOTS, PAIRED, Table, counts, genes, number, signed
 from nas_attn.dashboard.ablation import ABOUT
 from nas_attn.dashboard.html import CLASSES
@@ -84,12 +84,6 @@ def progress(view: StudyView) -> Any:
         note = "Built-in demonstration on generated pictures: its ranking does not carry over to real data."
         parts.append(html.Div(note, className="note"))
     return parts
-
-
-def noise_words(view: StudyView) -> str:
-    """The noise estimate as a sentence."""
-    estimate = noise(view)
-    return estimate.sentence() if estimate else TOO_LITTLE
 
 
 def details(view: StudyView, candidate: Candidate | None, yaml_of: Callable[[Candidate], str] | None) -> Any:

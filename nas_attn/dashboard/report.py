@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas_attn.analysis.figures import PLOT_CONFIG, liveness_figure, liveness_numbers, pareto_figure, pareto_numbers
 from nas_attn.analysis.front import front
-from nas_attn.analysis.noise import TOO_LITTLE, noise
+from nas_attn.analysis.noise import noise_words
 from nas_attn.analysis.tables import alias_table, facts, front_table, genes, liveness_table, trials_table
 from nas_attn.dashboard import ablation, effects, html
 from nas_attn.dashboard.ablation_card import AblationCard
@@ -85,7 +85,6 @@ def _parts(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[str
         about = html.text("p", ablation.ABOUT, class_="soft")
         return [html.text("h1", shown.name), about, *cards]
     view = shown.study
-    estimate = noise(view)
     parts = [
         html.text("h1", view.name),
         html.text("p", "Attention modules at the neck of a YOLO detector: accuracy against cost", class_="soft"),
@@ -109,7 +108,7 @@ def _parts(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[str
             "Front and controls",
             html.table(front_table(view)),
             html.element("br"),
-            html.text("p", estimate.sentence() if estimate else TOO_LITTLE),
+            html.text("p", noise_words(view)),
             html.text("p", CAUTION, class_="soft"),
         ),
         _card("Which slots are alive", *_liveness(view)),

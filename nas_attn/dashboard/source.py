@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from nas_attn.ablation.view import FOLDER, AblationView, load_ablations
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.errors import UserError
-from nas_attn.study.records import RecordLog
+from nas_attn.study.records import Position, RecordLog
 from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
@@ -119,6 +119,27 @@ class Followed(Generic[T]):
             return self._value
 
 
+class _Growing:
+    """A study's view that reads only what its log has got since the last time."""
+
+    def __init__(self) -> None:
+        self._since = Position()
+        self._view: StudyView | None = None
+
+    def __call__(self, folder: Path) -> StudyView:
+        """The study as of now."""
+        log = RecordLog(folder)
+        view, self._view = self._view, None  # a damaged log is read anew the next time
+        if view is None or not log.holds(self._since):
+            self._since = Position()
+            view = StudyView.whole(folder, log.read(self._since))
+        else:
+            for record in log.read(self._since):
+                view = view.grown(record)
+        self._view = view
+        return view
+
+
 class LiveStudy:
     """The newest view of a study.
 
@@ -131,7 +152,7 @@ class LiveStudy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self._log = Followed(self.folder, StudyView.read)
+        self._log = Followed(self.folder, _Growing())
 
     def stamp(self) -> str:
         """A text that changes whenever the record log does."""

@@ -60,5 +60,6 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Evaluation:
-        """The evaluation that `as_dict` wrote."""
-        return cls(**{**data, "curve": tuple(data["curve"]), "flags": tuple(data["flags"])})
+        """The evaluation that `as_dict` wrote; what a later version wrote beside is passed over."""
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        return cls(**{**known, "curve": tuple(data["curve"]), "flags": tuple(data["flags"])})

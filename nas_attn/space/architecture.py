@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
@@ -186,7 +187,7 @@ class Architecture:
         """The slots' names."""
         return tuple(slot for slot, _ in self.genes)
 
-    @property
+    @cached_property
     def is_base(self) -> bool:
         """Whether it is the unchanged base."""
         return all(gene == NONE for _, gene in self.genes)

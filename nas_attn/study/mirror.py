@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import optuna
@@ -21,6 +22,10 @@ PIECE = 900  # characters; optuna-dashboard shows up to 1,024 of an attribute, a
 STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
+class StorageLocked(UserError):
+    """A database that another process has locked for longer than its driver waits."""
+
+
 class Mirror:
     """An Optuna study that receives every finished trial.
 
@@ -28,27 +33,62 @@ class Mirror:
         url: SQLAlchemy URL of the storage.
         name: name of the study there.
         study_id: what tells this study from others of the same name.
+        tell: told if another process has locked the database.
+        patience: seconds to wait for it then. After them the mirror opens with the first write that finds it free.
 
     Raises:
         UserError: the URL names no database that can be opened, or it holds another study of that name.
     """
 
-    def __init__(self, url: str, name: str, study_id: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        study_id: str,
+        tell: Callable[[str], None] = lambda text: None,
+        patience: float = 60.0,
+    ) -> None:
+        self.url, self._name, self._id = url, name, study_id
         self.hide = StorageUrl(url).hide
-        with _opening(url) as storage:
-            self._storage = storage
-            self._study = _open_study(storage, name, study_id, str(StorageUrl(url)))
+        self._storage: optuna.storages.RDBStorage | None = None
+        self._headers: set[str] = set()
+        self._numbers: set[int | None] = set()
+        end = time.monotonic() + patience
+        told = False
+        while True:
+            try:
+                return self._open()
+            except StorageLocked:
+                if time.monotonic() >= end:
+                    return tell("The storage is still locked. The search goes on, and writes there once it is free.")
+            if not told:
+                tell(f"Another process has locked '{StorageUrl(url)}'. Waiting up to {patience:.0f} s for it.")
+                told = True
+            time.sleep(min(1.0, patience / 10))
+
+    def _open(self) -> None:
+        if self._storage is not None:
+            return
+        with _opening(self.url) as storage:
+            self._study = _open_study(storage, self._name, self._id, str(StorageUrl(self.url)))
             self._headers = {k.partition(":")[0] for k in self._study.user_attrs}
             self._numbers = {t.user_attrs.get("number") for t in self._study.get_trials(deepcopy=False)}
+            self._storage = storage
 
     def __enter__(self) -> Mirror:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _close(self._storage)
+        if self._storage is not None:
+            _close(self._storage)
+
+    def __contains__(self, number: int) -> bool:
+        """Whether it has the trial of that number."""
+        return number in self._numbers
 
     def write_header(self, record: dict[str, Any]) -> None:
         """Store a study-level record (`study` or `slots`), once."""
+        self._open()
         if record["kind"] in self._headers:
             return
         for key, value in _pieces(record["kind"], record).items():
@@ -57,6 +97,7 @@ class Mirror:
 
     def write_trial(self, suggester: Suggester, number: int, known: Known, records: list[dict[str, Any]]) -> None:
         """Store a finished or refused trial with its records, in one write; once."""
+        self._open()
         if number in self._numbers:
             return
         trial = suggester.frozen(known, outside=optuna.trial.TrialState.COMPLETE)
@@ -66,12 +107,12 @@ class Mirror:
 
 
 def check_storage(url: str) -> None:
-    """See that a storage can be opened, and leave it as it is.
+    """See that a storage can be opened, and leave it as it is. One that another process has locked is there.
 
     Raises:
         UserError: the URL names no database that can be opened.
     """
-    with _opening(url) as storage, _closing(storage):
+    with contextlib.suppress(StorageLocked), _opening(url) as storage, _closing(storage):
         storage.get_all_studies()
 
 
@@ -123,13 +164,15 @@ def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
     try:
         storage = optuna.storages.RDBStorage(url)
     except (*STORAGE_ERRORS, ImportError, ValueError) as error:  # ValueError: a port that is no number
-        problem = _unopened(url, error)
+        problem = _busy(url) if _locked(error) else _unopened(url, error)
     if storage is None or problem is not None:
         raise problem or AssertionError  # outside, so that no chain leads to a text with the password
     try:
         yield storage
     except (*STORAGE_ERRORS, ImportError) as error:
         _close(storage)
+        if _locked(error):
+            raise _busy(url) from None
         raise _unopened(url, error) from None
 
 
@@ -147,6 +190,23 @@ def _unopened(url: str, error: Exception) -> NasAttnError:
     first = address.hide(str(error).strip().partition("\n")[0] or type(error).__name__)
     rule = "the storage must be a database that can be opened"
     return UserError(rule, got=f"'{address}' ({first})", remedy=remedy)
+
+
+def _busy(url: str) -> StorageLocked:
+    return StorageLocked(
+        "the storage must be free",
+        got=f"'{StorageUrl(url)}', which another process has locked",
+        remedy="Wait until that process has written, or end it.",
+    )
+
+
+def _locked(error: BaseException | None) -> bool:
+    """Whether SQLite says, here or in a cause, that another process has locked the database."""
+    while error is not None:
+        if isinstance(error, sqlalchemy.exc.OperationalError) and "is locked" in str(error.orig):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextlib.contextmanager

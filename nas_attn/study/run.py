@@ -88,7 +88,7 @@ def _run(
         if stored is None and config.storage is None:
             folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
         header = stored or plan.header
-        mirror = stack.enter_context(Mirror(url, config.name, header.get("id", "")))
+        mirror = stack.enter_context(Mirror(url, config.name, header.get("id", ""), observer.note))
         if stored is None:
             searched = set(plan.header["fingerprints"]["modules"])
             folder.keep_modules(s for s in user.sources() if searched & set(s.names))

@@ -1,14 +1,16 @@
 """Which architecture comes next: Optuna's samplers over the conditional space slot -> module -> settings.
 
-A suggestion is a pure function of (study seed, trial number, what is known of the earlier trials). Nothing is kept
-between calls: the in-memory Optuna study is built anew, so a resumed search goes on exactly as an uninterrupted one.
+A suggestion is a pure function of (study seed, number of earlier trials, what is known of them). The in-memory Optuna
+study is built anew for each, so a resumed search goes on exactly as an uninterrupted one; kept between calls is only
+what an Optuna trial says of a `Known` that has not changed, which is most of the time that building takes.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +27,12 @@ from nas_attn.study.parameters import encoded, parameters
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study is made for every proposal; say nothing
 
 DIRECTIONS = (optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE)  # mAP50-95, GMACs
+
+
+FIELDS = (  # of an Optuna trial, as its constructor takes them
+    *("state", "datetime_start", "datetime_complete", "params", "distributions"),
+    *("user_attrs", "system_attrs", "intermediate_values"),
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,13 @@ class Suggestion:
     attributes: dict[str, Any]
 
 
+class _Shared(optuna.trial.FrozenTrial):
+    """A trial that several studies hold. None of them changes an ended trial, so a flat copy is enough for each."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
+        return copy.copy(self)
+
+
 class Suggester:
     """Proposes architectures of a search space.
 
@@ -72,6 +87,7 @@ class Suggester:
             raise UnknownName("sampler", sampler, SAMPLERS)
         self.space, self.sampler, self.seed = space, sampler, seed
         self._distributions = _distributions(space)
+        self._kept: dict[int, tuple[Known, _Shared]] = {}  # by position: what is known, and the trial that says so
 
     def suggest(self, known: Sequence[Known]) -> Suggestion:
         """The proposal for trial number `len(known)`."""
@@ -89,8 +105,11 @@ class Suggester:
     def params(self, architecture: Architecture) -> dict[str, Any]:
         """The parameters that mean this architecture; empty where the space does not offer it."""
         found = parameters(architecture)
-        fits = all(k in self._distributions and v in self._distributions[k].choices for k, v in found.items())
-        return found if fits else {}
+        return found if self.offers(found) else {}
+
+    def offers(self, params: Mapping[str, Any]) -> bool:
+        """Whether all these are parameters of the space; a record may hold those of another."""
+        return all(k in self._distributions and v in self._distributions[k].choices for k, v in params.items())
 
     def frozen(self, known: Known, *, outside: TrialState = TrialState.FAIL) -> optuna.trial.FrozenTrial:
         """An Optuna trial that says what is known.
@@ -122,11 +141,20 @@ class Suggester:
 
     def _study(self, known: Sequence[Known]) -> optuna.Study:
         digest = hashlib.sha256(f"{self.seed}:{len(known)}".encode()).digest()
-        study = optuna.create_study(
-            directions=DIRECTIONS, sampler=make_sampler(self.sampler, int.from_bytes(digest[:4], "big"))
-        )
-        study.add_trials([self.frozen(k) for k in known])
+        sampler = make_sampler(self.sampler, int.from_bytes(digest[:4], "big"))
+        storage = optuna.storages.InMemoryStorage()
+        study = optuna.create_study(directions=DIRECTIONS, sampler=sampler, storage=storage)
+        study_id = storage.get_study_id_from_name(study.study_name)
+        for at, one in enumerate(known):
+            storage.create_new_trial(study_id, template_trial=self._shared(at, one))
         return study
+
+    def _shared(self, at: int, known: Known) -> _Shared:
+        if at not in self._kept or self._kept[at][0] is not known:
+            trial = self.frozen(known)
+            fields = {k: getattr(trial, k) for k in FIELDS}
+            self._kept[at] = known, _Shared(number=-1, trial_id=-1, value=None, values=trial.values, **fields)
+        return self._kept[at][1]
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:

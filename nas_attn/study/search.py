@@ -14,12 +14,13 @@ from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
 from nas_attn.study.liveness import averaged, learned, too_little
-from nas_attn.study.mirror import STORAGE_ERRORS, Mirror
+from nas_attn.study.mirror import STORAGE_ERRORS, Mirror, StorageLocked
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
 from nas_attn.study.supervisor import Supervisor
-from nas_attn.study.view import StudyView, Trial
+from nas_attn.study.trial import Trial, next_number
+from nas_attn.study.view import StudyView
 
 MAX_REFUSALS = 200  # proposals in a row over the limits, after which the limits leave nothing to find
 
@@ -40,6 +41,7 @@ class Search(Supervisor[StudyView]):
         self.plan, self.mirror, self.observer = plan, mirror, observer
         self.config = plan.config
         self._suggester: Suggester | None = None
+        self._kept: dict[int, tuple[Trial, float | None, Known]] = {}  # of each trial, as long as it holds
         self._begun = time.monotonic()
         self._refusals = 0
 
@@ -158,7 +160,7 @@ class Search(Supervisor[StudyView]):
             )
         self._append(
             "refused",
-            number=len(self._view.trials),
+            number=next_number(self._view.trials),
             role="search",
             architecture=str(architecture),
             seed=self.config.seed,
@@ -250,18 +252,25 @@ class Search(Supervisor[StudyView]):
 
     def _known(self, trial: Trial) -> Known:
         assert self._suggester is not None
-        params = trial.sampled.get("params") or self._suggester.params(trial.architecture)
+        reference = self._view.reference
+        known = self._kept.get(trial.number)
+        if known is not None and known[0] is trial and known[1] == reference:
+            return known[2]
+        params = trial.sampled.get("params") or {}
+        if not params or not self._suggester.offers(params):
+            params = self._suggester.params(trial.architecture)
         # paired with the base like everywhere else: trials of different seeds would not compare architectures
         gain = 0.0 if trial.architecture.is_base and trial.usable else trial.delta
-        reference = self._view.reference
         values = (reference + gain, trial.gmacs) if gain is not None and reference is not None else None
-        return Known(
+        found = Known(
             params=params,
             values=values,
             violation=trial.violation,
             running=trial.state == "running",
             attributes=trial.sampled.get("attributes") or {},
         )
+        self._kept[trial.number] = trial, reference, found
+        return found
 
     def _mirror(self, trials: Iterable[Trial]) -> None:
         """Store ended trials; a database that is gone delays this to the next time, for the log is the truth."""
@@ -270,10 +279,10 @@ class Search(Supervisor[StudyView]):
             self.mirror.write_header(self._view.header)
             self.mirror.write_header(self._view.slots)
             for trial in trials:
-                if trial.state != "running":
-                    records = [r for r in self._records if r.get("number") == trial.number]
+                if trial.state != "running" and trial.number not in self.mirror:
+                    records = self._records[trial.number]
                     self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
-        except STORAGE_ERRORS as error:
+        except (*STORAGE_ERRORS, StorageLocked) as error:
             if (full := storage_full(error)) is not None:
                 raise full from None
             self.observer.note(

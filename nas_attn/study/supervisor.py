@@ -10,15 +10,17 @@ from nas_attn.engine import Engine, Failure, Outcome, Task
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.folder import RunFolder
-from nas_attn.study.view import Trial
+from nas_attn.study.records import wrong
+from nas_attn.study.trial import Trial, next_number, numbered
+from nas_attn.study.view import TRIAL_KINDS, Growing
 
 
-class View(Protocol):
+class View(Growing, Protocol):
     """What a supervisor needs of a reader's view of its records."""
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Every trial, at the position of its number."""
+        """Every trial, in order of their numbers, which may have gaps."""
         ...
 
 
@@ -38,8 +40,11 @@ class Supervisor(ABC, Generic[V]):
 
     def __init__(self, folder: RunFolder, engine: Engine, trial_minutes: float | None = None) -> None:
         self.folder, self.engine, self._trial_minutes = folder, engine, trial_minutes
-        self._records = list(folder.log.read())
-        self._view = self._read(self._records)
+        records: list[dict[str, Any]] = list(folder.log.read())
+        self._records: dict[int, list[dict[str, Any]]] = {}  # by the number of their trial
+        for record in records:
+            self._keep(record)
+        self._view = self._read(records)
         self._running: set[int] = set()
 
     @property
@@ -95,19 +100,22 @@ class Supervisor(ABC, Generic[V]):
 
     def _begin(self, role: str, architecture: Architecture, seed: int, cost: dict[str, float], **more: Any) -> Trial:
         """Record that a trial is handed out."""
-        number = len(self._view.trials)
+        number = next_number(self._view.trials)
         self._append("started", number=number, role=role, architecture=str(architecture), seed=seed, cost=cost, **more)
-        return self._view.trials[number]
+        return self._trial(number)
 
     def _finish(self, outcome: Outcome) -> None:
         number, value = outcome.task.key, outcome.value
         self._running.discard(number)
         if isinstance(value, Failure):
-            self._append("finished", number=number, state="failed", reason=value.reason)
+            ended: dict[str, Any] = {"number": number, "state": "failed", "reason": value.reason}
         else:
-            self._append("finished", number=number, state="complete", evaluation=self._flagged(value).as_dict())
+            ended = {"number": number, "state": "complete", "evaluation": self._flagged(value).as_dict()}
+            if (said := wrong({"kind": "finished", **ended})) is not None:  # no log may hold what no reader takes
+                ended = {"number": number, "state": "failed", "reason": f"its result is none: {said}"}
+        self._append("finished", **ended)
         self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
-        self._ended(self._view.trials[number])
+        self._ended(self._trial(number))
 
     def _flagged(self, evaluation: Evaluation) -> Evaluation:
         """Mark a run that another device or precision sets apart from the first of the study."""
@@ -120,5 +128,15 @@ class Supervisor(ABC, Generic[V]):
         return replace(evaluation, flags=flags)
 
     def _append(self, kind: str, **fields: Any) -> None:
-        self._records.append(self.folder.log.append(kind, **fields))
-        self._view = self._read(self._records)
+        record = self.folder.log.append(kind, **fields)
+        self._keep(record)
+        self._view = self._view.grown(record)
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        if record["kind"] in TRIAL_KINDS:
+            self._records.setdefault(record["number"], []).append(record)
+
+    def _trial(self, number: int) -> Trial:
+        trial = numbered(self._view.trials, number)
+        assert trial is not None  # it was recorded
+        return trial

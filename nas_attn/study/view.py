@@ -3,135 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from nas_attn.cost.cost import true_names
 from nas_attn.errors import UserError
-from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
-from nas_attn.study.records import RecordLog
+from nas_attn.study.records import Record, RecordLog
 from nas_attn.study.storage_url import without_secrets
+from nas_attn.study.trial import Candidate, Trial, candidate_of, moments, numbered, paired, place, told, with_delta
 
 if TYPE_CHECKING:
     import pandas
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One training of one architecture with one seed, or one refusal.
-
-    Attributes:
-        number: position in the study, from 0; the same as the Optuna trial's.
-        role: `base`, `conv` or `search`; `arm` for what else an ablation trains.
-        state: `running`, `complete`, `failed` or `refused`.
-        cost: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` at the final training's image size.
-        evaluation: what it found; None unless complete.
-        reason: why it failed or was refused.
-        sampled: the sampler's `params` and `attributes` for it; empty for a control.
-        violation: by what share a refused architecture exceeds its limit.
-        delta: its mAP50-95 minus that of the base trial of the same seed; None where there is none.
-        model: the base model, where an ablation trained on another one than its study's.
-    """
-
-    number: int
-    role: str
-    architecture: Architecture
-    seed: int
-    state: str
-    cost: dict[str, float]
-    evaluation: Evaluation | None = None
-    reason: str = ""
-    delta: float | None = None
-    sampled: dict[str, Any] = field(default_factory=dict)
-    violation: float = 0.0
-    model: str | None = None
-
-    @property
-    def map50_95(self) -> float | None:
-        """mAP50-95 on val, or None."""
-        return self.evaluation.map50_95 if self.evaluation else None
-
-    @property
-    def gmacs(self) -> float:
-        """Giga multiply-accumulates of the final model; NaN where a refusal came before any cost was known."""
-        return self.cost.get("gmacs", math.nan)
-
-    @property
-    def usable(self) -> bool:
-        """Whether it may be compared: complete and without flags."""
-        return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
+__all__ = ["Candidate", "StudyView", "Trial", "moments"]
+TRIAL_KINDS = ("started", "refused", "finished")
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One architecture with all its trials.
+class Growing(Protocol):
+    """A view that a record makes into the next."""
 
-    Attributes:
-        mean: mean mAP50-95 of its usable trials; None without any.
-        sd: sample standard deviation; None below two usable trials.
-        delta: mean difference to the base trials of the same seeds; None where no seed is shared.
-        delta_sd: sample standard deviation of these differences; None below two.
-        score: what candidates are compared by: the base's mean over all its seeds, plus `delta`. A mean over other
-            seeds than the base's would compare seeds, not architectures. None where no seed is shared.
-    """
+    def grown(self, record: Mapping[str, Any]) -> Self:
+        """The view after one more record."""
+        ...
 
-    architecture: Architecture
-    role: str
-    trials: tuple[Trial, ...]
-    mean: float | None
-    sd: float | None
-    delta: float | None
-    delta_sd: float | None
-    score: float | None
 
-    @property
-    def key(self) -> str:
-        """What names it everywhere: the architecture as text."""
-        return str(self.architecture)
-
-    @property
-    def state(self) -> str:
-        """`usable`, or what stands in the way: `flagged` (results, none comparable), `running` or `failed`."""
-        if self.score is not None:
-            return "usable"
-        states = {t.state for t in self.trials}
-        return next((name for state, name in _OBSTACLES if state in states), "failed")
-
-    @property
-    def cost(self) -> dict[str, float]:
-        """The same for all its trials."""
-        return self.trials[0].cost
-
-    @property
-    def gmacs(self) -> float:
-        """Giga multiply-accumulates of the final model."""
-        return self.cost["gmacs"]
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Seeds of its usable trials."""
-        return tuple(t.seed for t in self.trials if t.usable)
+V = TypeVar("V", bound=Growing)
 
 
 @dataclass(frozen=True)
 class StudyView:
-    """Everything a reader may know of a study.
+    """Everything a reader may know of a study; a value that never changes. A supervisor's grows by `grown`.
 
     Attributes:
         folder: the run folder.
         header: the `study` record: `name`, `config`, `base`, `slots`, `base_cost`, `fingerprints`, `version`.
         slots: the `slots` record: `intact`, `zeroed` (slot -> mAP50-95), `drop` (slot -> mAP50-95 lost), `live`,
             `searched`, `trials` (base trials measured); empty before the base is trained.
-        trials: in order of their numbers.
+        trials: in order of their numbers, which may have gaps.
+        model: another base model of an ablation, whose trials are meant in place of those of the study's own.
     """
 
     folder: Path
-    header: dict[str, Any]
+    header: Record
     slots: dict[str, Any]
     trials: tuple[Trial, ...]
+    model: str | None = None
 
     @classmethod
     def read(cls, folder: Path) -> StudyView:
@@ -139,16 +58,30 @@ class StudyView:
 
         Raises:
             UserError: the folder holds no study.
+            RecordLost: its record log is damaged.
         """
-        log = RecordLog(folder)
-        records = list(log.read())
-        if not records or records[0]["kind"] != "study":
+        return cls.whole(folder, RecordLog(folder).read())
+
+    @classmethod
+    def whole(cls, folder: Path, records: Iterable[dict[str, Any]]) -> StudyView:
+        """The study that all records of a folder's log tell.
+
+        Raises:
+            UserError: they tell of none.
+        """
+        view = cls.of(folder, records)
+        if not view.header:
             raise UserError(
                 "a run folder must hold a study",
                 got=f"'{folder}'",
                 remedy="Run `python -m nas_attn search` first, or name another study.",
             )
-        return cls.of(folder, records)
+        return view
+
+    @classmethod
+    def empty(cls, folder: Path, model: str | None = None) -> StudyView:
+        """The study before its first record."""
+        return cls(folder, Record({}, f"the record log in '{folder}'"), {}, (), model)
 
     @classmethod
     def of(cls, folder: Path, records: Iterable[dict[str, Any]], model: str | None = None) -> StudyView:
@@ -159,26 +92,47 @@ class StudyView:
             records: the record log.
             model: another base model of an ablation, whose trials are meant in place of those of the study's own.
         """
-        header: dict[str, Any] = {}
-        slots: dict[str, Any] = {}
-        found: dict[int, dict[str, Any]] = {}
-        for record in records:
-            kind = record["kind"]
-            if kind == "study":
-                header = without_secrets(record)
-            elif kind == "target":
-                header = {**header, "target": record["trials"]}
-            elif kind == "model" and record["model"] == model:
-                header = {**header, **record["header"]}
-            elif kind == "slots" and record.get("model") == model:
-                slots = record
-            elif kind in ("started", "refused"):
-                found[record["number"]] = {**record, "state": "running" if kind == "started" else "refused"}
-            elif kind == "finished":
-                found[record["number"]].update(record)
-        trials = [t for n in sorted(found) if (t := _trial(found[n])).model == model]
-        base = {t.seed: t.map50_95 for t in trials if t.architecture.is_base and t.usable}
-        return cls(folder, header, slots, tuple(_with_delta(t, base) for t in trials))
+        view, trials = folded(cls.empty(folder, model), records)
+        return replace(view, trials=paired(t for t in trials if t.model == model))
+
+    def grown(self, record: Mapping[str, Any]) -> StudyView:
+        """The view after one more record of its log: the same as all records read anew, in a time that hardly grows."""
+        kind = record["kind"]
+        if kind in TRIAL_KINDS:
+            return self._with_trial(record)
+        if kind == "study" and not self.header:
+            header = record if isinstance(record, Record) else self.header.changed(record)
+            return self._changed(header=header.changed(without_secrets(header)))
+        if kind == "target":
+            return self._changed(header=self.header.changed({"target": record["trials"]}))
+        if kind == "model" and record["model"] == self.model:
+            return self._changed(header=self.header.changed(record["header"]))
+        if kind == "slots" and record.get("model") == self.model:
+            return self._changed(slots=record)
+        return self
+
+    def _with_trial(self, record: Mapping[str, Any]) -> StudyView:
+        at = place(self.trials, record["number"])
+        known = numbered(self.trials, record["number"])
+        trial = told(known, record)
+        if trial is None or trial is known or trial.model != self.model:
+            return self
+        after = at if known is None else at + 1
+        if trial.architecture.is_base and trial.usable:
+            return replace(self, trials=paired((*self.trials[:at], trial, *self.trials[after:])))
+        trial = with_delta(trial, self._base.get(trial.seed))
+        return self._changed(trials=(*self.trials[:at], trial, *self.trials[after:]))
+
+    def _changed(self, **fields: Any) -> StudyView:
+        """A copy that knows the base's scores already, as no base trial has ended."""
+        view = replace(self, **fields)
+        view.__dict__["_base"] = self._base
+        return view
+
+    @cached_property
+    def _base(self) -> dict[int, float | None]:
+        """Seed -> mAP50-95 of the base."""
+        return {t.seed: t.map50_95 for t in self.trials if t.architecture.is_base and t.usable}
 
     @property
     def name(self) -> str:
@@ -201,10 +155,9 @@ class StudyView:
         Raises:
             UserError: there is none.
         """
-        for t in self.trials:
-            if t.number == number:
-                return t
-        raise UserError("a trial must exist", got=f"trial:{number}", where=str(self.folder))
+        if (found := numbered(self.trials, number)) is None:
+            raise UserError("a trial must exist", got=f"trial:{number}", where=str(self.folder))
+        return found
 
     def frame(self) -> pandas.DataFrame:
         """One row a trial, units in column names."""
@@ -219,61 +172,21 @@ class StudyView:
             if t.state != "refused":
                 groups.setdefault(t.architecture, []).append(t)
         reference = self.reference  # it goes through all trials
-        return [_candidate(a, ts, reference) for a, ts in groups.items()]
+        return [candidate_of(a, ts, reference) for a, ts in groups.items()]
 
-    @property
+    @cached_property
     def reference(self) -> float | None:
         """Mean mAP50-95 of the base over all its usable seeds; None before the first."""
         values = [t.map50_95 for t in self.trials if t.architecture.is_base and t.usable and t.map50_95 is not None]
         return math.fsum(values) / len(values) if values else None
 
 
-_OBSTACLES = (("complete", "flagged"), ("running", "running"))
-
-
-def _trial(record: dict[str, Any]) -> Trial:
-    data = record.get("evaluation")
-    return Trial(
-        number=record["number"],
-        role=record["role"],
-        architecture=Architecture.parse(record["architecture"]),
-        seed=record["seed"],
-        state=record["state"],
-        cost=true_names(record["cost"]),
-        evaluation=Evaluation.from_dict(data) if data else None,
-        reason=record.get("reason", ""),
-        sampled=record.get("sampled") or {},
-        violation=record.get("violation", 0.0),
-        model=record.get("model"),
-    )
-
-
-def _with_delta(trial: Trial, base: dict[int, float | None]) -> Trial:
-    reference = base.get(trial.seed)
-    if not trial.usable or trial.architecture.is_base or reference is None or trial.map50_95 is None:
-        return trial
-    return replace(trial, delta=trial.map50_95 - reference)
-
-
-def _candidate(architecture: Architecture, trials: list[Trial], reference: float | None) -> Candidate:
-    values = [t.map50_95 for t in trials if t.usable and t.map50_95 is not None]
-    deltas = [t.delta for t in trials if t.delta is not None]
-    mean, sd = moments(values)
-    delta, delta_sd = moments(deltas)
-    role = next((t.role for t in trials if t.role != "search"), "search")
-    score = None
-    if reference is not None and architecture.is_base:
-        score = reference
-    elif reference is not None and delta is not None:
-        score = reference + delta
-    return Candidate(architecture, role, tuple(trials), mean, sd, delta, delta_sd, score)
-
-
-def moments(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation, as far as there are enough values."""
-    if not values:
-        return None, None
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+def folded(view: V, records: Iterable[Mapping[str, Any]]) -> tuple[V, list[Trial]]:
+    """An empty view grown by all records that are not of trials, and the trials of the others by number."""
+    found: dict[int, Trial] = {}
+    for record in records:
+        if record["kind"] not in TRIAL_KINDS:
+            view = view.grown(record)
+        elif (trial := told(found.get(record["number"]), record)) is not None:
+            found[trial.number] = trial
+    return view, [found[n] for n in sorted(found)]

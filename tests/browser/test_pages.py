@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fabricate import CONV, Fabricator
+from fabricate import BASE, CONV, Fabricator
+from serving import serving
 
 from nas_attn.dashboard.report import write_report
 from nas_attn.study.view import StudyView
@@ -120,6 +121,24 @@ def test_a_new_record_appears_and_the_zoom_stays(watched, served: str, study: Fa
     assert page.evaluate(RANGE)[0] == whole[0]
     assert sorted(p.name for p in study.folder.iterdir()) == files
     assert watched.complaints == []
+
+
+def test_a_candidate_that_failed_and_then_trained_moves_to_its_point(watched, tmp_path):
+    """The last trace of failed candidates goes away, and plotly has to take its parts with it."""
+    study = Fabricator(tmp_path / "s")
+    for seed in range(2):
+        study.complete(BASE, 0.3, seed=seed, role="base")
+    key = "p3=acmix(head=4) p4=none p5=none"
+    study.fail(key, "CUDA out of memory")
+    page = watched.page
+    with serving(study.folder) as address:
+        page.goto(address)
+        page.wait_for_selector(POINTS)
+        study.complete(key, 0.35, seed=1)
+        traces = "document.querySelector('#pareto .js-plotly-plot')._fullData.map(t => t.name).join()"
+        page.wait_for_function(f"{traces} === 'Pareto front,acmix,base'")
+        page.wait_for_function(f"document.querySelectorAll('{POINTS}').length === 2")
+        assert watched.complaints == []
 
 
 @pytest.mark.parametrize("width", [1280, 600])

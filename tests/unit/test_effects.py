@@ -11,8 +11,9 @@ from effect_studies import random_rows, study_of, text_of
 from fabricate import FAILED, Fabricator, fabricate
 from scipy import stats
 
+from nas_attn.analysis import effects
 from nas_attn.analysis.conclusion import CANNOT, WORTH, effects_sentence, span, trials_needed
-from nas_attn.analysis.effects import NO_FREEDOM, NO_NOISE, UNCHECKED, effect_numbers
+from nas_attn.analysis.effects import NO_FREEDOM, NO_NOISE, UNCHECKED, drawn, effect_numbers
 from nas_attn.analysis.module_table import module_table
 from nas_attn.study.view import StudyView
 
@@ -295,3 +296,16 @@ def test_the_table_tells_best_median_and_seeds(tmp_path):
     assert row["trials"] == str(sum(t.usable for c in own for t in c.trials)) and row["seeds"] == "3"
     assert table.keys[[r[0] for r in table.rows].index("lka")] == best.key
     assert FAILED not in table.keys
+
+
+def test_a_study_with_many_architectures_is_fitted_to_some_and_says_so(tmp_path, monkeypatch):
+    assert drawn({"a", "b"}, 2) == {"a", "b"}
+    names = {f"n{i}" for i in range(50)}
+    assert len(drawn(names, 7)) == 7 and drawn(names, 7) == drawn(sorted(names), 7) < names
+    view = StudyView.read(fabricate(tmp_path, 30).folder)
+    whole = effect_numbers(view)
+    assert whole.drawn is None and "drawn" not in effects_sentence(whole)
+    monkeypatch.setattr(effects, "drawn", lambda found: drawn(found, 20))
+    some = effect_numbers(view)
+    assert some.drawn is not None and some.drawn[0] == 20 < some.drawn[1] and some.trials < whole.trials
+    assert f"Fitted to 20 of the {some.drawn[1]} architectures" in effects_sentence(some)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from fabricate import BASE, CONV, FAILED, FLAGGED, HOSTILE, RUNNING, Fabricator, fabricate
 
@@ -100,6 +102,13 @@ def test_colours_stay_when_the_study_grows(tmp_path):
     after = colours()
     assert {k: after[k] for k in before} == before
     assert len(set(after.values())) == len(after)
+
+
+def test_plotly_can_look_for_every_trace_by_its_class(study):
+    """A trace that went while its identity held brackets stopped the live page: `.cbfailed (no mAP)` is no selector."""
+    uids = [t.uid for t in pareto_figure(pareto_numbers(study)).data if t.uid]
+    assert len(uids) > 5 and len(set(uids)) == len(uids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", uid) for uid in uids)
 
 
 def test_curves_stand_beside_the_base_of_the_same_seed(study):

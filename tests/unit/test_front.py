@@ -10,7 +10,8 @@ from fabricate import BASE, CONV, FLAGGED, RUNNING, Fabricator, fabricate
 from scipy import stats
 
 from nas_attn.analysis.front import best, front, knee, pick
-from nas_attn.analysis.noise import interval, noise, verdict
+from nas_attn.analysis.noise import interval, noise, noise_words, verdict
+from nas_attn.dashboard.report import report_html
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space import Architecture
 from nas_attn.study.view import Candidate, StudyView
@@ -156,6 +157,23 @@ def test_without_pairs_two_independent_runs_stand_in(tmp_path):
     estimate = noise(view(controls(tmp_path, [0.30, 0.32], [])))
     assert estimate.sd_paired is None
     assert estimate.threshold() == pytest.approx(stats.t.ppf(0.975, 1) * math.sqrt(2) * estimate.sd_single)
+
+
+def test_controls_that_all_score_zero_are_called_so(tmp_path):
+    study = Fabricator(tmp_path)
+    study.complete(BASE, 0.0, role="base")
+    assert "a control must have finished with at least two seeds" in noise_words(StudyView.read(tmp_path))
+    for seed in (1, 2):
+        study.complete(BASE, 0.0, seed=seed, role="base")
+    view = StudyView.read(tmp_path)
+    assert noise(view) is None
+    assert "all control trials scored 0 mAP50-95" in noise_words(view) and "train longer" in noise_words(view)
+    assert "all control trials scored 0 mAP50-95" in report_html(view)
+    study.complete(CONV, 0.1, role="conv")
+    study.complete(CONV, 0.1, seed=1, role="conv")
+    assert "scored the same with every seed" in noise_words(StudyView.read(tmp_path))
+    study.complete(CONV, 0.2, seed=2, role="conv")
+    assert noise_words(StudyView.read(tmp_path)).startswith("Differences to the base")
 
 
 def test_one_seed_gives_no_noise_and_no_verdict(tmp_path):

@@ -1,0 +1,212 @@
+"""The kinds of records and the types of their fields: what a line of a record log may hold.
+
+A field that is missing here is passed over, so that a log with a field of a later version is read. A field that an
+older version did not write has a default; the reader keeps the record as it was written.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from nas_attn.space import Architecture
+from nas_attn.study.config import StudyConfig
+
+
+@lru_cache(maxsize=65536)
+def parsed(text: str) -> Architecture:
+    """The architecture that a record names; a study repeats few of them.
+
+    Raises:
+        GrammarError: it names none.
+    """
+    return Architecture.parse(text)
+
+
+def _checked(text: str) -> str:
+    try:
+        parsed(text)
+    except Exception as error:  # the grammar's own error, or what a text of its kind brings Python to
+        raise ValueError(str(error)) from None
+    return text
+
+
+Share = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]  # a mAP, or a loss of it
+Finite = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Written = Annotated[str, AfterValidator(_checked)]  # an architecture
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class _Config(StudyConfig):
+    """The configuration as a record keeps it: a later version may have more of it."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, allow_inf_nan=False)
+
+    name: str = ""
+    ablation: dict[str, Any] | None = None  # type: ignore[assignment]
+
+
+class _Fingerprints(_Fields):
+    data: str | None = None
+    space: str | None = None
+    base: str | None = None
+    weights: str | None = None
+    modules: dict[str, str] = {}
+
+
+class _Data(_Fields):
+    path: str = ""
+    train: Count = 0
+    val: Count = 0
+    test: Count = 0
+
+
+class _Ablation(_Fields):
+    name: str
+    full: Written
+    seed: Count
+
+
+class _Study(_Fields):
+    config: _Config
+    name: str = ""
+    id: str = ""
+    version: str = ""
+    base: str = ""
+    task: str = "detect"
+    objective: str = ""
+    notes: list[str] = []
+    classes: list[str] = []
+    data: _Data = _Data()
+    space_slots: list[Annotated[list[str | int | list[Any] | None], Field(min_length=1)]] = []
+    space_size: int = 0
+    aliases: dict[str, dict[str, str]] = {}
+    base_cost: dict[str, Finite] = {}
+    proxy_reg_max: int | None = None
+    fingerprints: _Fingerprints = _Fingerprints()
+    file: dict[str, Any] = {}
+    source: str = ""
+    begun: str = ""
+    ablation: _Ablation | None = None
+
+
+class _Target(_Fields):
+    trials: Count
+
+
+class _Slots(_Fields):
+    model: str | None = None
+    intact: Share | None
+    zeroed: dict[str, Share] = {}
+    drop: dict[str, Share] = {}
+    live: list[str] = []
+    threshold: Finite = 0.0
+    searched: list[str] = []
+    control: Written | None = None
+
+
+class _Sampled(_Fields):
+    params: dict[str, str | bool | int | float | None] = {}
+    attributes: dict[str, int] = {}
+
+
+class _Trial(_Fields):
+    number: Count
+    role: str
+    architecture: Written
+    seed: Count
+    sampled: _Sampled | None = None
+    model: str | None = None
+
+
+class _Cost(_Fields):
+    gmacs: Finite
+    gmacs_fvcore_default: Finite | None = None
+    gflops_ultralytics: Finite | None = None
+    gflops_torch: Finite | None = None
+    params_m: Finite | None = None
+
+
+class _Started(_Trial):
+    cost: _Cost
+
+
+class _Refused(_Trial):
+    cost: dict[str, Finite]
+    reason: str = ""
+    violation: Finite = 0.0
+
+
+class _Evaluation(_Fields):
+    map50_95: Share
+    map50: Share
+    curve: list[dict[str, float | None]]
+    seconds: Finite
+    seed: Count
+    epochs: Count
+    imgsz: Count
+    steps_seconds: Finite = 0.0
+    val_seconds: Finite = 0.0
+    flags: list[str]
+    test_map50_95: Share | None = None
+    liveness: dict[str, Share] | None = None
+    recipe: dict[str, Any] = {}
+    device: str = "cpu"
+    precision: str = "fp32"
+    versions: dict[str, str] = {}
+    transferred: Finite | None = None
+    task: str = "detect"
+
+    @model_validator(mode="after")
+    def _epochs_stand(self) -> _Evaluation:
+        if any(row.get("epoch") is None for row in self.curve):
+            raise ValueError("a row of `curve` needs its `epoch`")
+        return self
+
+
+class _Finished(_Fields):
+    number: Count
+    state: Literal["complete", "failed"]
+    reason: str = ""
+    evaluation: _Evaluation | None = None
+
+    @model_validator(mode="after")
+    def _complete_has_scores(self) -> _Finished:
+        if self.state == "complete" and self.evaluation is None:
+            raise ValueError("a complete trial needs its `evaluation`")
+        return self
+
+
+class _ModelHeader(_Fields):
+    base: str
+    base_cost: dict[str, Finite] = {}
+    aliases: dict[str, dict[str, str]] = {}
+
+
+class _Model(_Fields):
+    model: str
+    header: _ModelHeader
+
+
+class _Design(_Fields):
+    design: dict[str, Any]
+    looks: dict[str, Any]
+    settings: dict[str, Any]
+
+
+KINDS: dict[str, type[_Fields]] = {
+    "study": _Study,
+    "target": _Target,
+    "slots": _Slots,
+    "started": _Started,
+    "refused": _Refused,
+    "finished": _Finished,
+    "model": _Model,
+    "design": _Design,
+}

@@ -1,0 +1,69 @@
+"""Whatever happens to a record log, its readers say so in one message or go on; nothing else is ever raised."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from ablations import ablation_plan, run_ablation_plan
+from damage import damaged
+from fabricate import BASE, CONV, Fabricator, evaluation
+from plans import make_plan, run_plan
+
+from nas_attn.ablation.write import csv_text, markdown
+from nas_attn.dashboard.report import report_html
+from nas_attn.dashboard.source import LiveAblations, LiveStudy, load_shown
+from nas_attn.errors import RecordLost, UserError
+from nas_attn.study.records import LOG_NAME
+
+LOGS = 100_000  # at --soak 1
+PAGES = 1500  # every so manieth log is shown as well
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory) -> dict[str, bytes]:
+    """A log of a search that ran, one with every mishap, and one of an ablation on two scales."""
+    folder = tmp_path_factory.mktemp("whole")
+    run_plan(make_plan(trials=8, control_seeds=1, epochs=2), folder / "search")
+    study = Fabricator(folder / "mishaps")
+    study.complete(BASE, 0.3, role="base")
+    study.slots()
+    study.complete(CONV, 0.31, role="conv")
+    study.fail("p3=acmix(head=4) p4=none p5=none", "CUDA out of memory")
+    study.refuse("p3=acmix(head=8) p4=none p5=none", "too large")
+    number = study.start("p3=acmix(head=2) p4=none p5=none")
+    flagged = evaluation(0.3, 0, flags=("batch halved",), epochs=3).as_dict()
+    study.log.append("finished", number=number, state="complete", evaluation=flagged)
+    study.start("p3=none p4=lska(k_size=7) p5=none")
+    run_ablation_plan(ablation_plan(folder / "ablation", seeds=2, scales=["yolo11s.yaml"], kinds=("scale",)))
+    return {p.parent.name: p.read_bytes() for p in folder.glob(f"*/{LOG_NAME}")}
+
+
+@pytest.mark.parametrize("name", ["search", "mishaps", "ablation"])
+def test_a_damaged_log_raises_nothing_else(logs, name, tmp_path, soak):
+    rng = random.Random(f"log {name}")
+    path, told = tmp_path / LOG_NAME, {"read": 0, "refused": 0}
+    for number in range(max(500, round(LOGS * soak / len(logs)))):
+        log = damaged(logs[name], rng)
+        path.write_bytes(log)
+        try:
+            shown = load_shown(tmp_path)
+            for view in (shown.study, *(v for a in shown.ablations for v in a.views.values())):
+                view.candidates()
+            for ablation in shown.ablations:
+                assert ablation.decisions is not None
+            if number % PAGES == 0:
+                report_html(shown)
+                shown.frame()
+                LiveStudy(tmp_path).candidate(BASE)
+                LiveAblations(tmp_path).cards()
+                for ablation in shown.ablations:
+                    markdown(ablation), csv_text(ablation)
+            told["read"] += 1
+        except (RecordLost, UserError) as error:
+            assert str(tmp_path) in str(error), error
+            told["refused"] += 1
+        except Exception as error:
+            (tmp_path / f"damaged-{number}").write_bytes(log)
+            raise AssertionError(f"log {number} of {name}: {error!r}") from error
+    assert min(told.values()) > 100, told  # both happen
