@@ -23,7 +23,7 @@ def record_plan(plan: AblationPlan, folder: RunFolder) -> tuple[str, ...]:
     Returns:
         what of it will not happen, in sentences.
     """
-    records = list(folder.log.read())
+    records: list[dict[str, Any]] = list(folder.log.read())
     if not records:
         searched = set(plan.study.header["fingerprints"]["modules"])
         folder.keep_modules(s for s in user.sources() if searched & set(s.names))
