@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nas_attn.space import Architecture, Gene, SearchSpace, Slot
     from nas_attn.study import load_study, run_search
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Architecture": "nas_attn.space",
