@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> int:
         warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
     try:
         with one_command(), stopping() as came, room_wanted():
-            result = app(arguments, standalone_mode=False, prog_name="nas_attn")
+            result = app(arguments, standalone_mode=False, prog_name="nas-attn")
     except NasAttnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -15,11 +15,12 @@ from nas_attn.cli.options import Json, Modules, use_modules
 
 NAME = "doctor"
 NEEDED = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "pandas", "plotly", "dash", "pydantic")
+BUNDLES = ("onnx", "onnxruntime")
 
 
 def command(modules: Modules = None, as_json: Json = False) -> int:
     """Check everything that a search needs here. Exit code 1 where something necessary is missing."""
-    checks = (_python, _packages, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock, _hook)
+    checks = (_python, _packages, _bundles, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock, _hook)
     use_modules(modules)
     results = [check() for check in checks]
     if as_json:
@@ -52,6 +53,12 @@ def _packages() -> Result:
             missing.append(name)
     text = ", ".join(found) + (f"; missing: {', '.join(missing)} (pip install -e .)" if missing else "")
     return "packages", not missing, text
+
+
+def _bundles() -> Result:
+    lacking = [name for name in BUNDLES if importlib.util.find_spec(name) is None]
+    remedy = "needed by export --bundle only: pip install 'nas_attn[export]', or give --no-onnx"
+    return "bundles", True, f"{' and '.join(lacking)} not installed; {remedy}" if lacking else "onnx, onnxruntime"
 
 
 def _opencv() -> Result:

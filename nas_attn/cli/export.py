@@ -15,6 +15,7 @@ from nas_attn.errors import UserError
 
 if TYPE_CHECKING:
     from nas_attn.bundle.write import Winner
+    from nas_attn.space import Architecture
 
 NAME = "export"
 BEST = Path("best.yaml")
@@ -103,7 +104,17 @@ def command(
         classes, said = len(winner.classes), (*winner.comments, *how)
         write_yaml(output, winner.base, winner.slots, winner.architecture, final_nc=classes, comments=said)
         print(f"{output}: {winner.architecture}")
+    if architecture is None and (plain := without_attention(winner.architecture)) is not None:
+        print(f"note: {plain}; --pick trial:N takes another", file=sys.stderr)
     return 0
+
+
+def without_attention(architecture: Architecture) -> str | None:
+    """The reason why an architecture has no attention; None if it has some."""
+    modules = {gene.module for _, gene in architecture} - {"none"}
+    if not modules:
+        return "this is the base itself, without any attention"
+    return "this is the control, a plain convolution and no attention" if modules == {"conv"} else None
 
 
 def _ship(winner: Winner, folder: Path, *, onnx: bool, force: bool) -> None:

@@ -80,9 +80,7 @@ def listing(ctx: typer.Context, modules: Modules = None, as_json: Json = False) 
     for e, shown in zip(entries, described, strict=True):
         for text in (*_limits(e), *([f"does not fit there: {shown['refused']}"] if shown["refused"] else [])):
             out.print(f"  {e.name} {text}", markup=False)
-    out.print(
-        "  Every module but none has the setting residual: none, scaled. Paper and licence: nas_attn modules NAME"
-    )
+    out.print("  Every module but none has the setting residual: none, scaled. Paper and licence: modules NAME")
 
 
 @app.command("show", hidden=True)
@@ -169,7 +167,7 @@ def _counted(entry: ModuleEntry) -> tuple[str | None, Cost | None]:
             raise
         except (Exception, SystemExit) as error:  # a user's module may raise anything
             got = f"{type(error).__name__}: {error}"
-            remedy = f"`nas_attn modules check {entry.name}` says more."
+            remedy = f"`python -m nas_attn modules check {entry.name}` says more."
             raise UserError("a module must not raise", got=got, where=entry.origin, remedy=remedy) from error
 
 

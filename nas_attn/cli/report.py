@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
+from nas_attn.cli.overwrite import Force, check_free
 
 NAME = "report"
 
@@ -20,6 +21,7 @@ def command(
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write one row a trial here.")] = None,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
+    force: Force = False,
     trust: Trust = False,
 ) -> None:
     """Write a study as one HTML file that opens offline: the Pareto front, its ablations, the slots, every trial."""
@@ -28,6 +30,9 @@ def command(
     from nas_attn.dashboard.source import load_shown, shown_folder
     from nas_attn.study.load import study_name
 
+    # an older report is renewed; any other file is not one
+    check_free([output] if output.suffix.lower() not in (".html", ".htm") else [], force)
+    check_free([csv] if csv is not None and csv.suffix.lower() != ".csv" else [], force, "--csv")
     use_modules(modules)
     shown = load_shown(shown_folder(study_name(study), runs))
     write_report(shown, output, yaml_maker(shown.study))

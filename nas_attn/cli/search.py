@@ -130,8 +130,9 @@ def _show(view: Any) -> None:
     out.print(noise_words(view), soft_wrap=True)
     if view.header["config"]["demo"]:
         out.print("This was the demo on generated data: its ranking does not carry over to real data.", soft_wrap=True)
-    name, folder = view.name, view.folder
-    where = "" if Path(folder).parent == RUNS_DEFAULT else f" --runs {Path(folder).parent}"
+    folder = Path(view.folder)
+    name = folder.name  # a copied folder is another study than the one that its records name
+    where = "" if folder.parent == RUNS_DEFAULT else f" --runs {folder.parent}"
     word = "" if name == "demo" else f" {name}"
     out.print(
         f"Everything lies in {folder}\n"

@@ -101,7 +101,7 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: i
             "an attention module must not end the process",
             got=f"SystemExit: {error}",
             where=f"`{gene}` at {channels} channels",
-            remedy="Let it raise an error that says what is wrong.",
+            remedy=f"Let it raise an error that says why; `python -m nas_attn modules check {entry.name}` says more.",
         ) from error
 
 

@@ -78,7 +78,7 @@ def load_checkpoint(path: Path) -> Any:
 
 def _refuse(got: str, path: Path) -> NoReturn:
     raise UserError(
-        "a checkpoint must hold nothing but a model's layers, numbers and texts",
+        "a checkpoint must be one that Ultralytics wrote: a model's layers, numbers and texts",
         got=got,
         where=str(path),
         remedy=f"Loading it could run code. {trust.REMEDY}",

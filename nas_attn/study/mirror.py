@@ -19,6 +19,7 @@ from nas_attn.study.sampler import DIRECTIONS, Known, Suggester
 from nas_attn.study.storage_url import VARIABLE, StorageUrl, without_secrets
 
 PIECE = 900  # characters; optuna-dashboard shows up to 1,024 of an attribute, and JSON escapes may lengthen it
+POSTGRES = "pip install 'nas_attn[postgres]'"
 STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
@@ -181,13 +182,19 @@ def _unopened(url: str, error: Exception) -> NasAttnError:
         return full
     address = StorageUrl(url)
     if isinstance(error, ImportError):
-        remedy = "Install its driver: pip install 'nas_attn[postgres]' for PostgreSQL."
+        postgres = str(address).startswith("postgres")
+        remedy = f"Install its driver: {POSTGRES if postgres else 'pip install the package that the message names'}."
     else:
         remedy = (
             "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name; with a password "
             f"best as {VARIABLE}."
         )
-    first = address.hide(str(error).strip().partition("\n")[0] or type(error).__name__)
+    said = (
+        "its port, or another number in it, cannot be read"
+        if isinstance(error, ValueError)
+        else str(error).strip().partition("\n")[0]
+    )
+    first = address.hide(said or type(error).__name__)
     rule = "the storage must be a database that can be opened"
     return UserError(rule, got=f"'{address}' ({first})", remedy=remedy)
 

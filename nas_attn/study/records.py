@@ -32,6 +32,7 @@ from pydantic import ValidationError
 
 from nas_attn import __version__
 from nas_attn.errors import RecordLost, UserError
+from nas_attn.files import is_file
 from nas_attn.study.record_kinds import KINDS
 
 LOG_NAME = "records.jsonl"
@@ -91,7 +92,7 @@ class RecordLog:
 
     def exists(self) -> bool:
         """Whether anything was ever recorded here."""
-        return self.path.exists() and self.path.stat().st_size > 0
+        return is_file(self.path) and self.path.stat().st_size > 0
 
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Write one record; on disk when this returns."""
@@ -140,7 +141,7 @@ class RecordLog:
     def _lines(self, now: Position) -> Iterator[bytes]:
         """Every whole line after a position that is not empty."""
         try:
-            if self.path.exists():
+            if is_file(self.path):
                 with self.path.open("rb") as file:
                     file.seek(now.offset)
                     for line in file:

@@ -227,7 +227,7 @@ class Search(Supervisor[StudyView]):
         found = averaged(evaluations, self.config.live_threshold, names)
         live = found["live"]
         if not learned(found):
-            rest = "" if self.config.dead_slots == "keep" else ", or search them all: --dead-slots keep"
+            rest = "" if self.config.dead_slots == "keep" else ", or search all, as another study: --dead-slots keep"
             self.observer.note(f"Which slots are alive is not known: {too_little(found)}{rest}.")
         searched = list(names) if self.config.dead_slots == "keep" else live
         control = affordable_conv(self.plan, tuple(live or searched))

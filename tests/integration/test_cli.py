@@ -174,7 +174,7 @@ def test_interrupting_is_no_failure(tmp_path, write_study, sign):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # a shell's background jobs ignore the interrupt, and so would their children
+        # a background job of a shell ignores the interrupt, one of nohup the hang-up, and so would their children
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in running.stderr:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nas_attn.cli.export import without_attention
 from nas_attn.detector.base_model import build_yaml, load_base
 from nas_attn.detector.export import yaml_text
 from nas_attn.detector.integrity import KEY, check_export
@@ -65,6 +66,19 @@ def test_every_slot_kind_and_task_builds_from_its_yaml(export, name, text):
     assert [tuple(p.shape) for p in built.parameters()] == [tuple(p.shape) for p in model.parameters()]
     assert ("reg_max" in content) == (base.reg_max is not None) == (name != "yolov8-rtdetr")
     assert content.get("kpt_shape") == ([17, 3] if name == "yolo11n-pose" else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("p3=none p4=none", "this is the base itself"),
+        ("p3=conv(groups=4) p4=none", "this is the control"),
+        ("p3=conv(groups=4) p4=eca", None),
+    ],
+)
+def test_a_pick_without_attention_is_called_so(text, says):
+    found = without_attention(Architecture.parse(text))
+    assert found is None if says is None else found.startswith(says)
 
 
 def test_rows_name_their_slots(export):

@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fabricate import BASE, HOSTILE, Fabricator, fabricate
 
 from nas_attn.analysis.importance import NO_OPTUNA
 from nas_attn.analysis.tables import alias_table, front_table, liveness_table, trials_table
+from nas_attn.cli.app import run
 from nas_attn.dashboard.report import DEMO, report_html, write_report
 from nas_attn.dashboard.source import LiveStudy
 from nas_attn.errors import MissingPart, UserError
@@ -71,6 +73,19 @@ def test_unwritable_place_is_the_users_mistake(study, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="writable"):
         write_report(study, tmp_path / "file" / "report.html")
+
+
+@pytest.mark.parametrize(("option", "older"), [("-o", "report.html"), ("--csv", "trials.csv")])
+def test_a_report_renews_its_own_files_and_writes_over_no_other(study, tmp_path, monkeypatch, capsys, option, older):
+    monkeypatch.chdir(tmp_path)
+    command = ["report", study.folder.name, "--runs", str(study.folder.parent), option]
+    for name in (older, "mine.py"):
+        Path(name).write_text("kept")
+    assert run([*command, "mine.py"]) == 2
+    assert "'mine.py'" in capsys.readouterr().err and Path("mine.py").read_text() == "kept"
+    for arguments in ([older], ["mine.py", "--force"]):
+        assert run([*command, *arguments]) == 0
+        assert Path(arguments[0]).read_text() != "kept"
 
 
 def test_a_yaml_that_cannot_be_built_says_why(study):

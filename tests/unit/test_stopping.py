@@ -15,6 +15,15 @@ from nas_attn.stopping import stopping
 SIGNALS = [signal.SIGTERM, signal.SIGHUP]
 
 
+@pytest.fixture(autouse=True)
+def as_in_a_terminal():
+    """Nobody ignores the signals, as `nohup` does before some test runs."""
+    before = [signal.signal(s, signal.SIG_DFL) for s in SIGNALS]
+    yield
+    for sign, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(sign, handler)
+
+
 @pytest.mark.parametrize("sign", SIGNALS)
 def test_a_signal_interrupts_once_and_handlers_are_put_back(sign):
     before = [signal.getsignal(s) for s in SIGNALS]

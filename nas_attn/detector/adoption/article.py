@@ -266,7 +266,7 @@ def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any
             raise UnknownName("module that --as names", name, known)
         if names.lookup(meaning, theirs, chosen=True) is None:
             rule = "`--as NAME=MODULE` must name a module of Ultralytics, of torch.nn or of nas_attn"
-            remedy = names.suggestion(meaning, theirs) + "`nas_attn modules` lists the attention modules."
+            remedy = names.suggestion(meaning, theirs) + "`python -m nas_attn modules` lists the attention modules."
             raise UserError(rule, got=f"'{meaning}'", remedy=remedy)
 
 

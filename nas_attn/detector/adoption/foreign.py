@@ -68,7 +68,7 @@ def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | Non
     if names.folded(name) in _RESIZING:
         return f"It is known as a layer that changes the size of its map: {_SHAPE}."
     return (f"If it keeps the channels and the size of its map, write it as a module of your own, class {name}, and "
-            f"give --modules FILE; {_SHAPE}. `nas_attn modules` lists the modules here.")  # fmt: skip
+            f"give --modules FILE; {_SHAPE}. `python -m nas_attn modules` lists the modules here.")  # fmt: skip
 
 
 def _does(row: Sequence[Any]) -> str:
