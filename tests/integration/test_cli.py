@@ -175,7 +175,7 @@ def test_interrupting_is_no_failure(tmp_path, write_study, sign):
         stderr=subprocess.PIPE,
         text=True,
         # a background job of a shell ignores the interrupt, one of nohup the hang-up, and so would their children
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(sign, signal.SIG_DFL),
     )
     for line in running.stderr:
         if "mAP50-95" in line:
