@@ -211,7 +211,8 @@ def slot_names(slots: Any) -> list[Any]:
     """The names of slots that are given by their names or as slots; not yet whether they are names."""
     named = re.split(r"[\s,]+", slots.strip()) if isinstance(slots, str) else slots
     if not isinstance(named, Iterable):
-        raise _error("slots must be given by their names", repr(slots))
+        remedy = "Write for example: ['p3', 'p4']."
+        raise GrammarError("slots must be given by their names", got=f"'{slots!r}'", remedy=remedy)
     return [getattr(slot, "name", slot) for slot in named]
 
 
