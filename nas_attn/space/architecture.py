@@ -26,7 +26,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ITEM = re.compile(rf"({_SLOT})=({_NAME})(\([^()]*\))?(?=\s|$)")
 MAX_NUMBER = 40  # characters
 MAX_DEPTH = 8  # of lists within lists
-_EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_size=23)."
+EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_size=23)."
 
 
 @dataclass(frozen=True, order=True)
@@ -126,14 +126,13 @@ class Architecture:
         if isinstance(given, (str, Architecture)):
             given = Architecture.parse(given).genes
         try:
-            pairs = [(slot, gene) for slot, gene in (given.items() if isinstance(given, Mapping) else given)]
+            pairs = []
+            for slot, gene in given.items() if isinstance(given, Mapping) else given:
+                if not isinstance(slot, str) or not SLOT_NAME.fullmatch(slot):  # at once: a space is endless
+                    raise _error("a slot must have a name such as p3 or td.p4", str(slot))
+                pairs.append((slot, gene if isinstance(gene, Gene) else Gene.parse(gene)))
         except (TypeError, ValueError):
             raise _error("an architecture must be text, or map slots to genes", repr(given)) from None
-        for i, (slot, gene) in enumerate(pairs):
-            if not isinstance(slot, str) or not SLOT_NAME.fullmatch(slot):
-                raise _error("a slot must have a name such as p3 or td.p4", str(slot))
-            if not isinstance(gene, Gene):
-                pairs[i] = slot, Gene.parse(gene)
         if len(dict(pairs)) != len(pairs):
             raise _error("a slot must stand once", " ".join(slot for slot, _ in pairs))
         object.__setattr__(self, "genes", tuple(sorted(pairs, key=lambda item: natural(item[0]))))
@@ -151,10 +150,7 @@ class Architecture:
     @classmethod
     def none(cls, slots: Any) -> Architecture:
         """The unchanged base: `none` at every one of these slots, given by their names or as slots."""
-        named = re.split(r"[\s,]+", slots.strip()) if isinstance(slots, str) else slots
-        if not isinstance(named, Iterable):
-            raise _error("slots must be given by their names", repr(slots))
-        return cls.of({getattr(slot, "name", slot): NONE for slot in named})
+        return cls.of(dict.fromkeys(slot_names(slots), NONE))
 
     @classmethod
     def parse(cls, text: str | Architecture) -> Architecture:
@@ -208,7 +204,16 @@ class Architecture:
 
 def _error(rule: str, got: str, text: str = "") -> GrammarError:
     where = f"'{text}'" if text.strip() not in ("", got) else ""
-    return GrammarError(rule, got=f"'{got}'", where=where, remedy=_EXAMPLE)
+    return GrammarError(rule, got=f"'{got}'", where=where, remedy=EXAMPLE)
+
+
+def slot_names(slots: Any) -> list[Any]:
+    """The names of slots that are given by their names or as slots; not yet whether they are names."""
+    named = re.split(r"[\s,]+", slots.strip()) if isinstance(slots, str) else slots
+    if not isinstance(named, Iterable):
+        remedy = "Write for example: ['p3', 'p4']."
+        raise GrammarError("slots must be given by their names", got=f"'{slots!r}'", remedy=remedy)
+    return [getattr(slot, "name", slot) for slot in named]
 
 
 def natural(name: str) -> tuple[bool, str, int, str]:

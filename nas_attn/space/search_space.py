@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from nas_attn.errors import ConfigError, SlotRefused, UnknownName, UserError
-from nas_attn.space.architecture import NONE, Architecture, Gene, natural, write_value
+from nas_attn.errors import GrammarError, SlotRefused, UnknownName, UserError
+from nas_attn.space import written
+from nas_attn.space.architecture import EXAMPLE, NONE, Architecture, Gene, natural, slot_names, write_value
 from nas_attn.space.slot import Slot
 
 
@@ -24,12 +25,31 @@ class SlotSpace:
         genes: the distinct genes that a search may choose there; `none` first.
         aliases: genes that compute the same function on this slot's map as a kept, cheaper one: alias -> kept.
         refused: genes that cannot stand there: gene -> reason.
+
+    Genes may be text.
+
+    Raises:
+        UserError: there is no slot, or `none` is not the first of the genes, or one of them stands twice.
     """
 
     slot: Slot
     genes: tuple[Gene, ...]
     aliases: Mapping[Gene, Gene] = field(default_factory=dict)
     refused: Mapping[Gene, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        (slot,) = written.slot_list([self.slot], "")
+        genes = written.genes_at(slot, self.genes)
+        aliases = {a: Gene.parse(g) for a, g in written.gene_mapping("aliases", self.aliases).items()}
+        if wrong := set(aliases.values()).difference(genes):
+            rule, remedy = "an alias must stand for a gene of the slot", "Name that among the genes."
+            raise UserError(rule, got=", ".join(sorted(map(str, wrong))), where=f"slot {slot.name}", remedy=remedy)
+        object.__setattr__(self, "genes", genes)
+        object.__setattr__(self, "aliases", aliases)
+        object.__setattr__(self, "refused", written.gene_mapping("refused", self.refused))
+
+    def __hash__(self) -> int:
+        return hash((self.slot, self.genes))  # equal ones have these alike; the mappings have no hash
 
     def __repr__(self) -> str:
         counts = f"{len(self.genes)} genes, {len(self.aliases)} aliases, {len(self.refused)} refused"
@@ -52,17 +72,27 @@ class SearchSpace:
     """Slots × modules × settings on one base model, finite, as a value: a container of architectures.
 
     It has a `size` and no length, which Python ends at 2**63. It is never empty, for it always holds the base. Where an
-    architecture is asked for, its text will do.
+    architecture is asked for, its text will do. A slot that it leaves out is `none`, a setting that it leaves out has
+    the module's default. Equal spaces have one hash.
 
     Attributes:
         base: name of the base model.
         slots: what may stand at each slot, in natural order of the slots' names.
         imgsz: image size in pixels whose maps decided what is refused or an alias.
+
+    Raises:
+        UserError: what is given are no name, slots or size, or a slot stands twice.
     """
 
     base: str
     slots: tuple[SlotSpace, ...]
     imgsz: int
+
+    def __post_init__(self) -> None:
+        slots = sorted(written.by_slot(self.slots, SlotSpace), key=lambda s: natural(s.slot.name))
+        object.__setattr__(self, "base", written.base_name(self.base))
+        object.__setattr__(self, "slots", tuple(slots))
+        object.__setattr__(self, "imgsz", written.pixels("imgsz", self.imgsz))
 
     @classmethod
     def build(
@@ -91,17 +121,16 @@ class SearchSpace:
             UserError: what is given are no slots, modules or sizes.
             ConfigError: unknown modules, settings or options, all together.
         """
-        slots, modules = _slots(slots, where), _by_name(modules, where)
-        for name, size in (("imgsz", imgsz), ("final_imgsz", final_imgsz or imgsz)):
-            if not isinstance(size, int) or size < 1:
-                raise UserError(f"`{name}` must be a number of pixels", got=repr(size), where=where)
-        combinations = _combinations(modules, where)
+        slots, modules = written.slot_list(slots, where), written.module_options(modules, where)
+        imgsz = written.pixels("imgsz", imgsz, where)
+        final_imgsz = imgsz if final_imgsz is None else written.pixels("final_imgsz", final_imgsz, where)
+        combinations = written.combinations(modules, where)
         built = []
         for slot in sorted(slots, key=lambda s: natural(s.name)):
             genes, aliases, refused = [NONE], {}, {}
             kept: dict[Any, Gene] = {}
             n = slot.map_size(imgsz)
-            sizes = sorted({n, slot.map_size(final_imgsz or imgsz)})
+            sizes = sorted({n, slot.map_size(final_imgsz)})
             choices = []
             for entry, settings in combinations:
                 gene = Gene.of(entry.name, settings)
@@ -144,7 +173,10 @@ class SearchSpace:
         return self.enumerate()
 
     def __contains__(self, architecture: Any) -> bool:
-        return self.contains(architecture)
+        try:
+            return self.contains(architecture)
+        except GrammarError:
+            return False
 
     def __bool__(self) -> bool:
         return True
@@ -163,43 +195,52 @@ class SearchSpace:
             yield Architecture.of(dict(zip(self.names, genes, strict=True)))
 
     def contains(self, architecture: Architecture) -> bool:
-        """Whether it has exactly this space's slots, each with a gene that is kept there."""
-        architecture = Architecture.meant(architecture)
-        return set(architecture.slots) == set(self.names) and all(g in self._kept[s] for s, g in architecture)
-
-    def canonical(self, architecture: Architecture) -> Architecture:
-        """The member of the space that an architecture means: missing slots `none`, aliases replaced.
+        """Whether it has only this space's slots, each with a gene that is kept there.
 
         Raises:
+            GrammarError: it is no architecture; `in` then says False.
+        """
+        try:
+            return all(gene in self._kept[name] for name, gene in self._completed(architecture).items())
+        except UnknownName:
+            return False
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The member of the space that an architecture means, aliases replaced.
+
+        Raises:
+            GrammarError: it is no architecture.
             UnknownName: a slot or module that the space does not have.
             SlotRefused: a gene that cannot stand at its slot, or is not offered there.
         """
-        genes = dict.fromkeys(self.names, NONE)
-        for name, gene in Architecture.meant(architecture):
-            space = self[name]
-            gene = space.aliases.get(gene, gene)
-            if gene in space.refused:
-                raise SlotRefused(f"`{gene}` cannot stand at {name}: {space.refused[gene]}")
-            if gene not in self._kept[name]:
-                raise _not_offered(name, gene, space.options())
-            genes[name] = self._kept[name][gene]
+        genes = self._completed(architecture)
+        for name, gene in genes.items():
+            kept = self._kept[name].get(gene)
+            if kept is None:
+                space = self[name]
+                if gene in space.refused:
+                    raise SlotRefused(f"`{gene}` cannot stand at {name}: {space.refused[gene]}")
+                if gene not in space.aliases:
+                    raise _not_offered(name, gene, space.options())
+                kept = space.aliases[gene]
+            genes[name] = kept
         return Architecture.of(genes)
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Every architecture that differs in exactly one slot's gene."""
-        architecture = Architecture.meant(architecture)
-        for s in self.slots:
-            for gene in s.genes:
-                if gene != architecture[s.slot.name]:
-                    yield architecture.with_gene(s.slot.name, gene)
+        """Every member that differs in exactly one slot's gene from the member that is meant; raises as `canonical`."""
+        member = self.canonical(architecture)
+        return (
+            member.with_gene(s.slot.name, gene) for s in self.slots for gene in s.genes if gene != member[s.slot.name]
+        )
 
     def restrict(self, live: Sequence[str]) -> SearchSpace:
         """The space in which every other slot offers `none` only.
 
         Raises:
+            GrammarError: what is given are no slots' names.
             UnknownName: a slot that the space does not have.
         """
-        live = [live] if isinstance(live, str) else live
+        live = slot_names(live)
         for name in live:
             self[name]
         return replace(self, slots=tuple(s if s.slot.name in live else SlotSpace(s.slot, (NONE,)) for s in self.slots))
@@ -246,71 +287,24 @@ class SearchSpace:
     def _kept(self) -> dict[str, dict[Gene, Gene]]:
         return {s.slot.name: {g: g for g in s.genes} for s in self.slots}
 
+    def _completed(self, architecture: Any) -> dict[str, Gene]:
+        """Slot -> gene, of every slot, with every setting; aliases as they are.
 
-def _slots(slots: Any, where: str) -> list[Slot]:
-    """The slots, of which one may stand alone."""
-    given = [slots] if isinstance(slots, Slot) else slots
-    if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(s, Slot) for s in given):
-        rule, remedy = "slots must be those of a base model", 'Take them from `all_slots(load_base("yolo11n"))`.'
-        raise UserError(rule, got=repr(slots), where=where, remedy=remedy)
-    return list(given)
-
-
-def _by_name(modules: Any, where: str) -> Mapping[str, Any]:
-    """Module -> its options, None for all of them; also of names alone."""
-    given = [modules] if isinstance(modules, str) else modules
-    names = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
-    found = dict.fromkeys(given) if names else given
-    if not isinstance(found, Mapping):
-        rule, remedy = "modules must be names, or map names to their settings", "E.g. {'acmix': {'head': [2, 4]}}."
-        raise UserError(rule, got=repr(modules), where=where, remedy=remedy)
-    return found
-
-
-def _combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], where: str) -> list[tuple[Any, dict]]:
-    """(entry, settings) of every gene that `modules` allows; all mistakes are reported together."""
-    from nas_attn.attention import registry
-
-    problems: list[UserError] = []
-    found = []
-    for name, wanted in modules.items():
-        try:
-            entry = registry.get(name, where=where)
-        except UserError as error:
-            problems.append(error)
-            continue
-        allowed = {s.name: s.options for s in entry.settings}
-        if not isinstance(wanted, Mapping | None):
-            problems.append(UserError(f"`{name}` must map settings to lists of options", got=wanted, where=where))
-            continue
-        for setting, options in (wanted or {}).items():
-            try:
-                allowed[setting] = _options(entry, setting, options, where)
-            except UserError as error:
-                problems += error.problems if isinstance(error, ConfigError) else [error]
-        if not entry.is_none and not problems:
-            found += [(entry, c) for c in entry.combinations() if all(c[k] in v for k, v in allowed.items())]
-    if problems:
-        raise ConfigError(problems, where=where)
-    return found
-
-
-def _options(entry: Any, setting: str, options: Any, where: str) -> tuple[Any, ...]:
-    """The options that a configuration gives one setting, checked against the zoo's."""
-    if setting not in entry.defaults():
-        raise UnknownName(f"setting of {entry.name}", setting, entry.defaults(), where=where)
-    if not isinstance(options, list | tuple) or not options:
-        raise UserError(f"`{entry.name}.{setting}` must be a list of options", got=options, where=where)
-    values = tuple(tuple(o) if isinstance(o, list) else o for o in options)
-    problems = []
-    for value in values:
-        try:
-            entry.complete({setting: value}, where=where)
-        except UserError as error:
-            problems.append(error)
-    if problems:
-        raise ConfigError(problems, where=where)
-    return values
+        Raises:
+            GrammarError: it is no architecture.
+            UnknownName: a slot that the space does not have.
+        """
+        given = Architecture.meant(architecture)
+        if not given.genes:
+            raise GrammarError("an architecture must name at least one slot", remedy=EXAMPLE)
+        genes = dict.fromkeys(self.names, NONE)
+        for name, gene in given:
+            if gene not in self._kept.get(name, ()):
+                known = self[name]  # the zoo is asked for what the space does not know, so that a search never asks
+                if gene not in known.aliases and gene not in known.refused:
+                    gene = written.with_defaults(gene)
+            genes[name] = gene
+        return genes
 
 
 def _not_offered(slot: str, gene: Gene, options: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> UserError:

@@ -31,12 +31,12 @@ class AblationConfig(BaseModel):
     controls: bool = Field(True, description="a plain convolution of the same size in the place of each module")
     seeds: int = Field(5, ge=1, le=1000, description="seeds of every arm")
     seed: int | None = Field(None, ge=0, lt=2**31, description="first seed; one that the search did not use if None")
-    epochs: int | None = Field(None, ge=1, description="passes over the data, in place of the study's")
-    imgsz: int | None = Field(None, ge=32, description="image size in pixels, in place of the study's")
+    epochs: int | None = Field(None, ge=1, lt=2**53, description="passes over the data, in place of the study's")
+    imgsz: int | None = Field(None, ge=32, lt=2**53, description="image size in pixels, in place of the study's")
     fraction: float | None = Field(
         None, gt=0, le=1, description="share of the training images, in place of the study's"
     )
-    batch: int | None = Field(None, ge=1, description="images a step, in place of the study's")
+    batch: int | None = Field(None, ge=1, lt=2**53, description="images a step, in place of the study's")
     scales: list[str] | None = Field(None, description="larger scales of the base for `scale`; the next two if None")
     hours: float | None = Field(None, gt=0, description="decide the seeds by sequential testing within this time")
     max_seeds: int | None = Field(None, ge=3, le=1000, description="most seeds of sequential testing; 20 if None")

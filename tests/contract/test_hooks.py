@@ -1,4 +1,7 @@
-"""A module with two forms calls every hook as its reference form does: on any part, of any kind, global ones too."""
+"""A module with two forms calls every hook as its reference form does: on any part, of any kind, global ones too.
+
+Of every module, each part takes full backward hooks.
+"""
 
 from __future__ import annotations
 
@@ -134,3 +137,15 @@ def test_a_part_that_was_replaced(entry, part, change):
         right = step(module)
     for a, b in zip(out, right, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("entry", [e for e in entries() if not e.is_none], ids=lambda e: e.name)
+def test_full_backward_hooks_on_every_part_at_once(entry):
+    module = built(entry)
+    called, before, after = set(), set(), set()
+    for name, part in module.named_modules():
+        part.register_forward_hook(lambda *_, name=name: called.add(name))
+        part.register_full_backward_pre_hook(lambda *_, name=name: before.add(name))
+        part.register_full_backward_hook(lambda *_, name=name: after.add(name))
+    step(module)
+    assert "" in called and called == before == after

@@ -13,7 +13,7 @@ import nas_attn as na
 from nas_attn.detector.base_model import load_base
 from nas_attn.errors import ConfigError, GrammarError, SlotRefused, UnknownName, UserError
 from nas_attn.evaluate import Fidelity
-from nas_attn.space import NONE
+from nas_attn.space import NONE, SlotSpace
 from nas_attn.study.load import load_config
 
 P3, P4 = na.Slot("p3", 16, 64, 8), na.Slot("p4", 19, 128, 16)
@@ -82,16 +82,58 @@ def test_a_space_is_a_container(space):
     members = list(space)
     assert len(members) == space.size == 4 and members == list(space.enumerate()) and all(a in space for a in members)
     assert "p3=none p4=lska(k_size=7)" in space and {"p3": "none", "p4": NONE} in space
-    assert "p3=none p4=lska(k_size=9)" not in space and na.Architecture("p3=none") not in space
+    assert "p3=none p4=lska(k_size=9)" not in space and "p3=lska(k_size=7)" in space
     assert space and space.restrict([]) and space.restrict([]).size == 1, "it always holds the base"
     assert repr(space) == "SearchSpace(yolo11n at 64 px: p3 2 genes, p4 2 genes; 4 architectures)"
     assert repr(space["p3"]) == "SlotSpace(p3: 2 genes, 0 aliases, 0 refused)"
     with pytest.raises(TypeError):
         len(space)
-    with pytest.raises(GrammarError, match="Write for example"):
-        assert 5 in space
     with pytest.raises(UnknownName, match="'0'"):
         space[0]
+
+
+@pytest.mark.parametrize("foreign", ["garbage", "", 5, None, {}, [], object(), {"p3": 5}, {3: "none"}, P3, LSKA, b"p3"])
+def test_what_is_no_architecture_is_in_no_space(space, foreign):
+    assert foreign not in space
+    for ask in (space.contains, space.canonical, space.neighbours):
+        with pytest.raises(GrammarError, match="Write for example"):
+            ask(foreign)
+
+
+def test_a_space_is_in_no_space():
+    slots = [na.Slot("p3", 16, 64, 8), na.Slot("p4", 19, 64, 16)]
+    large = na.SearchSpace.build("b", slots, ["acmix", "cbam", "lska", "window"], imgsz=320)
+    assert large not in large, "at once, although iteration gives pairs"
+
+
+def test_what_people_leave_out_has_its_default():
+    slots = [P3, P4, na.Slot("p5", 22, 256, 32)]
+    space = na.SearchSpace.build("yolo11n", slots, ["acmix", "se"], imgsz=320)
+    full = space.canonical("p3=acmix(head=4,kernel_att=7)")
+    for written in ("p3=acmix p4=none p5=none", "p3=acmix", "p3=acmix(head=4)", {"p3": "acmix"}, na.Gene("acmix")):
+        if isinstance(written, na.Gene):
+            written = na.Architecture({"p3": written})
+        assert written in space and space.contains(written) and space.canonical(written) == full
+        assert list(space.neighbours(written)) == list(space.neighbours(full))
+    assert next(space.neighbours("p3=acmix")) == space.base_architecture()
+    assert all(a in space and a.slots == space.names for a in space.neighbours("p3=acmix"))
+    for wrong in ("p9=acmix", "p3=lska", "p3=nothing_known", "p3=acmix(size=3)", "p3=acmix(head=5)"):
+        assert wrong not in space and not space.contains(wrong)
+        for ask in (space.canonical, space.neighbours):
+            with pytest.raises((UnknownName, SlotRefused)):
+                ask(wrong)
+
+
+def test_a_default_that_the_space_does_not_offer(space):
+    assert "p3=lska" not in space
+    with pytest.raises(SlotRefused, match="k_size: 7"):
+        space.canonical("p3=lska")
+
+
+def test_a_module_that_the_zoo_does_not_have_is_written_in_full():
+    gone = SlotSpace(P3, ["none", "gone(a=1)"])
+    space = na.SearchSpace("b", gone, 64)
+    assert "p3=gone(a=1)" in space and "p3=gone" not in space
 
 
 def test_a_large_space_has_a_size_and_a_short_name():
@@ -121,6 +163,54 @@ def test_a_space_is_built_from_what_people_write(space):
     ):  # fmt: skip
         with pytest.raises(UserError, match=words):
             build("b", slots, modules, imgsz=imgsz)
+
+
+def test_a_space_is_made_of_what_people_write():
+    one = SlotSpace(P3, ("none", "lska(k_size=7)"))
+    assert one == SlotSpace(P3, [NONE, LSKA], {}, {}) and one.genes == (NONE, LSKA)
+    assert one == SlotSpace(P3, [NONE, LSKA], aliases={}) and hash(one) == hash(SlotSpace(P3, [NONE, LSKA]))
+    other = SlotSpace(P4, ["none", "se", "lska(k_size=7)"], {"lska(k_size=9)": "se"}, {"conv(groups=1)": "no"})
+    assert other.aliases == {na.Gene("lska(k_size=9)"): na.Gene("se")}
+    assert na.SearchSpace("b", one, 64) == na.SearchSpace("b", [one], 64)
+    assert na.SearchSpace("b", [other, one], 64) == na.SearchSpace("b", (one, other), 64)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s: na.SearchSpace("a", (), ()), lambda s: na.SearchSpace("a", (), 64),
+        lambda s: na.SearchSpace("a", 5, 64),
+        lambda s: na.SearchSpace("a", [P3, P4], {}), lambda s: na.SearchSpace("a", [P3, P4], 64),
+        lambda s: na.SearchSpace("a", s.slots, {}), lambda s: na.SearchSpace("a", s.slots, 0),
+        lambda s: na.SearchSpace("a", s.slots, True), lambda s: na.SearchSpace("a", s.slots * 2, 64),
+        lambda s: na.SearchSpace("", s.slots, 64), lambda s: na.SearchSpace(None, s.slots, 64),
+        lambda s: na.SearchSpace.build("a", [P3, P4, P3], ["se"], imgsz=64),
+        lambda s: na.SearchSpace.build("a", [P3, na.Slot("p3", 1, 8, 8)], ["se"], imgsz=64),
+        lambda s: na.SearchSpace.build("a", [], ["se"], imgsz=64),
+        lambda s: na.SearchSpace.build("a", [P3], [], imgsz=64),
+        lambda s: na.SearchSpace.build("a", [P3], {}, imgsz=64),
+        lambda s: na.SearchSpace.build(5, [P3], ["se"], imgsz=64),
+        lambda s: na.SearchSpace.build("a", [P3], ["se"], imgsz=64, final_imgsz=0),
+        lambda s: na.SearchSpace.build("a", [P3], ["se"], imgsz=64, final_imgsz="640"),
+        lambda s: s.restrict(5), lambda s: s.restrict(None), lambda s: s.restrict([5]),
+        lambda s: SlotSpace("p3", ["none"]), lambda s: SlotSpace(P3, []), lambda s: SlotSpace(P3, "none"),
+        lambda s: SlotSpace(P3, [LSKA]), lambda s: SlotSpace(P3, ["none", LSKA, LSKA]),
+        lambda s: SlotSpace(P3, None), lambda s: SlotSpace(P3, ["none", 5]),
+        lambda s: SlotSpace(P3, ["none"], aliases=["se"]), lambda s: SlotSpace(P3, ["none"], refused=5),
+        lambda s: SlotSpace(P3, ["none"], aliases={"se": LSKA}),
+    ],
+)  # fmt: skip
+def test_no_half_space(space, make):
+    with pytest.raises(UserError) as caught:
+        make(space)
+    assert caught.value.remedy or "one of" in str(caught.value), "it says what to write"
+
+
+def test_equal_spaces_have_one_hash(space):
+    again = na.SearchSpace.build("yolo11n", [P3, P4], {"lska": {"k_size": [7], "residual": ["none"]}}, imgsz=64)
+    assert again == space and hash(again) == hash(space) and {space: 1}[again] == 1
+    assert len({space, again, space.restrict("p3"), space.restrict([]), pickle.loads(pickle.dumps(space))}) == 3
+    assert space.restrict("p3, p4") == space.restrict((P3, P4)) == space
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,16 @@ def test_only_the_demo_runs_on_generated_data():
         load_config("demo", {"data": "d/data.yaml"})
 
 
+@pytest.mark.parametrize("field", ["trials", "epochs", "imgsz", "final_imgsz", "batch", "ablation"])
+def test_a_whole_number_is_one_that_records_hold(field):
+    for number in (2**53, 99999999999999999999999):
+        value = {"epochs": number} if field == "ablation" else number
+        with pytest.raises(ConfigError, match=rf"must be less than 9007199254740992, but got {number}"):
+            load_config("new", {"data": "d", field: value})
+    if field == "trials":
+        assert load_config("new", {"data": "d", field: 2**53 - 1}).trials == 2**53 - 1
+
+
 def test_a_folder_called_like_a_shipped_study_is_not_that_study():
     config = load_config(None, {"data": "/somewhere/demo/data.yaml"})
     assert config.name == "demo-data" and config.width is None and not config.demo

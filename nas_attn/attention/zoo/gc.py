@@ -56,7 +56,7 @@ class ContextBlock(nn.Module):
         transform = nn.Sequential(
             nn.Conv2d(channels, narrow, 1),
             nn.LayerNorm([narrow, 1, 1]),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),  # not in place: torch allows no full backward hook on the norm before it
             nn.Conv2d(narrow, channels, 1),
         )
         nn.init.kaiming_normal_(self.conv_mask.weight, mode="fan_in", nonlinearity="relu")
