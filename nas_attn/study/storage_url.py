@@ -61,8 +61,9 @@ class StorageUrl:
     """
 
     def __init__(self, url: str) -> None:
-        without = re.sub(rf"[?&][^&=]*={re.escape(MASK)}(?=&|$)", "", url.replace(f":{MASK}@", "@"))
-        self.secret = without if "?" in without else without.replace("&", "?", 1)
+        address, mark, query = url.replace(f":{MASK}@", "@").partition("?")
+        kept = re.sub(rf"(?:^|&)[^&=]*={re.escape(MASK)}(?=&|$)", "", query)
+        self.secret = address + (mark + query if kept == query else mark + kept.lstrip("&") if kept else "")
 
     def __str__(self) -> str:
         return masked(self.secret)

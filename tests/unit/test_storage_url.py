@@ -35,12 +35,11 @@ URLS = {
     "postgresql:/me:hunter2@host/db": "postgresql:/me:***@host/db",
     "me:hunter2@host/db": "me:***@host/db",
     "host=h user=me password=hunter2 dbname=d": "host=h user=me password=*** dbname=d",
-    "mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BPWD%3Dhunter2%3BUID%3Dme": (
-        "mssql+pyodbc:///?odbc_connect=***"
-    ),
+    "mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BPWD%3Dhunter2%3BUID%3Dme": ("mssql+pyodbc:///?odbc_connect=***"),
     "mssql+pyodbc:///?odbc_connect=Driver%3DX%3BPWD%3D%7Bhunter2%3Bmore%7D": "mssql+pyodbc:///?odbc_connect=***",
     "postgresql://me:hun?t@e&r2:hunter2@host/db": "postgresql://me:***@host/db",
     "postgresql+psycopg://me:hunter2/db": "postgresql+psycopg://me:***",
+    "postgresql://me:hunter2&@host/db": "postgresql://me:***@host/db",
     "postgresql+psycopg://me:hunter2": "postgresql+psycopg://me:***",
     "postgresql://me@host:hunter2/db": "postgresql://me@host:***",
     "postgresql://host/db?passw%6frd=hunter2&sslmode=require": "postgresql://host/db?passw%6frd=***&sslmode=require",
@@ -105,7 +104,7 @@ def test_no_part_of_a_secret_is_shown(place, secret, driver, user, host, db, que
     if "?" in place.partition("{secret}")[0]:
         assume(not re.search("&[^&=]*=", secret))  # that is another setting
     if "{secret}@" not in place:
-        assume(not re.match(r"\d*(?:[/?]|$)", secret))  # that is a port
+        assume("@" not in secret and not re.match(r"\d*(?:[/?]|$)", secret))  # a host, a port
     frame = dict(driver=driver, user=user, host=host, db=db, query=query)
     url = place.format(**frame, secret=secret)
     wanted = parts(secret) | parts(unquote(secret))
