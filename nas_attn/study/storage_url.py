@@ -16,7 +16,9 @@ _NO_PORT = re.compile(  # the host was forgotten: the password stands in the por
     _SCHEME + r"(?:[^@/?]*@)?+(?>\[[0-9a-fA-F:.]+\]|[^:/?]*):)(?!\d*(?:[/?]|\Z))(.+)", re.DOTALL
 )
 _FILE = re.compile(r"sqlite(?:\+(?:pysqlite|aiosqlite|pysqlcipher))?:///")
-_USER = re.compile(r"(?:^|(?<=&))(?:user|username|uid)=[^&]*")  # may hold an @ that ends no password
+_WITH_AT = re.compile(
+    r"(?:^|(?<=&))(?:user|username|uid|application_name|host|options|ssl\w+)=[^&]*"
+)  # ends no password
 _KEY = re.compile(r"password|passwd|passphrase|pwd|secret|token|credential|odbc_connect|\bpass$", re.IGNORECASE)
 _PAIR = re.compile(r"(?:^|&)([^&=]*)=(.*?)(?=&[^&=]*=|\Z)", re.DOTALL)  # a part without = belongs to the value before
 _NAMED = re.compile(  # in a connection string
@@ -42,7 +44,7 @@ def _secrets(url: str) -> list[tuple[int, int]]:
     address, _, query = url.partition("?")
     spans = [found.span(1) for found in _NAMED.finditer(url)]
     if not _FILE.match(url):
-        found = _ADDRESS.match(url if "@" in _USER.sub("", query) else address) or _NO_PORT.match(url)
+        found = _ADDRESS.match(url if "@" in _WITH_AT.sub("", query) else address) or _NO_PORT.match(url)
         spans += [found.span(2)] if found else []
     for pair in _PAIR.finditer(query):
         key, value = (unquote_plus(unquote_plus(part)) for part in pair.groups())

@@ -14,11 +14,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from plans import make_plan, run_plan
 from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.load import load_config
-from nas_attn.study.mirror import check_storage, read_mirror
+from nas_attn.study.mirror import Mirror, check_storage, read_mirror
+from nas_attn.study.observer import Silent
 from nas_attn.study.records import RecordLog
 from nas_attn.study.storage_url import LEFT_OUT, StorageUrl, masked, without_secrets
 from nas_attn.study.view import StudyView
@@ -54,6 +56,7 @@ URLS = {
     "postgresql://me@host:5432/db?user=me@server": "postgresql://me@host:5432/db?user=me@server",
     "postgresql://me:hunter2@/db?host=/cloudsql/a:b:c": "postgresql://me:***@/db?host=/cloudsql/a:b:c",
     "postgresql://me@/db?host=/cloudsql/a:b:c": "postgresql://me@/db?host=/cloudsql/a:b:c",
+    "postgresql://me:hunter2@host/db?application_name=a@b": "postgresql://me:***@host/db?application_name=a@b",
     "sqlite:///C:/data/study.db": "sqlite:///C:/data/study.db",
     "sqlite:////home/a@b/study.db": "sqlite:////home/a@b/study.db",
     "postgresql://me@host/db": "postgresql://me@host/db",
@@ -133,6 +136,18 @@ def test_no_part_of_a_secret_is_shown(place, secret, driver, user, host, db, que
 )
 def test_a_drivers_message_is_shown_if_it_is_safe(url, text, shown):
     assert StorageUrl(url).hide(text) == shown
+
+
+def test_a_note_on_a_storage_that_took_no_trial_is_safe(tmp_path, monkeypatch):
+    def refuse(self, *arguments):
+        self.hide = StorageUrl("postgresql://me:S3@hunter2@host/db").hide
+        raise OperationalError("insert", {}, Exception("no such host: 'hunter2@host'"))
+
+    notes: list[str] = []
+    monkeypatch.setattr(Mirror, "write_trial", refuse)
+    monkeypatch.setattr(Silent, "note", lambda self, text: notes.append(text))
+    run_plan(make_plan(trials=4), tmp_path / "s", url=f"sqlite:///{tmp_path / 'm.db'}", observer=Silent())
+    assert any(LEFT_OUT in note for note in notes) and SECRET not in "".join(notes)
 
 
 def test_a_configuration_keeps_it_to_itself():

@@ -44,7 +44,7 @@ def test_a_search_and_an_ablation_meet_a_read_only_disk(read_only, monkeypatch):
 
     for module in ("study", "ablation"):
         monkeypatch.setattr(f"nas_attn.{module}.run._run_here", write)
-    for call in (lambda: run_search("demo", runs=read_only), lambda: run_ablation(None)):
+    for call in (lambda: run_search("demo", runs=read_only), lambda: run_ablation(None, observer=None)):
         with pytest.raises(StorageFull, match="Make it writable"):
             call()
 
