@@ -16,9 +16,9 @@ _NO_PORT = re.compile(  # the host was forgotten: the password stands in the por
     _SCHEME + r"(?:[^@/?]*@)?+(?>\[[0-9a-fA-F:.]+\]|[^:/?]*):)(?!\d*(?:[/?]|\Z))(.+)", re.DOTALL
 )
 _FILE = re.compile(r"sqlite(?:\+(?:pysqlite|aiosqlite|pysqlcipher))?:///")
-_WITH_AT = re.compile(
+_WITH_AT = re.compile(  # an @ in these ends no password
     r"(?:^|(?<=&))(?:user|username|uid|application_name|host|options|ssl\w+)=[^&]*"
-)  # ends no password
+)
 _KEY = re.compile(r"password|passwd|passphrase|pwd|secret|token|credential|odbc_connect|\bpass$", re.IGNORECASE)
 _PAIR = re.compile(r"(?:^|&)([^&=]*)=(.*?)(?=&[^&=]*=|\Z)", re.DOTALL)  # a part without = belongs to the value before
 _NAMED = re.compile(  # in a connection string
