@@ -7,6 +7,7 @@ NasAttnError
 │   ├── ConfigError      several problems of one study, reported together
 │   ├── DataError        a data set that is missing, empty or inconsistent
 │   ├── SlotRefused      a module or setting that cannot stand at a slot
+│   ├── NotWritable      a folder that cannot be written to; `StorageFull` if a study meets a disk of that kind
 │   ├── StudyChanged     a run folder that holds another search than the one asked for
 │   └── CheckFailed      an attention module that breaks a rule of all modules: exit code 1
 ├── StudyLocked          another supervisor works on the study: exit code 1
@@ -110,6 +111,10 @@ class StudyChanged(UserError):
     """A run folder that holds another search than the one asked for."""
 
 
+class NotWritable(UserError):
+    """A folder that cannot be made or written to: of a command the wrong place, of a study perhaps a mishap."""
+
+
 class CheckFailed(UserError):
     """An attention module that breaks a rule which all modules keep; raised by the checks of `conformance`."""
 
@@ -186,8 +191,11 @@ def _words(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def room_wanted() -> Iterator[None]:
+def room_wanted(study: bool = False) -> Iterator[None]:
     """Errors of the body that say that nothing more can be written become `StorageFull`; others stay.
+
+    Args:
+        study: the body is a study, whose files stay where they are: a `NotWritable` too may mean such a disk.
 
     Raises:
         StorageFull: see there.
@@ -195,7 +203,8 @@ def room_wanted() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, NasAttnError) or (full := storage_full(error)) is None:
+        stays = isinstance(error, NasAttnError) and not (study and isinstance(error, NotWritable))
+        if stays or (full := storage_full(error)) is None:
             raise
         raise full from error
 

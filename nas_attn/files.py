@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas_attn.errors import EDQUOT, UserError
+from nas_attn.errors import EDQUOT, NotWritable, UserError
 
+NAME_RULE = "a name or path must be one that a file can have"
 NODES = 100_000  # that anchors may add to a YAML
 LEVELS = 120
 
@@ -20,25 +22,38 @@ def is_file(path: str | Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
 
 
-def write_bytes_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old one or the new one, never a part.
+@contextlib.contextmanager
+def making(path: Path) -> Iterator[None]:
+    """What the system says while the body makes a file or folder, as the error of whoever named it.
 
     Raises:
-        UserError: the folder cannot be made or written to.
+        UserError: the name is none; `NotWritable` if its folder cannot be made or written to.
         OSError: there is no room; `storage_full` says what to do about it.
     """
-    path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, EDQUOT):  # another folder is no remedy
             raise
-        raise UserError(
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(NAME_RULE, got=f"'{path}' ({error.strerror})", remedy="Give a shorter one.") from error
+        raise NotWritable(
             "a folder that is written to must be writable",
             got=f"'{path.parent}' ({error.strerror})",
             remedy="Name another folder, or change its permissions.",
         ) from error
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old one or the new one, never a part.
+
+    Raises:
+        UserError, OSError: see `making`.
+    """
+    path = Path(path)
+    with making(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -184,7 +184,7 @@ def run_ablation(
         UserError: something in the input breaks a rule; nothing was trained.
     """
     check_outside()
-    with room_wanted(), stopping():
+    with room_wanted(study=True), stopping():
         return _run_here(request, observer, progress or (lambda text: None))
 
 

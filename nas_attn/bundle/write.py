@@ -17,7 +17,7 @@ from nas_attn.detector import onnx_graph, onnx_model
 from nas_attn.detector.base_model import BaseModel, load_base
 from nas_attn.detector.export import write_yaml
 from nas_attn.errors import CheckFailed, UserError
-from nas_attn.files import write_bytes_atomic, write_text_atomic
+from nas_attn.files import making, write_bytes_atomic, write_text_atomic
 from nas_attn.space import Architecture, Slot
 
 MODEL, BASE, WEIGHTS = "best.yaml", "base.yaml", "best.pt"
@@ -95,12 +95,9 @@ def write_bundle(
     check_target(folder, force)
     if onnx:
         onnx_graph.require()
-    try:
+    with making(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        got = f"'{folder.parent}' ({error.strerror})"
-        raise UserError("a folder that is written to must be writable", got=got) from error
     try:
         card = _make(made, winner, onnx, progress)
         _move(made, folder)

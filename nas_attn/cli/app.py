@@ -27,6 +27,7 @@ from nas_attn.cli import (
 )
 from nas_attn.detector.environment import one_command
 from nas_attn.errors import NasAttnError, UserError, room_wanted
+from nas_attn.files import NAME_RULE
 from nas_attn.stopping import stopping
 
 INTERRUPTED = 130
@@ -62,8 +63,7 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        rule = "a name or path must be one that a file can have"
-        print(f"error: {UserError(rule, got=f'{error.filename!r} ({error.strerror})')}", file=sys.stderr)
+        print(f"error: {UserError(NAME_RULE, got=f'{error.filename!r} ({error.strerror})')}", file=sys.stderr)
         return UserError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED

@@ -189,12 +189,12 @@ def _unopened(url: str, error: Exception) -> NasAttnError:
             "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name; with a password "
             f"best as {VARIABLE}."
         )
-    said = (
-        "its port, or another number in it, cannot be read"
-        if isinstance(error, ValueError)
-        else str(error).strip().partition("\n")[0]
-    )
-    first = address.hide(said or type(error).__name__)
+    if isinstance(error, ValueError):
+        first = "its port, or another number in it, cannot be read"
+    else:
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        if not isinstance(error, ImportError):  # which knows no more of the URL than its scheme
+            first = address.hide(first)
     rule = "the storage must be a database that can be opened"
     return UserError(rule, got=f"'{address}' ({first})", remedy=remedy)
 

@@ -19,6 +19,7 @@ number is given once: what starts first keeps it, and what has ended stays, what
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -31,7 +32,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nas_attn import __version__
-from nas_attn.errors import RecordLost, UserError
+from nas_attn.errors import EDQUOT, RecordLost, UserError
 from nas_attn.files import is_file
 from nas_attn.study.record_kinds import KINDS
 
@@ -111,8 +112,9 @@ class RecordLog:
             finally:
                 os.close(handle)
         except OSError as error:
+            first = "Make room" if error.errno in (errno.ENOSPC, EDQUOT) else "Make it writable"
             raise RecordLost(
-                f"a record could not be written to '{self.path}' ({error.strerror}). Make room, then give the same "
+                f"a record could not be written to '{self.path}' ({error.strerror}). {first}, then give the same "
                 "command again: what was recorded before is whole."
             ) from error
         return record

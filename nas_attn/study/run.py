@@ -33,7 +33,7 @@ def run(
 ) -> StudyView:
     """Run a study, or continue it; see `nas_attn.run_search`."""
     check_outside()
-    with room_wanted(), stopping():
+    with room_wanted(study=True), stopping():
         return _run_here(study, options, runs, observer or Silent(), progress or (lambda text: None))
 
 

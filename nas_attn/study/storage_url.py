@@ -5,32 +5,52 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 VARIABLE = "NAS_ATTN_STORAGE"  # read where no --storage is given: a command line is seen by others
 MASK = "***"
-_ADDRESS = re.compile(r"((?:[\w+.-]+:/+)?+[^:]*:)(.*)@", re.DOTALL)  # up to the last @: also where it is malformed
-_FILE = re.compile(r"sqlite[\w+]*:///")
-_NAMED = re.compile(  # in a query, or in a connection string inside one
-    r"((?:\b|_|%[0-9a-f]{2})[a-z_]*(?:password|passwd|passphrase|pwd|secret|token)(?:=|%3d)|\bpass=)"
-    r"((?:(?!%3b|%20|\+)[^&;\s'\"])+)",
-    re.IGNORECASE,
+LEFT_OUT = "the driver's message is left out, for it could hold a part of the password"
+_SCHEME = r"((?:sqlite[\w+]*:/*|[\w+.-]+:/+)?+"
+_ADDRESS = re.compile(_SCHEME + r"[^:]*:)(.*)@", re.DOTALL)  # up to the last @: also where it is malformed
+_NO_PORT = re.compile(  # the host was forgotten: the password stands in the port's place, and may hold / and ?
+    _SCHEME + r"(?:[^@/?]*@)?+(?>\[[0-9a-fA-F:.]+\]|[^:/?]*):)(?!\d*(?:[/?]|\Z))(.+)", re.DOTALL
 )
+_FILE = re.compile(r"sqlite(?:\+(?:pysqlite|aiosqlite|pysqlcipher))?:///")
+_WITH_AT = re.compile(  # an @ in these ends no password
+    r"(?:^|(?<=&))(?:user|username|uid|application_name|host|options|ssl\w+)=[^&]*"
+)
+_KEY = re.compile(r"password|passwd|passphrase|pwd|secret|token|credential|odbc_connect|\bpass$", re.IGNORECASE)
+_PAIR = re.compile(r"(?:^|&)([^&=]*)=(.*?)(?=&[^&=]*=|\Z)", re.DOTALL)  # a part without = belongs to the value before
+_NAMED = re.compile(  # in a connection string
+    r"(?:(?:\b|_)[a-z_]*(?:password|passwd|passphrase|pwd|secret|token)|\bpass)\s*=((?:(?![\s;&]+\w+\s*=).)*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_RESERVED = re.compile(r"[@:/?#&\[\]]")  # a driver cuts a password there
+_PART = 4  # characters of a password that are enough to leave a text out
 
 
 def masked(url: str) -> str:
     """The URL, well formed or not, without its secrets."""
-    at = _password(url)
-    return _NAMED.sub(rf"\1{MASK}", url[: at.start] + MASK + url[at.stop :] if at else url)
+    shown, end = "", -1
+    for start, stop in sorted(_secrets(url)):
+        if start > end:
+            shown += url[max(end, 0) : start] + MASK
+        end = max(end, stop)
+    return shown + url[max(end, 0) :]
 
 
-def _password(url: str) -> slice | None:
-    """The span of the password before the host; rather too long if the URL is malformed."""
+def _secrets(url: str) -> list[tuple[int, int]]:
+    """The spans of a URL that are, or could be, secret: rather too long if it is malformed. They may overlap."""
     address, _, query = url.partition("?")
-    found = _ADDRESS.match(address)
-    if found is None or re.search(":.*@", query):
-        found = _ADDRESS.match(url)
-    return slice(*found.span(2)) if found and not _FILE.match(url) else None
+    spans = [found.span(1) for found in _NAMED.finditer(url)]
+    if not _FILE.match(url):
+        found = _ADDRESS.match(url if "@" in _WITH_AT.sub("", query) else address) or _NO_PORT.match(url)
+        spans += [found.span(2)] if found else []
+    for pair in _PAIR.finditer(query):
+        key, value = (unquote_plus(unquote_plus(part)) for part in pair.groups())
+        if _KEY.search(key) or _NAMED.search(value):
+            spans.append((len(address) + 1 + pair.start(2), len(address) + 1 + pair.end(2)))
+    return spans
 
 
 class StorageUrl:
@@ -43,8 +63,9 @@ class StorageUrl:
     """
 
     def __init__(self, url: str) -> None:
-        without = re.sub(rf"[?&][^&=]*={re.escape(MASK)}(?=&|$)", "", url.replace(f":{MASK}@", "@"))
-        self.secret = without if "?" in without else without.replace("&", "?", 1)
+        address, mark, query = url.replace(f":{MASK}@", "@").partition("?")
+        kept = re.sub(rf"(?:^|&)[^&=]*={re.escape(MASK)}(?=&|$)", "", query)
+        self.secret = address + (mark + query if kept == query else mark + kept.lstrip("&") if kept else "")
 
     def __str__(self) -> str:
         return masked(self.secret)
@@ -59,13 +80,20 @@ class StorageUrl:
         return hash(self.secret)
 
     def hide(self, text: str) -> str:
-        """A text of somebody else's, such as a driver's message, without this URL's secrets."""
+        """A text of somebody else's, such as a driver's message, without this URL's secrets.
+
+        Other words stand in its place if it still holds a part of one, or if a driver may have cut one into parts.
+        """
         text = text.replace(self.secret, str(self))
-        at = _password(self.secret)
-        secrets = [*([self.secret[at]] if at else []), *(value for _, value in _NAMED.findall(self.secret))]
-        for secret in filter(None, (*secrets, *map(unquote, secrets))):
-            text = text.replace(secret, MASK)
-        return text
+        raw = [self.secret[start:stop] for start, stop in _secrets(self.secret)]
+        secrets = sorted({*raw, *map(unquote, raw), *map(unquote_plus, raw)} - {""}, key=len, reverse=True)
+        if any(map(_RESERVED.search, raw)):
+            return LEFT_OUT
+        for secret in secrets:
+            if len(secret) >= _PART:
+                text = text.replace(secret, MASK)
+        parts = (secret[i : i + _PART] for secret in secrets for i in range(max(1, len(secret) - _PART + 1)))
+        return LEFT_OUT if any(part.lower() in text.lower() for part in parts) else text
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

@@ -17,7 +17,10 @@ EXAMPLES = [
     ConfigError([USER, UNKNOWN], where="study.yaml"),
     *(
         cls("rule", got="x", where="here", remedy="Do y.")
-        for cls in (errors.GrammarError, errors.DataError, errors.SlotRefused, errors.StudyChanged, errors.CheckFailed)
+        for cls in (
+            *(errors.GrammarError, errors.DataError, errors.SlotRefused),
+            *(errors.NotWritable, errors.StudyChanged, errors.CheckFailed),
+        )
     ),
     *(
         cls("one line")
