@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from community_files import BEHIND_P5, P5_V8, changed, extra, said
+from community_files import changed, extra, said
 
 from nas_attn.attention import registry
+from nas_attn.detector.adoption import names
 from nas_attn.detector.adoption.arguments import Place, read_arguments
+from nas_attn.detector.adoption.article import parser_names
 from nas_attn.errors import ConfigError, SlotRefused, UserError
 
 __all__ = ["changed"]  # fixture
@@ -92,7 +94,7 @@ def test_text_is_read_as_ultralytics_reads_it():
     """YAML takes `1e-3`, without a point, for text; the parser evaluates literals."""
     assert str(read_arguments(registry.get("simam"), ["1e-3"], WIDE).gene) == "simam(e_lambda=0.001)"
     reading = read_arguments(registry.get("mlca"), [5, 0.5, "None"], WIDE)
-    assert reading.gene and not reading.refused
+    assert reading.raw[1] == [256, 5, 0.5, None] and not reading.refused
 
 
 # ---- published defaults
@@ -122,8 +124,14 @@ def test_a_layer_whose_own_arguments_do_not_fit_the_meaning_is_named(changed):
         changed("v8", *SPD, *extra("[-1, 1, SimAM, []]"), meanings={"SPDConv": "Conv"})
     text = str(caught.value)
     assert "rows 3 and 5 (SPDConv)" in text and "read as those of Conv" in text and "[256]" in text
-    assert "yolov8 has [256, 3, 2]" in text
+    assert "yolov8 has [256, 3, 2], [512, 3, 2] there" in text
     assert "Sizes of tensors" not in text and "Error" not in text
+
+
+def test_a_resizing_layer_that_is_read_as_attention_is_named(changed):
+    with pytest.raises(UserError, match=r"as lska must keep.*rows 3 and 5 \(SPDConv\)") as caught:
+        changed("v8", *SPD, *extra("[-1, 1, SimAM, []]"), meanings={"SPDConv": "lska"})
+    assert "Sizes of tensors" not in str(caught.value)
 
 
 def test_a_renamed_layer_that_fits_is_not_blamed_for_another(changed):
@@ -141,9 +149,10 @@ def test_a_control_is_no_meaning_and_the_message_says_so(changed):
         changed("v8", *extra("[-1, 1, Foo, []]"), meanings={"Foo": "nn.Fooo"})
 
 
-@pytest.mark.parametrize("module", [e.name for e in registry.entries() if e.family != "control"])
-def test_every_other_module_of_the_list_is_a_meaning(changed, module):
+def test_every_other_module_of_the_list_is_a_meaning(changed):
     """Also those that Ultralytics has a layer of nearly the same name for, as `psa`."""
-    row = (P5_V8, f"{P5_V8}  - [-1, 1, Foo, []]\n"), (BEHIND_P5, "[[15, 18, 22], 1")
-    found = changed("v8", *row, meanings={"Foo": module})
-    assert [p.row.named.module for p in found.puts] == [module] and "--as says so" in said(found)
+    for entry in registry.entries():
+        named = names.lookup(entry.name, parser_names(), chosen=True)
+        assert entry.family == "control" or (named and named.module == entry.name), entry.name
+    found = changed("v8", *extra("[-1, 1, Foo, []]"), meanings={"Foo": "psa"})
+    assert [p.row.named.module for p in found.puts] == ["psa"] and "--as says so" in said(found)

@@ -86,13 +86,13 @@ def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place, n
     values, size = without_map_size(name, [literal(a) for a in arguments])
     values, notes = _without_channels(entry, values, place)
     usage = community_usage(entry, name, values, place.channels, size)
-    reading = _read(entry, usage, place)
+    reading = _read(entry, usage, place, name or entry.name)
     reading.notes = list(dict.fromkeys([*notes, *filter(None, [usage.note])]))
     reading.said = usage.said
     return reading
 
 
-def _read(entry: ModuleEntry, usage: Usage, place: Place) -> Reading:
+def _read(entry: ModuleEntry, usage: Usage, place: Place, name: str) -> Reading:
     bound, strict = _bind(entry, usage.values)
     if bound is not None:
         settings = {k: v for k, v in bound.items() if k in {s.name for s in entry.settings}}
@@ -101,7 +101,7 @@ def _read(entry: ModuleEntry, usage: Usage, place: Place) -> Reading:
             return Reading(Gene.of(entry.name, full), settings=full, taken=_taken(entry, settings, full, usage, place))
         if refusal is not None:
             return _substituted(entry, full, refusal)
-    check_types(entry.cls.__name__, _parameters(entry), usage.values, place.where)
+    check_types(name, _parameters(entry), usage.values, place.where)
     raw = _raw(entry, strict, place)
     if isinstance(raw, list):
         own = {**_usual(entry), **_named(entry, strict)}
@@ -111,7 +111,7 @@ def _read(entry: ModuleEntry, usage: Usage, place: Place) -> Reading:
 
 
 def carried(entry: ModuleEntry, given: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
-    """Settings that can stand at a place: the given ones and usual ones, or the nearest to them; and what refused those.
+    """Settings that can stand at a place: the given and the usual, or the nearest to them; and what refused those.
 
     The second is None where the given ones stand; then only settings that were not given may differ from usual ones.
 

@@ -266,8 +266,10 @@ def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any
     for name, meaning in meanings.items():
         if name not in (known := {row[2] for row in contents}):
             raise UnknownName("module that --as names", name, known)
+        named = names.lookup(meaning, theirs, chosen=True)
+        control = names.is_control(named.module if named and named.module else meaning)
         torch_lacks = meaning.startswith("nn.") and not hasattr(nn, meaning.removeprefix("nn."))
-        if (control := names.is_control(meaning)) or torch_lacks or names.lookup(meaning, theirs, chosen=True) is None:
+        if control or torch_lacks or named is None:
             rule = "`--as NAME=MODULE` must name a module of Ultralytics, of torch.nn or of nas_attn"
             what = ", a control of nas_attn, which no article's module means" if control else ""
             remedy = names.suggestion(meaning, theirs) + "`python -m nas_attn modules` lists the attention modules."
