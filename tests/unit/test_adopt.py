@@ -171,11 +171,11 @@ def test_repeats_of_attention_are_as_many_rows(changed):
 def test_attention_inside_a_block_that_feeds_the_head(changed):
     block = ("[-1, 3, C2f, [1024]] # 21", "[-1, 3, C2f_EMA, [1024]] # 21")
     found = changed(V8, NO_ACMIX, PLAIN_HEAD, block)
-    assert found.known and str(found.architecture) == "inner.p5.insert=ema(factor=8)"
+    assert found.known and str(found.architecture) == "inner.p5.insert=ema(factor=32)"
     found = changed(V8, NO_ACMIX, PLAIN_HEAD, (block[0], block[1].replace("EMA", "ACmix")))
     assert str(found.architecture) == f"inner.p5.replace={ACMIX}"
     found = changed(V8, NO_ACMIX, PLAIN_HEAD, block, inside="replace")
-    assert str(found.architecture) == "inner.p5.replace=ema(factor=8)"
+    assert str(found.architecture) == "inner.p5.replace=ema(factor=32)"
 
 
 def test_attention_inside_another_block_is_built_but_not_searched(changed):

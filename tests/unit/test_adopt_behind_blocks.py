@@ -19,7 +19,7 @@ __all__ = ["changed", "clean"]  # fixtures
 @pytest.mark.parametrize(
     ("base", "row", "gene"),
     [
-        ("v8", "[-1, 3, C2f_EMA, [1024]]", "ema(factor=8)"),
+        ("v8", "[-1, 3, C2f_EMA, [1024]]", "ema(factor=32)"),
         ("v8", "[-1, 3, C2f_ECA, [1024]]", "eca(kernel_size=5)"),
         ("v11", "[-1, 2, C3k2_CBAMBlock, [1024, True]]", "cbam(kernel_size=7,reduction=16)"),
     ],

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_attn.attention.entry import CHANNEL_ARGUMENTS, RESIDUAL, ModuleEntry
+from nas_attn.detector.adoption.argument_types import check_types, literal
 from nas_attn.detector.adoption.community import Usage, community_usage, without_map_size
 from nas_attn.errors import SlotRefused, UserError
 from nas_attn.space.architecture import Gene, write_value
@@ -19,8 +20,7 @@ from nas_attn.space.architecture import Gene, write_value
 CHANNEL_NAMES = {"c1", "c2", "ch", "c", "c_", "dim", "channels"}
 WIDE = 64  # from here on a leading number that is no setting is taken for channels
 REDUCTIONS = {"se": "rd_ratio"}  # articles give r, the module's setting is 1 / r
-_BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
-                 UserError)  # fmt: skip
+_BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,18 @@ def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place, n
 
     Raises:
         SlotRefused: no settings of the module can stand at the place.
+        UserError: an argument is of a type that the module does not take there.
     """
-    values, size = without_map_size(name, [tuple(a) if isinstance(a, list) else a for a in arguments])
+    values, size = without_map_size(name, [literal(a) for a in arguments])
     values, notes = _without_channels(entry, values, place)
     usage = community_usage(entry, name, values, place.channels, size)
-    reading = _read(entry, usage, place)
+    reading = _read(entry, usage, place, name or entry.name)
     reading.notes = list(dict.fromkeys([*notes, *filter(None, [usage.note])]))
     reading.said = usage.said
     return reading
 
 
-def _read(entry: ModuleEntry, usage: Usage, place: Place) -> Reading:
+def _read(entry: ModuleEntry, usage: Usage, place: Place, name: str) -> Reading:
     bound, strict = _bind(entry, usage.values)
     if bound is not None:
         settings = {k: v for k, v in bound.items() if k in {s.name for s in entry.settings}}
@@ -100,23 +101,24 @@ def _read(entry: ModuleEntry, usage: Usage, place: Place) -> Reading:
             return Reading(Gene.of(entry.name, full), settings=full, taken=_taken(entry, settings, full, usage, place))
         if refusal is not None:
             return _substituted(entry, full, refusal)
+    check_types(name, _parameters(entry), usage.values, place.where)
     raw = _raw(entry, strict, place)
     if isinstance(raw, list):
-        own = {**entry.defaults(), **_named(entry, strict)}
+        own = {**_usual(entry), **_named(entry, strict)}
         return Reading(None, (entry.cls.__name__, raw), own)
     full, _ = carried(entry, {**usage.chosen, **_readable(entry, strict)}, place)
     return _substituted(entry, full, raw)
 
 
 def carried(entry: ModuleEntry, given: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
-    """Settings that can stand at a place: the given ones and defaults, or the nearest to them; and what refused those.
+    """Settings that can stand at a place: the given and the usual, or the nearest to them; and what refused those.
 
-    The second is None where the given ones stand; then only settings that were not given may differ from defaults.
+    The second is None where the given ones stand; then only settings that were not given may differ from usual ones.
 
     Raises:
         SlotRefused: no settings can stand there.
     """
-    wanted = {**entry.defaults(), **given}
+    wanted = {**_usual(entry), **given}
     options = {s.name: s.options for s in entry.settings}
 
     def distance(settings: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -132,6 +134,12 @@ def carried(entry: ModuleEntry, given: Mapping[str, Any], place: Place) -> tuple
             kept = all(settings[n] == v for n, v in given.items())
             return settings, None if kept else first
     raise SlotRefused(f"no settings of {entry.name} can stand there: {first}", where=place.where)
+
+
+def _usual(entry: ModuleEntry) -> dict[str, Any]:
+    """Settings that a row leaves out: the published code's where they are options, for an article means its network."""
+    published = {n: p.default for n, p in _parameters(entry).items()}
+    return {s.name: next((o for o in s.options if o == published.get(s.name)), s.default) for s in entry.settings}
 
 
 def _refusal(entry: ModuleEntry, settings: Mapping[str, Any], place: Place) -> str | None:
@@ -166,7 +174,7 @@ def _taken(
     entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], usage: Usage, place: Place
 ) -> dict[str, str]:
     """Settings that were not given, with what was taken."""
-    wanted = {**entry.defaults(), **usage.chosen, **given}
+    wanted = {**_usual(entry), **usage.chosen, **given}
     reason = _refusal(entry, wanted, place)
     found = {}
     for name, value in full.items():
@@ -198,17 +206,21 @@ def _bind(entry: ModuleEntry, values: Sequence[Any]) -> tuple[dict[str, Any] | N
     options = {s.name: s.options for s in entry.settings if s.name != RESIDUAL.name}
     values = [_reduced(entry, v) for v in values]
     in_order = dict(zip(parameters, values, strict=False))
-    if len(values) <= len(parameters) and all(v in options[n] for n, v in in_order.items() if n in options):
+    if len(values) <= len(parameters) and all(_is_option(v, options[n]) for n, v in in_order.items() if n in options):
         return in_order, list(values)
     found: dict[str, Any] = {}
     rest = list(options)
     for value in values:
-        name = next((n for n in rest if value in options[n]), None)
+        name = next((n for n in rest if _is_option(value, options[n])), None)
         if name is None:
             return None, list(values)
         found[name] = value
         rest = rest[rest.index(name) + 1 :]
     return found, list(values)
+
+
+def _is_option(value: Any, options: Sequence[Any]) -> bool:
+    return value in options and not isinstance(value, bool)  # Python takes True for 1
 
 
 def _reduced(entry: ModuleEntry, value: Any) -> Any:
@@ -246,8 +258,10 @@ def _raw(entry: ModuleEntry, values: Sequence[Any], place: Place) -> list[Any] |
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             shape = entry.cls(*arguments).eval()(torch.zeros(1, channels, 8, 8)).shape
-    except _BUILD_ERRORS as error:
-        return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    except UserError as error:  # our own words
+        return str(error).splitlines()[0].rstrip(".")
+    except _BUILD_ERRORS:  # those of torch and Python name no argument
+        return f"{entry.cls.__name__} cannot be built with them at {channels} channels"
     if tuple(shape) != (1, channels, 8, 8):
         return "it would change the map's shape"
     return _refusal(entry, {**entry.defaults(), **_named(entry, values)}, place) or arguments

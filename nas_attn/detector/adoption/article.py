@@ -261,13 +261,19 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
 
 
 def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any]], theirs: set[str]) -> None:
+    from torch import nn
+
     for name, meaning in meanings.items():
         if name not in (known := {row[2] for row in contents}):
             raise UnknownName("module that --as names", name, known)
-        if names.lookup(meaning, theirs, chosen=True) is None:
+        named = names.lookup(meaning, theirs, chosen=True)
+        control = names.is_control(named.module if named and named.module else meaning)
+        torch_lacks = meaning.startswith("nn.") and not hasattr(nn, meaning.removeprefix("nn."))
+        if control or torch_lacks or named is None:
             rule = "`--as NAME=MODULE` must name a module of Ultralytics, of torch.nn or of nas_attn"
+            what = ", a control of nas_attn, which no article's module means" if control else ""
             remedy = names.suggestion(meaning, theirs) + "`python -m nas_attn modules` lists the attention modules."
-            raise UserError(rule, got=f"'{meaning}'", remedy=remedy)
+            raise UserError(rule + (", no control" if control else ""), got=f"'{meaning}'{what}", remedy=remedy)
 
 
 def _refusal(name: str, named: names.Named, content: Sequence[Any], inside: str | None) -> UserError | None:

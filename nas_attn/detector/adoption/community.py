@@ -88,7 +88,7 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
     if name.startswith(PREFIX):
         return found
     spelt = folded(name.rpartition(".")[2])
-    if spelt in UNUSED_FIRST:
+    if spelt in UNUSED_FIRST and found.values and _is_number(found.values[0]):
         found.values = found.values[1:]
     found.differs = DIFFERS.get(spelt, {})
     if not found.values:
@@ -127,12 +127,13 @@ def without_map_size(name: str, values: Sequence[Any]) -> tuple[list[Any], tuple
 def _deformable(entry: ModuleEntry, found: Usage) -> None:
     """The options nearest to the heads, groups and stride of the collections' class."""
     usual = {"num_heads": (0, 8), "groups": (1, 4), "stride": (4, 1)}
+    whole = {at for at, _ in usual.values()}
+    if not all(_is_number(v) and (at not in whole or isinstance(v, int)) for at, v in enumerate(found.values)):
+        return  # another class, or nonsense: its arguments are read as the zoo's
     given = {name: found.values[at] for name, (at, _) in usual.items() if at < len(found.values)}
     found.differs, odd = {}, []
     for setting in (s for s in entry.settings if s.name in usual):
         wanted = given.get(setting.name, usual[setting.name][1])
-        if not isinstance(wanted, int):
-            return  # another class: its arguments are read as the zoo's
         nearest = min(setting.options, key=lambda option: abs(option - wanted))
         found.chosen[setting.name] = nearest
         if nearest != wanted:
@@ -141,6 +142,10 @@ def _deformable(entry: ModuleEntry, found: Usage) -> None:
     found.values = []
     if odd:
         found.note = f"has {' and '.join(odd)}, which {entry.name} has not"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _bottleneck_transformer(found: Usage) -> None:

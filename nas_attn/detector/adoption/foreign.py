@@ -14,6 +14,7 @@ from nas_attn.errors import UserError
 
 _RESIZING = {"adown", "carafe", "dysample", "hwd", "pixelshuffle", "spacetodepth", "spd", "spdconv"}
 There = tuple[int, Sequence[Any]]  # a row of the base: its number and content
+_KNOWN = 100  # for a row of the base that stands in the file as it is: more than any likeness
 _YET = "cannot be brought yet"
 _SHAPE = f"a layer that changes the map's shape {_YET}"
 
@@ -81,6 +82,13 @@ def _does(row: Sequence[Any]) -> str:
     return ""
 
 
+def _likeness(row: Sequence[Any], there: Sequence[Any]) -> int:
+    """A score for a row of an unknown module in the place of one of the base: name first, then arguments and inputs."""
+    called = names.folded(there[2].rpartition(".")[2]) in names.folded(str(row[2]))
+    inputs = [len(r[0]) if isinstance(r[0], list) else 1 for r in (row, there)]
+    return 1 + 8 * called + 2 * (row[3] == there[3]) + 2 * (row[3][:1] == there[3][:1]) + 2 * (inputs[0] == inputs[1])
+
+
 def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[str, dict[int, There]]:
     """(nearest base, row of the file -> row of the base) where an unknown module stands for another."""
     own = []  # (row of the file, module that the base would have there; empty for one that nobody knows)
@@ -96,6 +104,9 @@ def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[s
             share = difflib.SequenceMatcher(None, [m for _, m in own], [r[2] for r in rows], autojunk=False).ratio()
             best = max(best, (share, -len(name), name, rows), key=lambda one: one[:2])
     base = best[3]
-    scores = [[3 * (m == r[2]) if m else 1 + (contents[n][3][:1] == r[3][:1]) for r in base] for n, m in own]
+    scores = [
+        [_KNOWN * (m == r[2]) if m else _likeness(contents[n], r) + (j == i) for i, r in enumerate(base)]
+        for j, (n, m) in enumerate(own)
+    ]
     pairs = [(own[j][0], i) for j, i in aligned(scores) if not own[j][1]]
     return best[2], {number: (i, base[i]) for number, i in pairs}

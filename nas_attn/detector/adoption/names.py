@@ -106,6 +106,8 @@ def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named |
     if name.startswith(("nn.", "torchvision.ops.")) or name in theirs:
         return Named()
     bare = name.removeprefix(PREFIX).rpartition(".")[2]
+    if chosen and not is_control(name) and name in registry.names():
+        return Named(name, spelt=name, settled=True)
     if folded(bare) in {folded(t) for t in theirs} and not name.startswith(PREFIX):
         return None  # Ultralytics' own, misspelt: no module of ours is meant
     known = spellings()
@@ -131,6 +133,11 @@ def _inside(name: str, block: str) -> str:
         if match := re.fullmatch(pattern, name, re.IGNORECASE):
             return re.sub(r"^bottleneck[_-]?|[_-]?bottleneck$", "", match[1], flags=re.IGNORECASE)
     return ""
+
+
+def is_control(name: str) -> bool:
+    """Whether the registry has a module of this name that is no attention, but what attention is compared with."""
+    return name in registry.names() and registry.get(name).family == "control"
 
 
 def around(name: str, theirs: Iterable[str]) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from nas_attn.detector.adoption.arguments import Place, Reading, read_arguments
 from nas_attn.detector.adoption.article import Row
 from nas_attn.detector.adoption.findings import Findings
 from nas_attn.detector.adoption.names import AFTER
+from nas_attn.detector.adoption.renamed import renamed_refusal
 from nas_attn.detector.adoption.wiring import Wiring, shown
 from nas_attn.detector.base_model import BaseModel
 from nas_attn.detector.blocks import places
@@ -292,6 +293,8 @@ def build_plain(base: BaseModel, wiring: Wiring) -> Any:
             raise
         refusal = build_refusal(error.__cause__, base.yaml, str(wiring.article.path))
         plain = wiring.article.plain
+        if row := re.search(r"row (\d+) (?=\[)", refusal.where):
+            refusal = renamed_refusal(wiring, plain[int(row[1])]) or refusal
         refusal.where = re.sub(
             r"row (\d+) (?=\[)", lambda m: f"row {plain[int(m[1])]}, without attention ", refusal.where
         )

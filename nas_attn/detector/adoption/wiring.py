@@ -25,12 +25,16 @@ class Wiring:
         sources: of each row of the file, absolute rows of the file.
         same: whether the rows that the base has too read what they read there, attention aside.
         joined: rows of the base that its rows read by their numbers.
+        reference: rows of the base, one for each plain row of the file; None where it has no known base.
+        base: its name; empty where it has none.
     """
 
     article: Article
     sources: list[list[int]]
     same: bool = True
     joined: frozenset[int] = frozenset()
+    reference: Sequence[Sequence[Any]] | None = None
+    base: str = ""
 
     def root(self, number: int) -> int:
         """Index among the plain rows of what stands at a row, attention aside; -1 is the image."""
@@ -71,7 +75,7 @@ def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, ba
     Raises:
         UserError: a row reads one that does not stand above it, and nothing says which was meant.
     """
-    wiring = Wiring(article, [list(r.sources) for r in article.rows])
+    wiring = Wiring(article, [list(r.sources) for r in article.rows], reference=reference, base=base)
     for row in article.attention:
         _check_above(article, row, row.sources[0])
     numbers = (r[0] if isinstance(r[0], list) else [r[0]] for r in reference or ())
