@@ -46,12 +46,8 @@ def _head(log: bytes, rng: random.Random) -> bytes:
     first, _, rest = log.partition(b"\n")
     if not rest or rng.random() < 0.5:
         return rest
-    return (
-        rng.choice((rest.partition(b"\n")[0], b"null", b'{"kind":"later"}'))
-        + b"\n"
-        + rng.choice((first + b"\n", b""))
-        + rest
-    )
+    other = rng.choice((rest.partition(b"\n")[0], b"null", b'{"kind":"later"}'))
+    return b"\n".join((other, *rng.choice(((first,), ())), rest))
 
 
 def _bytes(log: bytes, rng: random.Random) -> bytes:

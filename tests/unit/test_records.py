@@ -80,14 +80,14 @@ def test_the_first_line_has_no_such_remedy(tmp_path):
 def test_without_a_study_record_first_only_a_copy_helps(tmp_path, damage):
     write(tmp_path, *damage, START, {"kind": "slots"}, STUDY)
     for read in (StudyView.read, load_shown):
-        with pytest.raises(RecordLost, match="first record.*Restore the file from a copy") as caught:
+        with pytest.raises(RecordLost, match=r"first record.*Restore the file from a copy") as caught:
             read(tmp_path)
         assert "remove" not in str(caught.value) and "search` first" not in str(caught.value)
 
 
 def test_a_damaged_line_before_the_study_can_be_removed(tmp_path):
     write(tmp_path, {}, STUDY, START)
-    with pytest.raises(RecordLost, match="line 1 of .*remove that line"):
+    with pytest.raises(RecordLost, match=r"line 1 of .*remove that line"):
         StudyView.read(tmp_path)
 
 
