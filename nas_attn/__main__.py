@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sys
 
+from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
+
 
 def main() -> None:
     """Run the command line; the exit code is the process's."""
-    from nas_attn.cli.app import run
-
+    try:
+        with stopping():  # loading takes a moment; `run` sees to the rest
+            from nas_attn.cli.app import run
+    except KeyboardInterrupt as stop:
+        say_stopped(str(stop))
+        sys.exit(INTERRUPTED)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
 _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+INTERRUPTED = 130  # exit code of a command that was stopped
 
 
 @contextlib.contextmanager
@@ -42,3 +44,10 @@ def stopping() -> Iterator[list[str]]:
     finally:
         for one in before:
             signal.signal(one, signal.SIG_DFL)
+
+
+def say_stopped(sign: str) -> None:
+    """Say on stderr that a signal of that name stopped the command, and what to do; Ctrl-C has no name."""
+    how = f"stopped by {sign}" if sign else "interrupted"
+    with contextlib.suppress(OSError):  # a closed terminal
+        print(f"{how}; give the same command again to continue", file=sys.stderr)

@@ -16,7 +16,7 @@ VALUES: tuple[Any, ...] = (
 def damaged(log: bytes, rng: random.Random) -> bytes:
     """The log after one to three pieces of damage."""
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        log = rng.choice((_value, _value, _like, _like, _key, _line, _line, _bytes, _text))(log, rng)
+        log = rng.choice((_value, _value, _like, _like, _key, _line, _line, _bytes, _text, _head))(log, rng)
     return log
 
 
@@ -39,6 +39,15 @@ def _line(log: bytes, rng: random.Random) -> bytes:
     else:
         lines[at] = rng.choice((b"[" * 100_000 + b"\n", b'{"a":' * 50_000 + b"\n", b"9" * 5000 + b"\n"))
     return b"".join(lines)
+
+
+def _head(log: bytes, rng: random.Random) -> bytes:
+    """Without its first line, or with another in its place."""
+    first, _, rest = log.partition(b"\n")
+    if not rest or rng.random() < 0.5:
+        return rest
+    other = rng.choice((rest.partition(b"\n")[0], b"null", b'{"kind":"later"}'))
+    return b"\n".join((other, *rng.choice(((first,), ())), rest))
 
 
 def _bytes(log: bytes, rng: random.Random) -> bytes:

@@ -18,7 +18,7 @@ from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.ablation.write import write_tables
 from nas_attn.detector import download, environment
 from nas_attn.engine import Engine, LocalEngine, Task, check_outside
-from nas_attn.errors import EvaluationFailed, UserError, room_wanted
+from nas_attn.errors import UserError, room_wanted
 from nas_attn.space import Architecture
 from nas_attn.stopping import stopping
 from nas_attn.study.base_run import train_base
@@ -59,6 +59,8 @@ class Ablation(Supervisor[AblationView]):
         self.plan, self.observer = plan, observer
         super().__init__(folder, engine, plan.request.config.trial_minutes)
         self._begun = time.monotonic()
+        ended = not self._view.measured(None) and self._view.bases_ended(None) and not self._bases_found(None)
+        self._bases_before = self._failed_before if ended else set()
 
     def run(self) -> AblationView:
         """Train what is left.
@@ -80,6 +82,8 @@ class Ablation(Supervisor[AblationView]):
             return trial
         if self._out_of_time():
             return None
+        if (trial := self._base_again()) is not None:
+            return trial
         for model in self._view.design.models:
             if not self._view.measured(model) and self._view.bases_ended(model) and not self._view.lost(model):
                 self._measure(model)
@@ -94,6 +98,14 @@ class Ablation(Supervisor[AblationView]):
                     more = {"arm": arm.name} | ({"model": arm.model} if arm.model else {})
                     return self._begin(_role(arm), arm.architecture, self._view.seed(arm, index), cost, **more)
         return None
+
+    def _base_again(self) -> Trial | None:
+        """A base trial tried anew: at an earlier start all failed, so that the ablation could not go on."""
+        again = next((t for t in self._view.bases(None) if t.number in self._bases_before), None)
+        if again is None:
+            return None
+        arm = self._view.design.base_of(None)
+        return self._begin("base", arm.architecture, again.seed, self.plan.costs[arm.name], arm=arm.name)
 
     def _measures(self, arm: Arm, index: int) -> bool:
         """Whether slots are measured on a trial."""
@@ -149,10 +161,12 @@ class Ablation(Supervisor[AblationView]):
             self._write_slots(None, [evaluation])
 
     def _measure(self, model: str | None) -> None:
-        found = [t.evaluation for t in self._view.bases(model) if t.evaluation and t.evaluation.liveness]
-        if not found:
-            raise EvaluationFailed(f"the base could not be trained: {self._reasons(model)}")
+        if not (found := self._bases_found(model)):
+            raise self._no_base(self._view.bases(model))
         self._write_slots(model, found)
+
+    def _bases_found(self, model: str | None) -> list[Any]:
+        return [t.evaluation for t in self._view.bases(model) if t.evaluation and t.evaluation.liveness]
 
     def _reasons(self, model: str | None) -> str:
         return "; ".join(sorted({t.reason for t in self._view.bases(model) if t.reason})) or "no result"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import sys
@@ -28,9 +27,8 @@ from nas_attn.cli import (
 from nas_attn.detector.environment import one_command
 from nas_attn.errors import NasAttnError, UserError, room_wanted
 from nas_attn.files import NAME_RULE
-from nas_attn.stopping import stopping
+from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
 
-INTERRUPTED = 130
 # the root of its usage errors, ClickException: typer brings its own click, under a private name
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 
@@ -74,7 +72,5 @@ def run(arguments: list[str]) -> int:
         error.show(sys.stderr)
         return error.exit_code
     if result == INTERRUPTED:  # typer turns the interrupt itself into this result
-        how = f"stopped by {came[0]}" if came else "interrupted"
-        with contextlib.suppress(OSError):  # a closed terminal
-            print(f"{how}; give the same command again to continue", file=sys.stderr)
+        say_stopped(came[0] if came else "")
     return result if isinstance(result, int) else 0

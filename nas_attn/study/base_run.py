@@ -10,6 +10,8 @@ from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation, Fidelity
 from nas_attn.study.folder import RunFolder
 
+ANEW = "Mend what stopped it, then give the same command again: the base is tried anew."
+
 
 def train_base(
     engine: Engine,
@@ -62,5 +64,5 @@ def train_base(
     outcome = engine.wait()
     assert outcome is not None
     if isinstance(outcome.value, Failure):
-        raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason}")
+        raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason.rstrip('.')}. {ANEW}")
     return None if measured else outcome.value

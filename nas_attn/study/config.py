@@ -18,6 +18,7 @@ FREE = {  # fields that may change while a study lives
     "module_files", "trials", "hours", "trial_minutes", "max_gmacs", "max_params", "storage", "device", "jobs", "test",
     "ablation",
 }  # fmt: skip
+LEAST_MINUTES = 0.01  # of a trial: a process does not even start in less
 
 
 class StudyConfig(BaseModel):
@@ -105,6 +106,9 @@ class StudyConfig(BaseModel):
                 for kind in config.ablation.kinds or ()
                 if kind not in KINDS
             ]
+        if config is not None and config.trial_minutes is not None and config.trial_minutes < LEAST_MINUTES:
+            rule = f"`trial_minutes` must be at least {LEAST_MINUTES}, for no trial ends sooner"
+            problems.append(UserError(rule, got=config.trial_minutes, where=source("trial_minutes")))
         if not values.get("demo") and not values.get("data"):
             remedy = "Give --data D.yaml; only the demo runs on generated data."
             problems.append(UserError("a study needs `data`", where=source("data"), remedy=remedy))

@@ -39,6 +39,7 @@ from nas_attn.study.record_kinds import KINDS
 LOG_NAME = "records.jsonl"
 FORMAT = 1
 RESTORE = "Restore the file from a copy, or start the study anew under another name."
+COPY = "Keep a copy of the file, then remove"
 NESTED = ("config", "fingerprints", "ablation", "settings")  # fields that readers look into
 NAMED = 10  # damaged lines that a message lists
 
@@ -56,7 +57,8 @@ class Record(dict[str, Any]):
         self.where = where
 
     def __missing__(self, key: str) -> Any:
-        raise RecordLost(f"{self.where} has no `{key}`, which is needed here. {RESTORE}")
+        remedy = f"{COPY} that line to go on without its record." if self.get("kind", "study") != "study" else RESTORE
+        raise RecordLost(f"{self.where} has no `{key}`, which is needed here. {remedy}")
 
     def changed(self, more: Mapping[str, Any]) -> Record:
         """The record with further or other fields."""
@@ -73,12 +75,14 @@ class Position:
         offset: bytes read.
         last: the last of these lines.
         numbers: the trials that they start.
+        first: the kind of the first whole record among them.
     """
 
     line: int = 0
     offset: int = 0
     last: bytes = b""
     numbers: set[int] = field(default_factory=set)
+    first: str = ""
 
 
 class RecordLog:
@@ -123,7 +127,8 @@ class RecordLog:
         """All whole records, in order; those after a position, which moves on with them.
 
         Raises:
-            RecordLost: lines are damaged; the message names all of them, and comes after the records before them.
+            RecordLost: lines are damaged; the message names all of them, and comes after the records before them. Or
+                the first whole record is no `study`; it comes before any record.
             UserError: a later version of this package wrote the log in a format of its own.
         """
         damaged: dict[int, str] = {}
@@ -135,10 +140,13 @@ class RecordLog:
             except _Damaged as damage:
                 damaged[now.line] = str(damage)
                 continue
-            if not damaged:
+            now.first = now.first or record["kind"]
+            if not damaged and now.first == "study":
                 yield record
+        if now.first not in ("", "study") and not damaged:
+            raise RecordLost(f"'{self.path}' has lost its first record, which says what the study is. {RESTORE}")
         if damaged:
-            raise RecordLost(_advice(self.path, damaged))
+            raise RecordLost(_advice(self.path, damaged, told=now.first == "study"))
 
     def _lines(self, now: Position) -> Iterator[bytes]:
         """Every whole line after a position that is not empty."""
@@ -262,13 +270,19 @@ def _check_number(record: Record, numbers: set[int]) -> None:
         raise _Damaged(f"no line before it says that trial {record['number']} started")
 
 
-def _advice(path: Path, wrong: Mapping[int, str]) -> str:
-    """What is wrong with the lines, and what can be done about it; done, the rest of the log can be used."""
+def _advice(path: Path, wrong: Mapping[int, str], told: bool) -> str:
+    """What is wrong with the lines, and what can be done about it; done, the rest of the log can be used.
+
+    Args:
+        path: the log.
+        wrong: number of a line -> what is wrong with it.
+        told: the first whole record says what the study is.
+    """
     lines, many = list(wrong), len(wrong) > 1
     shown = ", ".join(map(str, lines[:NAMED])) + (f" and {len(lines) - NAMED} more" if len(lines) > NAMED else "")
     head = f"line{'s' if many else ''} {shown} of '{path}' {'are' if many else 'is'} damaged"
     reason = f"line {lines[0]}: {wrong[lines[0]]}" if many else wrong[lines[0]]
-    if lines[0] == 1:
-        return f"{head} ({reason}). The first line says what the study is. {RESTORE}"
+    if not told:
+        return f"{head} ({reason}), and no first record says what the study is. {RESTORE}"
     them = "these lines to go on without their records" if many else "that line to go on without its record"
-    return f"{head} ({reason}). Keep a copy of the file, then remove {them}; what stands in the others is whole."
+    return f"{head} ({reason}). {COPY} {them}; what stands in the others is whole."

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from nas_attn.engine import Engine, Task
-from nas_attn.errors import EvaluationFailed, SlotRefused, UserError, storage_full
+from nas_attn.errors import SlotRefused, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
-from nas_attn.study.base_run import train_base
+from nas_attn.study.base_run import ANEW, train_base
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
 from nas_attn.study.liveness import averaged, learned, too_little
@@ -96,10 +96,14 @@ class Search(Supervisor[StudyView]):
         return proposal
 
     def _base_control(self) -> Trial | None:
-        """The base's next control trial: a seed that failed or was flagged is replaced, as often as there are seeds."""
+        """The base's next control trial: a seed that failed or was flagged is replaced, as often as there are seeds.
+
+        Until the slots are measured, what failed at an earlier start does not count: its cause may be mended.
+        """
         own = [t for t in self._view.trials if t.role == "base"]
         good = sum(t.usable or t.state == "running" for t in own)
-        if good >= self.config.control_seeds or len(own) >= 2 * self.config.control_seeds or self._full():
+        tried = len(own) if self._view.slots else sum(t.number not in self._failed_before for t in own)
+        if good >= self.config.control_seeds or tried >= 2 * self.config.control_seeds or self._full():
             return None
         seed = max((t.seed for t in own), default=self.config.seed - 1) + 1
         return self._start("base", self.plan.space.base_architecture(), seed)
@@ -218,8 +222,9 @@ class Search(Supervisor[StudyView]):
     def _measure_slots(self) -> None:
         found = [t.evaluation for t in self._view.trials if t.role == "base" and t.evaluation and t.evaluation.liveness]
         if not found:
-            reasons = {t.reason for t in self._view.trials if t.role == "base" and t.reason}
-            raise EvaluationFailed(f"the base could not be trained: {'; '.join(sorted(reasons)) or 'no result'}")
+            more = "--trials must be higher for that: those that failed count."
+            full = self._view.counted >= self.config.trials
+            raise self._no_base([t for t in self._view.trials if t.role == "base"], f"{ANEW} {more}" if full else ANEW)
         self._write_slots([e for e in found if e is not None])
 
     def _write_slots(self, evaluations: list[Evaluation]) -> None:

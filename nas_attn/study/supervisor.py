@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from nas_attn.engine import Engine, Failure, Outcome, Task
+from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
+from nas_attn.study.base_run import ANEW
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.records import wrong
 from nas_attn.study.trial import Trial, next_number, numbered
@@ -46,6 +49,7 @@ class Supervisor(ABC, Generic[V]):
             self._keep(record)
         self._view = self._read(records)
         self._running: set[int] = set()
+        self._failed_before = {t.number for t in self._view.trials if t.state == "failed"}  # at an earlier start
 
     @property
     def view(self) -> V:
@@ -93,6 +97,12 @@ class Supervisor(ABC, Generic[V]):
         # what was continued from a checkpoint has its whole time in the parts
         took = [max(e.seconds, e.steps_seconds + e.val_seconds) for e in base]
         return max(LEAST_SECONDS, TIMES * max(took)) if took else None
+
+    def _no_base(self, bases: Sequence[Trial], remedy: str = ANEW) -> EvaluationFailed:
+        """The error that ends a study whose base trials all failed, with the reasons of this start if it has any."""
+        told = [t for t in bases if t.number not in self._failed_before] or bases
+        reasons = "; ".join(sorted({t.reason.rstrip(".") for t in told if t.reason})) or "no result"
+        return EvaluationFailed(f"the base could not be trained: {reasons}. {remedy}")
 
     def _orphan(self) -> Trial | None:
         """A trial that an earlier process was stopped at."""

@@ -11,6 +11,7 @@ from plans import InlineEngine
 from nas_attn.ablation.decide import NO_DIFFERENCE, UNDECIDED, UNTESTED
 from nas_attn.ablation.estimate import estimate
 from nas_attn.ablation.rows import family_rows
+from nas_attn.ablation.view import AblationView
 from nas_attn.cli.ablation_tables import plan_table
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.errors import EvaluationFailed
@@ -89,6 +90,17 @@ def test_a_base_that_fails_ends_it(tmp_path):
     plan = ablation_plan(tmp_path / "a", SyntheticEvaluator(fail_on=(BASE,)), seeds=3)
     with pytest.raises(EvaluationFailed, match="the base could not be trained"):
         run_ablation_plan(plan)
+
+
+def test_a_base_that_failed_for_an_outside_reason_is_tried_anew(tmp_path):
+    for tried in (3, 6):
+        plan = ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET, fail_on=(BASE,)), seeds=3)
+        with pytest.raises(EvaluationFailed, match="give the same command again: the base is tried anew"):
+            run_ablation_plan(plan)
+        assert sum(t.role == "base" for t in AblationView.read(tmp_path / "a").trials) == tried
+    mended = run_ablation_plan(ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET), seeds=3))
+    whole = run_ablation_plan(ablation_plan(tmp_path / "b", SyntheticEvaluator(**QUIET), seeds=3))
+    assert mended.values == whole.values and mended.decisions == whole.decisions and not mended.partial
 
 
 def test_a_crashed_worker_costs_nothing(tmp_path):

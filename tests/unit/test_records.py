@@ -11,7 +11,7 @@ from fabricate import BASE, CONV, Fabricator, fabricate
 from plans import make_plan, run_plan
 
 from nas_attn import __version__
-from nas_attn.dashboard.source import LiveStudy
+from nas_attn.dashboard.source import LiveStudy, load_shown
 from nas_attn.errors import RecordLost, UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.records import LOG_NAME, RecordLog
@@ -74,6 +74,21 @@ def test_the_first_line_has_no_such_remedy(tmp_path):
     with pytest.raises(RecordLost, match=r"line 1 .*Restore the file from a copy") as caught:
         StudyView.read(tmp_path)
     assert "remove" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [[], [{}], [{"kind": "later"}], [{"kind": "target", "trials": 3}, {}]])
+def test_without_a_study_record_first_only_a_copy_helps(tmp_path, damage):
+    write(tmp_path, *damage, START, {"kind": "slots"}, STUDY)
+    for read in (StudyView.read, load_shown):
+        with pytest.raises(RecordLost, match=r"first record.*Restore the file from a copy") as caught:
+            read(tmp_path)
+        assert "remove" not in str(caught.value) and "search` first" not in str(caught.value)
+
+
+def test_a_damaged_line_before_the_study_can_be_removed(tmp_path):
+    write(tmp_path, {}, STUDY, START)
+    with pytest.raises(RecordLost, match=r"line 1 of .*remove that line"):
+        StudyView.read(tmp_path)
 
 
 def test_what_a_header_lacks_is_said(tmp_path):

@@ -79,3 +79,22 @@ def test_a_command_says_how_it_was_stopped_and_what_to_do(sign):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 130 and not done.stdout
     assert done.stderr == f"stopped by {sign.name}; give the same command again to continue\n"
+
+
+@pytest.mark.parametrize("sign", [*SIGNALS, signal.SIGINT])
+@pytest.mark.parametrize(
+    "entry", ["from nas_attn.__main__ import main; main()", "runpy.run_module('nas_attn', None, '__main__')"]
+)
+def test_a_signal_while_the_command_is_imported_is_said_too(sign, entry):
+    program = (
+        "import os, runpy, sys\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'nas_attn.cli.app': os.kill(os.getpid(), {int(sign)})\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        f"{entry}"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    how = "interrupted" if sign is signal.SIGINT else f"stopped by {sign.name}"
+    assert done.returncode == 130 and not done.stdout
+    assert done.stderr == f"{how}; give the same command again to continue\n"

@@ -10,6 +10,7 @@ from plans import InlineEngine, make_plan, run_plan
 from worker_calls import Hanging
 
 from nas_attn.engine import LocalEngine
+from nas_attn.errors import ConfigError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.records import LOG_NAME
@@ -54,6 +55,14 @@ def test_what_the_user_said_holds_for_the_base_as_well(tmp_path):
 def test_it_may_change_while_a_study_lives():
     one, other = (StudyConfig.of({"demo": True, "trial_minutes": m}) for m in (None, 5))
     assert one.identity() == other.identity()
+
+
+def test_a_limit_that_no_trial_can_meet_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"`trial_minutes` must be at least 0\.01.*got 0\.009 \(in the command line\)"
+    ):
+        StudyConfig.of({"demo": True, "trial_minutes": 0.009}, where="the command line")
+    assert StudyConfig.of({"demo": True, "trial_minutes": 0.01}).trial_minutes == 0.01
 
 
 def test_an_ablation_has_it_too(tmp_path):
