@@ -24,7 +24,7 @@ def is_file(path: str | Path) -> bool:
 
 @contextlib.contextmanager
 def making(path: Path) -> Iterator[None]:
-    """What the system says while the body makes a file or folder, as the error of whoever named it.
+    """A context that turns the system's errors about a file or folder into errors of whoever named it.
 
     Raises:
         UserError: the name is none; `NotWritable` if its folder cannot be made or written to.

@@ -90,7 +90,7 @@ class AblationView:
         return replace(self, header=views[None].header)._with_views(views)
 
     def _on(self, model: str | None) -> StudyView:
-        """What is known of a scale so far."""
+        """The trials and slots of a scale so far."""
         return self.views.get(model) or StudyView(self.folder, self.views[None].header, {}, (), model)
 
     def _with_views(self, views: Mapping[str | None, StudyView]) -> AblationView:
@@ -100,7 +100,7 @@ class AblationView:
 
     @property
     def planned(self) -> bool:
-        """Whether it is an ablation: its design is known."""
+        """True if it is an ablation: its design is known."""
         return bool(self.design.arms)
 
     @property

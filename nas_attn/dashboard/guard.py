@@ -60,7 +60,7 @@ def _plain(name: str) -> str:
 
 
 def _is(name: str, what: str) -> bool:
-    """Whether a name is an address that is so."""
+    """True if a name is an address with this property."""
     try:
         return bool(getattr(ipaddress.ip_address(name), what))
     except ValueError:

@@ -195,7 +195,7 @@ class SearchSpace:
             yield Architecture.of(dict(zip(self.names, genes, strict=True)))
 
     def contains(self, architecture: Architecture) -> bool:
-        """Whether it has only this space's slots, each with a gene that is kept there.
+        """True if it has only this space's slots, each with a gene that is kept there.
 
         Raises:
             GrammarError: it is no architecture; `in` then says False.

@@ -37,7 +37,7 @@ def slot_list(slots: Any, where: str) -> list[Slot]:
 
 
 def by_slot(found: Iterable[Any], kind: type) -> tuple[Any, ...]:
-    """What may stand at each slot, one slot at least and each once; `kind` is the class of what says it."""
+    """The choices at each slot, checked: one slot at least and each once; `kind` is their class."""
     given = [found] if isinstance(found, kind) else found
     if not isinstance(given, Iterable) or isinstance(given, str):
         given = ()

@@ -84,7 +84,7 @@ class Mirror:
             _close(self._storage)
 
     def __contains__(self, number: int) -> bool:
-        """Whether it has the trial of that number."""
+        """True if it has the trial of that number."""
         return number in self._numbers
 
     def write_header(self, record: dict[str, Any]) -> None:
@@ -208,7 +208,7 @@ def _busy(url: str) -> StorageLocked:
 
 
 def _locked(error: BaseException | None) -> bool:
-    """Whether SQLite says, here or in a cause, that another process has locked the database."""
+    """True if SQLite says, here or in a cause, that another process has locked the database."""
     while error is not None:
         if isinstance(error, sqlalchemy.exc.OperationalError) and "is locked" in str(error.orig):
             return True

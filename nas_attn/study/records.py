@@ -68,7 +68,7 @@ class Record(dict[str, Any]):
 
 @dataclass
 class Position:
-    """How far a log was read.
+    """The place up to which a log was read.
 
     Attributes:
         line: lines read.
@@ -164,7 +164,7 @@ class RecordLog:
             raise RecordLost(f"the record log '{self.path}' cannot be read ({error.strerror}).") from error
 
     def holds(self, position: Position) -> bool:
-        """Whether the log still has at a position what was read there: it only grew since, nobody edited it."""
+        """True if the log only grew since a position was read: its last line there is still the same."""
         try:
             with self.path.open("rb") as file:
                 file.seek(position.offset - len(position.last))
@@ -271,7 +271,7 @@ def _check_number(record: Record, numbers: set[int]) -> None:
 
 
 def _advice(path: Path, wrong: Mapping[int, str], told: bool) -> str:
-    """What is wrong with the lines, and what can be done about it; done, the rest of the log can be used.
+    """The message about damaged lines and the remedy; after it, the rest of the log can be used.
 
     Args:
         path: the log.

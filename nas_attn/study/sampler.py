@@ -108,7 +108,7 @@ class Suggester:
         return found if self.offers(found) else {}
 
     def offers(self, params: Mapping[str, Any]) -> bool:
-        """Whether all these are parameters of the space; a record may hold those of another."""
+        """True if all these are parameters of the space; a record may hold those of another."""
         return all(k in self._distributions and v in self._distributions[k].choices for k, v in params.items())
 
     def frozen(self, known: Known, *, outside: TrialState = TrialState.FAIL) -> optuna.trial.FrozenTrial:

@@ -56,7 +56,7 @@ class Trial:
 
     @property
     def usable(self) -> bool:
-        """Whether it may be compared: complete and without flags."""
+        """True if it may be compared: complete and without flags."""
         return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
 
 
@@ -84,7 +84,7 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """What names it everywhere: the architecture as text."""
+        """Its name everywhere: the architecture as text."""
         return str(self.architecture)
 
     @property

@@ -1,4 +1,4 @@
-"""What a long study costs beside its training: a record, opening, resuming, a report and a proposal.
+"""The cost of a long study beside its training: a record, opening, resuming, a report and a proposal.
 
     python tests/benchmarks/long_study.py [--quick] [--json]
 

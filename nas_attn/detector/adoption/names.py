@@ -136,7 +136,7 @@ def _inside(name: str, block: str) -> str:
 
 
 def is_control(name: str) -> bool:
-    """Whether the registry has a module of this name that is no attention, but what attention is compared with."""
+    """True if the registry has a module of this name that is a control, and no attention."""
     return name in registry.names() and registry.get(name).family == "control"
 
 
