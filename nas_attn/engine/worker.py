@@ -72,7 +72,7 @@ def check_outside() -> None:
 
 
 def _unguarded() -> bool:
-    """True if the user's script holds modules and plainly has no guard; in doubt False, for a worker sees to it then."""
+    """True if the user's script holds modules and plainly has no guard; in doubt False: a worker sees to it then."""
     from nas_attn.attention import user
 
     main = sys.modules["__main__"]
