@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import multiprocessing.spawn
@@ -14,7 +13,6 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from nas_attn.engine.protocol import Failure, Task
@@ -61,35 +59,14 @@ def check_outside() -> None:
     """Refuse a search that a worker would start, which runs the user's script for the modules in it.
 
     Raises:
-        UserError: this process is a worker, or will have some that do so.
+        UserError: this process is a worker.
     """
-    if os.getpid() in _INSIDE or _unguarded():
+    if os.getpid() in _INSIDE:
         raise UserError(
             "a script that holds searched modules itself must start its search under `if __name__ == '__main__':`",
             got="a search that starts whenever the script is run",
             remedy="Or write the modules to a file of their own, and name that in `module_files`.",
         )
-
-
-def _unguarded() -> bool:
-    """True if the user's script holds modules and plainly has no guard; in doubt False: a worker sees to it then."""
-    from nas_attn.attention import user
-
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    frame: FrameType | None = sys._getframe()
-    while frame is not None and (frame.f_globals is not vars(main) or frame.f_code.co_name != "<module>"):
-        frame = frame.f_back
-    if frame is None or file is None or frame.f_code.co_filename != file or "__main__" not in user.imported():
-        return False
-    try:
-        tree = ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return False
-    names = {getattr(node, "id", getattr(node, "attr", None)) for node in ast.walk(tree)}
-    run = [s for s in tree.body if s.lineno <= frame.f_lineno and not isinstance(s, ast.ClassDef | ast.FunctionDef)]
-    asked = any(isinstance(node, ast.If | ast.IfExp | ast.BoolOp | ast.Match) for s in run for node in ast.walk(s))
-    return not asked and not names & {"__name__", "parent_process", "current_process"}
 
 
 def start(device: str, threads: int, log: str | None, parent: int) -> None:

@@ -107,28 +107,3 @@ def test_one_line_where_a_guard_is_needed(tmp_path):
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1 and "`if __name__ == '__main__':`" in last and "module_files" in last
     assert "Unexpected error" not in done.stderr
-
-
-SEARCHES = "\nfrom nas_attn import run_search\nrun_search('demo', trials=1, modules={'scripted': None})\n"
-
-
-def test_nothing_is_written_where_a_guard_is_plainly_needed(tmp_path):
-    (tmp_path / "own.py").write_text(MODULE + SEARCHES)
-    done = python(tmp_path, "own.py")
-    assert "`if __name__ == '__main__':`" in done.stderr.strip().splitlines()[-1]
-    assert [p.name for p in tmp_path.iterdir() if p.name != "__pycache__"] == ["own.py"]
-
-
-@pytest.mark.parametrize(
-    "guard",
-    [
-        "import sys\nif __name__ != '__main__': sys.exit()",
-        "import multiprocessing as mp\nif mp.parent_process() is not None: raise SystemExit",
-        "def main(): check_outside()\nif True: main()",
-    ],
-)
-def test_a_guard_of_another_form_is_not_refused_beforehand(tmp_path, guard):
-    check = "\nfrom nas_attn.engine import check_outside\n"
-    (tmp_path / "own.py").write_text(MODULE + check + guard + "\ncheck_outside()\nprint('passed')")
-    done = python(tmp_path, "own.py")
-    assert done.stdout.split() == ["passed"], done.stderr
