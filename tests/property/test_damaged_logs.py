@@ -67,14 +67,15 @@ def follow(said: str, folder: Path) -> bool:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(line for at, line in enumerate(lines, 1) if at not in gone))
     try:
-        opened(folder)
+        try:
+            opened(folder)
+        except UserError as error:  # the design stood on a line that is gone
+            assert "`ablate`" in str(error), f"{said}\nThen: {error}"
+            run_ablation_plan(whole_ablation(folder))
+            opened(folder)
     except RecordLost as error:
         # the study's own record may have lost a field besides, of which no other line knows
         assert follow(str(error), folder) or "line 1 of" in str(error), f"{said}\nThen: {error}"
-    except UserError as error:  # the design stood on a line that is gone
-        assert "`ablate`" in str(error), f"{said}\nThen: {error}"
-        run_ablation_plan(whole_ablation(folder))
-        opened(folder)
     return True
 
 
