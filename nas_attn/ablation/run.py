@@ -119,6 +119,9 @@ class Ablation(Supervisor[AblationView]):
         hours = self.plan.request.settings.hours
         return hours is not None and time.monotonic() - self._begun >= hours * 3600
 
+    def _can_train(self, trial: Trial) -> bool:
+        return trial.model in self.plan.scales and trial.model in self._view.design.models
+
     def _task(self, trial: Trial) -> Task:
         name = f"{trial.number:04d}"
         architecture, liveness = trial.architecture, False

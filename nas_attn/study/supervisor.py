@@ -70,6 +70,10 @@ class Supervisor(ABC, Generic[V]):
     def _task(self, trial: Trial) -> Task:
         """The call that trains a trial."""
 
+    def _can_train(self, trial: Trial) -> bool:
+        """True if this supervisor knows the trial's base model; a damaged log may name another."""
+        return trial.model is None
+
     def _started(self, trial: Trial) -> None:
         """A trial was handed out."""
 
@@ -106,7 +110,8 @@ class Supervisor(ABC, Generic[V]):
 
     def _orphan(self) -> Trial | None:
         """A trial that an earlier process was stopped at."""
-        return next((t for t in self._view.trials if t.state == "running" and t.number not in self._running), None)
+        stopped = (t for t in self._view.trials if t.state == "running" and t.number not in self._running)
+        return next((t for t in stopped if self._can_train(t)), None)
 
     def _begin(self, role: str, architecture: Architecture, seed: int, cost: dict[str, float], **more: Any) -> Trial:
         """Record that a trial is handed out."""

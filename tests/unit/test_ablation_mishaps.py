@@ -16,6 +16,7 @@ from nas_attn.cli.ablation_tables import plan_table
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.study.records import RecordLog
 
 __all__ = ["ablated"]
 BASE = "p3=none p4=none p5=none"
@@ -117,3 +118,12 @@ def test_failed_seeds_stand_in_the_verdict(tmp_path):
     evaluator = Fragile(**QUIET, planted=((ACMIX, 0.05),), only=FULL, lost=(101, 103))
     view = run_ablation_plan(ablation_plan(tmp_path / "a", evaluator, seeds=7))
     assert words(view)["full"] == "better; on the 5 of 7 seeds that can be compared"
+
+
+def test_a_running_trial_of_an_unknown_base_model_is_left_alone(tmp_path):
+    plan = ablation_plan(tmp_path, seeds=2)
+    before = run_ablation_plan(plan)
+    started = {"number": len(before.trials), "role": "base", "architecture": BASE, "seed": 0, "cost": {"gmacs": 3.0}}
+    RecordLog(tmp_path).append("started", **started, arm="base", model="no-such-model.yaml")
+    after = run_ablation_plan(plan)
+    assert [t for t in after.trials if t.model is None] == list(before.trials)
