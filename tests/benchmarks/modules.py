@@ -82,7 +82,8 @@ def main() -> None:
               "acmix_peak_gb": peaks()}  # fmt: skip
     if not options.json:
         for row in spread:
-            print(f"{row['module']:32} forward+backward, ms of time (of CPUs): {row['ms']}")
+            shown = ", ".join(f"{name} {times}" for name, times in row["ms"].items())
+            print(f"{row['module']:32} forward+backward, ms of time (of CPUs): {shown}")
         peak = result["acmix_peak_gb"]
         print("\nACmix in three slots, batch 16, 640 pixels, float32: bytes alive at the worst moment, GB")
         print(f"  training  published {peak['published']:.2f}  ours {peak['ours']:.2f}")
