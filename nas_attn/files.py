@@ -105,10 +105,10 @@ def parse_yaml(text: str) -> Any:
 
 
 def too_much(value: Any, more: int = 0) -> str:
-    """Why a value of lists and mappings must not be printed or copied; empty where it can be.
+    """The reason not to print or copy a value of lists and mappings; empty if there is none.
 
     Args:
-        value: what YAML or a pickle gave, or a node of YAML; parts that stand in several places count in each.
+        value: a value of YAML or of a pickle, or a node of YAML. A part that stands in several places counts in each.
         more: how many nodes it may have besides `NODES`.
     """
     try:
