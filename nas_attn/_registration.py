@@ -1,7 +1,7 @@
 """Does something as soon as Ultralytics' YAML parser is loaded, and not before; nothing is imported here but built-ins.
 
 `import nas_attn` calls `install`: the zoo becomes known to `ultralytics.nn.tasks`, now where that is loaded, otherwise
-right after it has executed. What registering means is in `detector/registration.py`.
+right after it has executed. What registering means is in `detector/model/registration.py`.
 
 `nas-attn hook install` writes a copy of this very file, which ends in a call of `hook`, beside a `.pth` that starts it
 with the interpreter. So it stands alone, and all it asks of the package is that `import nas_attn` registers.
@@ -107,7 +107,7 @@ def _wait_with(after: Callable[[ModuleType], None]) -> None:
 
 
 def _register(tasks: ModuleType) -> None:
-    from nas_attn.detector.registration import register
+    from nas_attn.detector.model.registration import register
 
     register(tasks)
 

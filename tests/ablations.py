@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from plans import SLOTS, InlineEngine, make_plan
 
-from nas_attn.ablation.arms import Choices, make_design
-from nas_attn.ablation.prepare import AblationPlan, Scale
+from nas_attn.ablation.plan.arms import Choices, make_design
+from nas_attn.ablation.plan.prepare import AblationPlan, Scale
+from nas_attn.ablation.plan.settings import Request
 from nas_attn.ablation.record import record_plan
-from nas_attn.ablation.rows import family_rows
+from nas_attn.ablation.report.rows import family_rows
 from nas_attn.ablation.run import Ablation
-from nas_attn.ablation.settings import Request
 from nas_attn.ablation.view import AblationView
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import NONE, Architecture, Gene

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nas_attn.detector.adoption.adopt import Adopted, adopt
+from nas_attn.adoption.adopt import Adopted, adopt
 
 BASES = {
     "v8": """

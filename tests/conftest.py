@@ -79,8 +79,8 @@ def one_seeded_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def known_base() -> Callable[[str], tuple[Any, tuple[Any, ...]]]:
     """name -> (base model, its slots), each found once."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import find_slots
 
     known: dict[str, tuple[Any, tuple[Any, ...]]] = {}
 

@@ -14,7 +14,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from nas_attn.detector.demo_data import write_data
+from nas_attn.data.demo import write_data
 from nas_attn.engine import Outcome
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 
@@ -121,7 +121,7 @@ def continued(root: Path, name: str, more: int = MORE, **options: Any) -> list[l
 
 def ablation_figures(view: Any) -> dict[str, Any]:
     """The figures of an ablation."""
-    from nas_attn.ablation.write import figures
+    from nas_attn.ablation.report.files import figures
 
     keep = ("family", "comparison", "architecture", "seeds", "val_mean", "val_delta", "p_corrected", "verdict", "gmacs")
     rows = [{k: row[k] for k in keep if k in row} | {"params_m": row["params_m"]} for row in figures(view)]
@@ -131,7 +131,7 @@ def ablation_figures(view: Any) -> dict[str, Any]:
 def ablation_continued(root: Path, study: str, name: str) -> list[list[Any]]:
     """The trials of one further seed of an ablation; they are not trained."""
     from nas_attn.ablation import run
-    from nas_attn.ablation.settings import load_request
+    from nas_attn.ablation.plan.settings import load_request
     from nas_attn.ablation.view import AblationView
 
     before = AblationView.read(root / "runs" / study / "ablations" / name)
@@ -181,7 +181,7 @@ def output(checkpoint: Path) -> list[float]:
 def figures(root: Path) -> dict[str, Any]:
     """All figures of a release; continues what is in `root`."""
     from nas_attn.ablation.view import AblationView
-    from nas_attn.detector.data import check_data
+    from nas_attn.data.check import check_data
     from nas_attn.study import load_study
 
     runs = root / "runs"

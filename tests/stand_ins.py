@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from nas_attn.detector.demo_data import draw
-from nas_attn.detector.packaged_data import packaged_data
+from nas_attn.data.demo import draw
+from nas_attn.data.named_sets import packaged_data
 
 IMGSZ = 64
 SIDES = ((8, 12), (14, 24), (30, 50))

@@ -101,7 +101,7 @@ def save_until(folder: str, enough: str) -> Evaluation:
     """Count to 3 in a checkpoint of 100 kB, then leave a result."""
     import torch
 
-    from nas_attn.detector.checkpoint import load, save
+    from nas_attn.detector.proxy.checkpoint import load, save
 
     path = Path(folder) / "checkpoint.pt"
     found = load(path, "k")

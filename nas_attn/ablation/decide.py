@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from nas_attn.ablation.design import Contrast, Design
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import ALPHA, Paired, paired, pairs_needed, pairs_to_exclude, power
-from nas_attn.analysis.correction import holm
+from nas_attn.statistics.holm import holm
+from nas_attn.statistics.paired import ALPHA, Paired, paired, pairs_needed, pairs_to_exclude, power
 
 BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, UNDECIDED = "no difference shown", "undecided"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nas_attn.ablation.statistics import MIN_PAIRS
+from nas_attn.statistics.paired import MIN_PAIRS
 from nas_attn.study.ablation_config import AblationConfig
 
 FIRST, RATIO = 5, 1.6  # sequential testing looks at 5 seeds first, and then each time there are 1.6 times as many

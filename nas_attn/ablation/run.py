@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas_attn import environment
 from nas_attn.ablation.design import FULL, Arm
-from nas_attn.ablation.prepare import AblationPlan, prepare_ablation
+from nas_attn.ablation.plan.prepare import AblationPlan, prepare_ablation
+from nas_attn.ablation.plan.settings import Request
 from nas_attn.ablation.record import record_plan
-from nas_attn.ablation.settings import Request
+from nas_attn.ablation.report.files import write_tables
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
-from nas_attn.ablation.write import write_tables
-from nas_attn.detector import download, environment
+from nas_attn.data import download
 from nas_attn.engine import Engine, LocalEngine, Task, check_outside
 from nas_attn.errors import UserError, room_wanted
 from nas_attn.space import Architecture

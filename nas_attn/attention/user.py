@@ -24,9 +24,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nas_attn.atomic_files import is_file
 from nas_attn.attention import registry
 from nas_attn.errors import UserError
-from nas_attn.files import is_file
 
 ENVIRONMENT = "NAS_ATTN_MODULES"  # files that every process loads, separated as in PATH
 GROUP = "nas_attn.modules"  # entry points of installed packages: a module to import, or a class in it

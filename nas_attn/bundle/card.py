@@ -14,8 +14,8 @@ from nas_attn import __version__
 from nas_attn.attention import registry, user
 from nas_attn.cost import COUNTING, CostTable
 from nas_attn.cost.cost import Cost
-from nas_attn.detector.base_model import BaseModel
-from nas_attn.detector.flops import ultralytics_gflops
+from nas_attn.detector.model.base_model import BaseModel
+from nas_attn.detector.model.flops import ultralytics_gflops
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_attn.detector.base_model import BaseModel, check_weights, load_base
-from nas_attn.detector.surgery import PREFIX
-from nas_attn.detector.transfer import build, transfer
+from nas_attn.detector.model.base_model import BaseModel, check_weights, load_base
+from nas_attn.detector.neck.surgery import PREFIX
+from nas_attn.detector.weights.transfer import build, transfer
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
 

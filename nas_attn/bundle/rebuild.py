@@ -27,7 +27,7 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
     """(what was checked, what is wrong with it or nothing) of a bundle whose card can be read."""
     from nas_attn.attention import user
     from nas_attn.bundle import card as cards
-    from nas_attn.detector.environment import prepare
+    from nas_attn.environment import prepare
 
     prepare()
     card = cards.read(folder)
@@ -58,7 +58,7 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
 
 def _run(sources: list[Source]) -> None:
     from nas_attn.attention import user
-    from nas_attn.detector import trust
+    from nas_attn.detector.weights import trust
 
     trust.check(sources, "the bundle")
     user.ensure(sources)
@@ -78,10 +78,10 @@ class _Rebuilt:
     def architecture(self) -> bool:
         """best.yaml holds the card's architecture on base.yaml, and nothing else."""
         from nas_attn.bundle.write import MODEL
-        from nas_attn.detector.base_model import load_base
-        from nas_attn.detector.integrity import KEY, check_export
-        from nas_attn.detector.model_yaml import read_yaml
-        from nas_attn.detector.surgery import architecture_yaml
+        from nas_attn.detector.model.base_model import load_base
+        from nas_attn.detector.model.export_key import KEY, check_export
+        from nas_attn.detector.model.model_yaml import read_yaml
+        from nas_attn.detector.neck.surgery import architecture_yaml
 
         file = self._file(MODEL)
         self.exported = load_base(str(file))
@@ -108,8 +108,8 @@ class _Rebuilt:
         return self.folder / name
 
     def _base(self) -> None:
-        from nas_attn.detector.base_model import load_base
-        from nas_attn.detector.slots import all_slots
+        from nas_attn.detector.model.base_model import load_base
+        from nas_attn.detector.neck.slots import all_slots
         from nas_attn.space import Architecture
 
         self.base = load_base(str(self._file(self.card["base"]["file"])))
@@ -162,7 +162,8 @@ class _Rebuilt:
 
     def graph(self, said: Mapping[str, Any]) -> bool:
         """An ONNX file computes what the rebuilt model computes."""
-        from nas_attn.detector import onnx_graph, onnx_model
+        from nas_attn.detector.onnx import detector as onnx_model
+        from nas_attn.detector.onnx import graph as onnx_graph
 
         onnx_graph.require()
         content = self._file(said["file"]).read_bytes()

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas_attn.atomic_files import making, write_bytes_atomic, write_text_atomic
 from nas_attn.bundle import card as cards
 from nas_attn.bundle import model as models
 from nas_attn.bundle.comments import training_lines
-from nas_attn.detector import onnx_graph, onnx_model
-from nas_attn.detector.base_model import BaseModel, load_base
-from nas_attn.detector.export import write_yaml
+from nas_attn.detector.model.base_model import BaseModel, load_base
+from nas_attn.detector.neck.export import write_yaml
+from nas_attn.detector.onnx import detector as onnx_model
+from nas_attn.detector.onnx import graph as onnx_graph
 from nas_attn.errors import CheckFailed, UserError
-from nas_attn.files import making, write_bytes_atomic, write_text_atomic
 from nas_attn.space import Architecture, Slot
 
 MODEL, BASE, WEIGHTS = "best.yaml", "base.yaml", "best.pt"

@@ -93,8 +93,8 @@ def command(
         from nas_attn.cli.search import modules_given
 
         options |= modules_given(modules)
-    from nas_attn.ablation.settings import load_request
-    from nas_attn.detector.environment import prepare
+    from nas_attn.ablation.plan.settings import load_request
+    from nas_attn.environment import prepare
     from nas_attn.errors import UserError
 
     prepare()
@@ -117,7 +117,7 @@ def _names(text: str | None) -> list[str] | None:
 def _print_plan(request: Any, as_json: bool) -> None:
     import tempfile
 
-    from nas_attn.ablation.estimate import estimate, foresight
+    from nas_attn.ablation.plan.estimate import estimate, foresight
     from nas_attn.ablation.run import planned
     from nas_attn.cli.ablation_tables import plan_table
     from nas_attn.cli.progress import Reporter
@@ -148,10 +148,10 @@ def _print_plan(request: Any, as_json: bool) -> None:
 
 
 def _run(request: Any, output: Path | None, as_json: bool) -> int:
+    from nas_attn.ablation.report.files import table_files, write_tables
     from nas_attn.ablation.run import run_ablation
-    from nas_attn.ablation.statistics import MIN_PAIRS
-    from nas_attn.ablation.write import table_files, write_tables
     from nas_attn.cli.ablation_progress import AblationReporter
+    from nas_attn.statistics.paired import MIN_PAIRS
 
     if request.settings.seeds < MIN_PAIRS and not request.settings.sequential:
         print(
@@ -177,8 +177,8 @@ def _run(request: Any, output: Path | None, as_json: bool) -> int:
 
 def summary_json(view: Any) -> dict[str, Any]:
     """The ablation as one JSON-ready object."""
-    from nas_attn.ablation.words import summary
-    from nas_attn.ablation.write import figures
+    from nas_attn.ablation.report.files import figures
+    from nas_attn.ablation.report.words import summary
 
     return {
         "ablation": view.name,
@@ -191,7 +191,7 @@ def summary_json(view: Any) -> dict[str, Any]:
 
 
 def _show(view: Any, files: list[Path]) -> None:
-    from nas_attn.ablation.words import summary
+    from nas_attn.ablation.report.words import summary
     from nas_attn.cli.ablation_tables import ablation_tables
     from nas_attn.cli.tables import stdout
 

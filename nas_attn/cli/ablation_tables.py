@@ -9,10 +9,10 @@ from rich.table import Table as RichTable
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
-from nas_attn.ablation.rows import written
-from nas_attn.ablation.tables import ablation_tables as text_tables
+from nas_attn.ablation.report.files import PARTIAL
+from nas_attn.ablation.report.rows import written
+from nas_attn.ablation.report.tables import ablation_tables as text_tables
 from nas_attn.ablation.view import AblationView
-from nas_attn.ablation.write import PARTIAL
 
 WIDE = ("verdict", "remarks", "arm", "comparison")
 LEFT_OUT = ("inserted", "remarks", "params (M)", "d")  # they are in the files; a terminal is narrow

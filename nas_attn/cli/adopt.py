@@ -14,8 +14,8 @@ import typer
 from nas_attn.cli.options import Json, Modules, use_modules
 
 if TYPE_CHECKING:
+    from nas_attn.adoption.adopt import Adopted
     from nas_attn.cost.cost import Cost
-    from nas_attn.detector.adoption.adopt import Adopted
 
 NAME = "adopt"
 
@@ -63,7 +63,7 @@ def command(
 
     Without -o, only say what would be done.
     """
-    from nas_attn.detector.environment import prepare
+    from nas_attn.environment import prepare
     from nas_attn.errors import UserError
 
     prepare()
@@ -72,8 +72,8 @@ def command(
         raise UserError("a model YAML must be named .yaml or .yml, or `train` refuses it", got=f"'{output}'")
     if output is not None and output.exists() and not force:
         raise UserError("a file must not be written over", got=f"'{output}'", remedy="Give --force, or another -o.")
-    from nas_attn.detector.adoption.adopt import adopt
-    from nas_attn.detector.export import write_yaml
+    from nas_attn.adoption.adopt import adopt
+    from nas_attn.detector.neck.export import write_yaml
 
     found = adopt(article, scale=model_scale, nc=nc, imgsz=imgsz, wiring=wiring, inside=inside,
                   meanings=_meanings(meanings))  # fmt: skip

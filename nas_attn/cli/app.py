@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from nas_attn.atomic_files import NAME_RULE
 from nas_attn.cli import (
     ablate,
     adopt,
@@ -24,9 +25,8 @@ from nas_attn.cli import (
     slots,
     train,
 )
-from nas_attn.detector.environment import one_command
+from nas_attn.environment import one_command
 from nas_attn.errors import NasAttnError, UserError, room_wanted
-from nas_attn.files import NAME_RULE
 from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
 
 # the root of its usage errors, ClickException: typer brings its own click, under a private name

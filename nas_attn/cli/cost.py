@@ -29,12 +29,12 @@ def command(
     """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
     from nas_attn.cli.models import named_architecture, say_what_it_holds
     from nas_attn.cost import CostTable
-    from nas_attn.detector.base_model import build_yaml, load_base
-    from nas_attn.detector.environment import prepare
-    from nas_attn.detector.flops import ultralytics_gflops
-    from nas_attn.detector.head_form import check_head
-    from nas_attn.detector.slots import all_slots
-    from nas_attn.detector.surgery import architecture_yaml
+    from nas_attn.detector.model.base_model import build_yaml, load_base
+    from nas_attn.detector.model.flops import ultralytics_gflops
+    from nas_attn.detector.model.head_form import check_head
+    from nas_attn.detector.neck.slots import all_slots
+    from nas_attn.detector.neck.surgery import architecture_yaml
+    from nas_attn.environment import prepare
     from nas_attn.errors import UserError
     from nas_attn.space import NONE, Architecture
 

@@ -25,7 +25,7 @@ def command(
     from nas_attn.cli.models import yaml_maker
     from nas_attn.dashboard.server import serve
     from nas_attn.dashboard.source import load_shown, shown_folder
-    from nas_attn.study.load import study_name
+    from nas_attn.study.config_sources import study_name
 
     use_modules(modules)
     folder = shown_folder(study_name(study), runs)

@@ -62,7 +62,7 @@ def _bundles() -> Result:
 
 
 def _opencv() -> Result:
-    from nas_attn.detector.environment import prepare
+    from nas_attn.environment import prepare
     from nas_attn.errors import MissingPart
 
     try:
@@ -129,7 +129,7 @@ def _disk() -> Result:
 
 
 def _cache() -> Result:
-    from nas_attn.detector.environment import cache_root
+    from nas_attn.environment import cache_root
 
     return "cache", True, f"{cache_root()} (set NAS_ATTN_CACHE to move it)"
 

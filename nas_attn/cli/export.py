@@ -94,7 +94,7 @@ def command(
         winner, how = winner_of_study(study, runs, pick or "knee", max_gmacs)
     from dataclasses import replace
 
-    from nas_attn.detector.export import check_name, write_yaml
+    from nas_attn.detector.neck.export import check_name, write_yaml
 
     if output is not None:
         check_name(output, winner.base)

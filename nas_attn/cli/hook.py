@@ -13,7 +13,7 @@ import typer
 from nas_attn.cli.options import Json
 
 if TYPE_CHECKING:
-    from nas_attn.detector.hook import Hook
+    from nas_attn.hook import Hook
 
 NAME = "hook"
 app = typer.Typer(
@@ -30,7 +30,7 @@ def install(
     as_json: Json = False,
 ) -> None:
     """Write two small files into this environment's site-packages; nothing is imported until Ultralytics is."""
-    from nas_attn.detector.hook import Hook
+    from nas_attn.hook import Hook
 
     hook = Hook.here()
     before = hook.install(outside_environments=system)
@@ -49,7 +49,7 @@ def install(
 @app.command()
 def remove(as_json: Json = False) -> None:
     """Take the hook out of this environment's site-packages, without a trace."""
-    from nas_attn.detector.hook import Hook
+    from nas_attn.hook import Hook
 
     hook = Hook.here()
     before = hook.remove()
@@ -62,7 +62,7 @@ def remove(as_json: Json = False) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Say whether the hook is installed here."""
-    from nas_attn.detector.hook import Hook
+    from nas_attn.hook import Hook
 
     hook = Hook.here()
     if as_json:
@@ -77,7 +77,7 @@ def _found(hook: Hook) -> dict[str, Any]:
 
 def describe() -> str:
     """The hook of this environment in one line."""
-    from nas_attn.detector.hook import Hook
+    from nas_attn.hook import Hook
 
     hook = Hook.here()
     remedies = {

@@ -15,7 +15,7 @@ from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
     from nas_attn.bundle.write import Winner
-    from nas_attn.detector.base_model import BaseModel
+    from nas_attn.detector.model.base_model import BaseModel
 
 MOST_KEYPOINTS = 600  # of an object; meshes of faces have 478
 
@@ -28,7 +28,7 @@ def yaml_maker(view: StudyView) -> Callable[[Candidate], str]:
         return base_of(view)
 
     def make(candidate: Candidate) -> str:
-        from nas_attn.detector.export import yaml_text
+        from nas_attn.detector.neck.export import yaml_text
 
         return yaml_text(
             base(),
@@ -47,8 +47,8 @@ def base_of(view: StudyView) -> BaseModel:
     Raises:
         StudyChanged: the model's YAML is another one than it was then.
     """
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.environment import prepare
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.environment import prepare
 
     prepare()
     load_modules(view)
@@ -81,8 +81,8 @@ def load_modules(view: StudyView) -> None:
         UserError: a file is none that the study's header names, or the user never named it; not with `--trust`.
     """
     from nas_attn.attention import user
-    from nas_attn.detector import trust
-    from nas_attn.detector.environment import all_trusted
+    from nas_attn.detector.weights import trust
+    from nas_attn.environment import all_trusted
 
     sources = [user.read(file) for file in RunFolder(view.folder).modules()]
     recorded = set((view.header["fingerprints"].get("modules") or {}).values())
@@ -140,7 +140,7 @@ def winner_of_study(study: str | None, runs: Path, pick: str, max_gmacs: float |
     from nas_attn.bundle.scores import scores
     from nas_attn.bundle.write import Winner
     from nas_attn.study import load_study
-    from nas_attn.study.load import study_name
+    from nas_attn.study.config_sources import study_name
 
     view = load_study(study_name(study), runs=runs)
     candidate = choose(view, pick, max_gmacs)
@@ -169,9 +169,9 @@ def winner_of_architecture(
     from nas_attn.bundle.card import count
     from nas_attn.bundle.comments import cost_line, training_lines
     from nas_attn.bundle.write import Winner
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.environment import prepare
-    from nas_attn.detector.slots import all_slots
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import all_slots
+    from nas_attn.environment import prepare
 
     prepare()
     if nc is not None and nc < 1:
@@ -195,7 +195,7 @@ def winner_of_architecture(
 
 def say_what_it_holds(base: BaseModel) -> None:
     """A line on stderr where a base model holds attention already."""
-    from nas_attn.detector.held import held_note
+    from nas_attn.detector.model.held_attention import held_note
 
     if note := held_note(base):
         print(note, file=sys.stderr)
@@ -208,7 +208,7 @@ def named_architecture(text: str, slots: tuple[Slot, ...], imgsz: int) -> Archit
         UserError: no such slot, module or setting, or one that cannot stand there at this image size.
     """
     from nas_attn.attention import registry
-    from nas_attn.detector.slots import canonical
+    from nas_attn.detector.neck.slots import canonical
 
     by_name = {s.name: s for s in slots}
     genes = {}

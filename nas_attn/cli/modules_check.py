@@ -35,9 +35,9 @@ def command(
     """Run the conformance checks here, and measure latency and memory per slot. Exit code 1 where a check fails."""
     from nas_attn.attention import registry
     from nas_attn.conformance import check_modules
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.environment import prepare
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import find_slots
+    from nas_attn.environment import prepare
 
     use_modules(modules)
     entries = [registry.get(n) for n in dict.fromkeys(name)] if name else registry.entries()

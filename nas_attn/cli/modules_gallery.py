@@ -19,10 +19,10 @@ def command(
 ) -> None:
     """Write the gallery: every module with its formula, settings, cost, paper, licence, and what it sees."""
     use_modules(modules)
+    from nas_attn.atomic_files import write_text_atomic
     from nas_attn.attention import registry
     from nas_attn.cost import gallery
     from nas_attn.errors import UserError
-    from nas_attn.files import write_text_atomic
 
     if not out.parent.is_dir():
         raise UserError("the folder of `--out` must exist", got=f"'{out.parent}'")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.detector.environment import TRUST
+from nas_attn.environment import TRUST
 from nas_attn.study import RUNS
 
 Study = Annotated[
@@ -64,8 +64,8 @@ def use_modules(files: list[str] | None) -> None:
     if not files:
         return
     from nas_attn.attention import user
-    from nas_attn.detector import trust
-    from nas_attn.detector.environment import prepare
+    from nas_attn.detector.weights import trust
+    from nas_attn.environment import prepare
     from nas_attn.errors import ConfigError, UserError
 
     prepare()  # such a file may import ultralytics

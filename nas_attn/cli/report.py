@@ -28,7 +28,7 @@ def command(
     from nas_attn.cli.models import yaml_maker
     from nas_attn.dashboard.report import write_report
     from nas_attn.dashboard.source import load_shown, shown_folder
-    from nas_attn.study.load import study_name
+    from nas_attn.study.config_sources import study_name
 
     # an older report is renewed; any other file is not one
     check_free([output] if output.suffix.lower() not in (".html", ".htm") else [], force)
@@ -38,7 +38,7 @@ def command(
     write_report(shown, output, yaml_maker(shown.study))
     print(output)
     if csv is not None:
-        from nas_attn.files import write_text_atomic
+        from nas_attn.atomic_files import write_text_atomic
 
         write_text_atomic(csv, shown.frame().to_csv(index=False))
         print(csv)

@@ -65,12 +65,12 @@ def command(
 
 
 def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.environment import prepare
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.environment import prepare
 
     prepare()
     from nas_attn.cli.models import say_what_it_holds
-    from nas_attn.detector.drawing import draw
+    from nas_attn.detector.neck.drawing import draw
 
     if wanted == []:
         raise ConfigError([UserError("`--slots` must name at least one slot")])
@@ -91,9 +91,9 @@ def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
 
 def _measure(study: str | None, given: dict[str, Any], as_json: bool) -> None:
     from nas_attn.cli.progress import Reporter, liveness
-    from nas_attn.detector.environment import prepare
+    from nas_attn.environment import prepare
     from nas_attn.study import RUNS
-    from nas_attn.study.load import known_study, load_config
+    from nas_attn.study.config_sources import known_study, load_config
 
     stored = known_study(study, RUNS) if study is not None and given["data"] is None else None
     config = load_config(study, given, stored)

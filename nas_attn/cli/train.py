@@ -15,8 +15,8 @@ from nas_attn.cli.options import Json, Modules, Trust, use_modules
 from nas_attn.errors import UserError
 
 if TYPE_CHECKING:
-    from nas_attn.detector.base_model import BaseModel
-    from nas_attn.detector.data import DataInfo
+    from nas_attn.data.check import DataInfo
+    from nas_attn.detector.model.base_model import BaseModel
 
 NAME = "train"
 
@@ -56,7 +56,7 @@ def command(
 
     Repeat the command after an interruption: what finished is kept, what was broken off goes on behind its last epoch.
     """
-    from nas_attn.detector.environment import prepare, stdout_to_stderr
+    from nas_attn.environment import prepare, stdout_to_stderr
 
     given = dict(m.split("=", 1) for m in models if "=" in m)
     files = _files(m for m in models if "=" not in m)
@@ -66,9 +66,9 @@ def command(
     use_modules(modules)
     os.environ["YOLO_VERBOSE"] = "true"  # hours of training are not to be silent, here or in further processes
     with stdout_to_stderr():  # from the import of Ultralytics on: its first words are of settings
-        from nas_attn.detector.final_training import Training, check_processes, train_final
-        from nas_attn.detector.plain_command import shown
-        from nas_attn.detector.train_arguments import check_arguments
+        from nas_attn.detector.final.arguments import check_arguments
+        from nas_attn.detector.final.plain_command import shown
+        from nas_attn.detector.final.training import Training, check_processes, train_final
 
         arguments: dict[str, Any] = {"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": _device(device)}
         arguments |= check_arguments(given)
@@ -122,9 +122,9 @@ def _load(file: Path) -> BaseModel:
     Raises:
         UserError: it is none, or its name asks Ultralytics for another.
     """
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.export import check_name
-    from nas_attn.detector.final_training import METRICS, OPEN_VOCABULARY
+    from nas_attn.detector.final.training import METRICS, OPEN_VOCABULARY
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.export import check_name
 
     model = load_base(str(file))
     check_name(file, model)
@@ -137,8 +137,8 @@ def _load(file: Path) -> BaseModel:
 
 def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
     """The data set, checked for the one task of all models; its notes on stderr."""
-    from nas_attn.detector.data import check_data
-    from nas_attn.detector.download import fetch
+    from nas_attn.data.check import check_data
+    from nas_attn.data.download import fetch
 
     tasks = {base.task for base in bases.values()}
     if len(tasks) > 1:
@@ -153,7 +153,7 @@ def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
 
 def _check_model(file: Path, model: BaseModel, nc: int, imgsz: int, weights: Path | None, partial: bool) -> None:
     """Refuse what would stop the training of this model, or train another one."""
-    from nas_attn.detector.weights import start_model
+    from nas_attn.detector.weights.start_model import start_model
 
     if model.nc != nc:
         rule = "a model's `nc` must equal the data set's number of classes"
@@ -184,7 +184,7 @@ def _show(results: list[Any], as_json: bool) -> None:
     from rich.table import Table
 
     from nas_attn.cli.tables import stdout
-    from nas_attn.detector.plain_command import shown
+    from nas_attn.detector.final.plain_command import shown
 
     table = Table(box=box.SIMPLE)
     kind = "" if results[0].metric == "box" else f"{results[0].metric} "

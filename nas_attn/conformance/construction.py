@@ -143,7 +143,7 @@ def _unlike_none(entry: ModuleEntry, x: Tensor) -> None:
 
 def names(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """Class and children bear no name that Ultralytics uses for something else."""
-    from nas_attn.detector.hosting import name_is_taken
+    from nas_attn.conformance.hosting import name_is_taken
 
     if name_is_taken(entry.cls):
         raise CheckFailed(

@@ -17,7 +17,7 @@ FUSED = 1e-4  # relative change of an output that fusing may bring
 
 def copies(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """deepcopy, pickle, Ultralytics' EMA and a strict state_dict give a module of equal output."""
-    from nas_attn.detector.hosting import averaged
+    from nas_attn.conformance.hosting import averaged
 
     for form in (settings,) if entry.is_none else (settings, {**settings, "residual": "scaled"}):
         module = moved(entry, form).eval()
@@ -43,7 +43,7 @@ def copies(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 def fuse(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """Inside a detection model, Ultralytics' `fuse()` changes no output by more than 1e-4."""
-    from nas_attn.detector.hosting import small_detector
+    from nas_attn.conformance.hosting import small_detector
 
     name, arguments = entry.row(channels := fitting(entry, settings, 8, 8), settings)
     model, row = small_detector(name, arguments, channels)

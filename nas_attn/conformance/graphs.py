@@ -11,7 +11,7 @@ import torch
 
 from nas_attn.attention.registry import ModuleEntry
 from nas_attn.conformance.support import agree, fitting, moved
-from nas_attn.detector import onnx_graph
+from nas_attn.detector.onnx import graph as onnx_graph
 from nas_attn.errors import CheckFailed
 
 if TYPE_CHECKING:

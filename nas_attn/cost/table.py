@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.atomic_files import write_text_atomic
 from nas_attn.attention import registry
 from nas_attn.cost.cost import COUNTING, ZERO, Cost
 from nas_attn.errors import UnknownName, UserError
-from nas_attn.files import write_text_atomic
 from nas_attn.space.architecture import NONE, Architecture, Gene
 from nas_attn.space.search_space import SearchSpace
 from nas_attn.space.slot import Slot

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nas_attn.ablation.forest_figure import MIN_WIDTH, forest_figure
-from nas_attn.ablation.trials import trials_table
+from nas_attn.ablation.report.forest_figure import MIN_WIDTH, forest_figure
+from nas_attn.ablation.report.trials import trials_table
 from nas_attn.analysis.figures import PLOT_CONFIG
-from nas_attn.dashboard import html
+from nas_attn.dashboard import as_html
 from nas_attn.dashboard.ablation_card import OWN_NUMBERS, AblationCard, Section
 
 ABOUT = "An architecture taken apart: every arm trained with the same seeds as the base"
@@ -44,20 +44,20 @@ def ablation_card(card: AblationCard, number: int) -> str:
         number: tells its plot from those of other cards on the page.
     """
     parts = [
-        html.element("h2", html.text("span", card.title), _mark(card)),
-        html.text("p", card.summary, class_="answer"),
-        html.facts(card.facts),
+        as_html.element("h2", as_html.text("span", card.title), _mark(card)),
+        as_html.text("p", card.summary, class_="answer"),
+        as_html.facts(card.facts),
     ]
     if card.forest.lines:
-        parts += [_plot(card, f"forest-{number}"), html.text("p", card.reading, class_="soft")]
+        parts += [_plot(card, f"forest-{number}"), as_html.text("p", card.reading, class_="soft")]
     for section in card.sections:
         parts += _section(card, section)
-    parts += [html.text("h3", "Which slots are alive"), html.text("p", card.liveness), _trials(card)]
-    return html.element("section", *parts, class_="card", data_ablation=card.key)
+    parts += [as_html.text("h3", "Which slots are alive"), as_html.text("p", card.liveness), _trials(card)]
+    return as_html.element("section", *parts, class_="card", data_ablation=card.key)
 
 
 def _mark(card: AblationCard) -> str:
-    return html.text("span", card.mark, class_="chip warn") if card.mark else ""
+    return as_html.text("span", card.mark, class_="chip warn") if card.mark else ""
 
 
 def _section(card: AblationCard, section: Section) -> list[str]:
@@ -66,23 +66,23 @@ def _section(card: AblationCard, section: Section) -> list[str]:
         for key, numbers in zip(section.lines, section.trials, strict=True)
     ]
     return [
-        html.element("h3", html.text("span", section.title), _mark(card)),
-        html.table(section.table, tall=section.tall, rows=rows),
-        html.text("p", section.method, class_="soft"),
+        as_html.element("h3", as_html.text("span", section.title), _mark(card)),
+        as_html.table(section.table, tall=section.tall, rows=rows),
+        as_html.text("p", section.method, class_="soft"),
     ]
 
 
 def _trials(card: AblationCard) -> str:
     table = trials_table(card.view)
     rows = [{"data_trial": str(key)} for key in table.keys]
-    every = html.element("button", "show all", type="button", hidden="hidden")
-    said = html.element("p", html.text("span", f"All {len(rows)} trials.", class_="said"), " ", every)
-    return html.element(
+    every = as_html.element("button", "show all", type="button", hidden="hidden")
+    said = as_html.element("p", as_html.text("span", f"All {len(rows)} trials.", class_="said"), " ", every)
+    return as_html.element(
         "div",
-        html.text("h3", "Trials of this ablation"),
-        html.text("p", OWN_NUMBERS, class_="soft"),
+        as_html.text("h3", "Trials of this ablation"),
+        as_html.text("p", OWN_NUMBERS, class_="soft"),
         said,
-        html.table(table, tall=True, rows=rows),
+        as_html.table(table, tall=True, rows=rows),
         class_="trials",
     )
 
@@ -91,4 +91,4 @@ def _plot(card: AblationCard, name: str) -> str:
     config = {**PLOT_CONFIG, "displayModeBar": False}
     figure = forest_figure(card.forest)
     drawn = figure.to_html(full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=name, config=config)
-    return html.element("div", html.element("div", drawn, style=f"min-width:{MIN_WIDTH}px"), class_="scroll")
+    return as_html.element("div", as_html.element("div", drawn, style=f"min-width:{MIN_WIDTH}px"), class_="scroll")

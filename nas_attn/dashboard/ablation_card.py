@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 from nas_attn.ablation.decide import DEAD
-from nas_attn.ablation.forest import ForestNumbers, forest_numbers
-from nas_attn.ablation.rows import family_rows, line_key
-from nas_attn.ablation.settings import DEFAULT_NAME
-from nas_attn.ablation.tables import ablation_tables
+from nas_attn.ablation.plan.settings import DEFAULT_NAME
+from nas_attn.ablation.report.files import PARTIAL, ranges
+from nas_attn.ablation.report.forest import ForestNumbers, forest_numbers
+from nas_attn.ablation.report.rows import family_rows, line_key
+from nas_attn.ablation.report.tables import ablation_tables
+from nas_attn.ablation.report.words import planned_seeds, summary
 from nas_attn.ablation.view import AblationView
-from nas_attn.ablation.words import planned_seeds, summary
-from nas_attn.ablation.write import PARTIAL, ranges
 from nas_attn.analysis.tables import Table, facts, signed, state_of
 from nas_attn.study.liveness import DEAD as DEAD_SLOT
 from nas_attn.study.liveness import UNDERTRAINED, too_little

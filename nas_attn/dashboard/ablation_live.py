@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from dash import ALL, MATCH, Input, Output, Patch, State, dcc, html, no_update
 
-from nas_attn.ablation.forest_figure import MIN_WIDTH, forest_figure
-from nas_attn.ablation.trials import trials_table
+from nas_attn.ablation.report.forest_figure import MIN_WIDTH, forest_figure
+from nas_attn.ablation.report.trials import trials_table
 from nas_attn.analysis.figures import PLOT_CONFIG
-from nas_attn.dashboard import layout
+from nas_attn.dashboard import as_dash
 from nas_attn.dashboard.ablation_card import OWN_NUMBERS, AblationCard, Section
 from nas_attn.dashboard.source import LiveAblations
 
@@ -173,7 +173,7 @@ def listed(card: AblationCard, picked: dict[str, Any] | None) -> list[Any]:
     every_id = part(card.key, "every", at=0)
     button = [html.Button("show all", id=every_id, n_clicks=0)] if line is not None else []
     rows = [{"data-trial": str(key)} for key in table.keys]
-    return [html.P([words, *button]), layout.table(table, "", tall=True, rows=rows)]
+    return [html.P([words, *button]), as_dash.table(table, "", tall=True, rows=rows)]
 
 
 def _mark(card: AblationCard) -> list[Any]:
@@ -184,6 +184,6 @@ def _section(card: AblationCard, found: Section) -> list[Any]:
     rows = [{"id": part(card.key, "line", line=key), "n_clicks": 0, "data-line": key} for key in found.lines]
     return [
         html.H3([html.Span(found.title), *_mark(card)]),
-        layout.table(found.table, "", tall=found.tall, rows=rows),
+        as_dash.table(found.table, "", tall=found.tall, rows=rows),
         html.P(found.method, className="soft"),
     ]

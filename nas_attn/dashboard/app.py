@@ -61,7 +61,7 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
     import dash
     import pandas  # noqa: F401  plotly looks at it in one thread while another is still importing it
 
-    from nas_attn.dashboard import ablation_live, effects_live, layout
+    from nas_attn.dashboard import ablation_live, as_dash, effects_live
 
     shown = load_shown(folder)
     ablations = LiveAblations(folder)
@@ -77,10 +77,10 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
     )
     ablation_live.connect(app, ablations)
     if not shown.searched:
-        app.layout = lambda: layout.ablation_page(shown.name, ablation_live.section())
+        app.layout = lambda: as_dash.ablation_page(shown.name, ablation_live.section())
         return app
     study = LiveStudy(folder)
-    app.layout = lambda: layout.page(study.view().name, ablation_live.section(), effects_live.section())
+    app.layout = lambda: as_dash.page(study.view().name, ablation_live.section(), effects_live.section())
     _connect(app, study, yaml_of)
     effects_live.connect(app, study)
     return app
@@ -89,7 +89,7 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
 def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | None) -> None:
     from dash import ALL, Input, Output, State, no_update
 
-    from nas_attn.dashboard import layout
+    from nas_attn.dashboard import as_dash
 
     @app.callback(Output("stamp", "data"), Input("tick", "n_intervals"), State("stamp", "data"))
     def follow(_: int | None, shown: str | None) -> Any:
@@ -108,11 +108,11 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
     def refresh(_: str) -> tuple[Any, ...]:
         view = study.view()
         return (
-            layout.progress(view),
+            as_dash.progress(view),
             pareto_figure(pareto_numbers(view)).to_plotly_json(),
             noise_words(view),
-            layout.table(front_table(view), "front"),
-            layout.table(_newest_first(trials_table(view)), "trials", tall=True),
+            as_dash.table(front_table(view), "front"),
+            as_dash.table(_newest_first(trials_table(view)), "trials", tall=True),
         )
 
     app.clientside_callback(_KEEP_ZOOM, Output("pareto", "figure"), Input("drawn", "data"), State("pareto", "figure"))
@@ -138,7 +138,7 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
         state = f"{key}: {[(t.number, t.state) for t in candidate.trials] if candidate else ''}"
         if state == shown:  # others' news must not fold up or scroll away what is being read
             return no_update, no_update
-        return layout.details(study.view(), candidate, yaml_of), state
+        return as_dash.details(study.view(), candidate, yaml_of), state
 
 
 def _newest_first(content: Table) -> Table:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dash import dcc, html
 
-from nas_attn.analysis.conclusion import effects_sentence
-from nas_attn.analysis.effect_figures import heat_map
-from nas_attn.analysis.effects import effect_numbers
+from nas_attn.analysis.effects.conclusion import effects_sentence
+from nas_attn.analysis.effects.estimate import effect_numbers
+from nas_attn.analysis.effects.heat_map import heat_map
+from nas_attn.analysis.effects.module_table import LUCK, module_table
 from nas_attn.analysis.figures import PLOT_CONFIG
-from nas_attn.analysis.importance import importance_numbers, importance_sentence
-from nas_attn.analysis.importance_figure import importance_figure
-from nas_attn.analysis.module_table import LUCK, module_table
-from nas_attn.dashboard import layout
-from nas_attn.dashboard.effects import BEST, CHANCE, IMPORTANCE, LONG, READING, TITLE, has_effects, has_modules
+from nas_attn.analysis.importance.figure import importance_figure
+from nas_attn.analysis.importance.numbers import importance_numbers, importance_sentence
+from nas_attn.dashboard import as_dash
+from nas_attn.dashboard.effects_card import BEST, CHANCE, IMPORTANCE, LONG, READING, TITLE, has_effects, has_modules
 from nas_attn.dashboard.source import LiveStudy
 from nas_attn.study.view import StudyView
 
@@ -102,7 +102,7 @@ def effects_parts(view: StudyView) -> list[Any]:
         parts.append(html.Div(_graph(heat_map(numbers), "effects-map"), className="scroll"))
         parts.append(html.P(READING, className="soft"))
     table = module_table(view, numbers)
-    parts += [html.H3(BEST), layout.table(table, "modules", tall=len(table.rows) > LONG)]
+    parts += [html.H3(BEST), as_dash.table(table, "modules", tall=len(table.rows) > LONG)]
     return [*parts, html.P(LUCK, className="soft")]
 
 

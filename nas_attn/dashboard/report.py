@@ -11,12 +11,12 @@ from nas_attn.analysis.figures import PLOT_CONFIG, liveness_figure, liveness_num
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import noise_words
 from nas_attn.analysis.tables import alias_table, facts, front_table, genes, liveness_table, trials_table
-from nas_attn.dashboard import ablation, effects, html
+from nas_attn.atomic_files import write_text_atomic
+from nas_attn.dashboard import ablation, as_html, effects_card
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.dashboard.source import Shown
 from nas_attn.dashboard.style import CSS
 from nas_attn.errors import NasAttnError
-from nas_attn.files import write_text_atomic
 from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def report_html(shown: StudyView | Shown, yaml_of: Callable[[Candidate], str] | 
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{CSS}</style>'
         f"<script>{get_plotlyjs()}</script>"
     )
-    body = html.element("div", *_parts(shown, yaml_of), class_="page")
+    body = as_html.element("div", *_parts(shown, yaml_of), class_="page")
     script = _SCRIPT + ablation.SCRIPT
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}<script>{script}</script></body></html>\n'
 
@@ -82,66 +82,68 @@ def report_html(shown: StudyView | Shown, yaml_of: Callable[[Candidate], str] | 
 def _parts(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[str]:
     cards = [ablation.ablation_card(AblationCard(view), i) for i, view in enumerate(shown.ablations)]
     if not shown.searched:
-        about = html.text("p", ablation.ABOUT, class_="soft")
-        return [html.text("h1", shown.name), about, *cards]
+        about = as_html.text("p", ablation.ABOUT, class_="soft")
+        return [as_html.text("h1", shown.name), about, *cards]
     view = shown.study
     parts = [
-        html.text("h1", view.name),
-        html.text("p", "Attention modules at the neck of a YOLO detector: accuracy against cost", class_="soft"),
+        as_html.text("h1", view.name),
+        as_html.text("p", "Attention modules at the neck of a YOLO detector: accuracy against cost", class_="soft"),
     ]
     if view.header.get("config", {}).get("demo"):
-        parts.append(html.text("div", DEMO, class_="note"))
+        parts.append(as_html.text("div", DEMO, class_="note"))
     parts += [
-        _card("What was run", html.facts(facts(view))),
+        _card("What was run", as_html.facts(facts(view))),
         _card(
             "Accuracy against cost",
             _plot(pareto_figure(pareto_numbers(view)), "pareto"),
-            html.text(
+            as_html.text(
                 "p",
                 "Bars: ± one standard deviation over seeds. A dark rim marks the front. Click a point to find its row.",
                 class_="soft",
             ),
         ),
         *cards,
-        _card(effects.TITLE, *effects.effects_card(view)),
+        _card(effects_card.TITLE, *effects_card.effects_card(view)),
         _card(
             "Front and controls",
-            html.table(front_table(view)),
-            html.element("br"),
-            html.text("p", noise_words(view)),
-            html.text("p", CAUTION, class_="soft"),
+            as_html.table(front_table(view)),
+            as_html.element("br"),
+            as_html.text("p", noise_words(view)),
+            as_html.text("p", CAUTION, class_="soft"),
         ),
         _card("Which slots are alive", *_liveness(view)),
     ]
     if yaml_of is not None:
         parts.append(_card("Model YAML of the front", *(_yaml(c, yaml_of) for c in front(view))))
-    parts.append(_card("All trials", html.table(trials_table(view), tall=True)))
+    parts.append(_card("All trials", as_html.table(trials_table(view), tall=True)))
     aliases = alias_table(view)
     if aliases is not None:
-        summary = html.text("summary", f"{len(aliases.rows)} settings that coincide at this image size")
-        why = html.text(
+        summary = as_html.text("summary", f"{len(aliases.rows)} settings that coincide at this image size")
+        why = as_html.text(
             "p",
             "On this study's maps these compute the same function as a cheaper setting, which stands "
             "for them in the search.",
         )
-        parts.append(_card("Collapsed settings", html.element("details", summary, why, html.table(aliases))))
+        parts.append(_card("Collapsed settings", as_html.element("details", summary, why, as_html.table(aliases))))
     return parts
 
 
 def _card(title: str, *content: str) -> str:
-    return html.element("section", html.text("h2", title), *content, class_="card")
+    return as_html.element("section", as_html.text("h2", title), *content, class_="card")
 
 
 def _liveness(view: StudyView) -> list[str]:
     numbers, table = liveness_numbers(view), liveness_table(view)
     if numbers is None or table is None:
-        return [html.text("p", "Not measured yet: this is done once the base is trained.")]
+        return [as_html.text("p", "Not measured yet: this is done once the base is trained.")]
     words = (
         "mAP50-95 that the trained base loses on val when a slot's output is zeroed. Attention cannot matter where "
         "nothing is lost."
     )
-    columns = html.element("div", html.table(table), _plot(liveness_figure(numbers), "liveness"), class_="columns")
-    return [html.text("p", words), columns]
+    columns = as_html.element(
+        "div", as_html.table(table), _plot(liveness_figure(numbers), "liveness"), class_="columns"
+    )
+    return [as_html.text("p", words), columns]
 
 
 def _plot(figure: Figure, name: str) -> str:
@@ -155,4 +157,6 @@ def _yaml(candidate: Candidate, yaml_of: Callable[[Candidate], str]) -> str:
         content = yaml_of(candidate)
     except NasAttnError as error:
         content = str(error)
-    return html.element("details", html.text("summary", " ".join(genes(candidate.key))), html.text("pre", content))
+    return as_html.element(
+        "details", as_html.text("summary", " ".join(genes(candidate.key))), as_html.text("pre", content)
+    )

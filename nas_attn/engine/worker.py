@@ -15,10 +15,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from nas_attn.atomic_files import write_text_atomic
 from nas_attn.engine.protocol import Failure, Task
 from nas_attn.errors import EvaluationFailed, MissingPart, NasAttnError, UserError, storage_full
 from nas_attn.evaluate import Evaluation
-from nas_attn.files import write_text_atomic
 
 _INSIDE: list[int] = []  # this process's id, if it is a worker
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nas_attn import __version__
 from nas_attn.attention import user
 from nas_attn.attention.user import Source
-from nas_attn.detector.recipe import Recipe
+from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate import shared
 from nas_attn.evaluate.evaluation import Evaluation
@@ -23,9 +23,9 @@ from nas_attn.evaluate.starts import STARTS, check_start
 from nas_attn.space import Architecture
 
 if TYPE_CHECKING:
-    from nas_attn.detector.base_model import BaseModel
-    from nas_attn.detector.data import DataInfo
-    from nas_attn.detector.trainer import ProxyTrainer
+    from nas_attn.data.check import DataInfo
+    from nas_attn.detector.model.base_model import BaseModel
+    from nas_attn.detector.proxy.trainer import ProxyTrainer
     from nas_attn.space import Slot
 
 MIN_REG_MAX = 3
@@ -175,7 +175,7 @@ class ProxyEvaluator:
         user.ensure(self.modules)
         import torch
 
-        from nas_attn.detector.data_files import stamp
+        from nas_attn.data.image_lists import stamp
 
         torch.set_num_threads(self.threads)
         self.check(fidelity, architecture)
@@ -186,9 +186,9 @@ class ProxyEvaluator:
             rule = "the model must predict the data's keypoints"
             raise UserError(rule, got=f"{built}, not {info.kpt_shape}", remedy=f"Give `kpt_shape={info.kpt_shape}`.")
 
-        from nas_attn.detector.checkpoint import save
-        from nas_attn.detector.trainer import train
-        from nas_attn.detector.transfer import build
+        from nas_attn.detector.proxy.checkpoint import save
+        from nas_attn.detector.proxy.trainer import train
+        from nas_attn.detector.weights.transfer import build
 
         model, report = build(base, slots, architecture, seed, self._start_weights())
         with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:
@@ -236,7 +236,7 @@ class ProxyEvaluator:
         seed: int,
         checkpoint: Path | None,
     ) -> Any:
-        from nas_attn.detector.trainer import Job, spread
+        from nas_attn.detector.proxy.trainer import Job, spread
 
         splits = ("train", "val", "test") if self.test and info.test else ("train", "val")
         files = {s: info.files[s] for s in splits}
@@ -282,10 +282,10 @@ class ProxyEvaluator:
         if self.start == "scratch":
             return None
         if self.start == "weights":
-            from nas_attn.detector.base_model import load_base
+            from nas_attn.detector.model.base_model import load_base
 
             return load_base(str(self.weights)).weights(self.final_base()[0])
-        from nas_attn.detector.checkpoint import load
+        from nas_attn.detector.proxy.checkpoint import load
 
         state = load(Path(str(self.base_file)), "base")
         if state is None:
@@ -294,7 +294,7 @@ class ProxyEvaluator:
 
 
 def _prepare() -> None:
-    from nas_attn.detector.environment import prepare
+    from nas_attn.environment import prepare
 
     prepare()
 
@@ -303,15 +303,15 @@ def _measure(
     trainer: ProxyTrainer, base: BaseModel, slots: tuple[Slot, ...], architecture: Architecture
 ) -> dict[str, float]:
     """Liveness of the slots that the architecture names."""
-    from nas_attn.detector.liveness import measure
-    from nas_attn.detector.surgery import apply
+    from nas_attn.detector.neck.surgery import apply
+    from nas_attn.detector.proxy.liveness import measure
 
     asked = tuple(s for s in slots if s.name in architecture.slots)
     return measure(trainer, base.rows, asked, apply(base, slots, architecture))
 
 
 def _cache_folder() -> Path:
-    from nas_attn.detector.environment import cache_root
+    from nas_attn.environment import cache_root
 
     return cache_root() / "images"
 

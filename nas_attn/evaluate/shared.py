@@ -6,13 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.detector.tasks import searched_task
 from nas_attn.errors import UserError
+from nas_attn.tasks import searched_task
 
 if TYPE_CHECKING:
-    from nas_attn.detector.base_model import BaseModel
-    from nas_attn.detector.data import DataInfo
-    from nas_attn.detector.labels import LabelFormat
+    from nas_attn.data.check import DataInfo
+    from nas_attn.data.labels import LabelFormat
+    from nas_attn.detector.model.base_model import BaseModel
     from nas_attn.space import Slot
 
 
@@ -27,8 +27,8 @@ def base(
     model: str, width: float | None, nc: int, kpt_shape: tuple[int, int] | None, edited: object
 ) -> tuple[BaseModel, tuple[Slot, ...], int]:
     """The base with its own head, all its slots and its `reg_max`, from one build; anew where its file was edited."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import all_slots
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import all_slots
 
     found = load_base(model, width=width).for_data(nc, kpt_shape)
     searched_task(found.head, found.name)
@@ -39,7 +39,7 @@ def base(
 @lru_cache(maxsize=4)
 def data(path: str, nc: int, task: str, edited: object) -> DataInfo:
     """The checked data; anew where its stamp is another."""
-    from nas_attn.detector.data import check_data
+    from nas_attn.data.check import check_data
 
     info = check_data(path, task)
     if info.nc != nc:
@@ -52,6 +52,6 @@ def store(
     files: tuple[str, ...], imgsz: int, cache: str, gib: float, threads: int, form: LabelFormat, edited: object
 ) -> Any:
     """The decoded images of one split; anew where its stamp is another."""
-    from nas_attn.detector.image_cache import GIB, open_store
+    from nas_attn.data.image_cache import GIB, open_store
 
     return open_store(files, imgsz, Path(cache), cap=int(gib * GIB), threads=threads, form=form)

@@ -34,7 +34,7 @@ def load_study(name: str | Path, *, runs: str | Path = RUNS) -> StudyView:
     if (folder / "records.jsonl").exists():
         return StudyView.read(folder)
     if folder.suffix in (".yaml", ".yml"):
-        from nas_attn.study.load import study_name
+        from nas_attn.study.config_sources import study_name
 
         folder = Path(study_name(str(name)))
     return StudyView.read(_path(runs, RUNS_RULE) / folder)

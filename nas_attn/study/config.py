@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from nas_attn.atomic_files import is_file
 from nas_attn.errors import ConfigError, UnknownName, UserError
-from nas_attn.files import is_file
 from nas_attn.study.ablation_config import KINDS, AblationConfig
 from nas_attn.study.storage_url import StorageUrl, masked
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas_attn.atomic_files import write_text_atomic
 from nas_attn.errors import StudyLocked, UserError
-from nas_attn.files import write_text_atomic
 from nas_attn.study.records import RecordLog
 
 if TYPE_CHECKING:

@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nas_attn import __version__
+from nas_attn.atomic_files import is_file
 from nas_attn.attention import registry, user
 from nas_attn.cost.declared import check as check_costs
 from nas_attn.cost.standing import check_places
-from nas_attn.detector import download, trust
-from nas_attn.detector.base_model import BaseModel, check_weights, load_base
-from nas_attn.detector.data import DataInfo, check_data
-from nas_attn.detector.environment import cache_root
-from nas_attn.detector.head_form import alone_refused, check_head
-from nas_attn.detector.packaged_data import packaged_data
-from nas_attn.detector.recipe import Recipe
-from nas_attn.detector.slots import all_slots
-from nas_attn.detector.tasks import TASKS, searched_task
+from nas_attn.data import download
+from nas_attn.data.check import DataInfo, check_data
+from nas_attn.data.named_sets import packaged_data
+from nas_attn.detector.model.base_model import BaseModel, check_weights, load_base
+from nas_attn.detector.model.head_form import alone_refused, check_head
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.proxy.recipe import Recipe
+from nas_attn.detector.weights import trust
+from nas_attn.environment import cache_root
 from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.evaluate.starts import lost_with_weights
-from nas_attn.files import is_file
 from nas_attn.space import SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.devices import workers
@@ -44,7 +44,8 @@ from nas_attn.study.recorded_space import (
     to_header,
 )
 from nas_attn.study.records import FORMAT
-from nas_attn.study.spaces import asked, build_space, chosen_slots
+from nas_attn.study.space_files import asked, build_space, chosen_slots
+from nas_attn.tasks import TASKS, searched_task
 
 T = TypeVar("T")
 
@@ -280,7 +281,7 @@ def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
     """The data set of a study, checked for a task; the one generated for this task where the study names none."""
     if config.data is not None:
         return check_data(named_data(config.data) or "", task)
-    from nas_attn.detector.demo_data import demo_data
+    from nas_attn.data.demo import demo_data
 
     return check_data(demo_data(cache_root(), task), task)
 

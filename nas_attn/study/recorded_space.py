@@ -16,15 +16,15 @@ from typing import Any
 from nas_attn.attention import registry
 from nas_attn.cost import COUNTING, CostTable
 from nas_attn.cost.cost import Cost
-from nas_attn.detector.base_model import BaseModel
-from nas_attn.detector.environment import cache_root
+from nas_attn.detector.model.base_model import BaseModel
+from nas_attn.environment import cache_root
 from nas_attn.errors import RecordLost, StudyChanged, UserError
 from nas_attn.space import NONE, Gene, SearchSpace, Slot
 from nas_attn.space.search_space import SlotSpace
 from nas_attn.study import first_release
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
-from nas_attn.study.spaces import load_space
+from nas_attn.study.space_files import load_space
 
 DECIDE = ("model", "width", "start", "space", "modules", "slots", "imgsz", "final_imgsz")  # fields that make a space
 FIRST_COUNTING = 1  # the rules of release 0.1.0, which recorded none

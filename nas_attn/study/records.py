@@ -32,8 +32,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from nas_attn import __version__
+from nas_attn.atomic_files import is_file
 from nas_attn.errors import EDQUOT, RecordLost, UserError
-from nas_attn.files import is_file
 from nas_attn.study.record_kinds import KINDS
 
 LOG_NAME = "records.jsonl"

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nas_attn import environment
 from nas_attn.attention import user
-from nas_attn.detector import environment
 from nas_attn.engine import LocalEngine, check_outside
 from nas_attn.errors import ConfigError, room_wanted
 from nas_attn.stopping import stopping
 from nas_attn.study.config import StudyConfig
+from nas_attn.study.config_sources import load_config, study_file, study_name, study_source
 from nas_attn.study.folder import Lease, RunFolder
-from nas_attn.study.load import load_config, study_file, study_name, study_source
 from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.prepare import check_unchanged, prepare, resolve

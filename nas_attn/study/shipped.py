@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 import nas_attn
+from nas_attn.atomic_files import is_file
 from nas_attn.errors import UnknownName, UserError
-from nas_attn.files import is_file, parse_yaml
+from nas_attn.safe_yaml import parse_yaml
 
 KINDS = ("studies", "search_spaces")
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from ablation_simulation import DIFFERENCE, NOISE, SIZES, false_claims, found
 
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import ALPHA, power
+from nas_attn.statistics.paired import ALPHA, power
 
 GAINS = (-0.02, 0.01, 0.005)
 ERRORS = (  # name, looks, true gains, looks added later, heavy tails, arms

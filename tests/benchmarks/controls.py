@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import blur  # noqa: F401 (registers the module, here and in every worker process)
 
-from nas_attn.detector.environment import prepare
+from nas_attn.environment import prepare
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture
-from nas_attn.study.load import load_config
+from nas_attn.study.config_sources import load_config
 from nas_attn.study.prepare import load_data, make_evaluator
 
 MODULES = ("none", "conv", "acmix", "lska", "efficient_attention", "blur")

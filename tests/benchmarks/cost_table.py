@@ -15,8 +15,8 @@ from pathlib import Path
 
 from nas_attn.attention import registry
 from nas_attn.cost import CostTable
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.slots import find_slots
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.slots import find_slots
 from nas_attn.space import Architecture, SearchSpace
 
 IMGSZ = 640

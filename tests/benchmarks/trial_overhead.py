@@ -86,8 +86,8 @@ def plain(data: str, trials: int, report: dict) -> None:
 
 def ours(data: str, trials: int, report: dict) -> None:
     """The same trainings through the proxy evaluator."""
-    from nas_attn.detector import trainer as module
-    from nas_attn.detector.environment import prepare
+    from nas_attn.detector.proxy import trainer as module
+    from nas_attn.environment import prepare
     from nas_attn.evaluate import Fidelity
     from nas_attn.evaluate.proxy import ProxyEvaluator, Recipe
     from nas_attn.space import Architecture
@@ -187,7 +187,7 @@ def main() -> None:
     if options.child:
         return child(options.child, options.data, options.trials)
 
-    from nas_attn.detector.demo_data import write_data
+    from nas_attn.data.demo import write_data
 
     trials = 2 if options.quick else options.trials
     counts = {"train": 32, "val": 16} if options.quick else {"train": 128, "val": 64}

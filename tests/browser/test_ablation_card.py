@@ -12,8 +12,8 @@ from ablations import Stopped, StoppingEngine, ablation_plan, run_ablation_plan
 from fabricate import fabricate
 from serving import serving
 
+from nas_attn.ablation.report.words import summary
 from nas_attn.ablation.view import AblationView
-from nas_attn.ablation.words import summary
 from nas_attn.dashboard.report import write_report
 from nas_attn.dashboard.source import load_shown
 from nas_attn.evaluate.synthetic import SyntheticEvaluator

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from fabricate import Fabricator
 
-from nas_attn.analysis.conclusion import effects_sentence
-from nas_attn.analysis.effects import effect_numbers
-from nas_attn.dashboard.effects import TITLE
+from nas_attn.analysis.effects.conclusion import effects_sentence
+from nas_attn.analysis.effects.estimate import effect_numbers
+from nas_attn.dashboard.effects_card import TITLE
 from nas_attn.dashboard.report import write_report
 from nas_attn.study.view import StudyView
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from nas_attn.attention.forms import reference_form
 from nas_attn.cost import counter, handles
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.packaged import detectors
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.model.shipped_models import detectors
 
 IMGSZ = 192  # a multiple of every stride; a head of 300 queries needs as many map cells
 

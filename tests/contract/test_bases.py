@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from nas_attn.attention import registry
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.slots import find_slots
-from nas_attn.detector.transfer import build, initial_state
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.slots import find_slots
+from nas_attn.detector.weights.transfer import build, initial_state
 from nas_attn.space import Architecture, Gene
 
 # name -> rows of the head's inputs; channels at P3/P4/P5 are 64/128/256 at scale n and twice that at s

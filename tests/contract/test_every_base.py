@@ -16,11 +16,11 @@ import torch
 from known_bases import DETECTORS, SLOTS, slots_of, written
 
 from nas_attn.attention import registry
-from nas_attn.detector.base_model import BaseModel, build_yaml, load_base
-from nas_attn.detector.packaged import detectors
-from nas_attn.detector.slots import all_slots
-from nas_attn.detector.surgery import Insertion, absolute, apply, rewrite
-from nas_attn.detector.transfer import REPLACED, build, transfer
+from nas_attn.detector.model.base_model import BaseModel, build_yaml, load_base
+from nas_attn.detector.model.shipped_models import detectors
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.neck.surgery import Insertion, absolute, apply, rewrite
+from nas_attn.detector.weights.transfer import REPLACED, build, transfer
 from nas_attn.space import Architecture, Gene, Slot
 from nas_attn.space.slot import INSERT, REPLACE
 
@@ -223,8 +223,8 @@ def test_slots_of_a_backbone_with_two_branches(soak):
 
 def test_the_whole_package_is_walked():
     """A YAML that is passed over would go unseen."""
-    from nas_attn.detector.model_yaml import read_yaml
-    from nas_attn.detector.packaged import packaged
+    from nas_attn.detector.model.model_yaml import read_yaml
+    from nas_attn.detector.model.shipped_models import packaged
 
     heads = {name: read_yaml(path)["head"][-1][2] for name, path in packaged().items()}
     assert set(STEMS.values()) == {name for name, head in heads.items() if head != "Classify"}

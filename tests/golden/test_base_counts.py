@@ -7,7 +7,7 @@ import torch
 
 from nas_attn.attention import registry
 from nas_attn.cost.counter import count, gene_cost, torch_flops
-from nas_attn.detector.base_model import load_base
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.space import Gene
 
 # Parameters: `sum(p.numel())` of the stock `DetectionModel(name + ".yaml")`, as Ultralytics prints it before fusing.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data.demo import write_data
+from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture

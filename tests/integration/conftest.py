@@ -56,7 +56,7 @@ class Shell:
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
     """data.yaml of sixteen drawn images of 64 px."""
-    from nas_attn.detector.demo_data import write_data
+    from nas_attn.data.demo import write_data
 
     folder = tmp_path_factory.mktemp("tiny")
     return write_data(folder, {"train": 8, "val": 4, "test": 4}, 64, ((8, 12), (14, 24), (30, 50)))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from module_files import GOOD, clean, write
 
-from nas_attn.ablation.prepare import prepare_ablation
+from nas_attn.ablation.plan.prepare import prepare_ablation
+from nas_attn.ablation.plan.settings import load_request
 from nas_attn.ablation.record import record_plan
-from nas_attn.ablation.settings import load_request
 from nas_attn.cli.app import run
 from nas_attn.errors import UserError
 from nas_attn.study.folder import RunFolder

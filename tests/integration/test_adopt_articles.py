@@ -112,9 +112,9 @@ def test_the_fixed_file_is_what_the_article_means(name, adopted, capfd):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_fixed_file_is_our_own_surgery(name, adopted, capfd, known_base):
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import all_slots
-    from nas_attn.detector.surgery import architecture_yaml
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import all_slots
+    from nas_attn.detector.neck.surgery import architecture_yaml
 
     _, file = adopted(name, capfd)
     base = load_base(CASES[name][0], nc=3)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.export import write_yaml
-from nas_attn.detector.slots import find_slots
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.export import write_yaml
+from nas_attn.detector.neck.slots import find_slots
 from nas_attn.space import Architecture
 
 ARCHITECTURE = Architecture.parse("p3=lska(k_size=7) p4=none p5=acmix(head=4,kernel_att=3,residual=scaled)")

@@ -7,9 +7,9 @@ import shutil
 import pytest
 import stand_ins
 
+from nas_attn import environment
 from nas_attn.cli.app import run
-from nas_attn.detector import environment
-from nas_attn.study.load import load_config, study_name
+from nas_attn.study.config_sources import load_config, study_name
 from nas_attn.study.prepare import load_data
 
 
@@ -83,7 +83,7 @@ def test_without_a_network(here, refused, monkeypatch):
 
 
 def test_all_other_mistakes_come_before_a_download(refused, monkeypatch):
-    monkeypatch.setattr("nas_attn.detector.download.fetch", lambda *_: pytest.fail("downloads"))
+    monkeypatch.setattr("nas_attn.data.download.fetch", lambda *_: pytest.fail("downloads"))
     said = refused("search", "coco128", "--sampler", "tpee", "--device", "tpu", "--space", "nek")
     assert "3 problems" in said and all(word in said for word in ("'tpee'", "'tpu'", "'nek'"))
     assert "'nek'" in refused("search", "coco128", "--space", "nek")

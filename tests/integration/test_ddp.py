@@ -59,9 +59,9 @@ QUICK = ("--imgsz", 64, "--batch", 4, "--device", "cpu", "val=False")
 
 def write_model(path: Path, architecture: str):
     """Write an exported YAML of a very narrow yolo11n; the base."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.export import write_yaml
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.export import write_yaml
+    from nas_attn.detector.neck.slots import find_slots
 
     base = load_base("yolo11n", nc=3, width=0.0625)
     write_yaml(path, base, find_slots(base), Architecture.parse(architecture), final_nc=3)
@@ -106,7 +106,7 @@ def test_two_processes_start_from_the_weights_are_killed_and_go_on(here, tiny_da
     folder = here / "runs" / "train" / "best-seed0"
     rows = (folder / "results.csv").read_text().splitlines()
     assert len(rows) == 3 and not (folder / "result.json").exists()
-    from nas_attn.detector.train_state import epochs_of
+    from nas_attn.detector.final.run_folder import epochs_of
 
     assert epochs_of(folder / "weights" / "last.pt") == (2, 3)
     start = torch.load(f"{folder}-start.pt", weights_only=False)["model"].state_dict()
@@ -130,7 +130,7 @@ def test_the_generated_script_knows_the_users_own_modules(here, tiny_data, monke
     from ultralytics.utils.dist import ddp_cleanup, generate_ddp_file
 
     from nas_attn.attention import user
-    from nas_attn.detector.final_trainers import CarriedModules, WholeDetectionTrainer
+    from nas_attn.detector.final.trainers import CarriedModules, WholeDetectionTrainer
 
     (here / "mine.py").write_text(GOOD)
     source = user.load(here / "mine.py")

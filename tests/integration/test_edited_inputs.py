@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.data_files import SPLITS, stamp
+from nas_attn.data.image_lists import SPLITS, stamp
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture
@@ -54,7 +54,7 @@ def test_edited_labels_are_read_again(data, tmp_path, monkeypatch):
         seen.append(job)
         raise StoppedError
 
-    monkeypatch.setattr("nas_attn.detector.trainer.train", train)
+    monkeypatch.setattr("nas_attn.detector.proxy.trainer.train", train)
     evaluator = ProxyEvaluator(model="yolo11n", width=0.125, data=str(data), nc=3, cache=str(tmp_path / "cache"))
 
     def job():

@@ -21,8 +21,8 @@ import pytest
 import nas_attn
 from nas_attn import _registration
 from nas_attn.cli.app import run
-from nas_attn.detector.hook import Hook
 from nas_attn.errors import UserError
+from nas_attn.hook import Hook
 from nas_attn.space import Architecture
 
 CHECKOUT = Path(nas_attn.__file__).parent.parent
@@ -92,9 +92,9 @@ def test_installed_by_command_used_and_removed_without_a_trace(environment):
 
 
 def test_an_exported_yaml_builds_with_no_import_of_ours_also_in_a_child(hooked, tmp_path):
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.export import write_yaml
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.export import write_yaml
+    from nas_attn.detector.neck.slots import find_slots
 
     base = load_base("yolo11n", nc=3, width=0.0625)
     write_yaml(tmp_path / "best.yaml", base, find_slots(base), Architecture.parse("p3=lska(k_size=7)"), final_nc=3)
@@ -136,7 +136,7 @@ def test_a_broken_file_of_the_user_does_not_stop_ultralytics(hooked, tmp_path):
 def test_threads_that_import_both_at_once(hooked):
     code = """
 import importlib, threading
-names = ["ultralytics", "nas_attn", "ultralytics.nn.tasks", "nas_attn.detector.base_model"] * 2
+names = ["ultralytics", "nas_attn", "ultralytics.nn.tasks", "nas_attn.detector.model.base_model"] * 2
 gate, failed = threading.Barrier(len(names)), []
 def load(name):
     gate.wait()
@@ -295,8 +295,8 @@ def test_nothing_that_the_command_line_starts_installs_packages(monkeypatch, cap
 def test_a_checkpoint_where_the_package_is_missing(environment, tmp_path):
     """Ultralytics would pip install whatever is called nas_attn; as the README says, one variable forbids it."""
     from nas_attn.attention.zoo.lska import LSKA
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.weights import save_start
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.start_model import save_start
 
     model = load_base("yolo11n", nc=3, width=0.0625).build()
     model.model[9] = LSKA(16, 7)
@@ -315,10 +315,10 @@ def test_a_checkpoint_where_the_package_is_missing(environment, tmp_path):
 
 def test_the_plain_command_trains_from_the_yaml(hooked, tiny_data, tmp_path):
     """`yolo detect train model=best.yaml`, typed by somebody who has the hook and nothing else of ours in his code."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.export import write_yaml
-    from nas_attn.detector.plain_command import plain_command
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.final.plain_command import plain_command
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.export import write_yaml
+    from nas_attn.detector.neck.slots import find_slots
 
     base = load_base("yolo11n", nc=3, width=0.0625)
     write_yaml(tmp_path / "best.yaml", base, find_slots(base), Architecture.parse("p3=lska(k_size=7)"), final_nc=3)

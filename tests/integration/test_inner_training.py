@@ -6,9 +6,9 @@ import json
 import subprocess
 import sys
 
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.export import write_yaml
-from nas_attn.detector.slots import all_slots
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.export import write_yaml
+from nas_attn.detector.neck.slots import all_slots
 from nas_attn.space import Architecture
 
 TRAIN = "epochs=1, imgsz=64, batch=8, workers=0, device='cpu', plots=False, verbose=False, seed=1"

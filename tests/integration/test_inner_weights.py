@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.export import write_yaml
-from nas_attn.detector.slots import all_slots
-from nas_attn.detector.transfer import build
-from nas_attn.detector.weights import start_model
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.export import write_yaml
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.weights.start_model import start_model
+from nas_attn.detector.weights.transfer import build
 from nas_attn.space import Architecture
 
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from nas_attn.cli.app import run
-from nas_attn.detector.base_model import load_base
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.space import Architecture, Slot
 from nas_attn.study import load_study
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas_attn.detector.data import check_data
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data.check import check_data
+from nas_attn.data.demo import write_data
+from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.errors import ConfigError, EvaluationFailed, UserError
 from nas_attn.evaluate import Evaluation, Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -100,7 +100,7 @@ def test_other_families(evaluator, model):
 
 def test_a_share_of_the_images(evaluator, monkeypatch, tmp_path):
     """Only that share is decoded and kept: a tenth of a large data set fits where all of it does not."""
-    from nas_attn.detector.trainer import ProxyTrainer
+    from nas_attn.detector.proxy.trainer import ProxyTrainer
 
     seen = []
     evaluator = dataclasses.replace(evaluator, cache=str(tmp_path / "share"))
@@ -136,7 +136,7 @@ def test_starting_from_a_trained_base(trained):
 def test_starting_from_a_checkpoint_of_ultralytics(evaluator, tmp_path):
     import torch
 
-    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.model.base_model import load_base
 
     model = load_base("yolo11n", nc=3, width=0.125).build()
     file = tmp_path / "weights.pt"
@@ -158,7 +158,7 @@ def test_starting_from_a_checkpoint_of_ultralytics(evaluator, tmp_path):
     ],
 )
 def test_what_breaks_a_rule_is_refused_before_training(evaluator, changes, architecture, fidelity, words, monkeypatch):
-    monkeypatch.setattr("nas_attn.detector.trainer.ProxyTrainer.train", None)
+    monkeypatch.setattr("nas_attn.detector.proxy.trainer.ProxyTrainer.train", None)
     with pytest.raises(UserError, match=words):
         dataclasses.replace(evaluator, **changes)(architecture, fidelity, 0)
 

@@ -8,11 +8,11 @@ import pytest
 import stand_ins
 from plans import InlineEngine
 
-from nas_attn.detector.data import check_data
-from nas_attn.detector.packaged_data import packaged_data
+from nas_attn.data.check import check_data
+from nas_attn.data.named_sets import packaged_data
 from nas_attn.space import Architecture
 from nas_attn.study import load_study, run_search, shipped
-from nas_attn.study.load import load_config
+from nas_attn.study.config_sources import load_config
 from nas_attn.study.prepare import resolve
 
 STUDIES = shipped.names("studies")

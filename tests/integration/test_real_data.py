@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nas_attn.detector.data import check_data
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data.check import check_data
+from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture

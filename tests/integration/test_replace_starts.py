@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.slots import all_slots
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.slots import all_slots
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -16,7 +16,7 @@ from nas_attn.space import Architecture
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.prepare import prepare
-from nas_attn.study.spaces import chosen_slots, load_space
+from nas_attn.study.space_files import chosen_slots, load_space
 
 ONE = Fidelity(1, 64)
 SCALED = "lska(k_size=7,residual=scaled)"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas_attn.detector import checkpoint
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.environment import prepare
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data.demo import write_data
+from nas_attn.detector.proxy import checkpoint
+from nas_attn.detector.proxy.recipe import Recipe
+from nas_attn.environment import prepare
 
 SIDES = ((8, 12), (14, 24), (30, 50))
 ARCHITECTURE = "p3=efficient_attention p4=lska(residual=scaled) p5=none"
@@ -24,14 +24,14 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def info(tmp_path_factory):
     prepare()
-    from nas_attn.detector.data import check_data
+    from nas_attn.data.check import check_data
 
     return check_data(write_data(tmp_path_factory.mktemp("data"), {"train": 10, "val": 4}, 64, SIDES))
 
 
 def job(info, cache, **changes):
-    from nas_attn.detector.image_cache import open_store
-    from nas_attn.detector.job import Job
+    from nas_attn.data.image_cache import open_store
+    from nas_attn.detector.proxy.job import Job
 
     stores = {split: open_store(files, 64, cache) for split, files in info.files.items()}
     given = {"epochs": 4, "imgsz": 64, "seed": 5, "key": "a", "checkpoint_seconds": 0.0, "recipe": Recipe(batch=4)}
@@ -39,10 +39,10 @@ def job(info, cache, **changes):
 
 
 def run(job, folder, model="yolo11n"):
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import find_slots
-    from nas_attn.detector.trainer import train
-    from nas_attn.detector.transfer import build
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import find_slots
+    from nas_attn.detector.proxy.trainer import train
+    from nas_attn.detector.weights.transfer import build
     from nas_attn.space import Architecture
 
     base = load_base(model, nc=3, width=0.125)
@@ -92,7 +92,7 @@ def test_checkpoints_keep_their_distance(info, tmp_path):
 
 
 def test_the_evaluator_continues_and_then_removes_the_checkpoint(info, tmp_path, monkeypatch):
-    from nas_attn.detector import trainer as module
+    from nas_attn.detector.proxy import trainer as module
     from nas_attn.evaluate import Fidelity
     from nas_attn.evaluate.proxy import ProxyEvaluator
     from nas_attn.space import Architecture

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from nas_attn.cli.app import run
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data.demo import write_data
+from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.evaluate import Evaluation, Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -114,11 +114,11 @@ def test_mistakes_in_data_and_settings_come_together(refused, data):
 
 
 def test_without_data_a_model_gets_data_of_its_task(tmp_path, monkeypatch):
-    from nas_attn.study.load import load_config
+    from nas_attn.study.config_sources import load_config
     from nas_attn.study.prepare import resolve
 
     monkeypatch.setenv("NAS_ATTN_CACHE", str(tmp_path))
-    monkeypatch.setattr("nas_attn.detector.demo_data.SPLITS", {"train": 3, "val": 2, "test": 1})
+    monkeypatch.setattr("nas_attn.data.demo.SPLITS", {"train": 3, "val": 2, "test": 1})
     for model, task in (("yolo11n-seg.yaml", "segment"), ("yolo26n-pose.yaml", "pose"), ("yolov8n-obb.yaml", "obb")):
         found = resolve(load_config("new", {"model": model, "slots": ["p4"]}), lambda text: None)
         assert found.data.task == task and found.data.path.parent.name == f"demo-{task}-128-v1"

@@ -12,14 +12,14 @@ from module_files import GOOD, clean, write
 
 from nas_attn.attention import user
 from nas_attn.cli.app import run
-from nas_attn.detector import trust
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.environment import cache_root, prepare
-from nas_attn.detector.slots import all_slots
-from nas_attn.detector.train_state import epochs_of
-from nas_attn.detector.transfer import build
-from nas_attn.detector.unpickling import load_checkpoint
-from nas_attn.detector.weights import save_start
+from nas_attn.detector.final.run_folder import epochs_of
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.weights import trust
+from nas_attn.detector.weights.start_model import save_start
+from nas_attn.detector.weights.transfer import build
+from nas_attn.detector.weights.unpickling import load_checkpoint
+from nas_attn.environment import cache_root, prepare
 from nas_attn.errors import UserError
 
 __all__ = ["clean", "write"]  # fixtures
@@ -260,7 +260,7 @@ def test_a_bundle_of_somebody_else(mark, clean, capsys):
 
 def test_a_file_that_only_the_records_name_does_not_run(mark, clean):
     from nas_attn.errors import ConfigError
-    from nas_attn.study.load import load_config
+    from nas_attn.study.config_sources import load_config
     from nas_attn.study.prepare import load_own
 
     file = mark.with_name("mine.py")

@@ -14,10 +14,9 @@ from train_calls import QUICK, printed
 
 from nas_attn.cli.app import run
 from nas_attn.cli.models import base_of, yaml_maker
-from nas_attn.dashboard.layout import details
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.tasks import TASKS
+from nas_attn.dashboard.as_dash import details
+from nas_attn.data.demo import write_data
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import StudyChanged
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study import load_study
@@ -25,6 +24,7 @@ from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.prepare import prepare
 from nas_attn.study.view import StudyView
+from nas_attn.tasks import TASKS
 
 SIDES = ((8, 12), (14, 24), (30, 50))
 ADDED = ("nc", "kpt_shape", "reg_max", "factors")  # what the headers of 0.1.0 do not hold

@@ -9,7 +9,7 @@ from ablation_simulation import NOISE, SIZES, false_claims, found
 
 from nas_attn.ablation.decide import NO_DIFFERENCE
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import ALPHA, power
+from nas_attn.statistics.paired import ALPHA, power
 
 FULL = 1000
 

@@ -13,9 +13,9 @@ import pytest
 from nas_attn.attention import registry
 from nas_attn.cost import CostTable
 from nas_attn.cost.counter import count
-from nas_attn.detector.base_model import build_yaml
-from nas_attn.detector.slots import all_slots
-from nas_attn.detector.surgery import architecture_yaml
+from nas_attn.detector.model.base_model import build_yaml
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.space import Architecture, SearchSpace
 
 IMGSZ = 640

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nas_attn.adoption.adopt import adopt
 from nas_attn.attention import registry
-from nas_attn.detector.adoption.adopt import adopt
-from nas_attn.detector.surgery import PREFIX, absolute, apply
+from nas_attn.detector.neck.surgery import PREFIX, absolute, apply
 from nas_attn.space import Architecture, Gene
 
 BASES = ("yolov5n", "yolov8n", "yolo11n", "yolov10n", "yolo12n", "yolov8n-p2", "yolo11n-seg", "yolo26n")
@@ -31,8 +31,8 @@ ALIASES = {
 @pytest.fixture(scope="module")
 def known():
     """name -> (base, in-line slots), each found once."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import all_slots
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import all_slots
 
     found: dict[str, Any] = {}
 

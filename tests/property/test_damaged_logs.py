@@ -12,8 +12,8 @@ from damage import damaged
 from fabricate import BASE, CONV, Fabricator, evaluation
 from plans import make_plan, run_plan
 
-from nas_attn.ablation.prepare import AblationPlan
-from nas_attn.ablation.write import csv_text, markdown
+from nas_attn.ablation.plan.prepare import AblationPlan
+from nas_attn.ablation.report.files import csv_text, markdown
 from nas_attn.dashboard.report import report_html
 from nas_attn.dashboard.source import LiveAblations, LiveStudy, Shown, load_shown
 from nas_attn.errors import RecordLost, UserError

@@ -10,12 +10,12 @@ from ablations import ACMIX, FULL, LSKA, Stopped, StoppingEngine, ablated, ablat
 from fabricate import fabricate
 
 from nas_attn.ablation.decide import BETTER, DEAD, UNDECIDED, UNTESTED, WORSE
-from nas_attn.ablation.estimate import estimate, foresight
+from nas_attn.ablation.plan.estimate import estimate, foresight
+from nas_attn.ablation.plan.settings import load_request
 from nas_attn.ablation.record import record_plan
-from nas_attn.ablation.rows import family_rows
-from nas_attn.ablation.settings import load_request
+from nas_attn.ablation.report.rows import family_rows
+from nas_attn.ablation.report.words import method
 from nas_attn.ablation.view import AblationView
-from nas_attn.ablation.words import method
 from nas_attn.errors import UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.folder import RunFolder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from plans import make_plan
 
-from nas_attn.ablation.arms import Choices, make_design
 from nas_attn.ablation.design import Arm, Contrast, Design
+from nas_attn.ablation.plan.arms import Choices, make_design
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture, Gene
 from nas_attn.study.ablation_config import DEFAULT_KINDS, KINDS

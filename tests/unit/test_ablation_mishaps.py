@@ -9,8 +9,8 @@ from ablations import ACMIX, FULL, LSKA, QUIET, Silent, ablated, ablation_plan, 
 from plans import InlineEngine
 
 from nas_attn.ablation.decide import NO_DIFFERENCE, UNDECIDED, UNTESTED
-from nas_attn.ablation.estimate import estimate
-from nas_attn.ablation.rows import family_rows
+from nas_attn.ablation.plan.estimate import estimate
+from nas_attn.ablation.report.rows import family_rows
 from nas_attn.ablation.view import AblationView
 from nas_attn.cli.ablation_tables import plan_table
 from nas_attn.dashboard.ablation_card import AblationCard

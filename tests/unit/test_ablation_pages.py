@@ -13,14 +13,14 @@ from ablations import FULL, Stopped, StoppingEngine, ablated, ablation_plan, run
 from fabricate import HOSTILE, fabricate
 
 from nas_attn.ablation.decide import BETTER, DEAD, UNTESTED, WAITING, WORSE
-from nas_attn.ablation.forest import forest_numbers
-from nas_attn.ablation.forest_figure import STYLES, forest_figure
-from nas_attn.ablation.trials import trials_table
+from nas_attn.ablation.report.forest import forest_numbers
+from nas_attn.ablation.report.forest_figure import STYLES, forest_figure
+from nas_attn.ablation.report.trials import trials_table
+from nas_attn.ablation.report.words import summary
 from nas_attn.ablation.view import AblationView, load_ablations
-from nas_attn.ablation.words import summary
 from nas_attn.analysis.tables import Table, front_table
 from nas_attn.cli.app import run
-from nas_attn.dashboard import html
+from nas_attn.dashboard import as_html
 from nas_attn.dashboard.ablation import ablation_card
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.dashboard.report import report_html
@@ -148,7 +148,7 @@ def test_partial_ablations_wait(tmp_path):
 
 def test_card_says_what_the_tables_say(full):
     text = card_html(full)
-    assert html.text("p", summary(full), class_="answer") in text
+    assert as_html.text("p", summary(full), class_="answer") in text
     assert "PARTIAL" not in text
     assert "Holm-corrected over" in text and "Against the base" in text and "What each part adds" in text
     skipped = sum(d.verdict == DEAD for d in full.decisions)
@@ -231,12 +231,12 @@ def test_the_verdict_stands_beside_the_name(full):
 
 def test_many_slots_are_shown_by_what_they_hold():
     key = " ".join(f"s{i}=none" for i in range(16)) + " p5=lska(k_size=7)"
-    text = html.table(Table(("architecture",), ((key,),), (key,)))
+    text = as_html.table(Table(("architecture",), ((key,),), (key,)))
     assert text.count("<span>") == 1 and "p5=lska(k_size=7)" in text and f'data-key="{key}"' in text
 
 
 def test_details_of_many_slots_name_what_is_filled():
-    from nas_attn.dashboard.layout import _settings
+    from nas_attn.dashboard.as_dash import _settings
     from nas_attn.space import Architecture
     from nas_attn.study.view import Candidate
 

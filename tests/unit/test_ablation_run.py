@@ -21,9 +21,9 @@ from ablations import (
 )
 
 from nas_attn.ablation.decide import BETTER, DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, WORSE
-from nas_attn.ablation.rows import family_rows
+from nas_attn.ablation.report.rows import family_rows
+from nas_attn.ablation.report.words import method, summary
 from nas_attn.ablation.view import AblationView, load_ablations
-from nas_attn.ablation.words import method, summary
 from nas_attn.dashboard.ablation_card import AblationCard
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.view import StudyView
@@ -292,7 +292,7 @@ def test_an_untestable_look_costs_nothing(tmp_path):
 
 
 def test_tables_are_there_from_the_start_and_marked(tmp_path):
-    from nas_attn.ablation.write import markdown
+    from nas_attn.ablation.report.files import markdown
 
     plan = ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET), seeds=4)
     with pytest.raises(Stopped):

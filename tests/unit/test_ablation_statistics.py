@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from nas_attn.ablation.looks import Looks
-from nas_attn.ablation.statistics import paired, pairs_needed, pairs_to_exclude, power
-from nas_attn.analysis.correction import holm
+from nas_attn.statistics.holm import holm
+from nas_attn.statistics.paired import paired, pairs_needed, pairs_to_exclude, power
 
 OURS, BASE = (0.412, 0.398, 0.421, 0.405, 0.417), (0.401, 0.393, 0.408, 0.404, 0.402)
 

@@ -13,13 +13,13 @@ from ablations import Stopped, StoppingEngine, ablated, ablation_plan, run_ablat
 from scipy import stats
 
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.forest import forest_numbers
-from nas_attn.ablation.forest_figure import forest_figure
-from nas_attn.ablation.rows import family_rows
-from nas_attn.ablation.tables import ablation_tables, p_value
+from nas_attn.ablation.report.files import CSV_COLUMNS, _tex, csv_text, figures, latex, markdown, ranges, write_tables
+from nas_attn.ablation.report.forest import forest_numbers
+from nas_attn.ablation.report.forest_figure import forest_figure
+from nas_attn.ablation.report.rows import family_rows
+from nas_attn.ablation.report.tables import ablation_tables, p_value
+from nas_attn.ablation.report.words import method
 from nas_attn.ablation.view import AblationView
-from nas_attn.ablation.words import method
-from nas_attn.ablation.write import CSV_COLUMNS, _tex, csv_text, figures, latex, markdown, ranges, write_tables
 from nas_attn.cli.ablation_tables import ablation_tables as terminal_tables
 from nas_attn.dashboard.ablation import ablation_card
 from nas_attn.dashboard.ablation_card import AblationCard

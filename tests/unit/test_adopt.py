@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from nas_attn.detector.adoption.adopt import Adopted, adopt
-from nas_attn.detector.adoption.article import read_article
+from nas_attn.adoption.adopt import Adopted, adopt
+from nas_attn.adoption.article import read_article
 from nas_attn.errors import UnknownName, UserError
 
 ARTICLES = Path(__file__).parent.parent / "integration" / "articles"

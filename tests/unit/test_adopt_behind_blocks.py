@@ -10,7 +10,7 @@ import yaml
 from community_files import BEHIND_P5, P5_V8, block, changed, said
 from module_files import clean
 
-from nas_attn.detector.adoption.adopt import adopt
+from nas_attn.adoption.adopt import adopt
 from nas_attn.errors import UserError
 
 __all__ = ["changed", "clean"]  # fixtures

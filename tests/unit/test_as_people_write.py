@@ -10,11 +10,11 @@ from fabricate import fabricate
 from torch import nn
 
 import nas_attn as na
-from nas_attn.detector.base_model import load_base
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import ConfigError, GrammarError, SlotRefused, UnknownName, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.space import NONE, SlotSpace
-from nas_attn.study.load import load_config
+from nas_attn.study.config_sources import load_config
 
 P3, P4 = na.Slot("p3", 16, 64, 8), na.Slot("p4", 19, 128, 16)
 LSKA = na.Gene.parse("lska(k_size=7)")

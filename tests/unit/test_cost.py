@@ -13,10 +13,10 @@ from torch import nn
 from nas_attn.cost import COUNTING, ZERO, Cost, CostTable, counter
 from nas_attn.cost.cost import true_names
 from nas_attn.cost.counter import count, gene_cost
-from nas_attn.detector.base_model import build_yaml, load_base
-from nas_attn.detector.flops import ultralytics_gflops
-from nas_attn.detector.slots import all_slots
-from nas_attn.detector.surgery import architecture_yaml
+from nas_attn.detector.model.base_model import build_yaml, load_base
+from nas_attn.detector.model.flops import ultralytics_gflops
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space import Architecture, Gene, Slot
 from nas_attn.study import load_study

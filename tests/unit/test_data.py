@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from nas_attn.detector.data import check_data
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.labels import check_label, read_label
+from nas_attn.data.check import check_data
+from nas_attn.data.demo import write_data
+from nas_attn.data.labels import check_label, read_label
 from nas_attn.errors import ConfigError, DataError
 
 SIDES = ((8, 12), (14, 24), (30, 50))

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from nas_attn.detector import image_cache
-from nas_attn.detector.data import check_data
-from nas_attn.detector.demo_data import demo_data, draw, write_data
-from nas_attn.detector.environment import cache_root, prepare
-from nas_attn.detector.image_cache import open_store
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data import image_cache
+from nas_attn.data.check import check_data
+from nas_attn.data.demo import demo_data, draw, write_data
+from nas_attn.data.image_cache import open_store
+from nas_attn.detector.proxy.recipe import Recipe
+from nas_attn.environment import cache_root, prepare
 from nas_attn.errors import DataError, MissingPart
 
 SIDES = ((8, 12), (14, 24), (30, 50))
@@ -47,7 +47,7 @@ def settings(recipe):
 
 def dataset(store, seed=0, augment=True):
     prepare()
-    from nas_attn.detector.dataset import StoreDataset
+    from nas_attn.detector.proxy.dataset import StoreDataset
 
     return StoreDataset(
         store,
@@ -174,7 +174,7 @@ def test_mosaic_does_not_depend_on_history(files, tmp_path):
 
 def test_the_order_is_a_function_of_seed_and_epoch():
     prepare()
-    from nas_attn.detector.dataset import EpochSampler
+    from nas_attn.detector.proxy.dataset import EpochSampler
 
     run = EpochSampler(10, seed=3)
     first, second = list(run), list(run)
@@ -187,7 +187,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 
 def test_the_demo_is_drawn_once_and_always_the_same(tmp_path, monkeypatch):
-    from nas_attn.detector import demo_data as module
+    from nas_attn.data import demo as module
 
     monkeypatch.setattr(module, "SPLITS", {"train": 3, "val": 2, "test": 1})
     a, b = demo_data(tmp_path / "a"), demo_data(tmp_path / "b")

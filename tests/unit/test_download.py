@@ -15,9 +15,10 @@ import stand_ins
 import yaml
 from filelock import FileLock
 
-from nas_attn.detector import download, environment
-from nas_attn.detector.data import check_data
-from nas_attn.detector.data_files import load
+from nas_attn import environment
+from nas_attn.data import download
+from nas_attn.data.check import check_data
+from nas_attn.data.image_lists import load
 from nas_attn.errors import ConfigError, DataError, DownloadFailed
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Ultralytics' program for VisDrone

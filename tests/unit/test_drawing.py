@@ -9,8 +9,8 @@ from rich.console import Console
 
 from nas_attn.cli.app import run
 from nas_attn.cli.network import network_table
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.drawing import draw
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.drawing import draw
 from nas_attn.errors import UnknownName
 
 KEYS = ("name", "also", "channels", "sites", "readers", "inside")

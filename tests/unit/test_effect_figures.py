@@ -11,12 +11,12 @@ import pytest
 from effect_studies import random_rows, study_of
 from fabricate import BASE, Fabricator, fabricate
 
-from nas_attn.analysis.conclusion import change, effects_sentence
-from nas_attn.analysis.effect_figures import heat_map
-from nas_attn.analysis.effects import Cell, effect_numbers
-from nas_attn.analysis.importance import importance_numbers
-from nas_attn.analysis.importance_figure import MOST, drawn, importance_figure
-from nas_attn.dashboard import effects
+from nas_attn.analysis.effects.conclusion import change, effects_sentence
+from nas_attn.analysis.effects.estimate import Cell, effect_numbers
+from nas_attn.analysis.effects.heat_map import heat_map
+from nas_attn.analysis.importance.figure import MOST, drawn, importance_figure
+from nas_attn.analysis.importance.numbers import importance_numbers
+from nas_attn.dashboard import effects_card
 from nas_attn.dashboard.report import report_html
 from nas_attn.study.view import StudyView
 
@@ -131,10 +131,10 @@ def test_the_report_answers_before_it_draws(tmp_path):
     places = [
         text.index(s)
         for s in (
-            effects.TITLE,
+            effects_card.TITLE,
             effects_sentence(effect_numbers(view)),
             'id="effects"',
-            escape(effects.BEST),
+            escape(effects_card.BEST),
             'id="importance"',
         )
     ]
@@ -144,12 +144,12 @@ def test_the_report_answers_before_it_draws(tmp_path):
 def test_a_study_that_has_only_begun(tmp_path):
     study = Fabricator(tmp_path)
     study.start(BASE, role="base")
-    card = "".join(effects.effects_card(StudyView.read(tmp_path)))
+    card = "".join(effects_card.effects_card(StudyView.read(tmp_path)))
     assert "no usable trial has one" in card and "plotly" not in card
 
 
 def test_a_map_of_blanks_is_not_drawn():
-    card = "".join(effects.effects_card(study_of([("p3=a p4=b", 0.4, 0), ("p3=none p4=none", 0.4, 0)])))
+    card = "".join(effects_card.effects_card(study_of([("p3=a p4=b", 0.4, 0), ("p3=none p4=none", 0.4, 0)])))
     assert 'id="effects"' not in card and "<td>not measured</td>" in card
 
 
@@ -158,8 +158,8 @@ def test_names_are_escaped(numbers, monkeypatch):
     cells = tuple(dataclasses.replace(c, module=wild if c.module == "lska" else c.module) for c in numbers.cells)
     modules = tuple(wild if m == "lska" else m for m in numbers.modules)
     hostile = dataclasses.replace(numbers, cells=cells, modules=modules)
-    monkeypatch.setattr(effects, "effect_numbers", lambda _: hostile)
-    card = "".join(effects.effects_card(study_of(random_rows(np.random.default_rng(5), 30))))
+    monkeypatch.setattr(effects_card, "effect_numbers", lambda _: hostile)
+    card = "".join(effects_card.effects_card(study_of(random_rows(np.random.default_rng(5), 30))))
     markup = re.sub(r"<script.*?</script>", "", card, flags=re.DOTALL)
     assert "<img" not in markup and "&lt;img" in markup
     figure = heat_map(hostile)

@@ -11,10 +11,10 @@ from effect_studies import random_rows, study_of, text_of
 from fabricate import FAILED, Fabricator, fabricate
 from scipy import stats
 
-from nas_attn.analysis import effects
-from nas_attn.analysis.conclusion import CANNOT, WORTH, effects_sentence, span, trials_needed
-from nas_attn.analysis.effects import NO_FREEDOM, NO_NOISE, UNCHECKED, drawn, effect_numbers
-from nas_attn.analysis.module_table import module_table
+from nas_attn.analysis.effects import estimate
+from nas_attn.analysis.effects.conclusion import CANNOT, WORTH, effects_sentence, span, trials_needed
+from nas_attn.analysis.effects.estimate import NO_FREEDOM, NO_NOISE, UNCHECKED, drawn, effect_numbers
+from nas_attn.analysis.effects.module_table import module_table
 from nas_attn.study.view import StudyView
 
 BASE = "p3=none p4=none"
@@ -305,7 +305,7 @@ def test_a_study_with_many_architectures_is_fitted_to_some_and_says_so(tmp_path,
     view = StudyView.read(fabricate(tmp_path, 30).folder)
     whole = effect_numbers(view)
     assert whole.drawn is None and "drawn" not in effects_sentence(whole)
-    monkeypatch.setattr(effects, "drawn", lambda found: drawn(found, 20))
+    monkeypatch.setattr(estimate, "drawn", lambda found: drawn(found, 20))
     some = effect_numbers(view)
     assert some.drawn is not None and some.drawn[0] == 20 < some.drawn[1] and some.trials < whole.trials
     assert f"Fitted to 20 of the {some.drawn[1]} architectures" in effects_sentence(some)

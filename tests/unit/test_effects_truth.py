@@ -8,7 +8,7 @@ from effect_studies import random_rows, study_of
 from plans import make_plan, run_plan
 from scipy import stats
 
-from nas_attn.analysis.effects import effect_numbers
+from nas_attn.analysis.effects.estimate import effect_numbers
 from nas_attn.analysis.noise import noise
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 

@@ -12,14 +12,14 @@ import ultralytics
 
 SCRIPT = """
 import os, sys
-from nas_attn.detector.environment import prepare
+from nas_attn.environment import prepare
 {before}
 prepare()
 prepare()
 os.environ["YOLO_VERBOSE"] = "true"  # as `train` does
 from ultralytics import YOLO
 from ultralytics.utils import LOGGER
-from nas_attn.detector.base_model import load_base
+from nas_attn.detector.model.base_model import load_base
 YOLO("mine.yaml")
 load_base("mine.yaml").build()
 LOGGER.warning("something else")

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from nas_attn.cli.export import without_attention
-from nas_attn.detector.base_model import build_yaml, load_base
-from nas_attn.detector.export import yaml_text
-from nas_attn.detector.integrity import KEY, check_export
-from nas_attn.detector.slots import all_slots
-from nas_attn.detector.transfer import build
-from nas_attn.detector.unbuildable import build_refusal
+from nas_attn.detector.model.base_model import build_yaml, load_base
+from nas_attn.detector.model.build_errors import build_refusal
+from nas_attn.detector.model.export_key import KEY, check_export
+from nas_attn.detector.neck.export import yaml_text
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.weights.transfer import build
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture
 
@@ -105,7 +105,7 @@ def test_the_header_says_what_happens_without_the_hook(export):
 def test_the_error_in_the_header_is_the_one_that_comes(export, whole):
     import ultralytics.nn.tasks as tasks
 
-    from nas_attn.detector.registration import register, unregister
+    from nas_attn.detector.model.registration import register, unregister
 
     text = export("yolo11n", KINDS)[0]
     unregister(tasks)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from nas_attn.cli.app import run
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.export import write_yaml
-from nas_attn.detector.held import held_attention
-from nas_attn.detector.slots import all_slots
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.model.held_attention import held_attention
+from nas_attn.detector.neck.export import write_yaml
+from nas_attn.detector.neck.slots import all_slots
 from nas_attn.space import Architecture
 
 HELD = "p3=acmix(head=2,kernel_att=3) p4=lska(k_size=7,residual=scaled) inner.p5.insert=eca"

@@ -9,7 +9,7 @@ import pytest
 from effect_studies import random_rows, study_of
 from scipy import stats
 
-from nas_attn.analysis.importance import (
+from nas_attn.analysis.importance.numbers import (
     LEAST,
     NO_OPTUNA,
     SETTINGS,

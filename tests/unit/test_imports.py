@@ -20,7 +20,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in ([names] if i
 HOMES = {
     "fvcore": ("cost/",),
     "ultralytics": ("detector/", "attention/zoo/"),
-    "optuna": ("study/", "analysis/importance.py"),
+    "optuna": ("study/", "analysis/importance/numbers.py"),
 }
 EXEMPT = {"__init__.py", "_registration.py"}  # the public names, and the finder that waits for Ultralytics
 FILES = sorted(p for p in ROOT.rglob("*.py") if str(p.relative_to(ROOT)) not in EXEMPT)

@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 import torch
 
-from nas_attn.detector.base_model import load_base
 from nas_attn.detector.blocks import bottlenecks
-from nas_attn.detector.liveness import silenced
-from nas_attn.detector.slots import all_slots
-from nas_attn.detector.surgery import absolute, apply
-from nas_attn.detector.transfer import build, modules_at
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.neck.surgery import absolute, apply
+from nas_attn.detector.proxy.liveness import silenced
+from nas_attn.detector.weights.transfer import build, modules_at
 from nas_attn.space import Architecture, Gene
 
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")

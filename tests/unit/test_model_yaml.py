@@ -7,7 +7,7 @@ import copy
 import pytest
 import yaml
 
-from nas_attn.detector.base_model import load_base
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import UserError
 
 PLAIN = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.slots import all_slots
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.slots import all_slots
 
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 

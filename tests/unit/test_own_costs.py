@@ -11,8 +11,8 @@ from nas_attn.attention import get, user
 from nas_attn.cost import CostTable
 from nas_attn.cost.counter import count, gene_cost
 from nas_attn.cost.gallery import page
-from nas_attn.detector.base_model import build_yaml
-from nas_attn.detector.surgery import architecture_yaml
+from nas_attn.detector.model.base_model import build_yaml
+from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.space import Architecture, Gene
 

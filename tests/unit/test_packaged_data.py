@@ -9,10 +9,11 @@ import os
 import pytest
 import stand_ins
 
-from nas_attn.detector import data, environment, known_data
-from nas_attn.detector.data import check_data
-from nas_attn.detector.data_files import stamp
-from nas_attn.detector.packaged_data import packaged_data, size
+from nas_attn import environment
+from nas_attn.data import check, check_cache
+from nas_attn.data.check import check_data
+from nas_attn.data.image_lists import stamp
+from nas_attn.data.named_sets import packaged_data, size
 from nas_attn.errors import ConfigError
 
 
@@ -70,9 +71,9 @@ def test_the_fingerprint_follows_what_a_description_means(drones, tmp_path, monk
 
 
 def test_a_large_set_is_read_once(drones, monkeypatch):
-    monkeypatch.setattr(known_data, "LARGE", 10)
-    read, original = [], data._read_labels
-    monkeypatch.setattr(data, "_read_labels", lambda *given: read.append(given[1]) or original(*given))
+    monkeypatch.setattr(check_cache, "LARGE", 10)
+    read, original = [], check._read_labels
+    monkeypatch.setattr(check, "_read_labels", lambda *given: read.append(given[1]) or original(*given))
     first, again = check_data("VisDrone.yaml"), check_data("VisDrone.yaml")
     assert first == again and read == ["train", "val", "test"]
     labels(drones, 3)[0].write_text("")
@@ -87,9 +88,9 @@ def test_a_large_set_is_read_once(drones, monkeypatch):
 
 
 def test_what_is_kept_is_the_same_for_keypoints(tmp_path, monkeypatch):
-    from nas_attn.detector.demo_data import write_data
+    from nas_attn.data.demo import write_data
 
-    monkeypatch.setattr(known_data, "LARGE", 3)
+    monkeypatch.setattr(check_cache, "LARGE", 3)
     path = write_data(tmp_path, {"train": 2, "val": 2}, 64, stand_ins.SIDES, "pose")
     assert check_data(path, "pose") == check_data(path, "pose") and check_data(path, "pose").keypoints
     assert stamp(path) == stamp(str(path))

@@ -11,13 +11,13 @@ from module_files import registry_as_before
 
 from nas_attn.attention import registry
 from nas_attn.cost import Cost, CostTable
-from nas_attn.detector.demo_data import write_data
+from nas_attn.data.demo import write_data
 from nas_attn.errors import NasAttnError, RecordLost, UserError
 from nas_attn.space import SearchSpace
 from nas_attn.study import first_release, recorded_space, run, run_search
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.records import RecordLog
-from nas_attn.study.spaces import load_space
+from nas_attn.study.space_files import load_space
 
 OPTIONS = {
     "model": "yolo11n.yaml", "width": 0.0625, "epochs": 1, "imgsz": 64, "final_imgsz": 64, "batch": 4, "jobs": 1,

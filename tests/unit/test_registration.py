@@ -12,7 +12,7 @@ from nas_attn.attention import registry
 from nas_attn.attention.residual import Scaled
 from nas_attn.attention.zoo.acmix import ACmix
 from nas_attn.attention.zoo.lska import LSKA
-from nas_attn.detector.registration import register, unregister
+from nas_attn.detector.model.registration import register, unregister
 
 
 def test_every_module_has_its_dotted_and_its_bare_name():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fabricate import BASE, HOSTILE, Fabricator, fabricate
 
-from nas_attn.analysis.importance import NO_OPTUNA
+from nas_attn.analysis.importance.numbers import NO_OPTUNA
 from nas_attn.analysis.tables import alias_table, front_table, liveness_table, trials_table
 from nas_attn.cli.app import run
 from nas_attn.dashboard.report import DEMO, report_html, write_report

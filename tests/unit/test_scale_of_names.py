@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.packaged import at_scale, detectors, larger_scales, packaged, scale_of
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.model.shipped_models import at_scale, detectors, larger_scales, packaged, scale_of
 from nas_attn.errors import UnknownName
 
 # name of a user's file that holds the scales n, s, m, l, x in this order -> the scale that Ultralytics 8.4.190 takes

@@ -6,13 +6,13 @@ import pytest
 
 from nas_attn.attention import entries, get
 from nas_attn.cost import CostTable
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.slots import all_slots
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.neck.slots import all_slots
 from nas_attn.errors import ConfigError
 from nas_attn.space import SearchSpace
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.spaces import chosen_slots, load_space
+from nas_attn.study.space_files import chosen_slots, load_space
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.load import load_config
+from nas_attn.study.config_sources import load_config
 from nas_attn.study.mirror import Mirror, check_storage, read_mirror
 from nas_attn.study.observer import Silent
 from nas_attn.study.records import RecordLog

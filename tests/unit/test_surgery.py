@@ -10,10 +10,10 @@ import pytest
 import torch
 import yaml
 
-from nas_attn.detector.base_model import check_weights, load_base, row_map_of
-from nas_attn.detector.export import check_name, write_yaml, yaml_text
-from nas_attn.detector.surgery import architecture_yaml, insert
-from nas_attn.detector.transfer import build, initial_state, transfer
+from nas_attn.detector.model.base_model import check_weights, load_base, row_map_of
+from nas_attn.detector.neck.export import check_name, write_yaml, yaml_text
+from nas_attn.detector.neck.surgery import architecture_yaml, insert
+from nas_attn.detector.weights.transfer import build, initial_state, transfer
 from nas_attn.errors import SlotRefused, UnknownName, UserError
 from nas_attn.space import Architecture, Slot
 
@@ -77,7 +77,7 @@ def test_weights_must_be_of_the_same_model(save, tmp_path):
 
 
 def test_weights_of_a_trained_architecture_have_the_bases_rows(save):
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.neck.slots import find_slots
 
     base = load_base("yolo11n", nc=3, width=0.125)
     slots = find_slots(base)
@@ -218,7 +218,7 @@ def test_an_unknown_layer_is_named(tmp_path):
 
 
 def test_an_exported_yaml_is_a_base_again(tmp_path, known_base):
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.neck.slots import find_slots
 
     base, slots = known_base("yolo11n")
     write_yaml(tmp_path / "best.yaml", base, slots, Architecture.parse("p3=lska(k_size=7)"), final_nc=3)
@@ -251,7 +251,7 @@ def test_transfer_lists_what_another_class_count_changes(known_base):
 
 
 def test_initial_weights_are_shared_and_the_callers_randomness_is_not_touched():
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.neck.slots import find_slots
 
     base = load_base("yolo11n", width=0.125)
     slots = find_slots(base)

@@ -13,13 +13,13 @@ import pytest
 import torch
 import yaml
 
-from nas_attn.detector.data import check_data
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.environment import prepare
-from nas_attn.detector.image_cache import open_store
-from nas_attn.detector.keypoints import NO_FLIP
-from nas_attn.detector.labels import LabelFormat, check_label, read_label
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data.check import check_data
+from nas_attn.data.demo import write_data
+from nas_attn.data.image_cache import open_store
+from nas_attn.data.keypoints import NO_FLIP
+from nas_attn.data.labels import LabelFormat, check_label, read_label
+from nas_attn.detector.proxy.recipe import Recipe
+from nas_attn.environment import prepare
 from nas_attn.errors import ConfigError
 
 SIDES = ((8, 12), (14, 24), (30, 50))
@@ -74,7 +74,7 @@ def both(path: Path, task: str, augment: bool):
     prepare()
     from ultralytics.data.dataset import YOLODataset
 
-    from nas_attn.detector.dataset import StoreDataset
+    from nas_attn.detector.proxy.dataset import StoreDataset
 
     info = check_data(path, task)
     store = open_store(info.files["train"], IMGSZ, path.parent.parent / "cache", form=info.labels)

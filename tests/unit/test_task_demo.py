@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from nas_attn.detector.data import check_data
-from nas_attn.detector.demo_data import SIDES, demo_data, draw, scene, write_data
-from nas_attn.detector.demo_shapes import FLIP, POINTS, TURNED, UPRIGHT, Drawn, turned, upright
+from nas_attn.data.check import check_data
+from nas_attn.data.demo import SIDES, demo_data, draw, scene, write_data
+from nas_attn.data.demo_shapes import FLIP, POINTS, TURNED, UPRIGHT, Drawn, turned, upright
 
 TASKS = ("detect", "segment", "pose", "obb")
 IMGSZ = 128
@@ -45,7 +45,7 @@ def test_data_of_each_task_passes_its_own_check(task, tmp_path):
 
 
 def test_each_task_has_its_own_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("nas_attn.detector.demo_data.SPLITS", {"train": 2, "val": 1, "test": 1})
+    monkeypatch.setattr("nas_attn.data.demo.SPLITS", {"train": 2, "val": 1, "test": 1})
     found = [demo_data(tmp_path, task).parent.name for task in TASKS]
     assert found == ["demo-128-v1", "demo-segment-128-v1", "demo-pose-128-v1", "demo-obb-128-v1"]
 

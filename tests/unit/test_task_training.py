@@ -9,10 +9,10 @@ import shutil
 import pytest
 import torch
 
-from nas_attn.detector.data import check_data
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.environment import prepare
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data.check import check_data
+from nas_attn.data.demo import write_data
+from nas_attn.detector.proxy.recipe import Recipe
+from nas_attn.environment import prepare
 
 SIDES = ((20, 28), (24, 34), (30, 50))
 MODELS = {"detect": "yolo11n", "segment": "yolo11n-seg", "pose": "yolo11n-pose", "obb": "yolo11n-obb"}
@@ -42,8 +42,8 @@ def cache(tmp_path_factory):
 
 
 def job(info, cache, **changes):
-    from nas_attn.detector.image_cache import open_store
-    from nas_attn.detector.job import Job
+    from nas_attn.data.image_cache import open_store
+    from nas_attn.detector.proxy.job import Job
 
     stores = {split: open_store(files, 64, cache, form=info.labels) for split, files in info.files.items()}
     given = {"epochs": 1, "imgsz": 64, "seed": 5, "key": "a", "checkpoint_seconds": 0.0, "recipe": Recipe(batch=4)}
@@ -52,10 +52,10 @@ def job(info, cache, **changes):
 
 def run(job, folder, model, text=NONE):
     """The trainer after a training, not yet closed."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import find_slots
-    from nas_attn.detector.trainer import train
-    from nas_attn.detector.transfer import build
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import find_slots
+    from nas_attn.detector.proxy.trainer import train
+    from nas_attn.detector.weights.transfer import build
     from nas_attn.space import Architecture
 
     base = load_base(model, nc=job.info.nc, width=0.125).changed(kpt_shape=job.info.kpt_shape)
@@ -120,7 +120,7 @@ def test_liveness_and_test_are_scored_alike(trained, task):
 
 def recorded(monkeypatch, trainer_job, folder, model, text):
     """Every batch of a training, as the loader gives it."""
-    from nas_attn.detector.trainer import ProxyTrainer
+    from nas_attn.detector.proxy.trainer import ProxyTrainer
 
     batches = []
     original = ProxyTrainer.preprocess_batch
@@ -189,7 +189,7 @@ def test_the_head_and_the_loss_know_the_data_s_keypoints(infos, cache, tmp_path)
     head = trainer.model.model[-1]
     assert head.kpt_shape == [4, 3] == trainer.model.kpt_shape
     assert trainer.validator.sigma.tolist() == [0.25] * 4
-    from nas_attn.detector.keypoints import Keypoints
+    from nas_attn.data.keypoints import Keypoints
 
     person = dataclasses.replace(infos["pose"], keypoints=Keypoints((17, 3), sigmas=None))
     trainer.validator.data = dataclasses.replace(trainer.job, info=person).data

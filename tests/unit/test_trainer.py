@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas_attn.detector.demo_data import write_data
-from nas_attn.detector.environment import prepare
-from nas_attn.detector.recipe import Recipe
+from nas_attn.data.demo import write_data
+from nas_attn.detector.proxy.recipe import Recipe
+from nas_attn.environment import prepare
 from nas_attn.errors import EvaluationFailed
 
 SIDES = ((8, 12), (14, 24), (30, 50))
@@ -22,15 +22,15 @@ SIDES = ((8, 12), (14, 24), (30, 50))
 @pytest.fixture(scope="module")
 def info(tmp_path_factory):
     prepare()
-    from nas_attn.detector.data import check_data
+    from nas_attn.data.check import check_data
 
     return check_data(write_data(tmp_path_factory.mktemp("data"), {"train": 8, "val": 4}, 64, SIDES))
 
 
 @pytest.fixture(scope="module")
 def base(info):
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import find_slots
 
     base = load_base("yolo11n", nc=info.nc, width=0.125, reg_max=3)
     return base, find_slots(base)
@@ -38,8 +38,8 @@ def base(info):
 
 @pytest.fixture
 def job(info, tmp_path_factory):
-    from nas_attn.detector.image_cache import open_store
-    from nas_attn.detector.job import Job
+    from nas_attn.data.image_cache import open_store
+    from nas_attn.detector.proxy.job import Job
 
     cache = tmp_path_factory.mktemp("cache")
     stores = {split: open_store(files, 64, cache) for split, files in info.files.items()}
@@ -47,14 +47,14 @@ def job(info, tmp_path_factory):
 
 
 def build(base, text="p3=none p4=none p5=none", seed=0):
-    from nas_attn.detector.transfer import build
+    from nas_attn.detector.weights.transfer import build
     from nas_attn.space import Architecture
 
     return build(*base, Architecture.parse(text), seed)[0]
 
 
 def run(model, job, folder):
-    from nas_attn.detector.trainer import train
+    from nas_attn.detector.proxy.trainer import train
 
     trainer = train(model, job, folder)
     trainer.close()
@@ -63,7 +63,7 @@ def run(model, job, folder):
 
 def recorded(monkeypatch, base, job, folder, text):
     """(images, boxes) of every batch of a training."""
-    from nas_attn.detector.trainer import ProxyTrainer
+    from nas_attn.detector.proxy.trainer import ProxyTrainer
 
     batches = []
     original = ProxyTrainer.preprocess_batch
@@ -97,7 +97,7 @@ def test_another_seed_sees_other_batches(monkeypatch, base, job, tmp_path):
 
 
 def test_the_learning_rate_follows_the_recipe_to_zero(monkeypatch, base, job, tmp_path):
-    from nas_attn.detector.trainer import ProxyTrainer
+    from nas_attn.detector.proxy.trainer import ProxyTrainer
 
     rates = []
     original = ProxyTrainer.optimizer_step
@@ -138,7 +138,7 @@ def test_equal_runs_are_equal(base, job, tmp_path):
 
 
 def test_a_halved_batch_is_flagged_and_training_goes_on(monkeypatch, base, job, tmp_path):
-    from nas_attn.detector.trainer import ProxyTrainer
+    from nas_attn.detector.proxy.trainer import ProxyTrainer
 
     original, calls = ProxyTrainer.preprocess_batch, []
 
@@ -233,7 +233,7 @@ def test_nothing_but_arguments_is_written(base, job, tmp_path):
 def test_no_tracker_hears_of_a_proxy_run(monkeypatch, base, job, tmp_path):
     from ultralytics.utils import SETTINGS
 
-    from nas_attn.detector.trainer import ProxyTrainer
+    from nas_attn.detector.proxy.trainer import ProxyTrainer
 
     monkeypatch.setattr(SETTINGS, "_save", lambda: None)
     monkeypatch.setitem(SETTINGS, "tensorboard", True)

@@ -9,9 +9,9 @@ import pytest
 from fabricate import fabricate
 
 from nas_attn.ablation.run import run_ablation
+from nas_attn.atomic_files import write_text_atomic
 from nas_attn.cli.app import run
 from nas_attn.errors import RecordLost, StorageFull, UserError, room_wanted
-from nas_attn.files import write_text_atomic
 from nas_attn.study import run_search
 from nas_attn.study.folder import RunFolder
 
@@ -23,7 +23,7 @@ def read_only(tmp_path, monkeypatch):
     def refuse(prefix, dir):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
 
-    monkeypatch.setattr("nas_attn.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("nas_attn.atomic_files.tempfile.mkstemp", refuse)
     return tmp_path
 
 

@@ -15,14 +15,14 @@ from module_files import GOOD, clean, write
 
 from nas_attn.attention import choice, get, user
 from nas_attn.cli.search import modules_given
-from nas_attn.detector.registration import register, unregister
+from nas_attn.detector.model.registration import register, unregister
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.space import Slot
 from nas_attn.study.config import StudyConfig
+from nas_attn.study.config_sources import load_config
 from nas_attn.study.folder import RunFolder
-from nas_attn.study.load import load_config
 from nas_attn.study.prepare import check_unchanged, load_own
-from nas_attn.study.spaces import build_space
+from nas_attn.study.space_files import build_space
 
 __all__ = ["clean", "write"]  # fixtures
 

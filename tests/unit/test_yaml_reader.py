@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nas_attn
+from nas_attn.adoption.article import read_article
 from nas_attn.cli.app import run
-from nas_attn.detector.adoption.article import read_article
-from nas_attn.detector.base_model import load_base
-from nas_attn.detector.data_files import load
+from nas_attn.data.image_lists import load
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import UserError
-from nas_attn.files import parse_yaml
-from nas_attn.study.load import load_config
-from nas_attn.study.spaces import load_space
+from nas_attn.safe_yaml import parse_yaml
+from nas_attn.study.config_sources import load_config
+from nas_attn.study.space_files import load_space
 
 NESTED = "a: &a [lol,lol,lol,lol,lol,lol,lol,lol,lol,lol]\n" + "".join(
     f"{two}: &{two} [{','.join([f'*{one}'] * 10)}]\n" for one, two in zip("abcdefghi", "bcdefghij", strict=True)

@@ -14,14 +14,14 @@ from nas_attn.space import Architecture
 
 @pytest.fixture(scope="module")
 def base():
-    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.model.base_model import load_base
 
     return load_base("yolo11n", nc=3, width=0.0625)
 
 
 @pytest.fixture(scope="module")
 def slots(base):
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.detector.neck.slots import find_slots
 
     return find_slots(base)
 
@@ -29,7 +29,7 @@ def slots(base):
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory, base, slots) -> Path:
     """A folder with two exported YAMLs of one name, a/best.yaml and b/best.yaml."""
-    from nas_attn.detector.export import write_yaml
+    from nas_attn.detector.neck.export import write_yaml
 
     folder = tmp_path_factory.mktemp("exports")
     for name, text in (("a", FOUND), ("b", "p4=lska(k_size=7)")):

@@ -65,7 +65,7 @@ def test_all_wrong_arguments_are_reported_at_once(refused):
 
 
 def test_arguments_are_read_as_ultralytics_reads_them():
-    from nas_attn.detector.train_arguments import check_arguments
+    from nas_attn.detector.final.arguments import check_arguments
 
     given = {"lr0": "1e-3", "cos_lr": "True", "patience": "5", "optimizer": "SGD", "freeze": "[0, 1]", "time": "none"}
     wanted = {"lr0": 1e-3, "cos_lr": True, "patience": 5, "optimizer": "SGD", "freeze": [0, 1], "time": None}
@@ -116,8 +116,8 @@ def test_two_models_of_one_name_stay_apart(here, base, tiny_data, capfd):
 
 
 def test_a_result_belongs_to_the_content_of_its_weights(here, tiny_data, base):
-    from nas_attn.detector.data import check_data
-    from nas_attn.detector.final_training import asked
+    from nas_attn.data.check import check_data
+    from nas_attn.detector.final.training import asked
 
     torch.save({"model": base.build()}, here / "w.pt")
     info = check_data(tiny_data)
@@ -153,10 +153,10 @@ def test_the_plain_command_trains_the_same(here, base, tiny_data, capfd):
 @pytest.mark.parametrize("task", ["segment", "pose", "obb"])
 def test_tasks(task, tmp_path, monkeypatch, capfd):
     """One epoch from weights of another class count; the table says what its mAP is of."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.demo_data import write_data
-    from nas_attn.detector.export import write_yaml
-    from nas_attn.detector.slots import find_slots
+    from nas_attn.data.demo import write_data
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.export import write_yaml
+    from nas_attn.detector.neck.slots import find_slots
 
     monkeypatch.chdir(tmp_path)
     name = {"segment": "yolo11n-seg", "pose": "yolo26n-pose", "obb": "yolo11n-obb"}[task]
@@ -179,7 +179,7 @@ def test_tasks(task, tmp_path, monkeypatch, capfd):
 def test_the_figure_is_the_tasks_own():
     from types import SimpleNamespace as Some
 
-    from nas_attn.detector.final_training import map_of
+    from nas_attn.detector.final.training import map_of
 
     box, mask, points = Some(map=0.5, map50=0.6), Some(map=0.3, map50=0.4), Some(map=0.1, map50=0.2)
     metrics = Some(box=box, seg=mask, pose=points)

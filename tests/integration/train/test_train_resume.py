@@ -14,7 +14,7 @@ from nas_attn.cli.app import run
 
 KILLED = """
 import os, signal, sys
-from nas_attn.detector.environment import prepare
+from nas_attn.environment import prepare
 prepare()
 from ultralytics.utils.callbacks.base import default_callbacks
 event, epoch = sys.argv[1], int(sys.argv[2])
@@ -84,7 +84,7 @@ def test_a_checkpoint_is_whole_or_the_one_before(here, tiny_data, monkeypatch):
     """What is killed while it writes leaves the last whole epoch."""
     from ultralytics.models.yolo.detect import DetectionTrainer
 
-    from nas_attn.detector.final_trainers import WholeDetectionTrainer
+    from nas_attn.detector.final.trainers import WholeDetectionTrainer
 
     trainer = WholeDetectionTrainer.__new__(WholeDetectionTrainer)
     trainer.last, trainer.best = here / "last.pt", here / "best.pt"

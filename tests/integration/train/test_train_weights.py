@@ -12,7 +12,7 @@ from nas_attn.space import Architecture
 
 
 def test_weights_of_another_model(refused, here):
-    from nas_attn.detector.base_model import load_base
+    from nas_attn.detector.model.base_model import load_base
 
     torch.save({"model": load_base("yolov8n", nc=3, width=0.0625).build()}, here / "other.pt")
     torch.save({"model": load_base("yolo11n", nc=3, width=0.125).build()}, here / "wider.pt")
@@ -26,9 +26,9 @@ def test_weights_of_another_model(refused, here):
 
 def test_another_class_count_is_no_other_base(here, base, slots):
     """What the class count, the bins or attention decide is not counted; everything else is there."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.transfer import build
-    from nas_attn.detector.weights import start_model
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.start_model import start_model
+    from nas_attn.detector.weights.transfer import build
 
     target = load_base(str(here / "a" / "best.yaml"))
     sizes = {"nc.pt": base.changed(nc=80), "bins.pt": base.changed(reg_max=4), "both.pt": base.changed(nc=1, reg_max=8)}
@@ -46,8 +46,8 @@ def test_another_class_count_is_no_other_base(here, base, slots):
 
 
 def test_what_fits_of_another_base_is_taken_when_told(here, base):
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.weights import start_model
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.start_model import start_model
 
     other = load_base("yolov8n", nc=3, width=0.0625).build()
     torch.save({"model": other}, here / "other.pt")
@@ -62,8 +62,8 @@ def test_what_fits_of_another_base_is_taken_when_told(here, base):
 
 def test_another_width_is_not_another_class_count(here, base):
     """What classes, bins and keypoints do not decide has another reason, in the head too."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.weights import start_model
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.start_model import start_model
 
     target = load_base(str(here / "a" / "best.yaml"))
     torch.save({"model": load_base("yolov8n", nc=80, width=0.125).build()}, here / "other.pt")
@@ -75,8 +75,8 @@ def test_another_width_is_not_another_class_count(here, base):
 
 @pytest.mark.parametrize(("head", "bins"), [("yolov8n", 16), ("yolov8n", 1), ("yolov8n-pose", 16)])
 def test_what_classes_bins_and_keypoints_decide_is_not_counted(here, head, bins):
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.weights import start_model
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.start_model import start_model
 
     before = load_base(head, nc=3, width=0.0625)
     after = before.changed(nc=1, reg_max=bins, kpt_shape=(5, 3) if "pose" in head else None)
@@ -88,9 +88,9 @@ def test_what_classes_bins_and_keypoints_decide_is_not_counted(here, head, bins)
 
 def test_weights_follow_their_layers(here, base, slots):
     """A checkpoint of the architecture itself gives all its tensors, one of another architecture the base's."""
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.transfer import build
-    from nas_attn.detector.weights import start_model
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.start_model import start_model
+    from nas_attn.detector.weights.transfer import build
 
     trained, _ = build(base, slots, Architecture.parse(FOUND), seed=9)
     torch.save({"model": trained, "ema": None}, here / "trained.pt")
@@ -110,8 +110,8 @@ def test_weights_follow_their_layers(here, base, slots):
 
 
 def test_a_start_is_the_same_for_the_same_seed(here, base):
-    from nas_attn.detector.base_model import load_base
-    from nas_attn.detector.weights import start_model
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.start_model import start_model
 
     torch.save({"model": base.build()}, here / "w.pt")
     model = load_base(str(here / "a" / "best.yaml"))

@@ -1,0 +1,179 @@
+"""What an ablation will cost in hours, before it runs: from trials that were trained, or from one measured step."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from nas_attn.ablation.decide import DEAD
+from nas_attn.ablation.design import Arm
+from nas_attn.ablation.plan.prepare import AblationPlan
+from nas_attn.ablation.view import AblationView
+from nas_attn.analysis.noise import ENOUGH, noise, pooled
+from nas_attn.statistics.paired import ALPHA, POWER, pairs_needed, power
+from nas_attn.study.view import Trial
+
+START = 3.0  # seconds that a trial takes before its first step: model, data loader
+BATCHES = 3  # measured after one that warms up
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of what is still to be trained.
+
+    Attributes:
+        seconds: arm -> seconds of one of its trials.
+        trials: trials still to be trained; the most there can be, where results decide.
+        at_most: whether results may make it fewer.
+        hours: wall hours on `workers` workers.
+        workers: trials at a time.
+        source: where the seconds come from, in words.
+    """
+
+    seconds: dict[str, float]
+    trials: int
+    at_most: bool
+    hours: float
+    workers: int
+    source: str
+
+
+def estimate(plan: AblationPlan, view: AblationView) -> Estimate:
+    """The cost of a plan.
+
+    Args:
+        plan: the plan.
+        view: the ablation with that plan recorded; its ended trials count as done, its decided comparisons as well.
+    """
+    known = [t for t in view.trials if t.evaluation is not None]
+    source = "this ablation's own trials"
+    if not known and plan.request.study is not None:
+        known = [t for t in plan.request.study.trials if t.evaluation is not None]
+        source = "the study's trials"
+    if known:
+        seconds = {a.name: _from_trials(plan, a, known) for a in plan.design.arms}
+    else:
+        source = "a few measured steps of the base"
+        step = _measured(plan)
+        base = plan.costs[plan.design.base_of(None).name]["gmacs"]
+        seconds = {a.name: step * plan.costs[a.name]["gmacs"] / base for a in plan.design.arms}
+    looks = view.looks
+    undecided = [d for d in view.decisions if not d.final]
+    wanted = {name for d in undecided for name in d.contrast.arms}
+    bases = {view.design.base_of(m).name for m in view.design.models if not view.lost(m)}
+    first = dict.fromkeys(bases, len(view.liveness_seeds))
+    left = {
+        (a.name, i)
+        for a in plan.design.arms
+        for i in range(looks.most if a.name in wanted else first.get(a.name, 0))  # bases are needed to see what is dead
+        if (a.name, i) not in view.values
+    }
+    begun = (view.place(t) for t in view.trials if t.state == "running")  # taken up again, whatever is wanted now
+    left |= {(place[0].name, place[1]) for place in begun if place is not None}
+    workers = len(plan.study.devices)
+    hours = sum(seconds[name] for name, _ in left) / workers / 3600
+    at_most = any(looks.most > looks.seeds[d.looks] for d in undecided)  # a look before the last may decide
+    return Estimate(seconds, len(left), at_most, hours, workers, source)
+
+
+def foresight(plan: AblationPlan, view: AblationView) -> str:
+    """What the planned seeds can show, in a sentence; empty where nothing is known of the noise."""
+    spread = _spread(plan, view)
+    if spread is None:
+        return ""
+    sd, df, source = spread
+    looks, count = view.looks, sum(d.contrast.family == "base" and d.verdict != DEAD for d in view.decisions)
+    level, difference = ALPHA / looks.count / max(1, count), plan.request.settings.difference
+    chance = power(difference, sd, looks.most, level) if looks.most > 1 else 0.0
+    needed = pairs_needed(difference, sd, level)
+    text = (
+        f"If a paired difference has the standard deviation {sd:.4f} of {source} ({df} degree{'s' * (df != 1)} of "
+        f"freedom), {looks.most} seeds see a difference of {difference:g} with power {chance:.2f} over {count} "
+        f"comparison{'s' * (count != 1)}"
+    )
+    return text + (f"; {needed} seeds would with 0.80. Fewer --kinds need fewer." if chance < POWER else ".")
+
+
+def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | None:
+    """Standard deviation of a paired difference, its degrees of freedom, and whose it is.
+
+    The ablation's own where it has enough; otherwise the study's, and of its two estimates the larger unless the paired
+    one is known well: a few lucky pairs would promise too much.
+    """
+    results = [d.result for d in view.decisions if d.contrast.family == "base"]
+    own = [(r.n - 1, r.sd) for r in results if r is not None and r.sd]
+    if sum(df for df, _ in own) >= ENOUGH:
+        return *pooled(own), "this ablation's own trials"
+    study = plan.request.study
+    seen = noise(study) if study is not None else None
+    if study is None or seen is None:
+        return None
+    config, fidelity = study.header["config"], plan.study.fidelity
+    source = "the study's trials"
+    if any(config[k] != getattr(fidelity, k) for k in ("epochs", "imgsz", "fraction")):
+        source += f", which had {config['epochs']} epochs at {config['imgsz']} px"
+    single = seen.sd_single * math.sqrt(2)
+    if seen.sd_paired is not None and (seen.df_paired >= ENOUGH or seen.sd_paired > single):
+        return seen.sd_paired, seen.df_paired, source
+    return single, seen.df_single, source
+
+
+def _from_trials(plan: AblationPlan, arm: Arm, known: list[Trial]) -> float:
+    """Seconds of one trial of an arm: of the same network where one was trained, otherwise in proportion to cost."""
+    own = [t for t in known if t.architecture == arm.architecture and t.model == arm.model]
+    if own:
+        return statistics.median(_here(plan, t) for t in own)
+    gmacs = plan.costs[arm.name]["gmacs"]
+    return statistics.median(_here(plan, t) * gmacs / t.gmacs for t in known)
+
+
+def _here(plan: AblationPlan, trial: Trial) -> float:
+    """Seconds that a trial would take at this ablation's fidelity."""
+    e, f = trial.evaluation, plan.study.fidelity
+    assert e is not None
+    share = float(e.recipe.get("fraction", 1.0))
+    return e.seconds * (f.epochs / e.epochs) * (f.imgsz / e.imgsz) ** 2 * (f.fraction / share)
+
+
+def _measured(plan: AblationPlan) -> float:
+    """Seconds of one trial of the base, from forward and backward passes on random images; nothing is trained."""
+    import torch
+
+    config, header = plan.study.config, plan.study.header
+    evaluator = plan.study.evaluator
+    device = "cpu" if evaluator.device == "cpu" else "cuda"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(plan.study.threads)
+    try:
+        scale = plan.scales[None]
+        model = scale.base.changed(reg_max=evaluator.proxy_reg_max(config.imgsz)).build().to(device).train()
+        images = torch.rand(config.batch, 3, config.imgsz, config.imgsz, device=device)
+        times = []
+        for _ in range(BATCHES + 1):
+            began = time.perf_counter()
+            _total(model(images)).backward()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    step = min(times[1:]) / config.batch
+    train = header["data"]["train"] * config.fraction
+    scored = header["data"]["val"] + (header["data"]["test"] if evaluator.test else 0)
+    return START + step * (config.epochs * train + scored / 3)  # a forward pass takes a third of both
+
+
+def _total(output: Any) -> Any:
+    """The sum of every map in a detector's training output, whatever its nesting."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return output.float().sum()
+    if isinstance(output, dict):
+        return sum(_total(v) for v in output.values())
+    if isinstance(output, list | tuple):
+        return sum(_total(v) for v in output)
+    return 0.0

@@ -1,0 +1,334 @@
+"""From a request to a plan: the base, its scales and slots are looked at, cost is counted, nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.ablation.design import Design
+from nas_attn.ablation.plan.arms import CONV, Choices, make_design
+from nas_attn.ablation.plan.settings import Request
+from nas_attn.ablation.view import AblationView
+from nas_attn.attention import registry
+from nas_attn.cost import CostTable
+from nas_attn.cost.standing import check_places
+from nas_attn.detector.model.base_model import BaseModel
+from nas_attn.detector.model.head_form import keeps_head
+from nas_attn.detector.model.shipped_models import at_scale, larger_scales
+from nas_attn.detector.neck.slots import canonical
+from nas_attn.environment import cache_root
+from nas_attn.errors import NasAttnError, SlotRefused, StudyChanged, UserError
+from nas_attn.evaluate.starts import check_start
+from nas_attn.space import NONE, Architecture, Gene, SearchSpace, Slot
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.controls import conv_genes
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.plan import Plan
+from nas_attn.study.prepare import check_unchanged, prepare
+from nas_attn.study.recorded_space import counted, counting_of
+
+if TYPE_CHECKING:
+    from nas_attn.evaluate.proxy import ProxyEvaluator
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One base model of an ablation.
+
+    Attributes:
+        model: as `load_base` takes it; None for the ablation's own.
+        base: the model.
+        slots: all its slots.
+        evaluator: trains on it.
+    """
+
+    model: str | None
+    base: BaseModel
+    slots: tuple[Slot, ...]
+    evaluator: ProxyEvaluator | Any
+
+    def fits(self, slot: str, gene: Gene, *sizes: int) -> bool:
+        """Whether a gene can stand at a slot at these image sizes, alone."""
+        found = next((s for s in self.slots if s.name == slot), None)
+        if found is None or not keeps_head(self.base, [found]):
+            return False
+        entry = registry.get(gene.module)
+        settings = entry.complete(gene.as_dict())
+        maps = {found.map_size(size) for size in sizes}
+        return all(entry.refusal(found.channels, m, m, settings) is None for m in maps)
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """Everything that an ablation needs.
+
+    Attributes:
+        request: what was asked for.
+        study: configuration, space, devices: as for a search.
+        design: arms and contrasts.
+        scales: base model -> what is known of it.
+        costs: arm -> cost of its final model.
+        probed: slots whose liveness is measured.
+        notes: what could not be had, in sentences.
+        full: the architecture that is taken apart.
+    """
+
+    request: Request
+    study: Plan
+    design: Design
+    scales: Mapping[str | None, Scale]
+    costs: Mapping[str, dict[str, float]]
+    probed: tuple[str, ...]
+    notes: tuple[str, ...]
+    full: Architecture
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The `study` record of the ablation's log."""
+        request = self.request
+        own = {"name": request.name, "full": str(self.full), "seed": request.seed}
+        title = f"{self.request.config.name}: {self.request.name}"
+        return {**self.study.header, "name": title, "ablation": own}
+
+
+def prepare_ablation(request: Request, progress: Callable[[str], None]) -> AblationPlan:
+    """Check and resolve everything.
+
+    Raises:
+        ConfigError: all that is wrong with the study's part, together.
+        UserError: an architecture that is not in the space, or a kind that cannot be had here.
+    """
+    config, settings, folder = request.config, request.settings, RunFolder(request.folder)
+    stored = request.stored or (request.study.header if request.study is not None else None)
+    study = prepare(config, folder, progress, stored)
+    study = _with_the_studys_images(study, request)
+    own = Scale(None, *_base(study, config.model), study.evaluator)
+    kinds = settings.asked_kinds
+    full = _named(study, own, request.full, "--base" if settings.base else "the picked architecture")
+    further = tuple(_named(study, own, text, "--arm") for text in settings.arms)
+    study = _with_what_is_named(study, own, (full, *further))
+    if full.is_base:
+        raise UserError("an ablation must have an architecture with attention", got=str(full), where="--base")
+    _check_same(request, study, full)
+    notes: list[str] = []
+    scales = {None: own, **(_scales(request, study, full, notes) if "scale" in kinds else {})}
+    sizes = (config.imgsz, config.final_imgsz)
+    choices = Choices(
+        space=study.space,
+        full=full,
+        fits=lambda slot, gene: own.fits(slot, gene, *sizes) and not _refused_start(config, own, slot, gene),
+        conv=lambda slot, gene: _conv(study, slot, gene),
+        everywhere=tuple(s.name for s in own.slots) if "placement" in kinds else (),
+        scales=tuple(m for m in scales if m is not None),
+        further=further,
+        controls=settings.controls,
+        notes=notes,
+    )
+    design = make_design(choices, kinds)
+    counting = counting_of(stored)
+    tables = {m: _table(scale, design, counting, study.table) for m, scale in scales.items()}
+    costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
+    probed = tuple(s.name for s in own.slots)  # all of them: comparisons may be added when the bases are trained
+    _check_measured(request, design)
+    notes = [*request.notes, *notes]
+    return AblationPlan(request, study, design, scales, costs, probed, tuple(dict.fromkeys(notes)), full)
+
+
+def _check_measured(request: Request, design: Design) -> None:
+    """Refuse arms at slots of which an ablation that was begun does not know whether they are alive.
+
+    Raises:
+        UserError: there are some.
+    """
+    if request.stored is None:
+        return
+    view = AblationView.of(request.folder, RunFolder(request.folder).log.read())
+    known = view.views[None].slots.get("drop", {})
+    unknown = sorted({s for a in design.arms if a.model is None for s in a.filled} - known.keys()) if known else []
+    if unknown:
+        raise UserError(
+            "an ablation must have measured whether its slots are alive",
+            got=f"new arms at {', '.join(unknown)}",
+            where=f"ablation '{request.name}'",
+            remedy="Compare them in another one: --name.",
+        )
+
+
+def _base(study: Plan, model: str) -> tuple[BaseModel, tuple[Slot, ...]]:
+    """The base as trials of an ablation have it, and all its slots."""
+    return replace(study.evaluator, model=model).final_base()[:2]
+
+
+def _with_the_studys_images(study: Plan, request: Request) -> Plan:
+    """The plan with the decoded images that the study keeps, where it has some."""
+    cache = request.folder.parent.parent / "cache"
+    return replace(study, evaluator=replace(study.evaluator, cache=str(cache.resolve())))
+
+
+def _named(study: Plan, own: Scale, text: str, where: str) -> Architecture:
+    """The architecture that a text means at the study's slots: its modules may be others than the space has.
+
+    Settings that it leaves out have their published values; for one that the space holds as an alias, the kept stands.
+
+    Raises:
+        UserError: a slot that the study does not have, no such module or setting, or one that cannot stand there.
+    """
+    config, genes = study.config, {}
+    for slot, gene in canonical(Architecture.parse(text), own.slots, where=where):
+        entry = registry.get(gene.module, where=where)
+        genes[slot] = Gene.of(gene.module, entry.complete(gene.as_dict(), where=where))
+    filled = [slot for slot, gene in genes.items() if slot not in study.space.names and gene != NONE]
+    if filled:
+        raise UserError(
+            "an architecture must be in the study's slots",
+            got=f"a module at {', '.join(filled)}",
+            where=where,
+            remedy=f"The space has {', '.join(study.space.names)}. Give the ablation other --slots and another --name.",
+        )
+    found = dict.fromkeys(study.space.names, NONE)
+    for slot in (s for s in study.space.names if s in genes):
+        gene, known = genes[slot], study.space[slot]
+        space = study.space
+        if gene not in (*known.genes, *known.aliases, *known.refused):
+            alone = {gene.module: {k: [v] for k, v in {"residual": "none", **gene.as_dict()}.items()}}
+            final = config.final_imgsz
+            space = SearchSpace.build(space.base, [known.slot], alone, imgsz=config.imgsz, final_imgsz=final)
+        try:
+            found[slot] = space.canonical(Architecture.of({slot: gene}))[slot]
+        except SlotRefused as error:
+            raise SlotRefused(error.rule, got=error.got, where=where, remedy=error.remedy) from None
+    check_start(config.start, named := Architecture.of(found), own.slots)
+    return named
+
+
+def _with_what_is_named(study: Plan, own: Scale, named: Iterable[Architecture]) -> Plan:
+    """The plan with the cost and the source of modules and settings that its space does not have.
+
+    Raises:
+        ConfigError: modules of the user's own that cannot stand where they are named.
+    """
+    cells, config = study.table.cells, study.config
+    genes = {
+        s: [g for a in named if (g := dict(a.genes).get(s.name, NONE)) not in cells[s.name]]
+        for s in own.slots
+        if s.name in cells
+    }
+    if not any(genes.values()):
+        return study
+    check_places(genes, config.imgsz, config.final_imgsz)
+    table = CostTable.build(own.base.build(), genes, config.final_imgsz, cache=cache_root() / "cost")
+    merged = {slot: {**known, **table.cells.get(slot, {})} for slot, known in cells.items()}
+    entries = [registry.get(gene.module) for wanted in genes.values() for gene in wanted]
+    digests = {e.name: e.digest for e in entries if not e.cls.__module__.startswith(registry.ZOO)}
+    prints = study.header["fingerprints"]
+    prints = {**prints, "modules": {**prints["modules"], **digests}}
+    header = {**study.header, "fingerprints": prints}
+    return replace(study, table=replace(study.table, cells=merged), header=header)
+
+
+def _refused_start(config: StudyConfig, own: Scale, slot: str, gene: Gene) -> bool:
+    """Whether `start: base` refuses a slot: a module in the place of a trained convolution."""
+    return config.start == "base" and next(s for s in own.slots if s.name == slot).replaces
+
+
+def _conv(study: Plan, slot: str, gene: Gene) -> Gene | None:
+    """The plain convolution that is nearest in size to a gene, in its form."""
+    residual = str(gene.as_dict().get("residual", "none"))
+    if gene.module == CONV:
+        return None
+    choices = conv_genes(study.space[slot].slot, residual)
+    wanted = study.params(slot, gene)
+    return min(choices, key=lambda g: abs(study.params(slot, g) - wanted), default=None)
+
+
+def _scales(request: Request, study: Plan, full: Architecture, notes: list[str]) -> dict[str | None, Scale]:
+    """Larger scales of the base on which the full architecture can be built.
+
+    Raises:
+        UserError: scales were asked for, and there is none.
+    """
+    config, settings = request.config, request.settings
+    obstacle = ""
+    if config.start != "scratch":
+        obstacle = f"`start: {config.start}` has weights of one scale only"
+    elif config.width is not None:
+        obstacle = f"the study sets its own width ({config.width:g}) in place of a scale's"
+    found: dict[str | None, Scale] = {}
+    for size in () if obstacle else _sizes(config.model, settings.scales):
+        model = at_scale(config.model, size)
+        try:
+            base, slots = _base(study, model)
+        except NasAttnError as error:
+            notes.append(f"scale {size}: {error}")
+            continue
+        scale = Scale(model, base, slots, replace(study.evaluator, model=model))
+        sizes = (config.imgsz, config.final_imgsz)
+        misfits = [f"`{g}` at {s}" for s, g in full if g != NONE and not scale.fits(s, g, *sizes)]
+        if misfits:
+            notes.append(f"scale {size}: {', '.join(misfits)} cannot stand there")
+        else:
+            found[model] = scale
+    if not found:
+        obstacle = obstacle or f"'{config.model}' has no larger scale that can be built"
+        if "scale" in request.named:
+            raise UserError("`scale` must have a larger scale of the base", got=obstacle, where="--kinds")
+        notes.append(f"no comparison of scales: {obstacle}")
+    return found
+
+
+def _sizes(model: str, wanted: list[str] | None) -> tuple[str, ...]:
+    """The scales to train: those named, or the next two.
+
+    Raises:
+        UserError: one that was named is no larger scale of the base.
+    """
+    larger = larger_scales(model)
+    if wrong := [size for size in wanted or () if size not in larger]:
+        raise UserError(
+            f"`--scales` must be larger ones of '{model}'",
+            got=", ".join(wrong),
+            where="--scales",
+            remedy=f"There are {', '.join(larger)}." if larger else "It has none.",
+        )
+    return larger[:2] if wanted is None else tuple(wanted)
+
+
+def _table(scale: Scale, design: Design, counting: int, study: CostTable) -> CostTable:
+    """Cost of everything that the arms of a scale put anywhere; on the study's own base as its table has it."""
+    arms = [dict(a.architecture) for a in design.arms if a.model == scale.model]
+    genes = {s: tuple(dict.fromkeys([NONE, *(arm.get(s.name, NONE) for arm in arms)])) for s in scale.slots}
+    known = study if scale.model is None else None
+    return counted(scale.base, genes, study.imgsz, cache_root() / "cost", counting, known)
+
+
+def _check_same(request: Request, study: Plan, full: Architecture) -> None:
+    """Refuse to continue another ablation, or to ablate a study whose data or base are no longer what was searched.
+
+    Raises:
+        StudyChanged: the message says what differs.
+    """
+    if request.study is not None:
+        header, same = request.study.header, ("data", "base", "weights")
+        old, new = header["fingerprints"], study.header["fingerprints"]
+        if differs := [name for name in same if old.get(name) != new.get(name)]:
+            raise StudyChanged(
+                "an ablation must be of what was searched",
+                got=f"another {' and '.join(differs)} than then",
+                where=f"study '{request.study.name}'",
+                remedy="Bring it back, or ablate under a new study name with --base.",
+            )
+    if request.stored is None:
+        return
+    remedy = "Continue it as it is, or start another with --name."
+    own, where = request.stored["ablation"], f"ablation '{request.name}'"
+    try:
+        check_unchanged(request.stored, study.header)
+    except StudyChanged as error:
+        raise StudyChanged("an ablation must stay the same", got=error.got, where=where, remedy=remedy) from None
+    for word, old, new in (("architecture", own["full"], str(full)), ("first seed", own["seed"], request.seed)):
+        if old != new:
+            raise StudyChanged(
+                "an ablation must stay the same", got=f"another {word}: {old} then, {new} now", where=where,
+                remedy=remedy,
+            )  # fmt: skip

@@ -1,0 +1,199 @@
+"""From `ablate STUDY --option ...` to a request: the study, its `ablation` block, what was run before, the options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas_attn.ablation.plan.seeds import first_seed, is_fresh, spent
+from nas_attn.ablation.view import FOLDER, FRESH, AblationView
+from nas_attn.analysis.front import pick
+from nas_attn.errors import UserError
+from nas_attn.space import NONE, Architecture
+from nas_attn.study.ablation_config import DEFAULT_KINDS, AblationConfig
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.config_sources import load_config, study_name
+from nas_attn.study.records import RecordLog
+from nas_attn.study.view import StudyView
+
+FIDELITY = ("epochs", "imgsz", "fraction", "batch")  # what an ablation may set otherwise than its study
+DEFAULT_NAME = "ablation"
+EARLIER = "difference_before"  # in a recorded design's settings: what mattered when results had been seen already
+LONGEST_NAME = 100  # of a folder, with room for what is put beside it
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be ablated, as far as it can be known without looking at the data.
+
+    Attributes:
+        name: the ablation's own name.
+        folder: its folder.
+        study: the study, where it was searched; None otherwise.
+        config: the study's configuration at the ablation's fidelity.
+        settings: the ablation's.
+        full: the architecture to take apart, as text; settings of modules may be missing.
+        seed: its first seed.
+        stored: the header of an ablation of this name that exists; None for a new one.
+        named: kinds that this command names, so that one that cannot be had is an error.
+        fresh: whether its seeds were nobody else's when it got them.
+        notes: what of the command was not taken as it stands, in sentences.
+    """
+
+    name: str
+    folder: Path
+    study: StudyView | None
+    config: StudyConfig
+    settings: AblationConfig
+    full: str
+    seed: int
+    stored: dict[str, Any] | None
+    named: tuple[str, ...] = ()
+    fresh: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def load_request(
+    study: str | None, given: Mapping[str, Any], options: Mapping[str, Any], *, runs: Path, name: str | None = None
+) -> Request:
+    """What a command asks for.
+
+    Args:
+        study: name of a study, path of a study YAML, or None.
+        given: fields of `AblationConfig` that were given.
+        options: fields of `StudyConfig` that were given.
+        runs: folder of the run folders.
+        name: name of the ablation.
+
+    Raises:
+        UserError: there is nothing to ablate, or options that contradict one another.
+    """
+    folder = runs / study_name(study, options.get("data"))
+    searched = StudyView.read(folder) if (folder / "records.jsonl").exists() else None
+    own = folder / FOLDER / _checked(name or DEFAULT_NAME)
+    records = list(RecordLog(own).read())
+    stored = records[0] if records and records[0]["kind"] == "study" else None
+    before: dict[str, Any] = next((dict(r["settings"]) for r in reversed(records) if r["kind"] == "design"), {})
+    for told in (EARLIER, FRESH):  # recorded beside the settings, none of them
+        before.pop(told, None)
+    wanted = _inserted(given)
+    values = dict(options)
+    if searched is None and stored is None and "slots" not in values and wanted:
+        values["slots"] = wanted  # an architecture that stands alone brings its own slots
+    base = searched.header if searched is not None else stored
+    config = load_config(study, values, base).model_copy(update={"storage": None})  # a search's own
+    _check_given(given)
+    notes: list[str] = []
+    settings = _merged(config, before, given, any(r["kind"] == "started" for r in records), notes)
+    if stored is not None:  # what a trial measures stands
+        kept = {k: stored["config"][k] for k in FIDELITY}
+        config = config.model_copy(update={**kept, **{k: given[k] for k in FIDELITY if given.get(k) is not None}})
+    else:
+        config = config.model_copy(update={k: v for k in FIDELITY if (v := getattr(settings, k)) is not None})
+    if given.get("scales") is not None and "scale" not in settings.asked_kinds:
+        got = ", ".join(settings.asked_kinds)
+        raise UserError("`--scales` must go with the kind `scale`", got=got, where="--kinds")
+    others = spent(searched, folder, own)
+    seed = first_seed(others, config, settings, stored, given)
+    view = AblationView.of(own, records) if stored is not None else None
+    return Request(
+        name=own.name,
+        folder=own,
+        study=searched,
+        config=config,
+        settings=settings,
+        full=_full(searched, settings, stored, given),
+        seed=seed,
+        stored=stored,
+        named=(*(given.get("kinds") or ()), *(("scale",) if given.get("scales") else ())),
+        fresh=is_fresh(others, settings, seed, view),
+        notes=tuple(notes),
+    )
+
+
+def _check_given(given: Mapping[str, Any]) -> None:
+    """Refuse options that contradict one another.
+
+    Raises:
+        UserError: the first such pair.
+    """
+    said = {k for k, v in given.items() if v is not None}
+    for one, others, why in (
+        ("seeds", ("hours", "max_seeds"), "either it is fixed, or results decide it"),
+        ("pick", ("base",), "either the study's or one's own"),
+    ):
+        for other in others:
+            if {one, other} <= said:
+                rule = f"`--{one}` and `--{other.replace('_', '-')}` must not stand together"
+                raise UserError(rule, got="both", where="the command line", remedy=f"Leave one out: {why}.")
+
+
+def _merged(
+    config: StudyConfig, before: Mapping[str, Any], given: Mapping[str, Any], begun: bool, notes: list[str]
+) -> AblationConfig:
+    """The study's block, then what the last command said, then this one.
+
+    Once training has begun, comparisons are added and none is taken away: what was compared stays in its family.
+    """
+    values: dict[str, Any] = config.ablation.model_dump() if config.ablation is not None else {}
+    values |= before
+    said = {k: v for k, v in given.items() if v is not None}
+    if "seeds" in said and not {"hours", "max_seeds"} & said.keys():
+        values |= {"hours": None, "max_seeds": None}  # a number of seeds ends sequential testing
+    if {"base", "pick"} & said.keys():
+        values |= {"base": None, "pick": None}
+    for name, default in (("kinds", DEFAULT_KINDS), ("arms", ()), ("scales", None)) if begun else ():
+        if name in said and (old := values.get(name) if values.get(name) is not None else default) is not None:
+            if kept := [x for x in old if x not in said[name]]:
+                notes.append(f"{name} that were compared before stay: {', '.join(kept)}")
+            said[name] = list(dict.fromkeys((*old, *said[name])))
+    if begun and values.get("controls") and said.get("controls") is False:
+        notes.append("the controls that were compared before stay")
+        said["controls"] = True
+    if begun and values.get("dead_slots") == "keep" and said.get("dead_slots") == "skip":
+        notes.append("comparisons on dead slots were trained before and stay")
+        said["dead_slots"] = "keep"
+    checked = StudyConfig.of({**config.model_dump(), "ablation": {**values, **said}}, where="the command line")
+    assert checked.ablation is not None
+    return checked.ablation.model_copy(update={"dead_slots": checked.ablation.dead_slots or config.dead_slots})
+
+
+def _full(
+    searched: StudyView | None, settings: AblationConfig, stored: dict[str, Any] | None, given: Mapping[str, Any]
+) -> str:
+    """The architecture to take apart."""
+    named = given.get("base") is not None or given.get("pick") is not None
+    if stored is not None and not named:
+        return str(stored["ablation"]["full"])
+    if settings.base is not None:
+        return settings.base
+    if searched is None:
+        raise UserError(
+            "an ablation must have an architecture",
+            got="neither a study that was searched nor --base",
+            remedy='Give --base "p3=... p4=...", or run `python -m nas_attn search` first.',
+        )
+    found = pick(searched, settings.pick or "best").architecture
+    if found.is_base:
+        raise UserError(
+            "an ablation must have an architecture with attention",
+            got=f"the unchanged base, which is the `{settings.pick or 'best'}` of study '{searched.name}'",
+            remedy='Nothing beat the base. Name another with --pick knee, --pick trial:N or --base "p3=...".',
+        )
+    return str(found)
+
+
+def _inserted(values: Mapping[str, Any]) -> list[str]:
+    """Names of the slots that the given architectures fill, in their order."""
+    texts = [t for t in (values.get("base"), *(values.get("arms") or ())) if t]
+    found = (slot for text in texts for slot, gene in Architecture.parse(text) if gene != NONE)
+    return list(dict.fromkeys(found))
+
+
+def _checked(name: str) -> str:
+    if not name or name.strip(".") != name or any(c in name for c in "/\\ \n") or len(name) > LONGEST_NAME:
+        rule = f"`--name` must be a plain word of at most {LONGEST_NAME} characters"
+        raise UserError(rule, got=f"'{name}'", remedy="It names a folder.")
+    return name

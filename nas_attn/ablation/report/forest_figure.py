@@ -1,0 +1,222 @@
+"""The forest plot of an ablation: numbers -> plotly. Every point carries its line's key, so that a click finds it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.ablation.decide import BETTER, DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, WORSE
+from nas_attn.ablation.report.files import PARTIAL, ranges
+from nas_attn.ablation.report.forest import ForestLine, ForestNumbers
+from nas_attn.ablation.report.tables import estimate, p_value
+from nas_attn.analysis.figures import FONT, GREY, GRID, INK, PALETTE
+from nas_attn.analysis.tables import EMPTY, number
+from nas_attn.statistics.paired import MIN_PAIRS, Paired
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+# verdict -> colour, shape, size: the claims point to their side and are filled, what is open is hollow
+STYLES = {
+    BETTER: (PALETTE[0], "triangle-right", 13),
+    WORSE: (PALETTE[1], "triangle-left", 13),
+    NO_DIFFERENCE: (INK, "square", 9),
+    UNDECIDED: (GREY, "circle-open", 10),
+    UNTESTED: (GREY, "diamond-open", 10),
+    WAITING: ("#9aa5b1", "hourglass-open", 10),
+    DEAD: ("#9aa5b1", "x-thin-open", 9),
+}
+BAND = "#eef1f4"
+LABEL, WIDEST = 38, 4  # characters of a label's line; lines of a label
+LINE, TOP, BOTTOM = 15, 40, 72  # pixels
+MIN_WIDTH = 760  # below, it scrolls
+MOST_TRIALS, MOST_REMARK = 90, 110  # characters where something is pointed at
+
+
+def forest_figure(numbers: ForestNumbers) -> Figure:
+    """A line a contrast: Δ with its interval, on val and, where it was scored, on test.
+
+    Lines without a pair have their mark in a gutter at the left, so that nobody reads it as a difference of zero.
+    """
+    from plotly.subplots import make_subplots
+
+    panels = 2 if numbers.has_test else 1
+    figure = make_subplots(rows=1, cols=panels, shared_yaxes=True, horizontal_spacing=0.03)
+    labels = [_label(line.label) for line in numbers.lines]
+    row = 10 + LINE * max((text.count("<br>") + 1 for text in labels), default=1)
+    for verdict, style in STYLES.items():
+        mine = [(i, line) for i, line in enumerate(numbers.lines) if line.verdict == verdict]
+        for panel in range(1, panels + 1):
+            drawn = [(i, line, r) for i, line in mine if (r := line.val if panel == 1 else line.test) is not None]
+            if drawn:
+                first = panel == 1 or not any(line.val for _, line in mine)
+                figure.add_trace(_points(verdict, style, drawn, numbers.level, legend=first), row=1, col=panel)
+        empty = [(i, line) for i, line in mine if line.val is None]
+        if empty:
+            figure.add_trace(_gutter(verdict, style, empty, numbers.level, legend=len(empty) == len(mine)))
+    _frame(figure, numbers, panels)
+    count = len(numbers.lines)
+    figure.update_yaxes(
+        tickvals=list(range(count)), ticktext=labels, range=[count - 0.5, -0.5], fixedrange=True, automargin=True
+    )
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, tickfont={"size": 12})
+    figure.update_layout(
+        template="plotly_white",
+        font={"family": FONT, "size": 13, "color": INK},
+        height=TOP + BOTTOM + row * max(count, 2),
+        margin={"l": 20, "r": 20, "t": TOP, "b": BOTTOM},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container"},
+        legend_itemclick=False,
+        legend_itemdoubleclick=False,
+        hovermode="closest",
+        clickmode="event",
+        uirevision="constant",
+        hoverlabel={
+            "bgcolor": "white",
+            "bordercolor": GREY,
+            "font": {"family": FONT, "size": 12, "color": INK},
+            "align": "left",
+        },
+    )
+    figure.update_xaxes(fixedrange=True)
+    # the gutter's axis: as wide as val's panel, never drawn
+    figure.update_layout(xaxis9={"overlaying": "x", "anchor": "y", "range": [0, 1], "visible": False})
+    figure.update_layout(xaxis9_domain=figure.layout.xaxis.domain, xaxis9_fixedrange=True)
+    return figure
+
+
+def _points(verdict: str, style: tuple[str, str, int], drawn: Sequence[Any], level: str, *, legend: bool) -> Any:
+    import plotly.graph_objects as go
+
+    color, symbol, size = style
+    return go.Scatter(
+        x=[r.mean for _, _, r in drawn],
+        y=[i for i, _, _ in drawn],
+        name=verdict,
+        legendgroup=verdict,
+        showlegend=legend,
+        mode="markers",
+        marker={"color": color, "symbol": symbol, "size": size, "opacity": 1, "line": {"width": 1.6, "color": color}},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [r.high - r.mean if r.high is not None else 0 for _, _, r in drawn],
+            "arrayminus": [r.mean - r.low if r.low is not None else 0 for _, _, r in drawn],
+            "color": color,
+            "thickness": 1.6,
+            "width": 4,
+        },
+        customdata=[[line.key] for _, line, _ in drawn],
+        hovertext=[_hover(line, level) for _, line, _ in drawn],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _gutter(
+    verdict: str, style: tuple[str, str, int], empty: Sequence[tuple[int, ForestLine]], level: str, *, legend: bool
+) -> Any:
+    """Marks of lines without a pair, with the verdict beside each."""
+    import plotly.graph_objects as go
+
+    color, symbol, size = style
+    return go.Scatter(
+        x=[0.012] * len(empty),
+        y=[i for i, _ in empty],
+        xaxis="x9",
+        yaxis="y",
+        name=verdict,
+        legendgroup=verdict,
+        showlegend=legend,
+        mode="markers+text",
+        text=[f" {verdict}"] * len(empty),
+        textposition="middle right",
+        textfont={"size": 11, "color": "#52606d"},
+        cliponaxis=False,
+        marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 1.6, "color": color}},
+        customdata=[[line.key] for _, line in empty],
+        hovertext=[_hover(line, level) for _, line in empty],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _frame(figure: Figure, numbers: ForestNumbers, panels: int) -> None:
+    """Titles, equal ranges, the zero line and the band of differences too small to matter, in each panel."""
+    difference = numbers.difference
+    low, high = _range(numbers)
+    partial = f"<br><b>{PARTIAL}</b>" if numbers.partial else ""
+    titles = ("Δ mAP50-95 on val: it decides", "Δ mAP50-95 on test: to be read only")
+    for panel in range(1, panels + 1):
+        where = {"row": 1, "col": panel}
+        figure.add_vrect(x0=-difference, x1=difference, fillcolor=BAND, line_width=0, layer="below", **where)
+        figure.add_vline(x=0, line={"color": INK, "width": 1.2}, layer="below", **where)
+        figure.update_xaxes(
+            title={"text": titles[panel - 1] + partial, "font": {"size": 12}},
+            range=[low, high],
+            tickformat="+.3f" if high - low < 0.05 else "+.2f",
+            nticks=7,
+            gridcolor=GRID,
+            zeroline=False,
+            linecolor=GREY,
+            ticks="outside",
+            **where,
+        )
+
+
+def _range(numbers: ForestNumbers) -> tuple[float, float]:
+    """What shows the band, every difference and every interval that can be tested, with some air.
+
+    The interval of two seeds is so wide that the others would vanish beside it: it runs out of the panel.
+    """
+    results = [r for line in numbers.lines for r in (line.val, line.test) if r is not None]
+    ends = [v for r in results for v in _ends(r)] + [numbers.difference, -numbers.difference]
+    low, high = min(ends), max(ends)
+    air = 0.06 * (high - low)
+    return low - air, high + air
+
+
+def _ends(r: Paired) -> tuple[float, ...]:
+    return (r.mean,) if r.low is None or r.high is None or r.n < MIN_PAIRS else (r.low, r.high)
+
+
+def _label(text: str) -> str:
+    """A label over a few lines, broken behind commas and spaces."""
+    lines = wrap(re.sub(r"([,(])", "\\1\u200b ", text), LABEL) if len(text) > LABEL else [text]
+    lines = [line.replace("\u200b ", "").replace("\u200b", "") for line in lines]
+    if len(lines) > WIDEST:
+        lines = [*lines[: WIDEST - 1], lines[WIDEST - 1] + "…"]
+    return "<br>".join(escape(line) for line in lines)
+
+
+def _hover(line: ForestLine, level: str) -> str:
+    inserted = [escape(gene) for gene in line.inserted.split()]
+    parts = [f"<b>{escape(line.label)}</b>", *inserted, *_words(line.words)]
+    if line.val is not None:
+        effect = EMPTY if line.val.effect is None else f"{line.val.effect:+.2f}"
+        p = "not tested" if line.p is None else f"p {escape(p_value(line.p))}, corrected (Holm)"
+        seeds = f"{line.val.n} seed{'s' * (line.val.n != 1)}"
+        parts += [f"Δ on val {_interval(line.val, level)}, {seeds}", f"{p}; d {effect}"]
+    if line.test is not None:
+        parts.append(f"Δ on test {_interval(line.test, level)}")
+    if line.cost:
+        parts.append(f"{number(line.cost.get('gmacs'), 3)} GMACs, {number(line.cost.get('params_m'), 3)} M parameters")
+    if line.trials:
+        parts.append(f"ablation trials {_short(ranges(line.trials), MOST_TRIALS)}")
+    parts += [escape(_short(text, MOST_REMARK)) for text in line.remarks[:3]]
+    if len(line.remarks) > 3:
+        parts.append(f"and {len(line.remarks) - 3} more remarks")
+    return "<br>".join(parts)
+
+
+def _interval(result: Paired, level: str) -> str:
+    return estimate(result) + (f" ({level} interval)" if result.low is not None else "")
+
+
+def _words(text: str) -> list[str]:
+    return [escape(part) for part in wrap(text, 70)]
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,123 @@
+"""An ablation's tables as text, for the report, the dashboard, the terminal and the files alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas_attn.ablation.design import FAMILIES
+from nas_attn.ablation.report.rows import Moments, Row, family_rows
+from nas_attn.ablation.report.words import level, method
+from nas_attn.ablation.view import AblationView
+from nas_attn.analysis.tables import EMPTY, Table, number, signed
+from nas_attn.statistics.paired import Paired
+
+TINY_P = 0.0001
+
+
+@dataclass(frozen=True)
+class TitledTable:
+    """A table with what a reader needs beside it.
+
+    Attributes:
+        family: key of `FAMILIES`.
+        title: its title.
+        table: the rows.
+        method: how the figures were made.
+        partial: whether training is not finished.
+    """
+
+    family: str
+    title: str
+    table: Table
+    method: str
+    partial: bool
+
+
+def ablation_tables(view: AblationView) -> list[TitledTable]:
+    """The table against the base, then those of the other families that have rows."""
+    found = []
+    for family, title in FAMILIES.items():
+        rows = family_rows(view, family)
+        table = (_base_table if family == "base" else _contrast_table)(rows, level(view))
+        if rows:
+            found.append(TitledTable(family, title, table, method(view, family), view.partial))
+    return found
+
+
+def _base_table(rows: list[Row], level: str) -> Table:
+    has_test = any(r.test is not None for r in rows)
+    columns = [
+        *("arm", "inserted", "seeds", "val mAP50-95", f"Δ to base [{level}]", "p (Holm)", "d"),
+        *(("test mAP50-95", f"Δ on test [{level}]") if has_test else ()),
+        *("GMACs", "params (M)", "verdict", "remarks"),
+    ]
+    body, keys = [], []
+    for r in rows:
+        body.append(
+            (
+                r.label,
+                r.inserted or EMPTY,
+                str(r.val.n) if r.val else "0",
+                spread(r.val),
+                *_compared(r),
+                *((spread(r.test), estimate(r.test_result)) if has_test else ()),
+                number(r.cost.get("gmacs"), 3),
+                number(r.cost.get("params_m"), 3),
+                r.verdict,
+                "; ".join(r.remarks),
+            )
+        )
+        keys.append(str(r.arm.architecture) if r.arm is not None and r.arm.model is None else None)
+    return Table(tuple(columns), tuple(body), tuple(keys))
+
+
+def _contrast_table(rows: list[Row], level: str) -> Table:
+    has_test = any(r.test_result is not None for r in rows)
+    columns = [
+        *("comparison", "seeds", f"Δ [{level}]", "p (Holm)", "d"),
+        *((f"Δ on test [{level}]",) if has_test else ()),
+        *("verdict", "remarks"),
+    ]
+    body = tuple(
+        (
+            r.label,
+            str(r.decision.result.n) if r.decision and r.decision.result else "0",
+            *_compared(r),
+            *((estimate(r.test_result),) if has_test else ()),
+            r.verdict,
+            "; ".join(r.remarks),
+        )
+        for r in rows
+    )
+    return Table(tuple(columns), body, (None,) * len(rows))
+
+
+def spread(moments: Moments | None) -> str:
+    """`0.3967 ± 0.0061`, or a dash."""
+    if moments is None:
+        return EMPTY
+    return number(moments.mean) + (f" ± {moments.sd:.4f}" if moments.sd is not None else "")
+
+
+def estimate(result: Paired | None) -> str:
+    """`+0.0120 [-0.0031, +0.0271]`, without the interval where there is none."""
+    if result is None:
+        return EMPTY
+    if result.low is None or result.high is None:
+        return signed(result.mean)
+    return f"{signed(result.mean)} [{signed(result.low)}, {signed(result.high)}]"
+
+
+def p_value(p: float | None) -> str:
+    """A corrected p-value as papers write it."""
+    if p is None:
+        return EMPTY
+    return f"< {TINY_P:g}" if p < TINY_P else f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
+
+
+def _compared(row: Row) -> tuple[str, str, str]:
+    d = row.decision
+    if d is None or d.result is None:
+        return EMPTY, EMPTY, EMPTY
+    effect = EMPTY if d.result.effect is None else f"{d.result.effect:+.2f}"
+    return estimate(d.result), p_value(d.p), effect

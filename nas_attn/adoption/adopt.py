@@ -1,0 +1,181 @@
+"""A community's model YAML adopted: its base, its architecture, what was repaired, and what is suspicious."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas_attn import __version__
+from nas_attn.adoption.article import Article, read_article
+from nas_attn.adoption.block_arguments import is_map_size
+from nas_attn.adoption.findings import Findings, Repair, Suspicion
+from nas_attn.adoption.lineage import Lineage, base_name, choose_scale, find_lineage
+from nas_attn.adoption.placing import Placed, Put, build_plain, listed, own_base, place
+from nas_attn.adoption.wiring import MODES, REPAIR, Wiring, check_wiring
+from nas_attn.detector.model import module_names
+from nas_attn.detector.model.base_model import BaseModel, load_base
+from nas_attn.errors import UnknownName, UserError
+from nas_attn.space.architecture import NONE, Architecture
+from nas_attn.space.slot import INSERT, REPLACE, Slot
+
+INSIDE = (INSERT, REPLACE, module_names.AFTER)
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What an article's file is.
+
+    Attributes:
+        path: the file.
+        base: the base model at the file's scale and class count; with the rows in it that no search can vary.
+        plain: the same without any attention.
+        known: whether that is one that Ultralytics ships.
+        slots: all its slots.
+        architecture: what stands at slots; `none` at all default slots where nothing does.
+        puts: every attention row of the file, and where it went.
+        repairs: what was certainly wrong, or missing.
+        suspicions: what looks wrong, but may be meant.
+    """
+
+    path: Path
+    base: BaseModel
+    plain: BaseModel
+    known: bool
+    slots: tuple[Slot, ...]
+    architecture: Architecture
+    puts: tuple[Put, ...]
+    repairs: tuple[Repair, ...]
+    suspicions: tuple[Suspicion, ...]
+
+    def comments(self) -> list[str]:
+        """What the fixed YAML says of its own origin."""
+        kept = [p for p in self.puts if not p.slot]
+        return [
+            f"Adopted by nas_attn {__version__} from {self.path.name}, on base model {self.base.name}.",
+            *(f"Repaired: {r}." for r in self.repairs),
+            *(f"Suspicious: {s}." for s in self.suspicions),
+            *(f"Row {p.row.number} of {self.path.name} ({p.row.as_written}) is part of the base here." for p in kept),
+        ]
+
+
+def adopt(
+    path: Path,
+    *,
+    scale: str | None = None,
+    nc: int | None = None,
+    imgsz: int = 640,
+    wiring: str = REPAIR,
+    inside: str | None = None,
+    meanings: Mapping[str, str] | None = None,
+) -> Adopted:
+    """Read a community's YAML and make it build.
+
+    Args:
+        path: the file.
+        scale: which of its scales; where None, the one that it states or is named after, else its first.
+        nc: number of classes, in place of the file's.
+        imgsz: image size of the final training in pixels; defaults are chosen so that a map of it can carry them.
+        wiring: `repair` what is certainly a mistake in who reads whom, take all attention `in-line`, or `keep` it.
+        inside: `insert`, `replace` or `after`, for blocks with attention (`C2f_ACmix`); None for each module's usual.
+        meanings: name in the file -> name to read in its place, for names of several meanings or of nobody's.
+
+    Raises:
+        UserError: the file is no detector's, holds neither attention nor a mistake to repair, names what nobody
+            knows, or cannot be built.
+    """
+    if wiring not in MODES:
+        raise UnknownName("value of --wiring", wiring, MODES)
+    if inside not in (None, *INSIDE):
+        raise UnknownName("value of --inside", inside, INSIDE)
+    if imgsz < 1:
+        raise UserError("`--imgsz` must be at least 1", got=imgsz)
+    article = read_article(path, inside, meanings)
+    findings = Findings()
+    lineage = find_lineage(article)
+    chosen = choose_scale(article, lineage, scale, findings)
+    classes = nc if nc is not None else article.nc if article.nc is not None else (lineage.source or {}).get("nc", 80)
+    _what_is_odd(article, lineage, nc, classes, findings)
+    read = check_wiring(article, lineage.rows, lineage.name, wiring, findings)
+    known = bool(lineage.name) and not lineage.differences and chosen.of_base and read.same
+    if known:
+        base = load_base(base_name(lineage, chosen.key), nc=classes)
+        if "kpt_shape" in article.settings:
+            base = base.changed(kpt_shape=article.settings["kpt_shape"])
+    else:
+        base = own_base(read, article.path.stem, chosen.key, chosen.factors, classes)
+    bare = not article.attention and not article.blocks
+    if bare and read.sources == [list(r.sources) for r in article.rows]:
+        raise _nothing(read, base, lineage, findings)
+    placed: Placed = place(read, base, imgsz, inside, findings)
+    if not placed.puts and not bare:
+        rule = "an article must have attention that something reads"
+        raise UserError(rule, where=str(path), got="; ".join(map(str, findings.suspicions)))
+    default = [s.name for s in placed.slots if "." not in s.name]
+    architecture = placed.architecture or Architecture.of(dict.fromkeys(default, NONE))
+    return Adopted(
+        article.path, placed.base, base, known and placed.base is base, placed.slots, architecture, placed.puts,
+        tuple(findings.repairs), tuple(findings.suspicions),
+    )  # fmt: skip
+
+
+def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: int, findings: Findings) -> None:
+    """What is wrong with a file before its rows are looked at."""
+    head = article.rows[-1]
+    if article.anchors:
+        now = f"[{', '.join(map(str, head.content[3]))}]"
+        findings.repair(head.number, head.as_written, article.anchors, now, "heads of Ultralytics have no anchors")
+    if article.nc is None:
+        findings.repair(None, "nc", "missing", classes, "--nc says so" if nc is not None else "the base has it so")
+    elif nc is None and lineage.source is not None and article.nc != lineage.source["nc"]:
+        findings.suspect(None, "nc", f"nc is {article.nc}, the class count of whoever wrote the file: kept. `train` "
+                         "wants that of your data, give --nc")  # fmt: skip
+    if article.unread:
+        findings.suspect(None, "key", f"keys that Ultralytics does not read are left out: {', '.join(article.unread)}")
+    for difference in lineage.differences:
+        findings.suspect(None, "base", f"{difference}: this is a network of its own")
+    claims = [(r.number, r.claim) for r in article.rows if r.claim is not None and r.claim != r.number]
+    if claims:
+        said = ", ".join(f"row {n} says # {c}" for n, c in claims)
+        findings.suspect(
+            claims[0][0], "comment", f"comments misnumber rows: {said}. What counts is the place in the list"
+        )
+    if own := [r for r in article.attention if module_names.folded(r.as_written) == "cbam" and not r.meaning]:
+        text = "its reduction tells that it is the paper's CBAM; Ultralytics' own class has no reduction"
+        findings.suspect(own[0].number, "name", f"{listed(own)}: {text}")
+    for row in article.rows:
+        if row.meaning:
+            findings.repair(row.number, row.as_written, row.as_written, row.meaning, "--as says so")
+        if row.named.block and (sizes := [a for a in row.given if is_map_size(a)]):
+            was, now = list(row.given), row.content[3]
+            why = f"{sizes[0]} is the size of its map, which {row.named.module} does not need here"
+            findings.repair(row.number, row.as_written, was, now, why)
+    for number in lineage.extra:
+        row = article.rows[number]
+        if row.named.module is None:
+            text = (
+                f"row {number} ({row.as_written}) is a module of Ultralytics: it stays as it is, as a row of the base"
+            )
+            findings.suspect(number, "name", text)
+
+
+def _nothing(read: Wiring, base: BaseModel, lineage: Lineage, findings: Findings) -> UserError:
+    """The error for a file without attention."""
+    article = read.article
+    try:
+        build_plain(base, read)
+        builds = "it builds as it is" if not article.anchors else "it builds without its anchors"
+        remedy = "There is nothing to adopt: give it to `search` as --model."
+        if odd := [s.text for s in findings.suspicions if s.kind in ("join", "head")]:
+            builds = "; ".join(odd)
+            remedy = "If that is meant, give the file to `search` as --model; otherwise these rows must be mended."
+    except UserError as error:
+        builds, remedy = f"it does not build: {error.got}", "There is nothing to adopt, and the file must be mended."
+    what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a network of its own"
+    names_said = [str(s) for s in findings.suspicions if s.kind == "name"]
+    return UserError(
+        "a file to adopt must have a row of attention",
+        got="; ".join([what, builds, *names_said]),
+        where=str(article.path),
+        remedy=remedy,
+    )

@@ -1,0 +1,321 @@
+"""A community's model YAML as written: its rows, and the row numbers that its comments claim."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas_attn.adoption.block_arguments import without_map_size
+from nas_attn.adoption.foreign import numbered, unknown_rows
+from nas_attn.adoption.unreadable_yaml import full_width, unreadable
+from nas_attn.detector.model import module_names
+from nas_attn.detector.model.export_key import KEY
+from nas_attn.detector.model.model_yaml import FACTORS, HEADS, check_detector
+from nas_attn.detector.neck.surgery import absolute
+from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.safe_yaml import parse_yaml
+
+_CLAIM = re.compile(
+    r"[#\s]*(?:layer\s*|row\s*)?(\d+)(?![\w.,×%])", re.IGNORECASE
+)  # `# 17 (P3/8-small)`, `#9`, `# 0-P1/2`
+_OF_THE_NETWORK = {"activation", "end2end", "inplace", "kpt_shape", "reg_max", "text_model"}  # what the parser reads
+_READ_APART = {"nc", "scales", "scale", "anchors", "ch", "channels", "names", "yaml_file", "backbone", "head", *FACTORS}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the file.
+
+    Attributes:
+        number: counted from 0 over backbone and head.
+        sources: absolute rows that it reads; -1 is the image.
+        written: the same as the file has them.
+        content: [from, repeats, module, arguments], with `C2f` for `C2f_ACmix`.
+        named: what its module is.
+        claim: number that the comment behind it gives; None without one.
+        as_written: module as the file has it.
+        meaning: module that the user named in its place; empty where none.
+        given: arguments as the file has them; `content` of a block is without sizes of maps.
+    """
+
+    number: int
+    sources: tuple[int, ...]
+    written: tuple[int, ...]
+    content: list[Any]
+    named: module_names.Named
+    claim: int | None
+    as_written: str
+    meaning: str = ""
+    given: tuple[Any, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a row that the base has too."""
+        return self.named.module is None or bool(self.named.block)
+
+
+@dataclass(frozen=True)
+class Article:
+    """A model YAML.
+
+    Attributes:
+        path: its file.
+        rows: backbone and head.
+        backbone: number of rows of the backbone.
+        settings: top-level keys that decide the network, beside rows and scales.
+        nc: number of classes; None where the file gives none.
+        unread: other top-level keys, which Ultralytics does not read.
+        scale: the top-level key of that name, which Ultralytics does not read either; empty where the file has none.
+        scales: scale -> [depth, width, largest channel count].
+        factors: depth and width factor of a YOLOv5 YAML; empty where it has none.
+        anchors: the head's arguments with YOLOv5's anchors, which are left out; empty where it had none.
+    """
+
+    path: Path
+    rows: tuple[Row, ...]
+    backbone: int
+    settings: dict[str, Any]
+    nc: int | None
+    scales: dict[str, list[float]]
+    factors: tuple[float, ...]
+    anchors: str = ""
+    unread: tuple[str, ...] = ()
+    scale: str = ""
+    plain: tuple[int, ...] = field(init=False)  # numbers of the rows that the base has too
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", tuple(r.number for r in self.rows if r.is_plain))
+
+    @property
+    def attention(self) -> list[Row]:
+        """The rows of attention alone."""
+        return [r for r in self.rows if not r.is_plain]
+
+    @property
+    def blocks(self) -> list[Row]:
+        """The rows of a block with attention inside."""
+        return [r for r in self.rows if r.named.block]
+
+
+def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, str] | None = None) -> Article:
+    """Read and check a community's YAML.
+
+    Args:
+        path: the file.
+        inside: where attention in blocks shall stand; None for where each is used to.
+        meanings: name in the file -> name to read in its place.
+
+    Raises:
+        UserError: it is no detector's model YAML, or an exported one, or names a module that nobody knows; all such
+            names together.
+    """
+    where = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="ignore")
+        source = parse_yaml(text)
+    except OSError as error:
+        raise UserError("a model YAML must be readable", got=error.strerror, where=where) from error
+    except yaml.MarkedYAMLError as error:
+        raise unreadable(error, text, where) from error
+    except yaml.YAMLError as error:
+        raise UserError("a model YAML must be readable as YAML", got=str(error), where=where) from error
+    problems: list[UserError] = []
+    try:
+        problems += _check(source, where, meanings or {})
+    except UserError as error:
+        four = "Write all four, the last may be empty: [-1, 1, ACmix, []]." if _is_short_row(error.got) else ""
+        error.remedy = error.remedy or full_width(text.splitlines()) or four
+        raise
+    if KEY in source:
+        remedy = "`python -m nas_attn train` takes it as it is."
+        raise UserError("a file to adopt must be a community's, not an exported one", where=where, remedy=remedy)
+    source = copy.deepcopy(source)
+    anchors = _without_anchors(source)
+    rows = tuple(_rows(source, _claims(text), where, inside, meanings or {}, problems))
+    return Article(
+        Path(path),
+        rows,
+        len(source["backbone"]),
+        {k: v for k, v in source.items() if k in _OF_THE_NETWORK},
+        source.get("nc"),
+        {k: list(v) for k, v in (source.get("scales") or {}).items()},
+        tuple(source.get(f, 1.0) for f in FACTORS) if any(f in source for f in FACTORS) else (),
+        anchors,
+        tuple(k for k in source if k not in _OF_THE_NETWORK | _READ_APART),
+        str(source.get("scale") or ""),
+    )
+
+
+def parser_names() -> set[str]:
+    """Names that Ultralytics' own parser knows in a row."""
+    import inspect
+
+    from torch import nn
+    from ultralytics.nn import tasks
+
+    return {k for k, v in vars(tasks).items() if inspect.isclass(v) and issubclass(v, nn.Module)
+            and v.__module__.startswith("ultralytics.")}  # fmt: skip
+
+
+def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserError]:
+    """Refuse what is no detector's model dictionary; the result is a head that nobody knows."""
+    problems = []
+    if source is None:
+        raise UserError("a model YAML must not be empty", where=where)
+    if isinstance(source, dict) and isinstance(source.get("head"), list) and source["head"]:
+        last = source["head"][-1]
+        module = last[2] if isinstance(last, list) and len(last) > 2 else None
+        if isinstance(module, str) and meanings.get(module) in HEADS:
+            module = meanings[module]
+            source = {**source, "head": [*source["head"][:-1], [*last[:2], module, *last[3:]]]}
+        if module == "Classify":
+            rule = "a model to adopt must be a detector of objects, masks, keypoints or rotated boxes"
+            raise UserError(rule, got="a classification model, which has no slots", where=where)
+        if isinstance(module, str) and module not in HEADS:
+            rule = f"a model's last row must be its head, one of {', '.join(HEADS)}"
+            spelt = {module_names.folded(h): h for h in HEADS}
+            close = difflib.get_close_matches(module_names.folded(module), spelt, n=1, cutoff=0.8)
+            meant = f"Did you mean '{spelt[close[0]]}'? " if close else ""
+            remedy = meant + "A head of somebody's own cannot be built: write the one of Ultralytics that it replaced."
+            replaced = next((h for h in sorted(HEADS, key=len, reverse=True) if module.startswith(h)), "Detect")
+            remedy = remedy.removesuffix(".") + f", or give `--as {module}={replaced}`."
+            problems.append(UserError(rule, got=f"'{module}'", where=where, remedy=remedy))
+            source = {**source, "head": [*source["head"][:-1], [*last[:2], next(iter(HEADS)), *last[3:]]]}
+    check_detector({"nc": 1, **source} if isinstance(source, dict) else source, where)
+    return problems
+
+
+def _is_short_row(got: Any) -> bool:
+    """Whether what was refused is a row with less than [from, repeats, module, arguments], of a plausible module."""
+    parts = got if isinstance(got, list) else [got]
+    return len(parts) < 4 and isinstance(parts[-1], str) and module_names.folded(parts[-1]) in module_names.spellings()
+
+
+def _without_anchors(source: dict[str, Any]) -> str:
+    """Take YOLOv5's anchors out of the head's arguments; returns what these were, where there were any."""
+    head = source["head"][-1]
+    kept = [a for i, a in enumerate(head[3]) if not (i == 1 and (a == "anchors" or isinstance(a, list)))]
+    if len(kept) == len(head[3]):
+        return ""
+    was, head[3] = head[3], kept
+    return f"[{', '.join(map(str, was))}]"
+
+
+def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: str | None,
+          meanings: Mapping[str, str], problems: list[UserError]) -> list[Row]:  # fmt: skip
+    """All rows; `problems` are those found before.
+
+    Raises:
+        UserError, ConfigError: whatever is wrong with the names of all rows.
+    """
+    theirs = parser_names()
+    contents = [*source["backbone"], *source["head"]]
+    if len(claims) != len(contents):
+        claims = [None] * len(contents)
+    _check_meanings(meanings, contents, theirs)
+    rows: list[Row] = []
+    unknown: list[int] = []
+    refused: dict[str, tuple[UserError, list[int]]] = {}  # one for each text, with the rows it is true of
+    last = len(contents) - 1 if problems else len(contents)  # a head that nobody knows is among the problems already
+    for number, (content, claim) in enumerate(zip(contents[:last], claims, strict=False)):
+        name = content[2]
+        meaning = meanings.get(name, "")
+        named = module_names.lookup(meaning or name, theirs, chosen=bool(meaning))
+        if named is None:
+            unknown.append(number)
+            continue
+        written = tuple(content[0] if isinstance(content[0], list) else [content[0]])
+        arguments, problem = content[3], _refusal(name, named, content, inside)
+        if named.block and not problem:
+            try:
+                arguments, _ = without_map_size(named.block, arguments, "")
+            except UserError as error:
+                problem = error
+        if problem:
+            refused.setdefault(f"{name}{problem}", (problem, []))[1].append(number)
+        built = [content[0], content[1], named.block or meaning or name, arguments]
+        sources = tuple(absolute(content[0], number))
+        claim = claim if claim is not None and claim < len(contents) else None
+        rows.append(Row(number, sources, written, built, named, claim, name, meaning, tuple(content[3])))
+    found = [(problem, numbers[0]) for problem, numbers in refused.values()]
+    for problem, numbers in refused.values():
+        problem.where = f"{where}, {numbered(numbers)} ({contents[numbers[0]][2]})"
+    foreign = unknown_rows(contents, unknown, where, theirs)
+    firsts = dict.fromkeys(contents[n][2] for n in unknown)
+    found += zip(foreign, [next(n for n in unknown if contents[n][2] == name) for name in firsts], strict=True)
+    problems = [*(e for e, _ in sorted(found, key=lambda one: one[1])), *problems]
+    if len(problems) == 1:
+        raise problems[0]
+    for problem in problems:
+        problem.where = problem.where.removeprefix(f"{where}, ").removeprefix(where)
+    if problems:
+        raise ConfigError(problems, where=where)
+    return rows
+
+
+def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any]], theirs: set[str]) -> None:
+    from torch import nn
+
+    for name, meaning in meanings.items():
+        if name not in (known := {row[2] for row in contents}):
+            raise UnknownName("module that --as names", name, known)
+        named = module_names.lookup(meaning, theirs, chosen=True)
+        control = module_names.is_control(named.module if named and named.module else meaning)
+        torch_lacks = meaning.startswith("nn.") and not hasattr(nn, meaning.removeprefix("nn."))
+        if control or torch_lacks or named is None:
+            rule = "`--as NAME=MODULE` must name a module of Ultralytics, of torch.nn or of nas_attn"
+            what = ", a control of nas_attn, which no article's module means" if control else ""
+            remedy = (
+                module_names.suggestion(meaning, theirs) + "`python -m nas_attn modules` lists the attention modules."
+            )
+            raise UserError(rule + (", no control" if control else ""), got=f"'{meaning}'{what}", remedy=remedy)
+
+
+def _refusal(name: str, named: module_names.Named, content: Sequence[Any], inside: str | None) -> UserError | None:
+    """Why a row with a known name cannot be what it says; None where it can."""
+    if named.module and not named.block and isinstance(content[0], list) and len(content[0]) > 1:
+        return UserError("a row of attention must read one row", got=content[0])
+    if other := module_names.question(name, named, content[3]):
+        return UserError("a row's module must have one meaning", got=f"'{name}'", remedy=other)
+    rule = "attention with a block must stand in its bottlenecks or behind it"
+    remedy = f"This cannot be brought yet. --inside after puts it behind the whole {named.block}"
+    leave = f"{remedy}, and `--as {name}={named.block}` leaves it out."
+    if named.mode == module_names.INNER and inside != module_names.AFTER:
+        got = f"'{name}', a {named.block} with {named.module} in place of its own attention"
+        return UserError(rule, got=got, remedy=leave)
+    bare = named.block in module_names.WITHOUT_BOTTLENECKS and inside != module_names.AFTER
+    if named.mode == module_names.CONCAT and (inside is None or bare):
+        got = f"'{name}', a {named.block} with {named.module} on its concat"
+        return UserError(rule, got=got, remedy=leave)
+    if bare:
+        got = f"'{name}', for a {named.block} has no bottlenecks that could hold {named.module}"
+        return UserError(rule, got=got, remedy=leave)
+    return None
+
+
+def _claims(text: str) -> list[int | None]:
+    """The number in the comment behind each row; comments are no part of what YAML reads."""
+    lines = text.splitlines()
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    found = []
+    for key, value in root.value:
+        if key.value in ("backbone", "head"):
+            for row in value.value:
+                found.append((key.value != "backbone", _claim(lines, row.end_mark)))
+    return [claim for _, claim in sorted(found, key=lambda item: item[0])]
+
+
+def _claim(lines: list[str], end: Any) -> int | None:
+    if end.line >= len(lines):
+        return None
+    behind = lines[end.line][end.column :]
+    comment = re.match(r"[\s,\]]*#(.*)", behind)
+    match = _CLAIM.match(comment[1]) if comment else None
+    return int(match[1]) if match else None

@@ -1,0 +1,180 @@
+"""Where the code that communities copy differs from the zoo's: floors under hidden widths, defaults, other arguments.
+
+The zoo leaves such floors out, for under them several settings would be one network. An article means the network that
+its author trained, so the setting is chosen that gives the author's hidden width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas_attn.adoption.block_arguments import is_map_size
+from nas_attn.attention.entry import ModuleEntry
+from nas_attn.detector.model.module_names import folded
+from nas_attn.detector.neck.surgery import PREFIX
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A hidden width of max(`least`, C // reduction).
+
+    Attributes:
+        setting: the zoo's name of the reduction.
+        place: of the reduction among the arguments behind the channels.
+        usual: reduction where the row gives none.
+        least: the floor.
+    """
+
+    setting: str
+    place: int
+    usual: int
+    least: int
+
+
+FLOORS = {  # as the papers' own code has them; the collections copied them
+    "coord": Floor("reduction", 0, 32, 8),
+    "sk": Floor("reduction", 1, 16, 32),
+}
+USUAL: dict[
+    str, dict[str, Any]
+] = {  # class of a collection or of timm -> settings that it has by default, where the zoo has others
+    "globalcontext": {"ratio": 8, "fusion": "mul"},
+}
+DIFFERS = {  # class of the collections -> setting that its default gives a value that is no option
+    "skattention": {"kernel_sizes": "[1,3,5,7], full convolutions"},
+    "cbamblock": {"kernel_size": "49, and adds its input to the output"},
+}
+ADAPTIVE = {"eca", "ecablock", "ecamodule", "ecanet", "efficientchannelattention"}  # (channels, gamma=2, b=1)
+DEFORMABLE = {"dat", "dattention"}  # (channel, q_size, n_heads=8, n_groups=4, attn_drop=0, proj_drop=0, stride=1)
+UNUSED_FIRST = {"shuffleattention"}  # (channel, reduction=16, G=8): the reduction does nothing
+
+
+@dataclass
+class Usage:
+    """What the arguments behind the channels mean in the community's code.
+
+    Attributes:
+        values: these arguments, as the zoo would have them.
+        chosen: settings that the row leaves out, as the community's code has them.
+        differs: setting -> what the community's code has by default.
+        said: which hidden width that is; empty where there is no floor.
+        note: the same where no option gives the width.
+        size: height and width of the map that the arguments had.
+    """
+
+    values: list[Any]
+    chosen: dict[str, Any] = field(default_factory=dict)
+    differs: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
+    note: str = ""
+    size: tuple[int, int] | None = None
+
+
+def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channels: int,
+                    size: tuple[int, int] | None = None) -> Usage:  # fmt: skip
+    """Arguments of a community's class as settings of the zoo's.
+
+    Args:
+        entry: the zoo's module.
+        name: as the row has it; one with the package's prefix is the zoo's own class, without any of this.
+        values: arguments behind the channels.
+        channels: of the map.
+        size: of the map, as far as the arguments had one.
+    """
+    found = Usage(list(values), size=size)
+    if name.startswith(PREFIX):
+        return found
+    spelt = folded(name.rpartition(".")[2])
+    if spelt in UNUSED_FIRST and found.values and _is_number(found.values[0]):
+        found.values = found.values[1:]
+    found.differs = DIFFERS.get(spelt, {})
+    if not found.values:
+        found.chosen = dict(USUAL.get(spelt, {}))
+    if spelt in ADAPTIVE and found.values in ([], [2], [2, 1]):
+        found.values = []
+        whole = int((math.log2(channels) + 1) / 2)
+        kernel = max(3, whole + 1 - whole % 2)
+        found.chosen["kernel_size"] = kernel
+        found.said = f"kernel_size={kernel} is the paper's rule at {channels} channels; classes with a fixed one have 3"
+    if spelt in DEFORMABLE:
+        _deformable(entry, found)
+    if spelt == "mhsa":
+        _bottleneck_transformer(found)
+    if entry.name in FLOORS:
+        _with_floor(entry, FLOORS[entry.name], found, channels)
+    return found
+
+
+def without_map_size(name: str, values: Sequence[Any]) -> tuple[list[Any], tuple[int, int] | None]:
+    """(the other arguments, height and width), where the class of this name is made for a map of one size."""
+    sizes = [v for v in values if is_map_size(v)]
+    spelt = folded(name.rpartition(".")[2])
+    if sizes and spelt in DEFORMABLE:
+        return [v for v in values if v is not sizes[0]], tuple(sizes[0])
+    numbers = [v for v in values if isinstance(v, int) and not isinstance(v, bool)]
+    if spelt == "mhsa" and not name.startswith(PREFIX) and values[: len(numbers)] == numbers:
+        at = {2: 0, 3: 0, 4: 1}.get(len(numbers))  # (channels), width, height, heads
+        if len(numbers) == 3 and numbers[0] >= 64 and numbers[0] != numbers[1] == numbers[2]:
+            at = 1
+        if at is not None and (len(numbers) > 2 or numbers[0] == numbers[1]):
+            return [*values[:at], *values[at + 2 :]], (numbers[at], numbers[at + 1])
+    return list(values), None
+
+
+def _deformable(entry: ModuleEntry, found: Usage) -> None:
+    """The options nearest to the heads, groups and stride of the collections' class."""
+    usual = {"num_heads": (0, 8), "groups": (1, 4), "stride": (4, 1)}
+    whole = {at for at, _ in usual.values()}
+    if not all(_is_number(v) and (at not in whole or isinstance(v, int)) for at, v in enumerate(found.values)):
+        return  # another class, or nonsense: its arguments are read as the zoo's
+    given = {name: found.values[at] for name, (at, _) in usual.items() if at < len(found.values)}
+    found.differs, odd = {}, []
+    for setting in (s for s in entry.settings if s.name in usual):
+        wanted = given.get(setting.name, usual[setting.name][1])
+        nearest = min(setting.options, key=lambda option: abs(option - wanted))
+        found.chosen[setting.name] = nearest
+        if nearest != wanted:
+            found.differs = {**found.differs, setting.name: str(wanted)}
+            odd += [f"{setting.name}={wanted}"] if setting.name in given else []
+    found.values = []
+    if odd:
+        found.note = f"has {' and '.join(odd)}, which {entry.name} has not"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _bottleneck_transformer(found: Usage) -> None:
+    """(n_dims, width=14, height=14, heads=4, pos_emb=False): no position term unless it is asked for."""
+    table = [v for v in found.values if v is True]
+    found.values = [v for v in found.values if not isinstance(v, bool)]
+    lacks = "nor a scale of 1/√D, nor a convolution behind the heads, as there are here"
+    if not table:
+        found.chosen["position"] = "none"
+        found.said = f"the published class of this name has no position term, {lacks}"
+    else:
+        found.said = (f"the published class of this name has a table of {'×'.join(map(str, found.size or (14, 14)))} "
+                      f"positions, where this has a convolution; {lacks.replace('nor', 'neither', 1)}")  # fmt: skip
+
+
+def _with_floor(entry: ModuleEntry, floor: Floor, found: Usage, channels: int) -> None:
+    numbers = [i for i, v in enumerate(found.values) if isinstance(v, int) and not isinstance(v, bool) and v > 0]
+    at = floor.place if floor.place in numbers else numbers[0] if len(numbers) == 1 else None
+    given = floor.usual if at is None else found.values[at]
+    wanted = max(floor.least, channels // given)
+    options = next(s.options for s in entry.settings if s.name == floor.setting)
+    nearest = min(options, key=lambda r: abs(channels // r - wanted) if channels >= r else channels + wanted)
+    if at is None:
+        found.chosen[floor.setting] = nearest
+    else:
+        found.values[at] = nearest
+    width = f"max({floor.least}, {channels} // {given})"
+    if channels // nearest == wanted:
+        found.said = f"{floor.setting}={nearest} gives the hidden width {wanted} of the published code, {width}"
+    else:
+        found.note = (f"has the hidden width {channels // nearest} with {floor.setting}={nearest}, where the published "
+                      f"code has {wanted}, {width}: no option gives that")  # fmt: skip

@@ -1,0 +1,112 @@
+"""Rows whose module nobody here knows: each with what it is, and with what would be needed to bring it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nas_attn.adoption.alignment import aligned
+from nas_attn.detector.model import module_names
+from nas_attn.detector.model.model_yaml import HEADS, read_yaml
+from nas_attn.detector.model.shipped_models import packaged
+from nas_attn.errors import UserError
+
+_RESIZING = {"adown", "carafe", "dysample", "hwd", "pixelshuffle", "spacetodepth", "spd", "spdconv"}
+There = tuple[int, Sequence[Any]]  # a row of the base: its number and content
+_KNOWN = 100  # for a row of the base that stands in the file as it is: more than any likeness
+_YET = "cannot be brought yet"
+_SHAPE = f"a layer that changes the map's shape {_YET}"
+
+
+def unknown_rows(contents: Sequence[Sequence[Any]], unknown: Iterable[int], where: str,
+                 theirs: Iterable[str]) -> list[UserError]:  # fmt: skip
+    """One error for each unknown name, in the order of the rows.
+
+    Args:
+        contents: all rows of the file.
+        unknown: numbers of the rows that nobody knows.
+        where: the file.
+        theirs: names that Ultralytics' own parser knows.
+    """
+    theirs = set(theirs)
+    rows: dict[str, list[int]] = {}
+    for number in unknown:
+        rows.setdefault(contents[number][2], []).append(number)
+    base, instead = _in_place_of(contents, theirs) if rows else ("", {})
+    rule = "a row's module must be one of Ultralytics, of torch.nn or of nas_attn"
+    found = []
+    for name, own in rows.items():
+        needs = _needs(contents[own[0]], theirs, base, instead.get(own[0]))
+        remedy = module_names.suggestion(name, theirs) + needs
+        found.append(UserError(rule, got=f"'{name}'", where=f"{where}, {numbered(own)}", remedy=remedy))
+    return found
+
+
+def numbered(rows: Sequence[int]) -> str:
+    """Rows as messages name them: `rows 3, 5 and 7`."""
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    return f"rows {', '.join(map(str, rows[:-1]))} and {rows[-1]}"
+
+
+def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | None) -> str:
+    """A description of an unknown row, as far as the file tells it, and the way to bring it."""
+    name = str(row[2])
+    sources = row[0] if isinstance(row[0], list) else [row[0]]
+    if len(sources) > 1:
+        return f"It takes {len(sources)} inputs: a layer of several inputs {_YET}."
+    block, inside = module_names.around(name, theirs)
+    if block:
+        return (f"It is named as a {block} with {inside} inside, and {inside} is no attention module known here. If "
+                f"{inside} keeps the channels and the size of its map, write it as a module of your own and give "
+                f"--modules FILE; a block that differs from {block} in anything else {_YET}.")  # fmt: skip
+    if instead:
+        number, theirs_there = instead
+        does = _does(theirs_there)
+        what = f"It stands where {base} has row {number} ({theirs_there[2]})"
+        return f"{what}, which {does}: {_SHAPE}." if does else f"{what}: a block in the place of another {_YET}."
+    if module_names.folded(name) in _RESIZING:
+        return f"It is known as a layer that changes the size of its map: {_SHAPE}."
+    return (f"If it keeps the channels and the size of its map, write it as a module of your own, class {name}, and "
+            f"give --modules FILE; {_SHAPE}. `python -m nas_attn modules` lists the modules here.")  # fmt: skip
+
+
+def _does(row: Sequence[Any]) -> str:
+    """The change of map size by a row of the base, in words; empty if the row keeps it."""
+    module, arguments = str(row[2]), row[3]
+    if module == "nn.Upsample":
+        return "enlarges the map"
+    if module in ("ADown", "AConv", "SCDown") or (module in ("Conv", "DWConv", "GhostConv") and arguments[2:3] == [2]):
+        return "halves the map"
+    return ""
+
+
+def _likeness(row: Sequence[Any], there: Sequence[Any]) -> int:
+    """A score for a row of an unknown module in the place of one of the base: name first, then arguments and inputs."""
+    called = module_names.folded(there[2].rpartition(".")[2]) in module_names.folded(str(row[2]))
+    inputs = [len(r[0]) if isinstance(r[0], list) else 1 for r in (row, there)]
+    return 1 + 8 * called + 2 * (row[3] == there[3]) + 2 * (row[3][:1] == there[3][:1]) + 2 * (inputs[0] == inputs[1])
+
+
+def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[str, dict[int, There]]:
+    """(nearest base, row of the file -> row of the base) where an unknown module stands for another."""
+    own = []  # (row of the file, module that the base would have there; empty for one that nobody knows)
+    for number, row in enumerate(contents):
+        named = module_names.lookup(str(row[2]), theirs)
+        if named is None or named.module is None or named.block:
+            own.append((number, "" if named is None else named.block or row[2]))
+    best: tuple[float, int, str, list[Any]] = (0.0, 0, "", [])
+    for name, path in packaged().items():
+        source = read_yaml(path)
+        rows = [*source["backbone"], *source["head"]]
+        if rows[-1][2] in HEADS:
+            share = difflib.SequenceMatcher(None, [m for _, m in own], [r[2] for r in rows], autojunk=False).ratio()
+            best = max(best, (share, -len(name), name, rows), key=lambda one: one[:2])
+    base = best[3]
+    scores = [
+        [_KNOWN * (m == r[2]) if m else _likeness(contents[n], r) + (j == i) for i, r in enumerate(base)]
+        for j, (n, m) in enumerate(own)
+    ]
+    pairs = [(own[j][0], i) for j, i in aligned(scores) if not own[j][1]]
+    return best[2], {number: (i, base[i]) for number, i in pairs}

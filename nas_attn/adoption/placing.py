@@ -1,0 +1,318 @@
+"""Attention rows of an article's file as genes at slots of its base; those at no slot become part of the base."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nas_attn.adoption.arguments import Place, Reading, read_arguments
+from nas_attn.adoption.article import Row
+from nas_attn.adoption.findings import Findings
+from nas_attn.adoption.renamed import renamed_refusal
+from nas_attn.adoption.wiring import Wiring, shown
+from nas_attn.attention import registry
+from nas_attn.detector.blocks import places
+from nas_attn.detector.model.base_model import BaseModel
+from nas_attn.detector.model.build_errors import build_refusal
+from nas_attn.detector.model.model_yaml import built_repeats
+from nas_attn.detector.model.module_names import AFTER
+from nas_attn.detector.neck.graph import Graph
+from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.neck.surgery import PREFIX, Insertion, absolute, rewrite
+from nas_attn.errors import UserError
+from nas_attn.space.architecture import Architecture
+from nas_attn.space.slot import INSERT, REPLACE, Slot
+
+USUAL = {  # where classes such as `C2f_ECA` have a module; the others have it at the end of each bottleneck's branch
+    "acmix": REPLACE,
+    "cbam": AFTER,
+    "eca": AFTER,
+}
+
+
+@dataclass
+class Put:
+    """One attention row, or block with attention inside, of the file.
+
+    Attributes:
+        row: of the file.
+        root: row of the base that it stands behind, or that is the block.
+        readers: rows of the base that read it, through other attention too; empty for a block.
+        channels: of the map that the module gets.
+        size: height and width of that map at the image size of the final training.
+        sites: how many modules it is.
+        reading: its arguments.
+        mode: how it stands inside its block; empty for a row of its own, and for one behind a block.
+        times: how many such rows one behind the other its repeats stand for, at the depth of the scale.
+        slot: name of the slot that it fills; empty where it fills none.
+    """
+
+    row: Row
+    root: int
+    readers: frozenset[int]
+    channels: int
+    size: int
+    sites: int
+    reading: Reading
+    mode: str = ""
+    times: int = 1
+    slot: str = ""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The architecture that a file is.
+
+    Attributes:
+        base: the base, with the rows in it that are at no slot.
+        slots: all its slots.
+        architecture: the rows at slots.
+        puts: every attention row of the file.
+    """
+
+    base: BaseModel
+    slots: tuple[Slot, ...]
+    architecture: Architecture | None
+    puts: tuple[Put, ...]
+
+
+def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findings: Findings) -> Placed:
+    """Find the slot of each attention row.
+
+    Args:
+        wiring: the file, repaired.
+        base: its rows without ours.
+        imgsz: image size of the final training in pixels.
+        inside: `insert`, `replace` or `after` for blocks with attention; where None, as the module is used to.
+        findings: what is found goes there.
+
+    Raises:
+        SlotRefused, UserError: something that cannot be built.
+    """
+    built: Any = build_plain(base, wiring)
+    graph = Graph.of(base, built)
+    slots = all_slots(base, built)
+    rows = _rows(wiring, base, graph, imgsz, findings)
+    blocks = _blocks(wiring, base, built, graph, imgsz, inside, findings)
+    puts = sorted([*rows, *blocks], key=lambda put: put.row.number)
+    if inside is None:
+        _say_inside(puts, findings)
+    fixed: set[int] = set()  # rows of the base whose attention becomes part of it
+    while True:
+        done, found, genes = base, slots, {}
+        moved = {i: i for i in range(graph.head + 1)}
+        if fixed:
+            done, moved = _with_rows(base, built, [p for p in puts if p.root in fixed])
+            found = all_slots(done)
+        for put in puts:
+            put.slot = "" if put.root in fixed else _slot(put, found, graph, moved)
+            if put.slot in genes or put.reading.gene is None or put.times > 1:
+                put.slot = ""
+            if put.slot and put.reading.gene:
+                genes[put.slot] = put.reading.gene
+        homeless = {p.root for p in puts if not p.slot} - fixed
+        if not homeless:
+            break
+        fixed |= homeless
+    _say_homeless(puts, wiring, findings)
+    return Placed(done, found, Architecture.of(genes) if genes else None, tuple(puts))
+
+
+def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: Findings) -> Iterable[Put]:
+    article = wiring.article
+    for row in article.attention:
+        readers = _base_readers(wiring, row.number)
+        if not readers:
+            continue
+        root = wiring.root(row.number)
+        where = f"{article.path}, {shown(article, row.number)}"
+        if root < 0 or not graph.channels[root] or not graph.strides[root]:
+            rule = "attention must stand behind a map"
+            raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
+        at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
+        yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings),
+                  times=built_repeats(row.content[1], base.factors[0]))  # fmt: skip
+
+
+def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: int, inside: str | None,
+            findings: Findings) -> Iterable[Put]:  # fmt: skip
+    article = wiring.article
+    for row in article.blocks:
+        root = article.plain.index(row.number)
+        where = f"{article.path}, {shown(article, row.number)}"
+        mode = inside or row.named.mode or USUAL.get(str(row.named.module), INSERT)
+        if mode == AFTER:
+            at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
+            reading = _read(row, [], at, findings)
+            yield Put(row, root, frozenset(graph.readers[root]), at.channels, at.size, 1, reading)
+            continue
+        room = places(built.model[root]) if root in built.block_arguments else {}
+        if mode not in room:
+            other = f"; it has room for --inside {', '.join([*room, AFTER])}"
+            rule = "a block must have bottlenecks of one kind to hold attention"
+            raise UserError(rule, got=f"'{row.named.block}'{other}", where=where)
+        channels, sites, _ = room[mode]
+        at = Place(channels, -(-imgsz // graph.strides[root]), base.factors, where)
+        yield Put(row, root, frozenset(), channels, at.size, sites, _read(row, [], at, findings), mode)
+
+
+def _read(row: Row, arguments: Sequence[Any], at: Place, findings: Findings) -> Reading:
+    spelt = row.named.spelt if row.named.block or row.meaning else row.as_written
+    reading = read_arguments(registry.get(str(row.named.module)), arguments, at, spelt)
+    name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
+    if reading.refused:
+        now = f"{reading.gene}, the nearest that can stand there"
+        findings.repair(row.number, row.as_written, text, now, reading.refused)
+    for note in reading.notes:
+        findings.suspect(row.number, "arguments", f"{name} {note}: its arguments are {text}")
+    return reading
+
+
+def _base_readers(wiring: Wiring, number: int) -> frozenset[int]:
+    """Rows of the base that read a row, through attention behind it too."""
+    found: set[int] = set()
+    for reader in wiring.readers(number):
+        if wiring.article.rows[reader].is_plain:
+            found.add(wiring.article.plain.index(reader))
+        else:
+            found |= _base_readers(wiring, reader)
+    return frozenset(found)
+
+
+def _slot(put: Put, slots: Sequence[Slot], graph: Graph, moved: dict[int, int]) -> str:
+    """The slot that a row fills; `moved` says where the base's rows stand now."""
+    readers = {moved[r] for r in put.readers}
+    everyone = put.readers == set(graph.readers[put.root])
+    for slot in slots:
+        if slot.row != moved[put.root]:
+            continue
+        if put.mode:
+            if slot.inside and slot.inside.mode == put.mode:
+                return slot.name
+        elif not slot.inside and (set(slot.readers) == readers if slot.readers else everyone):
+            return slot.name
+    return ""
+
+
+def _with_rows(base: BaseModel, built: Any, puts: Sequence[Put]) -> tuple[BaseModel, dict[int, int]]:
+    """The base with these rows in it, and where its own rows stand then."""
+    graph_readers = _readers_of(base)
+    inserts: dict[int, list[Insertion]] = {}
+    blocks: dict[int, tuple[tuple[str, list[Any]], int]] = {}
+    for put in puts:
+        module, arguments = _row_of(put)
+        if put.mode:
+            resolved = list(built.block_arguments[put.root])
+            gene = [put.mode, module, *arguments]
+            blocks[put.root] = (PREFIX + put.row.named.block, [resolved, [gene]]), resolved[1]
+        else:
+            readers = () if put.readers == graph_readers[put.root] else tuple(sorted(put.readers))
+            one = Insertion(f"row {put.row.number}", (PREFIX + module, arguments), readers)
+            inserts.setdefault(put.root, []).extend([one] * put.times)
+    done = rewrite(base.yaml, inserts, blocks)
+    name = base.name if base.name.endswith("-adopted") else f"{base.name}-adopted"
+    return replace(base, name=name, yaml=done.yaml), done.row_map
+
+
+def _readers_of(base: BaseModel) -> list[frozenset[int]]:
+    rows = base.rows
+    sources = [absolute(row[0], i) for i, row in enumerate(rows)]
+    return [frozenset(r for r, read in enumerate(sources) if i in read) for i in range(len(rows))]
+
+
+def _row_of(put: Put) -> tuple[str, list[Any]]:
+    """Class name and arguments of a row that becomes part of the base."""
+    if put.reading.gene is None:
+        return put.reading.raw
+    return registry.get(put.reading.gene.module).row(put.channels, put.reading.gene.as_dict())
+
+
+def _say_inside(puts: Sequence[Put], findings: Findings) -> None:
+    """Where in blocks the modules were taken to stand, which their names do not say."""
+    places_said = {
+        REPLACE: "in place of each bottleneck's second convolution",
+        INSERT: "at the end of each bottleneck's branch",
+        AFTER: "behind the whole block",
+    }
+    for mode, what in places_said.items():
+        own = [p.row for p in puts if p.row.named.block and (p.mode or AFTER) == mode]
+        if own := [r for r in own if r.named.mode != mode]:
+            others = "|".join(m for m in places_said if m != mode)
+            findings.suspect(own[0].number, "place", f"{listed(own)}: no name says where in its block the module "
+                             f"stood, so it is {what}; --inside {others} takes another place")  # fmt: skip
+
+
+def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> None:
+    """Rows that a search cannot vary, and why."""
+    article = wiring.article
+    end = "as they are, as a part of the base, and a search cannot vary them"
+    homeless = [p for p in puts if not p.slot]
+    if blocks := [p.row for p in homeless if p.mode]:
+        findings.suspect(blocks[0].number, "place", f"{listed(blocks)}: slots inside blocks are in those that feed the "
+                         f"head; these stay {end}")  # fmt: skip
+    for put in (p for p in homeless if not p.mode):
+        me, root = shown(article, put.row.number), shown(article, article.plain[put.root])
+        root = f"its own {put.row.named.block}" if put.row.named.block else root
+        others = [p.row for p in homeless if p.root == put.root and p is not put and not p.mode]
+        if put.reading.gene is None:
+            name, arguments = put.reading.raw
+            why = f"its arguments, {name}{arguments}, are none that a search could choose"
+        elif put.times > 1:
+            why = (f"it stands there {put.times} times (repeats {put.row.content[1]} at the scale's depth), and a slot "
+                   "holds one module: write 1 for its repeats to have it at a slot")  # fmt: skip
+        elif others:
+            why = f"a slot holds one module, and behind {root} stands {listed(others)}, too"
+        else:
+            readers = ", ".join(shown(article, article.plain[r]) for r in sorted(put.readers))
+            why = f"it is at no named slot, behind {root} and read by {readers}"
+        findings.suspect(put.row.number, "place", f"{me}: {why}; it stays {end.replace('they are', 'it is')}"
+                         .replace("vary them", "vary it"))  # fmt: skip
+
+
+def listed(rows: Sequence[Row]) -> str:
+    """Several rows as messages name them."""
+    if len(rows) == 1:
+        return f"row {rows[0].number} ({rows[0].as_written})"
+    kinds = ", ".join(dict.fromkeys(r.as_written for r in rows))
+    return f"rows {', '.join(str(r.number) for r in rows)} ({kinds})"
+
+
+def build_plain(base: BaseModel, wiring: Wiring) -> Any:
+    """The base, built.
+
+    Raises:
+        UserError: Ultralytics cannot build it; the message names the row as the file counts it.
+    """
+    try:
+        return base.build()
+    except UserError as error:
+        if not isinstance(error.__cause__, Exception):
+            raise
+        refusal = build_refusal(error.__cause__, base.yaml, str(wiring.article.path))
+        plain = wiring.article.plain
+        if row := re.search(r"row (\d+) (?=\[)", refusal.where):
+            refusal = renamed_refusal(wiring, plain[int(row[1])]) or refusal
+        refusal.where = re.sub(
+            r"row (\d+) (?=\[)", lambda m: f"row {plain[int(m[1])]}, without attention ", refusal.where
+        )
+        raise refusal from error
+
+
+def own_base(wiring: Wiring, name: str, scale: str, factors: Sequence[float], nc: int) -> BaseModel:
+    """The file's rows without ours, as a base of its own."""
+    article = wiring.article
+    rows = []
+    for index, number in enumerate(article.plain):
+        row = article.rows[number]
+        sources = []
+        for source, written in zip(wiring.sources[number], row.written, strict=True):
+            root = wiring.root(source)
+            sources.append(root - index if written < 0 else root)
+        content = copy.deepcopy(row.content)
+        rows.append([sources if isinstance(content[0], list) else sources[0], *content[1:]])
+    backbone = sum(n < article.backbone for n in article.plain)
+    model = {"nc": nc, **article.settings, "scales": {scale: list(factors)}, "scale": scale}
+    return BaseModel(name, {**model, "backbone": rows[:backbone], "head": rows[backbone:]}, scale)

@@ -1,0 +1,278 @@
+"""Who reads whom in an article's file, set beside the base: what hand renumbering left wrong, and what is only odd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas_attn.adoption.alignment import aligned
+from nas_attn.adoption.article import Article, Row
+from nas_attn.adoption.findings import Findings
+from nas_attn.detector.neck.surgery import absolute
+from nas_attn.errors import UserError
+
+REPAIR, IN_LINE, KEEP = "repair", "in-line", "keep"
+MODES = (REPAIR, IN_LINE, KEEP)
+
+
+@dataclass
+class Wiring:
+    """Rows that each row reads, repaired where that was certain.
+
+    Attributes:
+        article: the file.
+        sources: of each row of the file, absolute rows of the file.
+        same: whether the rows that the base has too read what they read there, attention aside.
+        joined: rows of the base that its rows read by their numbers.
+        reference: rows of the base, one for each plain row of the file; None where it has no known base.
+        base: its name; empty where it has none.
+    """
+
+    article: Article
+    sources: list[list[int]]
+    same: bool = True
+    joined: frozenset[int] = frozenset()
+    reference: Sequence[Sequence[Any]] | None = None
+    base: str = ""
+
+    def root(self, number: int) -> int:
+        """Index among the plain rows of what stands at a row, attention aside; -1 is the image."""
+        while number >= 0 and not self.article.rows[number].is_plain:
+            number = self.sources[number][0]
+        return self.article.plain.index(number) if number >= 0 else -1
+
+    def behind(self, number: int) -> list[int]:
+        """Rows from this one up to the plain row that it stands behind, this one first."""
+        found = [number]
+        while not self.article.rows[found[-1]].is_plain:
+            found.append(self.sources[found[-1]][0])
+        return found
+
+    def output(self, index: int, before: int) -> int:
+        """The row that stands for a plain row at a reader: its last attention above the reader, or itself."""
+        if index < 0:
+            return -1
+        own = [r.number for r in self.article.attention if r.number < before and self.root(r.number) == index]
+        return own[-1] if own else self.article.plain[index]
+
+    def readers(self, number: int) -> list[int]:
+        """Rows that read a row."""
+        return [n for n, sources in enumerate(self.sources) if number in sources]
+
+
+def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, base: str, mode: str,
+                 findings: Findings) -> Wiring:  # fmt: skip
+    """Compare who reads whom with the base's rows, and repair what `mode` lets.
+
+    Args:
+        article: the file.
+        reference: rows of the base, one for each plain row of the file; None where it has no known base.
+        base: its name, for messages.
+        mode: `repair` what is certainly a mistake, take every attention `in-line`, too, or `keep` all as it is.
+        findings: what is found goes there.
+
+    Raises:
+        UserError: a row reads one that does not stand above it, and nothing says which was meant.
+    """
+    wiring = Wiring(article, [list(r.sources) for r in article.rows], reference=reference, base=base)
+    for row in article.attention:
+        _check_above(article, row, row.sources[0])
+    numbers = (r[0] if isinstance(r[0], list) else [r[0]] for r in reference or ())
+    wiring.joined = frozenset(n for given in numbers for n in given if n >= 0)
+    never = mode != KEEP and reference is not None and _never_renumbered(wiring, reference)
+    for index, number in enumerate(article.plain):
+        row = article.rows[number]
+        if reference is None:
+            for source in row.sources:
+                _check_above(article, row, source)
+        else:
+            _compare(wiring, row, index, reference[index], base, mode, never, findings)
+    _unread(wiring, mode, findings)
+    _bypassed(wiring, mode, findings)
+    return wiring
+
+
+def shown(article: Article, number: int) -> str:
+    """A row as messages name it."""
+    return "the image" if number < 0 else f"row {number} ({article.rows[number].as_written})"
+
+
+def _check_above(article: Article, row: Row, source: int) -> None:
+    if not (0 <= source < row.number or (row.number == 0 and source == -1)):
+        where = f"{article.path}, {shown(article, row.number)}"
+        written = next((w for w, s in zip(row.written, row.sources, strict=True) if s == source and w < 0), None)
+        got = f"row {source}" if written is None else f"{written}, where {row.number} rows stand above"
+        raise UserError("a row must read rows above it", got=got, where=where)
+
+
+def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base: str, mode: str, never: bool,
+             findings: Findings) -> None:  # fmt: skip
+    """Set one row's sources beside the base's; `never`: the whole file has the base's numbers."""
+    article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
+    wanted = absolute(base_row[0], index)
+    given = base_row[0] if isinstance(base_row[0], list) else [base_row[0]]
+    if len(wanted) != len(row.sources):
+        _compare_some(wiring, row, wanted, base, mode, findings)
+        return
+    above = [s < row.number for s in row.sources]
+    roots = [wiring.root(s) if ok else None for s, ok in zip(row.sources, above, strict=True)]
+    wrong = [j for j, (r, w) in enumerate(zip(roots, wanted, strict=True)) if r != w]
+    if wrong and all(above) and sorted(map(str, roots)) == sorted(map(str, wanted)):
+        findings.suspect(row.number, kind, f"{shown(article, row.number)} reads the rows that {base} reads there, in "
+                         "another order: kept")  # fmt: skip
+        wiring.same = False
+        return
+    inserted = sum(a.number < row.number for a in article.attention)
+    now, whys, stale = list(row.sources), [], False
+    for j in wrong:
+        source, right = row.sources[j], wiring.output(wanted[j], row.number)
+        what = f"{base} reads its row {wanted[j]} there, which is {shown(article, right)} in this file"
+        if mode != KEEP and (not above[j] or _is_slip(row, j, right, wanted[j], given[j], inserted)):
+            now[j] = right
+            stale = stale or row.written[j] == wanted[j]
+            whys.append(f"{what}, while {_standing(article, roots[j], source, base)}")
+        else:
+            _check_above(article, row, source)
+            me = f"{shown(article, row.number)} reads {shown(article, source)}"
+            findings.suspect(row.number, kind, f"{me}, but {what}: kept")
+            wiring.same = False
+    if stale or never:  # one number of the row, or every one of the file, is still the base's: none was renumbered
+        for j, source in enumerate(row.sources):
+            right = wiring.output(wanted[j], row.number)
+            if j not in wrong and right != source and row.written[j] == wanted[j]:
+                now[j] = right
+                whys.append(f"{shown(article, right)} stands behind row {source}, whose number is still that of {base}")
+    if whys:
+        wiring.sources[row.number] = now
+        findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
+
+
+def _compare_some(wiring: Wiring, row: Row, wanted: Sequence[int], base: str, mode: str, findings: Findings) -> None:
+    """The same for a row with more or fewer sources than the base's, one by one as far as they are the base's.
+
+    Only a number that is still the base's own is repaired: with another number of sources, any other may be meant.
+    """
+    article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
+    roots = [wiring.root(s) if s < row.number else None for s in row.sources]
+    pairs = aligned(
+        [[2 * (roots[j] == w) or int(row.written[j] == w >= 0) for w in wanted] for j in range(len(row.sources))]
+    )
+    stale = {j: i for j, i in pairs if roots[j] != wanted[i]} if mode != KEEP else {}
+    now = list(row.sources)
+    whys = []
+    for j, i in stale.items():
+        now[j] = wiring.output(wanted[i], row.number)
+        whys.append(f"{base} reads its row {wanted[i]} there, which is {shown(article, now[j])} in this file")
+    for j, source in enumerate(row.sources):
+        if j not in stale:
+            _check_above(article, row, source)
+    text = f"{shown(article, row.number)} reads {_rows(len(row.sources))}, where {base} reads {len(wanted)} there: kept"
+    further = {row.written[j] for j in range(len(row.sources)) if j not in dict(pairs)} if stale else set()
+    for number in sorted(further & wiring.joined):
+        text += f". Its {number} may not have been renumbered either: row {number} of {base} is "
+        text += f"{shown(article, wiring.output(number, row.number))} here"
+    findings.suspect(row.number, kind, text)
+    if whys:
+        wiring.sources[row.number] = now
+        findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
+    wiring.same = False
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> bool:
+    """Whether every wrong number is the base's own, and no row but the head was given another.
+
+    Such a file was copied from the base and attention put into it: its right numbers are right by chance.
+    """
+    wrong = []
+    for index, number in enumerate(wiring.article.plain):
+        row, wanted = wiring.article.rows[number], absolute(reference[index][0], index)
+        if len(wanted) != len(row.sources):
+            continue
+        for source, written, right in zip(row.sources, row.written, wanted, strict=True):
+            if written < 0:
+                continue
+            if written != right and number != len(wiring.article.rows) - 1:
+                return False
+            if source >= number or wiring.root(source) != right:
+                wrong.append(written == right)
+    return bool(wrong) and all(wrong)
+
+
+def _is_slip(row: Row, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
+    """Whether a wrong source is one of hand renumbering: the base's own number, or off by no more than was inserted."""
+    if row.written[j] < 0:
+        return row.written[j] == given
+    return row.written[j] == wanted or abs(row.sources[j] - now) <= max(1, inserted)
+
+
+def _standing(article: Article, root: int | None, source: int, base: str) -> str:
+    if root is None:
+        return f"row {source} does not stand above it"
+    if source < 0:
+        return f"{source} is the image"
+    row = article.rows[source]
+    behind = "stands behind" if not row.is_plain else "is"
+    return f"row {source} ({row.as_written}) {behind} row {root} of {base}"
+
+
+def _from(row: Row, sources: Sequence[int] | None = None) -> str:
+    """The `from` of a row as it would be written."""
+    if sources is None:
+        numbers = list(row.written)
+    else:
+        numbers = [w if s == own and w < 0 else s for s, own, w in zip(sources, row.sources, row.written, strict=True)]
+    return str(numbers if isinstance(row.content[0], list) else numbers[0])
+
+
+def _unread(wiring: Wiring, mode: str, findings: Findings) -> None:
+    """Attention that nobody reads: certain to be meant in line where one row alone could read it."""
+    article = wiring.article
+    for row in reversed(article.attention):
+        if wiring.readers(row.number):
+            continue
+        root = wiring.root(row.number)
+        behind = wiring.behind(row.number)[1:]
+        could = [n for n in dict.fromkeys(n for b in behind for n in wiring.readers(b)) if n not in behind]
+        could = [n for n in could if n > row.number]
+        everyone = [n for n in wiring.readers(article.plain[root]) if n not in (*behind, row.number)]
+        if could and mode != KEEP and (mode == IN_LINE or (everyone == could and len(could) == 1)):
+            for n in could:
+                reader = article.rows[n]
+                was = _from(reader, wiring.sources[n])
+                wiring.sources[n] = [row.number if s in behind else s for s in wiring.sources[n]]
+                why = f"nobody read {shown(article, row.number)}, which stands behind row {behind[-1]}"
+                findings.repair(n, reader.as_written, was, _from(reader, wiring.sources[n]), why)
+        else:
+            more = " --wiring in-line lets the rows below read it." if could and mode != IN_LINE else ""
+            findings.suspect(row.number, "unread", f"nobody reads {shown(article, row.number)}: it would do nothing "
+                             f"and is left out.{more}")  # fmt: skip
+
+
+def _bypassed(wiring: Wiring, mode: str, findings: Findings) -> None:
+    """Rows that read past attention which stands above them behind the very row that they read."""
+    article = wiring.article
+    read = {r.number for r in article.attention if wiring.readers(r.number)}
+    for number in article.plain:
+        row = article.rows[number]
+        for j, source in enumerate(wiring.sources[number]):
+            if source < 0:
+                continue
+            last = wiring.output(wiring.root(source), number)
+            if last == source or last not in read or source not in wiring.behind(last):
+                continue
+            past = f"{shown(article, number)} reads {shown(article, source)}, past {shown(article, last)} behind it"
+            if mode == IN_LINE:
+                was = _from(row, wiring.sources[number])
+                wiring.sources[number][j] = last
+                findings.repair(number, row.as_written, was, _from(row, wiring.sources[number]),
+                                f"it read past {shown(article, last)}, and --wiring in-line was given")  # fmt: skip
+            else:
+                other = [n for n in wiring.readers(last) if n != number]
+                who = ", ".join(shown(article, n) for n in other)
+                findings.suspect(number, "bypass", f"{past}, so only {who} reads the attention: kept. Was it "
+                                 f"meant for all? Write {last} for {source}, or give --wiring in-line")  # fmt: skip

@@ -1,0 +1,272 @@
+"""What each module does at each slot, over all trials of a study at once: numbers for the heat map and the sentence.
+
+The model is additive least squares:
+
+    mAP50-95[trial] = level[seed] + Σ over slots of effect[slot, module there] + noise,    effect[slot, none] = 0
+
+so an effect is the difference to the base that a module makes at a slot, and a base trial of the same seed anchors it
+(of one module alone, with all seeds, this is the paired t-test). It assumes that effects add up: no interaction between
+slots, and of a module's settings the average over those that were trained. What the sum leaves out widens the
+intervals: errors are measured between architectures wherever these may differ by more than the noise of runs, and
+always where they are too few to rule it out (see `additive_model`).
+
+A claim about a module rests on at least three architectures that have it at that slot; with fewer, what is seen may as
+well be one architecture's own luck with its settings and neighbours, and the cell is shown without a claim. Where its
+only architecture has nothing else, that architecture is compared with the base itself, by the noise of their runs, and
+may be named in the module's stead. Both kinds of test share one correction.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nas_attn.analysis.noise import noise
+from nas_attn.space import NONE
+from nas_attn.space.architecture import natural
+from nas_attn.statistics.additive_model import Effect, fit
+from nas_attn.statistics.holm import holm
+from nas_attn.study.view import StudyView, Trial
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NO_NOISE = "no interval: the runs show no noise at all"
+NO_FREEDOM = "no interval: no trial is left to measure noise with"
+UNCHECKED = "no interval: it rests on effects adding up, which so few architectures cannot show"
+UNTESTED = "not tested: no architecture is left to see what settings and combinations do"
+ROLES = ("base", "conv", "search")  # trials of a search; those that a later question adds are not its sample
+LEVEL = 0.05  # of all claims together
+LEAST = 3  # architectures that a claim about a module rests on
+MOST = 400  # architectures that a model is fitted to: the time grows with their third power
+Key = tuple[str, str]  # (slot, module)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One module at one slot.
+
+    Attributes:
+        slot: the slot.
+        module: the module, `none` left out.
+        trials: usable trials that have it there.
+        seeds: their distinct seeds.
+        estimate: difference to the base in mAP50-95; None where the trials do not determine it.
+        low: lower end of its 95 % interval (this cell alone); None without an estimate or without noise to go by.
+        high: upper end.
+        p: two-sided; None as for `low`.
+        p_corrected: the same after Holm's correction over all that is tested; None where nothing is claimed.
+        why: why there is no estimate, no interval, or no claim about the module.
+        architectures: distinct architectures of its usable trials.
+        alone: the only one of them, e.g. `p3=lska(k_size=23)`, where it has nothing else and is compared with the base
+            itself: what the numbers are about.
+    """
+
+    slot: str
+    module: str
+    trials: int = 0
+    seeds: int = 0
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_corrected: float | None = None
+    why: str = ""
+    architectures: int = 0
+    alone: str = ""
+
+    @property
+    def of_module(self) -> bool:
+        """Whether there are enough architectures to speak of the module."""
+        return self.architectures >= LEAST
+
+    @property
+    def differs(self) -> bool:
+        """Whether the data shows a difference to the base, after correction: of the module, or of `alone`."""
+        return self.p_corrected is not None and self.p_corrected < LEVEL
+
+    @property
+    def shown(self) -> bool:
+        """Whether the data shows that the module differs from the base at this slot, after correction."""
+        return self.differs and self.of_module
+
+
+@dataclass(frozen=True)
+class EffectNumbers:
+    """Effects of modules at slots.
+
+    Attributes:
+        slots: the slots of the study, in natural order.
+        modules: the modules of its trials by name, the plain convolution last.
+        cells: slot by slot, every module.
+        dead: slots that the trained base does not need.
+        trials: usable trials that the model is fitted to.
+        seeds: their distinct seeds.
+        df: degrees of freedom of the model's error; 0 where it leaves none.
+        sd: mAP50-95 standard deviation of one run around the model; with no degrees of freedom that of the controls'
+            repeated runs, and None without these.
+        between: whether architectures differ by more than the sum and the noise of runs.
+        based: whether a usable trial of the base is among them; otherwise an effect is the difference to runs without
+            a module at that slot.
+        drawn: (architectures that the model is fitted to, all there are) of a study with more than `MOST`.
+    """
+
+    slots: tuple[str, ...]
+    modules: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    dead: tuple[str, ...] = ()
+    trials: int = 0
+    seeds: int = 0
+    df: int = 0
+    sd: float | None = None
+    between: bool = False
+    based: bool = True
+    drawn: tuple[int, int] | None = None
+
+    def cell(self, slot: str, module: str) -> Cell:
+        """The cell of that name."""
+        return self.cells[self.slots.index(slot) * len(self.modules) + self.modules.index(module)]
+
+    @property
+    def measured(self) -> tuple[Cell, ...]:
+        """Cells that were tested: modules, and single architectures that stand for one."""
+        return tuple(c for c in self.cells if c.p_corrected is not None)
+
+    @property
+    def shown(self) -> tuple[Cell, ...]:
+        """Cells whose module the data shows to differ from the base."""
+        return tuple(c for c in self.cells if c.shown)
+
+    @property
+    def singled(self) -> tuple[Cell, ...]:
+        """Cells of which the data shows that their only architecture differs from the base."""
+        return tuple(c for c in self.cells if c.differs and not c.of_module)
+
+
+def effect_numbers(view: StudyView) -> EffectNumbers:
+    """The effects in a study: usable trials of the base, the convolution and the search, whatever their order."""
+    asked = [t for t in view.trials if t.role in ROLES and t.state != "running"]
+    rows = sorted((t for t in asked if _counts(t)), key=lambda t: t.number)
+    architectures = {str(t.architecture) for t in rows if not t.architecture.is_base}
+    kept = drawn(architectures)
+    rows = [t for t in rows if t.architecture.is_base or str(t.architecture) in kept]
+    asked = [t for t in asked if t.architecture.is_base or not _counts(t) or str(t.architecture) in kept]
+    names = {s for t in asked for s in t.architecture.slots} | set(view.slots.get("drop", ()))
+    slots = tuple(sorted(names, key=natural))
+    found = {gene.module for t in asked for _, gene in t.architecture if gene != NONE}
+    modules = tuple(sorted(found, key=lambda m: (m == "conv", m)))
+    live = view.slots.get("live")
+    dead = tuple(s for s in slots if live is not None and s in view.slots.get("drop", ()) and s not in live)
+    used: dict[Key, list[Trial]] = {}
+    for trial in asked:
+        for key in _keys(trial):
+            used.setdefault(key, []).append(trial)
+    empty = {(s, m): _unfitted(s, m, used.get((s, m), [])) for s in slots for m in modules}
+    filled = {k: c for k, c in empty.items() if c.trials}
+    estimate = noise(view)
+    numbers = EffectNumbers(
+        slots,
+        modules,
+        tuple(empty.values()),
+        dead,
+        len(rows),
+        len({t.seed for t in rows}),
+        sd=estimate.sd_single if estimate else None,
+        based=any(t.architecture.is_base for t in rows),
+        drawn=(len(kept), len(architectures)) if len(kept) < len(architectures) else None,
+    )
+    return _fitted(numbers, filled, rows) if filled else numbers
+
+
+def drawn(names: Collection[str], most: int = MOST) -> set[str]:
+    """So many of the names at most, drawn without regard to anything but themselves."""
+    return set(names) if len(names) <= most else set(random.Random(0).sample(sorted(names), most))
+
+
+def _counts(trial: Trial) -> bool:
+    return trial.usable and trial.map50_95 is not None and math.isfinite(trial.map50_95)
+
+
+def _keys(trial: Trial) -> set[Key]:
+    return {(slot, gene.module) for slot, gene in trial.architecture if gene != NONE}
+
+
+def _unfitted(slot: str, module: str, used: Sequence[Trial]) -> Cell:
+    """The cell of these trials, before anything is estimated."""
+    here = [t for t in used if _counts(t)]
+    if here:
+        distinct = len({str(t.architecture) for t in here})
+        return Cell(slot, module, len(here), len({t.seed for t in here}), architectures=distinct)
+    why = "not one usable trial here: failed, refused or not comparable" if used else "never trained here"
+    return Cell(slot, module, why=why)
+
+
+def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Trial]) -> EffectNumbers:
+    import numpy as np
+
+    keys = list(filled)
+    present = [_keys(t) for t in rows]
+    design = np.array([[k in found for k in keys] for found in present], float)
+    values = np.array([t.map50_95 for t in rows])
+    fitted = fit(values, design, [t.seed for t in rows], [str(t.architecture) for t in rows])
+    alone = {keys[int(row.argmax())] for row in design if row.sum() == 1}
+    cells = {}
+    for j, key in enumerate(keys):
+        effect = fitted.effects[j]
+        if effect is None:
+            cells[key] = replace(filled[key], why=_confounded(j, fitted.mixed[j], design, keys))
+        elif effect.p is None:
+            why = NO_NOISE if fitted.sd is not None else NO_FREEDOM
+            cells[key] = replace(filled[key], estimate=effect.estimate, why=why)
+        elif not fitted.checked and key not in alone:
+            cells[key] = replace(filled[key], estimate=effect.estimate, why=UNCHECKED)
+        else:
+            cells[key] = _valued(filled[key], effect, _unclaimed(filled[key], fitted.lack))
+        direct = fitted.alone[j]
+        if direct is not None and direct.p is not None:
+            name = next(f"{s}={g}" for t in rows for s, g in t.architecture if (s, g.module) == key)
+            cells[key] = replace(_valued(filled[key], direct, _unclaimed(filled[key], fitted.lack)), alone=name)
+    tested = [k for k, c in cells.items() if c.p is not None and (c.alone or not c.why)]
+    if tested:
+        corrected = holm([p for k in tested if (p := cells[k].p) is not None])
+        cells |= {k: replace(cells[k], p_corrected=float(p)) for k, p in zip(tested, corrected, strict=True)}
+    return replace(
+        numbers,
+        cells=tuple(cells.get((c.slot, c.module), c) for c in numbers.cells),
+        df=fitted.df,
+        sd=fitted.sd if fitted.df else numbers.sd,
+        between=fitted.between,
+    )
+
+
+def _valued(cell: Cell, effect: Effect, why: str) -> Cell:
+    return replace(cell, estimate=effect.estimate, low=effect.low, high=effect.high, p=effect.p, why=why)
+
+
+def _unclaimed(cell: Cell, lack: int) -> str:
+    """Why nothing is claimed about the module of a cell with an interval."""
+    if not cell.of_module:
+        number = f"{cell.architectures} architecture{'s' * (cell.architectures > 1)}"
+        return f"rests on {number}: says nothing of the module in general, which takes {LEAST}"
+    return "" if lack else UNTESTED
+
+
+def _confounded(own: int, mixed: Sequence[int], design: np.ndarray, keys: Sequence[Key]) -> str:
+    """Why a cell that was trained has no estimate, e.g. `always together with lska at p4`."""
+    here = design[design[:, own] > 0]
+    always = [k for j, k in enumerate(keys) if j != own and (here[:, j] > 0).all()]
+    if always:
+        return "always together with " + _names(always)
+    if mixed:
+        return "cannot be told apart from " + _names([keys[i] for i in mixed])
+    return "only with seeds that nothing else was trained with"
+
+
+def _names(keys: Sequence[Key], most: int = 3) -> str:
+    words = [f"{module} at {slot}" for slot, module in keys]
+    if len(words) > most:
+        words = [*words[: most - 1], f"{len(words) - most + 1} more"]
+    return ", ".join(words[:-1]) + (" and " if words[1:] else "") + words[-1]

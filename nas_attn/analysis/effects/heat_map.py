@@ -1,0 +1,125 @@
+"""The heat map of modules and slots: numbers -> plotly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.analysis.effects.conclusion import change, verdict_at
+from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
+from nas_attn.analysis.figures import FONT, GREY, INK
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+WORSE, BETTER, DEAD, BLANK = "#ee9c63", "#5fa8d8", "#e4e7eb", "#f8f9fb"  # ink can be read on all of them
+ROW, TOP, LEFT, RIGHT = 48, 62, 170, 16  # pixels
+FAINT = 0.22  # of the colour, where noise explains the difference
+
+
+def heat_map(numbers: EffectNumbers) -> Figure:
+    """Modules down, slots across; each cell its difference to the base with interval and number of trials.
+
+    Full colour and a frame mark what the data shows after correction; dead slots are hatched; where nothing is
+    determined the cell is blank, and says why when pointed at. Width and height are set: many slots scroll.
+    """
+    import plotly.graph_objects as go
+
+    slots, modules = numbers.slots, numbers.modules
+    grid = [[numbers.cell(s, m) for s in slots] for m in modules]
+    names = [f"{escape(s)}<br><b>dead</b>" if s in numbers.dead else escape(s) for s in slots]
+    labels = [escape(m) for m in modules]
+    top = max((abs(c.estimate) for c in numbers.cells if c.estimate is not None), default=0) or 0.01
+    colours = [[0, WORSE], [0.5, "#ffffff"], [1, BETTER]]
+    figure = go.Figure()
+
+    def layer(name: str, z: Sequence[Sequence[float | None]], **more: Any) -> None:
+        figure.add_trace(go.Heatmap(x=names, y=labels, z=z, name=name, xgap=3, ygap=3, showscale=False, **more))
+
+    ground = [[float(c.slot in numbers.dead) for c in row] for row in grid]
+    layer("ground", ground, zmin=0, zmax=1, colorscale=[[0, BLANK], [1, DEAD]], hoverinfo="skip")
+    for shown, opacity in ((False, FAINT), (True, 1.0)):
+        z = [[c.estimate if c.shown is shown and c.slot not in numbers.dead else None for c in row] for row in grid]
+        name = "shown" if shown else "not shown"
+        layer(name, z, zmin=-top, zmax=top, colorscale=colours, opacity=opacity, hoverinfo="skip")
+    layer(
+        "words",
+        [[0.0] * len(slots) for _ in grid],
+        colorscale=[[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]],
+        text=[[_text(c, numbers) for c in row] for row in grid],
+        texttemplate="%{text}",
+        textfont={"size": 13, "color": INK, "family": FONT},
+        hovertext=[[_hover(c, numbers) for c in row] for row in grid],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    column = min(190, max(138, 1080 // max(1, len(slots))))
+    figure.update_layout(
+        template="plotly_white",
+        font={"family": FONT, "size": 13, "color": INK},
+        width=LEFT + RIGHT + column * len(slots),
+        height=TOP + 12 + ROW * len(modules),
+        margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": 12},
+        shapes=[*(_hatch(s, numbers) for s in numbers.dead), *(_frame(c, numbers) for c in numbers.shown)],
+        hoverlabel={"bgcolor": "white", "bordercolor": GREY, "font": {"family": FONT, "size": 12}, "align": "left"},
+    )
+    figure.update_xaxes(side="top", type="category", fixedrange=True, showgrid=False, tickangle=0)
+    figure.update_yaxes(type="category", autorange="reversed", fixedrange=True, showgrid=False)
+    return figure
+
+
+def _text(cell: Cell, numbers: EffectNumbers) -> str:
+    dead = cell.slot in numbers.dead
+    if cell.estimate is None:
+        return "dead" if dead else ""
+    small = '<span style="font-size:11px">'
+    value = f"<b>{change(cell.estimate)}</b>" if cell.shown else change(cell.estimate)
+    interval = "no interval" if cell.low is None else f"[{change(cell.low)}, {change(cell.high)}]"
+    return f"{'dead: ' if dead else ''}{value} {small}n={cell.trials}</span><br>{small}{interval}</span>"
+
+
+def _hover(cell: Cell, numbers: EffectNumbers) -> str:
+    lines = [f"<b>{escape(cell.module)} at {escape(cell.slot)}</b>"]
+    if cell.slot in numbers.dead:
+        lines.append("a dead slot: zeroing it costs the trained base nothing")
+    if cell.trials:
+        lines.append(
+            f"{cell.trials} trial{'s' * (cell.trials > 1)}, {cell.seeds} seed{'s' * (cell.seeds > 1)}, {_count(cell)}"
+        )
+    if cell.estimate is not None:
+        lines.append(f"difference to the base: {cell.estimate:+.4f} mAP50-95")
+    if cell.low is not None:
+        lines.append(f"95 % interval of this cell alone: {cell.low:+.4f} to {cell.high:+.4f}")
+        lines.append(_judged(cell))
+    if cell.why:
+        lines.append(escape(cell.why))
+    return "<br>".join(lines)
+
+
+def _count(cell: Cell) -> str:
+    return f"{cell.architectures} architecture{'s' * (cell.architectures != 1)}"
+
+
+def _judged(cell: Cell) -> str:
+    chance = f"(p {_p(cell.p)}, corrected {_p(cell.p_corrected)})"
+    if not cell.alone:
+        return f"{verdict_at(cell)} {chance}" if cell.p_corrected is not None else f"not tested: {verdict_at(cell)}"
+    word = ("better" if (cell.estimate or 0) > 0 else "worse") if cell.differs else "not distinguishable"
+    return f"of {escape(cell.alone)} alone, against the base itself: {word} {chance}"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else "below 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _frame(cell: Cell, numbers: EffectNumbers) -> dict[str, Any]:
+    x, y = numbers.slots.index(cell.slot), numbers.modules.index(cell.module)
+    line = {"color": INK, "width": 2}
+    return {"type": "rect", "x0": x - 0.48, "x1": x + 0.48, "y0": y - 0.46, "y1": y + 0.46, "line": line}
+
+
+def _hatch(slot: str, numbers: EffectNumbers) -> dict[str, Any]:
+    """Diagonal lines over a slot's column, a few per cell, as one path."""
+    x, rows = numbers.slots.index(slot), len(numbers.modules)
+    path = [f"M{x - 0.5 + i / 6},{y + 0.5} L{x - 0.5 + (i + 1) / 6},{y - 0.5}" for y in range(rows) for i in range(6)]
+    return {"type": "path", "path": " ".join(path), "line": {"color": "#cdd3da", "width": 1}}

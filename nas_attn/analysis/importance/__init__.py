@@ -1,0 +1,1 @@
+"""Importance of slots and settings: the shares of variance, and their figure."""

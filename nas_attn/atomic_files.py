@@ -1,0 +1,68 @@
+"""Files that are whole or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from nas_attn.errors import EDQUOT, NotWritable, UserError
+
+NAME_RULE = "a name or path must be one that a file can have"
+
+
+def is_file(path: str | Path) -> bool:
+    """True if there is such a file; False for a name that no file can have."""
+    return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
+
+
+@contextlib.contextmanager
+def making(path: Path) -> Iterator[None]:
+    """A context that turns the system's errors about a file or folder into errors of whoever named it.
+
+    Raises:
+        UserError: the name is none; `NotWritable` if its folder cannot be made or written to.
+        OSError: there is no room; `storage_full` says what to do about it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, EDQUOT):  # another folder is no remedy
+            raise
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(NAME_RULE, got=f"'{path}' ({error.strerror})", remedy="Give a shorter one.") from error
+        raise NotWritable(
+            "a folder that is written to must be writable",
+            got=f"'{path.parent}' ({error.strerror})",
+            remedy="Name another folder, or change its permissions.",
+        ) from error
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old one or the new one, never a part.
+
+    Raises:
+        UserError, OSError: see `making`.
+    """
+    path = Path(path)
+    with making(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)  # mkstemp makes it private; results are for sharing
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """`write_bytes_atomic` for text, as UTF-8."""
+    write_bytes_atomic(path, text.encode())

@@ -1,0 +1,47 @@
+"""What Ultralytics does with a single module, for the conformance checks: names, averages and hosts it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.detector.model.registration import PREFIX, register
+from nas_attn.environment import prepare
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def name_is_taken(cls: type) -> bool:
+    """Whether Ultralytics' YAML parser knows something else by the class's bare name."""
+    prepare()
+    from ultralytics.nn import tasks
+
+    return vars(tasks).get(cls.__name__, cls) is not cls
+
+
+def averaged(module: nn.Module) -> nn.Module:
+    """Ultralytics' exponential moving average of a module after one update: a copy in evaluation mode."""
+    prepare()
+    from ultralytics.utils.torch_utils import ModelEMA
+
+    ema = ModelEMA(module)
+    ema.update(module)
+    return ema.ema
+
+
+def small_detector(name: str, arguments: list[Any], channels: int) -> tuple[Any, int]:
+    """A detection model with one module of the zoo in front of its head, built from a YAML row, and that row's number.
+
+    Args:
+        name: class of the module, as a YAML row names it without prefix.
+        arguments: its arguments in that row.
+        channels: channels of its map; stride 8.
+    """
+    prepare()
+    from ultralytics.nn import tasks
+
+    register(tasks)
+    rows: list[list[Any]] = [[-1, 1, "Conv", [c, 3, 2]] for c in (8, 16, channels)]
+    rows.append([-1, 1, PREFIX + name, arguments])
+    model_yaml = {"nc": 1, "backbone": rows, "head": [[[len(rows) - 1], 1, "Detect", ["nc"]]]}
+    return tasks.DetectionModel(model_yaml, ch=3, nc=1, verbose=False), len(rows) - 1

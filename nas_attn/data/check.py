@@ -1,0 +1,267 @@
+"""A data set in YOLO format, checked before anything is trained. Reads only; needs neither torch nor OpenCV."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nas_attn.data import check_cache, image_lists
+from nas_attn.data.image_lists import SPLITS, entry_of, images_of, is_file, root_of, short, whole_again
+from nas_attn.data.keypoints import NO_FLIP, Keypoints, check_keypoints, kpt_shape
+from nas_attn.data.labels import DETECT, LabelFormat, check_label, label_path
+from nas_attn.data.named_sets import is_packaged
+from nas_attn.errors import ConfigError, DataError, UserError
+
+NO_IMAGE = "a listed image must exist"
+UNREADABLE = "a label file must be readable"
+MOST_LEFT_OUT = 0.05  # share of the images; where more are faulty, it is the wrong data for the task
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """A checked data set.
+
+    Attributes:
+        path: its data.yaml.
+        nc: number of classes.
+        names: their names.
+        train, val, test: images of each split; `test` is 0 where there is none of use.
+        boxes: labelled boxes of each split.
+        fingerprint: changes with the YAML, the images' names and sizes and the labels' text.
+        files: split -> absolute image paths, sorted.
+        notes: what is no mistake but should be known, e.g. why a `test` split that data.yaml names is left out.
+        labels: how the label files are read, the task among it.
+        keypoints: the keypoints, where the task is `pose`.
+    """
+
+    path: Path
+    nc: int
+    names: tuple[str, ...]
+    train: int
+    val: int
+    test: int
+    boxes: dict[str, int]
+    fingerprint: str
+    files: dict[str, tuple[str, ...]] = field(repr=False)
+    notes: tuple[str, ...] = ()
+    labels: LabelFormat = DETECT
+    keypoints: Keypoints | None = None
+
+    @property
+    def task(self) -> str:
+        """The task that the data was checked for."""
+        return self.labels.task
+
+    @property
+    def kpt_shape(self) -> tuple[int, int] | None:
+        """What the head of a pose model must predict; None for other tasks."""
+        return self.keypoints.shape if self.keypoints else None
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether training may flip images left to right."""
+        return self.keypoints is None or self.keypoints.flip is not None
+
+
+def check_data(data: str | Path, task: str = "detect") -> DataInfo:
+    """Read a data.yaml and check everything that training on it will need.
+
+    Faulty labels are mistakes in the user's own data. In a data set that Ultralytics knows by name nobody can correct
+    them: there the images that have them are left out, as Ultralytics does, with a note.
+
+    Args:
+        data: the data.yaml, or a name of Ultralytics' own. Folders in it are relative to its `path`, or to its own
+            folder where `path` is absent.
+        task: `detect`, `segment`, `pose` or `obb`: what the labels must be.
+
+    Raises:
+        ConfigError: the YAML, a folder, an image list or a label breaks a rule; holds one `DataError` for each.
+    """
+    path, spec = image_lists.load(data)
+    key = f"{task} {path.resolve()} {image_lists.stamp(path)}"
+    if found := check_cache.find(key):
+        return DataInfo(**found)
+    info = _check(path, spec, task)
+    check_cache.keep(info, key)
+    return info
+
+
+def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
+    """The check itself, of all labels."""
+    problems: list[UserError] = []
+    names = _names(spec, path, problems)
+    keypoints = check_keypoints(spec, str(path), problems) if task == "pose" else None
+    form = LabelFormat(task, keypoints.shape if keypoints else None if task == "pose" else kpt_shape(spec))
+    root = root_of(spec, path)
+    digest = hashlib.sha256(_identity(spec, path))
+    if task != "detect":  # the same files are other data then
+        digest.update(f"\0{task}\0".encode())
+    files: dict[str, tuple[str, ...]] = {}
+    boxes: dict[str, int] = {}
+    notes = [NO_FLIP] if keypoints and keypoints.flip is None else []
+    for split in SPLITS:
+        entry = entry_of(spec, split)
+        if not entry:
+            if split != "test":
+                problems.append(_missing_split(split, path))
+            continue
+        lacks: list[UserError] = []  # nothing to test on is no mistake, labels that mean nothing are one
+        images = images_of(entry, split, root, path, lacks)
+        if split == "test" and images and images == files.get("val"):
+            notes.append("`test` is left out: it names the val images once more.")
+            continue
+        ahead = digest.copy()
+        read = _read_labels(images, split, len(names), form, ahead)
+        problem, note, faulty = _judged(read, len(images), split, form, root if is_packaged(path) else None)
+        for rule, error in problem.items():
+            (lacks if split == "test" and rule == NO_IMAGE else problems).append(error)
+        count = sum(n for image, n in zip(images, read.boxes, strict=True) if image not in faulty)
+        if images and not count:
+            lacks.append(_no_labels(images[0], split))
+        if split == "test" and lacks:
+            notes.append(f"`test` is left out: {' '.join(map(str, lacks))}")
+            continue
+        problems += lacks
+        notes += note
+        digest, boxes[split] = ahead, count
+        files[split] = tuple(i for i in images if i not in faulty) if faulty else images
+    if problems:
+        raise ConfigError(problems, where=str(path))
+    if both := len({*files["train"]} & {*files["val"]}):
+        notes.append(
+            f"{both} of {len(files['val'])} val images are training images too: the scores say how well these are "
+            "remembered, not how well others would be found."
+        )
+    return DataInfo(
+        path=path.resolve(),
+        nc=len(names),
+        names=names,
+        train=len(files["train"]),
+        val=len(files["val"]),
+        test=len(files.get("test", ())),
+        boxes=boxes,
+        fingerprint=digest.hexdigest(),
+        files=files,
+        notes=tuple(notes),
+        labels=form,
+        keypoints=keypoints,
+    )
+
+
+def _identity(spec: dict[str, Any], path: Path) -> bytes:
+    """What the fingerprint takes of a data.yaml: its bytes; of Ultralytics' own, whose comments change, the meaning."""
+    if not is_packaged(path):
+        return path.read_bytes()
+    kept = {key: spec.get(key) for key in (*SPLITS, "names", "kpt_shape", "flip_idx")}
+    return json.dumps([path.name, kept], sort_keys=True).encode()
+
+
+def _names(spec: dict[str, Any], path: Path, problems: list[UserError]) -> tuple[str, ...]:
+    """Class names; where they are wrong, as many as the larger count, so that labels are still checked."""
+    names, nc = spec.get("names"), spec.get("nc")
+    if names is not None and not isinstance(names, list | dict):
+        problems.append(DataError("`names` must be a list or a mapping", got=type(names).__name__, where=str(path)))
+        names = None
+    if isinstance(names, dict):
+        whole = all(type(key) is int for key in names)
+        if not whole or sorted(names) != list(range(len(names))):
+            got = ", ".join(map(repr, list(names)[:8]))
+            problems.append(DataError("`names` must have the keys 0 to nc-1", got=got, where=str(path)))
+        names = [names[key] for key in (sorted(names) if whole else names)]
+    if wrong := [n for n in names or () if not isinstance(n, str | int | float)]:
+        problems.append(DataError("each of `names` must be a name", got=repr(wrong[0]), where=str(path)))
+    if nc is not None and (isinstance(nc, bool) or not isinstance(nc, int) or nc < 1):
+        problems.append(DataError("`nc` must be a whole number of at least 1", got=repr(nc), where=str(path)))
+        nc = None
+    if not names and nc is None:
+        problems.append(DataError("data.yaml must name its classes", where=str(path), remedy="Add `names: [...]`."))
+        return ()
+    if names is not None and nc is not None and len(names) != nc:
+        remedy = "Make `names` and `nc` agree, or leave `nc` out."
+        problems.append(DataError("`nc` must equal the number of names", got=f"nc {nc}, {len(names)} names",
+                                  where=str(path), remedy=remedy))  # fmt: skip
+    known = [str(n) for n in names or ()]
+    return tuple(known + [f"class_{i}" for i in range(len(known), nc or 0)])
+
+
+def _missing_split(split: str, path: Path) -> DataError:
+    remedy = f"Add `{split}: images/{split}`."
+    return DataError(f"data.yaml must name the `{split}` images", where=str(path), remedy=remedy)
+
+
+def _no_labels(image: str, split: str) -> DataError:
+    remedy = f"Labels are text files in a `labels` folder beside `images`, e.g. {label_path(image)}."
+    return DataError(f"the {split} images must have labels", got="none", remedy=remedy)
+
+
+@dataclass
+class _Read:
+    """What the label files of a split hold.
+
+    Attributes:
+        boxes: number of objects in each.
+        faults: rule -> each place that breaks it.
+        images: rule -> the images of these places.
+    """
+
+    boxes: list[int] = field(default_factory=list)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    images: dict[str, set[str]] = field(default_factory=dict)
+
+    def fault(self, rule: str, place: str, image: str) -> None:
+        """Remember that a place breaks a rule."""
+        self.faults.setdefault(rule, []).append(place)
+        self.images.setdefault(rule, set()).add(image)
+
+
+def _read_labels(images: tuple[str, ...], split: str, nc: int, form: LabelFormat, digest: Any) -> _Read:
+    """Read every label file of a split; feeds the fingerprint."""
+    read = _Read()
+    for image in images:
+        file = Path(label_path(image))
+        text = ""
+        if is_file(file):
+            try:
+                text = file.read_text(encoding="utf-8-sig", errors="replace")
+            except OSError as error:
+                read.fault(UNREADABLE, f"{file} ({error.strerror})", image)
+        size = Path(image).stat().st_size if is_file(image) else -1
+        digest.update(f"{split}\0{Path(image).name}\0{size}\0{text}\0".encode(errors="surrogateescape"))
+        if size < 0:
+            read.fault(NO_IMAGE, short(image), image)
+        read.boxes.append(sum(bool(line.strip()) for line in text.splitlines()))
+        for rule, got, line in check_label(text, nc, form):
+            read.fault(rule, f"{got} ({file}:{line})", image)
+    return read
+
+
+def _judged(
+    read: _Read, count: int, split: str, form: LabelFormat, packaged: Path | None
+) -> tuple[dict[str, DataError], list[str], set[str]]:
+    """A problem for each rule that is broken, what is to be told, and the images that are left out.
+
+    Args:
+        read: what the label files hold.
+        count: number of images of the split.
+        split: its name.
+        form: what the labels must be.
+        packaged: the folder of a data set of Ultralytics' own; None for any other.
+    """
+    labels = {rule for rule in read.faults if rule not in (NO_IMAGE, UNREADABLE)}
+    faulty = {image for rule in labels for image in read.images[rule]}
+    if packaged is None or len(faulty) > MOST_LEFT_OUT * count:
+        labels, faulty = set(), set()
+    problems, notes = {}, []
+    for rule, places in read.faults.items():
+        got = "; ".join(places[:3]) + (f", and {len(places) - 3} more" if len(places) > 3 else "")
+        if rule in labels:
+            many = f"{len(read.images[rule])} {split} images"
+            notes.append(f"{many} are left out, as Ultralytics does: {rule}, but got {got}.")
+            continue
+        remedy = form.remedy if rule == form.rule else "Correct or remove these."
+        remedy = whole_again(packaged) if packaged and rule == NO_IMAGE else remedy
+        problems[rule] = DataError(rule, got=got, where=f"the {split} labels", remedy=remedy)
+    return problems, notes, faulty

@@ -1,0 +1,71 @@
+"""What the check of a large data set found, kept until a file of it changes: reading COCO's labels takes half a minute.
+
+Ultralytics keeps such a file beside the labels; ours lie in this user's cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn import __version__
+from nas_attn.atomic_files import write_bytes_atomic
+from nas_attn.data.keypoints import Keypoints
+from nas_attn.data.labels import LabelFormat
+from nas_attn.environment import cache_root
+from nas_attn.errors import UserError
+
+if TYPE_CHECKING:
+    from nas_attn.data.check import DataInfo
+
+FORMAT = 1
+LARGE = 2000  # images; fewer are read anew each time, which takes less than half a second
+KEPT = 16  # data sets
+
+
+def find(key: str) -> dict[str, Any] | None:
+    """The arguments of a `DataInfo` that was kept; None where there is none of use.
+
+    Args:
+        key: another one for another task, another data.yaml, and whenever a file of the data set has changed.
+    """
+    try:
+        found = json.loads(_file(key).read_text(encoding="utf-8", errors="surrogateescape"))
+        pose = found["keypoints"]
+        return {
+            **found,
+            "path": Path(found["path"]),
+            "names": tuple(found["names"]),
+            "files": {split: tuple(files) for split, files in found["files"].items()},
+            "notes": tuple(found["notes"]),
+            "labels": LabelFormat(**{k: _tuple(v) for k, v in found["labels"].items()}),
+            "keypoints": Keypoints(**{k: _tuple(v) for k, v in pose.items()}) if pose else None,
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def keep(info: DataInfo, key: str) -> None:
+    """Keep what was found, if it is worth it. A file that cannot be written costs time, nothing else."""
+    if info.train + info.val + info.test < LARGE:
+        return
+    file = _file(key)
+    values = {**vars(info), "path": str(info.path), "labels": vars(info.labels)}
+    values["keypoints"] = vars(info.keypoints) if info.keypoints else None
+    with contextlib.suppress(OSError, UserError):
+        text = json.dumps(values, ensure_ascii=False)
+        write_bytes_atomic(file, text.encode(errors="surrogateescape"))  # names need not be text
+        for old in sorted(file.parent.iterdir(), key=lambda f: f.stat().st_mtime_ns)[:-KEPT]:
+            old.unlink(missing_ok=True)
+
+
+def _file(key: str) -> Path:
+    name = hashlib.sha256(f"{FORMAT} {__version__} {key}".encode(errors="surrogateescape")).hexdigest()[:24]
+    return cache_root() / "data" / f"{name}.json"
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,161 @@
+"""Where the images lie that a data.yaml names, by Ultralytics' rules. Reads only; needs neither torch nor OpenCV."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas_attn.atomic_files import is_file
+from nas_attn.data.labels import label_path
+from nas_attn.data.named_sets import is_packaged, located, near
+from nas_attn.environment import datasets_folder
+from nas_attn.errors import ConfigError, DataError, UserError
+from nas_attn.safe_yaml import parse_yaml
+
+IMAGE_SUFFIXES = frozenset(
+    ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpeg2000", "jpg", "mpo", "png", "tif", "tiff", "webp")
+)
+SPLITS = ("train", "val", "test")
+NO_YAML = "Write one with `train`, `val` and `names`, as Ultralytics reads it."
+
+
+def load(data: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The file that a path or a name of Ultralytics' own means, and its content.
+
+    Raises:
+        ConfigError: there is none, or it is no mapping.
+    """
+    path = located(data)
+    if not is_file(path):
+        close = near(data)
+        rule = "data must be an existing data.yaml file, or a data set that Ultralytics knows by name"
+        remedy = f"Did you mean '{close}'?" if close else NO_YAML
+        raise ConfigError([DataError(rule, got=short(path), remedy=remedy)])
+    try:
+        spec = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: bytes that are no text
+        reason = " ".join(str(error).split())
+        raise ConfigError([DataError("data.yaml must be valid YAML", got=reason, where=str(path))]) from None
+    if not isinstance(spec, dict):
+        rule, got = "data.yaml must hold keys and values", type(spec).__name__
+        raise ConfigError([DataError(rule, got=got, where=str(path), remedy=NO_YAML)])
+    return path, spec
+
+
+def entry_of(spec: dict[str, Any], split: str) -> Any:
+    """What a data.yaml says about a split."""
+    return spec.get(split) or (spec.get("validation") if split == "val" else None)
+
+
+def root_of(spec: dict[str, Any], path: Path) -> Path:
+    """The folder that the splits are relative to."""
+    given = spec.get("path")
+    if not given:
+        return path.resolve().parent
+    rule, remedy = "`path` must be a folder that can exist", "Leave it out where the images lie beside data.yaml."
+    if not isinstance(given, str):
+        raise ConfigError([DataError(rule, got=short(given), where=str(path), remedy=remedy)])
+    try:
+        root = Path(given)
+        return root.resolve() if root.is_absolute() or root.exists() else (datasets_folder() / root).resolve()
+    except (OSError, ValueError):  # too long, or no text that a file system takes
+        raise ConfigError([DataError(rule, got=short(given), where=str(path), remedy=remedy)]) from None
+
+
+def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[UserError]) -> tuple[str, ...]:
+    """The image paths of a split, sorted.
+
+    Args:
+        entry: what the data.yaml says about it.
+        split: its name.
+        root: the folder that this is relative to.
+        path: the data.yaml.
+        problems: receives what is wrong.
+    """
+    found: list[str] = []
+    where = f"`{split}` of {path}"
+    count = len(problems)
+    many = isinstance(entry, list)
+    for item in entry if many else [entry]:
+        try:
+            found += _listed(item, root, again=not many)
+        except FileNotFoundError as error:
+            remedy = "Correct the path; it is relative to `path`, or to data.yaml's own folder where `path` is absent."
+            remedy = whole_again(root) if is_packaged(path) else remedy
+            problems.append(DataError("an image folder must exist", got=short(error), where=where, remedy=remedy))
+        except (OSError, TypeError, ValueError):
+            rule = "a split must name folders, or text files with an image path a line"
+            problems.append(DataError(rule, got=short(item), where=where))
+    images = tuple(sorted(f for f in found if is_image(f)))
+    if not images and len(problems) == count:
+        remedy = whole_again(root) if is_packaged(path) else ""
+        problems.append(DataError("a split must hold at least one image", got="none", where=where, remedy=remedy))
+    return images
+
+
+def whole_again(root: Path) -> str:
+    """What to do about a data set of Ultralytics' own that is not whole."""
+    return f"Complete the data set, or move {root} away: it is downloaded anew where there is nothing."
+
+
+def stamp(data: str | Path) -> str:
+    """Another one whenever what `check_data` would read has changed, by the sizes and times of files.
+
+    Raises:
+        ConfigError: the data.yaml is none.
+    """
+    path, spec = load(data)
+    digest = hashlib.sha256(path.read_bytes())
+    for split in SPLITS:
+        entry = entry_of(spec, split)
+        for image in images_of(entry, split, root_of(spec, path), path, []) if entry else ():
+            for file in (image, label_path(image)):
+                stat = os.stat(file) if is_file(file) else None  # noqa: PTH116 (half the time of `Path.stat`)
+                digest.update(
+                    f"{split}\0{file}\0{stat and (stat.st_size, stat.st_mtime_ns)}\0".encode(errors="surrogateescape")
+                )
+    return digest.hexdigest()
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's suffix is an image's."""
+    return name.rpartition(".")[-1].lower() in IMAGE_SUFFIXES
+
+
+def short(value: Any, limit: int = 200) -> str:
+    """The value as a message can hold it."""
+    text = repr(str(value))
+    return text if len(text) <= limit else f"{text[:limit]}...'"
+
+
+def _listed(item: Any, root: Path, *, again: bool) -> list[str]:
+    """The files that one entry of a split stands for.
+
+    Args:
+        item: the entry.
+        root: the folder that it is relative to.
+        again: whether `../x` may also mean `x`, which Ultralytics grants to an entry that is no list.
+
+    Raises:
+        FileNotFoundError: there is nothing at that place, which is the error's text.
+        OSError, TypeError, ValueError: the entry cannot be a place, or what is there is no list.
+    """
+    if not isinstance(item, str):
+        raise TypeError(item)
+    place = (root / item).resolve()
+    if again and not place.exists() and item.startswith("../"):
+        place = (root / item[3:]).resolve()
+    if place.is_dir():
+        pattern = str(Path(glob.escape(str(place))) / "**" / "*.*")
+        return glob.glob(pattern, recursive=True)  # noqa: PTH207 (as Ultralytics: through links, not hidden files)
+    if not place.is_file():
+        raise FileNotFoundError(str(place))
+    if is_image(item):
+        raise ValueError(item)
+    lines = map(str.strip, place.read_text(encoding="utf-8-sig").split("\n"))
+    return [str(place.parent / line[2:]) if line.startswith("./") else line for line in lines]

@@ -1,0 +1,165 @@
+"""What lies where a full training would write: nothing, a result, something to continue, or somebody else's work.
+
+Beside a run's folder `best-seed0`, which is Ultralytics' to fill and to empty, stand `best-seed0.asked.json`, what the
+run was asked for, and `best-seed0-start.pt`, the model it starts from where weights were given.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from nas_attn.atomic_files import write_text_atomic
+from nas_attn.errors import StudyLocked, UserError
+
+State = Literal["new", "finished", "trained", "broken off", "other"]
+OURS = ("result.json", "results.csv", "weights/last.pt", "weights/best.pt")  # what a new run must not find
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one full training.
+
+    Attributes:
+        folder: the folder that Ultralytics fills.
+        asked: all that the result depends on, as JSON gives it back.
+    """
+
+    folder: Path
+    asked: Mapping[str, Any]
+
+    @property
+    def start(self) -> Path:
+        """The checkpoint that the training starts from, where weights are given."""
+        return self.folder.with_name(f"{self.folder.name}-start.pt")
+
+    @property
+    def last(self) -> Path:
+        """The state after the last whole epoch."""
+        return self.folder / "weights" / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The best checkpoint."""
+        return self.folder / "weights" / "best.pt"
+
+    @property
+    def result(self) -> Path:
+        """The result, once there is one."""
+        return self.folder / "result.json"
+
+    @property
+    def _note(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.asked.json")
+
+    def state(self) -> State:
+        """`trained` lacks its final figures only; `other` was asked for by another command, or is none of ours."""
+        noted = self.content()
+        if not noted:
+            empty = not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir()))
+            return "new" if empty and not self.start.exists() else "other"
+        if noted.get("asked") != self.asked:
+            return "other"
+        if self.result.exists():
+            return "finished"
+        epochs = epochs_of(self.last)
+        if epochs is None:
+            return "new"
+        done, total = epochs
+        return "broken off" if 0 < done < total else "trained"
+
+    def check(self, *, force: bool) -> None:
+        """Refuse to train over what another command made.
+
+        Raises:
+            UserError: it is another's, and `force` is not set.
+        """
+        if not force and self.state() == "other":
+            raise UserError(
+                "a run's folder must be empty, or of the very same command",
+                got=f"'{self.folder}', which another training or model wrote",
+                remedy="Name another --output, or train over it with --force.",
+            )
+
+    def content(self) -> dict[str, Any]:
+        """What `begin` noted, or, once finished, the result beside what was asked."""
+        return _read(self.result) or _read(self._note) or {}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else trains in the folder meanwhile.
+
+        Raises:
+            StudyLocked: somebody does.
+        """
+        path = self.folder.with_name(f"{self.folder.name}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(path, blocking=False):
+                yield
+                path.unlink(missing_ok=True)
+        except Timeout:
+            raise StudyLocked(
+                f"another process trains in '{self.folder}'; wait for it, or name another --output"
+            ) from None
+
+    def begin(self, said: Mapping[str, Any]) -> None:
+        """Note what is asked for, and `said` with it; take away what another run left."""
+        for name in OURS:
+            (self.folder / name).unlink(missing_ok=True)
+        self.start.unlink(missing_ok=True)
+        write_text_atomic(self._note, json.dumps({**said, "asked": self.asked}, indent=1))
+
+    def resume(self) -> int:
+        """Drop rows of results.csv that the last checkpoint is behind of; finished epochs."""
+        epochs = epochs_of(self.last)
+        assert epochs is not None
+        done = epochs[0]
+        path = self.folder / "results.csv"
+        if path.exists():
+            header, *rows = csv.reader(io.StringIO(path.read_text()))
+            kept = [row for row in rows if row and float(row[0]) <= done]
+            write_text_atomic(path, "".join(",".join(row) + "\n" for row in (header, *kept)))
+        return done
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the result; the note has served."""
+        write_text_atomic(self.result, json.dumps({"asked": self.asked, "result": result}, indent=1))
+        self._note.unlink(missing_ok=True)
+        for name in ("last.part", "best.part"):  # of a crash while a checkpoint was being written
+            (self.last.parent / name).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def epochs_of(checkpoint: Path) -> tuple[int, int] | None:
+    """Epochs that a checkpoint of Ultralytics has behind it, and of how many; 0 behind one whose training is over.
+
+    None where it cannot be read.
+
+    Raises:
+        UserError: reading it could run code.
+    """
+    from nas_attn.detector.weights.unpickling import UNREADABLE, load_checkpoint
+
+    try:
+        content = load_checkpoint(checkpoint)
+    except UNREADABLE:
+        return None
+    if not isinstance(content, dict) or "epoch" not in content:
+        return None
+    return int(content["epoch"]) + 1, int((content.get("train_args") or {}).get("epochs", 0))

@@ -1,0 +1,331 @@
+"""Base models: what an Ultralytics user types, resolved without a download.
+
+A base model is a plain dictionary with exactly one entry under `scales`. Ultralytics takes the scale from the file
+name and, where that names none, the first entry: one entry cannot be mistaken for another. A file of the user's means
+here what it means to Ultralytics, or the search would run another model than `yolo train` does.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.atomic_files import is_file
+from nas_attn.detector.model.build_errors import build_refusal
+from nas_attn.detector.model.export_key import check_export
+from nas_attn.detector.model.model_yaml import FACTORS, HEADS, check_detector, read_yaml
+from nas_attn.detector.model.registration import check_rows
+from nas_attn.detector.model.shipped_models import near, packaged
+from nas_attn.detector.neck.surgery import PREFIX, module_name, plain_rows
+from nas_attn.detector.weights.block_keys import fits
+from nas_attn.errors import UnknownName, UserError
+from nas_attn.safe_yaml import too_much
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+YAMLS = (".yaml", ".yml")
+UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
+BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean nothing
+    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
+    ValueError,
+)  # fmt: skip
+_SCALE_IN_NAME = re.compile(r"(\d+)([nsmlx])(?![a-z])")  # yolo11n, yolov8s-p2; not the `s` of `yolo11-seg`
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A detector into which attention is inserted; an exported YAML as a base may hold some already.
+
+    Attributes:
+        name: e.g. `yolo11n`; a changed width is part of it (`yolo11n-w0.125`).
+        yaml: model dictionary as Ultralytics reads it, exactly one entry under `scales`.
+        scale: that entry's key.
+        checkpoint: the `.pt` file it came from, where it did.
+        file: the file it came from, as the user gave it; empty for a model of Ultralytics'.
+    """
+
+    name: str
+    yaml: dict[str, Any] = field(hash=False)
+    scale: str
+    checkpoint: Path | None = None
+    file: str = field(default="", compare=False)
+
+    def build(self) -> nn.Module:
+        """A new model of the head's task on the CPU, in training mode: (N, 3, H, W) -> predictions.
+
+        Its attribute `block_arguments` says with which arguments Ultralytics built the blocks that have room inside:
+        row -> arguments.
+
+        Raises:
+            UserError: Ultralytics cannot build it (an unknown layer, or a width that its layers do not allow).
+        """
+        from nas_attn.detector.blocks import noted_arguments
+
+        try:
+            with noted_arguments() as noted:
+                model: Any = build_yaml(self.yaml)
+            model.block_arguments = {row: noted[layer] for row, layer in enumerate(model.model) if layer in noted}
+            return model
+        except BUILD_ERRORS as error:
+            raise build_refusal(error, self.yaml, self.file or self.name) from error
+
+    @property
+    def nc(self) -> int:
+        """Number of classes."""
+        return int(self.yaml["nc"])
+
+    @property
+    def head(self) -> str:
+        """Module of the last row, e.g. `Segment26`."""
+        return str(self.rows[-1][2])
+
+    @property
+    def task(self) -> str:
+        """`detect`, `segment`, `pose`, `obb`, `semantic` or `depth`."""
+        return HEADS[self.head][0]
+
+    @cached_property
+    def reg_max(self) -> int | None:
+        """Bins of the box regression, as built: a box side reaches (reg_max - 1) × stride pixels. None without one."""
+        model: Any = self.build()
+        return reg_max_of(model)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change whenever the model's dictionary does."""
+        return hashlib.sha256(json.dumps(self.yaml, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def changed(
+        self, *, nc: int | None = None, reg_max: int | None = None, kpt_shape: tuple[int, int] | None = None
+    ) -> BaseModel:
+        """A copy with another class count, number of regression bins, or shape of keypoints."""
+        shape = None if kpt_shape is None else list(kpt_shape)
+        changes = {k: v for k, v in (("nc", nc), ("reg_max", reg_max), ("kpt_shape", shape)) if v is not None}
+        return replace(self, yaml={**copy.deepcopy(self.yaml), **changes})
+
+    def for_data(self, nc: int, kpt_shape: Sequence[int] | None) -> BaseModel:
+        """The base of a study: this model as it is trained on a data set.
+
+        Every reader of a study must get this very model, so all that the data decides is asked for.
+
+        Args:
+            nc: number of classes.
+            kpt_shape: keypoints of an object and values of each; None for a task without.
+        """
+        return self.changed(nc=nc, kpt_shape=None if kpt_shape is None else (kpt_shape[0], kpt_shape[1]))
+
+    @property
+    def factors(self) -> tuple[float, float, float]:
+        """Depth factor, width factor and largest channel count."""
+        depth, width, channels = self.yaml["scales"][self.scale]
+        return depth, width, channels
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """All rows, `backbone` and `head`."""
+        return [*self.yaml["backbone"], *self.yaml["head"]]
+
+    def weights(self, onto: BaseModel | None = None) -> dict[str, Tensor] | None:
+        """The checkpoint's state dict in float32 on the CPU; None where there is no checkpoint.
+
+        Args:
+            onto: the model in whose rows the keys are (`model.<row>.<rest>`); where None, this model as it would be
+                without the attention that the checkpoint has. Attention that stands nowhere in it is left out.
+
+        Raises:
+            UserError: `onto` is another model.
+        """
+        if self.checkpoint is None:
+            return None
+        state = _checkpoint_model(self.checkpoint).float().state_dict()
+        if onto is None:
+            row_map = {row: i for i, (row, _) in enumerate(plain_rows(self.rows))}
+        else:
+            row_map = row_map_of(self.rows, onto.rows)
+        split = ((key.split(".", 2), tensor) for key, tensor in state.items())
+        return {
+            f"model.{there}.{rest}": tensor
+            for (_, row, rest), tensor in split
+            if (there := row_map.get(int(row))) is not None
+            and fits(rest, self.rows[int(row)], onto.rows[there] if onto else None)
+        }
+
+    def names(self) -> dict[int, str]:
+        """The checkpoint's names of classes; empty where there is none, or it has none."""
+        return dict(getattr(_checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
+
+
+def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
+    """Which row of a model each row of a checkpoint is.
+
+    Where both have the same inserted rows, every row has its own; otherwise inserted rows have none.
+
+    Args:
+        checkpoint_rows: `backbone` and `head` of the checkpoint's YAML.
+        base_rows: the same of the model.
+
+    Raises:
+        UserError: the rows that are not inserted hold other modules.
+    """
+    both = (checkpoint_rows, base_rows)
+    attention = [[(i, *row[2:4]) for i, row in enumerate(rows) if str(row[2]).startswith(PREFIX)] for rows in both]
+    whole = attention[0] == attention[1]
+    ours, theirs = (
+        [(i, module_name(row)) for i, row in enumerate(rows)] if whole else list(plain_rows(rows)) for rows in both
+    )
+    pairs = zip(ours, theirs, strict=False)
+    differs = next((f"'{a}' in row {i}, where the model has '{b}'" for (i, a), (_, b) in pairs if a != b), "")
+    if differs or len(ours) != len(theirs):
+        raise UserError(
+            "the checkpoint must be of the same model",
+            got=differs or f"{len(ours)} rows, where the model has {len(theirs)}",
+            remedy="Give weights that were trained with this base model, with or without inserted attention.",
+        )
+    return {i: j for (i, _), (j, _) in zip(ours, theirs, strict=True)}
+
+
+def check_weights(weights: Path, base: BaseModel) -> None:
+    """Refuse a checkpoint that is not of the base model, with or without inserted attention.
+
+    Another number of classes, or of bins of the box regression, is no other model.
+
+    Raises:
+        UserError: it is another model, of another depth or width, or no checkpoint.
+    """
+    where = f"'{weights}' for {base.name}"
+    if Path(weights).suffix != ".pt":
+        raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
+    found = load_base(str(weights))
+    try:
+        row_map_of(found.rows, base.rows)
+    except UserError as error:
+        raise UserError(error.rule, got=error.got, where=where, remedy=error.remedy) from None
+    for factor, own, wanted in zip(("depth", "width"), found.factors, base.factors, strict=False):
+        if not math.isclose(own, wanted, rel_tol=1e-6):
+            raise UserError(
+                "the checkpoint must be of the same model",
+                got=f"{factor} factor {own:g}, where the model has {wanted:g}",
+                where=where,
+                remedy="Give weights that were trained with this scale and `width`.",
+            )
+
+
+def reg_max_of(model: Any) -> int | None:
+    """Bins of a built model's box regression; None where its head has none."""
+    found = getattr(model.model[-1], "reg_max", None)
+    return None if found is None else int(found)
+
+
+def build_yaml(model_yaml: dict[str, Any]) -> nn.Module:
+    """A new model of a model dictionary, of its head's task; the dictionary stays as it is."""
+    from ultralytics.nn import tasks
+
+    name = HEADS[model_yaml["head"][-1][2]][1]
+    activation = tasks.Conv.default_act
+    try:
+        return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given
+    finally:
+        tasks.Conv.default_act = activation  # which the parser leaves changed where it fails
+
+
+def load_base(
+    model: str, *, nc: int | None = None, width: float | None = None, reg_max: int | None = None
+) -> BaseModel:
+    """The base model of that name, YAML path or `.pt` path.
+
+    Args:
+        model: `yolo11n.yaml`, `yolo11n`, a path to a YAML, or a path to a checkpoint.
+        nc: number of classes, in place of the YAML's.
+        width: width factor, in place of the scale's.
+        reg_max: bins of the box regression, in place of the YAML's.
+
+    Raises:
+        UnknownName: no such model or scale; the message names the nearest.
+        UserError: the file is no detector's YAML or checkpoint, or `width` is not positive.
+    """
+    text = str(model)
+    path = Path(text)
+    checkpoint, file = None, text
+    if path.suffix == ".pt":
+        if not is_file(path):
+            remedy = "Give the path of a file on this machine; nothing is downloaded."
+            raise UserError("a checkpoint must exist", got=f"'{text}'", remedy=remedy)
+        checkpoint, source = path.resolve(), _checkpoint_yaml(path)
+        scale = source.get("scale") or ""
+    elif (on_disk := _on_disk(path)) is not None:
+        from ultralytics.nn.tasks import guess_model_scale
+
+        source, scale, file = read_yaml(on_disk), guess_model_scale(path), str(on_disk)
+    else:
+        stem = path.name.removesuffix(".yaml").removesuffix(".yml")
+        shipped = packaged()
+        found = shipped.get(stem) or shipped.get(_SCALE_IN_NAME.sub(r"\1", stem, count=1))
+        if found is None or len(path.parts) > 1:
+            raise UnknownName("base model", text, near(stem))
+        source, file = read_yaml(found), ""
+        scale = named[2] if (named := _SCALE_IN_NAME.search(stem)) else ""
+    check_detector(source, text)
+    check_rows((*source["backbone"], *source["head"]), text)
+    if checkpoint is None:
+        check_export(source, text)
+    stem = path.name.rsplit(".", 1)[0] if path.suffix in (".pt", *YAMLS) else text
+    base = _resolve(stem, source, scale, width)
+    return replace(base, checkpoint=checkpoint, file=file).changed(nc=nc, reg_max=reg_max)
+
+
+def _on_disk(path: Path) -> Path | None:
+    """The user's YAML of that name or, as Ultralytics looks for it, of that name without its scale."""
+    if path.suffix not in YAMLS:
+        return None
+    files = path, Path(re.sub(r"(\d+)[nsmlx]", r"\1", str(path), count=1))
+    return next((file for file in files if is_file(file)), None)
+
+
+def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None) -> BaseModel:
+    """Keep one entry under `scales`: the only one, the one asked for, or the first."""
+    scales = source.get("scales")
+    if scales:
+        key = scale if scale and len(scales) > 1 else next(iter(scales))
+        if key not in scales:
+            raise UnknownName("scale", key, scales, where=f"base model '{stem}'")
+        factors = list(scales[key])
+    else:
+        key = scale or "n"
+        factors = [*(source.get(k, 1.0) for k in FACTORS), UNLIMITED]
+    if width is not None:
+        if not width > 0:
+            raise UserError("`width` must be above 0", got=width)
+        factors[1] = width
+    kept = {k: v for k, v in source.items() if k not in (*FACTORS, "yaml_file", "channels")}
+    name = stem if width is None else f"{stem}-w{width:g}"
+    return BaseModel(name, {**copy.deepcopy(kept), "scales": {key: factors}, "scale": key}, key)
+
+
+def _checkpoint_model(path: Path) -> Any:
+    from nas_attn.detector.weights.unpickling import UNREADABLE, load_checkpoint
+
+    try:
+        content = load_checkpoint(path)
+    except UNREADABLE as error:
+        got = str(error).strip().partition("\n")[0][:200]
+        raise UserError("a checkpoint must be one that Ultralytics wrote", got=got, where=str(path)) from error
+    model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
+    if not hasattr(model, "yaml") or not hasattr(model, "state_dict"):
+        raise UserError("a checkpoint must hold an Ultralytics model", where=str(path))
+    return model
+
+
+def _checkpoint_yaml(path: Path) -> dict[str, Any]:
+    found = _checkpoint_model(path).yaml
+    if reason := too_much(found):
+        raise UserError("a checkpoint must hold the YAML of a model", got=reason, where=str(path))
+    return copy.deepcopy(found)

@@ -1,0 +1,110 @@
+"""What is wrong with a model YAML that Ultralytics does not build: the row, and the reason in words."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nas_attn.detector.neck.surgery import PREFIX
+from nas_attn.errors import UserError
+
+PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that go through the rows
+_CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
+
+
+def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
+    """The error that stands for what Ultralytics raised while it built a model.
+
+    The row is read from the frames of the traceback: its messages name none.
+
+    Args:
+        error: as it was caught.
+        model_yaml: the model dictionary.
+        where: the file or the model's name.
+    """
+    refusal = _refusal(error, model_yaml, where)
+    if Path(where).suffix in (".yaml", ".yml") and _is_article([*model_yaml["backbone"], *model_yaml["head"]]):
+        refusal.remedy = (
+            "It names attention modules as articles do: write a model YAML that builds with "
+            f"`python -m nas_attn adopt {shlex.quote(where)}`."
+        )
+    return refusal
+
+
+def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
+    rows = [*model_yaml["backbone"], *model_yaml["head"]]
+    phase, number, read = _place(error.__traceback__)
+    reason = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(", but expected one of:").rstrip(".")
+    rule = "a model YAML must be one that Ultralytics builds"
+    if not 0 <= number < len(rows):
+        return UserError(rule, got=reason, where=where)
+    row = rows[number]
+    where = f"{where}, row {number} [{', '.join(map(str, row))}]"
+    if phase == PARSER and _is_unknown(error, str(row[2])):
+        return _unknown(str(row[2]), where)
+    remedy = "Rows are counted from 0, those of `backbone` first."
+    channels = _CHANNELS.search(str(error))
+    made, given = map(int, channels.groups()) if channels else (_own_channels(row), read)
+    if made and given and made != given:
+        got = f"a row for {made} channels that reads {given}"
+        return UserError("a row must be made for the channels that it reads", got=got, where=where, remedy=remedy)
+    return UserError(rule, got=reason, where=where, remedy=remedy)
+
+
+def _is_article(rows: Iterable[Sequence[Any]]) -> bool:
+    """Whether a row names a module of the registry in another form than this package writes."""
+    from nas_attn.adoption.article import parser_names
+    from nas_attn.detector.model import module_names
+
+    known = parser_names()
+    found = [module_names.lookup(str(row[2]), known) for row in rows if not str(row[2]).startswith(PREFIX)]
+    return any(named and named.module for named in found)
+
+
+def _own_channels(row: Sequence[Any]) -> int:
+    """Channels that a row of ours is for, its first number; 0 for a row of Ultralytics'."""
+    numbers = (value for value in row[3] if isinstance(value, int))
+    return next(numbers, 0) if str(row[2]).startswith(PREFIX) else 0
+
+
+def _place(trace: TracebackType | None) -> tuple[str, int, int]:
+    """(function, row, channels that the row reads) at which it failed; -1 and 0 where that cannot be told."""
+    found = "", -1, 0
+    for frame, _ in traceback.walk_tb(trace):
+        name, known = frame.f_code.co_name, frame.f_locals
+        if name == PARSER and isinstance(known.get("i"), int):
+            found = name, known["i"], 0
+        elif name == FORWARD and isinstance(getattr(known.get("m"), "i", None), int):
+            shape: Any = getattr(known.get("x"), "shape", ())
+            found = name, known["m"].i, shape[1] if len(shape) == 4 else 0
+    return found
+
+
+def _is_unknown(error: Exception, name: str) -> bool:
+    return (isinstance(error, KeyError) and error.args == (name,)) or (
+        isinstance(error, AttributeError) and name.startswith(("nn.", "torchvision.ops."))
+        and name.rpartition(".")[2] in str(error)
+    )  # fmt: skip
+
+
+def _unknown(name: str, where: str) -> UserError:
+    """Did-you-mean among what the parser knows; all of it is more than a message bears."""
+    import difflib
+    import inspect
+
+    from torch import nn
+    from ultralytics.nn import tasks
+
+    prefix = "nn." if name.startswith("nn.") else ""
+    space = vars(nn) if prefix else vars(tasks)
+    layers = [f"{prefix}{k}" for k, v in space.items() if inspect.isclass(v) and issubclass(v, nn.Module)]
+    close = difflib.get_close_matches(name, layers, 1)
+    remedy = (f"Did you mean '{close[0]}'? " if close else "") + (
+        "Known are the layers of Ultralytics, those of torch as nn.NAME, and those of `python -m nas_attn modules`."
+    )
+    return UserError("a row's module must be one that Ultralytics builds", got=f"'{name}'", where=where, remedy=remedy)

@@ -1,0 +1,193 @@
+"""What an exported model YAML says of itself under the key `nas_attn`, and whether that still fits.
+
+Ultralytics passes over keys that it does not know. This one holds the architecture, the base's name, and digests of
+all that decides the network. What another data set changes (`nc`, `kpt_shape`) is left out, so that one file serves
+several. A file without the key is somebody's own: it is read as it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from nas_attn.errors import UserError
+from nas_attn.space.architecture import Architecture
+
+KEY = "nas_attn"
+FREE = {
+    KEY,
+    "nc",
+    "kpt_shape",
+    "names",
+    "channels",
+    "ch",
+    "scale",
+    "yaml_file",
+}  # the data's, or Ultralytics' own notes
+SHOWN = 4  # differences that a message lists
+
+Rows = Sequence[Sequence[Any]]
+
+
+def export_key(model_yaml: Mapping[str, Any], architecture: Architecture, base: str, version: str) -> dict[str, str]:
+    """What an exported file holds under `KEY`.
+
+    Args:
+        model_yaml: the file's content without that key, as it is read back.
+        architecture: what was inserted.
+        base: name of the base model.
+        version: of this package.
+    """
+    said = {"architecture": str(architecture), "base": base}
+    return {"version": version, **said, "parts": _parts(model_yaml), "digest": _digest(model_yaml, said)}
+
+
+def check_export(model_yaml: Mapping[str, Any], where: str) -> None:
+    """Refuse an exported file that was edited into another network, and rows that read what is not above them.
+
+    Args:
+        model_yaml: content of a model YAML with lists of rows; not a checkpoint's, whose rows Ultralytics has resolved.
+        where: the file, for messages.
+
+    Raises:
+        UserError: what differs, as far as it can be said, and what to do.
+    """
+    key = model_yaml.get(KEY)
+    if key is not None:
+        said = {k: key.get(k) for k in ("version", "architecture", "base", "parts", "digest")} if _is_key(key) else {}
+        if not said:
+            raise UserError(
+                f"the key `{KEY}:` of an exported model must be as it was written",
+                got=str(key)[:80],
+                where=where,
+                remedy=_remedy(),
+            )
+        if said["digest"] != _digest(model_yaml, said):
+            found = list(_differences(model_yaml, said)) or [f"another `architecture` or `base` under `{KEY}:`"]
+            more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            raise UserError(
+                "an exported model must be the network that was exported",
+                got="; ".join(found[:SHOWN]) + more,
+                where=where,
+                remedy=_remedy(),
+            )
+    _check_sources(_rows(model_yaml), where)
+
+
+def _remedy() -> str:
+    return (
+        f"Export it again with `python -m nas_attn export`, or delete the key `{KEY}:` with what is indented under it "
+        "to train the file as it stands."
+    )
+
+
+def _is_key(key: Any) -> bool:
+    names = ("version", "architecture", "base", "parts", "digest")
+    return isinstance(key, Mapping) and all(isinstance(key.get(n), str) for n in names)
+
+
+def _check_sources(rows: Rows, where: str) -> None:
+    """Every row reads rows above it; the first reads the image."""
+    for number, row in enumerate(rows):
+        for source in row[0] if isinstance(row[0], list) else [row[0]]:
+            at = source if source >= 0 else number + source
+            if not (0 <= at < number or (number == 0 and source == -1)):
+                raise UserError(
+                    "a row of a model YAML must read rows above it",
+                    got=f"row {number} {_shown(row)}, which reads {source} where {_above(number)}",
+                    where=where,
+                    remedy="Rows are counted from 0, those of `backbone` first; -1 is the row before.",
+                )
+
+
+def _above(number: int) -> str:
+    return "the image is all there is: -1" if number == 0 else f"rows 0 to {number - 1} stand above it"
+
+
+def _differences(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[str]:
+    """What differs from the exported file; with what it was, where the base is known here."""
+    then = dict(re.findall(r"(\S+?)=(\S*)", said["parts"]))
+    now = dict(re.findall(r"(\S+?)=(\S*)", _parts(model_yaml)))
+    before, rows = then.pop("rows", "").split(","), _rows(model_yaml)
+    after = now.pop("rows").split(",")
+    was = _exported(said, before)
+    for name in sorted({*then, *now}):
+        if name not in now:
+            yield f"`{name}` is missing"
+        elif name not in then:
+            yield f"`{name}: {model_yaml[name]}` was added"
+        elif then[name] != now[name]:
+            original = f", where it was {was[name]}" if was is not None and name in was else ""
+            yield f"`{name}` is {model_yaml[name]}{original}"
+    known = _rows(was) if was is not None else None
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "replace" and b - a == d - c:
+            for i, j in zip(range(a, b), range(c, d), strict=True):
+                original = f", where the architecture has {_shown(known[i])}" if known else ""
+                yield f"row {j} is {_shown(rows[j])}{original}"
+        elif kind != "equal":
+            for i in range(a, b):
+                yield f"row {i} is missing" + (f": {_shown(known[i])}" if known else "")
+            for j in range(c, d):
+                yield f"row {j} was added: {_shown(rows[j])}"
+
+
+def _exported(said: Mapping[str, str], digests: Sequence[str]) -> Mapping[str, Any] | None:
+    """The exported dictionary, made anew; None where its base or modules are others here, or unknown."""
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.neck.slots import all_slots
+    from nas_attn.detector.neck.surgery import architecture_yaml
+
+    sized = re.fullmatch(r"(.+)-w([\d.e+-]+)", said["base"])  # as `load_base` names a changed width
+    name, width = (sized[1], float(sized[2])) if sized else (said["base"], None)
+    try:
+        base = load_base(name, width=width)
+        made, _ = architecture_yaml(base, all_slots(base), Architecture.parse(said["architecture"]))
+        made = {"reg_max": base.reg_max, **made}
+    except UserError:  # a base of the user's own, or a module that is not registered
+        return None
+    return made if [_short(row) for row in _rows(made)] == list(digests) else None
+
+
+def _rows(model_yaml: Mapping[str, Any]) -> Rows:
+    return [*model_yaml["backbone"], *model_yaml["head"]]
+
+
+def _shown(row: Sequence[Any]) -> str:
+    return "[" + ", ".join(str(v) for v in row) + "]"
+
+
+def _parts(model_yaml: Mapping[str, Any]) -> str:
+    """`name=digest` of each key that decides the network, and `rows=digest,digest,...`."""
+    names = sorted(k for k in model_yaml if k not in FREE and k not in ("backbone", "head"))
+    rows = ",".join(_short(row) for row in _rows(model_yaml))
+    return " ".join([*(f"{name}={_short(model_yaml[name])}" for name in names), f"rows={rows}"])
+
+
+def _short(value: Any) -> str:
+    return _hex(value)[:4]
+
+
+def _digest(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> str:
+    network = {k: v for k, v in model_yaml.items() if k not in FREE and k not in ("backbone", "head")}
+    # where the backbone ends decides nothing
+    return _hex([network, list(_rows(model_yaml)), said["architecture"], said["base"]])[:16]
+
+
+def _hex(value: Any) -> str:
+    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """As JSON; 1.0 and 1 are one number, as an editor may write either."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int | float | str | type(None)) else str(value)

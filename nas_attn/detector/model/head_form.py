@@ -1,0 +1,64 @@
+"""Which of its two forms of a head Ultralytics builds: the newer one where a row holds one of its newer blocks.
+
+Its parser compares the class of each row with these blocks themselves (`parse_model`, 8.4.170 to 8.4.190). One of ours
+in a block's place is another class, and no key of a model YAML and no argument of a head says the form. So of the rows
+with a newer block one must stay as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from nas_attn.errors import SlotRefused
+from nas_attn.space.slot import Slot
+
+if TYPE_CHECKING:
+    from nas_attn.detector.model.base_model import BaseModel
+
+NEWER = ("A2C2f", "C2fCIB", "C3k2")
+FOLLOWING = (  # heads that have both forms
+    "Detect", "OBB", "OBB26", "Pose", "Pose26", "Segment", "Segment26", "YOLOEDetect", "YOLOESegment", "YOLOESegment26",
+)  # fmt: skip
+
+
+def keeps_head(base: BaseModel, filled: Iterable[Slot]) -> bool:
+    """Whether the base keeps its head where all these slots hold attention at once."""
+    newer = _newer(base)
+    return not newer or bool(newer - {slot.row for slot in filled if slot.inside})
+
+
+def check_head(base: BaseModel, filled: Iterable[Slot], where: str = "") -> None:
+    """Refuse slots that cannot all hold attention at once.
+
+    Raises:
+        SlotRefused: the base would get another head; the message says which slots to leave out.
+    """
+    filled = tuple(filled)
+    if keeps_head(base, filled):
+        return
+    newer = _newer(base)
+    rows = {row: [s.name for s in filled if s.inside and s.row == row] for row in sorted(newer)}
+    raise SlotRefused(
+        f"a block {', '.join(NEWER[:-1])} or {NEWER[-1]} must stay without attention inside, for otherwise Ultralytics "
+        "builds the head in its older form",
+        got=", ".join(s.name for s in filled if s.inside and s.row in newer),
+        where=where or f"base model '{base.name}'",
+        remedy=f"Leave out {', or '.join(' and '.join(names) for names in rows.values())}.",
+    )
+
+
+def alone_refused(base: BaseModel, slots: Iterable[Slot]) -> dict[str, SlotRefused]:
+    """Slots that can hold no attention whatever the others hold: name -> why."""
+    found = {}
+    for slot in slots:
+        try:
+            check_head(base, [slot])
+        except SlotRefused as error:
+            found[slot.name] = error
+    return found
+
+
+def _newer(base: BaseModel) -> set[int]:
+    """Rows by which the head has its newer form; none for a head without two."""
+    return {i for i, row in enumerate(base.rows) if row[2] in NEWER} if base.head in FOLLOWING else set()

@@ -1,0 +1,39 @@
+"""Attention that a base model holds before anything is inserted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas_attn.detector.model.registration import modules_of
+from nas_attn.detector.neck.surgery import PREFIX, is_block
+
+if TYPE_CHECKING:
+    from nas_attn.detector.model.base_model import BaseModel
+
+
+def held_attention(base: BaseModel) -> list[tuple[str, int]]:
+    """(class, row) of each module of the registry in a base model's rows, of those inside blocks too."""
+    from nas_attn.adoption.article import parser_names
+    from nas_attn.detector.model import module_names
+
+    theirs = parser_names()
+    found = []
+    for number, row in enumerate(base.rows):
+        name = str(row[2])
+        if name.startswith(PREFIX):
+            inside = [n for n in modules_of(row) if n != "Scaled"]
+            found += [(n, number) for n in (inside[1:] if is_block(row) else inside)]
+        elif (named := module_names.lookup(name, theirs)) and named.module:
+            found.append((name, number))
+    return found
+
+
+def held_note(base: BaseModel) -> str:
+    """One line for people: what the base holds already, and what that means for its slots; empty if nothing."""
+    held = ", ".join(f"{name} in row {number}" for name, number in held_attention(base))
+    if not held:
+        return ""
+    return (
+        f"note: the base model {base.file or base.name} holds attention already: {held}. Slots lie behind it: a gene "
+        "adds a further module, and `none` leaves what is there."
+    )

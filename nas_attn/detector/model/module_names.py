@@ -1,0 +1,194 @@
+"""What communities call the modules of the registry.
+
+Names are compared without case and without anything but letters and digits, so `Coord_Att` is `CoordAtt`. A module's
+own name and its class's are known anyway. The spellings are those of the collections that articles copy from
+(objectdetection_script, yoloair, External-Attention-pytorch), of timm, and of the papers' own code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas_attn.attention import registry
+from nas_attn.detector.neck.surgery import PREFIX
+from nas_attn.space.slot import INSERT
+
+ALIASES = {
+    "aattn": "AAttn AreaAttn",
+    "axial": "AxialAttn",
+    "bi_level_routing": "BiLevelRoutingAttention BiLevelRoutingAttention_nchw BiFormerAttention BRA",
+    "caa": "ContextAnchorAttention",
+    "cbam": "CBAMBlock CbamModule CBAMAttention",
+    "coord": "CoordAtt CoordAttention CoordAttn CA CoordAttMeanPool",
+    "cpca": "CPCAAttention",
+    "dattention": "DAttention DAttentionBaseline DAT DeformableAttention2D",
+    "eca": "ECAModule ECAAtt ECANet eca_layer eca_block EfficientChannelAttention",
+    "efficient_attention": "CloAttention CloFormerAttention CloFormerAttn EfficientAttn CloFormer",
+    "ela": "ELAAttention EfficientLocalAttention EfficientLocalAttn",
+    "ema": "EMAAttention EMA_attention EfficientMultiScaleAttention EMSA",
+    "gam": "GAMAttention GAM_Attention",
+    "gc": "GlobalContext GlobalContextBlock GCBlock GCAttention",
+    "lite_mla": "LiteMLA",
+    "lka": "LargeKernelAttention",
+    "lsk": "LSKBlock LSKModule",
+    "lska": "LSKAAttention LargeSeparableKernelAttention",
+    "mhsa": "MultiHeadSelfAttention",
+    "mlca": "MLCAAttention MixedLocalChannelAttention",
+    "se": "SEAttention SELayer SEBlock SEModule SENet SqueezeExcitation",
+    "shuffle": "ShuffleAttn sa_layer SANet",
+    "simam": "Simam_module SimAMAttention",
+    "sk": "SKConv SKLayer SKNet SKAttn SelectiveKernel",
+    "strip": "StripPool SPBlock",
+    "triplet": "TripletAtt TripletAttn",
+    "window": "WindowAttention",
+}
+AMBIGUOUS = {  # spelling -> (class that settles it, what else it is called): names of several published things
+    "cbam": ("cbam", "Ultralytics' own class: average pooling only and one C×C layer; no module of nas_attn is that"),
+    "emsa": ("EMA", "the Efficient Multi-head Self-Attention of ResT, which nas_attn does not have"),
+    "strip": ("StripPooling", "the block of Strip R-CNN, which nas_attn does not have"),
+}
+AFTER = "after"  # behind the whole block
+CONCAT, INNER = "concat", "inner"  # on a block's concat, in place of a block's own attention: neither can be built
+_FUSED = {  # whole name of a published class -> attention, block, where it stands
+    "c2bra": ("BRA", "C2PSA", INNER),
+    "c3ca": ("CA", "C3", INSERT),
+    "c3cbam": ("CbamModule", "C3", INSERT),  # reduction 16 and kernel 7, as in the paper
+    "c3eca": ("ECA", "C3", INSERT),
+    "c3se": ("SE", "C3", INSERT),
+    "cbamc3": ("CbamModule", "C3", AFTER),  # the same settings
+    "repncspelan4caa": ("CAA", "RepNCSPELAN4", CONCAT),
+    "sppflska": ("LSKA", "SPPF", CONCAT),
+}
+BLOCKS = ("A2C2f", "BottleneckCSP", "RepNCSPELAN4", "C3k2", "C2f", "C3x", "C2", "C3")
+WITHOUT_BOTTLENECKS = ("C2PSA", "C2fPSA", "C2fCIB", "C3Ghost", "C3TR", "RepC3", "SPPELAN", "SPPF", "GhostConv", "Conv")
+_SHORT = ("C2", "C3", "C3x")  # behind which only a separator starts a module's name: a `C2BRA` is no C2
+_WORDS = re.compile(r"(attention|attn|att|block|module|layer)$")
+_LIKE = 0.88  # similarity from which a name is suggested: `ACmx` for `ACmix`, but not `GAM` for `NAM`
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a row's module is.
+
+    Attributes:
+        module: the registry's name of the attention in it; None for a module of Ultralytics or torch.
+        block: block of Ultralytics around it (`C2f` for `C2f_ACmix`); empty for a row of attention alone.
+        mode: where the attention stands in a published class of this name; empty where nothing is known.
+        spelt: the attention as the row has it: `ECA` for `C2f_ECA`.
+        settled: whether it means one thing only, whatever it is called.
+    """
+
+    module: str | None = None
+    block: str = ""
+    mode: str = field(default="", compare=False)
+    spelt: str = field(default="", compare=False)
+    settled: bool = field(default=False, compare=False)
+
+
+def folded(name: str) -> str:
+    """The letters and digits of a name, in lower case."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named | None:
+    """What the module of a row is; None where nobody knows the name.
+
+    Args:
+        name: as the row has it.
+        theirs: names that Ultralytics' own parser knows, which are never taken for ours.
+        chosen: whether the user names it as the meaning of another name, so that nothing is to be asked.
+    """
+    theirs = set(theirs)
+    if name.startswith(("nn.", "torchvision.ops.")) or name in theirs:
+        return Named()
+    bare = name.removeprefix(PREFIX).rpartition(".")[2]
+    if chosen and not is_control(name) and name in registry.names():
+        return Named(name, spelt=name, settled=True)
+    if folded(bare) in {folded(t) for t in theirs} and not name.startswith(PREFIX):
+        return None  # Ultralytics' own, misspelt: no module of ours is meant
+    known = spellings()
+    chosen = chosen or name.startswith(PREFIX)
+    if folded(bare) in known:
+        return Named(known[folded(bare)], spelt=name, settled=chosen)
+    if fused := _FUSED.get(folded(bare)):
+        inside, block, mode = fused
+        return Named(known[folded(inside)], block, mode, inside, chosen)
+    for block in (b for b in (*BLOCKS, *WITHOUT_BOTTLENECKS) if b in theirs):
+        inside = _inside(bare, block)
+        if inside and folded(inside) in known:
+            mode = INNER if "PSA" in block else CONCAT if "SPP" in block else ""
+            return Named(known[folded(inside)], block, mode, inside, chosen)
+    return None
+
+
+def _inside(name: str, block: str) -> str:
+    """The part of a name beside its block: `ACmix` of `C2f_Bottleneck_ACmix`; empty where it has none there."""
+    fused = block in BLOCKS and block not in _SHORT
+    gap = "[_-]?" if fused else "[_-]"
+    for pattern in (f"{block}{gap}(.+)", f"(.+)[_-]{block}"):
+        if match := re.fullmatch(pattern, name, re.IGNORECASE):
+            return re.sub(r"^bottleneck[_-]?|[_-]?bottleneck$", "", match[1], flags=re.IGNORECASE)
+    return ""
+
+
+def is_control(name: str) -> bool:
+    """True if the registry has a module of this name that is a control, and no attention."""
+    return name in registry.names() and registry.get(name).family == "control"
+
+
+def around(name: str, theirs: Iterable[str]) -> tuple[str, str]:
+    """(block, rest) of a name that is a known block's and something unknown behind it; empty where it is not."""
+    theirs = set(theirs)
+    found = ((block, _inside(name, block)) for block in BLOCKS if block in theirs)
+    return next((pair for pair in found if folded(pair[1])), ("", ""))
+
+
+def question(name: str, named: Named, arguments: Sequence[Any]) -> str:
+    """The other meanings of a name, and the way to choose one; empty if it has one meaning."""
+    spelt = folded(named.spelt.rpartition(".")[2])
+    if named.settled or spelt not in AMBIGUOUS or (spelt == "cbam" and not named.block and has_reduction(arguments)):
+        return ""
+    own, other = AMBIGUOUS[spelt]
+    if spellings()[folded(own)] != named.module:
+        return ""  # a user's own module of that name
+    meaning = f"{named.block}_{own}" if named.block else own
+    entry = registry.get(str(named.module))
+    return f"`--as {name}={meaning}` takes it for {entry.paper.partition(',')[0]}. It is also the name of {other}."
+
+
+def has_reduction(arguments: Sequence[Any]) -> bool:
+    """True if a CBAM's arguments hold a reduction, which Ultralytics' own class (c1, kernel_size) lacks."""
+    numbers = [a for a in arguments if isinstance(a, int) and not isinstance(a, bool)]
+    return len(numbers) > 1 and any(n in (4, 8, 16, 32) for n in (numbers if numbers[0] < 32 else numbers[1:]))
+
+
+def suggestion(name: str, theirs: Iterable[str]) -> str:
+    """A sentence with what was probably meant, at high similarity only; else empty."""
+    spelt = {k: registry.get(v).cls.__name__ for k, v in spellings().items()} | {folded(t): t for t in theirs}
+    cores: dict[str, str] = {}
+    for spelling in sorted(spelt, key=len):  # a name itself before longer ones
+        cores.setdefault(_core(spelling), spelt[spelling])
+    close = difflib.get_close_matches(_core(folded(name)), cores, n=1, cutoff=_LIKE)
+    return f"Did you mean '{cores[close[0]]}'? " if close else ""
+
+
+def _core(spelling: str) -> str:
+    """A spelling without the words that every other name ends in as well."""
+    while (shorter := _WORDS.sub("", spelling)) and shorter != spelling:
+        spelling = shorter
+    return spelling
+
+
+def spellings() -> dict[str, str]:
+    """Folded spelling -> name in the registry."""
+    found = {}
+    for module, names in ALIASES.items():
+        found.update({folded(n): module for n in names.split()})
+    for entry in registry.entries():
+        if not entry.is_none:
+            found |= {folded(entry.name): entry.name, folded(entry.cls.__name__): entry.name}
+    return {k: v for k, v in found.items() if v in registry.names()}

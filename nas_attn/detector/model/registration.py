@@ -1,0 +1,107 @@
+"""Makes the zoo known to Ultralytics' YAML parser, whose module lookup is a plain dictionary: the globals of `tasks`.
+
+The dotted names (`nas_attn.ACmix`) are what this package writes; the bare ones (`ACmix`) are for YAMLs of articles and
+stand only where Ultralytics, or anybody else, has nothing of that name.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from nas_attn.attention import registry, user
+from nas_attn.detector.neck.surgery import PREFIX, is_block
+from nas_attn.errors import UnknownName
+
+_TARGETS: list[ModuleType] = []
+
+
+def register(tasks: ModuleType) -> None:
+    """Put every class of the registry, and `Scaled`, into the globals of `ultralytics.nn.tasks`. Twice does no harm.
+
+    Classes that enter the registry later follow by themselves.
+
+    Warns:
+        UserWarning: a bare name is taken by something else, which stays.
+    """
+    if not any(t is tasks for t in _TARGETS):
+        _TARGETS.append(tasks)
+        registry.listen(_follow)
+    names = vars(tasks)
+    own = _own()
+    taken = []
+    for bare, cls in _classes().items():
+        before = names.get(PREFIX + bare)
+        names[PREFIX + bare] = cls
+        if bare in own:
+            continue
+        if bare not in names or (before is not None and names[bare] is before):
+            names[bare] = cls
+        elif before is None:
+            taken.append(bare)
+    if taken:
+        warnings.warn(
+            f"Ultralytics has modules of its own called {', '.join(taken)}, which stay; write "
+            f"{', '.join(PREFIX + name for name in taken)} in a model YAML for those of nas_attn.",
+            stacklevel=2,
+        )
+
+
+def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
+    """Refuse rows of a model YAML that name a module of ours which is not registered.
+
+    Raises:
+        UnknownName: the first of them.
+    """
+    for row in rows:
+        if not str(row[2]).startswith(PREFIX):
+            continue
+        for inner in modules_of(row):
+            if inner in (classes := _classes()):
+                continue
+            error = UnknownName("module of nas_attn in a model YAML", inner, classes, where=where)
+            error.remedy += (
+                f" A module of your own: give its file with --modules FILE or in {user.ENVIRONMENT}, or install its "
+                "package."
+            )
+            raise error
+
+
+def unregister(tasks: ModuleType) -> None:
+    """Take out what `register` put in, and nothing else."""
+    _TARGETS[:] = [t for t in _TARGETS if t is not tasks]
+    names = vars(tasks)
+    for bare, cls in _classes().items():
+        for name in (PREFIX + bare, bare):
+            if names.get(name) is cls:
+                del names[name]
+
+
+def _follow() -> None:
+    for tasks in _TARGETS:
+        register(tasks)
+
+
+def modules_of(row: Sequence[Any]) -> list[str]:
+    """The classes that a row of ours names: its own, and those it holds."""
+    bare = str(row[2]).removeprefix(PREFIX)
+    named = [bare, *([row[3][0]] if bare == "Scaled" and row[3] else ())]
+    if is_block(row):
+        for gene in row[3][1]:
+            named += gene[1:3] if gene[1:2] == ["Scaled"] else gene[1:2]
+    return [str(name).removeprefix(PREFIX) for name in named]
+
+
+def _classes() -> dict[str, type]:
+    """bare name -> class of all that a YAML row of ours may name."""
+    return {**{e.cls.__name__: e.cls for e in registry.entries() if not e.is_none}, **_own()}
+
+
+def _own() -> dict[str, type]:
+    """Those that no article writes, or that are named as a block of Ultralytics: they have no bare name."""
+    from nas_attn.attention.residual import Scaled
+    from nas_attn.detector.blocks import classes
+
+    return {"Scaled": Scaled, **classes()}

@@ -1,0 +1,74 @@
+"""The model YAMLs that the installed Ultralytics ships."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from nas_attn.detector.model.model_yaml import HEADS, read_yaml
+from nas_attn.errors import MissingPart
+
+SIZES = "tnsmbclxe"  # smallest first: yolov9 has t, s, m, c and e, yolov10 b between m and l
+_SCALE = re.compile(rf"(\d|-)([{SIZES}])(?![a-z0-9])")
+
+
+@lru_cache(maxsize=1)
+def packaged() -> dict[str, Path]:
+    """stem -> file of the model YAMLs that the installed package has."""
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingPart("Ultralytics is not installed: pip install ultralytics")
+    folder = Path(spec.submodule_search_locations[0]) / "cfg" / "models"
+    return {p.stem: p for p in sorted(folder.rglob("*.yaml"))}
+
+
+def scale_of(model: str) -> str | None:
+    """The scale that a model's name says, such as `n`; None where it says none."""
+    found = _SCALE.search(Path(model).name)
+    return found[2] if found else None
+
+
+def at_scale(model: str, scale: str) -> str:
+    """The same model at another scale, by name."""
+    path = Path(model)
+    return str(path.with_name(_SCALE.sub(rf"\g<1>{scale}", path.name, count=1)))
+
+
+def larger_scales(model: str) -> tuple[str, ...]:
+    """The scales above a model's own that its family has, the smallest first.
+
+    A family is one YAML with `scales`, or one YAML for each. A model of one's own may have any of the usual ones.
+    """
+    own = scale_of(model)
+    if own is None:
+        return ()
+    stem, shipped = Path(model).name.rsplit(".", 1)[0], packaged()
+    if (family := shipped.get(_SCALE.sub(r"\1", stem, count=1))) is not None and len(Path(model).parts) == 1:
+        known = set(read_yaml(family).get("scales") or ())
+    elif stem in shipped:
+        known = {s for s in SIZES if at_scale(stem, s) in shipped}
+    else:
+        known = set("nsmlx")
+    return tuple(s for s in SIZES[SIZES.index(own) + 1 :] if s in known)
+
+
+def near(stem: str) -> Iterator[str]:
+    """Names of the package's detectors, at the scale that the user meant."""
+    named = re.search(r"\d([nsmlx])", stem)
+    yield from detectors(named[1] if named else "n")
+
+
+def detectors(scale: str = "n") -> Iterator[str]:
+    """Names of every base model that the installed Ultralytics ships, as `load_base` takes them.
+
+    Args:
+        scale: of those that have more than one.
+    """
+    for name, path in packaged().items():
+        source = read_yaml(path)
+        if source["head"][-1][2] in HEADS:
+            many = len(source.get("scales") or ()) > 1
+            yield re.sub(r"(\d+)", rf"\g<1>{scale}", name, count=1) if many else name

@@ -1,0 +1,134 @@
+"""An architecture as a commented model YAML that `ultralytics.YOLO(path)` builds and trains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas_attn import __version__
+from nas_attn.atomic_files import write_text_atomic
+from nas_attn.detector.model.base_model import BaseModel
+from nas_attn.detector.model.export_key import KEY, export_key
+from nas_attn.detector.neck.surgery import PREFIX, apply
+from nas_attn.errors import UserError
+from nas_attn.safe_yaml import parse_yaml
+from nas_attn.space.architecture import Architecture
+from nas_attn.space.slot import Slot
+
+_LAYOUT = ("nc", "scales", "scale", "reg_max", "backbone", "head")
+
+
+def yaml_text(
+    base: BaseModel, slots: Sequence[Slot], architecture: Architecture, *, final_nc: int, comments: Sequence[str] = ()
+) -> str:
+    """The model YAML of an architecture.
+
+    Args:
+        base: the base as the final training has it: its own `reg_max`, not a proxy's.
+        slots: its slots.
+        architecture: what to insert.
+        final_nc: number of classes of the final training.
+        comments: lines for the top of the file.
+    """
+    done = apply(base, slots, architecture)
+    genes = dict(architecture.genes)
+    notes: dict[int, str] = {}
+    for slot, row in done.places.items():
+        notes[row] = " ".join(filter(None, [notes.get(row), f"{slot}={genes[slot]}"]))
+    model = {k: v for k, v in done.yaml.items() if k != KEY}
+    first = len(model["backbone"])
+    rest = {k: v for k, v in model.items() if k not in _LAYOUT}
+    inserted = [str(row[2]) for row in (*model["backbone"], *model["head"]) if str(row[2]).startswith(PREFIX)]
+    settings = [
+        f"nc: {final_nc}",
+        *([] if base.reg_max is None else [f"reg_max: {base.reg_max}"]),
+        f"scales: # only one, so that no file name selects another: {base.name}",
+        f"  {base.scale}: {_flow(model['scales'][base.scale])} # depth, width, largest channel count",
+        *(f"{key}: {_flow(value)}" for key, value in rest.items()),
+    ]
+    rows = ["backbone:", *_rows(model["backbone"], 0, notes), "", "head:", *_rows(model["head"], first, notes)]
+    key = export_key(parse_yaml("\n".join([*settings, *rows])), architecture, base.name, __version__)
+    lines = [
+        *_comment([*comments, str(architecture), *_reading(inserted, base.task)]),
+        *settings,
+        f"{KEY}: # `train` refuses this file where it was edited since; delete this key to train it as it stands",
+        *(f"  {name}: {_flow(value)}" for name, value in key.items()),
+        "",
+        *rows,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _reading(inserted: Sequence[str], task: str) -> list[str]:
+    """What a file asks of who reads it."""
+    if not inserted:
+        return ["No module of nas_attn is in it: plain Ultralytics builds and trains it."]
+    return [
+        f"Plain `yolo {task} train model=THIS_FILE` ends in KeyError: '{inserted[0]}': Ultralytics does not know it.",
+        "Either run `nas-attn hook install` once, or say `import nas_attn` in a script before YOLO(...).",
+        "Where a checkpoint of it is loaded and nas_attn is missing, Ultralytics would pip install whatever has that "
+        "name:",
+        "set YOLO_AUTOINSTALL=0 there.",
+    ]
+
+
+def _comment(paragraphs: Sequence[str]) -> list[str]:
+    return [f"# {line}".rstrip() for text in paragraphs for line in text.splitlines() or [""]]
+
+
+def write_yaml(
+    path: Path,
+    base: BaseModel,
+    slots: Sequence[Slot],
+    architecture: Architecture,
+    *,
+    final_nc: int,
+    comments: Sequence[str] = (),
+) -> None:
+    """Write `yaml_text` to a file, whole or not at all.
+
+    Raises:
+        UserError: the folder is not writable, or the file name itself asks Ultralytics for another scale.
+    """
+    check_name(path, base)
+    write_text_atomic(path, yaml_text(base, slots, architecture, final_nc=final_nc, comments=comments))
+
+
+def check_name(path: Path, base: BaseModel) -> None:
+    """Refuse a file name under which Ultralytics would look for another scale or file than this one.
+
+    Raises:
+        UserError: it is such a name.
+    """
+    from ultralytics.nn.tasks import guess_model_scale
+
+    named = guess_model_scale(path)
+    if named not in ("", base.scale) or re.fullmatch(r"yolov[58][nsmlx]6", Path(path).stem):
+        raise UserError(
+            f"a file name must not name another model than its content (scale `{base.scale}`), for Ultralytics "
+            "takes the scale from the name",
+            got=f"'{Path(path).name}'",
+            remedy="Call it for example best.yaml.",
+        )
+
+
+def _rows(rows: list[list[Any]], first: int, notes: dict[int, str]) -> list[str]:
+    """One row a line with its number, and behind a module its slot and gene."""
+    numbered = enumerate(rows, first)
+    return [f"  - {_flow(row)} # {i}" + (f": {notes[i]}" if i in notes else "") for i, row in numbered]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a shared list out each time: values are dumped one by one, and anchors are of a whole file."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _flow(value: Any) -> str:
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, width=10_000)
+    return text.removesuffix("...\n").rstrip("\n")

@@ -1,0 +1,157 @@
+"""A base model as a graph: which row reads which, and what each puts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.detector.neck.surgery import PREFIX, absolute
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas_attn.detector.model.base_model import BaseModel
+
+PROBE = 256  # pixels; divisible by every stride up to 128
+PLAIN = {  # rows that change size, width or form, but are no feature block
+    *("Concat", "CBLinear", "CBFuse", "Index", "TorchVision"),
+    *("Conv", "ConvTranspose", "DWConv", "DWConvTranspose2d", "GhostConv", "Focus", "AConv", "ADown", "SCDown"),
+}
+PROJECTIONS = {"Conv", "DWConv", "GhostConv", "AIFI"}  # the last is part of RT-DETR's neck (arXiv:2304.08069)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Rows of a base model, their sources, and their outputs as measured.
+
+    Attributes:
+        modules: module name of each row.
+        backbone: number of rows before the neck, under whichever of the YAML's keys they stand.
+        sources: rows that each row reads, in its order; -1 is the image.
+        readers: rows that read each row.
+        channels: channels of each row's output map; 0 where it is no map (a list, or text features).
+        strides: image pixels per map pixel, a whole number; 0 where it is no map or no whole number.
+    """
+
+    modules: tuple[str, ...]
+    backbone: int
+    sources: tuple[tuple[int, ...], ...]
+    readers: tuple[tuple[int, ...], ...]
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @classmethod
+    def of(cls, base: BaseModel, model: nn.Module) -> Graph:
+        """The graph of a base, measured on the model that it builds."""
+        rows = base.rows
+        sources = [tuple(absolute(row[0], i)) for i, row in enumerate(rows)]
+        readers: list[list[int]] = [[] for _ in rows]
+        for row, read in enumerate(sources):
+            for source in dict.fromkeys(s for s in read if s >= 0):
+                readers[source].append(row)
+        shapes = _shapes(model)
+        return cls(
+            tuple(str(row[2]) for row in rows),
+            len(base.yaml["backbone"]),
+            tuple(sources),
+            tuple(map(tuple, readers)),
+            tuple(shape[1] if len(shape) == 4 else 0 for shape in shapes),
+            tuple(_stride(shape) for shape in shapes),
+        )._with_neck()
+
+    def _with_neck(self) -> Graph:
+        """The same, where `backbone` has come to mean what it says.
+
+        Ultralytics does not mind under which of its two keys a row stands. A neck begins with the projections before
+        the first map that is enlarged to be joined with an earlier one; only where there is none the YAML's keys tell.
+        """
+        fusing = [row for row in range(self.head) if self.enlarges(row) and self._has_earlier(row)]
+        if not fusing:
+            return self
+        first = start = fusing[0]
+        while self._passes(before := self.sources[start][0]):
+            start = before
+            first = before if self.enlarges(before) else first
+        if self.modules[before] not in PROJECTIONS:
+            first = start  # the way began at a block; a backbone of convolutions ends where enlarging begins
+        while self._passes(first - 1) and self.sources[first - 1] != (first - 2,):
+            first -= 1  # a projection of another level
+        return replace(self, backbone=first)
+
+    def _has_earlier(self, row: int) -> bool:
+        """Whether a map of the same size that was made before is still read after, as none is after a stem."""
+        return any(self.strides[r] == self.strides[row] and max(self.readers[r], default=0) > row for r in range(row))
+
+    def _passes(self, row: int) -> bool:
+        """Whether the row only enlarges or projects the one map that it reads, or encodes it on its way into a neck."""
+        source = self.sources[row][0]
+        if row < 0 or len(self.sources[row]) > 1 or source < 0:
+            return False
+        kept = self.modules[row] in PROJECTIONS and self.strides[row] == self.strides[source] > 0
+        return kept or self.enlarges(row)
+
+    @property
+    def head(self) -> int:
+        """The last row."""
+        return len(self.modules) - 1
+
+    def chain(self, row: int) -> list[int]:
+        """The row and those behind it, as long as each has one reader that reads it alone at the same stride."""
+        found = [row]
+        while len(next_ := self.readers[found[-1]]) == 1:
+            (reader,) = next_
+            if reader == self.head or len(self.sources[reader]) > 1:
+                break
+            if self.strides[reader] != self.strides[row] and not self._opened(reader):
+                break
+            found.append(reader)
+        return found
+
+    def enlarges(self, row: int) -> bool:
+        """Whether the row's map is larger than the one map that it reads."""
+        before = self.sources[row][0]
+        return len(self.sources[row]) == 1 and before >= 0 and 0 < self.strides[row] < self.strides[before]
+
+    def is_block(self, row: int) -> bool:
+        """Whether the row computes features, and is not only a convolution, a join or a change of size."""
+        module = self.modules[row]
+        if self._opened(row):
+            return False  # the map of a block of ours leaves by the row behind it
+        if module == "Index" and self._opened(self.sources[row][0]):
+            return True
+        return not module.startswith(("nn.", "torchvision.")) and module not in PLAIN and row != self.head
+
+    def _opened(self, row: int) -> bool:
+        """Whether the row is a block with attention inside."""
+        return self.modules[row].startswith(PREFIX) and not self.strides[row]
+
+
+def _shapes(model: Any) -> list[Sequence[int]]:
+    """Shape of each row's output for an image of PROBE pixels; empty where it is no tensor."""
+    import torch
+
+    shapes: dict[int, Sequence[int]] = {}
+
+    def keep(row: int):
+        def hook(_module: Any, _inputs: Any, output: Any) -> None:
+            shapes[row] = tuple(output.shape) if isinstance(output, torch.Tensor) else ()
+
+        return hook
+
+    hooks = [layer.register_forward_hook(keep(row)) for row, layer in enumerate(model.model)]
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 3, PROBE, PROBE, device=next(model.parameters()).device))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return [shapes[row] for row in range(len(model.model))]
+
+
+def _stride(shape: Sequence[int]) -> int:
+    if len(shape) != 4 or shape[2] != shape[3] or PROBE % shape[3]:
+        return 0
+    return PROBE // shape[3]

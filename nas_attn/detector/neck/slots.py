@@ -1,0 +1,187 @@
+"""Slots: the places where attention may go, found from the graph and named by their role.
+
+| name | place |
+|---|---|
+| `p2` ... `p7` | behind the block that feeds the head at that level, for all that read it |
+| `p3.head` | the same, but only on the edge into the head: the bottom-up path stays as it is |
+| `td.p4`, `td.p3` | behind the fusion block of the top-down path, for all that read it |
+| `lateral.p3` ... | a backbone output, only on the edges by which the neck takes it |
+| `sppf.pre`, `sppf.post` | before the pooling pyramid (only on the edge into it), and behind it |
+| `inner.p3.insert` | inside the block that feeds the head: at the end of each bottleneck's residual branch |
+| `inner.p3.replace` | there too: in place of each bottleneck's second convolution, 3x3 with stride 1 |
+
+One place may have several roles on a base, as the top-down fusion block at stride 8 is the one that feeds the head in
+most. It is one slot then, under the name that stands higher in the table, and answers to the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.detector.neck.graph import Graph
+from nas_attn.errors import UnknownName, UserError
+from nas_attn.space.architecture import Architecture
+from nas_attn.space.slot import InBlock, Slot
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas_attn.detector.model.base_model import BaseModel
+
+POOLING = ("SPPF", "SPP", "SPPELAN")
+Place = tuple[str, int, tuple[int, ...]]  # name, row, readers (all where empty)
+
+
+def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ...]:
+    """The slots behind each block that feeds the head, highest resolution first: the default of a search.
+
+    Rows are the head's own inputs and channels and strides are measured on the built model, so a head that lists its
+    inputs in another order, or more or fewer levels, needs nothing special.
+
+    Args:
+        base: the base model.
+        model: the same model as `BaseModel.build` gave it, where the caller has it.
+
+    Raises:
+        UserError: a stride is no power of two, or two inputs have the same.
+    """
+    return tuple(s for s in all_slots(base, model) if "." not in s.name)
+
+
+def all_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ...]:
+    """The slots of every kind, in the order of the table above; takes and raises what `find_slots` does."""
+    built: Any = base.build() if model is None else model
+    graph = Graph.of(base, built)
+    inputs = _head_inputs(graph, base.name)
+    found: dict[tuple[int, tuple[int, ...]], Slot] = {}
+    for name, row, readers in _places(graph, inputs):
+        everywhere = set(readers) >= set(graph.readers[row])
+        key = row, () if everywhere else readers
+        if key in found:
+            found[key] = replace(found[key], also=(*found[key].also, name))
+        elif graph.strides[row]:
+            found[key] = Slot(name, row, graph.channels[row], graph.strides[row], key[1])
+    return (*found.values(), *_inside(base, built, graph, inputs))
+
+
+def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tuple[Slot, ...]:
+    """The slots of these names, which may be other names of a place, or patterns such as `p?` and `inner.*`.
+
+    Raises:
+        UnknownName: a name that the base has no slot for; the message lists those that it has.
+    """
+    slots = tuple(slots)
+    names = {n: s.name for s in slots for n in (s.name, *s.also)}
+    chosen = set()
+    for one in wanted:
+        own = [names[one]] if one in names else [own for n, own in names.items() if fnmatchcase(n, one)]
+        if not own:
+            raise UnknownName("slot", one, names, where=where)
+        chosen.update(own)
+    return tuple(s for s in slots if s.name in chosen)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for all slots that match it."""
+    return any(sign in name for sign in "*?[")
+
+
+def canonical(architecture: Architecture, slots: Iterable[Slot], where: str = "") -> Architecture:
+    """The architecture with each slot under its own name on this base.
+
+    Raises:
+        UnknownName: a slot that the base does not have.
+        UserError: two names of one place.
+    """
+    slots = tuple(slots)
+    genes: dict[str, Any] = {}
+    for name, gene in architecture:
+        (slot,) = named(slots, [name], where)
+        if slot.name in genes:
+            rule = "a place must be named once"
+            raise UserError(rule, got=f"'{slot.name}' twice, also as '{name}'", where=where)
+        genes[slot.name] = gene
+    return Architecture.of(genes)
+
+
+def _head_inputs(graph: Graph, where: str) -> dict[str, int]:
+    """`p3` -> row, highest resolution first."""
+    rows = {row: graph.strides[row] for row in graph.sources[graph.head] if graph.channels[row]}
+    if len(set(rows.values())) != len(rows):
+        raise UserError("a head's inputs must have different strides", got=sorted(rows.values()), where=where)
+    for stride in rows.values():
+        if not stride or not math.log2(stride).is_integer():
+            raise UserError("a head's input must have a stride that is a power of two", got=stride, where=where)
+    return {f"p{int(math.log2(stride))}": row for row, stride in sorted(rows.items(), key=lambda item: item[1])}
+
+
+def _places(graph: Graph, inputs: dict[str, int]) -> Iterator[Place]:
+    """Every place outside blocks under each of its names, in order of precedence."""
+    for name, row in inputs.items():
+        yield name, row, graph.readers[row]
+    for name, row in inputs.items():
+        yield f"{name}.head", row, (graph.head,)
+    yield from _top_down(graph)
+    yield from _laterals(graph)
+    pooling = [row for row, module in enumerate(graph.modules) if module in POOLING]
+    if pooling and graph.sources[pooling[-1]][0] >= 0:
+        yield "sppf.pre", graph.sources[pooling[-1]][0], (pooling[-1],)
+        yield "sppf.post", pooling[-1], graph.readers[pooling[-1]]
+
+
+def _top_down(graph: Graph) -> Iterator[Place]:
+    """Fusion blocks of the top-down path: the first chain behind each join that an upsampled map enters.
+
+    A join that several rows read, or the head, has none.
+    """
+    found: dict[str, int] = {}
+    for row in range(graph.backbone, graph.head):
+        if len(graph.sources[row]) > 1 and any(_upsampled(graph, s) for s in graph.sources[row]):
+            chain = graph.chain(row)[1:]
+            wide = [r for r in chain if graph.channels[r] == graph.channels[chain[0]]]  # what follows is a projection
+            blocks = [r for r in chain if graph.is_block(r)] or wide
+            if blocks and (name := _level(graph, row)):
+                found.setdefault(name, blocks[-1])
+    for name, row in sorted(found.items(), key=lambda item: -graph.strides[item[1]]):
+        yield f"td.{name}", row, graph.readers[row]
+
+
+def _upsampled(graph: Graph, row: int) -> bool:
+    """Whether a map was enlarged on its way since the last join or block."""
+    while row >= graph.backbone and len(graph.sources[row]) == 1 and not graph.is_block(row):
+        if graph.enlarges(row):
+            return True
+        row = graph.sources[row][0]
+    return False
+
+
+def _laterals(graph: Graph) -> Iterator[Place]:
+    """Backbone outputs that the neck takes: the deepest of each level."""
+    found: dict[str, Place] = {}
+    for row in range(graph.backbone):
+        readers = tuple(r for r in graph.readers[row] if r >= graph.backbone)
+        if readers and (name := _level(graph, row)):
+            found[name] = (f"lateral.{name}", row, readers)
+    yield from sorted(found.values(), key=lambda place: graph.strides[place[1]])
+
+
+def _level(graph: Graph, row: int) -> str:
+    stride = graph.strides[row]
+    return f"p{int(math.log2(stride))}" if stride and math.log2(stride).is_integer() else ""
+
+
+def _inside(base: BaseModel, model: Any, graph: Graph, inputs: dict[str, int]) -> Iterator[Slot]:
+    """Slots inside the blocks that feed the head."""
+    from nas_attn.detector.blocks import places
+
+    known: dict[int, Sequence[Any]] = getattr(model, "block_arguments", {})
+    for name, row in inputs.items():
+        if row not in known:
+            continue
+        for mode, (channels, sites, weights) in places(model.model[row]).items():
+            inside = InBlock(mode, graph.modules[row], tuple(known[row]), sites, weights)
+            yield Slot(f"inner.{name}.{mode}", row, channels, graph.strides[row], inside=inside)

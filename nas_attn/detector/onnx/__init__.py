@@ -1,0 +1,1 @@
+"""ONNX files of a detector, and their comparison with the network."""

@@ -1,0 +1,211 @@
+"""A detector as an ONNX file: recorded as Ultralytics records its own, so that `YOLO("best.onnx")` reads it.
+
+What is recorded is the fused model with its head in export mode; what it is compared with is the model as it stands,
+not fused, in its evaluation mode.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas_attn.detector.model.base_model import BaseModel
+from nas_attn.detector.onnx import graph as onnx_graph
+from nas_attn.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TOLERANCE = 1e-4  # largest difference to torch: of scores as it is, of larger values relative to the channel's largest
+STRUCTURE = 1e-2  # the same for awakened copies, relative for all: their signals, and roundings, are far from dying out
+SCORE = 4  # column of the score in a table of detections
+IR_VERSION = 10  # the newest that onnxruntime 1.18 reads
+
+
+def to_onnx(model: nn.Module, base: BaseModel, imgsz: int, names: Sequence[str], *, dynamic: bool) -> bytes:
+    """The content of an ONNX file: (N, 3, H, W) in [0, 1] -> what Ultralytics' own export of this task returns.
+
+    Args:
+        model: the built model; it stays as it is.
+        base: the base model, for its task and head.
+        imgsz: image size in pixels; the only one unless `dynamic`, at batch 1.
+        names: names of the classes.
+        dynamic: batch, height and width are free.
+
+    Raises:
+        MissingPart: `onnx` or `onnxruntime` is not installed.
+        UserError: the model needs text features.
+    """
+    import torch
+
+    onnx_graph.require()
+    if base.head.startswith(("World", "YOLOE")):
+        raise UserError(
+            "a model that needs text features cannot be one ONNX file",
+            got=f"{base.name}, which ends in {base.head}",
+            remedy="Give --no-onnx; the YAML is complete without it.",
+        )
+    graph = in_export_mode(model, fuse=True, dynamic=dynamic)
+    outputs = ["output0", "output1"] if base.task == "segment" else ["output0"]
+    axes = None
+    if dynamic:
+        dense = {0: "batch", 2: "height", 3: "width"}
+        rows = {0: "batch", 1: "detections"} if is_table(model) else {0: "batch", 2: "anchors"}
+        first = dense if base.task in ("semantic", "depth") else rows
+        axes = {"images": dense, "output0": first}
+        if base.task == "segment":
+            axes["output1"] = {0: "batch", 2: "mask_height", 3: "mask_width"}
+    example = torch.zeros(2 if dynamic else 1, 3, imgsz, imgsz)
+    content = onnx_graph.record(graph, example, ["images"], outputs, axes)
+    return _with_metadata(content, _metadata(model, base, imgsz, names, dynamic))
+
+
+def in_export_mode(model: nn.Module, *, fuse: bool, dynamic: bool = False) -> Any:
+    """A copy in evaluation mode whose head returns predictions alone, as Ultralytics' exporter sets it."""
+    from ultralytics.nn.modules import C2f
+    from ultralytics.nn.modules import head as heads
+
+    own: Any = copy.deepcopy(model).float().eval()
+    own.requires_grad_(False)
+    if fuse:
+        own = own.fuse(verbose=False)
+    for layer in own.modules():
+        if isinstance(layer, C2f) and fuse:
+            layer.forward = layer.forward_split  # a cleaner graph of the same numbers
+        if type(layer).__module__ == heads.__name__ and hasattr(layer, "export"):
+            layer.export, layer.format = True, "onnx"
+            layer.dynamic, layer.shape, layer.shapes = dynamic, None, []
+    return own
+
+
+def awakened(model: nn.Module, imgsz: int) -> nn.Module:
+    """A copy whose batch norms have the statistics of random images, so that its outputs depend on the image.
+
+    With initial weights and statistics they hardly do: the signal shrinks from layer to layer, and what comes out are
+    the biases of the head. A recorded graph that loses the signal would compute the same.
+
+    Args:
+        model: the model; it stays as it is.
+        imgsz: size of these images in pixels.
+    """
+    import torch
+    from torch import nn
+
+    own: Any = copy.deepcopy(model).eval()
+    for layer in own.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+            layer.train()
+    with torch.no_grad():
+        own(torch.from_numpy(image(2, imgsz, imgsz, seed=1)))
+    return own.eval()
+
+
+def is_table(model: Any) -> bool:
+    """Whether it returns the best detections, a row each, instead of a column for every anchor."""
+    head = model.model[-1]
+    return type(head).__name__ == "RTDETRDecoder" or bool(getattr(head, "end2end", False))
+
+
+def image(batch: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Random images in [0, 1], float32, the same wherever and whenever: numpy keeps this generator's stream."""
+    return np.random.RandomState(seed).random_sample((batch, 3, height, width)).astype(np.float32)
+
+
+def difference(model: nn.Module, content: bytes, shape: tuple[int, int, int], floor: float = 1.0) -> float:
+    """Largest difference between an ONNX file and its torch model.
+
+    It is relative to the largest value of the same channel, and absolute where that is below `floor`: boxes in pixels
+    go up to the image's size, where neighbouring float32 numbers lie 6e-5 apart; scores are at most 1. In a table of
+    detections the order of equal scores is open, so rows are compared with their nearest. Of class maps it is the share
+    of pixels that differ.
+
+    Args:
+        model: the torch model; it stays as it is.
+        content: the file.
+        shape: batch, height and width of the images that both get.
+        floor: see above.
+
+    Returns:
+        The difference; infinity where shapes differ or a value is not finite.
+
+    Raises:
+        GraphFailed: onnxruntime does not run it.
+    """
+    import torch
+
+    x = image(*shape)
+    with torch.no_grad():
+        found: Any = in_export_mode(model, fuse=False)(torch.from_numpy(x))
+    expected = [t.numpy() for t in (found if isinstance(found, tuple | list) else (found,))]
+    got = onnx_graph.run(onnx_graph.open_session(content), x)
+    if [a.shape for a in got] != [b.shape for b in expected] or not all(np.isfinite(a).all() for a in got):
+        return float("inf")
+    first = _rows_apart if is_table(model) else _channels_apart
+    others = [_channels_apart(a, b, floor) for a, b in zip(got[1:], expected[1:], strict=True)]
+    return max([first(got[0], expected[0], floor), *others])
+
+
+def _channels_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> float:
+    if not np.issubdtype(expected.dtype, np.floating):
+        return float((got != expected).mean())
+    axes = tuple(i for i in range(expected.ndim) if i != 1)
+    return float((np.abs(got - expected).max(axis=axes) / _scale(expected, axes, floor)).max())
+
+
+def _rows_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> float:
+    """As `_channels_apart`, each row with its nearest; one whose score the cut-off leaves open may have none."""
+    scale = _scale(expected, (0, 1), floor)
+    worst = 0.0
+    for one, other in zip(got / scale, expected / scale, strict=True):
+        apart = np.abs(one[:, None] - other[None]).max(axis=2)
+        for nearest, scores in ((apart.min(axis=1), one[:, SCORE]), (apart.min(axis=0), other[:, SCORE])):
+            certain = scores > scores.min() + TOLERANCE
+            worst = max(worst, float(nearest[certain].max(initial=0.0)))
+        worst = max(worst, float(np.abs(np.sort(one[:, SCORE]) - np.sort(other[:, SCORE])).max(initial=0.0)))
+    return worst
+
+
+def _scale(expected: np.ndarray, axes: tuple[int, ...], floor: float) -> np.ndarray:
+    return np.maximum(np.abs(expected).max(axis=axes), max(floor, float(np.finfo(np.float32).tiny)))
+
+
+def _metadata(model: Any, base: BaseModel, imgsz: int, names: Sequence[str], dynamic: bool) -> Mapping[str, Any]:
+    """What Ultralytics' own loader of ONNX files looks for."""
+    import ultralytics
+
+    from nas_attn import __version__
+
+    found = {
+        "description": f"{base.name} with attention, by nas_attn {__version__}",
+        "author": "nas_attn",
+        "version": ultralytics.__version__,
+        "license": "AGPL-3.0",
+        "stride": int(max(model.stride)),
+        "task": base.task,
+        "head": base.head,
+        "batch": 1,
+        "imgsz": [imgsz, imgsz],
+        "names": dict(enumerate(names)),
+        "args": {"batch": 1, "dynamic": dynamic, "nms": False},
+        "channels": 3,
+        "end2end": bool(getattr(model.model[-1], "end2end", False)),
+    }
+    if base.task == "pose":
+        found["kpt_shape"] = list(model.model[-1].kpt_shape)
+    return found
+
+
+def _with_metadata(content: bytes, found: Mapping[str, Any]) -> bytes:
+    import onnx
+
+    graph = onnx.load(io.BytesIO(content))
+    for key, value in found.items():
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = key, str(value)
+    graph.ir_version = min(graph.ir_version, IR_VERSION)
+    return graph.SerializeToString()

@@ -1,0 +1,1 @@
+"""The short training of a trial, and the measurement of slot liveness."""

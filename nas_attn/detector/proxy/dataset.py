@@ -1,0 +1,94 @@
+"""Ultralytics' data set on top of an `ImageStore`, with randomness that depends on nothing but its inputs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+from ultralytics.data.dataset import YOLODataset
+
+from nas_attn.data.image_cache import ImageStore
+
+
+class StoreDataset(YOLODataset):
+    """A `YOLODataset` that reads images and labels from a store and writes nothing.
+
+    A training index is `epoch * len(self) + image`, as `EpochSampler` draws it; the augmentation of an image is then a
+    function of (seed, epoch, image) alone. So it is the same for every architecture, for any number of loader
+    workers, and after a resume.
+
+    Args:
+        store: the images.
+        chosen: store indices that take part.
+        seed: fixes the augmentation.
+        keywords: what `YOLODataset` takes.
+    """
+
+    def __init__(self, store: ImageStore, chosen: list[int], seed: int, **keywords: Any) -> None:
+        self._store, self._chosen, self._seed = store, chosen, seed
+        self._index = {store.files[i]: i for i in chosen}
+        super().__init__(img_path=[store.files[i] for i in chosen], **keywords)
+        self.cache = "ram"  # mosaic then draws from all images, not from those that happened to come last
+        self.transforms = self.build_transforms(hyp=keywords["hyp"])
+
+    def get_img_files(self, img_path: list[str]) -> list[str]:
+        return list(img_path)
+
+    def get_labels(self) -> list[dict[str, Any]]:
+        self.label_files: list[str] = []
+        return [
+            {
+                "im_file": self._store.files[i],
+                "shape": tuple(int(v) for v in self._store.original[i]),
+                "cls": self._store.classes[i].copy(),
+                "bboxes": self._store.boxes[i].copy(),
+                "segments": self._store.segments(i),
+                "keypoints": self._store.keypoints(i),
+                "normalized": True,
+                "bbox_format": "xywh",
+            }
+            for i in self._chosen
+        ]
+
+    def load_image(
+        self, i: int, rect_mode: bool = True, resize_short: bool = False
+    ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+        at = self._index[self.im_files[i]]  # `set_rectangle` may have sorted the files
+        image = self._store.image(at)
+        height, width = (int(v) for v in self._store.original[at])
+        return image, (height, width), image.shape[:2]
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        epoch, image = divmod(index, len(self))
+        if self.augment:
+            key = np.random.SeedSequence((self._seed, epoch, image)).generate_state(2)
+            random.seed(int(key[0]))
+            np.random.seed(int(key[1]))
+        return super().__getitem__(image)
+
+
+class EpochSampler(Sampler[int]):
+    """A new order of the images each epoch, a function of (seed, epoch); indices as `StoreDataset` reads them.
+
+    Args:
+        length: number of images.
+        seed: fixes the orders.
+        epoch: the epoch that the first pass belongs to.
+    """
+
+    def __init__(self, length: int, seed: int, epoch: int = 0) -> None:
+        self._length, self._seed, self.epoch = length, seed, epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = self.epoch
+        self.epoch += 1
+        key = np.random.SeedSequence((self._seed, epoch)).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(key[0]) % 2**63)
+        yield from (epoch * self._length + torch.randperm(self._length, generator=generator)).tolist()

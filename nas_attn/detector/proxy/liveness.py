@@ -1,0 +1,105 @@
+"""Which slots a trained detector needs: what its task's own mAP is when what leaves one of them is zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import nn
+
+from nas_attn.detector.blocks import bottlenecks
+from nas_attn.detector.neck.surgery import Rewritten, absolute
+from nas_attn.detector.proxy.trainer import ProxyTrainer
+from nas_attn.detector.weights.transfer import modules_at
+from nas_attn.space.slot import REPLACE, Slot
+
+
+def measure(
+    trainer: ProxyTrainer, base_rows: list[list[Any]], slots: Iterable[Slot], done: Rewritten
+) -> dict[str, float]:
+    """The task's mAP50-95 on val of the trained model with one slot silenced, for each slot.
+
+    A value above that of the intact model says that the slot is undertrained and does harm; it is kept as it is.
+
+    Args:
+        trainer: after its training.
+        base_rows: rows of the base's YAML.
+        slots: the slots to silence, filled or not.
+        done: how the base became the trained model.
+    """
+    found = {}
+    for slot in slots:
+        with silenced(trainer.ema.ema, base_rows, slot, done):
+            found[slot.name] = trainer.score()
+    return found
+
+
+@contextmanager
+def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> Iterator[None]:
+    """A model in which nothing but zeros leaves a slot, while the context lasts; what stands behind it answers them.
+
+    Args:
+        model: a model that was built from `done`.
+        base_rows, slot, done: as `measure` takes them.
+    """
+    with ExitStack() as stack:
+        if slot.name in done.places:
+            for module in modules_at(model, slot, done):
+                stack.callback(module.register_forward_hook(_zero).remove)
+        elif slot.inside is not None:
+            for _, _, bottleneck in bottlenecks(model.model[done.row_map[slot.row]]):
+                conv = bottleneck.cv2
+                if slot.inside.mode == REPLACE:  # its batch norm and activation stay when attention takes its place
+                    conv = getattr(conv, "conv", conv)
+                stack.callback(conv.register_forward_hook(_zero).remove)
+        elif not slot.readers:  # at its source, so that filled edges behind it answer the silence
+            stack.callback(model.model[done.outputs[slot.row]].register_forward_hook(_zero).remove)
+        else:
+            for row, at in _edges(base_rows, slot, done).items():
+                stack.callback(model.model[row].register_forward_pre_hook(_zero_inputs(at)).remove)
+        yield
+
+
+def _edges(base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> dict[int, set[int]]:
+    """Row of the built model -> which of its inputs come out of an empty slot that lies on edges.
+
+    A filled slot on fewer of these edges stands behind it, as where both are filled, and its row is what reads.
+    """
+    built = done.yaml["backbone"] + done.yaml["head"]
+    own = set(done.row_map.values())
+    on_edge: dict[tuple[int, int], list[int]] = {}  # (reader, input) -> inserted rows before it, the nearest first
+    served: dict[int, set[int]] = {}  # inserted row -> readers behind it
+    for reader, row in done.row_map.items():
+        for i, source in enumerate(absolute(base_rows[reader][0], reader)):
+            if source != slot.row:
+                continue
+            way = on_edge[reader, i] = []
+            before = absolute(built[row][0], row)[i]
+            while before not in own:
+                way.append(before)
+                served.setdefault(before, set()).add(reader)
+                (before,) = absolute(built[before][0], before)
+    found: dict[int, set[int]] = {}
+    for (reader, i), way in on_edge.items():
+        if reader in slot.readers:
+            behind = [row for row in way if served[row] < set(slot.readers)]
+            row, at = (behind[-1], 0) if behind else (done.row_map[reader], i)
+            found.setdefault(row, set()).add(at)
+    return found
+
+
+def _zero(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+    return output * 0
+
+
+def _zero_inputs(at: Container[int]) -> Callable[..., Any]:
+    """A hook that zeroes some of the maps that a layer reads."""
+
+    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        first, *rest = inputs
+        if not isinstance(first, list | tuple):
+            return (first * 0, *rest)
+        return ([x * 0 if i in at else x for i, x in enumerate(first)], *rest)
+
+    return hook

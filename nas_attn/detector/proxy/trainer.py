@@ -1,0 +1,323 @@
+"""Ultralytics' trainers without everything that a proxy run does not need.
+
+No plots, no files but the checkpoint, no re-validation, no downloads, no callbacks of other people's services. What is
+random depends on (seed, epoch, image) only, see `dataset.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from ultralytics.data.build import InfiniteDataLoader, seed_worker
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.obb import OBBTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.utils import DEFAULT_CFG, LOGGER
+from ultralytics.utils.torch_utils import init_seeds
+
+from nas_attn.detector.proxy import checkpoint
+from nas_attn.detector.proxy.dataset import EpochSampler, StoreDataset
+from nas_attn.detector.proxy.job import Job
+from nas_attn.errors import EvaluationFailed
+from nas_attn.tasks import TASKS
+
+MAX_RELOADS = 3
+UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics takes though its default.yaml has them not
+
+
+class ProxyTrainer(DetectionTrainer):
+    """One proxy training of a ready model; of a detector, and in `TRAINERS` of the other tasks.
+
+    Args:
+        model: the model to train, on any device.
+        job: data, recipe, fidelity and seed.
+        folder: an empty folder that may be deleted afterwards.
+
+    Attributes:
+        curve: one dict an epoch, as `Evaluation.curve`.
+        flags: what sets this run apart from others, as `Evaluation.flags`.
+        steps_seconds: seconds inside training steps, loading of data excluded.
+        val_seconds: seconds inside validations.
+        aim: the task, with the name of the number that is improved.
+    """
+
+    def __init__(self, model: nn.Module, job: Job, folder: Path) -> None:
+        self.job, self.aim = job, TASKS[job.info.task]
+        self.curve: list[dict[str, float]] = []
+        self.flags: list[str] = []
+        self.steps_seconds = self.val_seconds = 0.0
+        self._step = self._reloads = 0
+        self._saved_at = time.monotonic()
+        wanted = job.overrides(folder)
+        super().__init__(overrides={k: v for k, v in wanted.items() if hasattr(DEFAULT_CFG, k) or k in UNLISTED})
+        self.callbacks: dict[str, list[Any]] = defaultdict(list)
+        self.model = model
+
+    # what Ultralytics asks for
+
+    def run_callbacks(self, event: str) -> None:
+        handler = getattr(self, f"_{event}", None)
+        if handler is not None:
+            handler()
+
+    def get_dataset(self) -> dict[str, Any]:
+        return self.job.data
+
+    def get_dataloader(
+        self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train"
+    ) -> InfiniteDataLoader:
+        split = mode if mode in self.job.stores else "train"
+        if mode == "val":
+            self._val_batch = batch_size
+        return self._loader(split, batch_size, augment=mode == "train")
+
+    def build_optimizer(self, *arguments: Any, **keywords: Any) -> torch.optim.Optimizer:
+        optimizer = super().build_optimizer(*arguments, **keywords)
+        if isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
+            for group in optimizer.param_groups:
+                group["fused"] = True  # one kernel for all tensors: a small detector's step is mostly call overhead
+        return optimizer
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        batch = super().preprocess_batch(batch)
+        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        return batch
+
+    def validate(self) -> tuple[dict[str, float], float]:
+        if not self._due(self.epoch):
+            return {}, 0.0
+        start = time.perf_counter()
+        metrics, fitness = super().validate()
+        self.val_seconds += time.perf_counter() - start
+        return metrics, fitness
+
+    def save_metrics(self, metrics: dict[str, float]) -> None:
+        values = [float(v) for v in self.label_loss_items(self.tloss).values()]
+        row = {"epoch": self.epoch + 1, "loss": math.fsum(values), "lr": float(self.optimizer.param_groups[0]["lr"])}
+        if self._due(self.epoch):
+            row["map50_95"] = float(metrics[self.aim.map50_95])
+        self.curve.append(row)
+
+    def save_model(self) -> bool:
+        return False
+
+    def final_eval(self) -> None:
+        pass
+
+    def _clear_memory(self, threshold: float | None = None) -> None:
+        if self.device.type != "cpu":  # there the caller collects once, when the trainer itself can go
+            super()._clear_memory(threshold)
+
+    def resume_training(self, ckpt: Any) -> None:
+        state = checkpoint.load(self.job.checkpoint, self.job.key) if self.job.checkpoint else None
+        if state is None:
+            return
+        self._restore(state)
+        self.start_epoch = state["epochs"]
+        self.curve, self.flags = list(state["curve"]), list(state["flags"])
+        self.steps_seconds, self.val_seconds = state["seconds"]
+        criterion = getattr(self.model, "criterion", None)
+        if criterion is None and state["epochs"] and hasattr(self.model, "init_criterion"):
+            criterion = self.model.criterion = self.model.init_criterion()
+        if criterion is not None and hasattr(criterion, "update"):  # yolo26 shifts its two losses with each epoch
+            for _ in range(state["epochs"]):
+                criterion.update()
+
+    # what happens when
+
+    def _on_pretrain_routine_end(self) -> None:
+        for model in (self.model, self.ema.ema):  # a tenth to a fifth less time a step, on the CPU too
+            model.to(memory_format=torch.channels_last)
+        for module in self.model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = self.job.recipe.bn_momentum
+
+    def _on_train_start(self) -> None:
+        init_seeds(self.job.seed, deterministic=True)
+        if self.start_epoch:
+            self.train_loader.sampler.epoch = self.start_epoch
+            self.train_loader.reset()
+        if self.job.precision == "bf16":
+            forward = self.model.forward
+
+            def autocast(*arguments: Any, **keywords: Any) -> Any:
+                with torch.autocast(self.device.type, torch.bfloat16):
+                    return forward(*arguments, **keywords)
+
+            self.model.forward = autocast
+
+    def _on_train_epoch_start(self) -> None:
+        # one seed an epoch, not one a run: a resumed epoch then draws what the uninterrupted one drew
+        torch.manual_seed(int(np.random.SeedSequence((self.job.seed, self.epoch, 0)).generate_state(1)[0]))
+        self._step = self.epoch * len(self.train_loader)
+
+    def _on_train_batch_start(self) -> None:
+        factor = self.job.recipe.factor(self._step, self.epochs * len(self.train_loader))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.job.recipe.lr0 * factor
+        self._step += 1
+        self._began = time.perf_counter()
+
+    def _on_train_batch_end(self) -> None:
+        self.steps_seconds += time.perf_counter() - self._began
+
+    def _on_fit_epoch_end(self) -> None:
+        if self.batch_size != self.job.recipe.batch:
+            self._flag("batch halved")
+        done = self.epoch + 1
+        due = time.monotonic() - self._saved_at >= self.job.checkpoint_seconds
+        if self.job.checkpoint is not None and due and done < self.epochs:
+            self._save(self.job.checkpoint, done)
+        if self.job.after_epoch is not None:
+            self.job.after_epoch(done)
+
+    # parts
+
+    @property
+    def curve_is_short(self) -> bool:
+        """Whether training ended before its last epoch."""
+        return len(self.curve) < self.job.epochs
+
+    def evaluate(self, split: str = "val") -> dict[str, float]:
+        """Metrics of the trained model (its moving average) on a split, in float32."""
+        kept = self.validator.dataloader
+        if split != "val":
+            self.validator.dataloader = self._loader(split, self._val_batch, augment=False)
+        try:
+            return super().validate()[0]
+        finally:
+            if self.validator.dataloader is not kept:
+                self.validator.dataloader.close()
+            self.validator.dataloader = kept
+
+    def score(self, split: str = "val") -> float:
+        """The task's own mAP50-95 of the trained model on a split."""
+        return float(self.evaluate(split)[self.aim.map50_95])
+
+    def close(self) -> None:
+        """End the loaders' processes; harmless where there are none."""
+        for name in ("train_loader", "test_loader"):
+            loader = self.__dict__.pop(name, None)
+            if loader is not None:
+                loader.reset()
+        if isinstance(self.model, nn.Module):
+            self.model.__dict__.pop("forward", None)
+
+    def _due(self, epoch: int) -> bool:
+        every = self.job.recipe.val_every
+        return epoch + 1 >= self.epochs or (bool(every) and (epoch + 1) % every == 0)
+
+    def _flag(self, flag: str) -> None:
+        if flag not in self.flags:
+            self.flags.append(flag)
+
+    def _loader(self, split: str, batch: int, *, augment: bool) -> InfiniteDataLoader:
+        job = self.job
+        store = job.stores[split]
+        dataset = StoreDataset(
+            store,
+            spread(len(store), job.fraction) if augment else list(range(len(store))),
+            job.seed,
+            imgsz=job.imgsz,
+            batch_size=batch,
+            augment=augment,
+            hyp=copy.copy(self.args),
+            rect=not augment,
+            stride=max(int(self.model.stride.max()), 32),
+            pad=0.0 if augment else 0.5,
+            data=self.data,
+            task=store.form.task,
+        )
+        workers = min(job.workers, -(-len(dataset) // batch) - 1)
+        return InfiniteDataLoader(
+            dataset=dataset,
+            batch_size=min(batch, len(dataset)),
+            sampler=EpochSampler(len(dataset), job.seed, getattr(self, "epoch", self.start_epoch)) if augment else None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            pin_memory=self.device.type == "cuda",
+            collate_fn=dataset.collate_fn,
+            worker_init_fn=seed_worker,
+            generator=torch.Generator().manual_seed(job.seed),
+        )
+
+    def _save(self, path: Path, done: int) -> None:
+        checkpoint.save(
+            path,
+            self.job.key,
+            {
+                "epochs": done,
+                "model": self.model.state_dict(),
+                "ema": self.ema.ema.state_dict(),
+                "updates": self.ema.updates,
+                "optimizer": self.optimizer.state_dict(),
+                "curve": self.curve,
+                "flags": self.flags,
+                "seconds": (self.steps_seconds, self.val_seconds),
+            },
+        )
+        self._saved_at = time.monotonic()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.ema.ema.load_state_dict(state["ema"])
+        self.ema.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        values = [float(v) for v in self.label_loss_items(self.tloss).values()]
+        if all(math.isfinite(v) for v in values) and bool(torch.isfinite(self.loss).all()):
+            return False
+        state = checkpoint.load(self.job.checkpoint, self.job.key) if self.job.checkpoint else None
+        self._reloads += 1
+        if state is None or self._reloads > MAX_RELOADS:
+            raise EvaluationFailed(f"the loss was not finite in epoch {epoch + 1} of {self.epochs}")
+        LOGGER.warning("the loss is not finite: back to the last checkpoint")
+        self._flag("nan reload")
+        self._restore(state)
+        return True
+
+
+def spread(length: int, fraction: float) -> list[int]:
+    """Evenly spaced indices of a share of the images: the same for all architectures, over the whole list."""
+    count = max(1, min(length, round(length * fraction)))
+    return np.linspace(0, length - 1, count).round().astype(int).tolist() if count > 1 else [0]
+
+
+TRAINERS: dict[str, type[ProxyTrainer]] = {"detect": ProxyTrainer} | {
+    # Ultralytics' own is a detection trainer too, so it comes between ours and that one
+    task: type(f"{task.title()}ProxyTrainer", (ProxyTrainer, stock), {})
+    for task, stock in (("segment", SegmentationTrainer), ("pose", PoseTrainer), ("obb", OBBTrainer))
+}
+
+
+def train(model: nn.Module, job: Job, folder: Path) -> ProxyTrainer:
+    """Train; the trainer that comes back is for `evaluate` and must be closed.
+
+    Args:
+        model, job, folder: as `ProxyTrainer` takes them.
+
+    Raises:
+        EvaluationFailed: out of memory, a loss that is not finite, a model that does not fit its input.
+    """
+    trainer = TRAINERS[job.info.task](model, job, folder)
+    reason = ""
+    try:
+        trainer.train()
+    except (RuntimeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    finally:
+        if reason or trainer.curve_is_short:
+            trainer.close()
+    if reason:  # raised out here, so that no traceback keeps the model and its loaders alive
+        raise EvaluationFailed(reason)
+    return trainer

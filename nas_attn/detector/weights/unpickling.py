@@ -1,0 +1,179 @@
+"""Checkpoints read without running what strangers put into them: torch's restricted unpickler, and the classes that
+Ultralytics and this package need.
+
+A layer's class may only be made anew and given its state, never called: constructors of whole models evaluate parts of
+a YAML as Python.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import importlib
+import inspect
+import pathlib
+import pickle
+import secrets
+import sys
+import threading
+import types
+import zipfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch.serialization import add_safe_globals, get_unsafe_globals_in_checkpoint, safe_globals
+
+from nas_attn.attention import registry, user
+from nas_attn.detector.weights import trust
+from nas_attn.environment import all_trusted
+from nas_attn.errors import UserError
+
+LAYERS = ("ultralytics.nn.", "nas_attn.attention.", "nas_attn.detector.blocks", "torchvision.ops.")
+TORCH = "torch.nn.modules."
+LOSSES = ("ultralytics.utils.loss", "ultralytics.utils.tal")  # a model keeps its loss while it is trained
+REVIVE = "nas_attn.attention.user.revive"
+SHOWN = 8  # names that a message lists
+_ALONE = threading.Lock()  # what is allowed is so for the whole process
+UNREADABLE = (  # what torch and the unpickler raise for what is no checkpoint
+    OSError, EOFError, ImportError, pickle.UnpicklingError, ArithmeticError, AssertionError, AttributeError,
+    LookupError, NameError, RuntimeError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+
+
+def load_checkpoint(path: Path) -> Any:
+    """The content of a checkpoint, on the CPU.
+
+    Raises:
+        UserError: it names anything that is not needed for a model, or carries modules that the user never named; with
+            `--trust` it is read as any pickle is.
+    """
+    import ultralytics.nn.tasks  # noqa: F401  (the classes in it; importing it also registers ours)
+
+    if all_trusted():
+        content = torch.load(path, map_location="cpu", weights_only=False)
+        trust.remember(user.sources())
+        return content
+    allowed: list[Any] = [(value, name) for name, value in _plain().items()]
+    strange = []
+    for name in _names(path):
+        if (found := _allowed(name)) is None:
+            strange.append(name)
+        else:
+            allowed += found
+    if strange:
+        more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
+        got = ", ".join(name[:100] for name in sorted(strange)[:SHOWN]) + more
+        _refuse(got, path)
+    brought: list[Any] = []
+    try:
+        with _ALONE, safe_globals([*allowed, (_reviver(path, brought), REVIVE)]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        _refuse(str(error.__context__ or error).strip().partition("\n")[0][:200], path)  # torch wraps it in advice
+    finally:
+        with safe_globals(brought):  # whose end takes them away again
+            pass
+
+
+def _refuse(got: str, path: Path) -> NoReturn:
+    raise UserError(
+        "a checkpoint must be one that Ultralytics wrote: a model's layers, numbers and texts",
+        got=got,
+        where=str(path),
+        remedy=f"Loading it could run code. {trust.REMEDY}",
+    )
+
+
+def _names(path: Path) -> list[str]:
+    """The names in a checkpoint that torch does not allow by itself."""
+    if not zipfile.is_zipfile(path):  # of before 2020; torch refuses what it does not know in such a file as well
+        return []
+    return [name for name in get_unsafe_globals_in_checkpoint(path) if name != REVIVE and name not in _plain()]
+
+
+def _allowed(name: str) -> list[Any] | None:
+    """The entry for a name in `safe_globals`; None if the name is refused."""
+    module, _, attribute = name.rpartition(".")
+    if module.startswith((TORCH, *LAYERS, *_packages())):
+        found = _found(module, attribute)
+        if inspect.isclass(found) and issubclass(found, torch.nn.Module):
+            # torch's own layers do nothing but allocate; one kept as an attribute must stay what it is
+            return [(found, name)] if module.startswith(TORCH) else _made_only(found, name)
+    elif module in LOSSES and inspect.isclass(found := _found(module, attribute)):
+        return _made_only(found, name)
+    elif module in sys.modules and hasattr(sys.modules[module], "__nas_attn_source__"):  # its source has run here
+        found = _found(module, attribute)
+        return None if found is None else [(found, name)]
+    return None
+
+
+def _found(module: str, attribute: str) -> Any:
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        return None
+    return getattr(found, attribute, None)
+
+
+def _packages() -> tuple[str, ...]:
+    """The installed packages that brought attention modules."""
+    own = {e.cls.__module__.partition(".")[0] for e in registry.entries() if not user.of_a_file(e)}
+    return tuple(f"{package}." for package in own - {"nas_attn", "torch", "ultralytics", "__main__"})
+
+
+def _made_only(cls: type, name: str) -> list[Any]:
+    """A class that can be made without its constructor, and given state; under its name nothing can call it."""
+
+    class Uncalled(type):
+        def __call__(cls, *arguments: Any) -> Any:
+            raise pickle.UnpicklingError(f"a call of {name}")
+
+    def new(_: Any, *arguments: Any) -> Any:
+        if arguments:
+            raise pickle.UnpicklingError(f"{name} with arguments")
+        return object.__new__(cls)
+
+    return [(Uncalled(cls.__name__, (), {"__new__": new}), name), _unnamed(cls)]
+
+
+def _unnamed(cls: type) -> tuple[type, str]:
+    """A class whose instances may get state, under a name that no file can know."""
+    return cls, f"nas_attn.{secrets.token_hex(16)}"
+
+
+def _reviver(path: Path, brought: list[Any]) -> Any:
+    """`user.revive`, for sources that may run."""
+
+    def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
+        trust.check([user.Source(stem, text)], str(path))
+        cls = user.revived_class(stem, text, class_name)
+        if not (inspect.isclass(cls) and issubclass(cls, torch.nn.Module)):
+            raise pickle.UnpicklingError(f"{class_name} of {stem}.py, which is no layer")
+        brought.append(_unnamed(cls))
+        add_safe_globals(brought[-1:])
+        return cls.__new__(cls, *arguments)
+
+    return revive
+
+
+@functools.cache
+def _plain() -> dict[str, Any]:
+    """Values that Ultralytics writes beside the layers: paths, name spaces, numbers of numpy, dates."""
+    import numpy
+    from ultralytics.utils import IterableSimpleNamespace
+
+    paths = {n: getattr(pathlib, n) for n in ("PurePath", "PurePosixPath", "PureWindowsPath", "Path")}
+    paths |= {"PosixPath": pathlib.PurePosixPath, "WindowsPath": pathlib.PureWindowsPath}
+    plain: dict[str, Any] = {f"{m}.{n}": p for m in ("pathlib", "pathlib._local") for n, p in paths.items()}
+    plain |= {"ultralytics.utils.IterableSimpleNamespace": IterableSimpleNamespace,
+              "types.SimpleNamespace": types.SimpleNamespace, "builtins.complex": complex, "builtins.slice": slice,
+              "builtins.range": range, "builtins.frozenset": frozenset,
+              "datetime.datetime": datetime.datetime, "datetime.date": datetime.date}  # fmt: skip
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        plain[f"{module}.scalar"] = numpy.float64(0).__reduce__()[0]
+        plain[f"{module}._reconstruct"] = numpy.zeros(1).__reduce__()[0]
+    plain |= {"numpy.dtype": numpy.dtype, "numpy.ndarray": numpy.ndarray}
+    for name in ("Float64DType", "Float32DType", "Float16DType", "Int64DType", "Int32DType", "BoolDType"):
+        plain[f"numpy.dtypes.{name}"] = getattr(numpy.dtypes, name)
+    return plain

@@ -1,0 +1,112 @@
+"""The opt-in hook: two small files in site-packages with which every `yolo` and `YOLO(...)` knows our modules.
+
+`nas_attn_hook.pth` imports `_nas_attn_hook.py` when an interpreter starts, and that waits for Ultralytics' YAML parser
+without importing anything. Both are written here, and belong to no installed distribution: uninstalling the package
+leaves them, harmless.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import py_compile
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import nas_attn
+from nas_attn.atomic_files import write_text_atomic
+from nas_attn.errors import UserError
+
+MODULE = "_nas_attn_hook"
+FILES = (f"{MODULE}.py", "nas_attn_hook.pth")  # in the order in which they may be written
+State = Literal["installed", "outdated", "incomplete", "absent"]
+
+
+@dataclass(frozen=True)
+class Hook:
+    """The hook of one site-packages folder.
+
+    Attributes:
+        folder: the folder; the running interpreter's own where `here` made it.
+    """
+
+    folder: Path
+
+    @classmethod
+    def here(cls) -> Hook:
+        """The hook of the running interpreter's site-packages, there or not."""
+        return cls(Path(sysconfig.get_path("purelib")))
+
+    @property
+    def state(self) -> State:
+        """`outdated` is of another version of this package, `incomplete` lacks one of its files."""
+        found = [(self.folder / name).is_file() for name in FILES]
+        if not all(found):
+            return "incomplete" if any(found) else "absent"
+        same = all((self.folder / n).read_text("utf-8", "replace") == text for n, text in _contents().items())
+        return "installed" if same else "outdated"
+
+    def install(self, *, outside_environments: bool = False) -> State:
+        """Write what is not there yet, or differs; the state before.
+
+        Args:
+            outside_environments: also where the interpreter belongs to the system and not to an environment.
+
+        Raises:
+            UserError: no environment, a folder that cannot be written to, or files of these names that are not ours.
+        """
+        if not (outside_environments or in_environment()):
+            raise UserError(
+                "the hook goes into a virtual environment",
+                got=f"the interpreter of the system, {sys.prefix}",
+                remedy="Create one with `python3 -m venv .venv`, or say --system to change this interpreter for all.",
+            )
+        self._refuse_others()
+        before = self.state
+        if before != "installed":
+            for name, text in _contents().items():
+                try:
+                    write_text_atomic(self.folder / name, text)
+                except UserError as error:
+                    rule, remedy = "site-packages must be writable to install the hook", "Use an environment of yours."
+                    raise UserError(rule, got=error.got, remedy=remedy) from error
+            py_compile.compile(str(self.folder / FILES[0]))  # others may not be able to write what they compiled
+        return before
+
+    def remove(self) -> State:
+        """Delete the files and what Python made of them; the state before.
+
+        Raises:
+            UserError: files of these names that are not ours, or a folder that cannot be written to.
+        """
+        self._refuse_others()
+        before = self.state
+        cached = Path(importlib.util.cache_from_source(str(self.folder / FILES[0])))
+        compiled = sorted(cached.parent.glob(f"{MODULE}.*.pyc"))
+        try:
+            for path in (*(self.folder / n for n in reversed(FILES)), *compiled):  # what starts the module goes first
+                path.unlink(missing_ok=True)
+            if compiled and not any(cached.parent.iterdir()):
+                cached.parent.rmdir()
+        except OSError as error:
+            got = f"'{self.folder}' ({error.strerror})"
+            raise UserError("site-packages must be writable to remove the hook", got=got) from error
+        return before
+
+    def _refuse_others(self) -> None:
+        for name in FILES:
+            path = self.folder / name
+            if path.exists() and (not path.is_file() or "nas_attn" not in path.read_text("utf-8", "replace")):
+                raise UserError("a file of the hook's name must be the hook's", got=f"'{path}'", remedy="Move it away.")
+
+
+def in_environment() -> bool:
+    """Whether the interpreter belongs to a virtual environment, or one of conda's."""
+    return sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
+
+
+def _contents() -> dict[str, str]:
+    source = (Path(nas_attn.__file__).parent / "_registration.py").read_text("utf-8")
+    return dict(zip(FILES, (f"{source}\n\nhook()\n", f"import {MODULE}\n"), strict=True))

@@ -1,0 +1,239 @@
+"""From `search STUDY --option ...` to a configuration: shipped study or file, command line, and what was run before."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nas_attn.atomic_files import is_file
+from nas_attn.data.named_sets import meant
+from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.study import shipped
+from nas_attn.study.config import DEFAULT, StudyConfig
+from nas_attn.study.records import RecordLog
+from nas_attn.study.storage_url import VARIABLE
+
+MAX_NAME = 200  # bytes: a folder is called so, and files beside it a little longer
+COMMAND_LINE = "the command line"
+SHIPPED = "shipped"
+PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
+
+
+def study_name(study: str | None, data: str | None = None) -> str:
+    """The name of the run folder that `STUDY --data D` means.
+
+    A study file's `name`, or its own; a given name; without STUDY the folder of the data or what Ultralytics calls it,
+    or the default.
+    """
+    if study is None:
+        if not data:
+            return DEFAULT
+        kept = Path(meant(data, Path.cwd()))
+        place = kept.parent.name if kept.is_absolute() else kept.stem
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
+        # data that happens to be called like a shipped study must not get that study's settings
+        return f"{name}-data" if name in shipped.names("studies") else name or "data"
+    if len(Path(study).name.encode()) > MAX_NAME or "\0" in study:
+        raise UserError(f"a study's name must have at most {MAX_NAME} characters", got=f"'{study}'")
+    if _is_file(study):
+        content = _read(study)
+        return str(content.get("name", Path(study).stem))
+    return study
+
+
+def load_config(
+    study: str | None, overrides: Mapping[str, Any], stored: Mapping[str, Any] | None = None
+) -> StudyConfig:
+    """The configuration of `search STUDY` with command line overrides.
+
+    Args:
+        study: a shipped study's name, a path to a study YAML, or a new name; None for the embedded default.
+        overrides: options that were given, by field name; None values count as not given.
+        stored: header of the study in the run folder, where there is one. Its configuration stands, but for what the
+            study file says otherwise than it did then, and for what the command line says.
+
+    Raises:
+        ConfigError: all that is wrong, together.
+    """
+    given = _given(overrides)
+    content = study_file(study, given.get("data"), new=stored is None)
+    if "data" in given and study == DEFAULT:
+        raise UserError(
+            f"`{DEFAULT}` is for generated data",
+            got=f"--data {given['data']}",
+            where=COMMAND_LINE,
+            remedy="Leave `demo` out, or give the search another name.",
+        )
+    file = study if study is not None and _is_file(study) else f"study '{content['name']}'"
+    where = {k: COMMAND_LINE if k in given else file for k in (*StudyConfig.model_fields, *content)}
+    if overrides.get("storage") is None and "storage" in given:
+        where["storage"] = VARIABLE
+    kept, said = ({}, content) if stored is None else _since(stored, content, study)
+    if "model" in given and "width" not in given:
+        said = {k: v for k, v in said.items() if k != "width"}  # a real model is meant at its own width
+    if given.get("start", "weights") != "weights":
+        kept.pop("weights", None)  # they belong to the start that is given up
+    values = {**kept, **said, **given}
+    unknown: list[UserError] = [
+        UnknownName("study setting", k, StudyConfig.model_fields, where=file)
+        for k in values
+        if k not in StudyConfig.model_fields
+    ]
+    try:
+        config = StudyConfig.of({k: v for k, v in values.items() if k in StudyConfig.model_fields}, where=where)
+    except ConfigError as error:
+        raise ConfigError([*unknown, *error.problems], where=file, readable=error.readable) from None
+    if unknown:
+        raise ConfigError(unknown, where=file, readable=config)
+    return config
+
+
+def study_file(study: str | None, data: str | None = None, *, new: bool = False) -> dict[str, Any]:
+    """What the study's YAML says, paths resolved, `name` included. A new study without data is the demo by its name."""
+    name = study_name(study, data)
+    if study is not None and _is_file(study):
+        content = _read(study)
+        folder = Path(study).resolve().parent
+        for key in PATHS:
+            if isinstance(given := content.get(key), str):
+                content[key] = _place(key, given, folder)
+        if isinstance(files := content.get("module_files"), list):
+            content["module_files"] = [str((folder / str(f)).resolve()) for f in files]
+            _named_now(content["module_files"])
+    elif (name in shipped.names("studies") and study is not None) or (study is None and data is None):
+        content = shipped.load("studies", name)
+    elif new and data is None:
+        content = shipped.load("studies", DEFAULT)
+    else:
+        content = {}
+    return json.loads(json.dumps({**content, "name": name}, default=str))
+
+
+def known_study(study: str, runs: Path) -> dict[str, Any] | None:
+    """Header of a study that must exist, as `load_config` takes it; None for a file, and a shipped study not run yet.
+
+    Raises:
+        UnknownName: it is neither of these, nor has it been run.
+    """
+    if _is_file(study):
+        return None
+    stored = next(RecordLog(runs / study).read(), None)
+    if stored is None and study not in shipped.names("studies"):
+        run = [p.parent.name for p in runs.glob("*/records.jsonl")]
+        error = UnknownName("study", study, {*shipped.names("studies"), *run})
+        error.remedy += f" Did you mean --model {study}?" if _is_packaged(study) else " Or give --data D.yaml."
+        raise error
+    return stored
+
+
+def _read(study: str) -> dict[str, Any]:
+    """The content of a study file.
+
+    Raises:
+        UserError: it cannot be read, or the name is a model's.
+    """
+    path = Path(study)
+    content = shipped.read_yaml(path) if is_file(path) or not _is_packaged(study) else {"backbone": None}
+    if {"backbone", "head"} & content.keys():
+        rule = "a study file must hold study settings"
+        raise UserError(rule, got=f"the model YAML '{study}'", remedy=f"Did you mean --model {study}?")
+    return content
+
+
+def _is_packaged(study: str) -> bool:
+    """Whether a name is that of a model of Ultralytics'."""
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.environment import prepare
+
+    prepare()
+    try:
+        load_base(study)
+    except UserError:
+        return False
+    return True
+
+
+def study_source(study: str | None, data: str | None = None) -> str:
+    """Where `study_file` finds it: the path of a study file, `shipped`, or nothing for a name of one's own."""
+    if study is not None and _is_file(study):
+        return str(Path(study).resolve())
+    return SHIPPED if (study is None and data is None) or study in shipped.names("studies") else ""
+
+
+def _since(
+    stored: Mapping[str, Any], content: Mapping[str, Any], study: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands of a stored configuration, and what the study's file says otherwise than it did then.
+
+    A name means the study in the run folder, whatever it was started from: only a file that is named, or the shipped
+    study that it was started from, can say something else.
+    """
+    kept = dict(stored["config"])
+    file = study is not None and _is_file(study)
+    if not file and (stored.get("source", SHIPPED) != SHIPPED or content.keys() == {"name"}):
+        return kept, {}
+    before = stored.get("file", {})
+    changed = {k: v for k, v in content.items() if k not in before or before[k] != v}
+    return {k: v for k, v in kept.items() if k in content or k not in before}, changed
+
+
+def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
+    given = {k: _plain(k, v) for k, v in overrides.items() if v is not None}
+    if "storage" not in given and (url := os.environ.get(VARIABLE)):
+        given["storage"] = url
+    for key in PATHS:
+        if key in given:
+            given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")
+    if "module_files" in given:
+        given["module_files"] = [str(Path(f).expanduser().resolve()) for f in given["module_files"]]
+        _named_now(given["module_files"])
+    if "data" in given:
+        given["demo"] = False
+    if (
+        str(given.get("model", "")).endswith(".pt")
+        and "weights" not in given
+        and given.get("start", "weights") == "weights"
+    ):
+        given["weights"] = given["model"]  # who names a checkpoint means its weights
+    if "weights" in given and "start" not in given:
+        given["start"] = "weights"
+    return given
+
+
+def _named_now(files: Iterable[str]) -> None:
+    from nas_attn.detector.weights.trust import remember_files  # with torch, which readers of a study do without
+
+    remember_files(files)
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value as a study file would write it, where Python has other ways: paths, one for several, numbers of GPUs."""
+    if isinstance(value, Path):
+        value = str(value)
+    if key == "slots" and isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    if key in ("module_files", "modules") and isinstance(value, str):
+        return [value]
+    if key == "device" and not isinstance(value, str):
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return value
+
+
+def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
+    """A value that may be a path, relative to a folder, or a name: absolute where it is a path, else as it is.
+
+    Data is a path unless Ultralytics knows the name; the others are names unless there is such a file, or `always`.
+    """
+    if key == "data":
+        return meant(given, folder)
+    path = folder / given
+    return str(path.resolve()) if (always and "\0" not in given) or is_file(path) else given
+
+
+def _is_file(study: str) -> bool:
+    return Path(study).suffix in (".yaml", ".yml")
