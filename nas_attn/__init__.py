@@ -10,13 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from nas_attn import _registration
+from nas_attn._version import __version__
 
 if TYPE_CHECKING:
     from nas_attn.cost import CostTable
     from nas_attn.space import Architecture, Gene, SearchSpace, Slot
     from nas_attn.study import load_study, run_search
-
-__version__ = "0.2.0"
 
 _HOMES = {
     "Architecture": "nas_attn.space",
@@ -27,7 +26,7 @@ _HOMES = {
     "load_study": "nas_attn.study",
     "run_search": "nas_attn.study",
 }
-__all__ = ["Architecture", "CostTable", "Gene", "SearchSpace", "Slot", "load_study", "run_search"]
+__all__ = ["Architecture", "CostTable", "Gene", "SearchSpace", "Slot", "__version__", "load_study", "run_search"]
 
 
 def __getattr__(name: str) -> Any:

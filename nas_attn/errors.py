@@ -23,7 +23,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 SHOWN = 600  # characters of a value that a message repeats
@@ -113,6 +113,20 @@ class StudyChanged(UserError):
 
 class NotWritable(UserError):
     """A folder that cannot be made or written to: of a command the wrong place, of a study perhaps a mishap."""
+
+
+class ExportChanged(UserError):
+    """An exported model YAML that is not the network that was exported.
+
+    Args:
+        model_yaml: its content.
+        said: what it says of the exported network.
+        details: `got`, `where` and `remedy` as of any `UserError`.
+    """
+
+    def __init__(self, model_yaml: Mapping[str, Any], said: Mapping[str, str], **details: Any) -> None:
+        self.model_yaml, self.said = model_yaml, said
+        super().__init__("an exported model must be the network that was exported", **details)
 
 
 class CheckFailed(UserError):

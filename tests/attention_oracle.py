@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_attn.attention import registry
+from nas_attn.attention.residual import build_module
 
 
 def build(name: str, channels: int = 16, **settings) -> nn.Module:
     """In float64 and eval mode, away from special initial values."""
     entry = registry.get(name)
-    module = entry.build(channels, entry.complete(settings)).double().eval()
+    module = build_module(entry, channels, entry.complete(settings)).double().eval()
     with torch.no_grad():
         for part in module.modules():
             if isinstance(part, nn.BatchNorm2d):

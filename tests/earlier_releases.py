@@ -14,6 +14,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from nas_attn.attention.residual import build_module
 from nas_attn.data.demo import write_data
 from nas_attn.engine import Outcome
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
@@ -160,7 +161,7 @@ def pickled_names() -> list[str]:
         fits = [s for s in entry.combinations() if entry.refusal(64, 16, 16, s) is None]
         for settings in (fits[0], fits[-1]):
             words: list[str] = []
-            for op, argument, _ in pickletools.genops(pickle.dumps(entry.build(64, settings), protocol=2)):
+            for op, argument, _ in pickletools.genops(pickle.dumps(build_module(entry, 64, settings), protocol=2)):
                 if op.name == "GLOBAL":
                     words.append(argument)
             found |= {w for w in words if w.startswith("nas_attn.")}

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from module_files import registry_as_before
 
-from nas_attn.attention import attention, registry
+from nas_attn.attention import attention, registry, table
 from nas_attn.cost import COUNTING, counter
 from nas_attn.study import shipped
 
@@ -45,7 +45,7 @@ def grown() -> Iterator[None]:
         se = registry.get("se")
         ratios, *others = se.settings
         patch.setitem(
-            registry._TABLE, "se", replace(se, settings=(replace(ratios, options=(0.5, *ratios.options)), *others))
+            table.TABLE, "se", replace(se, settings=(replace(ratios, options=(0.5, *ratios.options)), *others))
         )
         patch.setattr(counter, "gene_cost", cost)
         patch.setattr(shipped, "load", content)

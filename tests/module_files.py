@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nas_attn.attention import names, registry, user
+from nas_attn.attention import names, table, user
 
 HEAD = """\
 from typing import Annotated
@@ -40,18 +40,18 @@ class Mine(nn.Module):
 def registry_as_before() -> Iterator[None]:
     """The registry is afterwards as it was before, whatever was loaded inside."""
     names()
-    table, known, modules = dict(registry._TABLE), dict(user._KNOWN), set(sys.modules)
+    before, known, modules = dict(table.TABLE), dict(user._KNOWN), set(sys.modules)
     try:
         yield
     finally:
-        registry._TABLE.clear()
-        registry._TABLE.update(table)
+        table.TABLE.clear()
+        table.TABLE.update(before)
         user._KNOWN.clear()
         user._KNOWN.update(known)
         for name in set(sys.modules) - modules:
             if name.startswith("nas_attn_user_"):
                 del sys.modules[name]
-        registry._tell()
+        table._tell()
 
 
 @pytest.fixture

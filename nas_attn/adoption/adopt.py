@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas_attn import __version__
+from nas_attn._version import __version__
 from nas_attn.adoption.article import Article, read_article
 from nas_attn.adoption.block_arguments import is_map_size
 from nas_attn.adoption.findings import Findings, Repair, Suspicion

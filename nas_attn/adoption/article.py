@@ -18,7 +18,7 @@ from nas_attn.adoption.unreadable_yaml import full_width, unreadable
 from nas_attn.detector.model import module_names
 from nas_attn.detector.model.export_key import KEY
 from nas_attn.detector.model.model_yaml import FACTORS, HEADS, check_detector
-from nas_attn.detector.neck.surgery import absolute
+from nas_attn.detector.model.rows import absolute
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.safe_yaml import parse_yaml
 
@@ -153,17 +153,6 @@ def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, s
     )
 
 
-def parser_names() -> set[str]:
-    """Names that Ultralytics' own parser knows in a row."""
-    import inspect
-
-    from torch import nn
-    from ultralytics.nn import tasks
-
-    return {k for k, v in vars(tasks).items() if inspect.isclass(v) and issubclass(v, nn.Module)
-            and v.__module__.startswith("ultralytics.")}  # fmt: skip
-
-
 def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserError]:
     """Refuse what is no detector's model dictionary; the result is a head that nobody knows."""
     problems = []
@@ -215,7 +204,7 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
     Raises:
         UserError, ConfigError: whatever is wrong with the names of all rows.
     """
-    theirs = parser_names()
+    theirs = module_names.parser_names()
     contents = [*source["backbone"], *source["head"]]
     if len(claims) != len(contents):
         claims = [None] * len(contents)

@@ -14,7 +14,7 @@ from typing import Any
 from nas_attn.adoption.block_arguments import is_map_size
 from nas_attn.attention.entry import ModuleEntry
 from nas_attn.detector.model.module_names import folded
-from nas_attn.detector.neck.surgery import PREFIX
+from nas_attn.detector.model.rows import PREFIX
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.model_yaml import built_repeats
 from nas_attn.detector.model.module_names import AFTER
+from nas_attn.detector.model.rows import PREFIX, Insertion, absolute, rewrite
 from nas_attn.detector.neck.graph import Graph
 from nas_attn.detector.neck.slots import all_slots
-from nas_attn.detector.neck.surgery import PREFIX, Insertion, absolute, rewrite
 from nas_attn.errors import UserError
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import INSERT, REPLACE, Slot

@@ -9,7 +9,7 @@ from typing import Any
 from nas_attn.adoption.alignment import aligned
 from nas_attn.adoption.article import Article, Row
 from nas_attn.adoption.findings import Findings
-from nas_attn.detector.neck.surgery import absolute
+from nas_attn.detector.model.rows import absolute
 from nas_attn.errors import UserError
 
 REPAIR, IN_LINE, KEEP = "repair", "in-line", "keep"

@@ -173,13 +173,6 @@ class ModuleEntry:
             return "Scaled", [self.cls.__name__, *arguments]
         return self.cls.__name__, arguments
 
-    def build(self, channels: int, settings: Mapping[str, Any]) -> Any:
-        """A new `nn.Module` of this gene: (N, channels, H, W) -> (N, channels, H, W)."""
-        from nas_attn.attention.residual import Scaled
-
-        name, arguments = self.row(channels, settings)
-        return Scaled(*arguments) if name == "Scaled" else self.cls(*arguments)
-
     def extra_macs(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> int:
         """Multiply-accumulates of product-sums that fvcore cannot see, per image."""
         hook = getattr(self.cls, "extra_macs", None)

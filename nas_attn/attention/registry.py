@@ -7,40 +7,26 @@ table is filled on first use, so that importing this file costs no torch.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import pkgutil
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 
 from nas_attn.attention.choice import caller
 from nas_attn.attention.entry import CHANNEL_ARGUMENTS, LIMITS, MAX_LOGITS, RESIDUAL, ModuleEntry
-from nas_attn.errors import UnknownName, UserError
+from nas_attn.attention.table import ZOO, add, load_zoo
+from nas_attn.errors import UnknownName
 
 __all__ = [
     "CHANNEL_ARGUMENTS",
     "LIMITS",
     "MAX_LOGITS",
     "RESIDUAL",
+    "ZOO",
     "ModuleEntry",
-    "add",
-    "adding",
     "attention",
     "by_class_name",
     "entries",
     "get",
-    "listen",
     "names",
-    "present",
 ]
-
-ZOO = "nas_attn.attention.zoo"
-
-Taken = Callable[[ModuleEntry], str]  # what becomes of a newcomer whose name has this holder: refuse, keep or replace
-_ADDING: ContextVar[tuple[Taken, list[ModuleEntry]] | None] = ContextVar("_ADDING", default=None)
-_TABLE: dict[str, ModuleEntry] = {}
-_FILLED: set[str] = set()  # stages of filling it that were begun: "zoo", "own"
-_LISTENERS: list[Callable[[], None]] = []
 
 
 def attention(
@@ -77,7 +63,7 @@ def attention(
 
         where = caller(1)
         if not getattr(cls, "__module__", "").startswith(ZOO):
-            _load_zoo()  # its names stand first, whoever asks first
+            load_zoo()  # its names stand first, whoever asks first
         settings = validation.read_settings(cls, where)
         if name != "none":
             settings += (RESIDUAL,)
@@ -91,63 +77,6 @@ def attention(
     return register
 
 
-@contextlib.contextmanager
-def adding(taken: Taken) -> Iterator[list[ModuleEntry]]:
-    """Modules are being added: all of them or, where an exception passes, none; whoever listens hears of it afterwards.
-
-    Args:
-        taken: what becomes of a newcomer whose module or class name an entry has: `refuse`, `keep` (the entry stays,
-            the newcomer is in no list) or `replace`.
-
-    Yields:
-        The newcomers, kept out or not, as they come.
-    """
-    before = dict(_TABLE)
-    newcomers: list[ModuleEntry] = []
-    token = _ADDING.set((taken, newcomers))
-    try:
-        yield newcomers
-    except BaseException:
-        _TABLE.clear()
-        _TABLE.update(before)
-        raise
-    finally:
-        _ADDING.reset(token)
-    _tell()
-
-
-def add(entry: ModuleEntry, where: str = "") -> None:
-    """Put a checked entry into the table; within `adding`, by its rule.
-
-    Raises:
-        UserError: its module name or class name is taken.
-    """
-    taken, newcomers = _ADDING.get() or (_refuse, [])
-    newcomers.append(entry)
-    for held in [e for e in _TABLE.values() if e.name == entry.name or e.cls.__name__ == entry.cls.__name__]:
-        answer = taken(held)
-        if answer == "keep":
-            return
-        if answer == "refuse":
-            same = held.name == entry.name
-            raise UserError(
-                f"{'module' if same else 'class'} names must be unique",
-                got=f"'{entry.name if same else entry.cls.__name__}' twice",
-                where=where,
-                remedy=f"It is taken by {held.cls.__name__} of {held.origin}; give yours another.",
-            )
-        del _TABLE[held.name]
-    _TABLE[entry.name] = entry
-    if _ADDING.get() is None and "own" in _FILLED:
-        _tell()
-
-
-def listen(listener: Callable[[], None]) -> None:
-    """Call `listener` whenever modules were added to the filled table."""
-    if listener not in _LISTENERS:
-        _LISTENERS.append(listener)
-
-
 def names() -> list[str]:
     """Names of all modules in the zoo, `none` first."""
     return sorted(_table(), key=lambda n: (n != "none", n))
@@ -156,11 +85,6 @@ def names() -> list[str]:
 def entries() -> list[ModuleEntry]:
     """All modules of the zoo, in the order of `names()`."""
     return [_table()[n] for n in names()]
-
-
-def present() -> list[ModuleEntry]:
-    """The entries that the table holds so far; loads nothing."""
-    return list(_TABLE.values())
 
 
 def get(name: str, *, where: str = "") -> ModuleEntry:
@@ -187,32 +111,7 @@ def by_class_name(class_name: str) -> ModuleEntry:
     raise UnknownName("attention class", class_name, (e.cls.__name__ for e in _table().values()))
 
 
-def _refuse(held: ModuleEntry) -> str:
-    return "refuse"
-
-
-def _tell() -> None:
-    for listener in _LISTENERS:
-        listener()
-
-
-def _load_zoo() -> None:
-    if "zoo" not in _FILLED:
-        _FILLED.add("zoo")
-        for info in pkgutil.iter_modules(importlib.import_module(ZOO).__path__):
-            if not info.name.startswith("_"):  # shared code of a family
-                importlib.import_module(f"{ZOO}.{info.name}")
-
-
 def _table() -> dict[str, ModuleEntry]:
-    _load_zoo()
-    if "own" not in _FILLED:
-        _FILLED.add("own")  # before, for what is loaded may look into the table
-        try:
-            from nas_attn.attention import user
+    from nas_attn.attention import user
 
-            user.load_installed()
-        except BaseException:
-            _FILLED.discard("own")
-            raise
-    return _TABLE
+    return user.filled()

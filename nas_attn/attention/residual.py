@@ -1,13 +1,14 @@
-"""The residual form of a gene: x + g·γ·f(x)."""
+"""A gene as a layer: f(x), or its residual form x + g·γ·f(x)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nas_attn.attention.registry import by_class_name
+from nas_attn.attention.registry import ModuleEntry, by_class_name
 
 GAIN = 30.0
 
@@ -37,3 +38,9 @@ class Scaled(nn.Module):
 
     def extra_repr(self) -> str:
         return f"gain={self.gain:g}"
+
+
+def build_module(entry: ModuleEntry, channels: int, settings: Mapping[str, Any]) -> nn.Module:
+    """A new module of a gene: (N, channels, H, W) -> (N, channels, H, W)."""
+    name, arguments = entry.row(channels, settings)
+    return Scaled(*arguments) if name == "Scaled" else entry.cls(*arguments)

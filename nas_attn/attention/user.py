@@ -25,14 +25,15 @@ from types import ModuleType
 from typing import Any
 
 from nas_attn.atomic_files import is_file
-from nas_attn.attention import registry
+from nas_attn.attention import table
+from nas_attn.attention.entry import ModuleEntry
 from nas_attn.errors import UserError
 
 ENVIRONMENT = "NAS_ATTN_MODULES"  # files that every process loads, separated as in PATH
 GROUP = "nas_attn.modules"  # entry points of installed packages: a module to import, or a class in it
 BROKEN: dict[str, UserError] = {}  # entry point -> why its package could not be loaded
 
-_KNOWN: dict[Source, tuple[ModuleType, tuple[registry.ModuleEntry, ...]]] = {}
+_KNOWN: dict[Source, tuple[ModuleType, tuple[ModuleEntry, ...]]] = {}
 _LOCK = threading.RLock()
 
 
@@ -61,7 +62,7 @@ class Source:
     @property
     def names(self) -> tuple[str, ...]:
         """Names in the registry of the modules that it brought."""
-        return tuple(e.name for e in registry.entries() if e.cls.__module__ == self.module)
+        return tuple(e.name for e in filled().values() if e.cls.__module__ == self.module)
 
     def __hash__(self) -> int:
         return hash((self.stem, self.text))
@@ -77,7 +78,7 @@ def load(file: str | Path) -> Source:
     """
     path = Path(file).expanduser().resolve()
     source = read(path)
-    registry.names()  # the zoo and what is installed come first
+    filled()  # the zoo and what is installed come first
     with _LOCK:
         _install(source, str(path), lambda held: "replace" if held.origin == str(path) or revived(held) else "refuse")
     return source
@@ -106,7 +107,7 @@ def ensure(sources: Iterable[Source]) -> None:
     Raises:
         UserError: as `load`.
     """
-    registry.names()
+    filled()
     for source in sources:
         with _LOCK:
             _install(source, "", lambda held: "replace" if of_a_file(held) else "refuse")
@@ -125,7 +126,7 @@ def revived_class(stem: str, text: str, class_name: str) -> Any:
     """The object that a file's content calls by a name; runs the content if it is not known yet."""
     source = Source(stem, text)
     if source not in _KNOWN:
-        registry.names()
+        filled()
         with _LOCK:
             _install(source, "", lambda held: "keep")
     found: Any = _KNOWN[source][0]
@@ -136,7 +137,7 @@ def revived_class(stem: str, text: str, class_name: str) -> Any:
 
 def sources() -> tuple[Source, ...]:
     """The contents of all files whose modules stand in the registry."""
-    modules = {e.cls.__module__ for e in registry.entries()}
+    modules = {e.cls.__module__ for e in filled().values()}
     return tuple(s for s in _KNOWN if s.module in modules)
 
 
@@ -147,18 +148,31 @@ def has_run(source: Source) -> bool:
 
 def imported() -> tuple[str, ...]:
     """Names of the Python modules that brought entries by being imported: what another process must import as well."""
-    brought = (e.cls.__module__ for e in registry.present() if not of_a_file(e))
-    return tuple(sorted({name for name in brought if not name.startswith(registry.ZOO)}))
+    brought = (e.cls.__module__ for e in table.present() if not of_a_file(e))
+    return tuple(sorted({name for name in brought if not name.startswith(table.ZOO)}))
 
 
-def of_a_file(entry: registry.ModuleEntry) -> bool:
+def of_a_file(entry: ModuleEntry) -> bool:
     """Whether an entry came from a file or a checkpoint."""
     return hasattr(sys.modules.get(entry.cls.__module__), "__nas_attn_source__")
 
 
-def revived(entry: registry.ModuleEntry) -> bool:
+def revived(entry: ModuleEntry) -> bool:
     """Whether an entry came from a checkpoint, or from a study, and so from no file that is known."""
     return of_a_file(entry) and not sys.modules[entry.cls.__module__].__dict__["__nas_attn_file__"]
+
+
+def filled() -> dict[str, ModuleEntry]:
+    """The table with all that belongs in it: the zoo, installed packages, and the files that the environment names."""
+    table.load_zoo()
+    if "own" not in table.BEGUN:
+        table.BEGUN.add("own")  # before, for what is loaded may look into the table
+        try:
+            load_installed()
+        except BaseException:
+            table.BEGUN.discard("own")
+            raise
+    return table.TABLE
 
 
 def load_installed() -> None:
@@ -184,27 +198,27 @@ def _load_point(point: importlib.metadata.EntryPoint) -> UserError | None:
     where = f"entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"
     remedy = "Mend or uninstall the package."
     try:
-        with registry.adding(lambda held: "refuse") as newcomers, _printing_aside():
+        with table.adding(lambda held: "refuse") as newcomers, _printing_aside():
             point.load()
     except UserError as error:
         return UserError(error.rule, got=error.got, where=error.where or where, remedy=error.remedy or remedy)
     except (Exception, SystemExit) as error:  # another's package may raise anything
         rule, got = "an installed package of attention modules must be importable", f"{type(error).__name__}: {error}"
         return UserError(rule, got=got, where=where, remedy=remedy)
-    known = (e.cls.__module__ for e in (*newcomers, *registry.entries()))  # it may have been imported before
+    known = (e.cls.__module__ for e in (*newcomers, *filled().values()))  # it may have been imported before
     package = point.module.partition(".")[0]
     return None if any(m.partition(".")[0] == package for m in known) else _nothing(where)
 
 
-def _install(source: Source, file: str, taken: registry.Taken) -> ModuleType:
+def _install(source: Source, file: str, taken: table.Taken) -> ModuleType:
     """Execute a content, once in a process, and put its modules into the registry."""
     if source in _KNOWN:
         module, entries = _KNOWN[source]
         module.__dict__["__nas_attn_file__"] = file or module.__dict__["__nas_attn_file__"]
-        if missing := [e for e in entries if e not in registry.entries()]:
-            with registry.adding(taken):
+        if missing := [e for e in entries if e not in filled().values()]:
+            with table.adding(taken):
                 for entry in missing:
-                    registry.add(entry, file)
+                    table.add(entry, file)
         return module
     shown = file or f"<{source.stem}.py {source.digest}>"
     module = ModuleType(source.module)
@@ -212,7 +226,7 @@ def _install(source: Source, file: str, taken: registry.Taken) -> ModuleType:
     linecache.cache[shown] = (len(source.text), None, source.text.splitlines(keepends=True), shown)
     sys.modules[source.module] = module  # dataclasses and annotations look their module up there
     try:
-        with registry.adding(taken) as newcomers:
+        with table.adding(taken) as newcomers:
             _execute(source.text, module, shown)
             if not newcomers:
                 raise _nothing(shown)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_attn import __version__
+from nas_attn._version import __version__
 from nas_attn.attention import registry, user
 from nas_attn.cost import COUNTING, CostTable
 from nas_attn.cost.cost import Cost

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas_attn.detector.model.base_model import BaseModel, check_weights, load_base
-from nas_attn.detector.neck.surgery import PREFIX
+from nas_attn.detector.model.base_model import BaseModel, load_base
+from nas_attn.detector.model.rows import PREFIX
+from nas_attn.detector.weights.checkpoint_rows import check_weights, checkpoint_state
 from nas_attn.detector.weights.transfer import build, transfer
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
@@ -34,7 +35,7 @@ def trained(exported: BaseModel, weights: Path) -> Any:
             where=f"'{weights}'",
             remedy="Train the exported YAML, and give the best.pt of that run.",
         )
-    state = checkpoint.weights(exported)
+    state = checkpoint_state(checkpoint, exported)
     assert state is not None
     report = transfer(model, state, {row: row for row in range(len(exported.rows))})
     missing = sorted(set(model.state_dict()) - set(state))

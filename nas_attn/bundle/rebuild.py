@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.cost.cost import true_names
-from nas_attn.errors import NasAttnError
+from nas_attn.errors import ExportChanged, NasAttnError
 
 if TYPE_CHECKING:
     from nas_attn.attention.user import Source
@@ -38,7 +38,7 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
         try:
             value = work()
         except (NasAttnError, OSError) as error:
-            results.append((what, str(error)))
+            results.append((what, str(_explained(error))))
             return None
         results.append((what, ""))
         return value
@@ -56,9 +56,15 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
     return results
 
 
+def _explained(error: Exception) -> Exception:
+    from nas_attn.detector.neck.export_diff import explained
+
+    return explained(error) if isinstance(error, ExportChanged) else error
+
+
 def _run(sources: list[Source]) -> None:
     from nas_attn.attention import user
-    from nas_attn.detector.weights import trust
+    from nas_attn.detector.model import trust
 
     trust.check(sources, "the bundle")
     user.ensure(sources)

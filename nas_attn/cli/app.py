@@ -26,7 +26,7 @@ from nas_attn.cli import (
     train,
 )
 from nas_attn.environment import one_command
-from nas_attn.errors import NasAttnError, UserError, room_wanted
+from nas_attn.errors import ConfigError, ExportChanged, NasAttnError, UserError, room_wanted
 from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
 
 # the root of its usage errors, ClickException: typer brings its own click, under a private name
@@ -47,6 +47,14 @@ app.add_typer(modules.app, name=modules.NAME)
 app.add_typer(hook.app, name=hook.NAME)
 
 
+def _explained(error: NasAttnError) -> NasAttnError:
+    if not isinstance(error, ConfigError | ExportChanged):
+        return error
+    from nas_attn.detector.neck.export_diff import explained
+
+    return explained(error)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     os.environ["YOLO_AUTOINSTALL"] = "0"  # here and in every process started: nothing may pip install by itself
@@ -56,7 +64,7 @@ def run(arguments: list[str]) -> int:
         with one_command(), stopping() as came, room_wanted():
             result = app(arguments, standalone_mode=False, prog_name="nas-attn")
     except NasAttnError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_explained(error)}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:

@@ -81,7 +81,7 @@ def load_modules(view: StudyView) -> None:
         UserError: a file is none that the study's header names, or the user never named it; not with `--trust`.
     """
     from nas_attn.attention import user
-    from nas_attn.detector.weights import trust
+    from nas_attn.detector.model import trust
     from nas_attn.environment import all_trusted
 
     sources = [user.read(file) for file in RunFolder(view.folder).modules()]
@@ -164,7 +164,7 @@ def winner_of_architecture(
     Raises:
         UserError: no such model, slot, module or setting, or values that do not fit.
     """
-    from nas_attn import __version__
+    from nas_attn._version import __version__
     from nas_attn.attention import user
     from nas_attn.bundle.card import count
     from nas_attn.bundle.comments import cost_line, training_lines

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas_attn.attention.residual import build_module
 from nas_attn.cli.options import Json, Modules, use_modules
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _measured(entry: ModuleEntry, slot: Slot, imgsz: int, batch: int, device: st
         try:
             if (reason := entry.refusal(slot.channels, side, side, entry.defaults())) is not None:
                 return {**row, "refused": reason}
-            module = entry.build(slot.channels, entry.defaults())
+            module = build_module(entry, slot.channels, entry.defaults())
             return {**row, **asdict(measure(module, slot.channels, side, side, batch=batch, device=device))}
         except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks say what is wrong
             words = " ".join(str(error).split())[:200] or "no message"

@@ -13,7 +13,7 @@ import yaml
 from torch import Tensor
 
 from nas_attn.attention.registry import ModuleEntry, by_class_name
-from nas_attn.attention.residual import Scaled
+from nas_attn.attention.residual import Scaled, build_module
 from nas_attn.conformance.support import SAME, WIDTHS, agree, difference, fitting, move
 from nas_attn.conformance.surroundings import flags, seed
 from nas_attn.conformance.traces import built_aside
@@ -31,7 +31,7 @@ def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     for channels in WIDTHS:
         reason = entry.refusal(channels, 1, 1, settings)
         try:
-            entry.build(channels, settings)
+            build_module(entry, channels, settings)
         except SlotRefused as error:
             if reason is None:
                 raise CheckFailed(
@@ -69,7 +69,7 @@ def yaml_row(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             raise CheckFailed("arguments must survive YAML", got=f"{read} from {arguments}", remedy=WRITABLE)
         cls = Scaled if name == "Scaled" else by_class_name(name).cls
         seed(0)
-        module = entry.build(channels, form)
+        module = build_module(entry, channels, form)
         seed(0)
         twin = cls(*read)
         kept, needed = ({k: v.shape for k, v in m.state_dict().items()} for m in (module, twin))
@@ -99,7 +99,7 @@ def settings_matter(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | No
         built = []
         for candidate in fit:
             torch.manual_seed(0)
-            module = entry.build(WIDE, candidate).double().eval()
+            module = build_module(entry, WIDE, candidate).double().eval()
             move(module)
             built.append((candidate, module))
         for (a, one), (b, other) in itertools.combinations(built, 2):
@@ -127,7 +127,7 @@ def _unlike_none(entry: ModuleEntry, x: Tensor) -> None:
         if settings["residual"] != "none" or entry.refusal(WIDE, SIDE, SIDE, settings) is not None:
             continue
         torch.manual_seed(0)
-        module = entry.build(WIDE, settings).double().eval()
+        module = build_module(entry, WIDE, settings).double().eval()
         move(module)
         with torch.no_grad():
             if not torch.equal(module(x.clone()), x):
@@ -152,7 +152,7 @@ def names(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             remedy="Rename the class: a YAML that names it would build the other one.",
         )
     for residual in _residuals(entry):
-        for path, part in entry.build(fitting(entry, settings), {**settings, **residual}).named_modules():
+        for path, part in build_module(entry, fitting(entry, settings), {**settings, **residual}).named_modules():
             if type(part).__module__.startswith("ultralytics."):
                 continue  # it knows how to fuse its own layers
             if bad := FORBIDDEN_CHILDREN & {name for name, _ in part.named_children()}:

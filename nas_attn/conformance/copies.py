@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from nas_attn.attention.registry import ModuleEntry
+from nas_attn.attention.residual import build_module
 from nas_attn.conformance.support import SAME, agree, fitting, move, moved
 
 FUSED = 1e-4  # relative change of an output that fusing may bring
@@ -22,7 +23,7 @@ def copies(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     for form in (settings,) if entry.is_none else (settings, {**settings, "residual": "scaled"}):
         module = moved(entry, form).eval()
         x = torch.randn(1, fitting(entry, settings), 5, 6)
-        twin = entry.build(x.shape[1], form).eval()
+        twin = build_module(entry, x.shape[1], form).eval()
         twin.load_state_dict(module.state_dict(), strict=True)
         with torch.no_grad():
             expected = module(x)

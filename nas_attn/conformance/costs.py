@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from nas_attn.attention.registry import ModuleEntry
+from nas_attn.attention.residual import build_module
 from nas_attn.conformance.support import fitting
 from nas_attn.errors import CheckFailed, UserError
 
@@ -19,7 +20,7 @@ def cost(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
     from nas_attn.cost.counter import count, torch_flops
 
     channels = fitting(entry, settings, HEIGHT, WIDTH)
-    module = entry.build(channels, settings).cpu().eval()
+    module = build_module(entry, channels, settings).cpu().eval()
     extra = entry.extra_macs(channels, HEIGHT, WIDTH, settings)
     if entry.is_none:
         return "costs nothing"

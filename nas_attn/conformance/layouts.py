@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from nas_attn.attention.registry import ModuleEntry
+from nas_attn.attention.residual import build_module
 from nas_attn.conformance.support import SAME, agree, fitting, keeps_shape, moved
 from nas_attn.errors import CheckFailed
 
@@ -68,7 +69,7 @@ def meta(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     forms = (settings,) if entry.is_none else (settings, {**settings, "residual": "scaled"})
     for form in forms:
         with torch.device("meta"):
-            module = entry.build(channels, form)
+            module = build_module(entry, channels, form)
         x = torch.empty(2, channels, 7, 5, device="meta")
         keeps_shape(y := module(x), x, "meta device")
         if y.device.type != "meta":

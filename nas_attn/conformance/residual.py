@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from nas_attn.attention.registry import ModuleEntry
-from nas_attn.attention.residual import GAIN, Scaled
+from nas_attn.attention.residual import GAIN, Scaled, build_module
 from nas_attn.conformance.support import fitting
 from nas_attn.errors import CheckFailed
 
@@ -20,7 +20,7 @@ def scaled(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         key = {torch.bfloat16: "bfloat16", torch.half: "half"}.get(dtype)
         if key in entry.cannot:
             continue
-        module = entry.build(channels, {**settings, "residual": "scaled"}).to(dtype)
+        module = build_module(entry, channels, {**settings, "residual": "scaled"}).to(dtype)
         if not isinstance(module, Scaled):
             raise CheckFailed("`residual=scaled` must build a Scaled", got=type(module).__name__)
         x = torch.randn(2, channels, 4, 6).to(dtype).requires_grad_()
@@ -40,7 +40,7 @@ def scaled(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             expected = x + (GAIN * module.gamma) * module.fn(x)
             if not torch.allclose(module(x), expected, rtol=1e-2, atol=1e-2):
                 raise CheckFailed("`residual=scaled` must be x + gain·gamma·f(x)", got=f"another output in {dtype}")
-    module = entry.build(channels, {**settings, "residual": "scaled"})
+    module = build_module(entry, channels, {**settings, "residual": "scaled"})
     x = torch.randn(2, channels, 3, 5, dtype=torch.bfloat16)
     with torch.autocast(x.device.type, torch.bfloat16):
         y = module(x)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nas_attn.attention.registry import ModuleEntry
+from nas_attn.attention.residual import build_module
 from nas_attn.cost.standing import wrong_output
 from nas_attn.errors import CheckFailed
 
@@ -44,7 +45,7 @@ def both_widths(entry: ModuleEntry, settings: Mapping[str, Any]) -> tuple[int, .
 
 def moved(entry: ModuleEntry, settings: Mapping[str, Any], channels: int | None = None) -> nn.Module:
     """A new module with weights and statistics moved away from special initial values, which hide mistakes."""
-    module = entry.build(fitting(entry, settings) if channels is None else channels, settings)
+    module = build_module(entry, fitting(entry, settings) if channels is None else channels, settings)
     move(module)
     return module
 

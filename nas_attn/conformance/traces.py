@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nas_attn.attention.registry import ModuleEntry
+from nas_attn.attention.residual import build_module
 from nas_attn.conformance.support import agree, fitting, moved
 from nas_attn.conformance.surroundings import flags, generators, seed
 from nas_attn.errors import CheckFailed
@@ -32,7 +33,7 @@ def built_aside(entry: ModuleEntry, settings: Mapping[str, Any], before: Mapping
     states = []
     for number in (1, 2):
         seed(number)
-        entry.build(channels, settings)
+        build_module(entry, channels, settings)
         states.append(generators())
     changed = [name for name, value in flags().items() if value != before[name]]
     if changed:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
+from nas_attn.attention.residual import build_module
 from nas_attn.cost import declared, handles
 from nas_attn.cost.cost import COUNTING, ZERO, Cost
 from nas_attn.cost.unseen import declared_macs, unseen_macs
@@ -94,7 +95,7 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: i
     # initial weights are drawn, and the caller's random state stays
     try:
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
-            module = entry.build(channels, settings)
+            module = build_module(entry, channels, settings)
         return count(module, height, width, channels, extra_macs=extra, counting=counting)
     except SystemExit as error:  # a module of a user's own
         raise UserError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_attn.attention.registry import ModuleEntry
+from nas_attn.attention.residual import build_module
 from nas_attn.cost.counter import gene_cost
 from nas_attn.space.architecture import Gene
 
@@ -82,7 +83,7 @@ def sight(entry: ModuleEntry) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = entry.build(CHANNELS, entry.defaults()).double().eval()
+        module = build_module(entry, CHANNELS, entry.defaults()).double().eval()
         x = torch.randn(4, CHANNELS, SIGHT, SIGHT, dtype=torch.float64, requires_grad=True)
         middle = module(x)[:, :, SIGHT // 2, SIGHT // 2]
         (middle * torch.randn_like(middle)).sum().backward()

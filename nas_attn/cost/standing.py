@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.attention import registry
+from nas_attn.attention.residual import build_module
 from nas_attn.errors import ConfigError, SlotRefused, UserError
 from nas_attn.space.architecture import NONE, Gene
 from nas_attn.space.search_space import SearchSpace
@@ -114,7 +115,7 @@ def _output_fault(
     # initial weights are drawn, and the caller's random state stays; what a user's module prints is no result
     with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr), torch.no_grad():
         with torch.device(device):
-            module = entry.build(channels, settings).eval()
+            module = build_module(entry, channels, settings).eval()
         x = torch.zeros(2, channels, size, size, device=device)
         return wrong_output(module(x), x)
 

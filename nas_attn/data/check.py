@@ -85,7 +85,7 @@ def check_data(data: str | Path, task: str = "detect") -> DataInfo:
     if found := check_cache.find(key):
         return DataInfo(**found)
     info = _check(path, spec, task)
-    check_cache.keep(info, key)
+    check_cache.keep(vars(info), key)
     return info
 
 

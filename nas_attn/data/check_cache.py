@@ -8,18 +8,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nas_attn import __version__
+from nas_attn._version import __version__
 from nas_attn.atomic_files import write_bytes_atomic
 from nas_attn.data.keypoints import Keypoints
 from nas_attn.data.labels import LabelFormat
 from nas_attn.environment import cache_root
 from nas_attn.errors import UserError
-
-if TYPE_CHECKING:
-    from nas_attn.data.check import DataInfo
 
 FORMAT = 1
 LARGE = 2000  # images; fewer are read anew each time, which takes less than half a second
@@ -48,13 +46,14 @@ def find(key: str) -> dict[str, Any] | None:
         return None
 
 
-def keep(info: DataInfo, key: str) -> None:
-    """Keep what was found, if it is worth it. A file that cannot be written costs time, nothing else."""
-    if info.train + info.val + info.test < LARGE:
+def keep(found: Mapping[str, Any], key: str) -> None:
+    """Keep the arguments of a `DataInfo`, if the data set is large. An unwritable file costs time, nothing else."""
+    if found["train"] + found["val"] + found["test"] < LARGE:
         return
     file = _file(key)
-    values = {**vars(info), "path": str(info.path), "labels": vars(info.labels)}
-    values["keypoints"] = vars(info.keypoints) if info.keypoints else None
+    pose = found["keypoints"]
+    values = {**found, "path": str(found["path"]), "labels": vars(found["labels"])}
+    values["keypoints"] = vars(pose) if pose else None
     with contextlib.suppress(OSError, UserError):
         text = json.dumps(values, ensure_ascii=False)
         write_bytes_atomic(file, text.encode(errors="surrogateescape"))  # names need not be text

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_attn import __version__
+from nas_attn._version import __version__
 from nas_attn.attention import user
 from nas_attn.attention.user import Source
 from nas_attn.detector.proxy.recipe import Recipe
@@ -283,8 +283,9 @@ class ProxyEvaluator:
             return None
         if self.start == "weights":
             from nas_attn.detector.model.base_model import load_base
+            from nas_attn.detector.weights.checkpoint_rows import checkpoint_state
 
-            return load_base(str(self.weights)).weights(self.final_base()[0])
+            return checkpoint_state(load_base(str(self.weights)), self.final_base()[0])
         from nas_attn.detector.proxy.checkpoint import load
 
         state = load(Path(str(self.base_file)), "base")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.study.view import StudyView, Trial
+from nas_attn.study.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 COSTS = ("gmacs", "gmacs_fvcore_default", "gflops_torch", "params_m")
 
 
-def frame(view: StudyView) -> pd.DataFrame:
+def frame(trials: Sequence[Trial]) -> pd.DataFrame:
     """One row per trial, in order of their numbers; refused and running ones too.
 
     Columns: `number`, `state`, `role`, `architecture`, `seed`, `map50_95`, `map50`, `test_map50_95`,
@@ -23,8 +24,8 @@ def frame(view: StudyView) -> pd.DataFrame:
     """
     import pandas as pd
 
-    slots = list(dict.fromkeys(s for t in view.trials for s in t.architecture.slots))
-    rows = [_row(t, slots) for t in view.trials]
+    slots = list(dict.fromkeys(s for t in trials for s in t.architecture.slots))
+    rows = [_row(t, slots) for t in trials]
     return pd.DataFrame(rows, columns=[*_COLUMNS, *slots]).astype(_TYPES)
 
 

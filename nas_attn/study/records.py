@@ -31,7 +31,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nas_attn import __version__
+from nas_attn._version import __version__
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import EDQUOT, RecordLost, UserError
 from nas_attn.study.record_kinds import KINDS

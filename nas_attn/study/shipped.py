@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-import nas_attn
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.safe_yaml import parse_yaml
@@ -17,7 +16,7 @@ KINDS = ("studies", "search_spaces")
 
 def folder(kind: str) -> Path:
     """Where the YAML files of one kind lie: package data of the wheel, or beside the package in a checkout."""
-    package = Path(nas_attn.__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / f"_{kind}"
     return inside if inside.is_dir() else package.parent / kind
 

@@ -163,7 +163,7 @@ class StudyView:
         """One row a trial, units in column names."""
         from nas_attn.study.frame import frame
 
-        return frame(self)
+        return frame(self.trials)
 
     def candidates(self) -> list[Candidate]:
         """Architectures with at least one trained trial, in order of their first."""

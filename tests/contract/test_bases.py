@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from nas_attn.attention import registry
+from nas_attn.attention.residual import build_module
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.neck.slots import find_slots
+from nas_attn.detector.weights.checkpoint_rows import checkpoint_state
 from nas_attn.detector.weights.transfer import build, initial_state
 from nas_attn.space import Architecture, Gene
 
@@ -86,7 +88,8 @@ def test_each_module_builds_and_adds_its_own_parameters(name, known_base):
         genes = {s.name: Gene.of(m, registry.get(m).defaults()) for s, m in zip(slots, chosen, strict=True)}
         model, _ = build(base, slots, Architecture.of(genes), seed=0)
         added = [
-            registry.get(g.module).build(s.channels, g.as_dict()) for s, g in zip(slots, genes.values(), strict=True)
+            build_module(registry.get(g.module), s.channels, g.as_dict())
+            for s, g in zip(slots, genes.values(), strict=True)
         ]
         assert sum(p.numel() for p in model.parameters()) == own + sum(
             p.numel() for module in added for p in module.parameters()
@@ -108,6 +111,6 @@ def test_a_checkpoint_is_a_base_with_weights(tmp_path, known_base):
     torch.save({"model": original, "ema": None}, tmp_path / "mine.pt")
     loaded = load_base(str(tmp_path / "mine.pt"))
     assert (loaded.scale, loaded.nc, find_slots(loaded)) == ("n", 3, slots)
-    model, report = build(loaded, slots, Architecture.none(["p3"]), seed=0, weights=loaded.weights())
+    model, report = build(loaded, slots, Architecture.none(["p3"]), seed=0, weights=checkpoint_state(loaded))
     assert report.ratio == 1
     assert torch.equal(predict(model), predict(original))

@@ -16,10 +16,12 @@ import torch
 from known_bases import DETECTORS, SLOTS, slots_of, written
 
 from nas_attn.attention import registry
+from nas_attn.attention.residual import build_module
 from nas_attn.detector.model.base_model import BaseModel, build_yaml, load_base
+from nas_attn.detector.model.rows import Insertion, absolute, rewrite
 from nas_attn.detector.model.shipped_models import detectors
 from nas_attn.detector.neck.slots import all_slots
-from nas_attn.detector.neck.surgery import Insertion, absolute, apply, rewrite
+from nas_attn.detector.neck.surgery import apply
 from nas_attn.detector.weights.transfer import REPLACED, build, transfer
 from nas_attn.space import Architecture, Gene, Slot
 from nas_attn.space.slot import INSERT, REPLACE
@@ -113,7 +115,7 @@ def added(slots, gene: Gene) -> int:
     entry = registry.get(gene.module)
     return sum(
         slot.sites
-        * (parameters(entry.build(slot.channels, gene.as_dict())) + (slot.inside.weights if slot.inside else 0))
+        * (parameters(build_module(entry, slot.channels, gene.as_dict())) + (slot.inside.weights if slot.inside else 0))
         for slot in slots
     )
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from nas_attn.attention import entries
 from nas_attn.attention.forms import reference_form
+from nas_attn.attention.residual import build_module
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Using a non-full backward hook"),
@@ -38,7 +39,9 @@ CHANNELS = 32
 
 def built(entry):
     torch.manual_seed(0)
-    return copy.deepcopy(entry.build(CHANNELS, entry.defaults()).train())  # Ultralytics' blocks share an activation
+    return copy.deepcopy(
+        build_module(entry, CHANNELS, entry.defaults()).train()
+    )  # Ultralytics' blocks share an activation
 
 
 TWO_FORMS = [e for e in entries() if len(e.forms) == 2]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from nas_attn.attention import entries
+from nas_attn.attention.residual import build_module
 from nas_attn.conformance import (
     BY_NAME,
     CHECKS,
@@ -88,7 +89,7 @@ def test_a_refusal_of_the_zoo_names_the_rule(entry, settings):
         if (reason := entry.refusal(channels, 21, 21, settings)) is not None:
             assert len(reason) > 20
             with pytest.raises(SlotRefused, match=r"must divide"):
-                entry.build(channels, settings)
+                build_module(entry, channels, settings)
 
 
 def test_none_inserts_nothing():

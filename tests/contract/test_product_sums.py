@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas_attn.attention import registry
 from nas_attn.attention.forms import reference_form
+from nas_attn.attention.residual import build_module
 
 CHANNELS, HEIGHT, WIDTH = 64, 20, 24
 COPIES = {"cat", "stack", "clone", "_to_copy", "constant_pad_nd"}
@@ -75,5 +76,5 @@ def test_a_module_declares_its_weighted_sums(name):
     settings = [s for s in settings if entry.refusal(CHANNELS, HEIGHT, WIDTH, s) is None]
     assert settings
     for chosen in settings:
-        module = entry.build(CHANNELS, chosen).eval()
+        module = build_module(entry, CHANNELS, chosen).eval()
         assert product_sums(module) == entry.extra_macs(CHANNELS, HEIGHT, WIDTH, chosen), chosen

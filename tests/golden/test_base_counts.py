@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nas_attn.attention import registry
+from nas_attn.attention.residual import build_module
 from nas_attn.cost.counter import count, gene_cost, torch_flops
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.space import Gene
@@ -132,7 +133,7 @@ MODULES = [entry.name for entry in registry.entries() if not entry.is_none]
 
 @pytest.mark.parametrize("name", MODULES)
 def test_flops_of_a_module_are_torchs_own(name):
-    module = registry.get(name).build(64, registry.get(name).defaults()).eval()
+    module = build_module(registry.get(name), 64, registry.get(name).defaults()).eval()
     assert count(module, 20, 24, 64).flops_torch == torch_flops(module, torch.zeros(1, 64, 20, 24))
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from nas_attn.attention import get
 from nas_attn.attention.forms import reference_form
+from nas_attn.attention.residual import build_module
 from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose
 from nas_attn.attention.zoo.acmix import ACmix
 from nas_attn.attention.zoo.efficient_attention import EfficientAttention
@@ -108,9 +109,9 @@ KEYS = {
 @pytest.mark.parametrize("name", KEYS)
 def test_state_dict_keys(name):
     entry = get(name)
-    found = set(entry.build(64, entry.defaults()).state_dict())
+    found = set(build_module(entry, 64, entry.defaults()).state_dict())
     assert found == {f"{layer}.{part}" for layer in KEYS[name] for part in ("weight", "bias")}
-    scaled = set(entry.build(64, {**entry.defaults(), "residual": "scaled"}).state_dict())
+    scaled = set(build_module(entry, 64, {**entry.defaults(), "residual": "scaled"}).state_dict())
     assert scaled == {"gamma", *(f"fn.{key}" for key in found)}
 
 

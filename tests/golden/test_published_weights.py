@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from nas_attn.attention import entries, get
+from nas_attn.attention.residual import build_module
 
 
 def layer(name, *shape, bias=True):
@@ -113,7 +114,7 @@ every = pytest.mark.parametrize("case", PUBLISHED)
 def module_of(case):
     channels, settings, _ = PUBLISHED[case]
     entry = get(case.split()[0])
-    return entry.build(channels, entry.complete(settings)).double().eval()
+    return build_module(entry, channels, entry.complete(settings)).double().eval()
 
 
 def weights_of(case):
@@ -331,7 +332,9 @@ NOT_FITTING = {
 def test_weights_that_would_compute_something_else_are_refused(name):
     entry = get(name)
     with pytest.raises(RuntimeError, match="Unexpected key"):
-        entry.build(16, entry.defaults()).load_state_dict({n: torch.zeros(s) for n, s in NOT_FITTING[name].items()})
+        build_module(entry, 16, entry.defaults()).load_state_dict(
+            {n: torch.zeros(s) for n, s in NOT_FITTING[name].items()}
+        )
 
 
 @pytest.mark.parametrize(

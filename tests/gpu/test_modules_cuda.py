@@ -10,6 +10,7 @@ import torch
 
 from nas_attn.attention import entries
 from nas_attn.attention.forms import reference_form
+from nas_attn.attention.residual import build_module
 from nas_attn.conformance import CHECKS, DECLARED, PASSED, plain_settings, run_check
 from nas_attn.space import Gene
 
@@ -35,7 +36,7 @@ def test_rule(check, entry):
 @pytest.mark.parametrize(("entry", "settings"), TWO_FORMS)
 def test_both_forms_agree(entry, settings):
     torch.manual_seed(0)
-    module = entry.build(64, settings).cuda().double()
+    module = build_module(entry, 64, settings).cuda().double()
     for size in ((1, 1), (19, 19), (21, 11), (40, 40)):
         if entry.refusal(64, *size, settings) is not None:
             continue
@@ -57,7 +58,7 @@ def test_both_forms_agree(entry, settings):
 @pytest.mark.parametrize(("entry", "settings"), TWO_FORMS)
 def test_fast_forms_repeat_bit_for_bit(entry, settings):
     torch.manual_seed(0)
-    module = entry.build(64, settings).cuda()
+    module = build_module(entry, 64, settings).cuda()
     x = torch.randn(2, 64, 21, 19, device="cuda", dtype=torch.float32)
     if entry.refusal(64, 21, 19, settings) is not None:
         pytest.skip("refused there")
@@ -75,7 +76,7 @@ def test_fast_forms_repeat_bit_for_bit(entry, settings):
 def test_fast_forms_are_as_exact_in_bfloat16(entry, settings):
     """Against float64: no gradient of the fast form is much further off than the reference form's."""
     torch.manual_seed(0)
-    module = entry.build(64, settings).cuda()
+    module = build_module(entry, 64, settings).cuda()
     with torch.no_grad():
         for p in module.parameters():
             p.mul_(2)  # away from small logits, where every softmax is alike

@@ -10,9 +10,10 @@ import yaml
 from nas_attn.cli.app import run
 from nas_attn.detector.model.base_model import build_yaml, load_base
 from nas_attn.detector.model.head_form import FOLLOWING, NEWER, alone_refused, check_head, keeps_head
+from nas_attn.detector.model.rows import rewrite
 from nas_attn.detector.neck.drawing import draw
 from nas_attn.detector.neck.slots import all_slots
-from nas_attn.detector.neck.surgery import apply, rewrite
+from nas_attn.detector.neck.surgery import apply
 from nas_attn.errors import ConfigError, SlotRefused
 from nas_attn.space import Architecture
 from nas_attn.study.config import StudyConfig

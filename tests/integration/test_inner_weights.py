@@ -8,6 +8,7 @@ import torch
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.neck.export import write_yaml
 from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.weights.checkpoint_rows import checkpoint_state
 from nas_attn.detector.weights.start_model import start_model
 from nas_attn.detector.weights.transfer import build
 from nas_attn.space import Architecture
@@ -83,18 +84,18 @@ def test_attention_in_a_block_goes_where_the_same_gene_stands(trained, written):
 def test_a_checkpoint_on_its_plain_base_has_all_that_the_base_has(base, trained):
     """Attention is none of the base's tensors: the ratio that a study records is of what could be carried over."""
     path, state = trained(f"inner.p3.insert={LSKA} inner.p5.insert=eca p4=eca")
-    found = load_base(str(path)).weights(base)
+    found = checkpoint_state(load_base(str(path)), base)
     assert set(found) == set(base.build().state_dict()) and len(found) < len(state)
     _, report = build(base, all_slots(base), Architecture.parse(f"inner.p3.insert={LSKA}"), 0, found)
     assert report.ratio == 1.0 and report.total == len(found)
-    assert set(load_base(str(path)).weights()) == set(found)
+    assert set(checkpoint_state(load_base(str(path)))) == set(found)
 
 
 def test_the_very_model_takes_everything(trained, written):
     architecture = f"inner.p3.insert={LSKA} inner.p3.replace={LSKA} p5=eca"
     path, state = trained(architecture)
     exported = written(architecture)
-    assert set(load_base(str(path)).weights(exported)) == set(state)
+    assert set(checkpoint_state(load_base(str(path)), exported)) == set(state)
     model, fit = start_model(exported, path, 0)
     assert (fit.moved, fit.total, fit.fresh, fit.misplaced) == (len(state), len(state), 0, 0)
     assert all(torch.equal(model.state_dict()[k], v) for k, v in state.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nas_attn.attention import registry, user
+from nas_attn.attention import table, user
 from nas_attn.engine import Failure, LocalEngine, Task
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -46,7 +46,7 @@ print("done")
 @pytest.fixture
 def wild(tmp_path):
     """act -> the module file, registered; the registry is as before afterwards."""
-    before = dict(registry._TABLE)
+    before = dict(table.TABLE)
 
     def write(act: str) -> Path:
         path = tmp_path / "wild.py"
@@ -54,8 +54,8 @@ def wild(tmp_path):
         return path
 
     yield write
-    registry._TABLE.clear()
-    registry._TABLE.update(before)
+    table.TABLE.clear()
+    table.TABLE.update(before)
 
 
 def test_a_module_that_exits_fails_its_trial_in_a_search_without_a_guard(tmp_path, wild, write_study):

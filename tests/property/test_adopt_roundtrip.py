@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nas_attn.adoption.adopt import adopt
 from nas_attn.attention import registry
-from nas_attn.detector.neck.surgery import PREFIX, absolute, apply
+from nas_attn.detector.model.rows import PREFIX, absolute
+from nas_attn.detector.neck.surgery import apply
 from nas_attn.space import Architecture, Gene
 
 BASES = ("yolov5n", "yolov8n", "yolo11n", "yolov10n", "yolo12n", "yolov8n-p2", "yolo11n-seg", "yolo26n")

@@ -7,7 +7,7 @@ import sys
 import pytest
 from module_files import GOOD, HEAD, clean, write
 
-from nas_attn.attention import names, registry, user
+from nas_attn.attention import names, table, user
 from nas_attn.cli.app import run
 from nas_attn.errors import UserError
 
@@ -119,14 +119,14 @@ def test_bad_files_are_refused(case, write, capfd):
     """Exit code 2, the rule, what it got, the file and the remedy; no traceback, and nothing half registered."""
     text, words = BAD[case]
     path = write(text)
-    before = dict(registry._TABLE)
+    before = dict(table.TABLE)
     assert run(["cost", "--modules", str(path)]) == 2
     said = capfd.readouterr()
     assert not said.out and "Traceback" not in said.err
     assert "mine.py" in said.err and "but got" in said.err
     for word in words:
         assert word in said.err, said.err
-    assert before == registry._TABLE and not any(m.startswith("nas_attn_user_mine") for m in sys.modules)
+    assert before == table.TABLE and not any(m.startswith("nas_attn_user_mine") for m in sys.modules)
 
 
 def test_the_second_of_two_modules_takes_the_first_along(write):

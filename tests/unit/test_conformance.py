@@ -22,7 +22,7 @@ from broken_modules import (
     TwoForms,
 )
 
-from nas_attn.attention import registry
+from nas_attn.attention import registry, table
 from nas_attn.attention.validation import read_settings
 from nas_attn.conformance import (
     BY_NAME,
@@ -56,7 +56,7 @@ def entered(monkeypatch):
     def enter(cls, cannot=None):
         settings = (*read_settings(cls, ""), registry.RESIDUAL)
         entry = registry.ModuleEntry(cls.__name__.lower(), cls, "test", "", settings, "", cannot or {})
-        monkeypatch.setitem(registry._TABLE, entry.name, entry)
+        monkeypatch.setitem(table.TABLE, entry.name, entry)
         return entry
 
     yield enter

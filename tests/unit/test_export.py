@@ -13,6 +13,7 @@ from nas_attn.detector.model.base_model import build_yaml, load_base
 from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.export_key import KEY, check_export
 from nas_attn.detector.neck.export import yaml_text
+from nas_attn.detector.neck.export_diff import explained
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.weights.transfer import build
 from nas_attn.errors import UserError
@@ -177,7 +178,10 @@ def test_an_edited_export_is_refused_and_the_difference_named(whole, change, say
     edited = copy.deepcopy(whole)
     change(edited)
     with pytest.raises(UserError, match=says) as error:
-        check_export(edited, "best.yaml")
+        try:
+            check_export(edited, "best.yaml")
+        except UserError as plain:
+            raise explained(plain) from plain
     assert error.value.exit_code == 2 and error.value.where == "best.yaml"
     assert "nas_attn export" in str(error.value) and f"delete the key `{KEY}:`" in str(error.value)
 

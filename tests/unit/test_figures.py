@@ -19,7 +19,6 @@ from nas_attn.analysis.figures import (
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import noise
 from nas_attn.space import Architecture
-from nas_attn.study.frame import frame
 from nas_attn.study.view import StudyView
 
 
@@ -145,7 +144,7 @@ def test_a_study_that_has_only_begun_still_draws(tmp_path):
 
 
 def test_frame_has_a_row_per_trial_and_units_in_names(study):
-    table = frame(study)
+    table = study.frame()
     assert list(table["number"]) == [t.number for t in study.trials]
     assert list(table.columns[-3:]) == ["p3", "p4", "p5"]
     flagged = table[table.architecture == FLAGGED].iloc[0]

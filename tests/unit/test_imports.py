@@ -1,10 +1,11 @@
-"""Imports point one way, heavy libraries have one home each, and readers need neither torch nor optuna."""
+"""Imports point one way and never in a circle, heavy libraries have one home each, and readers stay light."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,50 @@ import pytest
 import nas_attn
 
 ROOT = Path(nas_attn.__file__).parent
-ORDER = (  # a package imports only from those before it; `files` writes whole-or-absent files for all of them
-    "errors", ("files", "stopping"), "attention", "space", ("cost", "detector"), "conformance", "evaluate", "engine",
-    "study", "analysis", "ablation", "bundle", "dashboard", "cli", "__main__",
-)  # fmt: skip
-RANK = {name: rank for rank, names in enumerate(ORDER) for name in ([names] if isinstance(names, str) else names)}
+ROOMS = (  # each imports only from rooms above it; those in one line never from each other
+    ("errors", "_version"),
+    ("stopping", "safe_yaml", "atomic_files"),
+    ("tasks", "environment", "hook"),
+    ("statistics",),
+    ("attention",),
+    ("space",),
+    ("data",),
+    ("cost",),
+    ("detector.blocks",),
+    ("detector.model",),
+    ("detector.neck",),
+    ("detector.weights",),
+    ("detector.proxy", "detector.final", "detector.onnx"),
+    ("adoption",),
+    ("conformance",),
+    ("evaluate",),
+    ("engine",),
+    ("study",),
+    ("analysis",),
+    ("ablation",),
+    ("bundle",),
+    ("dashboard",),
+    ("cli",),
+    ("__main__",),
+)
+RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
+BACK_UP = {  # the only arrows that run back up: file -> what it imports, and why
+    "__init__": {"cost", "space", "study"},  # the public names, each loaded when it is asked for
+    "_registration": {"", "detector.model"},  # the finder does this as soon as Ultralytics is loaded
+}
 HOMES = {
     "fvcore": ("cost/",),
-    "ultralytics": ("detector/", "attention/zoo/"),
+    "ultralytics": ("detector/", "data/", "adoption/", "conformance/hosting.py", "attention/zoo/"),
     "optuna": ("study/", "analysis/importance/numbers.py"),
 }
-EXEMPT = {"__init__.py", "_registration.py"}  # the public names, and the finder that waits for Ultralytics
-FILES = sorted(p for p in ROOT.rglob("*.py") if str(p.relative_to(ROOT)) not in EXEMPT)
+FILES = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in sorted(ROOT.rglob("*.py"))}
+LOWER = {name: path for name, path in FILES.items() if name not in BACK_UP}
+
+
+def room(name: str) -> str:
+    """The room of a file, by its dotted name in the package."""
+    parts = name.removesuffix(".__init__").split(".")
+    return ".".join(parts[:2]) if parts[0] == "detector" else parts[0]
 
 
 def imports(path: Path) -> set[str]:
@@ -36,34 +69,60 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(part for part in (base, node.module) if part)
-            found |= {module} if module != "nas_attn" else {f"nas_attn.{alias.name}" for alias in node.names}
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def inner(path: Path) -> set[str]:
+    """Dotted names in the package of the files that a file imports; "" is the package itself."""
+    found = set()
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "nas_attn":
+            continue
+        while parts and ".".join(parts[1:]) not in FILES and ".".join([*parts[1:], "__init__"]) not in FILES:
+            parts.pop()
+        found.add(".".join(parts[1:]))
     return found
 
 
 def test_there_are_files_to_check():
-    assert len(FILES) > 20
-    assert "nas_attn.errors" in imports(ROOT / "space" / "written.py")
-    assert "nas_attn.attention" in imports(ROOT / "space" / "written.py")  # stands inside a function
-    assert set(p.relative_to(ROOT).parts[0].removesuffix(".py") for p in FILES) <= set(RANK)
+    assert len(FILES) > 200
+    assert "errors" in inner(ROOT / "space" / "written.py")
+    assert "attention.registry" in inner(ROOT / "space" / "written.py")  # stands inside a function
+    assert {room(name) for name in LOWER} == {*RANK, "detector"}  # its `__init__` imports nothing
+    assert all(inner(FILES[name]) for name in BACK_UP)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_left(path):
-    here = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] != "nas_attn" or len(parts) < 2 or parts[1] in (here, "__version__"):
-            continue
-        assert parts[1] in RANK, f"{path.name} imports {name}, which has no place in the order"
-        assert RANK[parts[1]] < RANK[here], f"{path.relative_to(ROOT)} imports {name}"
+@pytest.mark.parametrize("name", LOWER)
+def test_imports_point_up_the_list_of_rooms(name):
+    here = room(name)
+    for other in inner(LOWER[name]) - {"", "_version"}:
+        assert room(other) == here or RANK[room(other)] < RANK[here], f"{name} imports {other}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_heavy_libraries_have_one_home(path):
-    relative = path.relative_to(ROOT).as_posix()
-    for name in imports(path):
-        homes = HOMES.get(name.split(".")[0])
-        assert homes is None or relative.startswith(homes), f"{relative} imports {name}"
+@pytest.mark.parametrize("name", BACK_UP)
+def test_the_arrows_that_run_back_up_are_the_known_ones(name):
+    ground = {room for room in RANK if RANK[room] < RANK["statistics"]} | {"_registration"}
+    assert {room(other) for other in inner(FILES[name])} - ground == BACK_UP[name]
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {name.removesuffix(".__init__"): inner(path) - {""} for name, path in LOWER.items()}
+    for name, others in graph.items():
+        others.discard(name)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("name", LOWER)
+def test_heavy_libraries_have_one_home(name):
+    path = LOWER[name].relative_to(ROOT).as_posix()
+    for library in imports(LOWER[name]):
+        homes = HOMES.get(library.split(".")[0])
+        assert homes is None or path.startswith(homes), f"{path} imports {library}"
 
 
 @pytest.mark.parametrize(

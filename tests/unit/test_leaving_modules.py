@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from broken_modules import Plain
 
-from nas_attn.attention import registry
+from nas_attn.attention import registry, table
 from nas_attn.cli import app
 from nas_attn.cost.counter import gene_cost
 from nas_attn.errors import UserError
@@ -29,7 +29,7 @@ class LeavesCalled(Plain):
 @pytest.mark.parametrize(("cls", "said"), [(LeavesBuilt, "SystemExit: 4"), (LeavesCalled, "SystemExit: no more")])
 def test_a_module_that_leaves_is_refused(monkeypatch, cls, said):
     entry = registry.ModuleEntry("leaves", cls, "own", "", (registry.RESIDUAL,))
-    monkeypatch.setitem(registry._TABLE, "leaves", entry)
+    monkeypatch.setitem(table.TABLE, "leaves", entry)
     with pytest.raises(UserError, match=f"must not end the process, but got {said} .in `leaves` at 16 channels"):
         gene_cost(Gene("leaves"), 16, 8, 8)
 

@@ -9,8 +9,9 @@ import torch
 
 from nas_attn.detector.blocks import bottlenecks
 from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.model.rows import absolute
 from nas_attn.detector.neck.slots import all_slots
-from nas_attn.detector.neck.surgery import absolute, apply
+from nas_attn.detector.neck.surgery import apply
 from nas_attn.detector.proxy.liveness import silenced
 from nas_attn.detector.weights.transfer import build, modules_at
 from nas_attn.space import Architecture, Gene

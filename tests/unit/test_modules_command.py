@@ -10,7 +10,7 @@ import torch
 from module_files import clean, write
 from torch import nn
 
-from nas_attn.attention import Choice, registry
+from nas_attn.attention import Choice, registry, table
 from nas_attn.attention.validation import read_settings
 from nas_attn.cli import modules_check, tables
 from nas_attn.cli.app import run
@@ -39,7 +39,7 @@ def doubling(monkeypatch):
     registry.entries()
     settings, cannot = (*read_settings(Doubling, ""), registry.RESIDUAL), {"deterministic": "for the test's sake"}
     entry = registry.ModuleEntry("doubling", Doubling, "test", "", settings, "", cannot)
-    monkeypatch.setitem(registry._TABLE, entry.name, entry)
+    monkeypatch.setitem(table.TABLE, entry.name, entry)
     return entry
 
 
@@ -143,7 +143,7 @@ def test_stdout_is_json_whatever_a_module_prints(capfd, write):
     assert run(["cost", "p3=noisy", "--json"]) == 0
     said = capfd.readouterr()
     assert len(json.loads(said.out)["costs"]) == 2 and "called" in said.err
-    registry._TABLE.pop("noisy")
+    table.TABLE.pop("noisy")
     assert run(["modules", "check", "noisy", "--modules", noisy, *SMALL, "--json"]) == 1
     said = capfd.readouterr()
     checks = {c["check"]: c for c in json.loads(said.out)["modules"][0]["checks"]}

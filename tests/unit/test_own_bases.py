@@ -10,8 +10,9 @@ import torch
 import yaml
 
 from nas_attn.detector.model.base_model import build_yaml, load_base
+from nas_attn.detector.model.rows import Insertion, rewrite
 from nas_attn.detector.neck.slots import all_slots, canonical, find_slots, named
-from nas_attn.detector.neck.surgery import Insertion, apply, architecture_yaml, rewrite
+from nas_attn.detector.neck.surgery import apply, architecture_yaml
 from nas_attn.detector.weights import transfer
 from nas_attn.detector.weights.transfer import build
 from nas_attn.errors import SlotRefused, UnknownName, UserError

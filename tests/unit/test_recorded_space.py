@@ -9,7 +9,7 @@ import pytest
 from grown_zoo import grown
 from module_files import registry_as_before
 
-from nas_attn.attention import registry
+from nas_attn.attention import registry, table
 from nas_attn.cost import Cost, CostTable
 from nas_attn.data.demo import write_data
 from nas_attn.errors import NasAttnError, RecordLost, UserError
@@ -66,7 +66,7 @@ def test_a_study_goes_on_as_it_began_though_the_zoo_has_grown(study, tmp_path, s
 def test_a_study_whose_module_has_left_the_zoo_is_refused(study):
     study("begun", 3, space="light")
     with registry_as_before():
-        del registry._TABLE["strip"]
+        del table.TABLE["strip"]
         with pytest.raises(NasAttnError, match=r"strip, which this version does not have.*nas_attn 0") as error:
             study("begun", 5, space="light")
     assert str(error.value).count("strip") == 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nas_attn.attention import Choice, attention, by_class_name, entries, get, names, registry
-from nas_attn.attention.residual import Scaled
+from nas_attn.attention.residual import Scaled, build_module
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space import Gene
 
@@ -103,7 +103,7 @@ def test_a_row_builds_what_the_settings_say(entry):
         plain = entry.cls(**full | dict.fromkeys(first, 64)) if not entry.is_none else entry.cls()
         inner = built.fn if name == "Scaled" else built
         assert repr(inner) == repr(plain)
-        assert isinstance(entry.build(64, settings), type(built))
+        assert isinstance(build_module(entry, 64, settings), type(built))
 
 
 def test_unknown_names_say_what_was_meant():
@@ -155,7 +155,7 @@ def test_settings_coincide_exactly_where_they_compute_one_function(entry, size):
     compared = 0
     settings = [s for s in entry.combinations() if s["residual"] == "none"]
     for small, large in itertools.combinations(settings, 2):
-        one, other = entry.build(16, small).double(), entry.build(16, large).double()
+        one, other = build_module(entry, 16, small).double(), build_module(entry, 16, large).double()
         state = {k: _cut(v, one.state_dict().get(k)) for k, v in other.state_dict().items()}
         if set(state) != set(one.state_dict()) or any(v is None for v in state.values()):
             assert entry.effective(small, *size) != entry.effective(large, *size)

@@ -110,9 +110,9 @@ def test_report_needs_neither_torch_nor_optuna(study, tmp_path):
     program = (
         "import sys; from pathlib import Path; sys.modules['optuna'] = None  # as if it were not installed\n"
         "from nas_attn.study.view import StudyView\n"
-        "from nas_attn.study.frame import frame; from nas_attn.dashboard.report import write_report\n"
+        "from nas_attn.dashboard.report import write_report\n"
         "from nas_attn.dashboard.app import build_app\n"
-        "view = StudyView.read(Path(sys.argv[1])); write_report(view, Path(sys.argv[2])); frame(view)\n"
+        "view = StudyView.read(Path(sys.argv[1])); write_report(view, Path(sys.argv[2])); view.frame()\n"
         "build_app(Path(sys.argv[1]))\n"
         "sys.exit(sorted({'torch', 'ultralytics', 'fvcore'} & set(sys.modules)) or 0)"
     )

@@ -9,6 +9,7 @@ import torch
 from attention_oracle import values_by_head
 
 from nas_attn.attention import ModuleEntry, Setting, entries
+from nas_attn.attention.residual import build_module
 
 CHANNELS = 64
 BY_HEAD = ("aattn", "psa")  # Ultralytics' attention
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 def perturbed(entry, settings):
     """In float64 and evaluation mode, away from special initial values, which hide mistakes; equal for equal shapes."""
     torch.manual_seed(7)
-    module = entry.build(CHANNELS, settings).double().eval()
+    module = build_module(entry, CHANNELS, settings).double().eval()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -10,9 +10,11 @@ import pytest
 import torch
 import yaml
 
-from nas_attn.detector.model.base_model import check_weights, load_base, row_map_of
+from nas_attn.detector.model.base_model import load_base
+from nas_attn.detector.model.rows import insert
 from nas_attn.detector.neck.export import check_name, write_yaml, yaml_text
-from nas_attn.detector.neck.surgery import architecture_yaml, insert
+from nas_attn.detector.neck.surgery import architecture_yaml
+from nas_attn.detector.weights.checkpoint_rows import check_weights, checkpoint_state, row_map_of
 from nas_attn.detector.weights.transfer import build, initial_state, transfer
 from nas_attn.errors import SlotRefused, UnknownName, UserError
 from nas_attn.space import Architecture, Slot
@@ -85,14 +87,14 @@ def test_weights_of_a_trained_architecture_have_the_bases_rows(save):
     trained, _ = build(base, slots, found, seed=5)
     path = save("found", trained)
     check_weights(path, base)
-    state = load_base(str(path)).weights()
+    state = checkpoint_state(load_base(str(path)))
     assert set(state) == set(base.build().state_dict())
     model, report = build(base, slots, Architecture.parse("p4=lska(k_size=7)"), seed=0, weights=state)
     assert report.ratio == 1
     assert torch.equal(model.model[24].cv3[0][2].weight, trained.model[25].cv3[0][2].weight)
 
     exported = replace(base, yaml=trained.yaml)
-    assert set(load_base(str(path)).weights(exported)) == set(trained.state_dict())
+    assert set(checkpoint_state(load_base(str(path)), exported)) == set(trained.state_dict())
 
 
 def test_inserting_shifts_what_follows_and_nothing_else():

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from nas_attn.attention import entries
-from nas_attn.attention.residual import GAIN
+from nas_attn.attention.residual import GAIN, build_module
 from nas_attn.attention.zoo.acmix import ACmix
 from nas_attn.attention.zoo.efficient_attention import EfficientAttention
 
@@ -211,7 +211,7 @@ def test_a_residual_starts_at_zero_and_draws_nothing(entry):
     built = []
     for residual in ("none", "scaled"):
         torch.manual_seed(11)
-        built.append(entry.build(CHANNELS, {**entry.defaults(), "residual": residual}))
+        built.append(build_module(entry, CHANNELS, {**entry.defaults(), "residual": residual}))
         after = torch.rand(1)
         built.append(after)
     plain, plain_next, scaled, scaled_next = built

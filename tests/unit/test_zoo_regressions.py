@@ -8,6 +8,7 @@ from attention_oracle import build
 from torch.overrides import TorchFunctionMode
 
 from nas_attn.attention import entries, get
+from nas_attn.attention.residual import build_module
 from nas_attn.attention.zoo import window
 from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.conformance import plain_settings
@@ -105,7 +106,7 @@ def test_norms_of_the_zoo_keep_their_values_beside_ultralytics():
     for entry in entries():
         if entry.name in ("aattn", "psa"):  # layers of Ultralytics, with its values
             continue
-        module = entry.build(64, entry.defaults())
+        module = build_module(entry, 64, entry.defaults())
         norms = [part for part in module.modules() if isinstance(part, torch.nn.BatchNorm2d)]
         assert all(type(part) is BatchNorm for part in norms), entry.name
         before = [(part.eps, part.momentum) for part in norms]

@@ -25,6 +25,7 @@ from torch import nn
 
 from nas_attn.attention import registry
 from nas_attn.attention.forms import reference_form
+from nas_attn.attention.residual import build_module
 from nas_attn.attention.zoo import _heads
 from nas_attn.attention.zoo.window import displacements
 from nas_attn.errors import SlotRefused, UserError
@@ -58,7 +59,7 @@ def test_psa_fast_is_ultralytics(size, ratio, heads):
 
 
 def test_psa_holds_no_logits_for_backward():
-    module, x = registry.get("psa").build(32, {"num_heads": 4}), torch.randn(1, 32, 24, 24, requires_grad=True)
+    module, x = build_module(registry.get("psa"), 32, {"num_heads": 4}), torch.randn(1, 32, 24, 24, requires_grad=True)
     saved = {}
     for form in (module.fast, module.reference):
         sizes: list[int] = []
@@ -251,7 +252,7 @@ def formulas(c: int):
 def test_parameters(channels):
     for name, settings, expected in formulas(channels):
         with torch.device("meta"):
-            module = registry.get(name).build(channels, registry.get(name).complete(settings))
+            module = build_module(registry.get(name), channels, registry.get(name).complete(settings))
         assert sum(p.numel() for p in module.parameters()) == expected, (name, settings)
 
 
@@ -287,7 +288,7 @@ def test_channels_that_do_not_fit_are_refused(name):
     entry = registry.get(name)
     assert "must divide" in (entry.refusal(18, 4, 4, entry.defaults()) or "")
     with pytest.raises(SlotRefused, match="must divide"):
-        entry.build(18, entry.defaults())
+        build_module(entry, 18, entry.defaults())
 
 
 @pytest.mark.parametrize(("name", "setting"), [("mhsa", "position"), ("axial", "order")])
@@ -299,7 +300,7 @@ def test_an_unknown_word_is_refused(name, setting):
 
 def test_psa_without_key_channels_is_refused():
     with pytest.raises(SlotRefused, match="heads of at least"):
-        registry.get("psa").build(16, {"attn_ratio": 0.25, "num_heads": 8})
+        build_module(registry.get("psa"), 16, {"attn_ratio": 0.25, "num_heads": 8})
 
 
 @pytest.mark.parametrize("widths", [(8, 8), (2, 8)])

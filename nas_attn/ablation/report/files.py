@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_attn import __version__
+from nas_attn._version import __version__
 from nas_attn.ablation.design import FAMILIES
 from nas_attn.ablation.report.rows import Row, family_rows
 from nas_attn.ablation.report.tables import TitledTable, ablation_tables

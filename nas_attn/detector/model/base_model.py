@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,13 +23,11 @@ from nas_attn.detector.model.export_key import check_export
 from nas_attn.detector.model.model_yaml import FACTORS, HEADS, check_detector, read_yaml
 from nas_attn.detector.model.registration import check_rows
 from nas_attn.detector.model.shipped_models import near, packaged
-from nas_attn.detector.neck.surgery import PREFIX, module_name, plain_rows
-from nas_attn.detector.weights.block_keys import fits
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.safe_yaml import too_much
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 YAMLS = (".yaml", ".yml")
 UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
@@ -134,89 +131,9 @@ class BaseModel:
         """All rows, `backbone` and `head`."""
         return [*self.yaml["backbone"], *self.yaml["head"]]
 
-    def weights(self, onto: BaseModel | None = None) -> dict[str, Tensor] | None:
-        """The checkpoint's state dict in float32 on the CPU; None where there is no checkpoint.
-
-        Args:
-            onto: the model in whose rows the keys are (`model.<row>.<rest>`); where None, this model as it would be
-                without the attention that the checkpoint has. Attention that stands nowhere in it is left out.
-
-        Raises:
-            UserError: `onto` is another model.
-        """
-        if self.checkpoint is None:
-            return None
-        state = _checkpoint_model(self.checkpoint).float().state_dict()
-        if onto is None:
-            row_map = {row: i for i, (row, _) in enumerate(plain_rows(self.rows))}
-        else:
-            row_map = row_map_of(self.rows, onto.rows)
-        split = ((key.split(".", 2), tensor) for key, tensor in state.items())
-        return {
-            f"model.{there}.{rest}": tensor
-            for (_, row, rest), tensor in split
-            if (there := row_map.get(int(row))) is not None
-            and fits(rest, self.rows[int(row)], onto.rows[there] if onto else None)
-        }
-
     def names(self) -> dict[int, str]:
         """The checkpoint's names of classes; empty where there is none, or it has none."""
-        return dict(getattr(_checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
-
-
-def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
-    """Which row of a model each row of a checkpoint is.
-
-    Where both have the same inserted rows, every row has its own; otherwise inserted rows have none.
-
-    Args:
-        checkpoint_rows: `backbone` and `head` of the checkpoint's YAML.
-        base_rows: the same of the model.
-
-    Raises:
-        UserError: the rows that are not inserted hold other modules.
-    """
-    both = (checkpoint_rows, base_rows)
-    attention = [[(i, *row[2:4]) for i, row in enumerate(rows) if str(row[2]).startswith(PREFIX)] for rows in both]
-    whole = attention[0] == attention[1]
-    ours, theirs = (
-        [(i, module_name(row)) for i, row in enumerate(rows)] if whole else list(plain_rows(rows)) for rows in both
-    )
-    pairs = zip(ours, theirs, strict=False)
-    differs = next((f"'{a}' in row {i}, where the model has '{b}'" for (i, a), (_, b) in pairs if a != b), "")
-    if differs or len(ours) != len(theirs):
-        raise UserError(
-            "the checkpoint must be of the same model",
-            got=differs or f"{len(ours)} rows, where the model has {len(theirs)}",
-            remedy="Give weights that were trained with this base model, with or without inserted attention.",
-        )
-    return {i: j for (i, _), (j, _) in zip(ours, theirs, strict=True)}
-
-
-def check_weights(weights: Path, base: BaseModel) -> None:
-    """Refuse a checkpoint that is not of the base model, with or without inserted attention.
-
-    Another number of classes, or of bins of the box regression, is no other model.
-
-    Raises:
-        UserError: it is another model, of another depth or width, or no checkpoint.
-    """
-    where = f"'{weights}' for {base.name}"
-    if Path(weights).suffix != ".pt":
-        raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
-    found = load_base(str(weights))
-    try:
-        row_map_of(found.rows, base.rows)
-    except UserError as error:
-        raise UserError(error.rule, got=error.got, where=where, remedy=error.remedy) from None
-    for factor, own, wanted in zip(("depth", "width"), found.factors, base.factors, strict=False):
-        if not math.isclose(own, wanted, rel_tol=1e-6):
-            raise UserError(
-                "the checkpoint must be of the same model",
-                got=f"{factor} factor {own:g}, where the model has {wanted:g}",
-                where=where,
-                remedy="Give weights that were trained with this scale and `width`.",
-            )
+        return dict(getattr(checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
 
 
 def reg_max_of(model: Any) -> int | None:
@@ -310,8 +227,8 @@ def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None)
     return BaseModel(name, {**copy.deepcopy(kept), "scales": {key: factors}, "scale": key}, key)
 
 
-def _checkpoint_model(path: Path) -> Any:
-    from nas_attn.detector.weights.unpickling import UNREADABLE, load_checkpoint
+def checkpoint_model(path: Path) -> Any:
+    from nas_attn.detector.model.unpickling import UNREADABLE, load_checkpoint
 
     try:
         content = load_checkpoint(path)
@@ -325,7 +242,7 @@ def _checkpoint_model(path: Path) -> Any:
 
 
 def _checkpoint_yaml(path: Path) -> dict[str, Any]:
-    found = _checkpoint_model(path).yaml
+    found = checkpoint_model(path).yaml
     if reason := too_much(found):
         raise UserError("a checkpoint must hold the YAML of a model", got=reason, where=str(path))
     return copy.deepcopy(found)

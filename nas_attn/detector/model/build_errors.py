@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nas_attn.detector.neck.surgery import PREFIX
+from nas_attn.detector.model import module_names
+from nas_attn.detector.model.rows import PREFIX
 from nas_attn.errors import UserError
 
 PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that go through the rows
@@ -58,10 +59,7 @@ def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> Use
 
 def _is_article(rows: Iterable[Sequence[Any]]) -> bool:
     """Whether a row names a module of the registry in another form than this package writes."""
-    from nas_attn.adoption.article import parser_names
-    from nas_attn.detector.model import module_names
-
-    known = parser_names()
+    known = module_names.parser_names()
     found = [module_names.lookup(str(row[2]), known) for row in rows if not str(row[2]).startswith(PREFIX)]
     return any(named and named.module for named in found)
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nas_attn.errors import UserError
+from nas_attn.errors import ExportChanged, UserError
 from nas_attn.space.architecture import Architecture
 
 KEY = "nas_attn"
@@ -67,15 +67,24 @@ def check_export(model_yaml: Mapping[str, Any], where: str) -> None:
                 remedy=_remedy(),
             )
         if said["digest"] != _digest(model_yaml, said):
-            found = list(_differences(model_yaml, said)) or [f"another `architecture` or `base` under `{KEY}:`"]
-            more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            raise UserError(
-                "an exported model must be the network that was exported",
-                got="; ".join(found[:SHOWN]) + more,
-                where=where,
-                remedy=_remedy(),
-            )
-    _check_sources(_rows(model_yaml), where)
+            raise changed(model_yaml, said, where)
+    _check_sources(rows_of(model_yaml), where)
+
+
+def changed(
+    model_yaml: Mapping[str, Any], said: Mapping[str, str], where: str, was: Mapping[str, Any] | None = None
+) -> ExportChanged:
+    """The error about an exported file that is another network now.
+
+    Args:
+        model_yaml: its content.
+        said: what it holds under `KEY`.
+        where: the file.
+        was: the content that was exported; without it the error names what differs, but not from what.
+    """
+    found = list(_differences(model_yaml, said, was)) or [f"another `architecture` or `base` under `{KEY}:`"]
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return ExportChanged(model_yaml, said, got="; ".join(found[:SHOWN]) + more, where=where, remedy=_remedy())
 
 
 def _remedy() -> str:
@@ -108,13 +117,15 @@ def _above(number: int) -> str:
     return "the image is all there is: -1" if number == 0 else f"rows 0 to {number - 1} stand above it"
 
 
-def _differences(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[str]:
-    """What differs from the exported file; with what it was, where the base is known here."""
+def _differences(
+    model_yaml: Mapping[str, Any], said: Mapping[str, str], was: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """Each difference to the exported file, in words."""
     then = dict(re.findall(r"(\S+?)=(\S*)", said["parts"]))
     now = dict(re.findall(r"(\S+?)=(\S*)", _parts(model_yaml)))
-    before, rows = then.pop("rows", "").split(","), _rows(model_yaml)
+    then.pop("rows", "")
+    before, rows = digests_of(said), rows_of(model_yaml)
     after = now.pop("rows").split(",")
-    was = _exported(said, before)
     for name in sorted({*then, *now}):
         if name not in now:
             yield f"`{name}` is missing"
@@ -123,7 +134,7 @@ def _differences(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> Iter
         elif then[name] != now[name]:
             original = f", where it was {was[name]}" if was is not None and name in was else ""
             yield f"`{name}` is {model_yaml[name]}{original}"
-    known = _rows(was) if was is not None else None
+    known = rows_of(was) if was is not None else None
     for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind == "replace" and b - a == d - c:
             for i, j in zip(range(a, b), range(c, d), strict=True):
@@ -136,24 +147,13 @@ def _differences(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> Iter
                 yield f"row {j} was added: {_shown(rows[j])}"
 
 
-def _exported(said: Mapping[str, str], digests: Sequence[str]) -> Mapping[str, Any] | None:
-    """The exported dictionary, made anew; None where its base or modules are others here, or unknown."""
-    from nas_attn.detector.model.base_model import load_base
-    from nas_attn.detector.neck.slots import all_slots
-    from nas_attn.detector.neck.surgery import architecture_yaml
-
-    sized = re.fullmatch(r"(.+)-w([\d.e+-]+)", said["base"])  # as `load_base` names a changed width
-    name, width = (sized[1], float(sized[2])) if sized else (said["base"], None)
-    try:
-        base = load_base(name, width=width)
-        made, _ = architecture_yaml(base, all_slots(base), Architecture.parse(said["architecture"]))
-        made = {"reg_max": base.reg_max, **made}
-    except UserError:  # a base of the user's own, or a module that is not registered
-        return None
-    return made if [_short(row) for row in _rows(made)] == list(digests) else None
+def digests_of(said: Mapping[str, str]) -> list[str]:
+    """The digest of each exported row, from what stands under `KEY`."""
+    return dict(re.findall(r"(\S+?)=(\S*)", said["parts"])).get("rows", "").split(",")
 
 
-def _rows(model_yaml: Mapping[str, Any]) -> Rows:
+def rows_of(model_yaml: Mapping[str, Any]) -> Rows:
+    """All rows of a model dictionary, those of `backbone` first."""
     return [*model_yaml["backbone"], *model_yaml["head"]]
 
 
@@ -164,18 +164,19 @@ def _shown(row: Sequence[Any]) -> str:
 def _parts(model_yaml: Mapping[str, Any]) -> str:
     """`name=digest` of each key that decides the network, and `rows=digest,digest,...`."""
     names = sorted(k for k in model_yaml if k not in FREE and k not in ("backbone", "head"))
-    rows = ",".join(_short(row) for row in _rows(model_yaml))
-    return " ".join([*(f"{name}={_short(model_yaml[name])}" for name in names), f"rows={rows}"])
+    rows = ",".join(digest_of(row) for row in rows_of(model_yaml))
+    return " ".join([*(f"{name}={digest_of(model_yaml[name])}" for name in names), f"rows={rows}"])
 
 
-def _short(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """4 hex digits of a row or value, as the key holds them."""
     return _hex(value)[:4]
 
 
 def _digest(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> str:
     network = {k: v for k, v in model_yaml.items() if k not in FREE and k not in ("backbone", "head")}
     # where the backbone ends decides nothing
-    return _hex([network, list(_rows(model_yaml)), said["architecture"], said["base"]])[:16]
+    return _hex([network, list(rows_of(model_yaml)), said["architecture"], said["base"]])[:16]
 
 
 def _hex(value: Any) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nas_attn.detector.model import module_names
 from nas_attn.detector.model.registration import modules_of
-from nas_attn.detector.neck.surgery import PREFIX, is_block
+from nas_attn.detector.model.rows import PREFIX, is_block
 
 if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
@@ -13,10 +14,7 @@ if TYPE_CHECKING:
 
 def held_attention(base: BaseModel) -> list[tuple[str, int]]:
     """(class, row) of each module of the registry in a base model's rows, of those inside blocks too."""
-    from nas_attn.adoption.article import parser_names
-    from nas_attn.detector.model import module_names
-
-    theirs = parser_names()
+    theirs = module_names.parser_names()
     found = []
     for number, row in enumerate(base.rows):
         name = str(row[2])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_attn.attention import registry
-from nas_attn.detector.neck.surgery import PREFIX
+from nas_attn.detector.model.rows import PREFIX
 from nas_attn.space.slot import INSERT
 
 ALIASES = {
@@ -192,3 +192,14 @@ def spellings() -> dict[str, str]:
         if not entry.is_none:
             found |= {folded(entry.name): entry.name, folded(entry.cls.__name__): entry.name}
     return {k: v for k, v in found.items() if v in registry.names()}
+
+
+def parser_names() -> set[str]:
+    """Names that Ultralytics' own parser knows in a row."""
+    import inspect
+
+    from torch import nn
+    from ultralytics.nn import tasks
+
+    return {k for k, v in vars(tasks).items() if inspect.isclass(v) and issubclass(v, nn.Module)
+            and v.__module__.startswith("ultralytics.")}  # fmt: skip

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from nas_attn.attention import registry, user
-from nas_attn.detector.neck.surgery import PREFIX, is_block
+from nas_attn.attention import registry, table, user
+from nas_attn.detector.model.rows import PREFIX, is_block
 from nas_attn.errors import UnknownName
 
 _TARGETS: list[ModuleType] = []
@@ -28,7 +28,7 @@ def register(tasks: ModuleType) -> None:
     """
     if not any(t is tasks for t in _TARGETS):
         _TARGETS.append(tasks)
-        registry.listen(_follow)
+        table.listen(_follow)
     names = vars(tasks)
     own = _own()
     taken = []

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from nas_attn import __version__
+from nas_attn._version import __version__
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.export_key import KEY, export_key
-from nas_attn.detector.neck.surgery import PREFIX, apply
+from nas_attn.detector.model.rows import PREFIX
+from nas_attn.detector.neck.surgery import apply
 from nas_attn.errors import UserError
 from nas_attn.safe_yaml import parse_yaml
 from nas_attn.space.architecture import Architecture

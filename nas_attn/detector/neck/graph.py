@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.detector.neck.surgery import PREFIX, absolute
+from nas_attn.detector.model.rows import PREFIX, absolute
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,133 +1,17 @@
-"""An architecture as a model YAML: rows inserted, later indices shifted, nothing else changed."""
+"""An architecture written into a base model: the gene of each slot as a row, or inside a block."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from nas_attn.attention import registry
+from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.head_form import check_head
+from nas_attn.detector.model.rows import PREFIX, Insertion, Rewritten, Row, rewrite
 from nas_attn.errors import SlotRefused, UnknownName
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import Slot
-
-if TYPE_CHECKING:
-    from nas_attn.detector.model.base_model import BaseModel
-
-PREFIX = "nas_attn."  # a dotted name can never be one that Ultralytics has or gets
-Row = tuple[str, list[Any]]  # module name and arguments of a YAML row
-
-
-@dataclass(frozen=True)
-class Insertion:
-    """A row put behind another.
-
-    Attributes:
-        slot: what the caller calls the place.
-        row: its module's name and arguments.
-        readers: rows that read it in place of the one before it; every reader where empty.
-    """
-
-    slot: str
-    row: Row
-    readers: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """A rewritten model dictionary, and where things now stand.
-
-    Attributes:
-        yaml: the new dictionary.
-        row_map: row of the base -> new row.
-        outputs: row of the base -> new row whose output stands for it where nothing else is said.
-        places: slot -> new row that holds its module.
-    """
-
-    yaml: dict[str, Any]
-    row_map: dict[int, int]
-    outputs: dict[int, int]
-    places: dict[str, int]
-
-
-def absolute(sources: int | list[int], row: int) -> list[int]:
-    """Non-negative rows that `row` reads; -1 is the row before it (the image, for row 0)."""
-    return [s if s >= 0 else row + s for s in (sources if isinstance(sources, list) else [sources])]
-
-
-def insert(model_yaml: Mapping[str, Any], inserts: Mapping[int, Row]) -> tuple[dict[str, Any], dict[int, int]]:
-    """Insert a row after each of the given rows; whatever read such a row reads the inserted one instead.
-
-    Args:
-        model_yaml: a model dictionary with `backbone` and `head`; it stays as it is.
-        inserts: row -> (module name, arguments) of what follows it; the last row (the head) can have none.
-
-    Returns:
-        The new dictionary, and where each row of the old one now stands: old row -> new row.
-    """
-    done = rewrite(model_yaml, {row: [Insertion(str(row), what)] for row, what in inserts.items()})
-    return done.yaml, done.row_map
-
-
-def rewrite(
-    model_yaml: Mapping[str, Any],
-    inserts: Mapping[int, Sequence[Insertion]],
-    blocks: Mapping[int, tuple[Row, int]] | None = None,
-) -> Rewritten:
-    """Insert rows and put blocks of this package in place of Ultralytics'.
-
-    A relative index stays relative and an absolute one absolute: some heads read a list of saved maps, and the map
-    before them is saved only if a row names it by its absolute index.
-
-    Args:
-        model_yaml: a model dictionary with `backbone` and `head`; it stays as it is.
-        inserts: row -> what follows it. What every reader reads comes first, then what most do.
-        blocks: row -> (module name and arguments that take the row's place, channels of its output).
-
-    Raises:
-        SlotRefused: two insertions share some of their readers, so neither can follow the other.
-    """
-    blocks = blocks or {}
-    old = model_yaml["backbone"] + model_yaml["head"]
-    if any(not 0 <= row < len(old) - 1 for row in (*inserts, *blocks)):
-        raise ValueError(f"`inserts` must name rows from 0 to {len(old) - 2}, but got {sorted((*inserts, *blocks))}.")
-    new: list[list[Any]] = []
-    row_map: dict[int, int] = {}
-    output: dict[int, int] = {-1: -1}
-    edges: dict[tuple[int, int], int] = {}  # (old row, old reader) -> new row, where that is not the row's output
-    places: dict[str, int] = {}
-    backbone_end = 0
-    for row, (sources, repeats, module, arguments) in enumerate(old):
-        here = len(new)
-        given = sources if isinstance(sources, list) else [sources]
-        stand = [edges.get((a, row), output[a]) for a in absolute(given, row)]
-        moved = [now if s >= 0 else now - here for s, now in zip(given, stand, strict=True)]
-        source = moved if isinstance(sources, list) else moved[0]
-        row_map[row] = here
-        if row in blocks:  # states its width in the row behind it, see `blocks.py`
-            (name, inner), channels = blocks[row]
-            new += [[source, 1, name, copy.deepcopy(inner)], [-1, 1, "Index", [channels, 0]]]
-        else:
-            new.append([source, repeats, module, copy.deepcopy(arguments)])
-        output[row] = len(new) - 1
-        for one in sorted(inserts.get(row, ()), key=lambda i: (bool(i.readers), -len(i.readers))):
-            before = {edges.get((row, reader), output[row]) for reader in one.readers} or {output[row]}
-            if len(before) > 1:
-                raise SlotRefused(f"{one.slot} shares some but not all of its readers with another filled slot")
-            (at,) = before
-            new.append([-1 if at == len(new) - 1 else at, 1, one.row[0], copy.deepcopy(list(one.row[1]))])
-            places[one.slot] = len(new) - 1
-            if one.readers:
-                edges.update({(row, reader): len(new) - 1 for reader in one.readers})
-            else:
-                output[row] = len(new) - 1
-        if row < len(model_yaml["backbone"]):
-            backbone_end = len(new)
-    rewritten = copy.deepcopy(dict(model_yaml))
-    rewritten["backbone"], rewritten["head"] = new[:backbone_end], new[backbone_end:]
-    return Rewritten(rewritten, row_map, output, places)
 
 
 def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) -> Rewritten:
@@ -175,29 +59,6 @@ def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tup
                 raise SlotRefused(f"`{gene}` cannot stand at {name}: {reason}")
             rows.append((places[name], entry.row(places[name].channels, settings)))
     return rows
-
-
-def plain_rows(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str]]:
-    """(row, module) of each row that a base would have, whatever was inserted or put into its blocks."""
-    after_block = False
-    for index, row in enumerate(rows):
-        module = str(row[2])
-        if is_block(row):
-            yield index, module.removeprefix(PREFIX)
-        elif not module.startswith(PREFIX) and not after_block:
-            yield index, module_name(row)
-        after_block = is_block(row)
-
-
-def module_name(row: Sequence[Any]) -> str:
-    """The row's module; Ultralytics itself rewrites one name in the YAMLs of models that it has built."""
-    return "nn.Identity" if row[2] == "Silence" else str(row[2])
-
-
-def is_block(row: Sequence[Any]) -> bool:
-    """Whether a row holds one of Ultralytics' blocks with attention inside."""
-    inside = row[3][1] if len(row[3]) == 2 else None
-    return str(row[2]).startswith(PREFIX) and isinstance(inside, list) and all(isinstance(g, list) for g in inside)
 
 
 def _block(filled: Sequence[tuple[Slot, Row]]) -> tuple[Row, int]:

@@ -178,7 +178,7 @@ def _metadata(model: Any, base: BaseModel, imgsz: int, names: Sequence[str], dyn
     """What Ultralytics' own loader of ONNX files looks for."""
     import ultralytics
 
-    from nas_attn import __version__
+    from nas_attn._version import __version__
 
     found = {
         "description": f"{base.name} with attention, by nas_attn {__version__}",

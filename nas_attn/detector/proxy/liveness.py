@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from nas_attn.detector.blocks import bottlenecks
-from nas_attn.detector.neck.surgery import Rewritten, absolute
+from nas_attn.detector.model.rows import Rewritten, absolute
 from nas_attn.detector.proxy.trainer import ProxyTrainer
 from nas_attn.detector.weights.transfer import modules_at
 from nas_attn.space.slot import REPLACE, Slot

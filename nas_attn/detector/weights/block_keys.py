@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from nas_attn.detector.neck.surgery import is_block
+from nas_attn.detector.model.rows import is_block
 from nas_attn.space.slot import INSERT, REPLACE
 
 OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of what `blocks.py` puts into a block

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from nas_attn.atomic_files import write_bytes_atomic
-from nas_attn.detector.model.base_model import BaseModel, load_base, row_map_of
-from nas_attn.detector.neck.surgery import PREFIX, is_block, plain_rows
+from nas_attn.detector.model.base_model import BaseModel, load_base
+from nas_attn.detector.model.rows import PREFIX, is_block, plain_rows
 from nas_attn.detector.weights.block_keys import OF_ATTENTION, fits
+from nas_attn.detector.weights.checkpoint_rows import checkpoint_state, row_map_of
 from nas_attn.detector.weights.transfer import REPLACED, TransferReport, seeded, transfer
 from nas_attn.errors import UserError
 
@@ -96,7 +97,7 @@ def start_model(base: BaseModel, weights: Path | None, seed: int, *, partial: bo
     if Path(weights).suffix != ".pt":
         raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
     found = load_base(str(weights))
-    state = found.weights(found)
+    state = checkpoint_state(found, found)
     assert state is not None
     row_map = _common_rows(found.rows, base.rows)
     own = {key: tuple(tensor.shape) for key, tensor in built.state_dict().items()}

@@ -19,8 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from nas_attn.attention import registry
+from nas_attn.attention.residual import build_module
 from nas_attn.detector.model.base_model import BaseModel, build_yaml
-from nas_attn.detector.neck.surgery import Rewritten, apply
+from nas_attn.detector.model.rows import Rewritten
+from nas_attn.detector.neck.surgery import apply
 from nas_attn.errors import SlotRefused
 from nas_attn.space.architecture import Architecture, Gene
 from nas_attn.space.slot import REPLACE, Slot
@@ -193,7 +195,7 @@ def _fresh_module(slot: Slot, gene: Gene, seed: int, site: int = 0) -> nn.Module
     settings = entry.complete(gene.as_dict())
     whole = Gene.of(gene.module, settings)  # a setting left at its default and one written out are the same gene
     with seeded(_derived(seed, slot.name, whole, *([site] if site else []))):
-        return entry.build(slot.channels, settings)
+        return build_module(entry, slot.channels, settings)
 
 
 def _derived(seed: int, *parts: object) -> int:

@@ -25,7 +25,7 @@ import torch
 from torch.serialization import add_safe_globals, get_unsafe_globals_in_checkpoint, safe_globals
 
 from nas_attn.attention import registry, user
-from nas_attn.detector.weights import trust
+from nas_attn.detector.model import trust
 from nas_attn.environment import all_trusted
 from nas_attn.errors import UserError
 
