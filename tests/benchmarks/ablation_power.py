@@ -18,10 +18,10 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ablation_simulation import DIFFERENCE, NOISE, SIZES, false_claims, found
+from simulated_ablations import DIFFERENCE, NOISE, SIZES, false_claims, found
 
 from nas_attn.ablation.looks import Looks
 from nas_attn.statistics.paired import ALPHA, power

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from plans import InlineEngine, NoMirror, make_plan  # noqa: E402
+from untrained_searches import InlineEngine, NoMirror, make_plan  # noqa: E402
 
 from nas_attn.dashboard.report import report_html  # noqa: E402
 from nas_attn.evaluate.synthetic import SyntheticEvaluator  # noqa: E402

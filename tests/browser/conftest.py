@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fabricate import Fabricator, fabricate
-from serving import serving
+from fabricated_studies import Fabricator, fabricate
+from served_dashboard import serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_MS = 20_000

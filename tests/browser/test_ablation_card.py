@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ablations import Stopped, StoppingEngine, ablation_plan, run_ablation_plan
-from fabricate import fabricate
-from serving import serving
+from fabricated_studies import fabricate
+from served_dashboard import serving
+from untrained_ablations import Stopped, StoppingEngine, ablation_plan, run_ablation_plan
 
 from nas_attn.ablation.report.words import summary
 from nas_attn.ablation.view import AblationView

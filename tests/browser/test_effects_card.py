@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fabricate import Fabricator
+from fabricated_studies import Fabricator
 
 from nas_attn.analysis.effects.conclusion import effects_sentence
 from nas_attn.analysis.effects.estimate import effect_numbers

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fabricate import BASE, CONV, Fabricator
-from serving import serving
+from fabricated_studies import BASE, CONV, Fabricator
+from served_dashboard import serving
 
 from nas_attn.dashboard.report import write_report
 from nas_attn.study.view import StudyView

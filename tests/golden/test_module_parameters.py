@@ -18,7 +18,7 @@ CHANNELS = (64, 128, 256)
 
 
 def parameters(name: str, channels: int, **settings) -> int:
-    module = get(name).build(channels, get(name).complete(settings))
+    module = build_module(get(name), channels, get(name).complete(settings))
     return sum(p.numel() for p in module.parameters())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-import stand_ins
+import small_data_sets
 
 from nas_attn import environment
 from nas_attn.cli.app import run
@@ -17,7 +17,7 @@ from nas_attn.study.prepare import load_data
 def here(tmp_path, monkeypatch):
     """An empty working directory, and the folder of data sets beside it."""
     (tmp_path / "here").mkdir()
-    monkeypatch.setenv("YOLO_CONFIG_DIR", str(stand_ins.settings_in(tmp_path / "config", tmp_path / "datasets")))
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(small_data_sets.settings_in(tmp_path / "config", tmp_path / "datasets")))
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
 
@@ -52,8 +52,8 @@ def test_in_a_study_file_it_is_beside_the_file(here):
 
 
 def test_a_shipped_study_means_the_known_set_wherever_it_runs(here):
-    stand_ins.stand_in("coco128.yaml", here.parent / "datasets")
-    stand_ins.bccd(here)
+    small_data_sets.stand_in("coco128.yaml", here.parent / "datasets")
+    small_data_sets.bccd(here)
     shutil.copy(here / "data.yaml", here / "coco128.yaml")
     assert load_data(load_config("coco128", {})).nc == 80
     assert load_data(load_config("coco128", {"data": "coco128.yaml"})).nc == 3
@@ -90,7 +90,7 @@ def test_all_other_mistakes_come_before_a_download(refused, monkeypatch):
 
 
 def test_half_a_data_set(here, refused):
-    root = stand_ins.stand_in("VOC.yaml", here.parent / "datasets")
+    root = small_data_sets.stand_in("VOC.yaml", here.parent / "datasets")
     shutil.rmtree(root / "images" / "val2012")
     said = refused("search", "voc")
     assert "image folder must exist" in said and "val2012" in said and f"move {root} away" in said
@@ -104,6 +104,6 @@ def test_a_folder_of_data_sets_that_cannot_be_written(here, refused, monkeypatch
 
 
 def test_a_set_for_another_task(here, refused):
-    stand_ins.stand_in("VisDrone.yaml", here.parent / "datasets")
+    small_data_sets.stand_in("VisDrone.yaml", here.parent / "datasets")
     said = refused("search", "new", "--data", "VisDrone.yaml", "--model", "yolo11n-seg.yaml")
     assert "must be a polygon" in said and "take a base model of the data's own task" in said

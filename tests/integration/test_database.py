@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from plans import make_plan, run_plan
+from untrained_searches import make_plan, run_plan
 
 from nas_attn.study.mirror import read_mirror
 from nas_attn.study.view import StudyView

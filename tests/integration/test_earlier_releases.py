@@ -12,7 +12,7 @@ from typing import Any
 import earlier_releases as earlier
 import pytest
 import yaml
-from grown_zoo import grown
+from later_release import grown
 from module_files import registry_as_before
 
 from nas_attn.ablation.view import AblationView

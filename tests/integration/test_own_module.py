@@ -223,7 +223,10 @@ def test_an_installed_package(package, tmp_path):
 def test_a_checkpoint_with_an_installed_module(package, tmp_path):
     """Unpickling imports the package first, and nas_attn only from there."""
     env = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(package)))}
-    save = "import torch; from nas_attn.attention import get; torch.save(get('packed').build(8, {'k_size': 3}), 'p.pt')"
+    save = (
+        "import torch; from nas_attn.attention import get; from nas_attn.attention.residual import build_module; "
+        "torch.save(build_module(get('packed'), 8, {'k_size': 3}), 'p.pt')"
+    )
     python(tmp_path, "-c", save, **env)
     load = (
         "import ultralytics.nn.tasks as t, torch; m = torch.load('p.pt', weights_only=False); "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-import stand_ins
-from plans import InlineEngine
+import small_data_sets
+from untrained_searches import InlineEngine
 
 from nas_attn.data.check import check_data
 from nas_attn.data.named_sets import packaged_data
@@ -23,10 +23,10 @@ OWN_DATA = ["bccd"]  # those whose data the user must bring
 def datasets(tmp_path_factory):
     """The folder of data sets, with a stand-in of each that a study names."""
     folder = tmp_path_factory.mktemp("datasets")
-    for name in stand_ins.MAKERS:
-        stand_ins.stand_in(name, folder)
+    for name in small_data_sets.MAKERS:
+        small_data_sets.stand_in(name, folder)
     before = os.environ["YOLO_CONFIG_DIR"]
-    os.environ["YOLO_CONFIG_DIR"] = str(stand_ins.settings_in(tmp_path_factory.mktemp("config"), folder))
+    os.environ["YOLO_CONFIG_DIR"] = str(small_data_sets.settings_in(tmp_path_factory.mktemp("config"), folder))
     yield folder
     os.environ["YOLO_CONFIG_DIR"] = before
 
@@ -34,7 +34,7 @@ def datasets(tmp_path_factory):
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     """The options that a study needs: data where it names none."""
-    data = stand_ins.bccd(tmp_path_factory.mktemp("bccd"))
+    data = small_data_sets.bccd(tmp_path_factory.mktemp("bccd"))
     return lambda name: {"data": str(data)} if name in OWN_DATA else {}
 
 
@@ -43,7 +43,7 @@ def test_it_says_what_data_it_is_for(name):
     content = shipped.load("studies", name)
     data = content.get("data")
     assert content.get("demo") or name in OWN_DATA or data in packaged_data()
-    assert data in (None, *stand_ins.MAKERS), "a study on other data needs a stand-in of its layout here"
+    assert data in (None, *small_data_sets.MAKERS), "a study on other data needs a stand-in of its layout here"
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -74,7 +74,7 @@ def test_two_trials(name, own, tmp_path, monkeypatch):
 
 
 def test_what_these_sets_are_like(datasets):
-    found = {name: check_data(name) for name in stand_ins.MAKERS}
+    found = {name: check_data(name) for name in small_data_sets.MAKERS}
     coco, voc, drones = (found[name] for name in ("coco.yaml", "VOC.yaml", "VisDrone.yaml"))
     assert (coco.train, coco.val, coco.test, coco.nc) == (8, 8, 0, 80)
     assert any("`test` is left out" in note and "a listed image must exist" in note for note in coco.notes)

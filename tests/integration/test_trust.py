@@ -162,7 +162,7 @@ def test_own_modules_inner_slots_and_the_whole_zoo(mark, write):
 
 def study_with_modules(folder, text: str, recorded: str) -> None:
     """A run folder whose header records a digest, and which keeps this content as its module file."""
-    from fabricate import Fabricator
+    from fabricated_studies import Fabricator
 
     from nas_attn.study.folder import RunFolder
 
@@ -181,7 +181,7 @@ def study_with_modules(folder, text: str, recorded: str) -> None:
 
 
 def test_a_checkpoint_that_only_the_records_name_is_not_run(mark, capsys):
-    from fabricate import fabricate
+    from fabricated_studies import fabricate
 
     torch.save({"model": Evil(mark)}, "evil.pt")
     fabricate(mark.parent / "theirs", 3, name="theirs", model=str(mark.with_name("evil.pt")), width=None)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from plans import InlineEngine, run_plan
-from train_calls import QUICK, printed
+from short_training import QUICK, printed
+from untrained_searches import InlineEngine, run_plan
 
 from nas_attn.cli.app import run
 from nas_attn.cli.models import base_of, yaml_maker

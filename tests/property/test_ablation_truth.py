@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from ablation_simulation import NOISE, SIZES, false_claims, found
+from simulated_ablations import NOISE, SIZES, false_claims, found
 
 from nas_attn.ablation.decide import NO_DIFFERENCE
 from nas_attn.ablation.looks import Looks
@@ -45,7 +45,7 @@ def test_claims_without_truth_stay_under_what_tables_say(soak, looks, gains, the
 
 def test_no_difference_is_not_said_of_one_that_matters(soak):
     """An arm that is 0.01 better: its interval excludes that in at most one case of forty."""
-    from ablation_simulation import DIFFERENCE, FIDELITY, design, evaluator, run
+    from simulated_ablations import DIFFERENCE, FIDELITY, design, evaluator, run
 
     n, wrong = count(soak), 0
     for world in range(n):
@@ -57,8 +57,8 @@ def test_no_difference_is_not_said_of_one_that_matters(soak):
 
 def test_without_correction_it_would_fail(soak):
     """The check itself can fail: single tests at 5 % of eight arms are wrong far more often."""
-    from ablation_simulation import DIFFERENCE, design, evaluator, run
-    from ablation_simulation import FIDELITY as fidelity
+    from simulated_ablations import DIFFERENCE, design, evaluator, run
+    from simulated_ablations import FIDELITY as fidelity
 
     n, wrong = count(soak), 0
     for world in range(n):

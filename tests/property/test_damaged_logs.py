@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from ablations import ablation_plan, run_ablation_plan
-from damage import damaged
-from fabricate import BASE, CONV, Fabricator, evaluation
-from plans import make_plan, run_plan
+from damaged_logs import damaged
+from fabricated_studies import BASE, CONV, Fabricator, evaluation
+from untrained_ablations import ablation_plan, run_ablation_plan
+from untrained_searches import make_plan, run_plan
 
 from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.report.files import csv_text, markdown

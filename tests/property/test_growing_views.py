@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fabricate import BASE, CONV, cost, evaluation
+from fabricated_studies import BASE, CONV, cost, evaluation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

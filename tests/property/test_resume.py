@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import InlineEngine, content, make_plan, run_plan
+from untrained_searches import InlineEngine, content, make_plan, run_plan
 
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.records import LOG_NAME, RecordLog

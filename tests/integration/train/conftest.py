@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from train_calls import FOUND
+from short_training import FOUND
 
 from nas_attn.cli.app import run
 from nas_attn.space import Architecture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_calls import QUICK, printed, table
+from short_training import QUICK, printed, table
 
 from nas_attn.cli.app import run
 from nas_attn.space import Architecture

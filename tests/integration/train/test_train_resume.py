@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from train_calls import QUICK, printed, table
+from short_training import QUICK, printed, table
 
 from nas_attn.cli.app import run
 

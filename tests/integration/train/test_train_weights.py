@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from train_calls import FOUND, QUICK
+from short_training import FOUND, QUICK
 
 from nas_attn.space import Architecture
 

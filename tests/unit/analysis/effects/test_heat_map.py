@@ -1,0 +1,166 @@
+"""The heat map, the bars and the report's card carry what the numbers say, and escape it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html import escape
+
+import numpy as np
+import pytest
+from fabricated_studies import BASE, Fabricator, fabricate
+from known_effects import random_rows, study_of
+
+from nas_attn.analysis.effects.conclusion import change, effects_sentence
+from nas_attn.analysis.effects.estimate import Cell, effect_numbers
+from nas_attn.analysis.effects.heat_map import heat_map
+from nas_attn.analysis.importance.figure import MOST, drawn, importance_figure
+from nas_attn.analysis.importance.numbers import importance_numbers
+from nas_attn.dashboard import effects_card
+from nas_attn.dashboard.report import report_html
+from nas_attn.study.view import StudyView
+
+LIVE = {"drop": {"p3": 0.3, "p4": 0.1, "p5": 0.0}, "live": ["p3", "p4"], "searched": ["p3", "p4"]}
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    rows = random_rows(np.random.default_rng(5), 80, effect={("p3", "lska"): 0.04, ("p4", "se"): -0.04})
+    return effect_numbers(study_of([(f"{text} p5=none", *rest) for text, *rest in rows], slots=LIVE))
+
+
+def layer(figure, name):
+    return next(t for t in figure.data if t.name == name)
+
+
+def test_cells_say_estimate_interval_and_trials(numbers):
+    figure = heat_map(numbers)
+    words = layer(figure, "words")
+    assert list(words.x) == ["p3", "p4", "p5<br><b>dead</b>"] and list(words.y) == list(numbers.modules)
+    for i, module in enumerate(numbers.modules):
+        for j, slot in enumerate(numbers.slots):
+            cell, text = numbers.cell(slot, module), words.text[i][j]
+            if cell.estimate is None:
+                assert text == ("dead" if slot == "p5" else "")
+            else:
+                assert change(cell.estimate) in text and f"n={cell.trials}<" in text
+                assert f"[{change(cell.low)}, {change(cell.high)}]" in text
+                assert ("<b>" in text) is cell.shown
+
+
+def test_only_what_is_shown_has_full_colour_and_a_frame(numbers):
+    figure = heat_map(numbers)
+    assert {(c.slot, c.module) for c in numbers.shown} == {("p3", "lska"), ("p4", "se")}
+    full, pale = layer(figure, "shown"), layer(figure, "not shown")
+    coloured = [(i, j) for i, row in enumerate(full.z) for j, z in enumerate(row) if z is not None]
+    assert coloured == [
+        (i, j) for i, m in enumerate(numbers.modules) for j, s in enumerate(numbers.slots) if numbers.cell(s, m).shown
+    ]
+    assert all(pale.z[i][j] is None for i, j in coloured) and pale.opacity < 0.5 < full.opacity
+    frames = [(s.x0 + s.x1, s.y0 + s.y1) for s in figure.layout.shapes if s.type == "rect"]
+    assert sorted(frames) == sorted((2 * j, 2 * i) for i, j in coloured)
+    # centred on no difference
+    assert full.zmin == -full.zmax == pale.zmin
+
+
+def test_dead_slots_are_hatched_and_never_coloured(numbers):
+    figure = heat_map(numbers)
+    column = numbers.slots.index("p5")
+    assert [s for s in figure.layout.shapes if s.type == "path"] != []
+    assert [row[column] for row in layer(figure, "ground").z] == [1.0] * len(numbers.modules)
+    kept = dataclasses.replace(numbers, dead=("p3",))
+    for name in ("shown", "not shown"):
+        assert {row[0] for row in layer(heat_map(kept), name).z} == {None}
+    assert "lska at p3 (a dead slot) by" in effects_sentence(kept)
+    assert any("dead: <b>+0.0" in row[0] for row in layer(heat_map(kept), "words").text)
+
+
+def test_a_blank_cell_says_why_when_pointed_at(numbers):
+    hover = layer(heat_map(numbers), "words").hovertext
+    conv = numbers.modules.index("conv")
+    assert "always together with conv at p4" in hover[conv][0]
+    assert "never trained here" in hover[conv][2] and "a dead slot" in hover[conv][2]
+    assert "corrected below 0.0001" in hover[numbers.modules.index("lska")][0]
+
+
+def test_a_single_architecture_is_neither_framed_nor_called_its_module():
+    rows = random_rows(np.random.default_rng(5), 60)
+    rows += [("p3=lka(k=5) p4=none", 0.9 + 0.001 * s, s) for s in range(3)]
+    rows += [("p3=none p4=gam(k=5)", 0.9, 7), ("p3=se(k=0) p4=gam(k=0)", 0.9, 1), ("p3=none p4=none", 0.4, 7)]
+    numbers = effect_numbers(study_of(rows))
+    figure = heat_map(numbers)
+    hover = dict(zip(numbers.modules, layer(figure, "words").hovertext, strict=True))
+    assert "of p3=lka(k=5) alone, against the base itself: better (p below 0.0001" in hover["lka"][0]
+    assert "3 trials, 3 seeds, 1 architecture<" in hover["lka"][0] and "says nothing of the module" in hover["lka"][0]
+    assert "not tested: too few architectures<" in hover["gam"][1] and "rests on 2 architectures" in hover["gam"][1]
+    assert numbers.cell("p3", "lka").differs and not [s for s in figure.layout.shapes if s.type == "rect"]
+
+
+@pytest.mark.parametrize(("slots", "modules"), [(1, 1), (2, 2), (3, 6), (17, 31)])
+def test_cells_keep_room_for_their_words(slots, modules):
+    names, kinds = [f"p{i}" for i in range(slots)], [f"m{i}" for i in range(modules)]
+    cells = tuple(Cell(s, m, 3, 1, 0.01, -0.01, 0.03, 0.2, 1.0) for s in names for m in kinds)
+    known = effect_numbers(study_of([("p0=none", 0.4, 0)]))
+    figure = heat_map(dataclasses.replace(known, slots=tuple(names), modules=tuple(kinds), cells=cells))
+    margin = figure.layout.margin
+    assert (figure.layout.width - margin.l - margin.r) / slots >= 138
+    assert (figure.layout.height - margin.t - margin.b) / modules >= 40
+
+
+def test_bars_mark_what_is_beyond_chance():
+    rows = random_rows(
+        np.random.default_rng(0), 200, modules=tuple(f"m{i}" for i in range(9)), settings=3, effect={("p3", "m1"): 0.05}
+    )
+    found = importance_numbers(study_of(rows), resamples=20)
+    figure = importance_figure(found)
+    shown = drawn(found)
+    assert [c.name for c in shown[:2]] == ["p3", "p4"] and sum(not c.is_slot for c in shown) <= MOST
+    for measure, bars in zip(("main", "ped"), [t for t in figure.data if t.type == "bar"], strict=True):
+        shares = [getattr(c, measure) for c in shown]
+        assert list(bars.x) == [s.value for s in shares] and list(bars.y) == [c.label for c in shown]
+        assert len({bars.marker.color[i] for i, s in enumerate(shares) if s.clear}) == 1
+        assert not {bars.marker.color[i] for i, s in enumerate(shares) if s.clear} & {
+            bars.marker.color[i] for i, s in enumerate(shares) if not s.clear
+        }
+    assert found.choices[0].main.clear
+
+
+def test_the_report_answers_before_it_draws(tmp_path):
+    view = StudyView.read(fabricate(tmp_path, 30).folder)
+    text = report_html(view)
+    places = [
+        text.index(s)
+        for s in (
+            effects_card.TITLE,
+            effects_sentence(effect_numbers(view)),
+            'id="effects"',
+            escape(effects_card.BEST),
+            'id="importance"',
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_a_study_that_has_only_begun(tmp_path):
+    study = Fabricator(tmp_path)
+    study.start(BASE, role="base")
+    card = "".join(effects_card.effects_card(StudyView.read(tmp_path)))
+    assert "no usable trial has one" in card and "plotly" not in card
+
+
+def test_a_map_of_blanks_is_not_drawn():
+    card = "".join(effects_card.effects_card(study_of([("p3=a p4=b", 0.4, 0), ("p3=none p4=none", 0.4, 0)])))
+    assert 'id="effects"' not in card and "<td>not measured</td>" in card
+
+
+def test_names_are_escaped(numbers, monkeypatch):
+    wild = "<img src=x onerror=alert(1)>"
+    cells = tuple(dataclasses.replace(c, module=wild if c.module == "lska" else c.module) for c in numbers.cells)
+    modules = tuple(wild if m == "lska" else m for m in numbers.modules)
+    hostile = dataclasses.replace(numbers, cells=cells, modules=modules)
+    monkeypatch.setattr(effects_card, "effect_numbers", lambda _: hostile)
+    card = "".join(effects_card.effects_card(study_of(random_rows(np.random.default_rng(5), 30))))
+    markup = re.sub(r"<script.*?</script>", "", card, flags=re.DOTALL)
+    assert "<img" not in markup and "&lt;img" in markup
+    figure = heat_map(hostile)
+    assert "<img" not in str(layer(figure, "words").hovertext) + str(layer(figure, "words").y)

@@ -1,0 +1,154 @@
+"""The figures' numbers as data, and that the drawing carries them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fabricated_studies import BASE, CONV, FAILED, FLAGGED, HOSTILE, RUNNING, Fabricator, fabricate
+
+from nas_attn.analysis.figure_numbers import module_group
+from nas_attn.analysis.figures import (
+    curve_figure,
+    curve_numbers,
+    liveness_figure,
+    liveness_numbers,
+    pareto_figure,
+    pareto_numbers,
+)
+from nas_attn.analysis.front import front
+from nas_attn.analysis.noise import noise
+from nas_attn.space import Architecture
+from nas_attn.study.view import StudyView
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> StudyView:
+    return StudyView.read(fabricate(tmp_path_factory.mktemp("runs") / "bccd").folder)
+
+
+def test_pareto_numbers_say_what_the_study_found(study):
+    numbers = pareto_numbers(study)
+    points = {p.key: p for p in numbers.points}
+    assert set(points) == {c.key for c in study.candidates()} - {RUNNING}
+    assert numbers.front == tuple(c.key for c in front(study))
+    assert {k for k, p in points.items() if p.on_front} == set(numbers.front)
+    assert numbers.noise == noise(study).threshold()
+    assert numbers.base_map50_95 == points[BASE].map50_95
+    assert points[BASE].seeds == (0, 1, 2)
+    assert points[CONV].group == "conv control"
+
+
+def test_mishaps_are_shown_hollow_and_off_the_front(study):
+    points = {p.key: p for p in pareto_numbers(study).points}
+    assert points[FAILED].state == "failed" and points[FAILED].map50_95 is None
+    assert points[FLAGGED].state == "flagged" and points[FLAGGED].map50_95 == 0.333
+    assert points[FLAGGED].verdict == "not comparable: batch halved"
+    hollow = {
+        k for t in pareto_figure(pareto_numbers(study)).data if "open" in str(t.marker.symbol) for (k,) in t.customdata
+    }
+    assert hollow == {FAILED, FLAGGED}
+
+
+def test_every_point_carries_its_key_and_hover_escapes(study):
+    figure = pareto_figure(pareto_numbers(study))
+    traces = [t for t in figure.data if t.customdata is not None]
+    assert sorted(k for t in traces for (k,) in t.customdata) == sorted(p.key for p in pareto_numbers(study).points)
+    hover = "".join(h for t in traces for h in t.hovertext)
+    assert HOSTILE[:11] not in hover and "&lt;b&gt;CUDA" in hover
+    assert "p3=conv" in hover
+
+
+def test_error_bars_only_with_several_seeds(study):
+    points = {p.key: p for p in pareto_numbers(study).points}
+    for trace in pareto_figure(pareto_numbers(study)).data:
+        if trace.name in ("mixed", "base"):
+            assert [(a or None) for a in trace.error_y.array] == [points[k].sd for (k,) in trace.customdata]
+
+
+def test_front_is_a_step_line_to_the_right_edge(study):
+    numbers = pareto_numbers(study)
+    line = next(t for t in pareto_figure(numbers).data if t.name == "Pareto front")
+    assert line.line.shape == "hv"
+    assert line.x[-1] == max(p.gmacs for p in numbers.points if p.map50_95 is not None)
+    assert list(line.y) == sorted(line.y)
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        (BASE, "base"),
+        ("p3=lka(k_size=7) p4=none", "lka"),
+        ("p3=lka(k_size=7) p4=lka(k_size=11)", "lka"),
+        ("p3=lka(k_size=7) p4=conv", "mixed"),
+    ],
+)
+def test_groups(text, group):
+    assert module_group(Architecture.parse(text)) == group
+
+
+def test_colours_stay_when_the_study_grows(tmp_path):
+    study = Fabricator(tmp_path)
+
+    def colours():
+        figure = pareto_figure(pareto_numbers(StudyView.read(study.folder)))
+        return {t.name: t.marker.color for t in figure.data if t.customdata is not None}
+
+    study.complete(BASE, 0.3, role="base")
+    study.complete("p3=lska(k_size=7) p4=none p5=none", 0.3)
+    before = colours()
+    study.complete("p3=acmix(head=4) p4=none p5=none", 0.3)
+    after = colours()
+    assert {k: after[k] for k in before} == before
+    assert len(set(after.values())) == len(after)
+
+
+def test_plotly_can_look_for_every_trace_by_its_class(study):
+    """A trace that went while its identity held brackets stopped the live page: `.cbfailed (no mAP)` is no selector."""
+    uids = [t.uid for t in pareto_figure(pareto_numbers(study)).data if t.uid]
+    assert len(uids) > 5 and len(set(uids)) == len(uids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", uid) for uid in uids)
+
+
+def test_curves_stand_beside_the_base_of_the_same_seed(study):
+    conv = next(c for c in study.candidates() if c.key == CONV)
+    numbers = curve_numbers(study, conv)
+    assert [(c.seed, c.is_base) for c in numbers.curves] == [(s, b) for b in (False, True) for s in (0, 1, 2)]
+    assert [e for e, _ in numbers.curves[0].map50_95] == [3, 6, 9, 12, 15]
+    assert [e for e, _ in numbers.curves[0].loss] == list(range(1, 16))
+    assert numbers.curves[0].map50_95[-1][1] == pytest.approx(conv.trials[0].map50_95)
+    assert len(curve_figure(numbers).data) == 12
+
+
+def test_the_base_has_no_reference_but_itself(study):
+    base = study.candidates()[0]
+    assert [c.number for c in curve_numbers(study, base).curves] == [0, 1, 2]
+
+
+def test_liveness(study):
+    numbers = liveness_numbers(study)
+    assert numbers.drop == (("p3", 0.303), ("p4", 0.169), ("p5", 0.0005))
+    assert numbers.live == ("p3", "p4") and numbers.threshold == 0.003
+    figure = liveness_figure(numbers)
+    assert list(figure.data[0].y) == [0.303, 0.169, 0.0005]
+    assert figure.layout.shapes[0].y0 == 0.003
+
+
+def test_a_study_that_has_only_begun_still_draws(tmp_path):
+    study = Fabricator(tmp_path)
+    study.start(BASE, role="base")
+    begun = StudyView.read(tmp_path)
+    assert liveness_numbers(begun) is None
+    assert pareto_numbers(begun).points == ()
+    assert len(pareto_figure(pareto_numbers(begun)).data) == 0
+
+
+def test_frame_has_a_row_per_trial_and_units_in_names(study):
+    table = study.frame()
+    assert list(table["number"]) == [t.number for t in study.trials]
+    assert list(table.columns[-3:]) == ["p3", "p4", "p5"]
+    flagged = table[table.architecture == FLAGGED].iloc[0]
+    assert (flagged["flags"], flagged["comparable"], flagged["map50_95"]) == ("batch halved", False, 0.333)
+    assert table[table.state == "refused"].map50_95.isna().all()
+    assert table.delta_map50_95[3] == pytest.approx(study.trial(3).map50_95 - study.trial(0).map50_95)
+    assert table.gmacs[3] == study.trial(3).gmacs
