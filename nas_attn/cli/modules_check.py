@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_attn.attention.residual import build_module
 from nas_attn.cli.options import Json, Modules, use_modules
 
 if TYPE_CHECKING:
@@ -132,6 +131,7 @@ def _device(asked: str | None) -> str:
 
 
 def _measured(entry: ModuleEntry, slot: Slot, imgsz: int, batch: int, device: str) -> dict[str, Any]:
+    from nas_attn.attention.residual import build_module
     from nas_attn.conformance.surroundings import kept
     from nas_attn.cost.latency import measure
 

@@ -130,6 +130,7 @@ def test_heavy_libraries_have_one_home(name):
     [
         ("import nas_attn", ("torch", "ultralytics", "optuna", "numpy")),
         ("import nas_attn.space, nas_attn.study.view", ("torch", "ultralytics", "optuna")),
+        ("import nas_attn.cli.app, nas_attn.cost", ("torch", "ultralytics", "optuna", "numpy")),  # each --help
         ("from nas_attn.attention import registry, Choice", ("torch",)),
         ("from nas_attn.space import Architecture as A; A.parse('p3=acmix(head=4) p4=none')", ("torch", "optuna")),
         (

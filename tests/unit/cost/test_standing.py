@@ -118,7 +118,7 @@ def test_what_a_module_refuses_itself_is_no_fault(write):
 
 
 def test_the_zoo_is_not_run_again(monkeypatch):
-    monkeypatch.setattr("nas_attn.attention.registry.ModuleEntry.build", None)
+    monkeypatch.setattr("nas_attn.cost.standing.build_module", None)
     check_places({Slot("p3", 16, 64, 8): [Gene.parse("lska(k_size=7)"), Gene("none")]}, 64)
 
 
