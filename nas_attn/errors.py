@@ -9,6 +9,7 @@ NasAttnError
 │   ├── SlotRefused      a module or setting that cannot stand at a slot
 │   ├── NotWritable      a folder that cannot be written to; `StorageFull` if a study meets a disk of that kind
 │   ├── StudyChanged     a run folder that holds another search than the one asked for
+│   ├── ExportChanged    an exported model YAML that is not the network that was exported
 │   └── CheckFailed      an attention module that breaks a rule of all modules: exit code 1
 ├── StudyLocked          another supervisor works on the study: exit code 1
 ├── RecordLost           the record log cannot be written, or was damaged: exit code 1

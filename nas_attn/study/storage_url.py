@@ -12,6 +12,7 @@ MASK = "***"
 LEFT_OUT = "the driver's message is left out, for it could hold a part of the password"
 _SCHEME = r"((?:sqlite[\w+]*:/*|[\w+.-]+:/+)?+"
 _ADDRESS = re.compile(_SCHEME + r"[^:]*:)(.*)@", re.DOTALL)  # up to the last @: also where it is malformed
+_NO_SCHEME = re.compile(r"([^:]*:)(?!//)(.*)@", re.DOTALL)  # `user:/secret@host` looks as if `user` were a scheme
 _NO_PORT = re.compile(  # the host was forgotten: the password stands in the port's place, and may hold / and ?
     _SCHEME + r"(?:[^@/?]*@)?+(?>\[[0-9a-fA-F:.]+\]|[^:/?]*):)(?!\d*(?:[/?]|\Z))(.+)", re.DOTALL
 )
@@ -44,7 +45,8 @@ def _secrets(url: str) -> list[tuple[int, int]]:
     address, _, query = url.partition("?")
     spans = [found.span(1) for found in _NAMED.finditer(url)]
     if not _FILE.match(url):
-        found = _ADDRESS.match(url if "@" in _WITH_AT.sub("", query) else address) or _NO_PORT.match(url)
+        before = url if "@" in _WITH_AT.sub("", query) else address
+        found = _ADDRESS.match(before) or _NO_SCHEME.match(before) or _NO_PORT.match(url)
         spans += [found.span(2)] if found else []
     for pair in _PAIR.finditer(query):
         key, value = (unquote_plus(unquote_plus(part)) for part in pair.groups())

@@ -22,6 +22,7 @@ EXAMPLES = [
             *(errors.NotWritable, errors.StudyChanged, errors.CheckFailed),
         )
     ),
+    errors.ExportChanged({"nc": 1}, {"base": "yolo11n"}, got="`nc` is 1", where="best.yaml", remedy="Export it again."),
     *(
         cls("one line")
         for cls in (

@@ -36,6 +36,7 @@ URLS = {
     "mysql://me:hun@ter2:hunter2@host/db": "mysql://me:***@host/db",
     "postgresql:/me:hunter2@host/db": "postgresql:/me:***@host/db",
     "me:hunter2@host/db": "me:***@host/db",
+    "me:/hunter2@host/db": "me:***@host/db",
     "host=h user=me password=hunter2 dbname=d": "host=h user=me password=*** dbname=d",
     "mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BPWD%3Dhunter2%3BUID%3Dme": ("mssql+pyodbc:///?odbc_connect=***"),
     "mssql+pyodbc:///?odbc_connect=Driver%3DX%3BPWD%3D%7Bhunter2%3Bmore%7D": "mssql+pyodbc:///?odbc_connect=***",
