@@ -46,6 +46,9 @@ def attention(
     `from_settings(channels)` -> further constructor arguments, `effective(height, width)` -> hashable form,
     `extra_macs(channels, height, width)` -> multiply-accumulates that fvcore cannot see.
 
+    A constructor that does not ask `unsupported` itself is made to: it raises `SlotRefused` with the reason. Of two
+    channel arguments the hook gets the last, the output's. A docstring without a section `Shape:` gets one.
+
     Args:
         name: its name in the grammar: lower case letters, digits and underscores.
         family: the group under which it is listed.
@@ -59,7 +62,7 @@ def attention(
     """
 
     def register(cls: type) -> type:
-        from nas_attn.attention import validation
+        from nas_attn.attention import decorated, validation
 
         where = caller(1)
         if not getattr(cls, "__module__", "").startswith(ZOO):
@@ -71,6 +74,8 @@ def attention(
             name, cls, family, paper, settings, licence, dict(cannot or {}), {} if costs is None else costs, weights
         )
         validation.check(entry, where)
+        decorated.refuse_unsupported(cls, {s.name for s in settings})
+        decorated.complete_docstrings(cls)
         add(entry, where)
         return cls
 

@@ -18,7 +18,6 @@ from nas_attn.attention.zoo._acmix_convolution import dense_convolution, dense_i
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._neighbourhood import neighbourhood_attention
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -64,8 +63,6 @@ class ACmix(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(out_planes, head=head, kernel_att=kernel_att):
-            raise SlotRefused(reason)
         self.kernel_att, self.head, self.head_dim = kernel_att, head, out_planes // head
         self.stride, self.dilation = stride, dilation
         self.rate1 = nn.Parameter(torch.full((1,), 0.5))
@@ -85,12 +82,10 @@ class ACmix(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, head: int, kernel_att: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, head, "head")
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, head: int, kernel_att: int) -> int:
-        """Attention logits per image."""
         return head * kernel_att**2 * height * width
 
     @classmethod

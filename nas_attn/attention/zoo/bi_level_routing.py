@@ -20,7 +20,6 @@ from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend, blocked, from_windows, padded_windows, pixels_in_windows
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.attention.zoo._published import PublishedNames
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -67,8 +66,6 @@ class BiLevelRouting(PublishedNames):
         topk: Annotated[int, Choice(1, 4, 8)] = 4,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(dim, num_heads=num_heads, n_win=n_win, topk=topk):
-            raise SlotRefused(reason)
         self.num_heads, self.n_win, self.topk = num_heads, n_win, topk
         self.scale = dim**-0.5
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
@@ -77,7 +74,6 @@ class BiLevelRouting(PublishedNames):
 
     @classmethod
     def unsupported(cls, channels: int, *, num_heads: int, n_win: int, topk: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         if topk > n_win**2:
             return f"`topk` must not exceed the number of regions, but got {topk} of {n_win**2}"
         return indivisible(channels, num_heads)

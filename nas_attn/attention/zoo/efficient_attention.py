@@ -99,7 +99,6 @@ class EfficientAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, sum(group_split))
 
     @classmethod

@@ -31,8 +31,6 @@ class LKA(nn.Module):
     Args:
         dim: C, channels of the map.
         k_size: pixels that the two depthwise kernels span together.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: a `k_size` without a published split.
     """

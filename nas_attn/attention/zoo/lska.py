@@ -32,8 +32,6 @@ class LSKA(PublishedNames):
     Args:
         dim: C, channels of the map.
         k_size: pixels that the kernels of one axis span together.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: a `k_size` without a published split.
     """

@@ -47,8 +47,6 @@ class MLCA(nn.Module):
         local_weight: w, the share of the grid's attention, between 0 and 1, both exclusive.
         kernel_size: odd number of channels that the convolutions span; None: the paper's, (log₂C + 1) / 2 rounded down
             and then up to odd (3 at 64 channels, 5 from 128 to 1024).
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: an even `kernel_size`, or a `local_weight` that switches one branch off.
     """
