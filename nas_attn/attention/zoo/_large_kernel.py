@@ -1,4 +1,4 @@
-"""What the large-kernel family shares: how a size splits into two small kernels, each of one depthwise convolution."""
+"""Shared parts of the large-kernel family: a size split into two small kernels, and their depthwise convolutions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ K_SIZES = (7, 11, 23, 35, 41, 53)
 
 
 def decompose(k_size: int) -> tuple[int, int, int]:
-    """(k1, k2, d): kernel k1 = 2d − 1, then kernel k2 = ⌊k/d⌋ with dilation d, together span `k_size` pixels.
+    """(k1, k2, d): kernel k1 = 2d − 1, then kernel k2 = ⌊k/d⌋ with dilation d, which together span `k_size` pixels.
 
     Raises:
-        UserError: a size for which the papers give no split.
+        UserError: the papers give no split for this size.
     """
     if k_size not in K_SIZES:
         raise UserError(f"`k_size` must be one of {', '.join(map(str, K_SIZES))}", got=k_size)
@@ -24,7 +24,7 @@ def depthwise(dim: int, kernel: tuple[int, int], dilation: int = 1) -> Depthwise
     """A depthwise convolution of `dim` channels that keeps the map's size.
 
     Raises:
-        UserError: an even kernel, which cannot keep it.
+        UserError: the kernel is even, and cannot keep it.
     """
     if not all(k % 2 for k in kernel):
         raise UserError("a large kernel must have an odd size", got=max(kernel))

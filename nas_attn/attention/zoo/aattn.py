@@ -74,7 +74,7 @@ class AreaAttention(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, area: int) -> Hashable:
-        """Equal for settings of one function: where a run is one pixel, its value passes, whatever its head."""
+        """Equal for settings of one function: if a run is one pixel, its value passes, with any number of heads."""
         return (num_heads, area) if height * width > area else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -79,8 +79,8 @@ class AxialAttention(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, order: str) -> Hashable:
-        """Equal for settings of one function: a lone pixel attends to itself; on a line, what runs across it passes
-        values as they are, in series or under one softmax."""
+        """Equal for settings of one function: a lone pixel attends to itself; on a map of one row or column, attention
+        across it passes values as they are, in series or under one softmax."""
         if height * width == 1:
             return None
         return num_heads, "serial" if order == "criss_cross" and 1 in (height, width) else order

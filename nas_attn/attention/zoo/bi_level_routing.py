@@ -86,7 +86,7 @@ class BiLevelRouting(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, n_win: int, topk: int) -> Hashable:
-        """Equal for settings of one function: who chooses all regions with pixels attends to the whole map,
+        """Equal for settings of one function: a region that chooses all regions with pixels attends to the whole map,
         and a single key leaves heads no choice."""
         if height * width == 1:
             return None
@@ -135,6 +135,6 @@ class BiLevelRouting(PublishedNames):
     def _gather(self, x: Tensor, rows: Tensor) -> Tensor:
         """(N, heads, regions, places, D) -> (N, heads·regions, topk·places, D)."""
         n, heads, regions, places, d = x.shape
-        # index_select, whose gradient has a fixed order on CUDA where deterministic algorithms are on
+        # index_select, because its gradient has a fixed order on CUDA if deterministic algorithms are on
         chosen = x.reshape(n * heads * regions, places * d).index_select(0, rows)
         return chosen.reshape(n, heads * regions, self.topk * places, d)

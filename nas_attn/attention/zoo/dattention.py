@@ -115,7 +115,7 @@ class DeformableAttention(nn.Module):
         return self.proj(to_map(out, x) + self.pe(q))
 
     def _sample(self, x: Tensor, q: Tensor) -> Tensor:
-        """(N, C, cells down, cells across): `x` where the queries want it read."""
+        """(N, C, cells down, cells across): samples of `x` at the places that the queries choose."""
         n, c, height, width = x.shape
         offset = self.offset(q.reshape(n * self.groups, c // self.groups, height, width))
         with without_autocast(x.device):

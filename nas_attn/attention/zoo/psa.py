@@ -79,7 +79,7 @@ class PositionSensitive(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, attn_ratio: float, num_heads: int) -> Hashable:
-        """Equal for settings of one function: a lone pixel's value passes as it is, whatever its head and keys."""
+        """Equal for settings of one function: a lone pixel's value passes as it is, with any heads and keys."""
         return (attn_ratio, num_heads) if height * width > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def displacements_on(side: int, like: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _kept_displacements(side: int, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # what inference has made cannot be trained with
+    with torch.inference_mode(False):  # tensors made in inference mode cannot be used in training
         return displacements(side).to(device)
 
 
