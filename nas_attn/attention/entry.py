@@ -129,7 +129,7 @@ class ModuleEntry:
 
     def refusal(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> str | None:
         """The reason why these settings cannot stand on a (channels, height, width) map; None if they can."""
-        own = _without_residual(settings)
+        own = without_residual(settings)
         hook = getattr(self.cls, "unsupported", None)
         if hook is not None and (reason := hook(channels, **own)) is not None:
             return reason
@@ -140,14 +140,14 @@ class ModuleEntry:
 
     def effective(self, settings: Mapping[str, Any], height: int, width: int) -> Hashable:
         """A key that two settings share if, and only if, they compute the same function on such a map."""
-        own = _without_residual(settings)
+        own = without_residual(settings)
         hook = getattr(self.cls, "effective", None)
         form = hook(height, width, **own) if hook is not None else tuple(sorted(own.items()))
         return form, settings.get("residual", "none")
 
     def arguments(self, channels: int, settings: Mapping[str, Any]) -> list[Any]:
         """The positional constructor arguments, up to the last that differs from its published default."""
-        own = _without_residual(settings)
+        own = without_residual(settings)
         derive = getattr(self.cls, "from_settings", None)
         known = {**own, **(derive(channels, **own) if derive is not None else {})}
         values: list[Any] = []
@@ -164,7 +164,7 @@ class ModuleEntry:
         """The searchable settings that positional constructor arguments mean, `residual` left out."""
         given = dict(zip((p.name for p in _parameters(self.cls)), arguments, strict=False))
         own = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items() if n in self.defaults()}
-        return _without_residual({**self.defaults(), **own})
+        return without_residual({**self.defaults(), **own})
 
     def row(self, channels: int, settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The module's name and arguments in a model YAML row, without the `nas_attn.` prefix."""
@@ -176,7 +176,7 @@ class ModuleEntry:
     def extra_macs(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> int:
         """Multiply-accumulates of product-sums that fvcore cannot see, per image."""
         hook = getattr(self.cls, "extra_macs", None)
-        return hook(channels, height, width, **_without_residual(settings)) if hook is not None else 0
+        return hook(channels, height, width, **without_residual(settings)) if hook is not None else 0
 
 
 def _parameters(cls: type) -> list[inspect.Parameter]:
@@ -189,5 +189,6 @@ def _shown(value: Any) -> str:
     return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
-def _without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:
+def without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the module's class knows."""
     return {k: v for k, v in settings.items() if k != RESIDUAL.name}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nas_attn.attention.choice import Choice, Setting, survives_parser, unwritable
-from nas_attn.attention.entry import CHANNEL_ARGUMENTS, LIMITS, RESIDUAL, ModuleEntry
+from nas_attn.attention.entry import CHANNEL_ARGUMENTS, LIMITS, RESIDUAL, ModuleEntry, without_residual
 from nas_attn.errors import ConfigError, UserError
 
 OP = re.compile(r"[A-Za-z_]\w*::[\w.]+", re.ASCII)  # as torch's tracer names it
@@ -129,7 +129,7 @@ def _costs(costs: Any, where: str) -> Iterable[UserError]:
 
 def _hooks(entry: ModuleEntry, where: str) -> list[UserError]:
     """Problems of hooks that cannot be called with the module's settings."""
-    own = {s.name: s.default for s in entry.settings if s.name != RESIDUAL.name}
+    own = without_residual(entry.defaults())
     problems = []
     for name, arguments in HOOKS.items():
         hook = getattr(entry.cls, name, None)
@@ -151,7 +151,7 @@ def _constructor(entry: ModuleEntry, where: str) -> Iterable[UserError]:
     searched = {s.name for s in entry.settings}
     plain = (c for c in entry.combinations() if c.get(RESIDUAL.name, "none") == "none")
     for settings in itertools.islice(plain, TRIED):
-        own = {k: v for k, v in settings.items() if k != RESIDUAL.name}
+        own = without_residual(settings)
         shown = ", ".join(f"{k}={v}" for k, v in own.items())
         derived, problem = _derived(entry, own, shown, where)
         if problem is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
+from nas_attn.attention.zoo._constraints import reachable
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.errors import UserError
 
@@ -18,6 +21,12 @@ def decompose(k_size: int) -> tuple[int, int, int]:
         raise UserError(f"`k_size` must be one of {', '.join(map(str, K_SIZES))}", got=k_size)
     dilation = 2 if k_size < 23 else 3
     return 2 * dilation - 1, k_size // dilation, dilation
+
+
+def decomposed_reach(k_size: int, height: int, width: int) -> Hashable:
+    """For each axis, the taps of both kernels of `decompose` that can meet data on a map of that size."""
+    k1, k2, dilation = decompose(k_size)
+    return tuple((reachable(n, k1), reachable(n, k2, dilation)) for n in (height, width))
 
 
 def depthwise(dim: int, kernel: tuple[int, int], dilation: int = 1) -> DepthwiseConv2d:
