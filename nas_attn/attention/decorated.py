@@ -31,10 +31,12 @@ def refuse_unsupported(cls: Any, settings: Collection[str]) -> None:
         settings: names of the searchable arguments.
     """
     construct = cls.__init__
+    code = getattr(inspect.unwrap(construct), "__code__", None)
+    if not hasattr(cls, "unsupported") or code is None or "unsupported" in code.co_names:
+        return
     signature = inspect.signature(construct)
     channels = [name for name in signature.parameters if name in CHANNEL_ARGUMENTS]
-    code = getattr(inspect.unwrap(construct), "__code__", None)
-    if not channels or not hasattr(cls, "unsupported") or (code and "unsupported" in code.co_names):
+    if not channels:
         return
 
     def reason(self: Any, *args: Any, **kwargs: Any) -> str | None:
