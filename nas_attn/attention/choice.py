@@ -1,4 +1,4 @@
-"""How a module's constructor declares what may be searched."""
+"""`Choice`: a module's constructor declares with it what may be searched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARSER_WORDS = frozenset(_PARSER_LOCALS.split())
 
 
 def unwritable(value: Any) -> str | None:
-    """Why the grammar and a model YAML cannot write an option and read the same again; None where they can."""
+    """The reason why the grammar and a model YAML cannot write an option and read it back; None if they can."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | tuple):
         return f"{type(value).__name__} {value!r}"
     if isinstance(value, float) and not math.isfinite(value):
@@ -36,10 +36,10 @@ def unwritable(value: Any) -> str | None:
 
 
 def survives_parser(word: str) -> bool:
-    """Whether a text among a YAML row's arguments reaches the constructor as it is.
+    """True if a text among a YAML row's arguments reaches the constructor as it is.
 
-    Ultralytics evaluates such a text where it is a literal (`None`, `3`) or bears the name of one of the parser's own
-    variables, and fails on one that is no expression (`if`, `a-`).
+    Ultralytics evaluates such a text if it is a literal (`None`, `3`) or the name of one of the parser's local
+    variables, and fails on a text that is no expression (`if`, `a-`).
     """
     if word in PARSER_WORDS:
         return False
@@ -57,10 +57,10 @@ class Choice:
 
     Args:
         options: the values that a search may choose; ints, floats, words or tuples of these.
-        default: the value used where nobody chose; otherwise the constructor's own default, and the first option where
+        default: the value used if nobody chose. If left out, it is the constructor's default, or the first option if
             the constructor has none.
     Raises:
-        UserError: options that are not distinct or cannot be written, or a default that is none of them.
+        UserError: the options are not distinct or cannot be written, or the default is none of them.
     """
 
     def __init__(self, *options: Any, default: Any = _UNSET) -> None:
@@ -82,13 +82,13 @@ class Choice:
         self._default = default
 
     def default(self, constructor_default: Any) -> Any:
-        """The option that stands where nobody chose.
+        """The option that is used if nobody chose.
 
         Args:
-            constructor_default: the argument's own default; `inspect.Parameter.empty` where it has none.
+            constructor_default: the argument's default in the signature; `inspect.Parameter.empty` if it has none.
 
         Raises:
-            UserError: that default is none of the options, and no other was named.
+            UserError: that default is none of the options, and `Choice` names no other.
         """
         from inspect import Parameter
 
@@ -103,7 +103,7 @@ class Choice:
 
 
 def default_refused(options: tuple[Any, ...], default: Any, whose: str, where: str) -> UserError:
-    """A default outside the options."""
+    """The error about a default outside the options."""
     return UserError(
         f"{whose or 'the '}default must be one of the options {shown(options)} of its `Choice`",
         got=repr(default),
@@ -114,12 +114,12 @@ def default_refused(options: tuple[Any, ...], default: Any, whose: str, where: s
 
 
 def shown(options: tuple[Any, ...]) -> str:
-    """Options as they stand in the source."""
+    """Options as text, as they stand in the source."""
     return ", ".join(map(repr, options)) or "none"
 
 
 def caller(depth: int) -> str:
-    """`file:line` of whoever called the function `depth` frames up; empty where that is no file."""
+    """`file:line` from which the function `depth` frames up was called; empty if that is no file."""
     frame = sys._getframe(depth + 1)
     file = frame.f_code.co_filename
     return "" if file.startswith("<string") else f"{file}:{frame.f_lineno}"

@@ -1,4 +1,4 @@
-"""One module of the registry: its class, and everything the rest of the package may ask about it."""
+"""`ModuleEntry`: one module of the registry, with all that the rest of the package may ask about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESIDUAL = Setting("residual", ("none", "scaled"), "none")
 CHANNEL_ARGUMENTS = ("in_planes", "out_planes", "dim", "channels", "c1", "c2")
 MAX_LOGITS = 2**24  # attention logits per image; beyond it a map is too large for the module
 
-LIMITS = {  # what a module may be unable to do, and say so; all else it must do
+LIMITS = {  # abilities that a module may lack if it says so; it must have all others
     "single_value": "train on one value a channel (batch 1 on a 1x1 map)",
     "deterministic": "repeat its gradients bit for bit on CUDA",
     "half": "run in float16",
@@ -32,7 +32,7 @@ LIMITS = {  # what a module may be unable to do, and say so; all else it must do
 
 @dataclass(frozen=True)
 class ModuleEntry:
-    """One attention module: its class and everything the rest of the package may ask about it.
+    """One attention module: its class, and all that the rest of the package may ask about it.
 
     Attributes:
         name: the name in the grammar, e.g. `acmix`.
@@ -40,10 +40,10 @@ class ModuleEntry:
         family: the group under which it is listed.
         paper: title and arXiv number.
         settings: its searchable hyperparameters, `residual` included.
-        licence: whose code this is, and the licence of the published code.
-        cannot: what it cannot do, a key of `LIMITS` -> the reason.
+        licence: the origin of the code, and the licence of the published code.
+        cannot: abilities that it lacks: key of `LIMITS` -> reason.
         costs: op that has no rule in `cost/` -> its multiply-accumulates an output element.
-        weights: whether published weights load, and whose; empty where nobody has looked.
+        weights: says if published weights load, and from which code; empty if nobody has looked.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ModuleEntry:
 
     @property
     def deterministic(self) -> bool:
-        """Whether equal runs give equal gradients on CUDA."""
+        """True if equal runs give equal gradients on CUDA."""
         return "deterministic" not in self.cannot
 
     @property
@@ -68,26 +68,26 @@ class ModuleEntry:
 
     @property
     def is_none(self) -> bool:
-        """Whether this entry inserts nothing."""
+        """True if this entry inserts nothing."""
         return not self.settings
 
     @property
     def origin(self) -> str:
-        """The file of a user's own module, or the Python module that an installed class or one of the zoo stands in."""
+        """The file of a user's module; for a class of the zoo or of an installed package, its Python module."""
         return getattr(sys.modules.get(self.cls.__module__), "__nas_attn_file__", "") or self.cls.__module__
 
     def source(self) -> bytes:
         """The source of the file that the class stands in.
 
         Raises:
-            UserError: it stands in none, as what is typed into a notebook or standard input.
+            UserError: there is no file, because the class was typed into a notebook or standard input.
         """
         text = getattr(sys.modules.get(self.cls.__module__), "__nas_attn_source__", None)
         if text is not None:
             return text.encode()
         try:
             return Path(inspect.getfile(self.cls)).read_bytes()
-        except (OSError, TypeError):  # what `inspect` says of a module without a file depends on Python's version
+        except (OSError, TypeError):  # from `inspect`, for a module without a file: Python's versions differ
             raise UserError(
                 "a searched module must stand in a file",
                 got=f"'{self.name}' of `{self.cls.__module__}`",
@@ -128,8 +128,8 @@ class ModuleEntry:
         return {**self.defaults(), **settings}
 
     def refusal(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> str | None:
-        """Why these settings cannot stand on a (channels, height, width) map; None where they can."""
-        own = _without_residual(settings)
+        """The reason why these settings cannot stand on a (channels, height, width) map; None if they can."""
+        own = without_residual(settings)
         hook = getattr(self.cls, "unsupported", None)
         if hook is not None and (reason := hook(channels, **own)) is not None:
             return reason
@@ -139,15 +139,15 @@ class ModuleEntry:
         return None
 
     def effective(self, settings: Mapping[str, Any], height: int, width: int) -> Hashable:
-        """A key that is equal for two settings exactly where they compute one function on the map."""
-        own = _without_residual(settings)
+        """A key that two settings share if, and only if, they compute the same function on such a map."""
+        own = without_residual(settings)
         hook = getattr(self.cls, "effective", None)
         form = hook(height, width, **own) if hook is not None else tuple(sorted(own.items()))
         return form, settings.get("residual", "none")
 
     def arguments(self, channels: int, settings: Mapping[str, Any]) -> list[Any]:
-        """Positional constructor arguments, up to the last that differs from its published default."""
-        own = _without_residual(settings)
+        """The positional constructor arguments, up to the last that differs from its published default."""
+        own = without_residual(settings)
         derive = getattr(self.cls, "from_settings", None)
         known = {**own, **(derive(channels, **own) if derive is not None else {})}
         values: list[Any] = []
@@ -164,7 +164,7 @@ class ModuleEntry:
         """The searchable settings that positional constructor arguments mean, `residual` left out."""
         given = dict(zip((p.name for p in _parameters(self.cls)), arguments, strict=False))
         own = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items() if n in self.defaults()}
-        return _without_residual({**self.defaults(), **own})
+        return without_residual({**self.defaults(), **own})
 
     def row(self, channels: int, settings: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The module's name and arguments in a model YAML row, without the `nas_attn.` prefix."""
@@ -176,7 +176,7 @@ class ModuleEntry:
     def extra_macs(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> int:
         """Multiply-accumulates of product-sums that fvcore cannot see, per image."""
         hook = getattr(self.cls, "extra_macs", None)
-        return hook(channels, height, width, **_without_residual(settings)) if hook is not None else 0
+        return hook(channels, height, width, **without_residual(settings)) if hook is not None else 0
 
 
 def _parameters(cls: type) -> list[inspect.Parameter]:
@@ -189,5 +189,6 @@ def _shown(value: Any) -> str:
     return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
-def _without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:
+def without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the module's class knows."""
     return {k: v for k, v in settings.items() if k != RESIDUAL.name}

@@ -1,10 +1,10 @@
-"""Which form of its mathematics a module runs: `reference`, which defines its cost, or `fast`, which is the default.
+"""The two forms in which a module may run: `reference`, which defines its cost, and `fast`, which is the default.
 
 A module with two forms has methods `reference(x)` and `fast(x)` of equal outputs, gradients and `state_dict`, and its
 `forward` asks `fast_wanted(self)`. If a graph is recorded (tracing, export, compiling), the reference form runs: it is
 made of ordinary operators and sizes, so that the graph holds for other sizes and in other runtimes. Fast forms have
 first derivatives only. A step of checkpointing (`torch.utils.checkpoint`) that began inside `reference_form()` has to
-end inside it: what is computed again is computed in the form of that moment.
+end inside it, because it computes again in the form that is set when it ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REFERENCE: ContextVar[bool] = ContextVar("nas_attn_reference_form", default=Fal
 
 @contextmanager
 def reference_form() -> Iterator[None]:
-    """Inside, every module runs its reference form."""
+    """A context in which every module runs its reference form."""
     token = _REFERENCE.set(True)
     try:
         yield
@@ -33,8 +33,9 @@ def fast_wanted(module: nn.Module | None = None) -> bool:
     """True if a module with two forms should run the fast one now.
 
     Args:
-        module: the module itself. With a hook of any kind on any of its parts, or a global one, it runs the reference
-            form, so that every hook is called, with the maps that it expects. None: nothing of it is passed by.
+        module: the module itself. If a hook of any kind hangs on one of its parts, or globally, it runs the reference
+            form, so that every hook is called, with the maps that it expects. None: no part of it is skipped, so
+            hooks do not matter.
     """
     if recording() or _REFERENCE.get():
         return False
@@ -42,15 +43,15 @@ def fast_wanted(module: nn.Module | None = None) -> bool:
 
 
 def recording() -> bool:
-    """Whether the operators of this forward pass become a graph: `torch.compile`, `torch.export`, tracing, ONNX."""
+    """True if this forward pass is recorded as a graph: by `torch.compile`, `torch.export`, tracing or ONNX export."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def as_built(cls: type[nn.Module], *parts: nn.Module) -> bool:
-    """True if these parts are still of that very class, with its own `forward`.
+    """True if these parts are still of exactly this class, with the `forward` of the class.
 
-    A fast form does not call the parts whose weights it reads. What stands in the place of one (a low-rank adapter, a
-    parametrised or quantised layer) would be passed by.
+    A fast form reads the weights of its parts and does not call them. A part that was replaced (by a low-rank adapter,
+    a parametrised or a quantised layer) would be skipped.
     """
     return all(type(part) is cls and "forward" not in vars(part) for part in parts)
 
@@ -79,7 +80,7 @@ def _hook_on_a_part(module: nn.Module) -> bool:
 
 
 def refuse_second_derivatives() -> None:
-    """To be called in the backward pass of a fast form.
+    """Refuse second derivatives; to be called in the backward pass of a fast form.
 
     Raises:
         RuntimeError: a graph of the backward pass is being built.

@@ -1,8 +1,8 @@
 """The zoo as a table: name -> ModuleEntry.
 
-A file in `attention/zoo/` holds one class with the `@attention(...)` decorator; existing there is all it takes to be
-searched, costed, listed and tested. Modules of a user's own come from files and installed packages, see `user.py`. The
-table is filled on first use, so that importing this file costs no torch.
+A file in `attention/zoo/` holds one class with the `@attention(...)` decorator; nothing else is needed for it to be
+searched, costed, listed and tested. Modules of users come from files and installed packages, see `user.py`. The table
+is filled on first use, so that importing this file does not import torch.
 """
 
 from __future__ import annotations
@@ -46,20 +46,26 @@ def attention(
     `from_settings(channels)` -> further constructor arguments, `effective(height, width)` -> hashable form,
     `extra_macs(channels, height, width)` -> multiply-accumulates that fvcore cannot see.
 
+    A constructor that does not ask `unsupported` itself is made to: it raises `SlotRefused` with the reason. Of two
+    channel arguments the hook gets the last, the output's. A docstring without a section `Shape:` gets one.
+
     Args:
         name: its name in the grammar: lower case letters, digits and underscores.
         family: the group under which it is listed.
         paper: title and arXiv number.
-        licence: whose code it is, and the licence of the published code.
-        cannot: what it cannot do, a key of `LIMITS` -> the reason.
-        costs: what ops cost that have no rule in `nas_attn.cost`, e.g. `{"aten::lgamma": 0}`: traced op, as the error
+        licence: the origin of the code, and the licence of the published code.
+        cannot: abilities that it lacks: key of `LIMITS` -> reason.
+        costs: cost of ops that have no rule in `nas_attn.cost`, e.g. `{"aten::lgamma": 0}`: traced op, as the error
             about it names it -> multiply-accumulates an output element, a whole number, 0 for elementwise ops. It
-            holds inside this module only. What does not grow with an op's output belongs in `extra_macs`.
-        weights: whether published weights load, and whose.
+            holds inside this module only. A cost that does not grow with an op's output belongs in `extra_macs`.
+        weights: says if published weights load, and from which code.
+
+    Raises:
+        UserError: the class, its settings or one of its hooks breaks a rule, or its name is taken.
     """
 
     def register(cls: type) -> type:
-        from nas_attn.attention import validation
+        from nas_attn.attention import decorated, validation
 
         where = caller(1)
         if not getattr(cls, "__module__", "").startswith(ZOO):
@@ -71,6 +77,8 @@ def attention(
             name, cls, family, paper, settings, licence, dict(cannot or {}), {} if costs is None else costs, weights
         )
         validation.check(entry, where)
+        decorated.refuse_unsupported(cls, {s.name for s in settings})
+        decorated.complete_docstrings(cls)
         add(entry, where)
         return cls
 
@@ -78,21 +86,21 @@ def attention(
 
 
 def names() -> list[str]:
-    """Names of all modules in the zoo, `none` first."""
+    """Names of all modules of the registry, `none` first."""
     return sorted(_table(), key=lambda n: (n != "none", n))
 
 
 def entries() -> list[ModuleEntry]:
-    """All modules of the zoo, in the order of `names()`."""
+    """All modules of the registry, in the order of `names()`."""
     return [_table()[n] for n in names()]
 
 
 def get(name: str, *, where: str = "") -> ModuleEntry:
-    """The zoo's entry of that name.
+    """The entry of that name.
 
     Raises:
         UnknownName: there is none; the message names the nearest.
-        UserError: it is that of an installed package which could not be loaded.
+        UserError: the module belongs to an installed package that could not be loaded.
     """
     if name not in _table():
         from nas_attn.attention import user
@@ -104,7 +112,11 @@ def get(name: str, *, where: str = "") -> ModuleEntry:
 
 
 def by_class_name(class_name: str) -> ModuleEntry:
-    """The entry whose class has this name, e.g. `ACmix`."""
+    """The entry whose class has this name, e.g. `ACmix`.
+
+    Raises:
+        UnknownName: there is none; the message names the nearest.
+    """
     for entry in _table().values():
         if entry.cls.__name__ == class_name:
             return entry

@@ -16,8 +16,8 @@ GAIN = 30.0
 class Scaled(nn.Module):
     """`x + gain * gamma * f(x)` with a scalar `gamma` learned from 0.
 
-    It starts as the identity, so inherited weights stay valid. The fixed gain is what lets it leave the identity: Adam
-    moves a scalar by at most one learning rate a step, so a bare gamma stays near 0 in a short run.
+    It starts as the identity, so inherited weights stay valid. The fixed gain lets it leave the identity: Adam moves a
+    scalar by at most one learning rate a step, so gamma alone would stay near 0 in a short run.
 
     Args:
         class_name: class of the inner module, e.g. `ACmix`, as a model YAML row names it.
@@ -41,6 +41,6 @@ class Scaled(nn.Module):
 
 
 def build_module(entry: ModuleEntry, channels: int, settings: Mapping[str, Any]) -> nn.Module:
-    """A new module of a gene: (N, channels, H, W) -> (N, channels, H, W)."""
+    """A new module for a gene: (N, channels, H, W) -> (N, channels, H, W)."""
     name, arguments = entry.row(channels, settings)
     return Scaled(*arguments) if name == "Scaled" else entry.cls(*arguments)

@@ -1,6 +1,6 @@
-"""The table that the registry reads: entries by name, and who may add to it.
+"""The table that the registry reads: entries by name, and the ways to add one.
 
-It imports neither the zoo's files nor a user's: both write into it.
+It imports neither the zoo's files nor a user's, because both write into it.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from nas_attn.errors import UserError
 
 ZOO = "nas_attn.attention.zoo"
 
-Taken = Callable[[ModuleEntry], str]  # what becomes of a newcomer whose name has this holder: refuse, keep or replace
+Taken = Callable[[ModuleEntry], str]  # holder of a name -> fate of a newcomer of that name: refuse, keep or replace
 _ADDING: ContextVar[tuple[Taken, list[ModuleEntry]] | None] = ContextVar("_ADDING", default=None)
 TABLE: dict[str, ModuleEntry] = {}
-BEGUN: set[str] = set()  # stages of filling it that were begun: "zoo", "own"
+BEGUN: set[str] = set()  # stages of filling the table that were begun: "zoo", "own"
 _LISTENERS: list[Callable[[], None]] = []
 
 
 @contextlib.contextmanager
 def adding(taken: Taken) -> Iterator[list[ModuleEntry]]:
-    """Modules are being added: all of them or, where an exception passes, none; whoever listens hears of it afterwards.
+    """A context that adds all of its modules or, if an exception passes, none; listeners are called afterwards.
 
     Args:
-        taken: what becomes of a newcomer whose module or class name an entry has: `refuse`, `keep` (the entry stays,
-            the newcomer is in no list) or `replace`.
+        taken: decides about a newcomer whose module name or class name an entry has: `refuse`, `keep` (the entry stays
+            and the newcomer is not added) or `replace`.
 
     Yields:
-        The newcomers, kept out or not, as they come.
+        The list of newcomers, also of those not added; it grows as they come.
     """
     before = dict(TABLE)
     newcomers: list[ModuleEntry] = []

@@ -1,7 +1,7 @@
-"""Modules of a user's own: Python files and installed packages.
+"""Modules that users bring: Python files and installed packages.
 
 A file's classes live in a Python module whose name carries the file's stem and a digest of its source, so that two
-versions of a file are two modules. Pickled instances carry that source: a checkpoint loads where the file is not, and
+versions of a file are two modules. Pickled instances carry that source: a checkpoint loads without the file, and
 loading it runs the source, as loading any pickle runs code.
 """
 
@@ -43,7 +43,7 @@ class Source:
 
     Attributes:
         stem: the file's name without folder and suffix.
-        text: what stands in it.
+        text: its source.
     """
 
     stem: str
@@ -61,7 +61,7 @@ class Source:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names in the registry of the modules that it brought."""
+        """Names of its modules in the registry."""
         return tuple(e.name for e in filled().values() if e.cls.__module__ == self.module)
 
     def __hash__(self) -> int:
@@ -69,16 +69,16 @@ class Source:
 
 
 def load(file: str | Path) -> Source:
-    """Register the modules of a Python file; nothing happens where this very content is known.
+    """Register the modules of a Python file; nothing happens if exactly this content is known.
 
-    An edited file takes the place of what it held before, and of what a checkpoint brought.
+    The modules of an edited file replace those of its earlier content, and those that a checkpoint brought.
 
     Raises:
         UserError: it cannot be read or executed, registers nothing, or breaks a rule of `attention`.
     """
     path = Path(file).expanduser().resolve()
     source = read(path)
-    filled()  # the zoo and what is installed come first
+    filled()  # the zoo and installed packages come first
     with _LOCK:
         _install(source, str(path), lambda held: "replace" if held.origin == str(path) or revived(held) else "refuse")
     return source
@@ -88,7 +88,7 @@ def read(path: Path) -> Source:
     """The content of a Python file.
 
     Raises:
-        UserError: it is none, or cannot be read.
+        UserError: it is no Python file, or cannot be read.
     """
     if path.suffix != ".py" or not is_file(path):
         rule = "a file of attention modules must be an existing Python file (.py)"
@@ -102,7 +102,7 @@ def read(path: Path) -> Source:
 
 
 def ensure(sources: Iterable[Source]) -> None:
-    """Register these very contents, in place of other versions of the same modules: what a worker does for a study.
+    """Register exactly these contents, in place of other versions of the same modules, as a worker does for a study.
 
     Raises:
         UserError: as `load`.
@@ -114,9 +114,10 @@ def ensure(sources: Iterable[Source]) -> None:
 
 
 def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
-    """An instance without its state, of a class in a file's content; what unpickling and copying call.
+    """An instance without its state, of a class in a file's content; unpickling and copying call this.
 
-    Modules whose names are free enter the registry on the way, so that a checkpoint's model can be trained on.
+    Modules whose names are free enter the registry on the way, so that a checkpoint's model can be trained further.
+    Pickles name this function, so its name and its place must stay.
     """
     cls = revived_class(stem, text, class_name)
     return cls.__new__(cls, *arguments)
@@ -147,26 +148,26 @@ def has_run(source: Source) -> bool:
 
 
 def imported() -> tuple[str, ...]:
-    """Names of the Python modules that brought entries by being imported: what another process must import as well."""
+    """Names of the Python modules that brought entries by being imported; another process must import them as well."""
     brought = (e.cls.__module__ for e in table.present() if not of_a_file(e))
     return tuple(sorted({name for name in brought if not name.startswith(table.ZOO)}))
 
 
 def of_a_file(entry: ModuleEntry) -> bool:
-    """Whether an entry came from a file or a checkpoint."""
+    """True if an entry came from a file, a checkpoint or a study."""
     return hasattr(sys.modules.get(entry.cls.__module__), "__nas_attn_source__")
 
 
 def revived(entry: ModuleEntry) -> bool:
-    """Whether an entry came from a checkpoint, or from a study, and so from no file that is known."""
+    """True if an entry came from a checkpoint or a study, so that its file is not known."""
     return of_a_file(entry) and not sys.modules[entry.cls.__module__].__dict__["__nas_attn_file__"]
 
 
 def filled() -> dict[str, ModuleEntry]:
-    """The table with all that belongs in it: the zoo, installed packages, and the files that the environment names."""
+    """The table, filled: with the zoo, installed packages, and the files that the environment variable names."""
     table.load_zoo()
     if "own" not in table.BEGUN:
-        table.BEGUN.add("own")  # before, for what is loaded may look into the table
+        table.BEGUN.add("own")  # before loading, because loaded code may look into the table
         try:
             load_installed()
         except BaseException:
@@ -176,12 +177,12 @@ def filled() -> dict[str, ModuleEntry]:
 
 
 def load_installed() -> None:
-    """Register what installed packages offer, and the files that the environment names.
+    """Register the modules of installed packages, and those of the files that the environment variable names.
 
-    A package that cannot be loaded must not stop the others: `BROKEN` tells.
+    A package that cannot be loaded does not stop the others; its error is kept in `BROKEN`.
 
     Raises:
-        UserError: a file that the environment names, as `load`.
+        UserError: a file that the environment variable names, as `load`.
     """
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
         if (problem := _load_point(point)) is not None:
@@ -191,7 +192,7 @@ def load_installed() -> None:
 
 
 def _load_point(point: importlib.metadata.EntryPoint) -> UserError | None:
-    """Import what an entry point names; why that was not possible."""
+    """Import the target of an entry point; returns the error if that is not possible."""
     spec = getattr(sys.modules.get(point.module), "__spec__", None)
     if getattr(spec, "_initializing", False):
         return None  # its own import led here, and registers as it goes on
@@ -211,7 +212,7 @@ def _load_point(point: importlib.metadata.EntryPoint) -> UserError | None:
 
 
 def _install(source: Source, file: str, taken: table.Taken) -> ModuleType:
-    """Execute a content, once in a process, and put its modules into the registry."""
+    """The Python module of a content: executed once in a process, its modules put into the registry."""
     if source in _KNOWN:
         module, entries = _KNOWN[source]
         module.__dict__["__nas_attn_file__"] = file or module.__dict__["__nas_attn_file__"]
@@ -242,7 +243,7 @@ def _execute(text: str, module: ModuleType, file: str) -> None:
     """Run a module's source.
 
     Raises:
-        UserError: it is no Python, or raises.
+        UserError: the source is no Python, or raises an error.
     """
     remedy = "Correct the file; it stands alone, so what it imports must be installed."
     try:
@@ -262,7 +263,7 @@ def _execute(text: str, module: ModuleType, file: str) -> None:
 
 
 def _printing_aside() -> contextlib.AbstractContextManager[Any]:
-    """What the code of others prints goes to stderr: stdout belongs to the command that reads them."""
+    """A context in which prints go to stderr: modules may print, but stdout belongs to the command's result."""
     return contextlib.redirect_stdout(sys.stderr)
 
 
@@ -272,7 +273,7 @@ def _nothing(where: str) -> UserError:
 
 
 def _carry(source: Source, module: ModuleType) -> None:
-    """Let instances of a content's layers be pickled with the content itself."""
+    """Make instances of a content's layers carry the content in their pickles."""
     from torch import nn
 
     def reduce(self: Any, protocol: Any) -> tuple:

@@ -1,4 +1,4 @@
-"""What a module must obey to enter the registry: everything that can be told without building it."""
+"""Rules for entering the registry: all that can be checked without building the module."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nas_attn.attention.choice import Choice, Setting, survives_parser, unwritable
-from nas_attn.attention.entry import CHANNEL_ARGUMENTS, LIMITS, RESIDUAL, ModuleEntry
+from nas_attn.attention.entry import CHANNEL_ARGUMENTS, LIMITS, RESIDUAL, ModuleEntry, without_residual
 from nas_attn.errors import ConfigError, UserError
 
 OP = re.compile(r"[A-Za-z_]\w*::[\w.]+", re.ASCII)  # as torch's tracer names it
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # as the grammar reads it
-CHANNELS = 64  # of the map for which hooks are tried
+CHANNELS = 64  # of the map with which hooks are tried
 TRIED = 1024  # combinations of settings that are tried at most
-HOOKS = {  # classmethods -> what they get before the settings
+HOOKS = {  # classmethods -> their arguments before the settings
     "unsupported": (CHANNELS,),
     "from_settings": (CHANNELS,),
     "attention_logits": (CHANNELS, 20, 20),
@@ -29,7 +29,7 @@ def read_settings(cls: Any, where: str) -> tuple[Setting, ...]:
     """The searchable settings that a class's constructor declares.
 
     Raises:
-        UserError: it is no `nn.Module`, or its declarations cannot be read or searched; holds all that is wrong.
+        UserError: it is no `nn.Module`, or its declarations cannot be read or searched; the error holds all problems.
     """
     from torch import nn
 
@@ -73,7 +73,7 @@ def check(entry: ModuleEntry, where: str) -> None:
         where: `file:line` of its class.
 
     Raises:
-        UserError: what is wrong, everything together.
+        UserError: the entry breaks rules; the error holds all problems.
     """
     where = f"{where}, class {entry.cls.__name__}" if where else entry.cls.__name__
     problems: list[UserError] = []
@@ -97,7 +97,7 @@ def check(entry: ModuleEntry, where: str) -> None:
 
 
 def _name_problems(p: inspect.Parameter, where: str) -> Iterable[UserError]:
-    """What forbids searching an argument of this name and kind."""
+    """The problem, if there is one, of searching an argument of this name and kind."""
     rule, remedy = "", "Rename the argument."
     if p.name == RESIDUAL.name:
         rule = "`residual` must not be a setting of a module: every gene has one of that name"
@@ -114,7 +114,7 @@ def _name_problems(p: inspect.Parameter, where: str) -> Iterable[UserError]:
 
 
 def _costs(costs: Any, where: str) -> Iterable[UserError]:
-    """What forbids a declaration of ops' costs; whether an op has a rule already is told by `cost`."""
+    """Problems of declared costs of ops; `cost` itself refuses costs of ops that have a rule."""
     remedy = 'Write for example `costs={"aten::lgamma": 0}`: multiply-accumulates an output element.'
     if not isinstance(costs, Mapping):
         yield UserError("`costs` must be a dict", got=repr(costs), where=where, remedy=remedy)
@@ -128,8 +128,8 @@ def _costs(costs: Any, where: str) -> Iterable[UserError]:
 
 
 def _hooks(entry: ModuleEntry, where: str) -> list[UserError]:
-    """Hooks that cannot be called with the module's settings."""
-    own = {s.name: s.default for s in entry.settings if s.name != RESIDUAL.name}
+    """Problems of hooks that cannot be called with the module's settings."""
+    own = without_residual(entry.defaults())
     problems = []
     for name, arguments in HOOKS.items():
         hook = getattr(entry.cls, name, None)
@@ -146,12 +146,12 @@ def _hooks(entry: ModuleEntry, where: str) -> list[UserError]:
 
 
 def _constructor(entry: ModuleEntry, where: str) -> Iterable[UserError]:
-    """Rows that could not be made for some combination of settings; the first of each kind."""
+    """The first problem that keeps a combination of settings from becoming a model YAML's row."""
     parameters = inspect.signature(entry.cls, eval_str=True).parameters
     searched = {s.name for s in entry.settings}
     plain = (c for c in entry.combinations() if c.get(RESIDUAL.name, "none") == "none")
     for settings in itertools.islice(plain, TRIED):
-        own = {k: v for k, v in settings.items() if k != RESIDUAL.name}
+        own = without_residual(settings)
         shown = ", ".join(f"{k}={v}" for k, v in own.items())
         derived, problem = _derived(entry, own, shown, where)
         if problem is not None:
@@ -187,7 +187,7 @@ def _constructor(entry: ModuleEntry, where: str) -> Iterable[UserError]:
 def _derived(
     entry: ModuleEntry, own: Mapping[str, Any], shown: str, where: str
 ) -> tuple[dict[str, Any] | None, UserError | None]:
-    """What `from_settings` gives, None where `unsupported` refuses the settings; or why neither can be told."""
+    """The arguments from `from_settings`, None if `unsupported` refuses the settings; and a problem of these hooks."""
     hook = getattr(entry.cls, "from_settings", None)
     refused = getattr(entry.cls, "unsupported", None)
     try:

@@ -1,4 +1,4 @@
-"""What an architecture costs, known before it is trained. The only importer of fvcore, which loads when counting."""
+"""The cost of an architecture, known before it is trained. Only this package imports fvcore, and only to count."""
 
 from nas_attn.cost.cost import COUNTING, ZERO, Cost
 from nas_attn.cost.table import CostTable

@@ -8,11 +8,11 @@ from dataclasses import astuple, dataclass
 COUNTING = (
     2  # rules of counting. 1, of release 0.1.0: both branches of end-to-end heads; `sk`, `lsk` without their sums
 )
-OLD_NAMES = {"gflops_ultralytics": "gflops_torch", "flops_ultralytics": "flops_torch"}  # so 0.1.0 called torch's count
+OLD_NAMES = {"gflops_ultralytics": "gflops_torch", "flops_ultralytics": "flops_torch"}  # torch's count, as in 0.1.0
 
 
 def true_names(figures: Mapping[str, float]) -> dict[str, float]:
-    """Recorded figures under the names of today: 0.1.0 wrote torch's count as Ultralytics' own."""
+    """Recorded figures under the names of today: 0.1.0 recorded torch's count under Ultralytics' name."""
     if "gflops_torch" in figures or "flops_torch" in figures:
         return dict(figures)
     return {OLD_NAMES.get(name, name): value for name, value in figures.items()}
@@ -25,11 +25,11 @@ class Cost:
     Attributes:
         macs: multiply-accumulates: fvcore's default handles, scaled_dot_product_attention, the broadcast products that
             its `matmul` leaves out, and the product-sums that a module declares because fvcore cannot see them.
-        macs_fvcore_default: what fvcore's own handles count.
-        flops_torch: 2 for each multiply-accumulate of convolutions and matrix products of the fused model, as torch's
-            own counter (`FlopCounterMode`) has it. Ultralytics' `get_flops` gives the same for YOLOv3 to YOLO26 as
-            shipped; in others it also counts normalisation, softmax and pooling layers.
-        params: learned numbers, not fused.
+        macs_fvcore_default: multiply-accumulates by fvcore's default handles alone.
+        flops_torch: 2 for each multiply-accumulate of convolutions and matrix products of the fused model, counted by
+            torch's `FlopCounterMode`. Ultralytics' `get_flops` gives the same for YOLOv3 to YOLO26 as shipped; in
+            other models it also counts normalisation, softmax and pooling layers.
+        params: number of parameters, not fused.
     """
 
     macs: int

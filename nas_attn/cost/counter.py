@@ -1,4 +1,4 @@
-"""Counting a module's cost with fvcore, in eval mode, in its reference form, as it stands (not fused)."""
+"""The counter of a model's or module's cost with fvcore: in eval mode, in its reference form, not fused."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def count(
         width: of the input.
         channels: of the input.
         batch: images.
-        extra_macs: what a single module declares that fvcore cannot see, in multiply-accumulates an image; of a
-            detector, its YAML tells.
+        extra_macs: of a single module, the multiply-accumulates an image that it declares because fvcore cannot see
+            them; those of a detector's modules are found by its YAML.
         counting: the rules to count by, see `COUNTING`.
 
     Raises:
-        UserError: the model runs an op for which no cost is listed, nor declared by the module that runs it; or a
-            module declares one for an op that has a rule.
+        UserError: the model runs an op whose cost is neither listed nor declared by the module that runs it; or a
+            module declares a cost for an op that has a rule.
     """
     import torch
 
@@ -59,8 +59,8 @@ def count(
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        # fast forms merge and split operators: their counts say nothing about the mathematics; and what a user's module
-        # prints is no result
+        # fast forms merge and split operators: their counts say nothing about the mathematics; prints of a user's
+        # module must not reach stdout
         with reference_form(), contextlib.redirect_stdout(sys.stderr):
             path = _inference_path(model) if counting > 1 else model
             by_op = _fvcore(path, x)
@@ -83,7 +83,7 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: i
     """The cost of one gene's module on a (1, channels, height, width) map, by the rules of `counting`.
 
     Raises:
-        UserError: no such module or setting, or one that the channels do not allow, or an op without a listed cost.
+        UserError: there is no such module or setting, the channels do not allow it, or an op has no listed cost.
     """
     import torch
 
@@ -97,7 +97,7 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: i
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
             module = build_module(entry, channels, settings)
         return count(module, height, width, channels, extra_macs=extra, counting=counting)
-    except SystemExit as error:  # a module of a user's own
+    except SystemExit as error:  # from a user's module
         raise UserError(
             "an attention module must not end the process",
             got=f"SystemExit: {error}",
@@ -120,7 +120,7 @@ def _inference_path(model: nn.Module) -> nn.Module:
 
 
 def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
-    """op -> multiply-accumulates. On a real device: the tracer does not get through convolutions on meta tensors."""
+    """op -> multiply-accumulates. `x` is on a real device, because the tracer fails at convolutions of meta tensors."""
     import torch
 
     handles.import_fvcore()
@@ -147,14 +147,14 @@ def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
 
 
 def _fused_flops(model: nn.Module, x: torch.Tensor) -> int:
-    """2 a multiply-accumulate of convolutions and matrix products of the fused model, by torch's own counter."""
+    """FLOPs of a copy of the model that is fused, as `torch_flops`."""
     fused: Any = copy.deepcopy(model)
     fused.fuse(verbose=False)
     return torch_flops(fused, x)
 
 
 def torch_flops(model: nn.Module, x: torch.Tensor) -> int:
-    """2 a multiply-accumulate of convolutions and matrix products, by torch's own counter, in the reference form."""
+    """FLOPs by torch's counter, in the reference form: 2 for each multiply-accumulate of convolutions and products."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode

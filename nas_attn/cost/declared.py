@@ -1,7 +1,7 @@
-"""What modules say of ops that have no rule of ours: `costs` of `attention(...)`.
+"""Costs that modules declare for ops that have no rule here: `costs` of `attention(...)`.
 
-A word holds inside the module that gives it, wherever that module stands: what a gene costs alone is what it adds to a
-model, whatever other modules say of the same op.
+A declared cost holds inside its module only, so a gene adds to a model exactly its cost alone, even if other modules
+declare another cost for the same op.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ CALLS, ELEMENTS, SHAPELESS = (f"{NOTE}{what} " for what in ("calls", "elements",
 
 
 def check(entry: ModuleEntry) -> None:
-    """Refuse costs of ops that have a rule. Repeating that they cost nothing is no mistake.
+    """Refuse declared costs of ops that have a rule; 0 for an op that costs nothing by its rule is allowed.
 
     Raises:
-        UserError: it says other than the rule.
+        UserError: a declared cost contradicts a rule.
     """
     handles.import_fvcore()
     from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS
@@ -50,7 +50,7 @@ def check(entry: ModuleEntry) -> None:
 
 
 def said(model: nn.Module) -> Said:
-    """What the modules inside a model, and the model itself, say.
+    """The costs that the model and the modules inside it declare.
 
     Raises:
         UserError: as `check`.
@@ -66,7 +66,7 @@ def said(model: nn.Module) -> Said:
 
 
 def op_handles(words: Said, rules: Iterable[str]) -> dict[str, Callable[[list[Any], list[Any]], Counter[str]]]:
-    """Handles that note calls and output elements of what is declared and has no rule."""
+    """fvcore handles that note calls and output elements of the ops that are declared and have no rule."""
     ops = {op for costs in words.values() for op in costs} - set(rules)
     return {op: partial(_note, op) for op in sorted(ops)}
 
@@ -80,12 +80,12 @@ def _note(op: str, _inputs: list[Any], outputs: list[Any]) -> Counter[str]:
 
 
 def settle(words: Said, ops: Iterable[str], counts: Mapping[str, Mapping[str, int]]) -> tuple[int, set[str]]:
-    """Multiply-accumulates of declared ops by the nearest word, and the ops that were called where nobody gave one.
+    """Multiply-accumulates of declared ops by the innermost declaration, and the ops called outside of all of them.
 
     Args:
-        words: of `said`.
+        words: the result of `said`.
         ops: the ops whose calls were noted.
-        counts: module name -> what was noted in it and everything inside it.
+        counts: module name -> the notes of its calls, those of modules inside it included.
 
     Raises:
         UserError: an op with a cost has an output whose elements cannot be counted.

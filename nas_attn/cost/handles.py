@@ -1,8 +1,8 @@
-"""What each traced op costs in multiply-accumulates. An op that is in no list is an error, never a silent zero.
+"""The cost of each traced op in multiply-accumulates. An op that is in no list is an error, never a silent zero.
 
-fvcore's default handles (convolution, matrix products, normalisation, upsampling, adaptive pooling) stay as they are,
-but for what its `matmul` and `einsum` leave out, and so does its own list of ops without arithmetic (views, copies,
-indexing, comparisons). Ops of one module alone can be declared where it is registered, see `declared.py`.
+fvcore's default handles (convolution, matrix products, normalisation, upsampling, adaptive pooling) are used as they
+are, and so is its list of ops without arithmetic (views, copies, indexing, comparisons); the products that its `matmul`
+and `einsum` leave out are added here. A module can declare the cost of further ops for itself, see `declared.py`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from math import prod
 from typing import Any
 
 SDPA = "scaled_dot_product_attention"
-BROADCAST = "matmul_broadcast"  # what fvcore's own counts of products leave out
-DECLARED = "declared"  # ops for which a module gives the cost
+BROADCAST = "matmul_broadcast"  # products that fvcore's counts leave out
+DECLARED = "declared"  # ops whose cost a module declares
 
 
 def import_fvcore() -> None:
-    """Import fvcore without a word: it compiles a loss function on import, in a way that torch deprecates."""
+    """Import fvcore without its warning: it compiles a loss function on import, in a way that torch deprecates."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         import fvcore.nn  # noqa: F401
@@ -34,10 +34,10 @@ def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
 
 
 def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    """Outputs × summed length: fvcore's own count, prod(first) · last axis of the second, and what that leaves out.
+    """Outputs × summed length: fvcore's count, prod(first) · last axis of the second, and the rest under `BROADCAST`.
 
-    fvcore forgets the batch axes of the second factor where the first has none, as in (L, K) @ (N, C, K, M), and takes
-    a vector for a matrix.
+    fvcore forgets the batch axes of the second factor if the first has none, as in (L, K) @ (N, C, K, M), and takes a
+    vector for a matrix.
     """
     from fvcore.nn.jit_handles import get_shape
 
@@ -47,9 +47,9 @@ def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
 
 
 def einsum_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    """A product of two factors that sums over some index: the product of all its indices' lengths.
+    """A product of two factors that sums over some index: the product of the lengths of all its indices.
 
-    fvcore reads its count from what numpy prints, which has four digits.
+    fvcore reads its count from a text that numpy prints, which has four digits; the rest is under `BROADCAST`.
     """
     from fvcore.nn.jit_handles import einsum_flop_jit, get_shape
 
@@ -69,7 +69,7 @@ COUNTED: dict[str, Callable[[list[Any], list[Any]], int | Counter[str]]] = {
     "aten::matmul": matmul_macs,
 }
 
-# Names under which fvcore reports sums of products, which cost 2 floating point operations each in everybody's count.
+# Names under which fvcore reports sums of products; every counter takes these as 2 floating point operations each.
 PRODUCTS = frozenset({"addmm", "bmm", "conv", "einsum", "linear", "matmul", "mm", BROADCAST, SDPA})
 
 # One operation an element, or one table look-up: no product-sums. By convention these are not MACs.

@@ -1,4 +1,4 @@
-"""What a module takes on this machine: milliseconds, and memory kept for the backward pass."""
+"""Latency and memory of a module, measured on this machine."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FEWEST, MOST = 3, 50  # calls of one measurement
 
 @dataclass(frozen=True)
 class Latency:
-    """What one module takes at one slot.
+    """Time and memory of one module at one slot.
 
     Attributes:
         forward_ms: evaluation at batch 1, without gradients; median, milliseconds.
         step_ms: forward and backward in training, at the batch size asked for; median, milliseconds.
-        saved_mb: kept for the backward pass, an image, in units of 1e6 bytes.
+        saved_mb: memory kept for the backward pass, for each image, in units of 1e6 bytes.
     """
 
     forward_ms: float
@@ -34,9 +34,10 @@ class Latency:
 def measure(
     module: nn.Module, channels: int, height: int, width: int, *, batch: int = 4, device: str = "cpu"
 ) -> Latency:
-    """Time a module on (N, channels, height, width) maps; it is moved to the device, and its gradients are lost.
+    """The time and memory of a module on (N, channels, height, width) maps.
 
-    On a CPU one thread computes: threads that wait for one another on a busy machine would be measured, not the module.
+    The module is moved to the device, and loses its gradients. On a CPU one thread computes: with more, the measured
+    time would be that of threads waiting for one another on a busy machine.
 
     Args:
         module: the module.
@@ -44,7 +45,7 @@ def measure(
         height: of the map, in cells.
         width: of the map.
         batch: images of a training step.
-        device: `cpu`, or a CUDA device, where events on the stream are the clock.
+        device: `cpu`, or a CUDA device; there the time is taken by events on the stream.
     """
     import torch
 
@@ -81,9 +82,9 @@ def kept_for_backward(
     """Bytes that autograd keeps between forward and backward: each storage once, parameters left out.
 
     Args:
-        module: whose parameters are left out.
+        module: the module, whose parameters are left out.
         x: its input.
-        form: what to call with the input in place of the module.
+        form: the function to call with the input in place of the module.
     """
     import torch
 

@@ -1,6 +1,7 @@
-"""The check that modules of the user's own keep their slot's map: each runs once at the slot's size, untrained.
+"""The check that a user's modules keep their slot's map: each runs once at the slot's size, untrained.
 
-The zoo's modules are held to this by its tests. One that fails only in training costs a user hours of controls first.
+For the zoo's modules, tests check this. Without the check, a faulty module would fail only after hours of training the
+controls.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAMED = 3  # further genes and places that a message lists
-Fault = tuple[str, str, str]  # the rule, what came in its place, what to do
+Fault = tuple[str, str, str]  # the rule, the value that breaks it, the remedy
 
 
 def check_places(space: SearchSpace | Mapping[Slot, Iterable[Gene]], *sizes: int) -> None:
-    """Refuse modules of the user's own that cannot stand where they are to stand.
+    """Refuse a user's modules that cannot stand at their slots.
 
-    Each gene runs once for each slot's channels and map, in evaluation mode: on the meta device, on zeros if it cannot.
-    A gene that its module itself refuses at a slot is passed over.
+    Each gene runs once for each slot's channels and map, in evaluation mode: on the meta device, or on zeros if it
+    cannot. A gene that its module itself refuses at a slot is skipped.
 
     Args:
-        space: what may stand at each slot.
-        sizes: of square images, in pixels.
+        space: the genes that may stand at each slot.
+        sizes: sides of square images, in pixels.
 
     Raises:
         ConfigError: one problem a module; it names the setting and the slot, and the others of the same fault.
@@ -59,7 +60,7 @@ def check_places(space: SearchSpace | Mapping[Slot, Iterable[Gene]], *sizes: int
 
 
 def wrong_output(y: Any, x: Tensor) -> Fault | None:
-    """The rule of all modules that an output breaks for a map (N, C, H, W); None where it keeps them."""
+    """The rule that the output for a map (N, C, H, W) breaks; None if it keeps all rules."""
     import torch
 
     if not isinstance(y, torch.Tensor):
@@ -80,7 +81,7 @@ def wrong_output(y: Any, x: Tensor) -> Fault | None:
 
 
 def _cells(genes: Mapping[Slot, Iterable[Gene]], sizes: Iterable[int]) -> Iterator[tuple[Slot, Gene, int]]:
-    """(slot, gene without its residual, side of the map) of all that is of the user's own, each once."""
+    """(slot, gene without its residual, side of the map) of all genes of a user's modules, each once."""
     for slot, wanted in genes.items():
         plain = (Gene.of(g.module, {**g.as_dict(), "residual": "none"}) for g in wanted if g != NONE)
         for gene in dict.fromkeys(plain):
@@ -93,7 +94,7 @@ def _fault(
 ) -> tuple[Fault, str] | None:
     """The fault of these settings on a map, and its file and line."""
     if "meta" not in entry.cannot:
-        with contextlib.suppress(Exception, SystemExit):  # judged below: it may be the device that it cannot bear
+        with contextlib.suppress(Exception, SystemExit):  # judged below: the meta device may be the cause
             if _output_fault(entry, channels, size, settings, "meta") is None:
                 return None
     try:
@@ -112,7 +113,7 @@ def _output_fault(
 ) -> Fault | None:
     import torch
 
-    # initial weights are drawn, and the caller's random state stays; what a user's module prints is no result
+    # initial weights are drawn, and the caller's random state stays; prints of a user's module must not reach stdout
     with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr), torch.no_grad():
         with torch.device(device):
             module = build_module(entry, channels, settings).eval()

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-SCALED = Cost(0, 0, 0, 1)  # gamma; what it does to a map is elementwise
+SCALED = Cost(0, 0, 0, 1)  # gamma is one parameter, and its product with a map is elementwise
 COUNTERS = ("fvcore", "torch", "ultralytics")
 
 
 @dataclass(frozen=True)
 class CostTable:
-    """Cost of the base, and what each gene adds at each slot.
+    """Cost of the base, and the cost that each gene adds at each slot.
 
     Attributes:
         base: cost of the base model.
-        cells: slot -> gene -> what it adds.
-        imgsz: image size in pixels for which all of it holds.
+        cells: slot -> gene -> the cost that it adds.
+        imgsz: image size in pixels for which these costs hold.
     """
 
     base: Cost
@@ -53,17 +53,17 @@ class CostTable:
         cache: Path | None = None,
         counting: int = COUNTING,
     ) -> CostTable:
-        """Count the base once and every gene at its slot, or read what an equal call has counted before.
+        """The table: the base is counted once and every gene at its slot, or the table of an equal call is read.
 
         Args:
             base_module: the base as the final training has it (class count, `reg_max`), as built.
-            space: which genes may stand at which slot.
+            space: the genes that may stand at each slot.
             imgsz: image size of the final training in pixels.
-            cache: folder for counted tables; none is kept where None.
+            cache: folder for counted tables; None: no table is kept.
             counting: the rules to count by; 1 counts as release 0.1.0 did.
 
         Raises:
-            ConfigError: modules of the user's own that cannot stand at a slot, see `check_places`.
+            ConfigError: a user's modules cannot stand at a slot, see `check_places`.
             UserError: a module runs an op without a listed cost, or the folder is not writable.
         """
         from nas_attn.cost.counter import count, gene_cost
@@ -109,7 +109,7 @@ class CostTable:
         return total
 
     def cell(self, slot: str, gene: Gene) -> Cost:
-        """What a gene adds at a slot."""
+        """The cost that a gene adds at a slot; raises as `cost`."""
         if slot not in self.cells:
             raise UnknownName("slot", slot, self.cells)
         try:
@@ -139,7 +139,7 @@ class CostTable:
 
     @cached_property
     def _rows(self) -> tuple[dict[str, dict[Gene, int]], np.ndarray]:
-        """slot -> gene -> row, and the rows; row 0 is nothing at all."""
+        """slot -> gene -> index of its row, and the rows; row 0 is all zeros."""
         import numpy as np
 
         index: dict[str, dict[Gene, int]] = {}
@@ -166,7 +166,7 @@ def _checked(base_module: Any, space: Any, imgsz: Any) -> dict[Slot, tuple[Gene,
     """Slot -> its distinct genes.
 
     Raises:
-        UserError: what is given is something else.
+        UserError: `base_module` is no model, `space` is no space, or `imgsz` is no number of pixels.
     """
     from torch import nn
 
@@ -183,7 +183,10 @@ def _checked(base_module: Any, space: Any, imgsz: Any) -> dict[Slot, tuple[Gene,
 
 
 def _beside(slot: Slot, size: int) -> Cost:
-    """What a filled site changes beside its module: weights of 1 multiply-accumulate a map cell, gone or come."""
+    """The cost that a filled site has beside its module: of weights added or removed, 1 multiply-accumulate a map cell.
+
+    It is negative if more weights are removed than added.
+    """
     weights = slot.inside.weights if slot.inside else 0
     macs = weights * size * size
     return Cost(macs, macs, 2 * macs, weights)
@@ -203,6 +206,6 @@ def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], i
     for file in sorted({f for folder in own for f in folder.rglob("*.py")}):
         digest.update(file.read_bytes())
     entries = {e.name: e for wanted in genes.values() for e in (registry.get(g.module) for g in wanted)}
-    for name in sorted(entries):  # those of a user's own stand elsewhere
+    for name in sorted(entries):  # a user's modules stand in other folders
         digest.update(entries[name].source() + repr(sorted(entries[name].costs.items())).encode())
     return digest.hexdigest()[:16]

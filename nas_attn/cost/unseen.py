@@ -1,7 +1,7 @@
 """Product-sums inside a detector that no operator shows, as its modules declare them.
 
-A gene's own are counted with the gene. Here they are those of modules that are already part of a model: an exported
-YAML or an article's, given as a base. A module does not keep the arguments that it was built with; the YAML does.
+Those of a gene are counted with the gene. This file counts those of modules that are already part of a model, as in an
+exported YAML or an article's that is the base. A module does not keep its constructor arguments; the YAML does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from nas_attn.attention import registry
 from nas_attn.attention.entry import ModuleEntry
 from nas_attn.cost.cost import COUNTING
 
-SINCE = {"lsk": 2, "sk": 2}  # module -> the first counting that has its declared product-sums; the others: all
+SINCE = {"lsk": 2, "sk": 2}  # module -> the first counting that has its declared product-sums; other modules: all
 
 
 def declared_macs(
@@ -28,7 +28,7 @@ def unseen_macs(model: Any, x: Any, counting: int = COUNTING) -> int:
     """Declared multiply-accumulates of all modules of the registry in a model, for one image like `x`.
 
     Args:
-        model: in evaluation mode; one without `yaml` has none.
+        model: a detector in evaluation mode; the result for a model without `yaml` is 0.
         x: images, (N, 3, H, W).
         counting: the rules to count by.
     """
@@ -58,7 +58,7 @@ def unseen_macs(model: Any, x: Any, counting: int = COUNTING) -> int:
 
 
 def _modules(model: Any) -> Iterator[tuple[Any, ModuleEntry, Sequence[Any]]]:
-    """(module, its entry, its constructor arguments) of all that declare such product-sums."""
+    """(module, its entry, its constructor arguments) of all modules that declare such product-sums."""
     entries = {e.cls: e for e in registry.entries() if hasattr(e.cls, "extra_macs")}
     known = getattr(model, "yaml", None)
     rows = [*known["backbone"], *known["head"]] if isinstance(known, dict) else []

@@ -3,7 +3,7 @@
     p3=acmix(head=4,kernel_att=7,residual=scaled) p4=none p5=lska(k_size=23)
 
 Reading and writing need no knowledge of the zoo: `residual=none`, the default, is left out, settings stand in
-alphabetical order, slots in natural order. So records and dashboards work where torch is not installed.
+alphabetical order, slots in natural order. So records and dashboards work without torch.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_si
 
 @dataclass(frozen=True, order=True)
 class Gene:
-    """One slot's module and its settings; canonical however it is written: lists become tuples.
+    """One slot's module and its settings; canonical in every way of writing it: lists become tuples.
 
     Attributes:
-        module: name in the zoo; `none` for no module. Given alone, also a whole gene as text.
+        module: name in the zoo; `none` for no module. If given alone, it may be a whole gene as text.
         settings: (name, value) pairs in alphabetical order, without `residual=none`; also given as a mapping.
 
     Raises:
-        GrammarError: it is none that can be written and read back.
+        GrammarError: it is no gene that can be written and read back.
     """
 
     module: str
@@ -74,7 +74,7 @@ class Gene:
         """The gene that `text` writes.
 
         Raises:
-            GrammarError: it writes none.
+            GrammarError: it writes no gene.
         """
         if isinstance(text, Gene):
             return text
@@ -110,13 +110,13 @@ NONE = Gene("none")
 
 @dataclass(frozen=True)
 class Architecture:
-    """Slot -> gene, in natural order of the slots' names; a value, canonical however it is written.
+    """Slot -> gene, in natural order of the slots' names; a value, canonical in every way of writing it.
 
     Attributes:
         genes: (slot, gene) pairs; also given as a mapping, as text, or as an architecture. Genes may be text.
 
     Raises:
-        GrammarError: it is none.
+        GrammarError: it is no architecture.
     """
 
     genes: tuple[tuple[str, Gene], ...]
@@ -144,7 +144,11 @@ class Architecture:
 
     @classmethod
     def meant(cls, given: Any) -> Architecture:
-        """An architecture as it is; of anything else that writes one, the architecture."""
+        """The architecture itself, or the one that a text or a mapping writes.
+
+        Raises:
+            GrammarError: it writes no architecture.
+        """
         return given if isinstance(given, Architecture) else cls(given)
 
     @classmethod
@@ -157,7 +161,7 @@ class Architecture:
         """The architecture that `text` writes; `parse(str(a)) == a`.
 
         Raises:
-            GrammarError: it writes none, or names a slot twice.
+            GrammarError: it writes no architecture, or names a slot twice.
         """
         if isinstance(text, Architecture):
             return text
@@ -185,7 +189,7 @@ class Architecture:
 
     @cached_property
     def is_base(self) -> bool:
-        """Whether it is the unchanged base."""
+        """True for the unchanged base."""
         return all(gene == NONE for _, gene in self.genes)
 
     def with_gene(self, slot: str, gene: Gene) -> Architecture:
@@ -208,7 +212,11 @@ def _error(rule: str, got: str, text: str = "") -> GrammarError:
 
 
 def slot_names(slots: Any) -> list[Any]:
-    """The names of slots that are given by their names or as slots; not yet whether they are names."""
+    """The names of slots that are given by their names or as slots; the names are not checked.
+
+    Raises:
+        GrammarError: they are neither.
+    """
     named = re.split(r"[\s,]+", slots.strip()) if isinstance(slots, str) else slots
     if not isinstance(named, Iterable):
         remedy = "Write for example: ['p3', 'p4']."
@@ -223,7 +231,7 @@ def natural(name: str) -> tuple[bool, str, int, str]:
 
 
 def _split(body: str) -> list[str]:
-    """Split at commas outside brackets."""
+    """The parts of a text between commas outside brackets."""
     parts, depth, start = [], 0, 0
     for i, c in enumerate(body):
         depth += (c == "[") - (c == "]")
@@ -234,7 +242,11 @@ def _split(body: str) -> list[str]:
 
 
 def read_value(text: str) -> Any:
-    """The number, word or tuple of numbers that a settings value writes."""
+    """The number, word or tuple of numbers that a text writes.
+
+    Raises:
+        GrammarError: it writes none of them.
+    """
     if text.startswith("[" * (MAX_DEPTH + 1)):
         raise _error(f"a list must hold numbers, and lists at most {MAX_DEPTH} deep", text)
     if text.startswith("[") and text.endswith("]"):
@@ -250,10 +262,10 @@ def read_value(text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A settings value as it is read back from what it is written as; numbers of NumPy become Python's.
+    """A settings value in the form in which it is read back; numbers of NumPy become Python's.
 
     Raises:
-        GrammarError: it would not be read back.
+        GrammarError: it could not be read back.
     """
     if type(value) is int:  # as nearly all are; the checks below are slow
         return value
@@ -269,5 +281,5 @@ def _plain(value: Any) -> Any:
 
 
 def write_value(value: Any) -> str:
-    """How a settings value is written; `read_value` reads it back."""
+    """The text of a settings value; `read_value` reads it back."""
     return f"[{','.join(map(write_value, value))}]" if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""The search space as a finite value: which genes may stand at which slot."""
+"""The search space as a finite value: the genes that may stand at each slot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas_attn.space.slot import Slot
 
 @dataclass(frozen=True, repr=False)
 class SlotSpace:
-    """What may stand at one slot.
+    """The genes that may stand at one slot.
 
     Attributes:
         slot: the slot.
@@ -29,7 +29,7 @@ class SlotSpace:
     Genes may be text.
 
     Raises:
-        UserError: there is no slot, or `none` is not the first of the genes, or one of them stands twice.
+        UserError: `slot` is no slot, `none` is not the first of the genes, or one of them stands twice.
     """
 
     slot: Slot
@@ -71,17 +71,17 @@ class SlotSpace:
 class SearchSpace:
     """Slots × modules × settings on one base model, finite, as a value: a container of architectures.
 
-    It has a `size` and no length, which Python ends at 2**63. It is never empty, for it always holds the base. Where an
-    architecture is asked for, its text will do. A slot that it leaves out is `none`, a setting that it leaves out has
-    the module's default. Equal spaces have one hash.
+    It has a `size` and no length, because Python limits a length to 2**63. It is never empty, because it always holds
+    the base. Methods take an architecture or its text. In these, a slot that is left out is `none`, and a setting that
+    is left out has the module's default. Equal spaces have equal hashes.
 
     Attributes:
         base: name of the base model.
-        slots: what may stand at each slot, in natural order of the slots' names.
-        imgsz: image size in pixels whose maps decided what is refused or an alias.
+        slots: the genes that may stand at each slot, in natural order of the slots' names.
+        imgsz: image size in pixels; its maps decide which genes are refused or aliases.
 
     Raises:
-        UserError: what is given are no name, slots or size, or a slot stands twice.
+        UserError: the name, the slots or the size cannot be read, or a slot stands twice.
     """
 
     base: str
@@ -106,7 +106,7 @@ class SearchSpace:
         rank: Callable[[Slot, Gene], float] | None = None,
         where: str = "",
     ) -> SearchSpace:
-        """The space of these modules, each with the given options (all of the zoo's where None or left out).
+        """The space of these modules, each with the given options (all of the zoo's if None or left out).
 
         Args:
             base: name of the base model.
@@ -115,11 +115,11 @@ class SearchSpace:
             imgsz: image size of the proxy in pixels; settings that coincide on its maps are collapsed.
             final_imgsz: image size of the final training; settings must fit its maps too.
             rank: order in which aliases are kept (lowest first); by default the order of the zoo's options.
-            where: what to name in errors.
+            where: the place that errors name.
 
         Raises:
-            UserError: what is given are no slots, modules or sizes.
-            ConfigError: unknown modules, settings or options, all together.
+            UserError: the slots, modules or sizes cannot be read.
+            ConfigError: modules, settings or options are unknown; the error holds all problems.
         """
         slots, modules = written.slot_list(slots, where), written.module_options(modules, where)
         imgsz = written.pixels("imgsz", imgsz, where)
@@ -227,7 +227,7 @@ class SearchSpace:
         return Architecture.of(genes)
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Every member that differs in exactly one slot's gene from the member that is meant; raises as `canonical`."""
+        """Every member that differs from an architecture in exactly one slot's gene; raises as `canonical`."""
         member = self.canonical(architecture)
         return (
             member.with_gene(s.slot.name, gene) for s in self.slots for gene in s.genes if gene != member[s.slot.name]
@@ -237,7 +237,7 @@ class SearchSpace:
         """The space in which every other slot offers `none` only.
 
         Raises:
-            GrammarError: what is given are no slots' names.
+            GrammarError: `live` cannot be read as slots' names.
             UnknownName: a slot that the space does not have.
         """
         live = slot_names(live)
@@ -308,7 +308,7 @@ class SearchSpace:
 
 
 def _not_offered(slot: str, gene: Gene, options: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> UserError:
-    """Why a gene that is neither kept, an alias nor refused is no member, and what is offered instead."""
+    """The error about a gene that is neither kept, an alias nor refused; it names the offered values."""
     if gene.module not in options:
         return UnknownName(f"module at {slot}", gene.module, options)
     offered = "; ".join(f"{n}: {', '.join(map(write_value, v))}" for n, v in sorted(options[gene.module].items()))

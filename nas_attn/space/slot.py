@@ -1,4 +1,4 @@
-"""A named place in a detector where attention may go."""
+"""`Slot`: a named place in a detector where attention may stand."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ INSERT, REPLACE = "insert", "replace"
 
 @dataclass(frozen=True)
 class InBlock:
-    """Where inside a block of the detector a slot lies: at every bottleneck of that block at once.
+    """A slot's place inside a block of the detector: at every bottleneck of that block at once.
 
     Attributes:
         mode: `insert`, at the end of a bottleneck's residual branch, or `replace`, in place of its second convolution.
         block: class of the block, e.g. `C3k2`.
         arguments: its constructor arguments, as built.
-        sites: number of bottlenecks, each of which gets a module of its own.
-        weights: weights that a filled site has beside its module, each of which costs one multiply-accumulate a map
-            cell: those of the pointwise convolution that a replaced one needs where its widths differ, less its own.
+        sites: number of bottlenecks; each gets its own module.
+        weights: weights that a filled site has beside its module; each costs one multiply-accumulate a map cell. They
+            are those of the pointwise convolution that is needed if the replaced one changes the width, minus those of
+            the replaced one.
     """
 
     mode: str
@@ -38,14 +39,14 @@ class Slot:
     """A place at the output of a row of the detector, on edges from it, or inside it.
 
     Attributes:
-        name: says the place by its role, so that it means the same on every detector: `p3`, `p3.head`, `td.p4`,
+        name: the place by its role, so that a name means the same on every detector: `p3`, `p3.head`, `td.p4`,
             `lateral.p3`, `sppf.post`, `inner.p3.insert`.
         row: index of the producing row in the base model's YAML (backbone rows first).
         channels: channels of the map there, as built.
         stride: image pixels per map pixel.
-        readers: rows that read the module's output in place of the row's; every reader where empty.
-        inside: where in the row's block the slot lies; None for a slot outside it.
-        also: other names of this very place on this detector.
+        readers: rows that read the module's output in place of the row's; if empty, every reader.
+        inside: place of the slot in the row's block; None for a slot outside it.
+        also: other names of the same place on this detector.
     """
 
     name: str
@@ -73,12 +74,12 @@ class Slot:
 
     @property
     def sites(self) -> int:
-        """How many modules a gene puts there."""
+        """The number of modules that a gene puts there."""
         return self.inside.sites if self.inside else 1
 
     @property
     def replaces(self) -> bool:
-        """Whether a gene there takes the place of layers that the base has."""
+        """True if a gene there replaces layers of the base."""
         return self.inside is not None and self.inside.mode == REPLACE
 
     def as_list(self) -> list[Any]:

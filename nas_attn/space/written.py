@@ -1,4 +1,4 @@
-"""Slots, modules, genes and sizes as people write them: read into what the space needs, or refused at once."""
+"""Slots, modules, genes and sizes as people write them: brought into the form that the space needs, or refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pixels(name: str, size: Any, where: str = "") -> int:
 
 
 def slot_list(slots: Any, where: str) -> list[Slot]:
-    """The slots, of which one may stand alone."""
+    """The slots; a single slot may be given without a list."""
     given = [slots] if isinstance(slots, Slot) else slots
     if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(s, Slot) for s in given):
         rule, remedy = "slots must be those of a base model", 'Take them from `all_slots(load_base("yolo11n"))`.'
@@ -52,7 +52,7 @@ def by_slot(found: Iterable[Any], kind: type) -> tuple[Any, ...]:
 
 
 def module_options(modules: Any, where: str) -> Mapping[str, Any]:
-    """Module -> its options, None for all of them; also of names alone."""
+    """Module -> its options, None for all of them; names alone become such a mapping too."""
     given = [modules] if isinstance(modules, str) else modules
     names = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
     found = dict.fromkeys(given) if names else given
@@ -91,7 +91,7 @@ def combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], wher
 
 
 def _options(entry: Any, setting: str, options: Any, where: str) -> tuple[Any, ...]:
-    """The options that a configuration gives one setting, checked against the zoo's."""
+    """The options that a configuration gives one setting, checked against those of the zoo."""
     if setting not in entry.defaults():
         raise UnknownName(f"setting of {entry.name}", setting, entry.defaults(), where=where)
     if not isinstance(options, list | tuple) or not options:

@@ -1,4 +1,4 @@
-"""ACmix's convolution path as one convolution: everything in it is linear, so its weights multiply beforehand."""
+"""ACmix's convolution path as one convolution: all its parts are linear, so their weights are multiplied beforehand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDEST_DENSE, WIDEST_DENSE_ELSEWHERE = 96, 512
 
 
 def dense_is_faster(x: Tensor, channels: int) -> bool:
-    """Whether `dense_convolution` is to be preferred to `grouped_convolution` for that many output channels."""
+    """True if `dense_convolution` is faster than `grouped_convolution` for that many output channels."""
     return channels <= (WIDEST_DENSE if x.device.type == "cpu" else WIDEST_DENSE_ELSEWHERE)
 
 
@@ -38,14 +38,19 @@ def dense_convolution(x: Tensor, weight: Tensor, bias: Tensor, fc: Tensor, dep_c
         by_group = (t.view(3 * head, channels // head, -1).transpose(0, 1) for t in (weight, bias))
         weight, bias = (torch.bmm(mixed, t).view(channels, kernel, kernel, -1).permute(0, 3, 1, 2) for t in by_group)
     out = functional.conv2d(x, weight, None, padding=kernel // 2)
-    # the projections' biases are missing beyond the border: what they add depends on the place
+    # the projections' biases are missing beyond the border, so their share depends on the place
     ones = x.new_ones(1, 1, *x.shape[-2:])
     out.add_(functional.conv2d(ones, bias, None, padding=kernel // 2))
     return _kept(out, kernel, x.shape[-2:])
 
 
 def grouped_convolution(qkv: Tensor, size: torch.Size, fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
-    """rate · dep_conv(fc(q, k, v)) as a grouped convolution of (N, H·W, 3C) q, k and v; the rest as above."""
+    """rate · dep_conv(fc(q, k, v)) as a grouped convolution of q, k and v, (N, H·W, 3C); else as `dense_convolution`.
+
+    Args:
+        qkv: (N, H·W, 3C), the projections.
+        size: (H, W) of the map.
+    """
     channels, kernel, head = dep_conv.shape[0], dep_conv.shape[-1], fc.shape[1] // 3
     groups = channels // head
     with without_autocast(qkv.device):
@@ -55,9 +60,9 @@ def grouped_convolution(qkv: Tensor, size: torch.Size, fc: Tensor, dep_conv: Ten
 
 
 def _mixed(fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
-    """(D, head · K · K, 3 · head): how each output channel reads its group's maps, tap by tap.
+    """(D, head · K · K, 3 · head): the weight of each output channel for its group's maps, tap by tap.
 
-    Products of weights are few, and rounding them would be felt everywhere: not under autocast.
+    Products of weights are few, and their rounding errors would reach every pixel: so not under autocast.
     """
     mixed = dep_conv.permute(0, 2, 3, 1).reshape(-1, dep_conv.shape[1]) @ (fc.flatten(1) * rate)
     head = fc.shape[1] // 3

@@ -10,9 +10,9 @@ class BatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d`, but one value a channel (batch 1, 1×1 map) is normalised by the running statistics.
 
     A single value has no variance, and PyTorch refuses to train on it. The running statistics then stay as they are.
-    Ultralytics rewrites eps and momentum of plain `BatchNorm2d` layers only, so a paper's own values stay in place,
-    and PyTorch's where the paper has none. All norms of the zoo's own code are of this class; `aattn` and `psa` consist
-    of Ultralytics' layers, which get its values.
+    Ultralytics rewrites eps and momentum of plain `BatchNorm2d` layers only, so the paper's values stay, or PyTorch's
+    if the paper gives none. All norms of the zoo's code are of this class; `aattn` and `psa` consist of Ultralytics'
+    layers, which get Ultralytics' values.
 
     Shape:
         (N, C, H, W) -> (N, C, H, W).

@@ -1,4 +1,4 @@
-"""What settings must fulfil, and how far they reach: the same words and the same sums for every module."""
+"""Rules for settings, and the reach of kernels: the same words and the same sums for every module."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from nas_attn.errors import UserError
 
 
 def indivisible(channels: int, divisor: int, name: str = "num_heads") -> str | None:
-    """Why a setting that is to divide the channels cannot stand on them; None where it can."""
+    """The reason why a setting that must divide the channels cannot stand on them; None if it can."""
     return None if channels % divisor == 0 else f"`{name}` must divide the channels, but got {divisor} and {channels}"
 
 
 def too_narrow(name: str, reduction: int, channels: int, least: int = 1) -> str | None:
-    """Why `channels // reduction` channels are fewer than `least`; None where they are not.
+    """The reason why a bottleneck of `channels // reduction` channels cannot stand; None if it has `least` or more.
 
-    Published code lifts a narrower bottleneck to a floor, under which different reductions are one network.
+    Published code widens a narrower bottleneck to a minimum, so that different reductions become one network.
     """
     if channels // reduction >= least:
         return None
@@ -21,7 +21,7 @@ def too_narrow(name: str, reduction: int, channels: int, least: int = 1) -> str 
 
 
 def must_be_odd(name: str, *sizes: int) -> None:
-    """An even kernel cannot keep a map's size.
+    """Refuse even kernels, which cannot keep a map's size.
 
     Raises:
         UserError: one of the sizes is even, or below 1.
@@ -31,5 +31,5 @@ def must_be_odd(name: str, *sizes: int) -> None:
 
 
 def reachable(size: int, kernel: int, dilation: int = 1) -> tuple[int, ...]:
-    """Distances in pixels, beside 0, at which a tap meets data on an axis of `size` pixels; the others see padding."""
+    """Distances in pixels, except 0, at which a tap meets data on an axis of `size` pixels; other taps see padding."""
     return tuple(range(dilation, min(kernel // 2 * dilation, size - 1) + 1, dilation))

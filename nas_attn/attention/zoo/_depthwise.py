@@ -13,8 +13,8 @@ from nas_attn.attention.forms import fast_wanted
 class DepthwiseConv2d(nn.Conv2d):
     """`nn.Conv2d` with one group a channel and padding that keeps the map; (N, dim, H, W) -> the same.
 
-    In training on channels_last maps it adds its bias itself: on a CPU the gradient of a bias that is left to the
-    convolution takes a third of the whole backward pass there.
+    In training on channels_last maps it adds its bias itself: there, on a CPU, the gradient of the convolution's bias
+    takes a third of the whole backward pass.
 
     Args:
         dim: channels.

@@ -1,4 +1,4 @@
-"""What modules of self-attention share: heads out of channels and back, softmax attention, windows."""
+"""Shared parts of self-attention modules: channels to heads and back, softmax attention, windows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_map(x: Tensor, like: Tensor) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
-    """softmax(q·kᵀ·scale + bias)·v over the last two axes; fused where that repeats bit for bit.
+    """softmax(q·kᵀ·scale + bias)·v over the last two axes; by a fused kernel if that repeats bit for bit.
 
     Args:
         q: (..., L, D).
@@ -55,16 +55,16 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: f
 
 def _fused_would_vary(q: Tensor) -> bool:
     # Ultralytics asks for deterministic algorithms with warn_only, and then CUDA's fused kernels add up their
-    # gradients in any order: they only keep an order where an error was asked for.
+    # gradients in any order: they keep an order only if PyTorch is to raise an error.
     if recording() or not q.is_cuda or not torch.is_grad_enabled():
         return False
     return torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def blocked(free: Tensor, dtype: torch.dtype) -> Tensor:
-    """The bias that hides keys: 0 where `free`, else the lowest finite number, so that a row of hidden keys is no NaN.
+    """The bias that hides keys: 0 for a `free` key, else the lowest finite number, so a row of hidden keys is no NaN.
 
-    Keys under it must be finite and are best zero.
+    Hidden keys must be finite; zero is best.
     """
     return torch.zeros_like(free, dtype=dtype).masked_fill(free.logical_not(), torch.finfo(dtype).min)
 
@@ -77,7 +77,7 @@ def padded_windows(x: Tensor, heads: int, rows: Size, columns: Size, height: Siz
 
 
 def from_windows(x: Tensor, like: Tensor) -> Tensor:
-    """The reverse of `padded_windows`, less what was filled up, with the size and memory format of `like`."""
+    """The reverse of `padded_windows`, without the padding, with the size and memory format of `like`."""
     n, heads, d, rows, height, columns, width = x.shape
     if channels_last(like):
         x = x.permute(0, 3, 4, 5, 6, 1, 2).reshape(n, rows * height, columns * width, heads * d).permute(0, 3, 1, 2)
@@ -87,7 +87,7 @@ def from_windows(x: Tensor, like: Tensor) -> Tensor:
 
 
 def pixels_in_windows(like: Tensor, rows: Size, columns: Size, height: Size, width: Size) -> Tensor:
-    """(rows·columns, height·width), true where a place of those windows is a pixel of the map `like`."""
+    """(rows·columns, height·width): true for the places in those windows that are pixels of the map `like`."""
     down = torch.arange(rows * height, device=like.device) < like.shape[2]
     across = torch.arange(columns * width, device=like.device) < like.shape[3]
     inside = down.reshape(rows, 1, height, 1).logical_and(across.reshape(1, columns, 1, width))

@@ -1,7 +1,10 @@
-"""What the large-kernel family shares: how a size splits into two small kernels, each of one depthwise convolution."""
+"""Shared parts of the large-kernel family: a size split into two small kernels, and their depthwise convolutions."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
+from nas_attn.attention.zoo._constraints import reachable
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.errors import UserError
 
@@ -9,10 +12,10 @@ K_SIZES = (7, 11, 23, 35, 41, 53)
 
 
 def decompose(k_size: int) -> tuple[int, int, int]:
-    """(k1, k2, d): kernel k1 = 2d − 1, then kernel k2 = ⌊k/d⌋ with dilation d, together span `k_size` pixels.
+    """(k1, k2, d): kernel k1 = 2d − 1, then kernel k2 = ⌊k/d⌋ with dilation d, which together span `k_size` pixels.
 
     Raises:
-        UserError: a size for which the papers give no split.
+        UserError: the papers give no split for this size.
     """
     if k_size not in K_SIZES:
         raise UserError(f"`k_size` must be one of {', '.join(map(str, K_SIZES))}", got=k_size)
@@ -20,11 +23,17 @@ def decompose(k_size: int) -> tuple[int, int, int]:
     return 2 * dilation - 1, k_size // dilation, dilation
 
 
+def decomposed_reach(k_size: int, height: int, width: int) -> Hashable:
+    """For each axis, the taps of both kernels of `decompose` that can meet data on a map of that size."""
+    k1, k2, dilation = decompose(k_size)
+    return tuple((reachable(n, k1), reachable(n, k2, dilation)) for n in (height, width))
+
+
 def depthwise(dim: int, kernel: tuple[int, int], dilation: int = 1) -> DepthwiseConv2d:
     """A depthwise convolution of `dim` channels that keeps the map's size.
 
     Raises:
-        UserError: an even kernel, which cannot keep it.
+        UserError: the kernel is even, and cannot keep it.
     """
     if not all(k % 2 for k in kernel):
         raise UserError("a large kernel must have an odd size", got=max(kernel))

@@ -1,4 +1,4 @@
-"""In which memory format a map lies: a module answers in its input's, or its neighbours pay for copies."""
+"""The memory format of maps: a module answers in the format of its input, or its neighbours pay for copies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def channels_last(x: Tensor) -> bool:
-    """Whether the map lies channels_last, and not the ordinary way as well, as a map of one pixel does."""
+    """True if the map is channels_last and not contiguous as well, as a map of one pixel is."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def laid_as(y: Tensor, like: Tensor) -> Tensor:
-    """`y`, channels_last where `like` is and contiguous elsewhere; copied only where it lies otherwise."""
+    """`y`, channels_last if `like` is, else contiguous; copied only if it has the other format."""
     return y.contiguous(memory_format=torch.channels_last if channels_last(like) else torch.contiguous_format)

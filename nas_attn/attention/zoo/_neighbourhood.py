@@ -1,8 +1,8 @@
 """Attention of every pixel to the window around it, in tiles: small matrix products, and nothing kept but q, k and v.
 
-A tile of queries attends to its own pixels and a margin around them; whatever lies outside a query's window is masked.
-Pixels beyond the border are read by reflection. Tiles are worked off in groups that fit a cache, and the backward pass
-builds them again, so that no attention matrix of the whole map is ever held.
+A tile of queries attends to its own pixels and a margin around them; keys outside a query's window are masked. Pixels
+beyond the border are read by reflection. Tiles are computed in groups that fit a cache, and the backward pass computes
+them again, so that no attention matrix of the whole map is ever held.
 """
 
 from __future__ import annotations

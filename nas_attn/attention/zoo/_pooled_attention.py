@@ -1,4 +1,4 @@
-"""Attention of every pixel to a short list of tokens: no attention matrix is kept, and none larger than a cache made.
+"""Attention of every pixel to a short list of tokens: attention matrices are not kept, and each fits a cache.
 
 The logits stand as (tokens, pixels), so that all products read and write long rows. For the backward pass only q, k, v,
 the output and each pixel's log-sum-exp are kept; the weights are exp(logits - log-sum-exp), and both that difference
@@ -17,8 +17,8 @@ from nas_attn.attention.forms import refuse_second_derivatives
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.attention.zoo._sharing import share
 
-GROUP_BYTES = 2**20  # logits in hand at a time: about what one CPU core's own cache holds
-ACCELERATOR_BYTES = 2**25  # there, few large operations are wanted, but not a whole attention matrix
+GROUP_BYTES = 2**20  # logits computed at a time: about the size of one CPU core's cache
+ACCELERATOR_BYTES = 2**25  # the same on an accelerator: few large operations, but not a whole attention matrix
 
 
 def pooled_attention(q: Tensor, k: Tensor, v: Tensor, head: int) -> Tensor:
@@ -94,7 +94,7 @@ class _PooledAttention(torch.autograd.Function):
                     dq[b, :, pixels] = torch.bmm(scaled[b], for_logits)
                     dk[b].baddbmm_(for_logits, here[:, :-1].transpose(1, 2))
 
-            by_image = groupby(_groups(q, k, head), key=lambda group: group[0].start)  # whose sums want one order
+            by_image = groupby(_groups(q, k, head), key=lambda group: group[0].start)  # an image's sums keep one order
             share(gradients, [list(groups) for _, groups in by_image], q)
             dk = dk.mul_(k.shape[1] ** -0.5).transpose(1, 2)
             return *(g.reshape(t.shape).to(kind) for g, t in zip((dq, dk, dv), inputs, strict=True)), None

@@ -1,4 +1,4 @@
-"""In what precision a module works inside."""
+"""The precision in which a module computes inside."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def workable(x: Tensor) -> Tensor:
-    """CPUs multiply matrices in float32 and float64; half precision there would be slow and lose digits."""
+    """`x` in float32 if it is in half precision on a CPU, which multiplies such matrices slowly and loses digits."""
     return x.float() if x.device.type == "cpu" and x.dtype in (torch.half, torch.bfloat16) else x
 
 
 def at_least_single(x: Tensor) -> Tensor:
-    """`x` in float32 where it is in less: for sums that half precision would overflow or round away."""
+    """`x` in float32 if its precision is lower: for sums that half precision would overflow or round away."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Inside, no operator changes its precision: the module has chosen it."""
-    # older torch.compile cannot look the device up; what it compiles runs on one that has autocast
+    """A context in which autocast is off: the module chooses the precision."""
+    # older torch.compile cannot look the device up; it compiles for devices that have autocast
     known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if known else nullcontext()

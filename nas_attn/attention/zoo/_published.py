@@ -1,4 +1,4 @@
-"""Weights under the names of the code in which a module was published."""
+"""`PublishedNames`: weights load under the names of the code in which a module was published."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 class PublishedNames(nn.Module):
     """A module that also loads weights under their published names; it saves them under its own.
 
-    What is neither kind of name stays in the dictionary, where `load_state_dict` finds it.
+    Names of neither kind stay in the dictionary, and `load_state_dict` reports them.
 
     Attributes:
-        published: the start of a published name and of our own, for each that differs.
+        published: (start of a published name, start of our name) for each that differs.
         derived: published buffers that follow from the settings, so that nothing has to be loaded.
     """
 

@@ -2,7 +2,7 @@
 
 Tiles are many small operators. If each of them is split among threads, threads wait for one another thousands of times
 in a step, and on a machine with other work that costs ten times the arithmetic. A piece that stays with one thread
-waits for nobody, and gives the same bits however many threads there are.
+never waits, and gives the same bits with any number of threads.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def share(work: Callable[[Piece], None], pieces: Iterable[Piece], like: Tensor) 
     """`work` on every piece, with as many threads at a time as torch may use; no gradient is recorded.
 
     Args:
-        work: writes its result to a place of its own; must not depend on the order of pieces.
-        pieces: what it is called with.
-        like: a tensor of the work. If it is on no CPU, is fake or is watched, the pieces are done here, one by one.
+        work: writes each piece's result to its own place; must not depend on the order of pieces.
+        pieces: the arguments for `work`.
+        like: a tensor of the work. If it is not on a CPU, is fake or is watched, the pieces are done here, one by one.
     """
     waiting, threads = deque(pieces), torch.get_num_threads()
     plain = like.device.type == "cpu" and type(like) is Tensor and not _python_dispatch._len_torch_dispatch_stack()

@@ -1,4 +1,4 @@
-"""How a map falls into tiles of queries, each with the window of keys around it."""
+"""`Tiling`: a map cut into tiles of queries, each with the window of keys around it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 TILE = (4, 8)  # rows and columns of queries: small tiles waste less on masked entries, large ones less on margins
-GROUP_BYTES = 2**20  # keys and values in hand at a time: about what one CPU core's own cache holds
-ACCELERATOR_BYTES = 2**25  # there, few large operations are wanted, but the logits take as much again, thrice
+GROUP_BYTES = 2**20  # keys and values read at a time: about the size of one CPU core's cache
+ACCELERATOR_BYTES = 2**25  # the same on an accelerator: few large operations; the logits take three times as much more
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """One map size, head count and window; the same for every image.
+    """The tiles of one map size, head count and window; the same for every image.
 
     Rows below are rows of tiles ("bands"); pixel indices count (pixel, head) pairs, pixel by pixel.
 
@@ -28,8 +28,8 @@ class Tiling:
         window: (Th, Tw) + kernel - 1, keys of a tile.
         queries: (rows, head · columns · Th · Tw); queries beyond the map repeat its last row and column.
         keys: (rows, head · columns · window), reflected at the border.
-        mask: (Th · Tw, window), 0 inside a query's own window and -inf outside.
-        down, across: which pixel stands at each position of an axis grown by kernel - 1.
+        mask: (Th · Tw, window), 0 inside a query's window and -inf outside.
+        down, across: the pixel at each position of an axis grown by kernel - 1.
     """
 
     size: tuple[int, int]
@@ -82,7 +82,7 @@ class Tiling:
         )
 
     def off_grid(self, grid: Tensor) -> Tensor:
-        """(N, rows, Th, columns, Tw, head, D) -> (N, H·W, C); a view where tiles divide the map."""
+        """(N, rows, Th, columns, Tw, head, D) -> (N, H·W, C); a view if tiles divide the map."""
         height, width = self.size
         images, channels = grid.shape[0], grid.shape[5] * grid.shape[6]
         whole = grid.view(images, *self._grid_size, channels)
@@ -94,7 +94,7 @@ class Tiling:
         return like.new_zeros(2, images, rows, self.tile[0], columns, self.tile[1], self.head, d)
 
     def add(self, sums: Tensor, bands: slice, tiles: Tensor) -> None:
-        """Add (2, N · bands · head · columns, window, D) where these keys came from: a key lies in several tiles."""
+        """Add (2, N · bands · head · columns, window, D) to the places of these keys: a key lies in several tiles."""
         (th, tw), count = self.tile, bands.stop - bands.start
         shape = (2, sums.shape[1], count, self.head, self.columns, *self.window, tiles.shape[-1])
         by_pixel = tiles.view(shape).permute(0, 1, 2, 5, 4, 6, 3, 7)
@@ -106,7 +106,7 @@ class Tiling:
                 into[:, :, :, :, :, : piece.shape[5]] += piece
 
     def folded(self, sums: Tensor) -> Tensor:
-        """Sums over the grown axes -> (2, N, H·W, C): what was read by reflection goes back to its pixel."""
+        """Sums over the grown axes -> (2, N, H·W, C): the sums of reflected pixels are added to the real ones."""
         (height, width), before = self.size, (self.window[0] - self.tile[0]) // 2
         grown = sums.flatten(4, 5).flatten(2, 3).flatten(4)
         rows = grown[:, :, before : before + height]
@@ -125,12 +125,12 @@ class Tiling:
 
     @property
     def _over(self) -> tuple[int, int]:
-        """How many further tiles a window reaches into."""
+        """The number of further tiles that a window reaches into, down and across."""
         return -(-self.window[0] // self.tile[0]) - 1, -(-self.window[1] // self.tile[1]) - 1
 
 
 def tiling_of(x: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tiling:
-    """The tiling of such a map on the device and in the precision of `x`."""
+    """The tiling of a map of that size, on the device and in the precision of `x`."""
     make = _tiling if type(x) is Tensor else _tiling.__wrapped__  # a fake tensor must not stay in the cache
     return make(size, head, kernel, x.device, x.dtype)
 
@@ -156,13 +156,16 @@ def _slices(total: int, step: int) -> Iterator[slice]:
 
 
 def _reflected(size: int, kernel: int) -> list[int]:
-    """Periodic, so that maps smaller than the margin work; one pixel repeats itself."""
+    """The pixel at each position of the grown axis, by reflection.
+
+    Reflection is periodic, so that maps smaller than the margin work; one pixel repeats itself.
+    """
     last, period = size - 1, max(1, 2 * (size - 1))
     return [last - abs((place - (kernel - 1) // 2) % period - last) for place in range(size + kernel - 1)]
 
 
 def _spans(axis: list[int], tiles: int, step: int, length: int) -> Tensor:
-    """(tiles, length): what each tile reads of an axis; beyond its end, the end."""
+    """(tiles, length): the places of an axis that each tile reads; beyond its end, the end."""
     return torch.tensor(
         [[axis[min(t * step + i, len(axis) - 1)] for i in range(length)] for t in range(tiles)], device="cpu"
     )

@@ -19,7 +19,6 @@ from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, blocked, to_map
 from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._published import PublishedNames
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -63,23 +62,19 @@ class AreaAttention(PublishedNames):
         super().__init__()
         from ultralytics.nn.modules.block import AAttn
 
-        if reason := self.unsupported(dim, num_heads=num_heads, area=area):
-            raise SlotRefused(reason)
         self.attn = AAttn(dim, num_heads, area)
 
     @classmethod
     def unsupported(cls, channels: int, *, num_heads: int, area: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, num_heads)
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, num_heads: int, area: int) -> int:
-        """Attention logits per image."""
         return num_heads * area * (-(-height * width // area)) ** 2
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, area: int) -> Hashable:
-        """Equal for settings of one function: where a run is one pixel, its value passes, whatever its head."""
+        """Equal for settings of one function: if a run is one pixel, its value passes, with any number of heads."""
         return (num_heads, area) if height * width > area else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from nas_attn.attention.zoo._acmix_convolution import dense_convolution, dense_i
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._neighbourhood import neighbourhood_attention
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -64,8 +63,6 @@ class ACmix(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(out_planes, head=head, kernel_att=kernel_att):
-            raise SlotRefused(reason)
         self.kernel_att, self.head, self.head_dim = kernel_att, head, out_planes // head
         self.stride, self.dilation = stride, dilation
         self.rate1 = nn.Parameter(torch.full((1,), 0.5))
@@ -85,12 +82,10 @@ class ACmix(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, head: int, kernel_att: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, head, "head")
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, head: int, kernel_att: int) -> int:
-        """Attention logits per image."""
         return head * kernel_att**2 * height * width
 
     @classmethod
@@ -104,18 +99,18 @@ class ACmix(nn.Module):
         return 2 * kernel_att**2 * channels * height * width
 
     def forward(self, x: Tensor) -> Tensor:
-        # windows with gaps, and outputs with them, are nobody's neck: they have no fast form
+        # no neck has windows or outputs with gaps, so these have no fast form
         plain = self.stride == 1 and self.dilation == 1
         read = self.conv1, self.conv2, self.conv3, self.fc, self.dep_conv
         return self.fast(x) if plain and fast_wanted(self) and as_built(nn.Conv2d, *read) else self.reference(x)
 
     def fast(self, x: Tensor) -> Tensor:
-        """The same for stride and dilation 1: attention in tiles, and the convolution path as one convolution."""
+        """The same as `reference`, for stride and dilation 1: attention in tiles, and a single convolution."""
         given, x = x, x.contiguous(memory_format=torch.channels_last)
         size, dense = x.shape[-2:], dense_is_faster(x, self.head * self.head_dim)
         projections = (self.conv1, self.conv2, self.conv3)
         weights, biases = [c.weight.flatten(1) for c in projections], [c.bias for c in projections]
-        # attention is linear in v: its rate costs no map where nothing else reads v
+        # attention is linear in v: its rate costs no pass over a map if nothing else reads v
         rated = [*weights[:2], weights[2] * self.rate1], [*biases[:2], biases[2] * self.rate1]
         weight, bias = (torch.cat(parts) for parts in (rated if dense else (weights, biases)))
         qkv = nn.functional.linear(x.permute(0, 2, 3, 1).flatten(1, 2), weight, bias)
@@ -139,7 +134,7 @@ class ACmix(nn.Module):
         return self.rate1.to(attended.dtype) * attended + self.rate2.to(convolved.dtype) * convolved
 
     def _position(self, x: Tensor, height: int, width: int) -> Tensor:
-        # computed in fp32 whatever x is: half-precision steps would differ from those of the published weights
+        # always computed in fp32: half-precision steps would differ from those of the published weights
         across, down = (_from_minus_one_to_one(size, x.device) for size in (width, height))
         grid = torch.stack([across.expand(height, width), down.unsqueeze(1).expand(height, width)])
         return self.conv_p(grid.to(x.dtype).unsqueeze(0)).unsqueeze(1)

@@ -20,7 +20,7 @@ from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend
 from nas_attn.attention.zoo._layout import channels_last
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
-from nas_attn.errors import SlotRefused, UserError
+from nas_attn.errors import UserError
 
 ORDERS = ("serial", "parallel", "criss_cross")
 
@@ -62,8 +62,6 @@ class AxialAttention(nn.Module):
         order: Annotated[str, Choice(*ORDERS)] = "serial",
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(dim, num_heads=num_heads, order=order):
-            raise SlotRefused(reason)
         if order not in ORDERS:
             raise UserError(f"`order` must be one of {', '.join(ORDERS)}", got=repr(order))
         self.num_heads, self.order = num_heads, order
@@ -73,18 +71,16 @@ class AxialAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, num_heads: int, order: str) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, num_heads)
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, num_heads: int, order: str) -> int:
-        """Attention logits per image."""
         return num_heads * height * width * (height + width)
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, order: str) -> Hashable:
-        """Equal for settings of one function: a lone pixel attends to itself; on a line, what runs across it passes
-        values as they are, in series or under one softmax."""
+        """Equal for settings of one function: a lone pixel attends to itself; on a map of one row or column, attention
+        across it passes values as they are, in series or under one softmax."""
         if height * width == 1:
             return None
         return num_heads, "serial" if order == "criss_cross" and 1 in (height, width) else order

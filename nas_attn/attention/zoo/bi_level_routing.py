@@ -20,7 +20,6 @@ from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend, blocked, from_windows, padded_windows, pixels_in_windows
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.attention.zoo._published import PublishedNames
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -67,8 +66,6 @@ class BiLevelRouting(PublishedNames):
         topk: Annotated[int, Choice(1, 4, 8)] = 4,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(dim, num_heads=num_heads, n_win=n_win, topk=topk):
-            raise SlotRefused(reason)
         self.num_heads, self.n_win, self.topk = num_heads, n_win, topk
         self.scale = dim**-0.5
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
@@ -77,7 +74,6 @@ class BiLevelRouting(PublishedNames):
 
     @classmethod
     def unsupported(cls, channels: int, *, num_heads: int, n_win: int, topk: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         if topk > n_win**2:
             return f"`topk` must not exceed the number of regions, but got {topk} of {n_win**2}"
         return indivisible(channels, num_heads)
@@ -90,7 +86,7 @@ class BiLevelRouting(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, n_win: int, topk: int) -> Hashable:
-        """Equal for settings of one function: who chooses all regions with pixels attends to the whole map,
+        """Equal for settings of one function: a region that chooses all regions with pixels attends to the whole map,
         and a single key leaves heads no choice."""
         if height * width == 1:
             return None
@@ -139,6 +135,6 @@ class BiLevelRouting(PublishedNames):
     def _gather(self, x: Tensor, rows: Tensor) -> Tensor:
         """(N, heads, regions, places, D) -> (N, heads·regions, topk·places, D)."""
         n, heads, regions, places, d = x.shape
-        # index_select, whose gradient has a fixed order on CUDA where deterministic algorithms are on
+        # index_select, because its gradient has a fixed order on CUDA if deterministic algorithms are on
         chosen = x.reshape(n * heads * regions, places * d).index_select(0, rows)
         return chosen.reshape(n, heads * regions, self.topk * places, d)

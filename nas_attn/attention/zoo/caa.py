@@ -40,8 +40,6 @@ class CAA(PublishedNames):
     Args:
         channels: C, channels of the map.
         k_size: k, an odd number of pixels; in the paper 11 in the first block, growing by 2 a block.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: an even `k_size`.
     """

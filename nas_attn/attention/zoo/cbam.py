@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import must_be_odd, reachable, too_narrow
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -38,8 +37,6 @@ class CBAM(nn.Module):
         channels: C, channels of the map.
         reduction: how much narrower than the map M is.
         kernel_size: side of conv's kernel in pixels; odd.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: fewer channels than `reduction`.
         UserError: an even `kernel_size`.
@@ -52,8 +49,6 @@ class CBAM(nn.Module):
         kernel_size: Annotated[int, Choice(3, 5, 7)] = 7,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, reduction=reduction, kernel_size=kernel_size):
-            raise SlotRefused(reason)
         must_be_odd("kernel_size", kernel_size)
         self.fc1 = nn.Conv2d(channels, channels // reduction, 1, bias=False)
         self.fc2 = nn.Conv2d(channels // reduction, channels, 1, bias=False)
@@ -61,7 +56,6 @@ class CBAM(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, reduction: int, kernel_size: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return too_narrow("reduction", reduction, channels)
 
     @classmethod

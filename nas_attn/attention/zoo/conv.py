@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
-from nas_attn.errors import SlotRefused
 
 
 @attention("conv", family="control", paper="none", licence="own code")
@@ -21,21 +20,16 @@ class PlainConv(nn.Module):
     Args:
         channels: C, channels of the map, kept.
         groups: number of channel groups; must divide C.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: `groups` does not divide C.
     """
 
     def __init__(self, channels: int, groups: Annotated[int, Choice(1, 2, 4, 8, 16, 32, 64)] = 1) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, groups=groups):
-            raise SlotRefused(reason)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=groups)
 
     @classmethod
     def unsupported(cls, channels: int, *, groups: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, groups, "groups")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo._constraints import too_narrow
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -38,16 +37,12 @@ class CoordinateAttention(nn.Module):
     Args:
         channels: C, channels of the map.
         reduction: how much narrower than the map the bottleneck is.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: fewer channels than `reduction`.
     """
 
     def __init__(self, channels: int, reduction: Annotated[int, Choice(4, 8, 16, 32)] = 8) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, reduction=reduction):
-            raise SlotRefused(reason)
         narrow = channels // reduction
         self.conv1 = nn.Conv2d(channels, narrow, 1)
         self.bn1 = BatchNorm(narrow)
@@ -57,7 +52,6 @@ class CoordinateAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, reduction: int) -> str | None:
-        """Why this setting cannot stand on that many channels; None where it can."""
         return too_narrow("reduction", reduction, channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import reachable, too_narrow
 from nas_attn.attention.zoo._large_kernel import depthwise
 from nas_attn.attention.zoo._published import PublishedNames
-from nas_attn.errors import SlotRefused
 
 PUBLISHED = (7, 11, 21)
 
@@ -42,8 +41,6 @@ class CPCA(PublishedNames):
         channels: C, channels of the map.
         reduction: how much narrower than the map M is.
         kernels: lengths of the three strip convolutions in pixels; odd.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: fewer channels than `reduction`.
     """
@@ -55,8 +52,6 @@ class CPCA(PublishedNames):
         kernels: Annotated[tuple[int, ...], Choice((3, 5, 7), (5, 7, 11), PUBLISHED)] = PUBLISHED,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, reduction=reduction, kernels=kernels):
-            raise SlotRefused(reason)
         self.kernels = tuple(kernels)
         names = ((f"dconv1_{k}.", f"dconv{k}_1.") for k in self.kernels)
         self.published = tuple((s, f"strips.{n}.{i}.") for n, pair in enumerate(names) for i, s in enumerate(pair))
@@ -74,7 +69,6 @@ class CPCA(PublishedNames):
 
     @classmethod
     def unsupported(cls, channels: int, *, reduction: int, kernels: tuple[int, ...]) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return too_narrow("reduction", reduction, channels)
 
     @classmethod

@@ -18,7 +18,6 @@ from nas_attn.attention.zoo._constraints import indivisible, reachable
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend, to_heads, to_map
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
-from nas_attn.errors import SlotRefused
 
 OFFSET_KERNELS = {1: 3, 2: 5, 4: 7, 8: 9}  # stride of the samples -> side of the offset network's kernel, as published
 OFFSET_RANGE = 1.0  # how far a sample may move, in cells: the published factor of 2, which counts half cells
@@ -81,8 +80,6 @@ class DeformableAttention(nn.Module):
         stride: Annotated[int, Choice(2, 4, 8)] = 4,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(dim, num_heads=num_heads, groups=groups, stride=stride):
-            raise SlotRefused(reason)
         self.num_heads, self.groups, self.stride = num_heads, groups, stride
         self.proj_q = nn.Conv2d(dim, dim, 1)
         self.proj_kv = nn.Conv2d(dim, 2 * dim, 1)
@@ -92,7 +89,6 @@ class DeformableAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, num_heads: int, groups: int, stride: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         if num_heads % groups:
             return f"`groups` must divide `num_heads`, but got {groups} and {num_heads}"
         return indivisible(channels, num_heads)
@@ -101,7 +97,6 @@ class DeformableAttention(nn.Module):
     def attention_logits(
         cls, channels: int, height: int, width: int, *, num_heads: int, groups: int, stride: int
     ) -> int:
-        """Attention logits per image."""
         return num_heads * height * width * -(-height // stride) * -(-width // stride)
 
     @classmethod
@@ -120,7 +115,7 @@ class DeformableAttention(nn.Module):
         return self.proj(to_map(out, x) + self.pe(q))
 
     def _sample(self, x: Tensor, q: Tensor) -> Tensor:
-        """(N, C, cells down, cells across): `x` where the queries want it read."""
+        """(N, C, cells down, cells across): samples of `x` at the places that the queries choose."""
         n, c, height, width = x.shape
         offset = self.offset(q.reshape(n * self.groups, c // self.groups, height, width))
         with without_autocast(x.device):

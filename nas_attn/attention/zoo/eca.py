@@ -30,8 +30,6 @@ class ECAAttention(nn.Module):
 
     Args:
         kernel_size: channels under the kernel; odd.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: an even `kernel_size`.
     """

@@ -99,7 +99,6 @@ class EfficientAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, sum(group_split))
 
     @classmethod
@@ -124,12 +123,12 @@ class EfficientAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not fast_wanted(self) or not self._as_built():
             return self.reference(x)
-        # weights that are never held cannot be dropped out
+        # the fast form does not hold its weights, so it cannot drop them out
         dropping = self.training and self.attn_drop.p > 0
         return self.reference(x) if dropping else self.fast(x)
 
     def _as_built(self) -> bool:
-        """True if all parts that the fast form reads, or calls with pixel rows instead of maps, are as built."""
+        """True if all parts are as built that the fast form reads, or calls with pixel rows instead of maps."""
         gates = [attn_map.act_block for attn_map in self.act_blocks if as_built(AttnMap, attn_map)]
         if len(gates) < len(self.act_blocks) or not as_built(nn.Sequential, *gates) or any(len(g) != 3 for g in gates):
             return False
@@ -148,11 +147,9 @@ class EfficientAttention(nn.Module):
         return self.proj_drop(self.proj(torch.cat(out, 1)))
 
     def fast(self, x: Tensor) -> Tensor:
-        """The same with 1×1 convolutions as matrix products of pixel rows, and the global branch in pieces."""
-        given, x = (
-            x,
-            x.contiguous(memory_format=torch.channels_last),
-        )  # depthwise convolutions take a tenth of the time there
+        """The same as `reference`, with 1×1 convolutions as products of pixel rows, and the global branch in pieces."""
+        # in this format, depthwise convolutions take a tenth of the time
+        given, x = x, x.contiguous(memory_format=torch.channels_last)
         size, rows = x.shape[-2:], x.permute(0, 2, 3, 1).flatten(1, 2)
         out = []
         for to_qkv, mixer, attn_map in zip(self.qkvs, self.convs, self.act_blocks, strict=True):

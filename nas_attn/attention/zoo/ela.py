@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible, must_be_odd, reachable
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -37,8 +36,6 @@ class ELA(nn.Module):
         channels: C, channels of the map, a multiple of `group_width`.
         kernel_size: of F, in pixels; odd.
         group_width: channels that F mixes.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: `group_width` does not divide the channels.
         UserError: an even `kernel_size`.
@@ -51,8 +48,6 @@ class ELA(nn.Module):
         group_width: Annotated[int, Choice(1, 8)] = 1,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, kernel_size=kernel_size, group_width=group_width):
-            raise SlotRefused(reason)
         must_be_odd("kernel_size", kernel_size)
         groups = channels // group_width
         self.conv = nn.Conv1d(channels, channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False)
@@ -60,7 +55,6 @@ class ELA(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, kernel_size: int, group_width: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, group_width, "group_width")
 
     @classmethod

@@ -13,7 +13,6 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._layout import laid_as
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -37,16 +36,12 @@ class EMAttention(nn.Module):
     Args:
         channels: C, channels of the map.
         factor: number of groups; must divide C.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: `factor` does not divide `channels`.
     """
 
     def __init__(self, channels: int, factor: Annotated[int, Choice(8, 16, 32, default=8)] = 32) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, factor=factor):
-            raise SlotRefused(reason)
         self.groups = factor
         width = channels // factor
         self.gn = nn.GroupNorm(width, width)
@@ -55,7 +50,6 @@ class EMAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, factor: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, factor, "factor")
 
     def forward(self, x: Tensor) -> Tensor:

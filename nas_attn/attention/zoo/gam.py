@@ -14,7 +14,6 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo._constraints import must_be_odd, reachable, too_narrow
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -38,8 +37,6 @@ class GAM(nn.Module):
         channels: C, channels of the map.
         rate: C over the width between the two layers of each gate.
         kernel_size: k, odd side of both convolutions; published: 7.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: fewer channels than `rate`.
         UserError: an even `kernel_size`.
@@ -52,8 +49,6 @@ class GAM(nn.Module):
         kernel_size: Annotated[int, Choice(3, 5, 7)] = 7,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, rate=rate, kernel_size=kernel_size):
-            raise SlotRefused(reason)
         must_be_odd("kernel_size", kernel_size)
         width, padding = channels // rate, kernel_size // 2
         self.channel_attention = nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(), nn.Conv2d(width, channels, 1))
@@ -67,7 +62,6 @@ class GAM(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, rate: int, kernel_size: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return too_narrow("rate", rate, channels)
 
     @classmethod

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import too_narrow
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -35,8 +34,6 @@ class ContextBlock(nn.Module):
         channels: C, channels of the map.
         ratio: how much narrower than the map T is; the paper's r.
         fusion: how the context meets the map.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: R is below 2; a layer norm over one value is a constant.
     """
@@ -48,8 +45,6 @@ class ContextBlock(nn.Module):
         fusion: Annotated[str, Choice("add", "mul")] = "add",
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, ratio=ratio, fusion=fusion):
-            raise SlotRefused(reason)
         narrow = channels // ratio
         self.fusion = fusion
         self.conv_mask = nn.Conv2d(channels, 1, 1)
@@ -66,7 +61,6 @@ class ContextBlock(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, ratio: int, fusion: str) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return too_narrow("ratio", ratio, channels, least=2)
 
     def forward(self, x: Tensor) -> Tensor:

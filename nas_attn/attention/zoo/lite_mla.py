@@ -19,7 +19,6 @@ from nas_attn.attention.zoo._constraints import indivisible, must_be_odd, reacha
 from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.attention.zoo._published import PublishedNames
-from nas_attn.errors import SlotRefused
 
 EPS = 1e-5
 
@@ -62,8 +61,6 @@ class ReluLinearAttention(PublishedNames):
         scales: Annotated[Sequence[int], Choice((3,), (5,), (7,), (3, 5))] = (5,),
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, head_dim=head_dim, scales=scales):
-            raise SlotRefused(reason)
         must_be_odd("scales", *scales)
         self.head_dim = head_dim
         wide, parts = 3 * channels, 3 * channels // head_dim
@@ -80,7 +77,6 @@ class ReluLinearAttention(PublishedNames):
 
     @classmethod
     def unsupported(cls, channels: int, *, head_dim: int, scales: Sequence[int]) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, head_dim, "head_dim")
 
     @classmethod

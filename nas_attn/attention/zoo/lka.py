@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._constraints import reachable
-from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose, depthwise
+from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose, decomposed_reach, depthwise
 
 
 @attention(
@@ -31,8 +30,6 @@ class LKA(nn.Module):
     Args:
         dim: C, channels of the map.
         k_size: pixels that the two depthwise kernels span together.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: a `k_size` without a published split.
     """
@@ -47,8 +44,7 @@ class LKA(nn.Module):
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
         """Equal for settings of one function: the taps of both kernels that can meet data."""
-        k1, k2, dilation = decompose(k_size)
-        return tuple((reachable(n, k1), reachable(n, k2, dilation)) for n in (height, width))
+        return decomposed_reach(k_size, height, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.conv1(self.conv_spatial(self.conv0(x)))

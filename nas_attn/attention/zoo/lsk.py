@@ -79,7 +79,6 @@ class LSKAttention(PublishedNames):
 
     @classmethod
     def unsupported(cls, channels: int, *, k_size: int, reduction: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, reduction, "reduction")
 
     @classmethod

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
-from nas_attn.attention.zoo._constraints import reachable
-from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose, depthwise
+from nas_attn.attention.zoo._large_kernel import K_SIZES, decompose, decomposed_reach, depthwise
 from nas_attn.attention.zoo._published import PublishedNames
 
 
@@ -32,8 +31,6 @@ class LSKA(PublishedNames):
     Args:
         dim: C, channels of the map.
         k_size: pixels that the kernels of one axis span together.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: a `k_size` without a published split.
     """
@@ -57,8 +54,7 @@ class LSKA(PublishedNames):
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
         """Equal for settings of one function: the taps of all kernels that can meet data."""
-        k1, k2, dilation = decompose(k_size)
-        return tuple((reachable(n, k1), reachable(n, k2, dilation)) for n in (height, width))
+        return decomposed_reach(k_size, height, width)
 
     def forward(self, x: Tensor) -> Tensor:
         attention_map = self.conv0v(self.conv0h(x))

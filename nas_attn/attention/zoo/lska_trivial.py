@@ -30,8 +30,6 @@ class LSKATrivial(nn.Module):
     Args:
         dim: C, channels of the map.
         k_size: k, an odd number of pixels.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     """
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(*K_SIZES, default=11)]) -> None:

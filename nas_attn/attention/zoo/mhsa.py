@@ -16,7 +16,7 @@ from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend, to_heads, to_map
-from nas_attn.errors import SlotRefused, UserError
+from nas_attn.errors import UserError
 
 
 @attention(
@@ -53,8 +53,6 @@ class GlobalSelfAttention(nn.Module):
         position: Annotated[str, Choice("conv", "none")] = "conv",
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(dim, num_heads=num_heads, position=position):
-            raise SlotRefused(reason)
         if position not in ("conv", "none"):
             raise UserError("`position` must be conv or none", got=repr(position))
         self.num_heads = num_heads
@@ -64,12 +62,10 @@ class GlobalSelfAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, num_heads: int, position: str) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, num_heads)
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, num_heads: int, position: str) -> int:
-        """Attention logits per image."""
         return num_heads * (height * width) ** 2
 
     @classmethod

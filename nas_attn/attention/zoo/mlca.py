@@ -47,8 +47,6 @@ class MLCA(nn.Module):
         local_weight: w, the share of the grid's attention, between 0 and 1, both exclusive.
         kernel_size: odd number of channels that the convolutions span; None: the paper's, (log₂C + 1) / 2 rounded down
             and then up to odd (3 at 64 channels, 5 from 128 to 1024).
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: an even `kernel_size`, or a `local_weight` that switches one branch off.
     """
@@ -94,7 +92,7 @@ class MLCA(nn.Module):
         share = self.conv(mean).sigmoid().reshape(-1, channels, 1, 1)
         row = cells.flatten(2).transpose(1, 2).reshape(-1, 1, side * side * channels)
         local = self.conv_local(row).sigmoid().reshape(-1, side * side, channels).transpose(1, 2)
-        # every pixel's weights of cells add up to 1, so what all cells share may be added before they are spread
+        # every pixel's weights of cells add up to 1, so the common share may be added before the cells are spread
         return (1 - self.local_weight) * share + self.local_weight * local.reshape(-1, channels, side, side)
 
     def extra_repr(self) -> str:

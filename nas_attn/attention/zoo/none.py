@@ -9,8 +9,4 @@ from nas_attn.attention.registry import attention
 
 @attention("none", family="control", paper="none", licence="own code")
 class NoAttention(nn.Identity):
-    """Returns its input; the gene of an unchanged slot.
-
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
-    """
+    """Returns its input; the gene of an unchanged slot."""

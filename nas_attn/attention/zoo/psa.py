@@ -17,7 +17,6 @@ from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, to_map
 from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._published import PublishedNames
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -61,13 +60,10 @@ class PositionSensitive(PublishedNames):
         super().__init__()
         from ultralytics.nn.modules.block import PSABlock
 
-        if reason := self.unsupported(channels, attn_ratio=attn_ratio, num_heads=num_heads):
-            raise SlotRefused(reason)
         self.block = PSABlock(channels, attn_ratio=attn_ratio, num_heads=num_heads)
 
     @classmethod
     def unsupported(cls, channels: int, *, attn_ratio: float, num_heads: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         if reason := indivisible(channels, num_heads):
             return reason
         if int(channels // num_heads * attn_ratio) < 1:
@@ -79,12 +75,11 @@ class PositionSensitive(PublishedNames):
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, attn_ratio: float, num_heads: int) -> int:
-        """Attention logits per image."""
         return num_heads * (height * width) ** 2
 
     @classmethod
     def effective(cls, height: int, width: int, *, attn_ratio: float, num_heads: int) -> Hashable:
-        """Equal for settings of one function: a lone pixel's value passes as it is, whatever its head and keys."""
+        """Equal for settings of one function: a lone pixel's value passes as it is, with any heads and keys."""
         return (attn_ratio, num_heads) if height * width > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:

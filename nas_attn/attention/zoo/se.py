@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import too_narrow
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -31,8 +30,6 @@ class SqueezeExcite(nn.Module):
     Args:
         channels: C, channels of the map.
         rd_ratio: width of the bottleneck as a share of C, the paper's 1/r.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: C·rd_ratio is less than one channel.
     """
@@ -41,15 +38,12 @@ class SqueezeExcite(nn.Module):
         self, channels: int, rd_ratio: Annotated[float, Choice(0.25, 0.125, 0.0625, 0.03125)] = 0.0625
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, rd_ratio=rd_ratio):
-            raise SlotRefused(reason)
         narrow = int(channels * rd_ratio)
         self.fc1 = nn.Conv2d(channels, narrow, 1)
         self.fc2 = nn.Conv2d(narrow, channels, 1)
 
     @classmethod
     def unsupported(cls, channels: int, *, rd_ratio: float) -> str | None:
-        """Why this setting cannot stand on that many channels; None where it can."""
         return too_narrow("1 / rd_ratio", round(1 / rd_ratio), channels)
 
     def forward(self, x: Tensor) -> Tensor:

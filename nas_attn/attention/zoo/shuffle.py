@@ -14,7 +14,6 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._layout import channels_last
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -38,16 +37,12 @@ class ShuffleAttention(nn.Module):
         channels: C, channels of the map.
         groups: number of groups; 2·`groups` must divide C. Published: 64, which narrow maps cannot hold, and 8 for
             MobileNetV2.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: 2·`groups` does not divide `channels`.
     """
 
     def __init__(self, channels: int, groups: Annotated[int, Choice(2, 4, 8, 16, 32, default=8)] = 64) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, groups=groups):
-            raise SlotRefused(reason)
         self.groups = groups
         width = channels // (2 * groups)
         self.cweight = nn.Parameter(torch.zeros(1, width, 1, 1))
@@ -58,7 +53,6 @@ class ShuffleAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, groups: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, 2 * groups, "2 * groups")
 
     def forward(self, x: Tensor) -> Tensor:

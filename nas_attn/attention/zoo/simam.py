@@ -29,8 +29,6 @@ class SimAM(nn.Module):
     Args:
         channels: of the map; not needed, and first as in the published signature.
         e_lambda: added to the variance.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo._constraints import reachable, too_narrow
-from nas_attn.errors import SlotRefused, UserError
+from nas_attn.errors import UserError
 
 
 @attention(
@@ -41,8 +41,6 @@ class SKAttention(nn.Module):
         channels: C, channels of the map.
         kernel_sizes: odd pixels that each branch spans, from 3.
         reduction: C over the width of the bottleneck that chooses.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         SlotRefused: fewer channels than `reduction`.
         UserError: fewer than two branches, or an even kernel size.
@@ -55,8 +53,6 @@ class SKAttention(nn.Module):
         reduction: Annotated[int, Choice(4, 8, 16)] = 16,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(channels, kernel_sizes=kernel_sizes, reduction=reduction):
-            raise SlotRefused(reason)
         if len(kernel_sizes) < 2 or any(k < 3 or k % 2 == 0 for k in kernel_sizes):
             raise UserError("`kernel_sizes` must be two or more odd numbers from 3", got=list(kernel_sizes))
         self.branches = nn.ModuleList(_branch(channels, k // 2) for k in kernel_sizes)
@@ -65,7 +61,6 @@ class SKAttention(nn.Module):
 
     @classmethod
     def unsupported(cls, channels: int, *, kernel_sizes: Sequence[int], reduction: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return too_narrow("reduction", reduction, channels)
 
     @classmethod

@@ -36,8 +36,6 @@ class StripPooling(nn.Module):
     Args:
         channels: C, channels of the map.
         kernel_size: k, an odd number of pixels; the paper's is 3.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: an even `kernel_size`.
     """

@@ -55,8 +55,6 @@ class TripletAttention(PublishedNames):
 
     Args:
         kernel_size: k, an odd number of channels, rows or columns.
-    Shape:
-        (N, C, H, W) -> (N, C, H, W).
     Raises:
         UserError: an even `kernel_size`.
     """

@@ -18,7 +18,6 @@ from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._heads import attend, blocked, from_windows, padded_windows, pixels_in_windows
 from nas_attn.attention.zoo._published import PublishedNames
-from nas_attn.errors import SlotRefused
 
 
 @attention(
@@ -57,8 +56,6 @@ class SwinWindow(PublishedNames):
         num_heads: Annotated[int, Choice(2, 4, 8)] = 4,
     ) -> None:
         super().__init__()
-        if reason := self.unsupported(dim, window_size=window_size, num_heads=num_heads):
-            raise SlotRefused(reason)
         self.window_size, self.num_heads = window_size, num_heads
         self.qkv = nn.Conv2d(dim, 3 * dim, 1)
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window_size - 1) ** 2, num_heads))
@@ -67,12 +64,10 @@ class SwinWindow(PublishedNames):
 
     @classmethod
     def unsupported(cls, channels: int, *, window_size: int, num_heads: int) -> str | None:
-        """Why these settings cannot stand on that many channels; None where they can."""
         return indivisible(channels, num_heads)
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, window_size: int, num_heads: int) -> int:
-        """Attention logits per image."""
         return num_heads * -(-height // window_size) * -(-width // window_size) * window_size**4
 
     @classmethod
@@ -109,7 +104,7 @@ def displacements_on(side: int, like: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _kept_displacements(side: int, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # what inference has made cannot be trained with
+    with torch.inference_mode(False):  # tensors made in inference mode cannot be used in training
         return displacements(side).to(device)
 
 
