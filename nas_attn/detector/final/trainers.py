@@ -53,7 +53,7 @@ class WholePoseTrainer(_WholeCheckpoints, PoseTrainer):
 
 
 class WholeOBBTrainer(_WholeCheckpoints, OBBTrainer):
-    """Rotated boxes."""
+    """Oriented boxes."""
 
 
 class WholeRTDETRTrainer(_WholeCheckpoints, RTDETRTrainer):

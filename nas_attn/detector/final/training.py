@@ -22,17 +22,10 @@ from nas_attn.data.download import without_download
 from nas_attn.detector.final.plain_command import conditions, plain_command
 from nas_attn.detector.final.run_folder import RunFolder, epochs_of
 from nas_attn.errors import MissingPart, NasAttnError
+from nas_attn.tasks import TASKS
 
 if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
-
-METRICS = {  # task -> where Ultralytics keeps its mAP, and what the mAP is of
-    "detect": ("box", "box"),
-    "segment": ("seg", "mask"),
-    "pose": ("pose", "keypoint"),
-    "obb": ("box", "rotated box"),
-}
-OPEN_VOCABULARY = ("WorldDetect", "YOLOEDetect", "YOLOESegment", "YOLOESegment26")  # trained with texts, not classes
 
 
 @dataclass(frozen=True)
@@ -42,10 +35,10 @@ class FinalResult:
     Attributes:
         model: name of the model YAML, without suffix.
         seed: the seed.
-        val_map50_95, val_map50: of the best checkpoint on val; the task's own (box, mask, keypoint or rotated box).
+        val_map50_95, val_map50: of the best checkpoint on val; of the task's own objects, see `metric`.
         test_map50_95: the same on test; None where data.yaml names none.
         checkpoint: the best checkpoint.
-        metric: what the mAP is of.
+        metric: the kind of object that the mAP is of: `box`, `mask`, `keypoint` or `oriented box`.
         transferred: tensors that the weights gave, and had; None without weights.
         plain_command: what trains the same with plain Ultralytics.
     """
@@ -110,9 +103,9 @@ def train_final(training: Training) -> FinalResult:
 
 
 def _result(training: Training, run: RunFolder) -> FinalResult:
-    state = run.state()
+    state, kind = run.state(), TASKS[training.model.task].measured  # 0.1.0 wrote another name of oriented boxes
     if state == "finished":
-        return FinalResult(**{**run.content()["result"], "model": training.name})
+        return FinalResult(**{**run.content()["result"], "model": training.name, "metric": kind})
     trained = None
     if state in ("new", "other"):
         trained = _train(training, run)
@@ -124,7 +117,7 @@ def _result(training: Training, run: RunFolder) -> FinalResult:
     best = run.best if epochs_of(run.best) else run.last
     val = (trained and _scores(trained, training.model.task)) or _evaluate(training, best, "val")
     test = _evaluate(training, best, "test") if training.data.test else (None, None)
-    kind, command = METRICS[training.model.task][1], run.content()["plain_command"]
+    command = run.content()["plain_command"]
     result = FinalResult(training.name, training.seed, *val, test[0], str(best), kind, run.content()["moved"], command)
     run.finish(asdict(result))
     return result
@@ -233,7 +226,7 @@ def _scores(trainer: Any, task: str) -> tuple[float, float] | None:
 
 def map_of(metrics: Any, task: str) -> tuple[float, float]:
     """mAP50-95 and mAP50 of what the task is about, of Ultralytics' metrics."""
-    part = getattr(metrics, METRICS[task][0])
+    part = getattr(metrics, TASKS[task].metrics)
     return float(part.map), float(part.map50)
 
 

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from nas_attn.atomic_files import is_file
 from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.export_key import check_export
-from nas_attn.detector.model.model_yaml import FACTORS, HEADS, check_detector, read_yaml
+from nas_attn.detector.model.model_yaml import FACTORS, check_detector, read_yaml
 from nas_attn.detector.model.registration import check_rows
 from nas_attn.detector.model.shipped_models import near, packaged
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.safe_yaml import too_much
+from nas_attn.tasks import HEADS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,7 +89,7 @@ class BaseModel:
     @property
     def task(self) -> str:
         """`detect`, `segment`, `pose`, `obb`, `semantic` or `depth`."""
-        return HEADS[self.head][0]
+        return HEADS[self.head].task
 
     @cached_property
     def reg_max(self) -> int | None:
@@ -146,7 +147,7 @@ def build_yaml(model_yaml: dict[str, Any]) -> nn.Module:
     """A new model of a model dictionary, of its head's task; the dictionary stays as it is."""
     from ultralytics.nn import tasks
 
-    name = HEADS[model_yaml["head"][-1][2]][1]
+    name = HEADS[model_yaml["head"][-1][2]].model
     activation = tasks.Conv.default_act
     try:
         return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given

@@ -11,24 +11,8 @@ import yaml
 from nas_attn.detector.model.untrusted_yaml import check_activation, check_module
 from nas_attn.errors import UserError
 from nas_attn.safe_yaml import parse_yaml
+from nas_attn.tasks import HEADS
 
-HEADS = {  # module of the last row -> task, and Ultralytics' model class
-    "Detect": ("detect", "DetectionModel"),
-    "v10Detect": ("detect", "DetectionModel"),
-    "RTDETRDecoder": ("detect", "RTDETRDetectionModel"),
-    "WorldDetect": ("detect", "WorldModel"),
-    "YOLOEDetect": ("detect", "YOLOEModel"),
-    "Segment": ("segment", "SegmentationModel"),
-    "Segment26": ("segment", "SegmentationModel"),
-    "YOLOESegment": ("segment", "YOLOESegModel"),
-    "YOLOESegment26": ("segment", "YOLOESegModel"),
-    "Pose": ("pose", "PoseModel"),
-    "Pose26": ("pose", "PoseModel"),
-    "OBB": ("obb", "OBBModel"),
-    "OBB26": ("obb", "OBBModel"),
-    "SemanticSegment": ("semantic", "SemanticSegmentationModel"),
-    "Depth": ("depth", "DepthModel"),
-}
 FACTORS = ("depth_multiple", "width_multiple")
 
 

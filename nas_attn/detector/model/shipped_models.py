@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from nas_attn.detector.model.model_yaml import HEADS, read_yaml
+from nas_attn.detector.model.model_yaml import read_yaml
 from nas_attn.errors import MissingPart
+from nas_attn.tasks import HEADS
 
 SIZES = "tnsmbclxe"  # smallest first: yolov9 has t, s, m, c and e, yolov10 b between m and l
 _SCALE = re.compile(rf"(\d|-)([{SIZES}])(?![a-z0-9])")

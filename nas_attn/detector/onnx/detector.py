@@ -16,6 +16,7 @@ import numpy as np
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.onnx import graph as onnx_graph
 from nas_attn.errors import UserError
+from nas_attn.tasks import HEADS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +44,7 @@ def to_onnx(model: nn.Module, base: BaseModel, imgsz: int, names: Sequence[str],
     import torch
 
     onnx_graph.require()
-    if base.head.startswith(("World", "YOLOE")):
+    if HEADS[base.head].open_vocabulary:
         raise UserError(
             "a model that needs text features cannot be one ONNX file",
             got=f"{base.name}, which ends in {base.head}",
