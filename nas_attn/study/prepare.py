@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 
 from nas_attn._version import __version__
 from nas_attn.atomic_files import is_file
-from nas_attn.attention import registry, user
+from nas_attn.attention import registry, trust, user
 from nas_attn.cost.declared import check as check_costs
 from nas_attn.cost.standing import check_places
 from nas_attn.data import download
 from nas_attn.data.check import DataInfo, check_data
 from nas_attn.data.named_sets import packaged_data
-from nas_attn.detector.model import trust
 from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.model.head_form import alone_refused, check_head
 from nas_attn.detector.neck.slots import all_slots

@@ -22,6 +22,7 @@ from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.export_key import check_export
 from nas_attn.detector.model.model_yaml import FACTORS, check_detector, read_yaml
 from nas_attn.detector.model.registration import check_rows
+from nas_attn.detector.model.rows import rows_of
 from nas_attn.detector.model.shipped_models import near, packaged
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.safe_yaml import too_much
@@ -130,10 +131,12 @@ class BaseModel:
     @property
     def rows(self) -> list[list[Any]]:
         """All rows, `backbone` and `head`."""
-        return [*self.yaml["backbone"], *self.yaml["head"]]
+        return rows_of(self.yaml)
 
     def names(self) -> dict[int, str]:
         """The checkpoint's names of classes; empty where there is none, or it has none."""
+        from nas_attn.detector.model.safe_checkpoint import checkpoint_model
+
         return dict(getattr(checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
 
 
@@ -192,7 +195,7 @@ def load_base(
         source, file = read_yaml(found), ""
         scale = named[2] if (named := _SCALE_IN_NAME.search(stem)) else ""
     check_detector(source, text)
-    check_rows((*source["backbone"], *source["head"]), text)
+    check_rows(rows_of(source), text)
     if checkpoint is None:
         check_export(source, text)
     stem = path.name.rsplit(".", 1)[0] if path.suffix in (".pt", *YAMLS) else text
@@ -228,21 +231,9 @@ def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None)
     return BaseModel(name, {**copy.deepcopy(kept), "scales": {key: factors}, "scale": key}, key)
 
 
-def checkpoint_model(path: Path) -> Any:
-    from nas_attn.detector.model.unpickling import UNREADABLE, load_checkpoint
-
-    try:
-        content = load_checkpoint(path)
-    except UNREADABLE as error:
-        got = str(error).strip().partition("\n")[0][:200]
-        raise UserError("a checkpoint must be one that Ultralytics wrote", got=got, where=str(path)) from error
-    model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
-    if not hasattr(model, "yaml") or not hasattr(model, "state_dict"):
-        raise UserError("a checkpoint must hold an Ultralytics model", where=str(path))
-    return model
-
-
 def _checkpoint_yaml(path: Path) -> dict[str, Any]:
+    from nas_attn.detector.model.safe_checkpoint import checkpoint_model
+
     found = checkpoint_model(path).yaml
     if reason := too_much(found):
         raise UserError("a checkpoint must hold the YAML of a model", got=reason, where=str(path))

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from nas_attn.detector.model import module_names
-from nas_attn.detector.model.rows import PREFIX
+from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.errors import UserError
 
 PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that go through the rows
@@ -29,7 +29,7 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
         where: the file or the model's name.
     """
     refusal = _refusal(error, model_yaml, where)
-    if Path(where).suffix in (".yaml", ".yml") and _is_article([*model_yaml["backbone"], *model_yaml["head"]]):
+    if Path(where).suffix in (".yaml", ".yml") and _is_article(rows_of(model_yaml)):
         refusal.remedy = (
             "It names attention modules as articles do: write a model YAML that builds with "
             f"`python -m nas_attn adopt {shlex.quote(where)}`."
@@ -38,7 +38,7 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
 
 
 def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
-    rows = [*model_yaml["backbone"], *model_yaml["head"]]
+    rows = rows_of(model_yaml)
     phase, number, read = _place(error.__traceback__)
     reason = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(", but expected one of:").rstrip(".")
     rule = "a model YAML must be one that Ultralytics builds"

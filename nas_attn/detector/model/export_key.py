@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nas_attn.detector.model.rows import rows_of
 from nas_attn.errors import ExportChanged, UserError
 from nas_attn.space.architecture import Architecture
 
@@ -152,11 +153,6 @@ def digests_of(said: Mapping[str, str]) -> list[str]:
     return dict(re.findall(r"(\S+?)=(\S*)", said["parts"])).get("rows", "").split(",")
 
 
-def rows_of(model_yaml: Mapping[str, Any]) -> Rows:
-    """All rows of a model dictionary, those of `backbone` first."""
-    return [*model_yaml["backbone"], *model_yaml["head"]]
-
-
 def _shown(row: Sequence[Any]) -> str:
     return "[" + ", ".join(str(v) for v in row) + "]"
 
@@ -176,7 +172,7 @@ def digest_of(value: Any) -> str:
 def _digest(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> str:
     network = {k: v for k, v in model_yaml.items() if k not in FREE and k not in ("backbone", "head")}
     # where the backbone ends decides nothing
-    return _hex([network, list(rows_of(model_yaml)), said["architecture"], said["base"]])[:16]
+    return _hex([network, rows_of(model_yaml), said["architecture"], said["base"]])[:16]
 
 
 def _hex(value: Any) -> str:

@@ -45,6 +45,11 @@ class Rewritten:
     places: dict[str, int]
 
 
+def rows_of(model_yaml: Mapping[str, Any]) -> list[list[Any]]:
+    """All rows of a model dictionary, those of `backbone` first."""
+    return [*model_yaml["backbone"], *model_yaml["head"]]
+
+
 def absolute(sources: int | list[int], row: int) -> list[int]:
     """Non-negative rows that `row` reads; -1 is the row before it (the image, for row 0)."""
     return [s if s >= 0 else row + s for s in (sources if isinstance(sources, list) else [sources])]
@@ -83,7 +88,7 @@ def rewrite(
         SlotRefused: two insertions share some of their readers, so neither can follow the other.
     """
     blocks = blocks or {}
-    old = model_yaml["backbone"] + model_yaml["head"]
+    old = rows_of(model_yaml)
     if any(not 0 <= row < len(old) - 1 for row in (*inserts, *blocks)):
         raise ValueError(f"`inserts` must name rows from 0 to {len(old) - 2}, but got {sorted((*inserts, *blocks))}.")
     new: list[list[Any]] = []

@@ -13,7 +13,7 @@ from nas_attn._version import __version__
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.export_key import KEY, export_key
-from nas_attn.detector.model.rows import PREFIX
+from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.detector.neck.surgery import apply
 from nas_attn.errors import UserError
 from nas_attn.safe_yaml import parse_yaml
@@ -43,7 +43,7 @@ def yaml_text(
     model = {k: v for k, v in done.yaml.items() if k != KEY}
     first = len(model["backbone"])
     rest = {k: v for k, v in model.items() if k not in _LAYOUT}
-    inserted = [str(row[2]) for row in (*model["backbone"], *model["head"]) if str(row[2]).startswith(PREFIX)]
+    inserted = [str(row[2]) for row in rows_of(model) if str(row[2]).startswith(PREFIX)]
     settings = [
         f"nc: {final_nc}",
         *([] if base.reg_max is None else [f"reg_max: {base.reg_max}"]),

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas_attn.detector.model.base_model import load_base
-from nas_attn.detector.model.export_key import changed, digest_of, digests_of, rows_of
+from nas_attn.detector.model.export_key import changed, digest_of, digests_of
+from nas_attn.detector.model.rows import rows_of
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.errors import ConfigError, ExportChanged, UserError

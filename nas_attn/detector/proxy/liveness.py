@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from nas_attn.detector.blocks import bottlenecks
-from nas_attn.detector.model.rows import Rewritten, absolute
+from nas_attn.detector.model.rows import Rewritten, absolute, rows_of
 from nas_attn.detector.proxy.trainer import ProxyTrainer
 from nas_attn.detector.weights.transfer import modules_at
 from nas_attn.space.slot import REPLACE, Slot
@@ -66,7 +66,7 @@ def _edges(base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> dict[int,
 
     A filled slot on fewer of these edges stands behind it, as where both are filled, and its row is what reads.
     """
-    built = done.yaml["backbone"] + done.yaml["head"]
+    built = rows_of(done.yaml)
     own = set(done.row_map.values())
     on_edge: dict[tuple[int, int], list[int]] = {}  # (reader, input) -> inserted rows before it, the nearest first
     served: dict[int, set[int]] = {}  # inserted row -> readers behind it

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from nas_attn.detector.model.base_model import BaseModel, checkpoint_model, load_base
-from nas_attn.detector.model.rows import PREFIX, module_name, plain_rows
-from nas_attn.detector.weights.block_keys import fits
+from nas_attn.detector.model.base_model import BaseModel, load_base
+from nas_attn.detector.model.rows import PREFIX, is_block, module_name, plain_rows
+from nas_attn.detector.model.safe_checkpoint import checkpoint_model
 from nas_attn.errors import UserError
+from nas_attn.space.slot import INSERT, REPLACE
+
+OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of tensors that `blocks.py` puts into a block
 
 
 def checkpoint_state(base: BaseModel, onto: BaseModel | None = None) -> dict[str, Tensor] | None:
@@ -40,6 +44,28 @@ def checkpoint_state(base: BaseModel, onto: BaseModel | None = None) -> dict[str
         if (there := row_map.get(int(row))) is not None
         and fits(rest, base.rows[int(row)], onto.rows[there] if onto else None)
     }
+
+
+def fits(rest: str, row: Sequence[Any], there: Sequence[Any] | None) -> bool:
+    """Whether a tensor of one row is the same tensor in another that stands for it.
+
+    All are but those of attention inside a block, where another gene stands at that place in it: some keys and shapes
+    are those of every gene.
+
+    Args:
+        rest: the tensor's key behind its row.
+        row: the row of the model YAML that has it.
+        there: the row that stands for it; None for a block without attention.
+    """
+    found = OF_ATTENTION.search(rest) if is_block(row) else None
+    if found is None:
+        return True
+    mode = REPLACE if rest[: found.start()].endswith("cv2") else INSERT
+    return there is not None and is_block(there) and _genes(row, mode) == _genes(there, mode)
+
+
+def _genes(row: Sequence[Any], mode: str) -> list[Any]:
+    return [gene for gene in row[3][1] if gene[0] == mode]
 
 
 def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:

@@ -12,8 +12,7 @@ from typing import Any
 from nas_attn.atomic_files import write_bytes_atomic
 from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.model.rows import PREFIX, is_block, plain_rows
-from nas_attn.detector.weights.block_keys import OF_ATTENTION, fits
-from nas_attn.detector.weights.checkpoint_rows import checkpoint_state, row_map_of
+from nas_attn.detector.weights.checkpoint_rows import OF_ATTENTION, checkpoint_state, fits, row_map_of
 from nas_attn.detector.weights.transfer import REPLACED, TransferReport, seeded, transfer
 from nas_attn.errors import UserError
 

@@ -24,8 +24,7 @@ from typing import Any, NoReturn
 import torch
 from torch.serialization import add_safe_globals, get_unsafe_globals_in_checkpoint, safe_globals
 
-from nas_attn.attention import registry, user
-from nas_attn.detector.model import trust
+from nas_attn.attention import registry, trust, user
 from nas_attn.environment import all_trusted
 from nas_attn.errors import UserError
 
@@ -74,6 +73,23 @@ def load_checkpoint(path: Path) -> Any:
     finally:
         with safe_globals(brought):  # whose end takes them away again
             pass
+
+
+def checkpoint_model(path: Path) -> Any:
+    """The model in a checkpoint of Ultralytics, on the CPU: its moving average if there is one.
+
+    Raises:
+        UserError: the file is no checkpoint, holds no model, or `load_checkpoint` refuses it.
+    """
+    try:
+        content = load_checkpoint(path)
+    except UNREADABLE as error:
+        got = str(error).strip().partition("\n")[0][:200]
+        raise UserError("a checkpoint must be one that Ultralytics wrote", got=got, where=str(path)) from error
+    model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
+    if not hasattr(model, "yaml") or not hasattr(model, "state_dict"):
+        raise UserError("a checkpoint must hold an Ultralytics model", where=str(path))
+    return model
 
 
 def _refuse(got: str, path: Path) -> NoReturn:
