@@ -16,8 +16,8 @@ from nas_attn.detector.final.run_folder import epochs_of
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.model.safe_checkpoint import load_checkpoint
 from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.weights.initial_weights import build
 from nas_attn.detector.weights.start_model import save_start
-from nas_attn.detector.weights.transfer import build
 from nas_attn.environment import cache_root, prepare
 from nas_attn.errors import UserError
 

@@ -1,8 +1,8 @@
-"""Base models: what an Ultralytics user types, resolved without a download.
+"""Base models: the names and files that an Ultralytics user types, resolved without a download.
 
 A base model is a plain dictionary with exactly one entry under `scales`. Ultralytics takes the scale from the file
-name and, where that names none, the first entry: one entry cannot be mistaken for another. A file of the user's means
-here what it means to Ultralytics, or the search would run another model than `yolo train` does.
+name or, if that names none, the first entry; a single entry cannot be mistaken. A user's own file means the same model
+here as to Ultralytics, so that a search runs the model that `yolo train` runs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 YAMLS = (".yaml", ".yml")
-UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
-BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean nothing
+UNLIMITED = 1_000_000  # stands for "no channel limit" if a YAML has no scales
+BUILD_ERRORS = (  # errors that the parser of Ultralytics raises for rows that mean nothing
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
     ValueError,
 )  # fmt: skip
@@ -42,13 +42,13 @@ _SCALE_IN_NAME = re.compile(r"(\d+)([nsmlx])(?![a-z])")  # yolo11n, yolov8s-p2; 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A detector into which attention is inserted; an exported YAML as a base may hold some already.
+    """A detector into which attention is inserted; it may hold some already, as an exported YAML does.
 
     Attributes:
         name: e.g. `yolo11n`; a changed width is part of it (`yolo11n-w0.125`).
         yaml: model dictionary as Ultralytics reads it, exactly one entry under `scales`.
         scale: that entry's key.
-        checkpoint: the `.pt` file it came from, where it did.
+        checkpoint: the `.pt` file it came from, if it came from one.
         file: the file it came from, as the user gave it; empty for a model of Ultralytics'.
     """
 
@@ -61,8 +61,8 @@ class BaseModel:
     def build(self) -> nn.Module:
         """A new model of the head's task on the CPU, in training mode: (N, 3, H, W) -> predictions.
 
-        Its attribute `block_arguments` says with which arguments Ultralytics built the blocks that have room inside:
-        row -> arguments.
+        Its attribute `block_arguments` maps each row whose block has room inside to the arguments that Ultralytics
+        built that block with.
 
         Raises:
             UserError: Ultralytics cannot build it (an unknown layer, or a width that its layers do not allow).
@@ -94,7 +94,7 @@ class BaseModel:
 
     @cached_property
     def reg_max(self) -> int | None:
-        """Bins of the box regression, as built: a box side reaches (reg_max - 1) × stride pixels. None without one."""
+        """Bins of the box regression, as built, or None: a box side reaches (reg_max - 1) × stride pixels."""
         model: Any = self.build()
         return reg_max_of(model)
 
@@ -114,11 +114,11 @@ class BaseModel:
     def for_data(self, nc: int, kpt_shape: Sequence[int] | None) -> BaseModel:
         """The base of a study: this model as it is trained on a data set.
 
-        Every reader of a study must get this very model, so all that the data decides is asked for.
+        Every reader of a study must get this very model, so it takes all numbers that the data decides.
 
         Args:
             nc: number of classes.
-            kpt_shape: keypoints of an object and values of each; None for a task without.
+            kpt_shape: keypoints of an object and values of each; None for a task without keypoints.
         """
         return self.changed(nc=nc, kpt_shape=None if kpt_shape is None else (kpt_shape[0], kpt_shape[1]))
 
@@ -134,14 +134,14 @@ class BaseModel:
         return rows_of(self.yaml)
 
     def names(self) -> dict[int, str]:
-        """The checkpoint's names of classes; empty where there is none, or it has none."""
+        """The checkpoint's names of classes; empty if there is no checkpoint, or it has none."""
         from nas_attn.detector.model.safe_checkpoint import checkpoint_model
 
         return dict(getattr(checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
 
 
 def reg_max_of(model: Any) -> int | None:
-    """Bins of a built model's box regression; None where its head has none."""
+    """Bins of a built model's box regression; None if its head has none."""
     found = getattr(model.model[-1], "reg_max", None)
     return None if found is None else int(found)
 
@@ -155,7 +155,7 @@ def build_yaml(model_yaml: dict[str, Any]) -> nn.Module:
     try:
         return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given
     finally:
-        tasks.Conv.default_act = activation  # which the parser leaves changed where it fails
+        tasks.Conv.default_act = activation  # the parser leaves it changed if it fails
 
 
 def load_base(
@@ -204,7 +204,7 @@ def load_base(
 
 
 def _on_disk(path: Path) -> Path | None:
-    """The user's YAML of that name or, as Ultralytics looks for it, of that name without its scale."""
+    """The user's YAML of that name or, as Ultralytics looks for it, of that name without its scale; None if absent."""
     if path.suffix not in YAMLS:
         return None
     files = path, Path(re.sub(r"(\d+)[nsmlx]", r"\1", str(path), count=1))

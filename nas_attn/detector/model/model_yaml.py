@@ -1,4 +1,8 @@
-"""What a model YAML must hold before anything is built from it."""
+"""Checks of a model YAML before anything is built from it: its form, and that building it runs no stranger's code.
+
+Ultralytics' parser evaluates `activation` as Python and calls whatever a row names. So an activation must be a layer of
+torch with literal arguments, and a row must name a layer.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +24,14 @@ _OPS = "torchvision.ops."
 
 
 def check_detector(source: Any, where: str) -> None:
-    """Refuse what is no detector's model dictionary.
+    """Refuse a model dictionary that is not of a detector.
 
     Args:
         source: content of a YAML file or checkpoint.
-        where: what to name in errors.
+        where: name of the file or model, for messages.
 
     Raises:
-        UserError: the first rule that is broken.
+        UserError: a rule is broken; the message names the first.
     """
     if not isinstance(source, dict) or any(source.get(k) in (None, []) for k in ("nc", "backbone", "head")):
         raise UserError("a model YAML must have `nc`, `backbone` and `head`", where=where)
@@ -75,11 +79,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_activation(activation: Any, where: str) -> None:
-    """Refuse an activation that is anything but a layer of torch with literal arguments; nothing is evaluated.
-
-    Raises:
-        UserError: it is.
-    """
+    """Refuse an activation that is not a layer of torch with literal arguments; nothing is evaluated."""
     if activation is not None and not (isinstance(activation, str) and _is_layer_call(activation.strip())):
         raise UserError(
             "`activation` must be a layer of torch.nn with plain numbers as arguments",
@@ -91,10 +91,9 @@ def _check_activation(activation: Any, where: str) -> None:
 
 
 def _check_module(name: str, where: str) -> None:
-    """Refuse a row's module that the parser would find, but that is no layer; unknown names are left to others.
+    """Refuse a row's module if the parser would find a function or a whole model under its name.
 
-    Raises:
-        UserError: it is a function, a whole model, or no class.
+    Names that the parser does not know pass: `build_errors` explains them.
     """
     from ultralytics.nn import tasks
 
@@ -111,7 +110,7 @@ def _check_module(name: str, where: str) -> None:
 
 
 def _found(name: str, tasks: Any) -> Any:
-    """What Ultralytics' parser takes for a row's module; None where it finds nothing."""
+    """The object that Ultralytics' parser takes for a row's module; None if it finds nothing."""
     from torch import nn
 
     if name.startswith("nn."):
@@ -157,7 +156,7 @@ def _is_literal(value: ast.expr) -> bool:
 
 
 def built_repeats(written: int, depth: float) -> int:
-    """How many of a row's module Ultralytics builds at a depth factor."""
+    """Number of modules that Ultralytics builds for a row, at a depth factor."""
     return max(round(written * depth), 1) if written > 1 else 1
 
 
@@ -165,7 +164,7 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        UserError: it is not readable as YAML.
+        UserError: it cannot be read, or is no YAML.
     """
     try:
         return parse_yaml(path.read_text(encoding="utf-8", errors="ignore"))

@@ -18,9 +18,9 @@ class Insertion:
     """A row put behind another.
 
     Attributes:
-        slot: what the caller calls the place.
+        slot: the caller's name of the place.
         row: its module's name and arguments.
-        readers: rows that read it in place of the one before it; every reader where empty.
+        readers: rows that read it in place of the row before it; if empty, all that read that row.
     """
 
     slot: str
@@ -30,12 +30,12 @@ class Insertion:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A rewritten model dictionary, and where things now stand.
+    """A rewritten model dictionary, and the new places of its rows and modules.
 
     Attributes:
         yaml: the new dictionary.
         row_map: row of the base -> new row.
-        outputs: row of the base -> new row whose output stands for it where nothing else is said.
+        outputs: row of the base -> new row whose output its readers read, unless an insertion names its readers.
         places: slot -> new row that holds its module.
     """
 
@@ -56,14 +56,14 @@ def absolute(sources: int | list[int], row: int) -> list[int]:
 
 
 def insert(model_yaml: Mapping[str, Any], inserts: Mapping[int, Row]) -> tuple[dict[str, Any], dict[int, int]]:
-    """Insert a row after each of the given rows; whatever read such a row reads the inserted one instead.
+    """Insert a row after each of the given rows; all that read such a row read the inserted one instead.
 
     Args:
         model_yaml: a model dictionary with `backbone` and `head`; it stays as it is.
-        inserts: row -> (module name, arguments) of what follows it; the last row (the head) can have none.
+        inserts: row -> (module name, arguments) of the row to put behind it; not for the last row, the head.
 
     Returns:
-        The new dictionary, and where each row of the old one now stands: old row -> new row.
+        The new dictionary, and old row -> new row.
     """
     done = rewrite(model_yaml, {row: [Insertion(str(row), what)] for row, what in inserts.items()})
     return done.yaml, done.row_map
@@ -81,7 +81,7 @@ def rewrite(
 
     Args:
         model_yaml: a model dictionary with `backbone` and `head`; it stays as it is.
-        inserts: row -> what follows it. What every reader reads comes first, then what most do.
+        inserts: row -> rows to put behind it. A row for all readers comes first, then those for most readers.
         blocks: row -> (module name and arguments that take the row's place, channels of its output).
 
     Raises:
@@ -129,7 +129,7 @@ def rewrite(
 
 
 def plain_rows(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str]]:
-    """(row, module) of each row that a base would have, whatever was inserted or put into its blocks."""
+    """(row, module) of each row that is not inserted; a block with attention inside counts as the plain block."""
     after_block = False
     for index, row in enumerate(rows):
         module = str(row[2])
@@ -146,6 +146,6 @@ def module_name(row: Sequence[Any]) -> str:
 
 
 def is_block(row: Sequence[Any]) -> bool:
-    """Whether a row holds one of Ultralytics' blocks with attention inside."""
+    """True if a row holds one of Ultralytics' blocks with attention inside."""
     inside = row[3][1] if len(row[3]) == 2 else None
     return str(row[2]).startswith(PREFIX) and isinstance(inside, list) and all(isinstance(g, list) for g in inside)

@@ -15,13 +15,13 @@ from nas_attn.space.slot import Slot
 
 
 def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) -> Rewritten:
-    """The model dictionary of an architecture on a base, and where the base's rows and the modules now stand.
+    """The model dictionary of an architecture on a base, with the new places of the base's rows and of the modules.
 
     Raises:
         UnknownName: a slot, module or setting that does not exist.
         UserError: a value that is none of its setting's options.
-        SlotRefused: settings that the slot's channels do not allow, slots that exclude each other, or that leave the
-            base another head.
+        SlotRefused: settings that the slot's channels do not allow, or slots that exclude each other or would change
+            the form of the base's head.
     """
     inserts: dict[int, list[Insertion]] = {}
     inner: dict[int, list[tuple[Slot, Row]]] = {}
@@ -39,7 +39,7 @@ def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) ->
 def architecture_yaml(
     base: BaseModel, slots: Sequence[Slot], architecture: Architecture
 ) -> tuple[dict[str, Any], dict[int, int]]:
-    """The model dictionary of an architecture on a base, and where the base's rows now stand; raises as `apply`."""
+    """(model dictionary of an architecture on a base, base row -> new row); raises as `apply`."""
     done = apply(base, slots, architecture)
     return done.yaml, done.row_map
 

@@ -1,4 +1,4 @@
-"""A checkpoint's tensors under the rows of another model: which row is which, with or without inserted attention."""
+"""A checkpoint's tensors under the rows of another model, with or without inserted attention in either."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of tensors tha
 
 
 def checkpoint_state(base: BaseModel, onto: BaseModel | None = None) -> dict[str, Tensor] | None:
-    """The checkpoint's state dict in float32 on the CPU; None where there is no checkpoint.
+    """The checkpoint's state dict in float32 on the CPU; None if the model came from no checkpoint.
 
     Args:
         base: the checkpoint's model.
-        onto: the model in whose rows the keys are (`model.<row>.<rest>`); where None, this model as it would be
-            without the attention that the checkpoint has. Attention that stands nowhere in it is left out.
+        onto: the model whose rows the returned keys name (`model.<row>.<rest>`); if None, the checkpoint's model
+            without its attention. Tensors of attention that `onto` does not have are left out.
 
     Raises:
         UserError: `onto` is another model.
@@ -47,13 +47,13 @@ def checkpoint_state(base: BaseModel, onto: BaseModel | None = None) -> dict[str
 
 
 def fits(rest: str, row: Sequence[Any], there: Sequence[Any] | None) -> bool:
-    """Whether a tensor of one row is the same tensor in another that stands for it.
+    """True if a tensor of one row is the same tensor in the row that stands for it.
 
-    All are but those of attention inside a block, where another gene stands at that place in it: some keys and shapes
-    are those of every gene.
+    It is not if it belongs to attention inside a block and the other block has another gene at that place: different
+    genes share some keys and shapes.
 
     Args:
-        rest: the tensor's key behind its row.
+        rest: the tensor's key after the row's number.
         row: the row of the model YAML that has it.
         there: the row that stands for it; None for a block without attention.
     """
@@ -69,9 +69,9 @@ def _genes(row: Sequence[Any], mode: str) -> list[Any]:
 
 
 def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
-    """Which row of a model each row of a checkpoint is.
+    """Row of a checkpoint -> the same row of a model.
 
-    Where both have the same inserted rows, every row has its own; otherwise inserted rows have none.
+    If both have the same inserted rows, every row is in it; otherwise inserted rows are left out.
 
     Args:
         checkpoint_rows: `backbone` and `head` of the checkpoint's YAML.
@@ -97,18 +97,27 @@ def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Seq
     return {i: j for (i, _), (j, _) in zip(ours, theirs, strict=True)}
 
 
+def load_weights(weights: Path) -> BaseModel:
+    """The model of a checkpoint file.
+
+    Raises:
+        UserError: the file is not a .pt file, or no checkpoint of a detector.
+    """
+    if Path(weights).suffix != ".pt":
+        raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
+    return load_base(str(weights))
+
+
 def check_weights(weights: Path, base: BaseModel) -> None:
     """Refuse a checkpoint that is not of the base model, with or without inserted attention.
 
-    Another number of classes, or of bins of the box regression, is no other model.
+    A checkpoint with another number of classes, or of bins of the box regression, passes.
 
     Raises:
         UserError: it is another model, of another depth or width, or no checkpoint.
     """
     where = f"'{weights}' for {base.name}"
-    if Path(weights).suffix != ".pt":
-        raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
-    found = load_base(str(weights))
+    found = load_weights(weights)
     try:
         row_map_of(found.rows, base.rows)
     except UserError as error:
