@@ -36,7 +36,7 @@ class FinalResult:
         model: name of the model YAML, without suffix.
         seed: the seed.
         val_map50_95, val_map50: of the best checkpoint on val; of the task's own objects, see `metric`.
-        test_map50_95: the same on test; None where data.yaml names none.
+        test_map50_95: the same on test; None if data.yaml names none.
         checkpoint: the best checkpoint.
         metric: the kind of object that the mAP is of: `box`, `mask`, `keypoint` or `oriented box`.
         transferred: number of tensors that were copied from the weights, and that these have; None without weights.

@@ -65,7 +65,7 @@ def _is_article(rows: Iterable[Sequence[Any]]) -> bool:
 
 
 def _own_channels(row: Sequence[Any]) -> int:
-    """Channels that a row with a module of ours is built for, its first number; 0 for other rows."""
+    """Channels that a row with a module of this package is built for, its first number; 0 for other rows."""
     numbers = (value for value in row[3] if isinstance(value, int))
     return next(numbers, 0) if str(row[2]).startswith(PREFIX) else 0
 

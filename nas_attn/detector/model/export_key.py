@@ -171,7 +171,7 @@ def digest_of(value: Any) -> str:
 
 def _digest(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> str:
     network = {k: v for k, v in model_yaml.items() if k not in FREE and k not in ("backbone", "head")}
-    # where the backbone ends decides nothing
+    # all rows in one list: the end of the backbone decides nothing
     return _hex([network, rows_of(model_yaml), said["architecture"], said["base"]])[:16]
 
 

@@ -53,7 +53,7 @@ AMBIGUOUS = {  # spelling of several published modules -> (name of the one that 
 }
 AFTER = "after"  # behind the whole block
 CONCAT, INNER = "concat", "inner"  # on a block's concat, in place of a block's own attention: neither can be built
-_FUSED = {  # whole name of a published class -> attention, block, where it stands
+_FUSED = {  # whole name of a published class -> attention, block, place in it
     "c2bra": ("BRA", "C2PSA", INNER),
     "c3ca": ("CA", "C3", INSERT),
     "c3cbam": ("CbamModule", "C3", INSERT),  # reduction 16 and kernel 7, as in the paper
@@ -109,7 +109,7 @@ def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named |
     if chosen and not is_control(name) and name in registry.names():
         return Named(name, spelt=name, settled=True)
     if folded(bare) in {folded(t) for t in theirs} and not name.startswith(PREFIX):
-        return None  # Ultralytics' own, misspelt: no module of ours is meant
+        return None  # Ultralytics' own, misspelt: it means no module of the registry
     known = spellings()
     chosen = chosen or name.startswith(PREFIX)
     if folded(bare) in known:

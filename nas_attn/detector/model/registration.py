@@ -50,7 +50,7 @@ def register(tasks: ModuleType) -> None:
 
 
 def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
-    """Refuse rows of a model YAML that name a module of ours which is not registered.
+    """Refuse rows of a model YAML that name a module of this package that is not registered.
 
     Raises:
         UnknownName: the first of them.

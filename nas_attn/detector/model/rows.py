@@ -10,7 +10,7 @@ from typing import Any
 from nas_attn.errors import SlotRefused
 
 PREFIX = "nas_attn."  # a dotted name can never be one that Ultralytics has or gets
-Row = tuple[str, list[Any]]  # module name and arguments of a YAML row
+RowContent = tuple[str, list[Any]]  # module name and arguments of a YAML row
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Insertion:
     """
 
     slot: str
-    row: Row
+    row: RowContent
     readers: tuple[int, ...] = ()
 
 
@@ -55,7 +55,7 @@ def absolute(sources: int | list[int], row: int) -> list[int]:
     return [s if s >= 0 else row + s for s in (sources if isinstance(sources, list) else [sources])]
 
 
-def insert(model_yaml: Mapping[str, Any], inserts: Mapping[int, Row]) -> tuple[dict[str, Any], dict[int, int]]:
+def insert(model_yaml: Mapping[str, Any], inserts: Mapping[int, RowContent]) -> tuple[dict[str, Any], dict[int, int]]:
     """Insert a row after each of the given rows; all that read such a row read the inserted one instead.
 
     Args:
@@ -72,7 +72,7 @@ def insert(model_yaml: Mapping[str, Any], inserts: Mapping[int, Row]) -> tuple[d
 def rewrite(
     model_yaml: Mapping[str, Any],
     inserts: Mapping[int, Sequence[Insertion]],
-    blocks: Mapping[int, tuple[Row, int]] | None = None,
+    blocks: Mapping[int, tuple[RowContent, int]] | None = None,
 ) -> Rewritten:
     """Insert rows and put blocks of this package in place of Ultralytics'.
 
@@ -94,7 +94,7 @@ def rewrite(
     new: list[list[Any]] = []
     row_map: dict[int, int] = {}
     output: dict[int, int] = {-1: -1}
-    edges: dict[tuple[int, int], int] = {}  # (old row, old reader) -> new row, where that is not the row's output
+    edges: dict[tuple[int, int], int] = {}  # (old row, old reader) -> new row, for readers of another row than `output`
     places: dict[str, int] = {}
     backbone_end = 0
     for row, (sources, repeats, module, arguments) in enumerate(old):

@@ -71,7 +71,7 @@ def load_checkpoint(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         _refuse(str(error.__context__ or error).strip().partition("\n")[0][:200], path)  # torch wraps it in advice
     finally:
-        with safe_globals(brought):  # whose end takes them away again
+        with safe_globals(brought):  # its end takes them off torch's list again
             pass
 
 

@@ -74,7 +74,7 @@ class Graph:
             start = before
             first = before if self.enlarges(before) else first
         if self.modules[before] not in PROJECTIONS:
-            first = start  # the way began at a block; a backbone of convolutions ends where enlarging begins
+            first = start  # the chain begins at a block; a backbone of convolutions ends at the first row that enlarges
         while self._passes(first - 1) and self.sources[first - 1] != (first - 2,):
             first -= 1  # a projection of another level
         return replace(self, backbone=first)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
 POOLING = ("SPPF", "SPP", "SPPELAN")
-Place = tuple[str, int, tuple[int, ...]]  # name, row, readers (all if empty)
+Role = tuple[str, int, tuple[int, ...]]  # name, row, readers (all if empty)
 
 
 def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ...]:
@@ -58,7 +58,7 @@ def all_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ..
     graph = Graph.of(base, built)
     inputs = _head_inputs(graph, base.name)
     found: dict[tuple[int, tuple[int, ...]], Slot] = {}
-    for name, row, readers in _places(graph, inputs):
+    for name, row, readers in _roles(graph, inputs):
         everywhere = set(readers) >= set(graph.readers[row])
         key = row, () if everywhere else readers
         if key in found:
@@ -119,7 +119,7 @@ def _head_inputs(graph: Graph, where: str) -> dict[str, int]:
     return {f"p{int(math.log2(stride))}": row for row, stride in sorted(rows.items(), key=lambda item: item[1])}
 
 
-def _places(graph: Graph, inputs: dict[str, int]) -> Iterator[Place]:
+def _roles(graph: Graph, inputs: dict[str, int]) -> Iterator[Role]:
     """Every place outside blocks under each of its names, in order of precedence."""
     for name, row in inputs.items():
         yield name, row, graph.readers[row]
@@ -133,7 +133,7 @@ def _places(graph: Graph, inputs: dict[str, int]) -> Iterator[Place]:
         yield "sppf.post", pooling[-1], graph.readers[pooling[-1]]
 
 
-def _top_down(graph: Graph) -> Iterator[Place]:
+def _top_down(graph: Graph) -> Iterator[Role]:
     """Fusion blocks of the top-down path: the first chain behind each join that an upsampled map enters.
 
     A join that several rows read, or the head, has none.
@@ -161,14 +161,14 @@ def _upsampled(graph: Graph, row: int) -> bool:
     return False
 
 
-def _laterals(graph: Graph) -> Iterator[Place]:
+def _laterals(graph: Graph) -> Iterator[Role]:
     """Backbone outputs that the neck reads: the deepest of each level."""
-    found: dict[str, Place] = {}
+    found: dict[str, Role] = {}
     for row in range(graph.backbone):
         readers = tuple(r for r in graph.readers[row] if r >= graph.backbone)
         if readers and (name := _level(graph, row)):
             found[name] = (f"lateral.{name}", row, readers)
-    yield from sorted(found.values(), key=lambda place: graph.strides[place[1]])
+    yield from sorted(found.values(), key=lambda role: graph.strides[role[1]])
 
 
 def _level(graph: Graph, row: int) -> str:

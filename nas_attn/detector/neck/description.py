@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
 
-def draw(base: BaseModel, wanted: Iterable[str] | None = None) -> dict[str, Any]:
+def describe(base: BaseModel, wanted: Iterable[str] | None = None) -> dict[str, Any]:
     """The network and its slots, JSON-ready.
 
     Args:
