@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from nas_attn.detector.model import module_names
+from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.errors import UserError
 
@@ -93,14 +94,13 @@ def _is_unknown(error: Exception, name: str) -> bool:
 def _unknown(name: str, where: str) -> UserError:
     """The error for a module that the parser does not know, with the nearest name; all names are too many to list."""
     import difflib
-    import inspect
 
     from torch import nn
     from ultralytics.nn import tasks
 
     prefix = "nn." if name.startswith("nn.") else ""
     space = vars(nn) if prefix else vars(tasks)
-    layers = [f"{prefix}{k}" for k, v in space.items() if inspect.isclass(v) and issubclass(v, nn.Module)]
+    layers = [f"{prefix}{k}" for k, v in space.items() if is_layer(v)]
     close = difflib.get_close_matches(name, layers, 1)
     remedy = (f"Did you mean '{close[0]}'? " if close else "") + (
         "Known are the layers of Ultralytics, those of torch as nn.NAME, and those of `python -m nas_attn modules`."

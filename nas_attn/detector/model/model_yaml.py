@@ -100,7 +100,7 @@ def _check_module(name: str, where: str) -> None:
     found = _found(name, tasks)
     if found is None:
         return
-    if not _is_layer(found) or found.__module__ == tasks.__name__:  # a whole model's constructor reads another YAML
+    if not is_layer(found) or found.__module__ == tasks.__name__:  # a whole model's constructor reads another YAML
         raise UserError(
             "a row's module must be a layer",
             got=f"'{name}', which is something else in Ultralytics or torch",
@@ -122,7 +122,8 @@ def _found(name: str, tasks: Any) -> Any:
     return vars(tasks).get(name)
 
 
-def _is_layer(found: Any) -> bool:
+def is_layer(found: Any) -> bool:
+    """True for a class of layers, also if it is a whole model."""
     from torch import nn
 
     return inspect.isclass(found) and issubclass(found, nn.Module)
@@ -141,7 +142,7 @@ def _is_layer_call(text: str) -> bool:
     values: Sequence[ast.expr] = [*call.args, *(keyword.value for keyword in call.keywords)]
     return (
         space in ("nn", "torch.nn")
-        and _is_layer(getattr(nn, call.func.attr, None))
+        and is_layer(getattr(nn, call.func.attr, None))
         and all(keyword.arg for keyword in call.keywords)
         and all(map(_is_literal, values))
     )

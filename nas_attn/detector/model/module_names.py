@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_attn.attention import registry
+from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.detector.model.rows import PREFIX
 from nas_attn.space.slot import INSERT
 
@@ -196,10 +197,6 @@ def spellings() -> dict[str, str]:
 
 def parser_names() -> set[str]:
     """Names that Ultralytics' own parser knows in a row."""
-    import inspect
-
-    from torch import nn
     from ultralytics.nn import tasks
 
-    return {k for k, v in vars(tasks).items() if inspect.isclass(v) and issubclass(v, nn.Module)
-            and v.__module__.startswith("ultralytics.")}  # fmt: skip
+    return {k for k, v in vars(tasks).items() if is_layer(v) and v.__module__.startswith("ultralytics.")}

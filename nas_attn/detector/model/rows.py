@@ -55,20 +55,6 @@ def absolute(sources: int | list[int], row: int) -> list[int]:
     return [s if s >= 0 else row + s for s in (sources if isinstance(sources, list) else [sources])]
 
 
-def insert(model_yaml: Mapping[str, Any], inserts: Mapping[int, RowContent]) -> tuple[dict[str, Any], dict[int, int]]:
-    """Insert a row after each of the given rows; all that read such a row read the inserted one instead.
-
-    Args:
-        model_yaml: a model dictionary with `backbone` and `head`; it stays as it is.
-        inserts: row -> (module name, arguments) of the row to put behind it; not for the last row, the head.
-
-    Returns:
-        The new dictionary, and old row -> new row.
-    """
-    done = rewrite(model_yaml, {row: [Insertion(str(row), what)] for row, what in inserts.items()})
-    return done.yaml, done.row_map
-
-
 def rewrite(
     model_yaml: Mapping[str, Any],
     inserts: Mapping[int, Sequence[Insertion]],

@@ -25,6 +25,7 @@ import torch
 from torch.serialization import add_safe_globals, get_unsafe_globals_in_checkpoint, safe_globals
 
 from nas_attn.attention import registry, trust, user
+from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.environment import all_trusted
 from nas_attn.errors import UserError
 
@@ -113,7 +114,7 @@ def _allowed(name: str) -> list[Any] | None:
     module, _, attribute = name.rpartition(".")
     if module.startswith((TORCH, *LAYERS, *_packages())):
         found = _found(module, attribute)
-        if inspect.isclass(found) and issubclass(found, torch.nn.Module):
+        if is_layer(found):
             # torch's own layers do nothing but allocate; one kept as an attribute must stay what it is
             return [(found, name)] if module.startswith(TORCH) else _made_only(found, name)
     elif module in LOSSES and inspect.isclass(found := _found(module, attribute)):
@@ -164,7 +165,7 @@ def _reviver(path: Path, brought: list[Any]) -> Any:
     def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
         trust.check([user.Source(stem, text)], str(path))
         cls = user.revived_class(stem, text, class_name)
-        if not (inspect.isclass(cls) and issubclass(cls, torch.nn.Module)):
+        if not is_layer(cls):
             raise pickle.UnpicklingError(f"{class_name} of {stem}.py, which is no layer")
         brought.append(_unnamed(cls))
         add_safe_globals(brought[-1:])

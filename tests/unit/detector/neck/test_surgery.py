@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from inserted_rows import insert
 
 from nas_attn.detector.model.base_model import load_base
-from nas_attn.detector.model.rows import insert
 from nas_attn.detector.neck.export import check_name, write_yaml, yaml_text
 from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.detector.weights.checkpoint_rows import check_weights, checkpoint_state, row_map_of
