@@ -179,9 +179,7 @@ def _noted(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def wrapper(self: nn.Module, *arguments: Any, **keywords: Any) -> None:
         init(self, *arguments, **keywords)
-        for (
-            noted
-        ) in _noting.get():  # only now, so that the arguments that a class gave to its base class are written over
+        for noted in _noting.get():  # behind `init`, in which a class gives its base class other arguments
             noted[self] = arguments
             if keywords:
                 del noted[self]

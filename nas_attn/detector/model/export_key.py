@@ -19,16 +19,8 @@ from nas_attn.errors import ExportChanged, UserError
 from nas_attn.space.architecture import Architecture
 
 KEY = "nas_attn"
-FREE = {
-    KEY,
-    "nc",
-    "kpt_shape",
-    "names",
-    "channels",
-    "ch",
-    "scale",
-    "yaml_file",
-}  # the data's, or Ultralytics' own notes
+# keys that decide nothing: of the data, or Ultralytics' own notes
+FREE = {KEY, "nc", "kpt_shape", "names", "channels", "ch", "scale", "yaml_file"}
 SHOWN = 4  # differences that a message lists
 
 Rows = Sequence[Sequence[Any]]

@@ -142,9 +142,7 @@ def _top_down(graph: Graph) -> Iterator[Role]:
     for row in range(graph.backbone, graph.head):
         if len(graph.sources[row]) > 1 and any(_upsampled(graph, s) for s in graph.sources[row]):
             chain = graph.chain(row)[1:]
-            wide = [
-                r for r in chain if graph.channels[r] == graph.channels[chain[0]]
-            ]  # a row of another width is a projection
+            wide = [r for r in chain if graph.channels[r] == graph.channels[chain[0]]]  # others are projections
             blocks = [r for r in chain if graph.is_block(r)] or wide
             if blocks and (name := _level(graph, row)):
                 found.setdefault(name, blocks[-1])

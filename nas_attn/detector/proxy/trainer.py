@@ -31,10 +31,7 @@ from nas_attn.errors import EvaluationFailed
 from nas_attn.tasks import TASKS
 
 MAX_RELOADS = 3
-UNLISTED = (
-    "save_dir",
-    "augmentations",
-)  # arguments that Ultralytics takes although its default.yaml does not have them
+UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics takes although default.yaml lacks them
 
 
 class ProxyTrainer(DetectionTrainer):

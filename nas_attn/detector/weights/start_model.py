@@ -52,7 +52,7 @@ def start_model(
     strange = {k for k in state if not _same(k, found.rows, base.rows, row_map)}
     misplaced = [k for k in matched if k in strange or row_map.get(row := row_of(k)) != row]
     report = transfer(built, state, row_map, strange)
-    fit = replace(_sorted(report, state, found, base, row_map, own), matched=len(matched), misplaced=len(misplaced))
+    fit = replace(_explained(report, state, found, base, row_map, own), matched=len(matched), misplaced=len(misplaced))
     if fit.share < ENOUGH and not partial:
         raise UserError(
             f"weights must be of the model's base: at least {ENOUGH:.0%} of the tensors that the number of classes "
@@ -94,7 +94,7 @@ def _same(key: str, found: Sequence[Sequence[Any]], wanted: Sequence[Sequence[An
     return there is None or fits(rest, found[int(number)], wanted[there])
 
 
-def _sorted(
+def _explained(
     report: TransferReport,
     state: Iterable[str],
     found: BaseModel,
@@ -104,7 +104,7 @@ def _sorted(
 ) -> TransferReport:
     """The report with each tensor that was not copied under its reason, and the model's tensors that got no values."""
     heads = len(found.rows) - 1, len(base.rows) - 1
-    decided = _decided(found, base, own, state) if row_map.get(heads[0]) == heads[1] else set()
+    dependent = _data_dependent(found, base, own, state) if row_map.get(heads[0]) == heads[1] else set()
     reshaped, attention = [], []
     for key, reason in report.left:
         row = row_of(key)
@@ -112,13 +112,13 @@ def _sorted(
         replaced = target is not None and is_block(base.rows[target]) and REPLACED.search(key)
         if replaced or _of_attention(key, found.rows):
             attention.append((key, reason))
-        elif row == heads[0] and key.split(".", 2)[2] in decided:
+        elif row == heads[0] and key.split(".", 2)[2] in dependent:
             reshaped.append((key, reason))
     left = {key for key, _ in report.left}
     filled = {moved_key(key, row_map) for key in state if key not in left}
     lacking = 0
     for key in own:
-        excused = _of_attention(key, base.rows) or (row_of(key) == heads[1] and key.split(".", 2)[2] in decided)
+        excused = _of_attention(key, base.rows) or (row_of(key) == heads[1] and key.split(".", 2)[2] in dependent)
         lacking += key not in filled and not excused
     return replace(
         report,
@@ -129,7 +129,7 @@ def _sorted(
     )
 
 
-def _decided(found: BaseModel, base: BaseModel, own: Mapping[str, Shape], state: Iterable[str]) -> set[str]:
+def _data_dependent(found: BaseModel, base: BaseModel, own: Mapping[str, Shape], state: Iterable[str]) -> set[str]:
     """Names (without their row) of the head's tensors that depend on the number of classes, bins or keypoints.
 
     These are the tensors that the checkpoint's model, built with this model's numbers, has in this model's shape, or
