@@ -9,7 +9,7 @@ import yaml
 
 from nas_attn.cli.app import run
 from nas_attn.detector.model.base_model import build_yaml, load_base
-from nas_attn.detector.model.head_form import FOLLOWING, NEWER, check_head, keeps_head, unusable_slots
+from nas_attn.detector.model.head_form import NEWER_BLOCKS, TWO_FORMS, check_head, keeps_head, unusable_slots
 from nas_attn.detector.model.rows import rewrite
 from nas_attn.detector.neck.description import describe
 from nas_attn.detector.neck.slots import all_slots
@@ -79,7 +79,7 @@ def test_the_rule_says_what_the_parser_does(head, p4, p3, first, written):
 def test_the_rule_knows_the_parsers_names():
     from ultralytics.nn import tasks
 
-    assert all(hasattr(tasks, name) for name in (*NEWER, *FOLLOWING))
+    assert all(hasattr(tasks, name) for name in (*NEWER_BLOCKS, *TWO_FORMS))
 
 
 def test_each_may_be_filled_but_not_all(written):

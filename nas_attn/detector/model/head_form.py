@@ -17,8 +17,8 @@ from nas_attn.space.slot import Slot
 if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
-NEWER = ("A2C2f", "C2fCIB", "C3k2")
-FOLLOWING = (  # heads that have both forms
+NEWER_BLOCKS = ("A2C2f", "C2fCIB", "C3k2")
+TWO_FORMS = (  # heads that have both forms
     "Detect", "OBB", "OBB26", "Pose", "Pose26", "Segment", "Segment26", "YOLOEDetect", "YOLOESegment", "YOLOESegment26",
 )  # fmt: skip
 
@@ -41,8 +41,8 @@ def check_head(base: BaseModel, filled: Iterable[Slot], where: str = "") -> None
     newer = _newer(base)
     rows = {row: [s.name for s in filled if s.inside and s.row == row] for row in sorted(newer)}
     raise SlotRefused(
-        f"a block {', '.join(NEWER[:-1])} or {NEWER[-1]} must stay without attention inside, for otherwise Ultralytics "
-        "builds the head in its older form",
+        f"a block {', '.join(NEWER_BLOCKS[:-1])} or {NEWER_BLOCKS[-1]} must stay without attention inside, for "
+        "otherwise Ultralytics builds the head in its older form",
         got=", ".join(s.name for s in filled if s.inside and s.row in newer),
         where=where or f"base model '{base.name}'",
         remedy=f"Leave out {', or '.join(' and '.join(names) for names in rows.values())}.",
@@ -62,4 +62,4 @@ def unusable_slots(base: BaseModel, slots: Iterable[Slot]) -> dict[str, SlotRefu
 
 def _newer(base: BaseModel) -> set[int]:
     """Rows with a newer block; none if the head has one form only."""
-    return {i for i, row in enumerate(base.rows) if row[2] in NEWER} if base.head in FOLLOWING else set()
+    return {i for i, row in enumerate(base.rows) if row[2] in NEWER_BLOCKS} if base.head in TWO_FORMS else set()

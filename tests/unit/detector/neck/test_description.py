@@ -1,4 +1,4 @@
-"""The drawn network: its numbers, its table at 80 columns, and what `slots` says of what it cannot draw."""
+"""The network as `slots` describes it: its numbers, its table at 80 columns, and the models that it refuses."""
 
 from __future__ import annotations
 
