@@ -17,10 +17,11 @@ from nas_attn.adoption.foreign import numbered, unknown_rows
 from nas_attn.adoption.unreadable_yaml import full_width, unreadable
 from nas_attn.detector.model import module_names
 from nas_attn.detector.model.export_key import KEY
-from nas_attn.detector.model.model_yaml import FACTORS, HEADS, check_detector
+from nas_attn.detector.model.model_yaml import FACTORS, check_detector
 from nas_attn.detector.model.rows import absolute
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.safe_yaml import parse_yaml
+from nas_attn.tasks import HEADS
 
 _CLAIM = re.compile(
     r"[#\s]*(?:layer\s*|row\s*)?(\d+)(?![\w.,×%])", re.IGNORECASE

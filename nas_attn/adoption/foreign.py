@@ -8,9 +8,10 @@ from typing import Any
 
 from nas_attn.adoption.alignment import aligned
 from nas_attn.detector.model import module_names
-from nas_attn.detector.model.model_yaml import HEADS, read_yaml
+from nas_attn.detector.model.model_yaml import read_yaml
 from nas_attn.detector.model.shipped_models import packaged
 from nas_attn.errors import UserError
+from nas_attn.tasks import HEADS
 
 _RESIZING = {"adown", "carafe", "dysample", "hwd", "pixelshuffle", "spacetodepth", "spd", "spdconv"}
 There = tuple[int, Sequence[Any]]  # a row of the base: its number and content

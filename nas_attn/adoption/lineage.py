@@ -12,9 +12,10 @@ from typing import Any
 from nas_attn.adoption.article import Article
 from nas_attn.adoption.findings import Findings
 from nas_attn.detector.model.base_model import UNLIMITED
-from nas_attn.detector.model.model_yaml import FACTORS, HEADS, read_yaml
+from nas_attn.detector.model.model_yaml import FACTORS, read_yaml
 from nas_attn.detector.model.shipped_models import packaged
 from nas_attn.errors import UnknownName, UserError
+from nas_attn.tasks import HEADS
 
 STATED = "yolov5"  # whose files state one scale as depth and width
 LIKE = 0.8  # share of equal rows from which a base is named as the nearest

@@ -9,7 +9,8 @@ from typing import Any
 from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.model.rows import PREFIX
 from nas_attn.detector.weights.checkpoint_rows import check_weights, checkpoint_state
-from nas_attn.detector.weights.transfer import build, transfer
+from nas_attn.detector.weights.initial_weights import build
+from nas_attn.detector.weights.transfer import transfer
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
 

@@ -63,8 +63,7 @@ def _explained(error: Exception) -> Exception:
 
 
 def _run(sources: list[Source]) -> None:
-    from nas_attn.attention import user
-    from nas_attn.detector.model import trust
+    from nas_attn.attention import trust, user
 
     trust.check(sources, "the bundle")
     user.ensure(sources)

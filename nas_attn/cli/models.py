@@ -80,8 +80,7 @@ def load_modules(view: StudyView) -> None:
     Raises:
         UserError: a file is none that the study's header names, or the user never named it; not with `--trust`.
     """
-    from nas_attn.attention import user
-    from nas_attn.detector.model import trust
+    from nas_attn.attention import trust, user
     from nas_attn.environment import all_trusted
 
     sources = [user.read(file) for file in RunFolder(view.folder).modules()]

@@ -16,7 +16,7 @@ KEY = (
 
 
 def network_table(drawn: Mapping[str, Any]) -> Table:
-    """The table of what `detector.drawing.draw` gives: one line a row and slot, narrow enough for 80 columns."""
+    """The table of `describe`'s rows: one line a row and slot, narrow enough for 80 columns."""
     slots = sum(len(row["slots"]) for row in drawn["rows"])
     title = (
         f"{drawn['model']}: {drawn['task']}, {drawn['classes']} classes, {drawn['params'] / 1e6:.2f} M parameters, "

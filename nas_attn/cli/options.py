@@ -63,8 +63,7 @@ def use_modules(files: list[str] | None) -> None:
     """
     if not files:
         return
-    from nas_attn.attention import user
-    from nas_attn.detector.model import trust
+    from nas_attn.attention import trust, user
     from nas_attn.environment import prepare
     from nas_attn.errors import ConfigError, UserError
 

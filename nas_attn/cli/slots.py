@@ -70,12 +70,12 @@ def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
 
     prepare()
     from nas_attn.cli.models import say_what_it_holds
-    from nas_attn.detector.neck.drawing import draw
+    from nas_attn.detector.neck.description import describe
 
     if wanted == []:
         raise ConfigError([UserError("`--slots` must name at least one slot")])
     base = load_base(model)
-    drawn = draw(base, wanted)
+    drawn = describe(base, wanted)
     say_what_it_holds(base)
     if as_json:
         print(json.dumps(drawn, indent=1))

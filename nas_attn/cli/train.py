@@ -122,14 +122,14 @@ def _load(file: Path) -> BaseModel:
     Raises:
         UserError: it is none, or its name asks Ultralytics for another.
     """
-    from nas_attn.detector.final.training import METRICS, OPEN_VOCABULARY
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.export import check_name
+    from nas_attn.tasks import HEADS, TASKS
 
     model = load_base(str(file))
     check_name(file, model)
-    if model.task not in METRICS or model.head in OPEN_VOCABULARY:
-        rule = f"`train` takes models that {', '.join(METRICS)} a fixed list of classes"
+    if not HEADS[model.head].trained:
+        rule = f"`train` takes models that {', '.join(TASKS)} a fixed list of classes"
         remedy = "Train others with Ultralytics itself, after `nas-attn hook install`."
         raise UserError(rule, got=f"the head '{model.head}'", where=str(file), remedy=remedy)
     return model

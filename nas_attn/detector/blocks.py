@@ -1,11 +1,14 @@
-"""Blocks of Ultralytics with attention inside: in the residual branch of each bottleneck, or for its 3x3 convolution.
+"""Blocks of Ultralytics with attention inside: at the end of each bottleneck's residual branch, or in place of its
+second convolution.
 
-Each is a subclass of the block it stands for, built with that block's own arguments, so every tensor that it shares
-with the block has the block's key. Ultralytics' YAML parser knows the widths of its own classes only and takes an
-unknown row to keep its input's: therefore a block here returns a list of its one map, and the row behind it is
-Ultralytics' `Index`, which states its width.
+Each is a subclass of Ultralytics' block, built with the block's own arguments, so every tensor that both have has the
+same key in both. Ultralytics' YAML parser knows the output widths of its own classes only; it takes an unknown class to
+keep the width of its input. Therefore a block here returns a list of its one map, and the row behind it is Ultralytics'
+`Index`, which states the width.
 
-Ultralytics is imported by the functions, for importing it registers what is here.
+This file and its class names must stay as they are: checkpoints of earlier releases name them.
+
+Ultralytics is imported inside functions, because importing it registers these classes.
 """
 
 from __future__ import annotations
@@ -31,13 +34,13 @@ _notes = 0
 
 
 class AttentionConv(nn.Module):
-    """A convolution's place taken by attention; its batch norm and activation stay: (N, C, H, W) -> (N, C', H, W).
+    """Attention in place of a convolution, whose batch norm and activation stay: (N, C, H, W) -> (N, C', H, W).
 
-    Where the convolution changed the number of channels, a pointwise one behind the attention does.
+    If the convolution changed the number of channels, a pointwise convolution behind the attention does that.
 
     Args:
         attention: keeps (N, C, H, W) as it is.
-        replaced: the `Conv` whose place it takes.
+        replaced: the `Conv` that it replaces.
     """
 
     def __init__(self, attention: nn.Module, replaced: Any) -> None:
@@ -54,7 +57,7 @@ class AttentionConv(nn.Module):
 class AttentionBottleneck(nn.Module):
     """A bottleneck with attention at the end of its residual branch: x + A(conv(conv(x))), (N, C, H, W) -> the same.
 
-    Without a shortcut the branch is all there is.
+    A bottleneck without a shortcut returns the branch alone.
 
     Args:
         bottleneck: the bottleneck; its convolutions become this one's.
@@ -72,11 +75,11 @@ class AttentionBottleneck(nn.Module):
 
 
 class _WithAttention(nn.Module):
-    """What all blocks here share.
+    """The base class of all blocks here.
 
     Args:
         arguments: constructor arguments of the block, as Ultralytics' parser resolves them.
-        genes: [mode, class name, arguments...] of what goes into each bottleneck.
+        genes: [mode, class name, arguments...] of each module that goes into every bottleneck.
     """
 
     def __init__(self, arguments: Sequence[Any], genes: Sequence[Sequence[Any]]) -> None:
@@ -99,13 +102,13 @@ class _WithAttention(nn.Module):
         return [m.attention for m in _own(self) if isinstance(m, kind)]
 
     def projections(self) -> list[nn.Conv2d]:
-        """The pointwise convolutions behind attention that replaced a widening or narrowing one, in the same order."""
+        """The pointwise convolutions that change the number of channels behind attention, in the same order."""
         replaced = (m.project for m in _own(self) if isinstance(m, AttentionConv))
         return [project for project in replaced if isinstance(project, nn.Conv2d)]
 
 
 def bottlenecks(block: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
-    """(parent, attribute name, bottleneck) of every bottleneck of a block's own, in their order."""
+    """(parent, attribute name, bottleneck) of every bottleneck of a block, in order, without those inside attention."""
     from ultralytics.nn.modules.block import Bottleneck
 
     for parent in _own(block):
@@ -115,7 +118,7 @@ def bottlenecks(block: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
 
 
 def _own(module: nn.Module) -> Iterator[nn.Module]:
-    """A block's modules, outermost first, less what was put inside: that may hold bottlenecks as well."""
+    """A block's modules, outermost first, without inserted attention, which may hold bottlenecks as well."""
     yield module
     for _, child in _children(module):
         yield from _own(child)
@@ -127,10 +130,10 @@ def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
-    """mode -> (channels, number of sites, weights beside the module at one) of what a block has room for.
+    """Mode -> (channels, number of sites, weights that a site adds beside the module) of a block's room for attention.
 
-    Empty for a block without bottlenecks, or whose bottlenecks differ; a mode is missing where a bottleneck's second
-    convolution is none of 3x3 with stride 1.
+    Empty for a block without bottlenecks, or with bottlenecks that differ. `replace` is missing if the second
+    convolution of the bottlenecks is not 3x3 with stride 1.
     """
     convolutions = [b.cv2.conv for _, _, b in bottlenecks(block)]
     if type(block).__name__ not in NAMES or len({_form(c) for c in convolutions}) != 1:
@@ -145,10 +148,11 @@ def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
 
 @contextmanager
 def noted_arguments() -> Iterator[dict[nn.Module, tuple[Any, ...]]]:
-    """Notes with which arguments this thread builds blocks inside: block -> its constructor's arguments.
+    """Context that notes the arguments of the blocks that this thread builds: block -> its constructor's arguments.
 
-    A block does not keep them, and what Ultralytics' parser makes of a row depends on the scale and its version. The
-    initialisers are wrapped while any thread notes; one whose arguments came by name is left out.
+    A block does not keep them, and the arguments that Ultralytics' parser computes from a row depend on the scale and
+    its version. The constructors are wrapped while any thread notes. A block built with arguments by name is
+    left out.
     """
     noted: dict[nn.Module, tuple[Any, ...]] = {}
     _wrap(+1)
@@ -161,7 +165,7 @@ def noted_arguments() -> Iterator[dict[nn.Module, tuple[Any, ...]]]:
 
 
 def _wrap(change: int) -> None:
-    """Counts who notes; the first to come wraps the initialisers, and the last to go puts them back."""
+    """Change the number of threads that note: the first one wraps the constructors, the last one puts them back."""
     global _notes
     own = [cls.__mro__[2] for cls in classes().values()]
     with _counting:
@@ -175,7 +179,7 @@ def _noted(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def wrapper(self: nn.Module, *arguments: Any, **keywords: Any) -> None:
         init(self, *arguments, **keywords)
-        for noted in _noting.get():  # only now, so that what a class gave to its base class is written over
+        for noted in _noting.get():  # behind `init`, in which a class gives its base class other arguments
             noted[self] = arguments
             if keywords:
                 del noted[self]
@@ -192,8 +196,8 @@ def _build(name: str, arguments: Sequence[Any]) -> nn.Module:
 
 
 def classes() -> dict[str, type[nn.Module]]:
-    """Name of a block -> its subclass here, for those blocks that the installed Ultralytics has."""
-    import ultralytics.nn.tasks  # noqa: F401 (whose import may call this very function, so it comes before the cache)
+    """Name of a block -> its subclass here, of the blocks that the installed Ultralytics has."""
+    import ultralytics.nn.tasks  # noqa: F401 (its import may call this very function, so it comes before the cache)
 
     return _classes()
 
@@ -206,7 +210,7 @@ def _classes() -> dict[str, type[nn.Module]]:
 
 
 def _class(name: str, base: type[nn.Module]) -> type[nn.Module]:
-    """The subclass for a block; `__getattr__` below finds it by its name, so that it can be pickled."""
+    """The subclass of a block; `__getattr__` below finds it by its name, so that it can be pickled."""
     own = name + SUFFIX
     body: dict[str, Any] = {"__module__": __name__, "__qualname__": own, "__doc__": f"`{name}` with attention inside."}
     if hasattr(base, "forward_split"):

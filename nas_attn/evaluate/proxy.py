@@ -188,7 +188,7 @@ class ProxyEvaluator:
 
         from nas_attn.detector.proxy.checkpoint import save
         from nas_attn.detector.proxy.trainer import train
-        from nas_attn.detector.weights.transfer import build
+        from nas_attn.detector.weights.initial_weights import build
 
         model, report = build(base, slots, architecture, seed, self._start_weights())
         with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:

@@ -206,7 +206,7 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named_now(files: Iterable[str]) -> None:
-    from nas_attn.detector.model.trust import remember_files  # with torch, which readers of a study do without
+    from nas_attn.attention.trust import remember_files  # with torch, which readers of a study do without
 
     remember_files(files)
 

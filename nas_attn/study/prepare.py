@@ -12,15 +12,14 @@ from typing import Any, TypeVar
 
 from nas_attn._version import __version__
 from nas_attn.atomic_files import is_file
-from nas_attn.attention import registry, user
+from nas_attn.attention import registry, trust, user
 from nas_attn.cost.declared import check as check_costs
 from nas_attn.cost.standing import check_places
 from nas_attn.data import download
 from nas_attn.data.check import DataInfo, check_data
 from nas_attn.data.named_sets import packaged_data
-from nas_attn.detector.model import trust
 from nas_attn.detector.model.base_model import BaseModel, load_base
-from nas_attn.detector.model.head_form import alone_refused, check_head
+from nas_attn.detector.model.head_form import check_head, unusable_slots
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.detector.weights.checkpoint_rows import check_weights
@@ -150,7 +149,7 @@ def resolve(
     if base and config.weights:
         check(lambda: check_weights(Path(str(config.weights)), base))
     if base and slots and content is not None:
-        chosen = check(lambda: chosen_slots(config, content, slots, alone_refused(base, slots)))
+        chosen = check(lambda: chosen_slots(config, content, slots, unusable_slots(base, slots)))
         check(lambda: check_head(base, chosen or ()))
         # the modules are checked even where the slots are wrong, so that all mistakes come at once
         if own is not None:  # a file that is wrong would be followed by all its names as unknown

@@ -10,7 +10,7 @@ from nas_attn.attention.residual import build_module
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.neck.slots import find_slots
 from nas_attn.detector.weights.checkpoint_rows import checkpoint_state
-from nas_attn.detector.weights.transfer import build, initial_state
+from nas_attn.detector.weights.initial_weights import build, initial_state
 from nas_attn.space import Architecture, Gene
 
 # name -> rows of the head's inputs; channels at P3/P4/P5 are 64/128/256 at scale n and twice that at s

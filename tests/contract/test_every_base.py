@@ -22,7 +22,8 @@ from nas_attn.detector.model.rows import Insertion, absolute, rewrite
 from nas_attn.detector.model.shipped_models import detectors
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import apply
-from nas_attn.detector.weights.transfer import REPLACED, build, transfer
+from nas_attn.detector.weights.initial_weights import build
+from nas_attn.detector.weights.transfer import REPLACED, transfer
 from nas_attn.space import Architecture, Gene, Slot
 from nas_attn.space.slot import INSERT, REPLACE
 

@@ -9,9 +9,9 @@ import yaml
 
 from nas_attn.cli.app import run
 from nas_attn.detector.model.base_model import build_yaml, load_base
-from nas_attn.detector.model.head_form import FOLLOWING, NEWER, alone_refused, check_head, keeps_head
+from nas_attn.detector.model.head_form import NEWER_BLOCKS, TWO_FORMS, check_head, keeps_head, unusable_slots
 from nas_attn.detector.model.rows import rewrite
-from nas_attn.detector.neck.drawing import draw
+from nas_attn.detector.neck.description import describe
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import apply
 from nas_attn.errors import ConfigError, SlotRefused
@@ -79,13 +79,13 @@ def test_the_rule_says_what_the_parser_does(head, p4, p3, first, written):
 def test_the_rule_knows_the_parsers_names():
     from ultralytics.nn import tasks
 
-    assert all(hasattr(tasks, name) for name in (*NEWER, *FOLLOWING))
+    assert all(hasattr(tasks, name) for name in (*NEWER_BLOCKS, *TWO_FORMS))
 
 
 def test_each_may_be_filled_but_not_all(written):
     base = load_base(str(written()))
     slots = all_slots(base)
-    assert not alone_refused(base, slots)
+    assert not unusable_slots(base, slots)
     for text in ("inner.p3.insert=eca inner.p3.replace=eca p4=eca", "inner.p4.insert=eca inner.p3.insert=none"):
         apply(base, slots, Architecture.parse(text))
     with pytest.raises(SlotRefused, match=r"head.*inner\.p3\.insert, inner\.p3\.replace, inner\.p4\.insert") as caught:
@@ -96,13 +96,13 @@ def test_each_may_be_filled_but_not_all(written):
 
 def test_a_slot_that_alone_changes_the_head_is_not_offered(written):
     base = load_base(str(written(p4="C2f")))
-    assert sorted(alone_refused(base, all_slots(base))) == ["inner.p3.insert", "inner.p3.replace"]
-    drawn = [s["name"] for row in draw(base)["rows"] for s in row["slots"]]
+    assert sorted(unusable_slots(base, all_slots(base))) == ["inner.p3.insert", "inner.p3.replace"]
+    drawn = [s["name"] for row in describe(base)["rows"] for s in row["slots"]]
     assert [name for name in drawn if "inner" in name] == ["inner.p4.insert", "inner.p4.replace"]
     assert {"p3", "p4", "lateral.p3"} <= {*drawn}
-    assert draw(base, ["inner.*"])["rows"][8]["slots"] == []
+    assert describe(base, ["inner.*"])["rows"][8]["slots"] == []
     with pytest.raises(SlotRefused, match=r"head.*inner\.p3\.insert"):
-        draw(base, ["p3", "inner.p3.insert"])
+        describe(base, ["p3", "inner.p3.insert"])
 
 
 def refused(config):

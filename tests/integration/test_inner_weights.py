@@ -9,8 +9,8 @@ from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.neck.export import write_yaml
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.weights.checkpoint_rows import checkpoint_state
+from nas_attn.detector.weights.initial_weights import build
 from nas_attn.detector.weights.start_model import start_model
-from nas_attn.detector.weights.transfer import build
 from nas_attn.space import Architecture
 
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")
@@ -61,7 +61,7 @@ def test_attention_in_a_block_stays_behind_where_another_gene_stands(mode, train
     model, fit = start_model(written(f"inner.p3.{mode}=eca(residual=scaled)"), path, 0)
     inside = of_attention(state, 16)
     assert {k for k, _ in fit.attention} == inside and any(k.endswith("attention.gamma") for k in inside)
-    assert (fit.moved, fit.total, fit.share) == (len(state) - len(inside), len(state), 1.0) and not fit.lost
+    assert (fit.moved, fit.total, fit.share) == (len(state) - len(inside), len(state), 1.0) and not fit.unplaced
     assert [float(t) for k, t in model.state_dict().items() if k.endswith("attention.gamma")] == [0.0]
     assert fit.fresh == len(of_attention(model.state_dict(), 16))
     assert fit.misplaced == sum(k in model.state_dict() and model.state_dict()[k].shape == state[k].shape
@@ -75,7 +75,7 @@ def test_attention_in_a_block_goes_where_the_same_gene_stands(trained, written):
     model, fit = start_model(written(wanted), path, 0)
     replaced = {k for k in of_attention(state, 16) if ".cv2." in k.split(".attention.")[0] + "." or ".project." in k}
     inserted = of_attention(state, 16) - replaced
-    assert inserted and replaced and fit.share == 1.0 and not fit.lost
+    assert inserted and replaced and fit.share == 1.0 and not fit.unplaced
     assert all(torch.equal(model.state_dict()[k], state[k]) for k in inserted)
     behind = {k for k, _ in fit.attention}
     assert replaced | of_attention(state, 20) <= behind and not inserted & behind

@@ -10,15 +10,14 @@ import pytest
 import torch
 from module_files import GOOD, clean, write
 
-from nas_attn.attention import user
+from nas_attn.attention import trust, user
 from nas_attn.cli.app import run
 from nas_attn.detector.final.run_folder import epochs_of
-from nas_attn.detector.model import trust
 from nas_attn.detector.model.base_model import load_base
-from nas_attn.detector.model.unpickling import load_checkpoint
+from nas_attn.detector.model.safe_checkpoint import load_checkpoint
 from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.weights.initial_weights import build
 from nas_attn.detector.weights.start_model import save_start
-from nas_attn.detector.weights.transfer import build
 from nas_attn.environment import cache_root, prepare
 from nas_attn.errors import UserError
 

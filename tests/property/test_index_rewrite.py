@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inserted_rows import insert
 
 from nas_attn.detector.model.base_model import build_yaml, load_base
-from nas_attn.detector.model.rows import absolute, insert
+from nas_attn.detector.model.rows import absolute
 from nas_attn.detector.weights.transfer import transfer
 
 BASES = {"yolov5n": 0.125, "yolov8n-p2": 0.125, "yolo11n": 0.125, "yolo12n": 0.25, "yolo26n": 0.125}  # name -> width

@@ -1,4 +1,4 @@
-"""Training arguments of Ultralytics that a user gives as KEY=VALUE."""
+"""Training arguments of Ultralytics that a user gives as KEY=VALUE, checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas_attn.errors import ConfigError, UnknownName, UserError
 
 OPTIMIZERS = ("Adam", "Adamax", "AdamW", "MuSGD", "NAdam", "RAdam", "RMSprop", "SGD", "auto")
 _OUTPUT = "Use --output; a run's folder bears the model's name and the seed."
-RESERVED = {  # arguments of Ultralytics that something else here decides
+RESERVED = {  # arguments of Ultralytics that an option or this package decides
     "batch": "Use --batch.",
     "cfg": "Give its arguments as KEY=VALUE.",
     "data": "Use --data.",
@@ -32,10 +32,10 @@ RESERVED = {  # arguments of Ultralytics that something else here decides
 
 
 def check_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:
-    """The values of training arguments given as text, judged by Ultralytics before anything is trained.
+    """The values of training arguments given as text, checked by Ultralytics' own rules.
 
     Raises:
-        ConfigError: arguments that Ultralytics does not have or take, or that an option stands for; holds all.
+        ConfigError: all arguments that Ultralytics does not have or take, or that an option decides.
     """
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_cfg
 
@@ -63,7 +63,7 @@ def check_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """The value that Ultralytics' own command line reads."""
+    """The value that Ultralytics' own command line would read from the text."""
     named = {"none": None, "true": True, "false": False}
     if text.lower() in named:
         return named[text.lower()]

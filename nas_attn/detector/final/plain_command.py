@@ -1,4 +1,4 @@
-"""The command that trains the same with plain Ultralytics."""
+"""The command of plain Ultralytics that does the same training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas_attn.detector.weights.start_model import Fit
+    from nas_attn.detector.weights.transfer import TransferReport
 
 
 def plain_command(task: str, model: Path, data: Path, seed: int, arguments: Mapping[str, Any]) -> str:
-    """What a user of plain Ultralytics types.
+    """The command line of plain Ultralytics for a training.
 
     Args:
         task: `detect`, `segment`, `pose` or `obb`.
@@ -26,13 +26,13 @@ def plain_command(task: str, model: Path, data: Path, seed: int, arguments: Mapp
     return f"yolo {task} train {' '.join(pairs)}"
 
 
-def conditions(weights: Path | None, fit: Fit | None, own_files: bool) -> list[str]:
-    """What that command needs and what it must not be replaced by.
+def conditions(weights: Path | None, fit: TransferReport | None, own_files: bool) -> list[str]:
+    """Lines for people: the conditions of that command, and a similar command that would not do the same.
 
     Args:
         weights: the checkpoint that the training starts from.
-        fit: what fitted of it.
-        own_files: whether the model holds modules of the user's own files.
+        fit: the report of its transfer into the model.
+        own_files: True if the model holds modules of the user's own files.
     """
     if fit is None:
         lines = ["(It needs `nas-attn hook install` once, or a model without attention.)"]
@@ -50,6 +50,6 @@ def conditions(weights: Path | None, fit: Fit | None, own_files: bool) -> list[s
 
 
 def shown(path: Path | None) -> str:
-    """Relative to the working directory where it lies below it."""
+    """The path, relative to the working directory if it lies below that."""
     whole = Path(path or "").resolve()
     return str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole)

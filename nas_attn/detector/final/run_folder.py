@@ -154,7 +154,7 @@ def epochs_of(checkpoint: Path) -> tuple[int, int] | None:
     Raises:
         UserError: reading it could run code.
     """
-    from nas_attn.detector.model.unpickling import UNREADABLE, load_checkpoint
+    from nas_attn.detector.model.safe_checkpoint import UNREADABLE, load_checkpoint
 
     try:
         content = load_checkpoint(checkpoint)

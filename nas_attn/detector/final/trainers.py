@@ -1,7 +1,7 @@
-"""Ultralytics' own trainers, each with checkpoints that are whole or absent, and known to the processes of DDP.
+"""Ultralytics' own trainers, with checkpoints that are whole or absent, and with our modules in processes of DDP.
 
-A process that Ultralytics starts for a further GPU unpickles its trainer by the name of its class: that it stands here
-is what makes these processes import the package. What they train and write is Ultralytics' own.
+A process that Ultralytics starts for a further GPU unpickles its trainer by the name of its class. Because the class
+stands in this file, the process imports this package. The training itself and its files are Ultralytics' own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _WholeCheckpoints:
-    """Ultralytics writes over last.pt in place; one that a crash cuts short could not be continued from."""
+    """Writes a checkpoint under another name first: Ultralytics overwrites last.pt, and a crash would leave a part."""
 
     best: Path
     last: Path
@@ -53,7 +53,7 @@ class WholePoseTrainer(_WholeCheckpoints, PoseTrainer):
 
 
 class WholeOBBTrainer(_WholeCheckpoints, OBBTrainer):
-    """Rotated boxes."""
+    """Oriented boxes."""
 
 
 class WholeRTDETRTrainer(_WholeCheckpoints, RTDETRTrainer):
@@ -72,7 +72,7 @@ def trainer_of(head: str, task: str) -> type:
 
 
 class CarriedModules:
-    """A callback that does nothing but travel: where it is unpickled, these modules of the user's own are known.
+    """A callback that does nothing when called: a process that unpickles it registers the user's own modules.
 
     Args:
         sources: contents of module files.
@@ -82,7 +82,7 @@ class CarriedModules:
         self.sources = tuple(sources)
 
     def __call__(self, trainer: Any) -> None:
-        """What Ultralytics calls; all has been done by then."""
+        """Nothing: the modules were registered when the callback was unpickled."""
 
     def __reduce__(self) -> tuple:
         return _arrive, (self.sources,)

@@ -1,7 +1,7 @@
 """Full training of exported model YAMLs, by Ultralytics' own trainer with Ultralytics' own defaults.
 
-Where weights are given, they are carried over once, past inserted rows, into a checkpoint beside the run's folder, and
-the training starts from that: so does every process on a further GPU, and so can plain Ultralytics.
+If weights are given, their tensors are copied once, past inserted rows, into a checkpoint beside the run's folder. The
+training starts from that checkpoint, as does every process on a further GPU, and as plain Ultralytics can.
 """
 
 from __future__ import annotations
@@ -22,32 +22,25 @@ from nas_attn.data.download import without_download
 from nas_attn.detector.final.plain_command import conditions, plain_command
 from nas_attn.detector.final.run_folder import RunFolder, epochs_of
 from nas_attn.errors import MissingPart, NasAttnError
+from nas_attn.tasks import TASKS
 
 if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
-METRICS = {  # task -> where Ultralytics keeps its mAP, and what the mAP is of
-    "detect": ("box", "box"),
-    "segment": ("seg", "mask"),
-    "pose": ("pose", "keypoint"),
-    "obb": ("box", "rotated box"),
-}
-OPEN_VOCABULARY = ("WorldDetect", "YOLOEDetect", "YOLOESegment", "YOLOESegment26")  # trained with texts, not classes
-
 
 @dataclass(frozen=True)
 class FinalResult:
-    """One full training.
+    """The result of one full training.
 
     Attributes:
         model: name of the model YAML, without suffix.
         seed: the seed.
-        val_map50_95, val_map50: of the best checkpoint on val; the task's own (box, mask, keypoint or rotated box).
-        test_map50_95: the same on test; None where data.yaml names none.
+        val_map50_95, val_map50: of the best checkpoint on val; of the task's own objects, see `metric`.
+        test_map50_95: the same on test; None if data.yaml names none.
         checkpoint: the best checkpoint.
-        metric: what the mAP is of.
-        transferred: tensors that the weights gave, and had; None without weights.
-        plain_command: what trains the same with plain Ultralytics.
+        metric: the kind of object that the mAP is of: `box`, `mask`, `keypoint` or `oriented box`.
+        transferred: number of tensors that were copied from the weights, and that these have; None without weights.
+        plain_command: the command of plain Ultralytics that does the same training.
     """
 
     model: str
@@ -63,18 +56,18 @@ class FinalResult:
 
 @dataclass(frozen=True)
 class Training:
-    """One full training that is to be done.
+    """The order for one full training.
 
     Attributes:
-        name: what the result calls the model.
+        name: name of the model in the result.
         path: its YAML.
         model: that YAML as read, with the data's classes and keypoints.
         data: the checked data set.
         seed: the seed.
-        folder: where the run's files go.
+        folder: the folder for the run's files.
         arguments: Ultralytics training arguments (`epochs`, `imgsz`, `batch`, `device`, ...).
         weights: checkpoint of a model with the same base, or of this very model.
-        partial: take what fits of any checkpoint.
+        partial: take the tensors that fit from any checkpoint.
     """
 
     name: str
@@ -89,15 +82,15 @@ class Training:
 
     @property
     def run(self) -> RunFolder:
-        """Where it writes, and what is there."""
+        """The folder that it writes, with the state that it is in."""
         wanted = asked(self.path, self.data, self.arguments, self.weights)
         return RunFolder(self.folder.resolve(), {**wanted, "partial": True} if self.partial else wanted)
 
 
 def train_final(training: Training) -> FinalResult:
-    """Train, go on with a training that was broken off, or read the result of one that finished.
+    """Train, continue an interrupted training, or read the result of a finished one.
 
-    Whatever else lies in the run's folder is trained over: `training.run.check` refuses that.
+    Other files in the run's folder are overwritten: `training.run.check` refuses that beforehand.
 
     Raises:
         UserError: the weights are of another model.
@@ -110,9 +103,9 @@ def train_final(training: Training) -> FinalResult:
 
 
 def _result(training: Training, run: RunFolder) -> FinalResult:
-    state = run.state()
+    state, kind = run.state(), TASKS[training.model.task].measured  # 0.1.0 wrote another name of oriented boxes
     if state == "finished":
-        return FinalResult(**{**run.content()["result"], "model": training.name})
+        return FinalResult(**{**run.content()["result"], "model": training.name, "metric": kind})
     trained = None
     if state in ("new", "other"):
         trained = _train(training, run)
@@ -124,14 +117,14 @@ def _result(training: Training, run: RunFolder) -> FinalResult:
     best = run.best if epochs_of(run.best) else run.last
     val = (trained and _scores(trained, training.model.task)) or _evaluate(training, best, "val")
     test = _evaluate(training, best, "test") if training.data.test else (None, None)
-    kind, command = METRICS[training.model.task][1], run.content()["plain_command"]
+    command = run.content()["plain_command"]
     result = FinalResult(training.name, training.seed, *val, test[0], str(best), kind, run.content()["moved"], command)
     run.finish(asdict(result))
     return result
 
 
 def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Path | None) -> dict[str, Any]:
-    """All that a result depends on but its seed, as JSON gives it back; files by their content."""
+    """All that a result depends on except its seed, as JSON gives it back; files stand for their content."""
     content = None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     known = {"data": data.fingerprint, "model": model.read_text(), "weights": content, **arguments}
     named = _own_files(known["model"])
@@ -141,22 +134,22 @@ def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Pa
 
 
 def _own_files(model_text: str) -> list[user.Source]:
-    """The user's own module files that a model YAML names something of."""
+    """The user's own module files with a module that a model YAML names."""
     return [s for s in user.sources() if any(registry.get(n).cls.__name__ in model_text for n in s.names)]
 
 
 def check_processes(device: Any) -> None:
-    """Refuse several GPUs where what starts their processes is missing.
+    """Refuse several GPUs if the library that starts their processes is missing.
 
     Raises:
-        MissingPart: cloudpickle is.
+        MissingPart: cloudpickle is missing.
     """
     if "," in str(device) and importlib.util.find_spec("cloudpickle") is None:
         raise MissingPart("Training on several GPUs needs cloudpickle: pip install cloudpickle")
 
 
 def _train(training: Training, run: RunFolder) -> Any:
-    """A training from its beginning; Ultralytics' trainer afterwards."""
+    """Train from the beginning, and return Ultralytics' trainer."""
     from nas_attn.detector.weights.start_model import save_start, start_model
 
     fit, source = None, training.path
@@ -178,7 +171,7 @@ def _train(training: Training, run: RunFolder) -> Any:
 
 
 def _go_on(training: Training, run: RunFolder) -> Any:
-    """The rest of a training, by Ultralytics' own resuming; the folder may have been moved meanwhile."""
+    """Do the rest of a training by Ultralytics' own resuming; the folder may have been moved meanwhile."""
     given = {"resume": True, "data": str(without_download(training.data.path)), "save_dir": str(run.folder)}
     return _run(_yolo(training.model, run.last), training.model, given)
 
@@ -209,7 +202,7 @@ def _evaluate(training: Training, checkpoint: Path, split: str) -> tuple[float, 
     given = {k: known[k] for k in ("imgsz", "batch", "workers") if k in known}
     device = str(known.get("device", "")).split(",")[0] or None
     if split == "val" and training.model.task != "obb":
-        given["batch"] = 2 * given["batch"]  # as Ultralytics' trainer does, for images are padded batch by batch
+        given["batch"] = 2 * given["batch"]  # as Ultralytics' trainer does; the batch decides how images are padded
     name = f"val-{split}"
     where = {"project": str(training.run.folder), "name": name, "exist_ok": True}
     metrics = _yolo(training.model, checkpoint).val(
@@ -227,18 +220,18 @@ def _evaluate(training: Training, checkpoint: Path, split: str) -> tuple[float, 
 
 
 def _scores(trainer: Any, task: str) -> tuple[float, float] | None:
-    """What the trainer measured of the best checkpoint; None where it did so in another process."""
+    """mAP50-95 and mAP50 of the best checkpoint as the trainer measured them; None if another process did."""
     return None if trainer.validator is None else map_of(trainer.validator.metrics, task)
 
 
 def map_of(metrics: Any, task: str) -> tuple[float, float]:
-    """mAP50-95 and mAP50 of what the task is about, of Ultralytics' metrics."""
-    part = getattr(metrics, METRICS[task][0])
+    """mAP50-95 and mAP50 of the task's own objects, from Ultralytics' metrics."""
+    part = getattr(metrics, TASKS[task].metrics)
     return float(part.map), float(part.map50)
 
 
 def _precision(device: Any) -> str | bool:
-    """Half precision where the GPU has bfloat16; Ultralytics' own choice starts with a download, to check float16."""
+    """The argument `amp`: bfloat16 if the GPU has it. Ultralytics' own choice downloads a model to check float16."""
     import torch
 
     return "bf16" if device != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else False

@@ -1,8 +1,8 @@
-"""Base models: what an Ultralytics user types, resolved without a download.
+"""Base models: the names and files that an Ultralytics user types, resolved without a download.
 
 A base model is a plain dictionary with exactly one entry under `scales`. Ultralytics takes the scale from the file
-name and, where that names none, the first entry: one entry cannot be mistaken for another. A file of the user's means
-here what it means to Ultralytics, or the search would run another model than `yolo train` does.
+name or, if that names none, the first entry; a single entry cannot be mistaken. A user's own file means the same model
+here as to Ultralytics, so that a search runs the model that `yolo train` runs.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from typing import TYPE_CHECKING, Any
 from nas_attn.atomic_files import is_file
 from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.export_key import check_export
-from nas_attn.detector.model.model_yaml import FACTORS, HEADS, check_detector, read_yaml
+from nas_attn.detector.model.model_yaml import FACTORS, check_detector, read_yaml
 from nas_attn.detector.model.registration import check_rows
+from nas_attn.detector.model.rows import rows_of
 from nas_attn.detector.model.shipped_models import near, packaged
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.safe_yaml import too_much
+from nas_attn.tasks import HEADS
 
 if TYPE_CHECKING:
     from torch import nn
 
 YAMLS = (".yaml", ".yml")
-UNLIMITED = 1_000_000  # stands for "no channel limit" where a YAML has no scales
-BUILD_ERRORS = (  # what the parser of Ultralytics raises for rows that mean nothing
+UNLIMITED = 1_000_000  # stands for "no channel limit" if a YAML has no scales
+BUILD_ERRORS = (  # errors that the parser of Ultralytics raises for rows that mean nothing
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
     ValueError,
 )  # fmt: skip
@@ -40,13 +42,13 @@ _SCALE_IN_NAME = re.compile(r"(\d+)([nsmlx])(?![a-z])")  # yolo11n, yolov8s-p2; 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A detector into which attention is inserted; an exported YAML as a base may hold some already.
+    """A detector into which attention is inserted; it may hold some already, as an exported YAML does.
 
     Attributes:
         name: e.g. `yolo11n`; a changed width is part of it (`yolo11n-w0.125`).
         yaml: model dictionary as Ultralytics reads it, exactly one entry under `scales`.
         scale: that entry's key.
-        checkpoint: the `.pt` file it came from, where it did.
+        checkpoint: the `.pt` file it came from, if it came from one.
         file: the file it came from, as the user gave it; empty for a model of Ultralytics'.
     """
 
@@ -59,8 +61,8 @@ class BaseModel:
     def build(self) -> nn.Module:
         """A new model of the head's task on the CPU, in training mode: (N, 3, H, W) -> predictions.
 
-        Its attribute `block_arguments` says with which arguments Ultralytics built the blocks that have room inside:
-        row -> arguments.
+        Its attribute `block_arguments` maps each row whose block has room inside to the arguments that Ultralytics
+        built that block with.
 
         Raises:
             UserError: Ultralytics cannot build it (an unknown layer, or a width that its layers do not allow).
@@ -88,11 +90,11 @@ class BaseModel:
     @property
     def task(self) -> str:
         """`detect`, `segment`, `pose`, `obb`, `semantic` or `depth`."""
-        return HEADS[self.head][0]
+        return HEADS[self.head].task
 
     @cached_property
     def reg_max(self) -> int | None:
-        """Bins of the box regression, as built: a box side reaches (reg_max - 1) × stride pixels. None without one."""
+        """Bins of the box regression, as built, or None: a box side reaches (reg_max - 1) × stride pixels."""
         model: Any = self.build()
         return reg_max_of(model)
 
@@ -112,11 +114,11 @@ class BaseModel:
     def for_data(self, nc: int, kpt_shape: Sequence[int] | None) -> BaseModel:
         """The base of a study: this model as it is trained on a data set.
 
-        Every reader of a study must get this very model, so all that the data decides is asked for.
+        Every reader of a study must get this very model, so it takes all numbers that the data decides.
 
         Args:
             nc: number of classes.
-            kpt_shape: keypoints of an object and values of each; None for a task without.
+            kpt_shape: keypoints of an object and values of each; None for a task without keypoints.
         """
         return self.changed(nc=nc, kpt_shape=None if kpt_shape is None else (kpt_shape[0], kpt_shape[1]))
 
@@ -129,15 +131,17 @@ class BaseModel:
     @property
     def rows(self) -> list[list[Any]]:
         """All rows, `backbone` and `head`."""
-        return [*self.yaml["backbone"], *self.yaml["head"]]
+        return rows_of(self.yaml)
 
     def names(self) -> dict[int, str]:
-        """The checkpoint's names of classes; empty where there is none, or it has none."""
+        """The checkpoint's names of classes; empty if there is no checkpoint, or it has none."""
+        from nas_attn.detector.model.safe_checkpoint import checkpoint_model
+
         return dict(getattr(checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
 
 
 def reg_max_of(model: Any) -> int | None:
-    """Bins of a built model's box regression; None where its head has none."""
+    """Bins of a built model's box regression; None if its head has none."""
     found = getattr(model.model[-1], "reg_max", None)
     return None if found is None else int(found)
 
@@ -146,12 +150,12 @@ def build_yaml(model_yaml: dict[str, Any]) -> nn.Module:
     """A new model of a model dictionary, of its head's task; the dictionary stays as it is."""
     from ultralytics.nn import tasks
 
-    name = HEADS[model_yaml["head"][-1][2]][1]
+    name = HEADS[model_yaml["head"][-1][2]].model
     activation = tasks.Conv.default_act
     try:
         return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given
     finally:
-        tasks.Conv.default_act = activation  # which the parser leaves changed where it fails
+        tasks.Conv.default_act = activation  # the parser leaves it changed if it fails
 
 
 def load_base(
@@ -191,7 +195,7 @@ def load_base(
         source, file = read_yaml(found), ""
         scale = named[2] if (named := _SCALE_IN_NAME.search(stem)) else ""
     check_detector(source, text)
-    check_rows((*source["backbone"], *source["head"]), text)
+    check_rows(rows_of(source), text)
     if checkpoint is None:
         check_export(source, text)
     stem = path.name.rsplit(".", 1)[0] if path.suffix in (".pt", *YAMLS) else text
@@ -200,7 +204,7 @@ def load_base(
 
 
 def _on_disk(path: Path) -> Path | None:
-    """The user's YAML of that name or, as Ultralytics looks for it, of that name without its scale."""
+    """The user's YAML of that name or, as Ultralytics looks for it, of that name without its scale; None if absent."""
     if path.suffix not in YAMLS:
         return None
     files = path, Path(re.sub(r"(\d+)[nsmlx]", r"\1", str(path), count=1))
@@ -227,21 +231,9 @@ def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None)
     return BaseModel(name, {**copy.deepcopy(kept), "scales": {key: factors}, "scale": key}, key)
 
 
-def checkpoint_model(path: Path) -> Any:
-    from nas_attn.detector.model.unpickling import UNREADABLE, load_checkpoint
-
-    try:
-        content = load_checkpoint(path)
-    except UNREADABLE as error:
-        got = str(error).strip().partition("\n")[0][:200]
-        raise UserError("a checkpoint must be one that Ultralytics wrote", got=got, where=str(path)) from error
-    model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
-    if not hasattr(model, "yaml") or not hasattr(model, "state_dict"):
-        raise UserError("a checkpoint must hold an Ultralytics model", where=str(path))
-    return model
-
-
 def _checkpoint_yaml(path: Path) -> dict[str, Any]:
+    from nas_attn.detector.model.safe_checkpoint import checkpoint_model
+
     found = checkpoint_model(path).yaml
     if reason := too_much(found):
         raise UserError("a checkpoint must hold the YAML of a model", got=reason, where=str(path))

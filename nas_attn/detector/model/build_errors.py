@@ -1,4 +1,4 @@
-"""What is wrong with a model YAML that Ultralytics does not build: the row, and the reason in words."""
+"""Errors of Ultralytics' parser in words: the row of a model YAML that it cannot build, and the reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from nas_attn.detector.model import module_names
-from nas_attn.detector.model.rows import PREFIX
+from nas_attn.detector.model.model_yaml import is_layer
+from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.errors import UserError
 
 PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that go through the rows
@@ -19,17 +20,17 @@ _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
 
 
 def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
-    """The error that stands for what Ultralytics raised while it built a model.
+    """The `UserError` for an error that Ultralytics raised while it built a model.
 
-    The row is read from the frames of the traceback: its messages name none.
+    The row is read from the frames of the traceback, as Ultralytics' messages name none.
 
     Args:
-        error: as it was caught.
+        error: Ultralytics' error, with its traceback.
         model_yaml: the model dictionary.
         where: the file or the model's name.
     """
     refusal = _refusal(error, model_yaml, where)
-    if Path(where).suffix in (".yaml", ".yml") and _is_article([*model_yaml["backbone"], *model_yaml["head"]]):
+    if Path(where).suffix in (".yaml", ".yml") and _is_article(rows_of(model_yaml)):
         refusal.remedy = (
             "It names attention modules as articles do: write a model YAML that builds with "
             f"`python -m nas_attn adopt {shlex.quote(where)}`."
@@ -38,7 +39,7 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
 
 
 def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
-    rows = [*model_yaml["backbone"], *model_yaml["head"]]
+    rows = rows_of(model_yaml)
     phase, number, read = _place(error.__traceback__)
     reason = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(", but expected one of:").rstrip(".")
     rule = "a model YAML must be one that Ultralytics builds"
@@ -58,20 +59,20 @@ def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> Use
 
 
 def _is_article(rows: Iterable[Sequence[Any]]) -> bool:
-    """Whether a row names a module of the registry in another form than this package writes."""
+    """True if a row names a module of the registry in another form than this package writes."""
     known = module_names.parser_names()
     found = [module_names.lookup(str(row[2]), known) for row in rows if not str(row[2]).startswith(PREFIX)]
     return any(named and named.module for named in found)
 
 
 def _own_channels(row: Sequence[Any]) -> int:
-    """Channels that a row of ours is for, its first number; 0 for a row of Ultralytics'."""
+    """Channels that a row with a module of this package is built for, its first number; 0 for other rows."""
     numbers = (value for value in row[3] if isinstance(value, int))
     return next(numbers, 0) if str(row[2]).startswith(PREFIX) else 0
 
 
 def _place(trace: TracebackType | None) -> tuple[str, int, int]:
-    """(function, row, channels that the row reads) at which it failed; -1 and 0 where that cannot be told."""
+    """(function, row, channels that the row reads) of the failure; -1 and 0 if the traceback does not tell."""
     found = "", -1, 0
     for frame, _ in traceback.walk_tb(trace):
         name, known = frame.f_code.co_name, frame.f_locals
@@ -91,16 +92,15 @@ def _is_unknown(error: Exception, name: str) -> bool:
 
 
 def _unknown(name: str, where: str) -> UserError:
-    """Did-you-mean among what the parser knows; all of it is more than a message bears."""
+    """The error for a module that the parser does not know, with the nearest name; all names are too many to list."""
     import difflib
-    import inspect
 
     from torch import nn
     from ultralytics.nn import tasks
 
     prefix = "nn." if name.startswith("nn.") else ""
     space = vars(nn) if prefix else vars(tasks)
-    layers = [f"{prefix}{k}" for k, v in space.items() if inspect.isclass(v) and issubclass(v, nn.Module)]
+    layers = [f"{prefix}{k}" for k, v in space.items() if is_layer(v)]
     close = difflib.get_close_matches(name, layers, 1)
     remedy = (f"Did you mean '{close[0]}'? " if close else "") + (
         "Known are the layers of Ultralytics, those of torch as nn.NAME, and those of `python -m nas_attn modules`."

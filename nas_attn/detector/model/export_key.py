@@ -1,8 +1,8 @@
-"""What an exported model YAML says of itself under the key `nas_attn`, and whether that still fits.
+"""The key `nas_attn` of an exported model YAML: how it is written, and the check that the file still fits it.
 
-Ultralytics passes over keys that it does not know. This one holds the architecture, the base's name, and digests of
-all that decides the network. What another data set changes (`nc`, `kpt_shape`) is left out, so that one file serves
-several. A file without the key is somebody's own: it is read as it stands.
+Ultralytics ignores keys that it does not know. This one holds the architecture, the base's name, and digests of all
+that decides the network. Keys that another data set changes (`nc`, `kpt_shape`) are left out, so that one file serves
+several data sets. A file without the key was written by somebody else: it is read as it stands.
 """
 
 from __future__ import annotations
@@ -14,31 +14,24 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nas_attn.detector.model.rows import rows_of
 from nas_attn.errors import ExportChanged, UserError
 from nas_attn.space.architecture import Architecture
 
 KEY = "nas_attn"
-FREE = {
-    KEY,
-    "nc",
-    "kpt_shape",
-    "names",
-    "channels",
-    "ch",
-    "scale",
-    "yaml_file",
-}  # the data's, or Ultralytics' own notes
+# keys that decide nothing: of the data, or Ultralytics' own notes
+FREE = {KEY, "nc", "kpt_shape", "names", "channels", "ch", "scale", "yaml_file"}
 SHOWN = 4  # differences that a message lists
 
 Rows = Sequence[Sequence[Any]]
 
 
 def export_key(model_yaml: Mapping[str, Any], architecture: Architecture, base: str, version: str) -> dict[str, str]:
-    """What an exported file holds under `KEY`.
+    """The content of an exported file under `KEY`.
 
     Args:
         model_yaml: the file's content without that key, as it is read back.
-        architecture: what was inserted.
+        architecture: the inserted modules.
         base: name of the base model.
         version: of this package.
     """
@@ -47,14 +40,14 @@ def export_key(model_yaml: Mapping[str, Any], architecture: Architecture, base: 
 
 
 def check_export(model_yaml: Mapping[str, Any], where: str) -> None:
-    """Refuse an exported file that was edited into another network, and rows that read what is not above them.
+    """Refuse an exported file that was edited into another network, and a row that reads a row below it.
 
     Args:
         model_yaml: content of a model YAML with lists of rows; not a checkpoint's, whose rows Ultralytics has resolved.
         where: the file, for messages.
 
     Raises:
-        UserError: what differs, as far as it can be said, and what to do.
+        UserError: the file is refused; the message lists the differences as far as they are known.
     """
     key = model_yaml.get(KEY)
     if key is not None:
@@ -78,9 +71,9 @@ def changed(
 
     Args:
         model_yaml: its content.
-        said: what it holds under `KEY`.
+        said: its content under `KEY`.
         where: the file.
-        was: the content that was exported; without it the error names what differs, but not from what.
+        was: the content that was exported; without it the error lists new values, but no former ones.
     """
     found = list(_differences(model_yaml, said, was)) or [f"another `architecture` or `base` under `{KEY}:`"]
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -100,7 +93,7 @@ def _is_key(key: Any) -> bool:
 
 
 def _check_sources(rows: Rows, where: str) -> None:
-    """Every row reads rows above it; the first reads the image."""
+    """Refuse a row that does not read rows above it; the first reads the image."""
     for number, row in enumerate(rows):
         for source in row[0] if isinstance(row[0], list) else [row[0]]:
             at = source if source >= 0 else number + source
@@ -148,13 +141,8 @@ def _differences(
 
 
 def digests_of(said: Mapping[str, str]) -> list[str]:
-    """The digest of each exported row, from what stands under `KEY`."""
+    """The digest of each exported row, from the content under `KEY`."""
     return dict(re.findall(r"(\S+?)=(\S*)", said["parts"])).get("rows", "").split(",")
-
-
-def rows_of(model_yaml: Mapping[str, Any]) -> Rows:
-    """All rows of a model dictionary, those of `backbone` first."""
-    return [*model_yaml["backbone"], *model_yaml["head"]]
 
 
 def _shown(row: Sequence[Any]) -> str:
@@ -175,8 +163,8 @@ def digest_of(value: Any) -> str:
 
 def _digest(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> str:
     network = {k: v for k, v in model_yaml.items() if k not in FREE and k not in ("backbone", "head")}
-    # where the backbone ends decides nothing
-    return _hex([network, list(rows_of(model_yaml)), said["architecture"], said["base"]])[:16]
+    # all rows in one list: the end of the backbone decides nothing
+    return _hex([network, rows_of(model_yaml), said["architecture"], said["base"]])[:16]
 
 
 def _hex(value: Any) -> str:

@@ -1,8 +1,9 @@
-"""Which of its two forms of a head Ultralytics builds: the newer one where a row holds one of its newer blocks.
+"""The check that a base keeps the form of its head when attention goes into its blocks.
 
-Its parser compares the class of each row with these blocks themselves (`parse_model`, 8.4.170 to 8.4.190). One of ours
-in a block's place is another class, and no key of a model YAML and no argument of a head says the form. So of the rows
-with a newer block one must stay as it is.
+Some heads have two forms. Ultralytics builds the newer form if a row holds one of its newer blocks: its parser compares
+the class of each row with these blocks themselves (`parse_model`, 8.4.170 to 8.4.190). A block with attention inside is
+another class, and neither a key of the model YAML nor an argument of the head sets the form. So at least one row with a
+newer block must stay without attention inside.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from nas_attn.space.slot import Slot
 if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
-NEWER = ("A2C2f", "C2fCIB", "C3k2")
-FOLLOWING = (  # heads that have both forms
+NEWER_BLOCKS = ("A2C2f", "C2fCIB", "C3k2")
+TWO_FORMS = (  # heads that have both forms
     "Detect", "OBB", "OBB26", "Pose", "Pose26", "Segment", "Segment26", "YOLOEDetect", "YOLOESegment", "YOLOESegment26",
 )  # fmt: skip
 
 
 def keeps_head(base: BaseModel, filled: Iterable[Slot]) -> bool:
-    """Whether the base keeps its head where all these slots hold attention at once."""
+    """True if the base keeps the form of its head when all these slots hold attention at once."""
     newer = _newer(base)
     return not newer or bool(newer - {slot.row for slot in filled if slot.inside})
 
@@ -32,7 +33,7 @@ def check_head(base: BaseModel, filled: Iterable[Slot], where: str = "") -> None
     """Refuse slots that cannot all hold attention at once.
 
     Raises:
-        SlotRefused: the base would get another head; the message says which slots to leave out.
+        SlotRefused: the base would get another form of its head; the message names the slots to leave out.
     """
     filled = tuple(filled)
     if keeps_head(base, filled):
@@ -40,16 +41,16 @@ def check_head(base: BaseModel, filled: Iterable[Slot], where: str = "") -> None
     newer = _newer(base)
     rows = {row: [s.name for s in filled if s.inside and s.row == row] for row in sorted(newer)}
     raise SlotRefused(
-        f"a block {', '.join(NEWER[:-1])} or {NEWER[-1]} must stay without attention inside, for otherwise Ultralytics "
-        "builds the head in its older form",
+        f"a block {', '.join(NEWER_BLOCKS[:-1])} or {NEWER_BLOCKS[-1]} must stay without attention inside, for "
+        "otherwise Ultralytics builds the head in its older form",
         got=", ".join(s.name for s in filled if s.inside and s.row in newer),
         where=where or f"base model '{base.name}'",
         remedy=f"Leave out {', or '.join(' and '.join(names) for names in rows.values())}.",
     )
 
 
-def alone_refused(base: BaseModel, slots: Iterable[Slot]) -> dict[str, SlotRefused]:
-    """Slots that can hold no attention whatever the others hold: name -> why."""
+def unusable_slots(base: BaseModel, slots: Iterable[Slot]) -> dict[str, SlotRefused]:
+    """name -> reason, of each slot that can hold attention in no architecture."""
     found = {}
     for slot in slots:
         try:
@@ -60,5 +61,5 @@ def alone_refused(base: BaseModel, slots: Iterable[Slot]) -> dict[str, SlotRefus
 
 
 def _newer(base: BaseModel) -> set[int]:
-    """Rows by which the head has its newer form; none for a head without two."""
-    return {i for i, row in enumerate(base.rows) if row[2] in NEWER} if base.head in FOLLOWING else set()
+    """Rows with a newer block; none if the head has one form only."""
+    return {i for i, row in enumerate(base.rows) if row[2] in NEWER_BLOCKS} if base.head in TWO_FORMS else set()

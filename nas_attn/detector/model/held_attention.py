@@ -1,4 +1,4 @@
-"""Attention that a base model holds before anything is inserted."""
+"""The attention that a base model holds before anything is inserted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def held_attention(base: BaseModel) -> list[tuple[str, int]]:
-    """(class, row) of each module of the registry in a base model's rows, of those inside blocks too."""
+    """(class, row) of each module of the registry in a base model's rows, also of modules inside blocks."""
     theirs = module_names.parser_names()
     found = []
     for number, row in enumerate(base.rows):
@@ -27,7 +27,7 @@ def held_attention(base: BaseModel) -> list[tuple[str, int]]:
 
 
 def held_note(base: BaseModel) -> str:
-    """One line for people: what the base holds already, and what that means for its slots; empty if nothing."""
+    """A note for people on the attention that the base holds already; empty if it holds none."""
     held = ", ".join(f"{name} in row {number}" for name, number in held_attention(base))
     if not held:
         return ""

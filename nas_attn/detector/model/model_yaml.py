@@ -1,46 +1,37 @@
-"""What a model YAML must hold before anything is built from it."""
+"""Checks of a model YAML before anything is built from it: its form, and that building it runs no stranger's code.
+
+Ultralytics' parser evaluates `activation` as Python and calls whatever a row names. So an activation must be a layer of
+torch with literal arguments, and a row must name a layer.
+"""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nas_attn.detector.model.untrusted_yaml import check_activation, check_module
 from nas_attn.errors import UserError
 from nas_attn.safe_yaml import parse_yaml
+from nas_attn.tasks import HEADS
 
-HEADS = {  # module of the last row -> task, and Ultralytics' model class
-    "Detect": ("detect", "DetectionModel"),
-    "v10Detect": ("detect", "DetectionModel"),
-    "RTDETRDecoder": ("detect", "RTDETRDetectionModel"),
-    "WorldDetect": ("detect", "WorldModel"),
-    "YOLOEDetect": ("detect", "YOLOEModel"),
-    "Segment": ("segment", "SegmentationModel"),
-    "Segment26": ("segment", "SegmentationModel"),
-    "YOLOESegment": ("segment", "YOLOESegModel"),
-    "YOLOESegment26": ("segment", "YOLOESegModel"),
-    "Pose": ("pose", "PoseModel"),
-    "Pose26": ("pose", "PoseModel"),
-    "OBB": ("obb", "OBBModel"),
-    "OBB26": ("obb", "OBBModel"),
-    "SemanticSegment": ("semantic", "SemanticSegmentationModel"),
-    "Depth": ("depth", "DepthModel"),
-}
 FACTORS = ("depth_multiple", "width_multiple")
+_OPS = "torchvision.ops."
 
 
 def check_detector(source: Any, where: str) -> None:
-    """Refuse what is no detector's model dictionary.
+    """Refuse a model dictionary that is not of a detector.
 
     Args:
         source: content of a YAML file or checkpoint.
-        where: what to name in errors.
+        where: name of the file or model, for messages.
 
     Raises:
-        UserError: the first rule that is broken.
+        UserError: a rule is broken; the message names the first.
     """
     if not isinstance(source, dict) or any(source.get(k) in (None, []) for k in ("nc", "backbone", "head")):
         raise UserError("a model YAML must have `nc`, `backbone` and `head`", where=where)
@@ -51,12 +42,12 @@ def check_detector(source: Any, where: str) -> None:
     for part in ("backbone", "head"):
         if not isinstance(source[part], list):
             raise UserError(f"`{part}` must be a list of rows", got=repr(source[part]), where=where)
-    check_activation(source.get("activation"), where)
+    _check_activation(source.get("activation"), where)
     for number, row in enumerate((*source["backbone"], *source["head"])):
         here = f"{where}, row {number} of `backbone` and `head`, counted from 0"
         if not _is_row(row):
             raise UserError("a row must read [from, repeats, module, arguments]", got=row, where=here)
-        check_module(row[2], here)
+        _check_module(row[2], here)
     for factor in FACTORS:
         if not _is_number(source.get(factor, 1.0)):
             raise UserError(f"`{factor}` must be a number", got=repr(source[factor]), where=where)
@@ -87,8 +78,86 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _check_activation(activation: Any, where: str) -> None:
+    """Refuse an activation that is not a layer of torch with literal arguments; nothing is evaluated."""
+    if activation is not None and not (isinstance(activation, str) and _is_layer_call(activation.strip())):
+        raise UserError(
+            "`activation` must be a layer of torch.nn with plain numbers as arguments",
+            got=repr(activation)[:200],
+            where=where,
+            remedy="Write for example nn.SiLU() or torch.nn.LeakyReLU(0.1); Ultralytics would run anything else as "
+            "Python code.",
+        )
+
+
+def _check_module(name: str, where: str) -> None:
+    """Refuse a row's module if the parser would find a function or a whole model under its name.
+
+    Names that the parser does not know pass: `build_errors` explains them.
+    """
+    from ultralytics.nn import tasks
+
+    found = _found(name, tasks)
+    if found is None:
+        return
+    if not is_layer(found) or found.__module__ == tasks.__name__:  # a whole model's constructor reads another YAML
+        raise UserError(
+            "a row's module must be a layer",
+            got=f"'{name}', which is something else in Ultralytics or torch",
+            where=where,
+            remedy="Name a layer of Ultralytics, one of torch as nn.NAME, or one of `python -m nas_attn modules`.",
+        )
+
+
+def _found(name: str, tasks: Any) -> Any:
+    """The object that Ultralytics' parser takes for a row's module; None if it finds nothing."""
+    from torch import nn
+
+    if name.startswith("nn."):
+        return getattr(nn, name[len("nn.") :], None)
+    if name.startswith(_OPS):
+        import torchvision
+
+        return getattr(torchvision.ops, name[len(_OPS) :], None)
+    return vars(tasks).get(name)
+
+
+def is_layer(found: Any) -> bool:
+    """True for a class of layers, also if it is a whole model."""
+    from torch import nn
+
+    return inspect.isclass(found) and issubclass(found, nn.Module)
+
+
+def _is_layer_call(text: str) -> bool:
+    from torch import nn
+
+    try:
+        call = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return False
+    space = ast.unparse(call.func.value)
+    values: Sequence[ast.expr] = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return (
+        space in ("nn", "torch.nn")
+        and is_layer(getattr(nn, call.func.attr, None))
+        and all(keyword.arg for keyword in call.keywords)
+        and all(map(_is_literal, values))
+    )
+
+
+def _is_literal(value: ast.expr) -> bool:
+    try:
+        ast.literal_eval(value)
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
+
+
 def built_repeats(written: int, depth: float) -> int:
-    """How many of a row's module Ultralytics builds at a depth factor."""
+    """Number of modules that Ultralytics builds for a row, at a depth factor."""
     return max(round(written * depth), 1) if written > 1 else 1
 
 
@@ -96,7 +165,7 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        UserError: it is not readable as YAML.
+        UserError: it cannot be read, or is no YAML.
     """
     try:
         return parse_yaml(path.read_text(encoding="utf-8", errors="ignore"))

@@ -1,7 +1,7 @@
-"""What communities call the modules of the registry.
+"""Names that communities use for the modules of the registry, and the module that a row of theirs means.
 
-Names are compared without case and without anything but letters and digits, so `Coord_Att` is `CoordAtt`. A module's
-own name and its class's are known anyway. The spellings are those of the collections that articles copy from
+Names are compared by their letters and digits alone, without case, so `Coord_Att` is `CoordAtt`. A module's own name
+and its class's name need no entry here. The spellings are those of the collections that articles copy from
 (objectdetection_script, yoloair, External-Attention-pytorch), of timm, and of the papers' own code.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_attn.attention import registry
+from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.detector.model.rows import PREFIX
 from nas_attn.space.slot import INSERT
 
@@ -46,14 +47,14 @@ ALIASES = {
     "triplet": "TripletAtt TripletAttn",
     "window": "WindowAttention",
 }
-AMBIGUOUS = {  # spelling -> (class that settles it, what else it is called): names of several published things
+AMBIGUOUS = {  # spelling of several published modules -> (name of the one that is here, the others in words)
     "cbam": ("cbam", "Ultralytics' own class: average pooling only and one C×C layer; no module of nas_attn is that"),
     "emsa": ("EMA", "the Efficient Multi-head Self-Attention of ResT, which nas_attn does not have"),
     "strip": ("StripPooling", "the block of Strip R-CNN, which nas_attn does not have"),
 }
 AFTER = "after"  # behind the whole block
 CONCAT, INNER = "concat", "inner"  # on a block's concat, in place of a block's own attention: neither can be built
-_FUSED = {  # whole name of a published class -> attention, block, where it stands
+_FUSED = {  # whole name of a published class -> attention, block, place in it
     "c2bra": ("BRA", "C2PSA", INNER),
     "c3ca": ("CA", "C3", INSERT),
     "c3cbam": ("CbamModule", "C3", INSERT),  # reduction 16 and kernel 7, as in the paper
@@ -72,14 +73,14 @@ _LIKE = 0.88  # similarity from which a name is suggested: `ACmx` for `ACmix`, b
 
 @dataclass(frozen=True)
 class Named:
-    """What a row's module is.
+    """The meaning of a row's module.
 
     Attributes:
         module: the registry's name of the attention in it; None for a module of Ultralytics or torch.
         block: block of Ultralytics around it (`C2f` for `C2f_ACmix`); empty for a row of attention alone.
-        mode: where the attention stands in a published class of this name; empty where nothing is known.
+        mode: the place of the attention in a published class of this name; empty if not known.
         spelt: the attention as the row has it: `ECA` for `C2f_ECA`.
-        settled: whether it means one thing only, whatever it is called.
+        settled: True if the user, or the prefix `nas_attn.`, has chosen this meaning of an ambiguous name.
     """
 
     module: str | None = None
@@ -95,12 +96,12 @@ def folded(name: str) -> str:
 
 
 def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named | None:
-    """What the module of a row is; None where nobody knows the name.
+    """The meaning of a row's module; None if the name is unknown.
 
     Args:
         name: as the row has it.
-        theirs: names that Ultralytics' own parser knows, which are never taken for ours.
-        chosen: whether the user names it as the meaning of another name, so that nothing is to be asked.
+        theirs: names that Ultralytics' own parser knows; they are never taken for modules of the registry.
+        chosen: True if the user gave this name as the meaning of another, so that it needs no question.
     """
     theirs = set(theirs)
     if name.startswith(("nn.", "torchvision.ops.")) or name in theirs:
@@ -109,7 +110,7 @@ def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named |
     if chosen and not is_control(name) and name in registry.names():
         return Named(name, spelt=name, settled=True)
     if folded(bare) in {folded(t) for t in theirs} and not name.startswith(PREFIX):
-        return None  # Ultralytics' own, misspelt: no module of ours is meant
+        return None  # Ultralytics' own, misspelt: it means no module of the registry
     known = spellings()
     chosen = chosen or name.startswith(PREFIX)
     if folded(bare) in known:
@@ -126,7 +127,7 @@ def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named |
 
 
 def _inside(name: str, block: str) -> str:
-    """The part of a name beside its block: `ACmix` of `C2f_Bottleneck_ACmix`; empty where it has none there."""
+    """The part of a name beside its block: `ACmix` of `C2f_Bottleneck_ACmix`; empty if there is none."""
     fused = block in BLOCKS and block not in _SHORT
     gap = "[_-]?" if fused else "[_-]"
     for pattern in (f"{block}{gap}(.+)", f"(.+)[_-]{block}"):
@@ -141,7 +142,7 @@ def is_control(name: str) -> bool:
 
 
 def around(name: str, theirs: Iterable[str]) -> tuple[str, str]:
-    """(block, rest) of a name that is a known block's and something unknown behind it; empty where it is not."""
+    """(block, rest) of a name that begins with a known block; two empty texts if it does not."""
     theirs = set(theirs)
     found = ((block, _inside(name, block)) for block in BLOCKS if block in theirs)
     return next((pair for pair in found if folded(pair[1])), ("", ""))
@@ -167,7 +168,7 @@ def has_reduction(arguments: Sequence[Any]) -> bool:
 
 
 def suggestion(name: str, theirs: Iterable[str]) -> str:
-    """A sentence with what was probably meant, at high similarity only; else empty."""
+    """A sentence with the most similar known name; empty if none is similar enough."""
     spelt = {k: registry.get(v).cls.__name__ for k, v in spellings().items()} | {folded(t): t for t in theirs}
     cores: dict[str, str] = {}
     for spelling in sorted(spelt, key=len):  # a name itself before longer ones
@@ -177,7 +178,7 @@ def suggestion(name: str, theirs: Iterable[str]) -> str:
 
 
 def _core(spelling: str) -> str:
-    """A spelling without the words that every other name ends in as well."""
+    """A spelling without words such as `attention` that many names end in."""
     while (shorter := _WORDS.sub("", spelling)) and shorter != spelling:
         spelling = shorter
     return spelling
@@ -196,10 +197,6 @@ def spellings() -> dict[str, str]:
 
 def parser_names() -> set[str]:
     """Names that Ultralytics' own parser knows in a row."""
-    import inspect
-
-    from torch import nn
     from ultralytics.nn import tasks
 
-    return {k for k, v in vars(tasks).items() if inspect.isclass(v) and issubclass(v, nn.Module)
-            and v.__module__.startswith("ultralytics.")}  # fmt: skip
+    return {k for k, v in vars(tasks).items() if is_layer(v) and v.__module__.startswith("ultralytics.")}

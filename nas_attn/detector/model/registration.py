@@ -1,7 +1,7 @@
-"""Makes the zoo known to Ultralytics' YAML parser, whose module lookup is a plain dictionary: the globals of `tasks`.
+"""Registration of the zoo with Ultralytics' YAML parser, which looks modules up in the globals of its file `tasks`.
 
-The dotted names (`nas_attn.ACmix`) are what this package writes; the bare ones (`ACmix`) are for YAMLs of articles and
-stand only where Ultralytics, or anybody else, has nothing of that name.
+This package writes dotted names (`nas_attn.ACmix`). Bare names (`ACmix`) are for YAMLs of articles; one is registered
+only if neither Ultralytics nor anybody else has put something under it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _TARGETS: list[ModuleType] = []
 
 
 def register(tasks: ModuleType) -> None:
-    """Put every class of the registry, and `Scaled`, into the globals of `ultralytics.nn.tasks`. Twice does no harm.
+    """Put every class of the registry, and `Scaled`, into the globals of `ultralytics.nn.tasks`.
 
-    Classes that enter the registry later follow by themselves.
+    It may be called twice. Classes that enter the registry later follow by themselves.
 
     Warns:
         UserWarning: a bare name is taken by something else, which stays.
@@ -50,7 +50,7 @@ def register(tasks: ModuleType) -> None:
 
 
 def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
-    """Refuse rows of a model YAML that name a module of ours which is not registered.
+    """Refuse rows of a model YAML that name a module of this package that is not registered.
 
     Raises:
         UnknownName: the first of them.
@@ -85,7 +85,7 @@ def _follow() -> None:
 
 
 def modules_of(row: Sequence[Any]) -> list[str]:
-    """The classes that a row of ours names: its own, and those it holds."""
+    """Classes that a row of this package names: its module, and the modules inside that."""
     bare = str(row[2]).removeprefix(PREFIX)
     named = [bare, *([row[3][0]] if bare == "Scaled" and row[3] else ())]
     if is_block(row):
@@ -95,12 +95,12 @@ def modules_of(row: Sequence[Any]) -> list[str]:
 
 
 def _classes() -> dict[str, type]:
-    """bare name -> class of all that a YAML row of ours may name."""
+    """Bare name -> class, of all classes that a row of this package may name."""
     return {**{e.cls.__name__: e.cls for e in registry.entries() if not e.is_none}, **_own()}
 
 
 def _own() -> dict[str, type]:
-    """Those that no article writes, or that are named as a block of Ultralytics: they have no bare name."""
+    """Classes that get no bare name: no article writes them, or Ultralytics has a block of that name."""
     from nas_attn.attention.residual import Scaled
     from nas_attn.detector.blocks import classes
 

@@ -10,7 +10,7 @@ from typing import Any
 from nas_attn.errors import SlotRefused
 
 PREFIX = "nas_attn."  # a dotted name can never be one that Ultralytics has or gets
-Row = tuple[str, list[Any]]  # module name and arguments of a YAML row
+RowContent = tuple[str, list[Any]]  # module name and arguments of a YAML row
 
 
 @dataclass(frozen=True)
@@ -18,24 +18,24 @@ class Insertion:
     """A row put behind another.
 
     Attributes:
-        slot: what the caller calls the place.
+        slot: the caller's name of the place.
         row: its module's name and arguments.
-        readers: rows that read it in place of the one before it; every reader where empty.
+        readers: rows that read it in place of the row before it; if empty, all that read that row.
     """
 
     slot: str
-    row: Row
+    row: RowContent
     readers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A rewritten model dictionary, and where things now stand.
+    """A rewritten model dictionary, and the new places of its rows and modules.
 
     Attributes:
         yaml: the new dictionary.
         row_map: row of the base -> new row.
-        outputs: row of the base -> new row whose output stands for it where nothing else is said.
+        outputs: row of the base -> new row whose output its readers read, unless an insertion names its readers.
         places: slot -> new row that holds its module.
     """
 
@@ -45,29 +45,20 @@ class Rewritten:
     places: dict[str, int]
 
 
+def rows_of(model_yaml: Mapping[str, Any]) -> list[list[Any]]:
+    """All rows of a model dictionary, those of `backbone` first."""
+    return [*model_yaml["backbone"], *model_yaml["head"]]
+
+
 def absolute(sources: int | list[int], row: int) -> list[int]:
     """Non-negative rows that `row` reads; -1 is the row before it (the image, for row 0)."""
     return [s if s >= 0 else row + s for s in (sources if isinstance(sources, list) else [sources])]
 
 
-def insert(model_yaml: Mapping[str, Any], inserts: Mapping[int, Row]) -> tuple[dict[str, Any], dict[int, int]]:
-    """Insert a row after each of the given rows; whatever read such a row reads the inserted one instead.
-
-    Args:
-        model_yaml: a model dictionary with `backbone` and `head`; it stays as it is.
-        inserts: row -> (module name, arguments) of what follows it; the last row (the head) can have none.
-
-    Returns:
-        The new dictionary, and where each row of the old one now stands: old row -> new row.
-    """
-    done = rewrite(model_yaml, {row: [Insertion(str(row), what)] for row, what in inserts.items()})
-    return done.yaml, done.row_map
-
-
 def rewrite(
     model_yaml: Mapping[str, Any],
     inserts: Mapping[int, Sequence[Insertion]],
-    blocks: Mapping[int, tuple[Row, int]] | None = None,
+    blocks: Mapping[int, tuple[RowContent, int]] | None = None,
 ) -> Rewritten:
     """Insert rows and put blocks of this package in place of Ultralytics'.
 
@@ -76,20 +67,20 @@ def rewrite(
 
     Args:
         model_yaml: a model dictionary with `backbone` and `head`; it stays as it is.
-        inserts: row -> what follows it. What every reader reads comes first, then what most do.
+        inserts: row -> rows to put behind it. A row for all readers comes first, then those for most readers.
         blocks: row -> (module name and arguments that take the row's place, channels of its output).
 
     Raises:
         SlotRefused: two insertions share some of their readers, so neither can follow the other.
     """
     blocks = blocks or {}
-    old = model_yaml["backbone"] + model_yaml["head"]
+    old = rows_of(model_yaml)
     if any(not 0 <= row < len(old) - 1 for row in (*inserts, *blocks)):
         raise ValueError(f"`inserts` must name rows from 0 to {len(old) - 2}, but got {sorted((*inserts, *blocks))}.")
     new: list[list[Any]] = []
     row_map: dict[int, int] = {}
     output: dict[int, int] = {-1: -1}
-    edges: dict[tuple[int, int], int] = {}  # (old row, old reader) -> new row, where that is not the row's output
+    edges: dict[tuple[int, int], int] = {}  # (old row, old reader) -> new row, for readers of another row than `output`
     places: dict[str, int] = {}
     backbone_end = 0
     for row, (sources, repeats, module, arguments) in enumerate(old):
@@ -124,7 +115,7 @@ def rewrite(
 
 
 def plain_rows(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str]]:
-    """(row, module) of each row that a base would have, whatever was inserted or put into its blocks."""
+    """(row, module) of each row that is not inserted; a block with attention inside counts as the plain block."""
     after_block = False
     for index, row in enumerate(rows):
         module = str(row[2])
@@ -141,6 +132,6 @@ def module_name(row: Sequence[Any]) -> str:
 
 
 def is_block(row: Sequence[Any]) -> bool:
-    """Whether a row holds one of Ultralytics' blocks with attention inside."""
+    """True if a row holds one of Ultralytics' blocks with attention inside."""
     inside = row[3][1] if len(row[3]) == 2 else None
     return str(row[2]).startswith(PREFIX) and isinstance(inside, list) and all(isinstance(g, list) for g in inside)

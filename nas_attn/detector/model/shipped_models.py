@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from nas_attn.detector.model.model_yaml import HEADS, read_yaml
+from nas_attn.detector.model.model_yaml import read_yaml
 from nas_attn.errors import MissingPart
+from nas_attn.tasks import HEADS
 
 SIZES = "tnsmbclxe"  # smallest first: yolov9 has t, s, m, c and e, yolov10 b between m and l
 _SCALE = re.compile(rf"(\d|-)([{SIZES}])(?![a-z0-9])")
@@ -17,7 +18,7 @@ _SCALE = re.compile(rf"(\d|-)([{SIZES}])(?![a-z0-9])")
 
 @lru_cache(maxsize=1)
 def packaged() -> dict[str, Path]:
-    """stem -> file of the model YAMLs that the installed package has."""
+    """Stem -> file of each model YAML that the installed Ultralytics ships."""
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or not spec.submodule_search_locations:
         raise MissingPart("Ultralytics is not installed: pip install ultralytics")
@@ -26,7 +27,7 @@ def packaged() -> dict[str, Path]:
 
 
 def scale_of(model: str) -> str | None:
-    """The scale that a model's name says, such as `n`; None where it says none."""
+    """The scale in a model's name, such as `n`; None if it has none."""
     found = _SCALE.search(Path(model).name)
     return found[2] if found else None
 
@@ -40,7 +41,7 @@ def at_scale(model: str, scale: str) -> str:
 def larger_scales(model: str) -> tuple[str, ...]:
     """The scales above a model's own that its family has, the smallest first.
 
-    A family is one YAML with `scales`, or one YAML for each. A model of one's own may have any of the usual ones.
+    A family is one YAML with `scales`, or one YAML for each scale. A user's own model may have any of the usual ones.
     """
     own = scale_of(model)
     if own is None:
@@ -65,7 +66,7 @@ def detectors(scale: str = "n") -> Iterator[str]:
     """Names of every base model that the installed Ultralytics ships, as `load_base` takes them.
 
     Args:
-        scale: of those that have more than one.
+        scale: the scale to name, of models that have several.
     """
     for name, path in packaged().items():
         source = read_yaml(path)

@@ -1,4 +1,4 @@
-"""An architecture as a commented model YAML that `ultralytics.YOLO(path)` builds and trains."""
+"""An architecture written as a commented model YAML that `ultralytics.YOLO(path)` builds and trains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas_attn._version import __version__
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.export_key import KEY, export_key
-from nas_attn.detector.model.rows import PREFIX
+from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.detector.neck.surgery import apply
 from nas_attn.errors import UserError
 from nas_attn.safe_yaml import parse_yaml
@@ -31,7 +31,7 @@ def yaml_text(
     Args:
         base: the base as the final training has it: its own `reg_max`, not a proxy's.
         slots: its slots.
-        architecture: what to insert.
+        architecture: the modules to insert.
         final_nc: number of classes of the final training.
         comments: lines for the top of the file.
     """
@@ -43,7 +43,7 @@ def yaml_text(
     model = {k: v for k, v in done.yaml.items() if k != KEY}
     first = len(model["backbone"])
     rest = {k: v for k, v in model.items() if k not in _LAYOUT}
-    inserted = [str(row[2]) for row in (*model["backbone"], *model["head"]) if str(row[2]).startswith(PREFIX)]
+    inserted = [str(row[2]) for row in rows_of(model) if str(row[2]).startswith(PREFIX)]
     settings = [
         f"nc: {final_nc}",
         *([] if base.reg_max is None else [f"reg_max: {base.reg_max}"]),
@@ -65,7 +65,7 @@ def yaml_text(
 
 
 def _reading(inserted: Sequence[str], task: str) -> list[str]:
-    """What a file asks of who reads it."""
+    """The comment that tells the reader of a file how to train it."""
     if not inserted:
         return ["No module of nas_attn is in it: plain Ultralytics builds and trains it."]
     return [
@@ -118,13 +118,13 @@ def check_name(path: Path, base: BaseModel) -> None:
 
 
 def _rows(rows: list[list[Any]], first: int, notes: dict[int, str]) -> list[str]:
-    """One row a line with its number, and behind a module its slot and gene."""
+    """One line for each row, with its number, and the slot and gene of an inserted module."""
     numbered = enumerate(rows, first)
     return [f"  - {_flow(row)} # {i}" + (f": {notes[i]}" if i in notes else "") for i, row in numbered]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a shared list out each time: values are dumped one by one, and anchors are of a whole file."""
+    """Writes a shared list each time it occurs: values are dumped one by one, and an anchor is for a whole file."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""An exported model YAML beside the network that was exported: each difference with what was there before."""
+"""The differences between an edited model YAML and the network that was exported, each with its former value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas_attn.detector.model.base_model import load_base
-from nas_attn.detector.model.export_key import changed, digest_of, digests_of, rows_of
+from nas_attn.detector.model.export_key import changed, digest_of, digests_of
+from nas_attn.detector.model.rows import rows_of
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.errors import ConfigError, ExportChanged, UserError
@@ -15,7 +16,7 @@ from nas_attn.space.architecture import Architecture
 
 
 def explained(error: UserError) -> UserError:
-    """The error with what each changed row and key was, where it is about an edited export and its base is known here.
+    """The error, with the former value of each change if it is about an edited export whose base is known here.
 
     Args:
         error: any; one that holds several is searched.
@@ -29,13 +30,13 @@ def explained(error: UserError) -> UserError:
 
 
 def _exported(said: Mapping[str, str], digests: Sequence[str]) -> Mapping[str, Any] | None:
-    """The exported dictionary, made anew; None where its base or modules are others here, or unknown."""
+    """The dictionary that was exported, built anew; None if its base or modules are unknown or differ here."""
     sized = re.fullmatch(r"(.+)-w([\d.e+-]+)", said["base"])  # as `load_base` names a changed width
     name, width = (sized[1], float(sized[2])) if sized else (said["base"], None)
     try:
         base = load_base(name, width=width)
         made, _ = architecture_yaml(base, all_slots(base), Architecture.parse(said["architecture"]))
         made = {"reg_max": base.reg_max, **made}
-    except UserError:  # a base of the user's own, or a module that is not registered
+    except UserError:  # the base is a user's own, or a module is not registered
         return None
     return made if [digest_of(row) for row in rows_of(made)] == list(digests) else None

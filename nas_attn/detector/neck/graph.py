@@ -1,4 +1,4 @@
-"""A base model as a graph: which row reads which, and what each puts out."""
+"""A base model as a graph: the rows that each row reads, and the size of its output."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Graph:
 
     Attributes:
         modules: module name of each row.
-        backbone: number of rows before the neck, under whichever of the YAML's keys they stand.
+        backbone: number of rows before the neck, as found from the graph; see `_with_neck`.
         sources: rows that each row reads, in its order; -1 is the image.
         readers: rows that read each row.
-        channels: channels of each row's output map; 0 where it is no map (a list, or text features).
-        strides: image pixels per map pixel, a whole number; 0 where it is no map or no whole number.
+        channels: channels of each row's output map; 0 if it is no map (a list, or text features).
+        strides: image pixels per map pixel, a whole number; 0 if it is no map or no whole number.
     """
 
     modules: tuple[str, ...]
@@ -61,10 +61,10 @@ class Graph:
         )._with_neck()
 
     def _with_neck(self) -> Graph:
-        """The same, where `backbone` has come to mean what it says.
+        """The same graph, with `backbone` found from the graph in place of the YAML's keys.
 
-        Ultralytics does not mind under which of its two keys a row stands. A neck begins with the projections before
-        the first map that is enlarged to be joined with an earlier one; only where there is none the YAML's keys tell.
+        For Ultralytics a row may stand under either of its two keys. A neck begins with the projections before the
+        first map that is enlarged to be joined with an earlier one. If there is no such map, the YAML's keys decide.
         """
         fusing = [row for row in range(self.head) if self.enlarges(row) and self._has_earlier(row)]
         if not fusing:
@@ -74,17 +74,17 @@ class Graph:
             start = before
             first = before if self.enlarges(before) else first
         if self.modules[before] not in PROJECTIONS:
-            first = start  # the way began at a block; a backbone of convolutions ends where enlarging begins
+            first = start  # the chain begins at a block; a backbone of convolutions ends at the first row that enlarges
         while self._passes(first - 1) and self.sources[first - 1] != (first - 2,):
             first -= 1  # a projection of another level
         return replace(self, backbone=first)
 
     def _has_earlier(self, row: int) -> bool:
-        """Whether a map of the same size that was made before is still read after, as none is after a stem."""
+        """True if an earlier map of the same size is read by a later row, which is never so in a stem."""
         return any(self.strides[r] == self.strides[row] and max(self.readers[r], default=0) > row for r in range(row))
 
     def _passes(self, row: int) -> bool:
-        """Whether the row only enlarges or projects the one map that it reads, or encodes it on its way into a neck."""
+        """True if the row reads one map and only enlarges, projects or encodes it on its way into a neck."""
         source = self.sources[row][0]
         if row < 0 or len(self.sources[row]) > 1 or source < 0:
             return False
@@ -97,7 +97,7 @@ class Graph:
         return len(self.modules) - 1
 
     def chain(self, row: int) -> list[int]:
-        """The row and those behind it, as long as each has one reader that reads it alone at the same stride."""
+        """The row and the rows behind it, as long as each has one reader, which reads it alone and keeps the stride."""
         found = [row]
         while len(next_ := self.readers[found[-1]]) == 1:
             (reader,) = next_
@@ -109,26 +109,26 @@ class Graph:
         return found
 
     def enlarges(self, row: int) -> bool:
-        """Whether the row's map is larger than the one map that it reads."""
+        """True if the row reads one map and its output is larger."""
         before = self.sources[row][0]
         return len(self.sources[row]) == 1 and before >= 0 and 0 < self.strides[row] < self.strides[before]
 
     def is_block(self, row: int) -> bool:
-        """Whether the row computes features, and is not only a convolution, a join or a change of size."""
+        """True if the row is a feature block, and not a plain convolution, a join or a change of size."""
         module = self.modules[row]
         if self._opened(row):
-            return False  # the map of a block of ours leaves by the row behind it
+            return False  # its map is the output of the `Index` behind it
         if module == "Index" and self._opened(self.sources[row][0]):
             return True
         return not module.startswith(("nn.", "torchvision.")) and module not in PLAIN and row != self.head
 
     def _opened(self, row: int) -> bool:
-        """Whether the row is a block with attention inside."""
+        """True if the row is a block with attention inside."""
         return self.modules[row].startswith(PREFIX) and not self.strides[row]
 
 
 def _shapes(model: Any) -> list[Sequence[int]]:
-    """Shape of each row's output for an image of PROBE pixels; empty where it is no tensor."""
+    """Shape of each row's output for an image of PROBE pixels; empty if it is no tensor."""
     import torch
 
     shapes: dict[int, Sequence[int]] = {}

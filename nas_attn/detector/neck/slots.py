@@ -1,4 +1,4 @@
-"""Slots: the places where attention may go, found from the graph and named by their role.
+"""Slots: the places for attention in a base model, found from its graph and named by their role.
 
 | name | place |
 |---|---|
@@ -10,8 +10,8 @@
 | `inner.p3.insert` | inside the block that feeds the head: at the end of each bottleneck's residual branch |
 | `inner.p3.replace` | there too: in place of each bottleneck's second convolution, 3x3 with stride 1 |
 
-One place may have several roles on a base, as the top-down fusion block at stride 8 is the one that feeds the head in
-most. It is one slot then, under the name that stands higher in the table, and answers to the others.
+One place may have several roles on a base: in most, the top-down fusion block at stride 8 also feeds the head. It is
+one slot then. Its name is the one that stands higher in the table, and the others are known too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
 POOLING = ("SPPF", "SPP", "SPPELAN")
-Place = tuple[str, int, tuple[int, ...]]  # name, row, readers (all where empty)
+Role = tuple[str, int, tuple[int, ...]]  # name, row, readers (all if empty)
 
 
 def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ...]:
@@ -44,7 +44,7 @@ def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, .
 
     Args:
         base: the base model.
-        model: the same model as `BaseModel.build` gave it, where the caller has it.
+        model: the result of `BaseModel.build`, if the caller has it.
 
     Raises:
         UserError: a stride is no power of two, or two inputs have the same.
@@ -58,7 +58,7 @@ def all_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ..
     graph = Graph.of(base, built)
     inputs = _head_inputs(graph, base.name)
     found: dict[tuple[int, tuple[int, ...]], Slot] = {}
-    for name, row, readers in _places(graph, inputs):
+    for name, row, readers in _roles(graph, inputs):
         everywhere = set(readers) >= set(graph.readers[row])
         key = row, () if everywhere else readers
         if key in found:
@@ -69,7 +69,7 @@ def all_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ..
 
 
 def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tuple[Slot, ...]:
-    """The slots of these names, which may be other names of a place, or patterns such as `p?` and `inner.*`.
+    """The slots with these names. A name may also be another name of a slot, or a pattern such as `p?` and `inner.*`.
 
     Raises:
         UnknownName: a name that the base has no slot for; the message lists those that it has.
@@ -86,7 +86,7 @@ def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tupl
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a name stands for all slots that match it."""
+    """True if a name is a pattern that stands for all slots that match it."""
     return any(sign in name for sign in "*?[")
 
 
@@ -119,7 +119,7 @@ def _head_inputs(graph: Graph, where: str) -> dict[str, int]:
     return {f"p{int(math.log2(stride))}": row for row, stride in sorted(rows.items(), key=lambda item: item[1])}
 
 
-def _places(graph: Graph, inputs: dict[str, int]) -> Iterator[Place]:
+def _roles(graph: Graph, inputs: dict[str, int]) -> Iterator[Role]:
     """Every place outside blocks under each of its names, in order of precedence."""
     for name, row in inputs.items():
         yield name, row, graph.readers[row]
@@ -133,7 +133,7 @@ def _places(graph: Graph, inputs: dict[str, int]) -> Iterator[Place]:
         yield "sppf.post", pooling[-1], graph.readers[pooling[-1]]
 
 
-def _top_down(graph: Graph) -> Iterator[Place]:
+def _top_down(graph: Graph) -> Iterator[Role]:
     """Fusion blocks of the top-down path: the first chain behind each join that an upsampled map enters.
 
     A join that several rows read, or the head, has none.
@@ -142,7 +142,7 @@ def _top_down(graph: Graph) -> Iterator[Place]:
     for row in range(graph.backbone, graph.head):
         if len(graph.sources[row]) > 1 and any(_upsampled(graph, s) for s in graph.sources[row]):
             chain = graph.chain(row)[1:]
-            wide = [r for r in chain if graph.channels[r] == graph.channels[chain[0]]]  # what follows is a projection
+            wide = [r for r in chain if graph.channels[r] == graph.channels[chain[0]]]  # others are projections
             blocks = [r for r in chain if graph.is_block(r)] or wide
             if blocks and (name := _level(graph, row)):
                 found.setdefault(name, blocks[-1])
@@ -151,7 +151,7 @@ def _top_down(graph: Graph) -> Iterator[Place]:
 
 
 def _upsampled(graph: Graph, row: int) -> bool:
-    """Whether a map was enlarged on its way since the last join or block."""
+    """True if a map was enlarged on its way since the last join or block."""
     while row >= graph.backbone and len(graph.sources[row]) == 1 and not graph.is_block(row):
         if graph.enlarges(row):
             return True
@@ -159,14 +159,14 @@ def _upsampled(graph: Graph, row: int) -> bool:
     return False
 
 
-def _laterals(graph: Graph) -> Iterator[Place]:
-    """Backbone outputs that the neck takes: the deepest of each level."""
-    found: dict[str, Place] = {}
+def _laterals(graph: Graph) -> Iterator[Role]:
+    """Backbone outputs that the neck reads: the deepest of each level."""
+    found: dict[str, Role] = {}
     for row in range(graph.backbone):
         readers = tuple(r for r in graph.readers[row] if r >= graph.backbone)
         if readers and (name := _level(graph, row)):
             found[name] = (f"lateral.{name}", row, readers)
-    yield from sorted(found.values(), key=lambda place: graph.strides[place[1]])
+    yield from sorted(found.values(), key=lambda role: graph.strides[role[1]])
 
 
 def _level(graph: Graph, row: int) -> str:

@@ -8,23 +8,23 @@ from typing import Any
 from nas_attn.attention import registry
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.head_form import check_head
-from nas_attn.detector.model.rows import PREFIX, Insertion, Rewritten, Row, rewrite
+from nas_attn.detector.model.rows import PREFIX, Insertion, Rewritten, RowContent, rewrite
 from nas_attn.errors import SlotRefused, UnknownName
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import Slot
 
 
 def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) -> Rewritten:
-    """The model dictionary of an architecture on a base, and where the base's rows and the modules now stand.
+    """The model dictionary of an architecture on a base, with the new places of the base's rows and of the modules.
 
     Raises:
         UnknownName: a slot, module or setting that does not exist.
         UserError: a value that is none of its setting's options.
-        SlotRefused: settings that the slot's channels do not allow, slots that exclude each other, or that leave the
-            base another head.
+        SlotRefused: settings that the slot's channels do not allow, or slots that exclude each other or would change
+            the form of the base's head.
     """
     inserts: dict[int, list[Insertion]] = {}
-    inner: dict[int, list[tuple[Slot, Row]]] = {}
+    inner: dict[int, list[tuple[Slot, RowContent]]] = {}
     for slot, row in inserted_rows(slots, architecture):
         if slot.inside is None:
             inserts.setdefault(slot.row, []).append(Insertion(slot.name, (PREFIX + row[0], row[1]), slot.readers))
@@ -39,12 +39,12 @@ def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) ->
 def architecture_yaml(
     base: BaseModel, slots: Sequence[Slot], architecture: Architecture
 ) -> tuple[dict[str, Any], dict[int, int]]:
-    """The model dictionary of an architecture on a base, and where the base's rows now stand; raises as `apply`."""
+    """(model dictionary of an architecture on a base, base row -> new row); raises as `apply`."""
     done = apply(base, slots, architecture)
     return done.yaml, done.row_map
 
 
-def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tuple[Slot, Row]]:
+def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tuple[Slot, RowContent]]:
     """(slot, (class name, arguments)) of each gene that inserts something."""
     places = {slot.name: slot for slot in slots}
     rows = []
@@ -54,14 +54,14 @@ def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tup
         entry = registry.get(gene.module, where=f"slot {name}")
         if not entry.is_none:
             settings = entry.complete(gene.as_dict(), where=f"slot {name}")
-            reason = entry.refusal(places[name].channels, 1, 1, settings)  # whatever the map's size
+            reason = entry.refusal(places[name].channels, 1, 1, settings)  # of any map size
             if reason:
                 raise SlotRefused(f"`{gene}` cannot stand at {name}: {reason}")
             rows.append((places[name], entry.row(places[name].channels, settings)))
     return rows
 
 
-def _block(filled: Sequence[tuple[Slot, Row]]) -> tuple[Row, int]:
+def _block(filled: Sequence[tuple[Slot, RowContent]]) -> tuple[RowContent, int]:
     """The row that takes a block's place, and the channels of its output."""
     place = filled[0][0].inside
     assert place is not None

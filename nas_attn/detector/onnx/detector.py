@@ -1,7 +1,7 @@
 """A detector as an ONNX file: recorded as Ultralytics records its own, so that `YOLO("best.onnx")` reads it.
 
-What is recorded is the fused model with its head in export mode; what it is compared with is the model as it stands,
-not fused, in its evaluation mode.
+The fused model with its head in export mode is recorded. The file is compared with the model that is not fused, in
+evaluation mode.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.onnx import graph as onnx_graph
 from nas_attn.errors import UserError
+from nas_attn.tasks import HEADS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +33,7 @@ def to_onnx(model: nn.Module, base: BaseModel, imgsz: int, names: Sequence[str],
     Args:
         model: the built model; it stays as it is.
         base: the base model, for its task and head.
-        imgsz: image size in pixels; the only one unless `dynamic`, at batch 1.
+        imgsz: image size in pixels; the only size unless `dynamic`; the batch is then 1.
         names: names of the classes.
         dynamic: batch, height and width are free.
 
@@ -43,7 +44,7 @@ def to_onnx(model: nn.Module, base: BaseModel, imgsz: int, names: Sequence[str],
     import torch
 
     onnx_graph.require()
-    if base.head.startswith(("World", "YOLOE")):
+    if HEADS[base.head].open_vocabulary:
         raise UserError(
             "a model that needs text features cannot be one ONNX file",
             got=f"{base.name}, which ends in {base.head}",
@@ -85,8 +86,8 @@ def in_export_mode(model: nn.Module, *, fuse: bool, dynamic: bool = False) -> An
 def awakened(model: nn.Module, imgsz: int) -> nn.Module:
     """A copy whose batch norms have the statistics of random images, so that its outputs depend on the image.
 
-    With initial weights and statistics they hardly do: the signal shrinks from layer to layer, and what comes out are
-    the biases of the head. A recorded graph that loses the signal would compute the same.
+    With initial weights and statistics they hardly do: the signal shrinks from layer to layer, and the outputs are
+    little more than the biases of the head. A recorded graph that loses the signal would then look right.
 
     Args:
         model: the model; it stays as it is.
@@ -106,23 +107,23 @@ def awakened(model: nn.Module, imgsz: int) -> nn.Module:
 
 
 def is_table(model: Any) -> bool:
-    """Whether it returns the best detections, a row each, instead of a column for every anchor."""
+    """True if a model returns the best detections, one row each, and not one column for every anchor."""
     head = model.model[-1]
     return type(head).__name__ == "RTDETRDecoder" or bool(getattr(head, "end2end", False))
 
 
 def image(batch: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Random images in [0, 1], float32, the same wherever and whenever: numpy keeps this generator's stream."""
+    """Random images in [0, 1], float32, the same on every machine: numpy keeps this generator's stream."""
     return np.random.RandomState(seed).random_sample((batch, 3, height, width)).astype(np.float32)
 
 
 def difference(model: nn.Module, content: bytes, shape: tuple[int, int, int], floor: float = 1.0) -> float:
     """Largest difference between an ONNX file and its torch model.
 
-    It is relative to the largest value of the same channel, and absolute where that is below `floor`: boxes in pixels
-    go up to the image's size, where neighbouring float32 numbers lie 6e-5 apart; scores are at most 1. In a table of
-    detections the order of equal scores is open, so rows are compared with their nearest. Of class maps it is the share
-    of pixels that differ.
+    The difference is relative to the largest value of the same channel, or absolute if that is below `floor`: boxes in
+    pixels go up to the image's size, and neighbouring float32 numbers of that size lie 6e-5 apart; scores are at most
+    1. In a table of detections the order of equal scores is open, so each row is compared with the nearest one. For
+    class maps the difference is the share of pixels that differ.
 
     Args:
         model: the torch model; it stays as it is.
@@ -131,7 +132,7 @@ def difference(model: nn.Module, content: bytes, shape: tuple[int, int, int], fl
         floor: see above.
 
     Returns:
-        The difference; infinity where shapes differ or a value is not finite.
+        The difference; infinity if shapes differ or a value is not finite.
 
     Raises:
         GraphFailed: onnxruntime does not run it.
@@ -158,7 +159,7 @@ def _channels_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> floa
 
 
 def _rows_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> float:
-    """As `_channels_apart`, each row with its nearest; one whose score the cut-off leaves open may have none."""
+    """Like `_channels_apart`, but of each row and the nearest one; a row at the cut-off of scores may have none."""
     scale = _scale(expected, (0, 1), floor)
     worst = 0.0
     for one, other in zip(got / scale, expected / scale, strict=True):
@@ -175,7 +176,7 @@ def _scale(expected: np.ndarray, axes: tuple[int, ...], floor: float) -> np.ndar
 
 
 def _metadata(model: Any, base: BaseModel, imgsz: int, names: Sequence[str], dynamic: bool) -> Mapping[str, Any]:
-    """What Ultralytics' own loader of ONNX files looks for."""
+    """The metadata that Ultralytics' own loader of ONNX files reads."""
     import ultralytics
 
     from nas_attn._version import __version__

@@ -23,11 +23,11 @@ Axes = Mapping[str, Mapping[int, str]]
 
 
 class GraphFailed(Exception):
-    """onnxruntime does not take or run a graph; the message is its reason."""
+    """onnxruntime refuses a graph, or fails to run it; the message is its reason."""
 
 
 def require() -> None:
-    """Refuse where ONNX files cannot be written and run.
+    """Refuse if ONNX files cannot be written and run here.
 
     Raises:
         MissingPart: `onnx` or `onnxruntime` is not installed.
@@ -51,13 +51,13 @@ def record(
         x: the example it is recorded with.
         inputs: names of inputs.
         outputs: names of outputs, in order.
-        axes: input or output -> axis -> name, of axes whose size is free.
+        axes: input or output -> axis -> name, for axes of free size.
     """
     import torch
 
     file = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad(), no_output():  # a graph is dumped where an operator is unknown
-        warnings.simplefilter("ignore")  # of the tracer and of deprecations: what is exported is compared
+    with warnings.catch_warnings(), torch.no_grad(), no_output():  # torch dumps the graph if an operator is unknown
+        warnings.simplefilter("ignore")  # of the tracer and of deprecations: the exported file is compared anyway
         torch.onnx.export(
             module, (x,), file, dynamo=False, opset_version=OPSET,
             input_names=list(inputs), output_names=list(outputs), dynamic_axes=axes,
@@ -69,13 +69,13 @@ def open_session(content: bytes) -> Any:
     """An `onnxruntime.InferenceSession` on one CPU thread that logs nothing.
 
     Raises:
-        GraphFailed: it is no graph that onnxruntime takes.
+        GraphFailed: onnxruntime refuses the graph.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is reported by whoever asked
+    options.log_severity_level = 4  # the caller reports failures
     with _failures():
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
@@ -110,7 +110,7 @@ def _failures() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_output() -> Iterator[None]:
-    """Nothing that compiled code writes to standard output comes out: Python's own streams do not know of it."""
+    """Context that drops what compiled code writes to standard output, which `redirect_stdout` does not catch."""
     sys.stdout.flush()
     held = os.dup(1)
     try:

@@ -1,41 +1,35 @@
-"""The state from which a broken-off training continues, written whole or not at all."""
+"""The file from which an interrupted proxy training continues."""
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nas_attn.atomic_files import write_bytes_atomic
+
 FORMAT = 1
 
 
 def save(path: Path, key: str, state: dict[str, Any]) -> None:
-    """Write a state atomically.
+    """Write a state so that a reader, or a crash, sees the old file or the new one, never a part.
 
     Args:
         path: the file.
-        key: what the state belongs to; `load` gives it to nobody else.
+        key: names the training that the state belongs to; `load` returns it for the same key only.
         state: tensors and plain data.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save({"format": FORMAT, "key": key, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "key": key, **state}, buffer)
+    write_bytes_atomic(path, buffer.getvalue())
 
 
 def load(path: Path, key: str) -> dict[str, Any] | None:
-    """The state that `save` wrote under this key; None where there is none, or it is another's or unreadable."""
+    """The state that `save` wrote under this key; None if the file is absent, unreadable, or has another key."""
     if not zipfile.is_zipfile(path):  # torch's own format; anything else may raise anything in the unpickler
         return None
     try:

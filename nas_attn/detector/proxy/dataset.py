@@ -1,4 +1,4 @@
-"""Ultralytics' data set on top of an `ImageStore`, with randomness that depends on nothing but its inputs."""
+"""Ultralytics' data set that reads from an `ImageStore`; its randomness depends on its arguments alone."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class StoreDataset(YOLODataset):
         store: the images.
         chosen: store indices that take part.
         seed: fixes the augmentation.
-        keywords: what `YOLODataset` takes.
+        keywords: arguments of `YOLODataset`.
     """
 
     def __init__(self, store: ImageStore, chosen: list[int], seed: int, **keywords: Any) -> None:
         self._store, self._chosen, self._seed = store, chosen, seed
         self._index = {store.files[i]: i for i in chosen}
         super().__init__(img_path=[store.files[i] for i in chosen], **keywords)
-        self.cache = "ram"  # mosaic then draws from all images, not from those that happened to come last
+        self.cache = "ram"  # so that mosaic draws from all images, not from the last ones only
         self.transforms = self.build_transforms(hyp=keywords["hyp"])
 
     def get_img_files(self, img_path: list[str]) -> list[str]:
@@ -77,7 +77,7 @@ class EpochSampler(Sampler[int]):
     Args:
         length: number of images.
         seed: fixes the orders.
-        epoch: the epoch that the first pass belongs to.
+        epoch: the epoch of the first pass.
     """
 
     def __init__(self, length: int, seed: int, epoch: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What one proxy training takes besides its model."""
+"""The arguments of one proxy training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas_attn.detector.proxy.recipe import Recipe
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that one proxy training takes besides the model.
+    """All arguments of one proxy training except its model.
 
     Attributes:
         info: the checked data set.
@@ -25,7 +25,7 @@ class Job:
         device: `cpu`, `cuda` or `cuda:0`.
         precision: `fp32` or `bf16`.
         workers: loader processes; none on the CPU.
-        key: what a checkpoint of this training belongs to.
+        key: names this training in its checkpoint, so that no other one continues from it.
         checkpoint: the checkpoint file, if any.
         checkpoint_seconds: least time between two checkpoints.
         after_epoch: called with the number of finished epochs, after a due checkpoint is on disk.
@@ -62,14 +62,14 @@ class Job:
             "plots": False,
             "verbose": False,
             "deterministic": True,
-            "amp": False,  # bf16 is ours, see the trainer: it must not need a download
+            "amp": False,  # the trainer does bf16 itself: Ultralytics' check of amp needs a download
             "end2end": False,  # yolo26 is scored with its one-to-many head; newer versions do so by default
             **self.recipe.arguments(),
         }
 
     @property
     def data(self) -> dict[str, Any]:
-        """The data set as Ultralytics' trainers know it."""
+        """The data set in the form that Ultralytics' trainers take."""
         return {
             **{split: list(files) for split, files in self.info.files.items()},
             "nc": self.info.nc,

@@ -1,4 +1,4 @@
-"""Which slots a trained detector needs: what its task's own mAP is when what leaves one of them is zero."""
+"""Liveness of slots: the mAP of a trained detector while the output of one slot is set to zero."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from torch import nn
 
 from nas_attn.detector.blocks import bottlenecks
-from nas_attn.detector.model.rows import Rewritten, absolute
+from nas_attn.detector.model.rows import Rewritten, absolute, rows_of
 from nas_attn.detector.proxy.trainer import ProxyTrainer
-from nas_attn.detector.weights.transfer import modules_at
+from nas_attn.detector.weights.initial_weights import modules_at
 from nas_attn.space.slot import REPLACE, Slot
 
 
 def measure(
     trainer: ProxyTrainer, base_rows: list[list[Any]], slots: Iterable[Slot], done: Rewritten
 ) -> dict[str, float]:
-    """The task's mAP50-95 on val of the trained model with one slot silenced, for each slot.
+    """Slot name -> the task's mAP50-95 of the trained model on val, with this slot silenced.
 
-    A value above that of the intact model says that the slot is undertrained and does harm; it is kept as it is.
+    A value above that of the intact model means that the slot is undertrained and does harm; it is returned as it is.
 
     Args:
         trainer: after its training.
         base_rows: rows of the base's YAML.
         slots: the slots to silence, filled or not.
-        done: how the base became the trained model.
+        done: the rewrite of the base into the trained model.
     """
     found = {}
     for slot in slots:
@@ -37,10 +37,10 @@ def measure(
 
 @contextmanager
 def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> Iterator[None]:
-    """A model in which nothing but zeros leaves a slot, while the context lasts; what stands behind it answers them.
+    """Context in which the output of a slot is zero; the layers behind the slot run as usual on these zeros.
 
     Args:
-        model: a model that was built from `done`.
+        model: the model built from `done`.
         base_rows, slot, done: as `measure` takes them.
     """
     with ExitStack() as stack:
@@ -50,10 +50,10 @@ def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten
         elif slot.inside is not None:
             for _, _, bottleneck in bottlenecks(model.model[done.row_map[slot.row]]):
                 conv = bottleneck.cv2
-                if slot.inside.mode == REPLACE:  # its batch norm and activation stay when attention takes its place
+                if slot.inside.mode == REPLACE:  # attention in its place would keep its batch norm and activation
                     conv = getattr(conv, "conv", conv)
                 stack.callback(conv.register_forward_hook(_zero).remove)
-        elif not slot.readers:  # at its source, so that filled edges behind it answer the silence
+        elif not slot.readers:  # at its source, so that filled slots on the edges behind it run on the zeros
             stack.callback(model.model[done.outputs[slot.row]].register_forward_hook(_zero).remove)
         else:
             for row, at in _edges(base_rows, slot, done).items():
@@ -62,11 +62,11 @@ def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten
 
 
 def _edges(base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> dict[int, set[int]]:
-    """Row of the built model -> which of its inputs come out of an empty slot that lies on edges.
+    """Row of the built model -> positions among its inputs that come from an empty slot on edges.
 
-    A filled slot on fewer of these edges stands behind it, as where both are filled, and its row is what reads.
+    A filled slot on a part of these edges stands behind the empty one; then the row of the filled slot is the reader.
     """
-    built = done.yaml["backbone"] + done.yaml["head"]
+    built = rows_of(done.yaml)
     own = set(done.row_map.values())
     on_edge: dict[tuple[int, int], list[int]] = {}  # (reader, input) -> inserted rows before it, the nearest first
     served: dict[int, set[int]] = {}  # inserted row -> readers behind it

@@ -1,4 +1,4 @@
-"""How a proxy run trains: everything that must be equal for two trials to be comparable."""
+"""The recipe of a proxy training: all settings that must be equal for two trials to be comparable."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class Recipe:
     """A short training whose learning rate ends at zero.
 
     The learning rate rises linearly over the first steps and then falls linearly, step by step, to zero. The defaults
-    are the light augmentation and the optimizer with which small from-scratch runs showed most signal for their time.
+    are the light augmentation and the optimizer that gave small from-scratch runs the most signal for their time.
 
     Attributes:
         batch: images a step; also the nominal batch, so every step updates the weights.
         optimizer: name of a torch optimizer that Ultralytics knows.
         lr0: highest learning rate.
         momentum: momentum, or beta1 of the Adam family.
-        weight_decay: of convolution weights; none on biases and norms.
+        weight_decay: for weights of convolutions; biases and norms have none.
         warmup_steps: steps over which the learning rate rises; at most a quarter of the run.
         bn_momentum: of every batch norm; statistics must settle within a short run.
         val_every: epochs between validations; 0 validates after the last epoch only.
@@ -42,7 +42,7 @@ class Recipe:
     fliplr: float = 0.5
 
     def without_flips(self) -> Recipe:
-        """The same without mirrored images: for keypoints of which nobody said how they change places."""
+        """The same recipe without mirrored images, for keypoints whose mirrored order (`flip_idx`) is unknown."""
         return replace(self, fliplr=0.0)
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Recipe:
         return asdict(self)
 
     def arguments(self) -> dict[str, Any]:
-        """The same as Ultralytics' training arguments, with all that would undermine comparability switched off."""
+        """Ultralytics' training arguments, with everything switched off that would make trials less comparable."""
         return {
             "batch": self.batch,
             "nbs": self.batch,
@@ -78,6 +78,6 @@ class Recipe:
         }
 
     def factor(self, step: int, steps: int) -> float:
-        """Learning rate of a step (from 0) as a share of `lr0`; a step after the last would get exactly 0."""
+        """Learning rate of a step (from 0) as a share of `lr0`; it reaches 0 one step after the last."""
         warmup = max(1, min(self.warmup_steps, steps // 4))
         return min(1.0, (step + 1) / warmup) * (1.0 - max(0, step - warmup) / max(1, steps - warmup))

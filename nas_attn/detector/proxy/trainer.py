@@ -1,7 +1,7 @@
-"""Ultralytics' trainers without everything that a proxy run does not need.
+"""Ultralytics' trainers, reduced to the parts that a proxy training needs.
 
-No plots, no files but the checkpoint, no re-validation, no downloads, no callbacks of other people's services. What is
-random depends on (seed, epoch, image) only, see `dataset.py`.
+No plots, no files but the checkpoint, no second validation, no downloads, no callbacks of other services. Everything
+random depends on (seed, epoch, image) alone, see `dataset.py`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from nas_attn.errors import EvaluationFailed
 from nas_attn.tasks import TASKS
 
 MAX_RELOADS = 3
-UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics takes though its default.yaml has them not
+UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics takes although default.yaml lacks them
 
 
 class ProxyTrainer(DetectionTrainer):
-    """One proxy training of a ready model; of a detector, and in `TRAINERS` of the other tasks.
+    """One proxy training of a built model; this class is for `detect`, `TRAINERS` has those of the other tasks.
 
     Args:
         model: the model to train, on any device.
@@ -44,10 +44,10 @@ class ProxyTrainer(DetectionTrainer):
 
     Attributes:
         curve: one dict an epoch, as `Evaluation.curve`.
-        flags: what sets this run apart from others, as `Evaluation.flags`.
+        flags: events that make this run differ from others, as `Evaluation.flags`.
         steps_seconds: seconds inside training steps, loading of data excluded.
         val_seconds: seconds inside validations.
-        aim: the task, with the name of the number that is improved.
+        aim: the task, with Ultralytics' key of the number that a search improves.
     """
 
     def __init__(self, model: nn.Module, job: Job, folder: Path) -> None:
@@ -62,7 +62,7 @@ class ProxyTrainer(DetectionTrainer):
         self.callbacks: dict[str, list[Any]] = defaultdict(list)
         self.model = model
 
-    # what Ultralytics asks for
+    # methods that Ultralytics calls
 
     def run_callbacks(self, event: str) -> None:
         handler = getattr(self, f"_{event}", None)
@@ -132,7 +132,7 @@ class ProxyTrainer(DetectionTrainer):
             for _ in range(state["epochs"]):
                 criterion.update()
 
-    # what happens when
+    # handlers of Ultralytics' events
 
     def _on_pretrain_routine_end(self) -> None:
         for model in (self.model, self.ema.ema):  # a tenth to a fifth less time a step, on the CPU too
@@ -180,15 +180,15 @@ class ProxyTrainer(DetectionTrainer):
         if self.job.after_epoch is not None:
             self.job.after_epoch(done)
 
-    # parts
+    # our own
 
     @property
     def curve_is_short(self) -> bool:
-        """Whether training ended before its last epoch."""
+        """True if training ended before its last epoch."""
         return len(self.curve) < self.job.epochs
 
     def evaluate(self, split: str = "val") -> dict[str, float]:
-        """Metrics of the trained model (its moving average) on a split, in float32."""
+        """Metrics of the trained model (its moving average) on a split, in float32, under Ultralytics' keys."""
         kept = self.validator.dataloader
         if split != "val":
             self.validator.dataloader = self._loader(split, self._val_batch, augment=False)
@@ -204,7 +204,7 @@ class ProxyTrainer(DetectionTrainer):
         return float(self.evaluate(split)[self.aim.map50_95])
 
     def close(self) -> None:
-        """End the loaders' processes; harmless where there are none."""
+        """End the loaders' processes, if there are any."""
         for name in ("train_loader", "test_loader"):
             loader = self.__dict__.pop(name, None)
             if loader is not None:
@@ -288,7 +288,7 @@ class ProxyTrainer(DetectionTrainer):
 
 
 def spread(length: int, fraction: float) -> list[int]:
-    """Evenly spaced indices of a share of the images: the same for all architectures, over the whole list."""
+    """Indices of a share of the images, evenly spaced over the whole list: the same for all architectures."""
     count = max(1, min(length, round(length * fraction)))
     return np.linspace(0, length - 1, count).round().astype(int).tolist() if count > 1 else [0]
 
@@ -301,7 +301,7 @@ TRAINERS: dict[str, type[ProxyTrainer]] = {"detect": ProxyTrainer} | {
 
 
 def train(model: nn.Module, job: Job, folder: Path) -> ProxyTrainer:
-    """Train; the trainer that comes back is for `evaluate` and must be closed.
+    """Train, and return the trainer; it can `evaluate` and must be closed.
 
     Args:
         model, job, folder: as `ProxyTrainer` takes them.

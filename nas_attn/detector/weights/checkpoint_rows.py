@@ -1,27 +1,31 @@
-"""A checkpoint's tensors under the rows of another model: which row is which, with or without inserted attention."""
+"""A checkpoint's tensors under the rows of another model, with or without inserted attention in either."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from nas_attn.detector.model.base_model import BaseModel, checkpoint_model, load_base
-from nas_attn.detector.model.rows import PREFIX, module_name, plain_rows
-from nas_attn.detector.weights.block_keys import fits
+from nas_attn.detector.model.base_model import BaseModel, load_base
+from nas_attn.detector.model.rows import PREFIX, is_block, module_name, plain_rows
+from nas_attn.detector.model.safe_checkpoint import checkpoint_model
 from nas_attn.errors import UserError
+from nas_attn.space.slot import INSERT, REPLACE
+
+OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of tensors that `blocks.py` puts into a block
 
 
 def checkpoint_state(base: BaseModel, onto: BaseModel | None = None) -> dict[str, Tensor] | None:
-    """The checkpoint's state dict in float32 on the CPU; None where there is no checkpoint.
+    """The checkpoint's state dict in float32 on the CPU; None if the model came from no checkpoint.
 
     Args:
         base: the checkpoint's model.
-        onto: the model in whose rows the keys are (`model.<row>.<rest>`); where None, this model as it would be
-            without the attention that the checkpoint has. Attention that stands nowhere in it is left out.
+        onto: the model whose rows the returned keys name (`model.<row>.<rest>`); if None, the checkpoint's model
+            without its attention. Tensors of attention that `onto` does not have are left out.
 
     Raises:
         UserError: `onto` is another model.
@@ -42,10 +46,32 @@ def checkpoint_state(base: BaseModel, onto: BaseModel | None = None) -> dict[str
     }
 
 
-def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
-    """Which row of a model each row of a checkpoint is.
+def fits(rest: str, row: Sequence[Any], there: Sequence[Any] | None) -> bool:
+    """True if a tensor of one row is the same tensor in the row that stands for it.
 
-    Where both have the same inserted rows, every row has its own; otherwise inserted rows have none.
+    It is not if it belongs to attention inside a block and the other block has another gene at that place: different
+    genes share some keys and shapes.
+
+    Args:
+        rest: the tensor's key after the row's number.
+        row: the row of the model YAML that has it.
+        there: the row that stands for it; None for a block without attention.
+    """
+    found = OF_ATTENTION.search(rest) if is_block(row) else None
+    if found is None:
+        return True
+    mode = REPLACE if rest[: found.start()].endswith("cv2") else INSERT
+    return there is not None and is_block(there) and _genes(row, mode) == _genes(there, mode)
+
+
+def _genes(row: Sequence[Any], mode: str) -> list[Any]:
+    return [gene for gene in row[3][1] if gene[0] == mode]
+
+
+def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
+    """Row of a checkpoint -> the same row of a model.
+
+    If both have the same inserted rows, every row is in it; otherwise inserted rows are left out.
 
     Args:
         checkpoint_rows: `backbone` and `head` of the checkpoint's YAML.
@@ -71,18 +97,27 @@ def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Seq
     return {i: j for (i, _), (j, _) in zip(ours, theirs, strict=True)}
 
 
+def load_weights(weights: Path) -> BaseModel:
+    """The model of a checkpoint file.
+
+    Raises:
+        UserError: the file is not a .pt file, or no checkpoint of a detector.
+    """
+    if Path(weights).suffix != ".pt":
+        raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
+    return load_base(str(weights))
+
+
 def check_weights(weights: Path, base: BaseModel) -> None:
     """Refuse a checkpoint that is not of the base model, with or without inserted attention.
 
-    Another number of classes, or of bins of the box regression, is no other model.
+    A checkpoint with another number of classes, or of bins of the box regression, passes.
 
     Raises:
         UserError: it is another model, of another depth or width, or no checkpoint.
     """
     where = f"'{weights}' for {base.name}"
-    if Path(weights).suffix != ".pt":
-        raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
-    found = load_base(str(weights))
+    found = load_weights(weights)
     try:
         row_map_of(found.rows, base.rows)
     except UserError as error:

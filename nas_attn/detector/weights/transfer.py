@@ -1,58 +1,91 @@
-"""Weights that follow their layer: index-aware transfer, and initial weights that architectures share.
-
-Everything random here runs in a forked generator of the CPU: the caller's random state, CPU and CUDA, is the same
-afterwards as before.
-"""
+"""Tensors copied by layer: a state dict into a model whose rows have other numbers, and the report of the copy."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nas_attn.attention import registry
-from nas_attn.attention.residual import build_module
-from nas_attn.detector.model.base_model import BaseModel, build_yaml
-from nas_attn.detector.model.rows import Rewritten
-from nas_attn.detector.neck.surgery import apply
-from nas_attn.errors import SlotRefused
-from nas_attn.space.architecture import Architecture, Gene
-from nas_attn.space.slot import REPLACE, Slot
-
 State = Mapping[str, Tensor]
-Left = Sequence[tuple[str, str]]  # key, and the reason why it was not copied
+Left = tuple[tuple[str, str], ...]  # key of a tensor that was not copied, and the reason
 REPLACED = re.compile(r"\.cv2\.conv\.weight$")  # the only tensor of a base that a filled slot does without
+SHOWN = 3  # tensors that a line names
 
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What became of the tensors of a base's state dict.
+    """The result of a transfer: the number of tensors that were copied, and the reason for each that was not.
+
+    The attributes from `reshaped` on are filled by `start_model`, which knows both models.
 
     Attributes:
-        moved: how many were copied.
-        total: how many there were.
-        left: (key in the base, reason) of each that was not.
+        moved: number of tensors that were copied.
+        total: number of tensors in the state dict.
+        left: (key in the state dict, reason) of each tensor that was not copied.
+        reshaped: the part of `left` whose shape depends on the number of classes, bins or keypoints.
+        attention: the part of `left` that belongs to attention that only the checkpoint has, or to a layer that
+            attention replaces in the model.
+        fresh: number of the model's tensors that nothing was copied to.
+        lacking: those of `fresh` that a checkpoint of the same base would have filled.
+        matched: number of keys that Ultralytics' own loading, by row number and shape, would find in the model.
+        misplaced: number of those keys that are another layer's.
     """
 
     moved: int
     total: int
-    left: tuple[tuple[str, str], ...] = ()
+    left: Left = ()
+    reshaped: Left = ()
+    attention: Left = ()
+    fresh: int = 0
+    lacking: int = 0
+    matched: int = 0
+    misplaced: int = 0
 
     @property
     def ratio(self) -> float:
-        """Share of the tensors that were copied, in [0, 1]."""
+        """Share of the state dict's tensors that were copied, in [0, 1]."""
         return self.moved / self.total if self.total else 0.0
+
+    @property
+    def unplaced(self) -> Left:
+        """The rest of `left`: the model has no place for these tensors. Empty for a checkpoint of the same base."""
+        explained = {*self.reshaped, *self.attention}
+        return tuple(one for one in self.left if one not in explained)
+
+    @property
+    def counted(self) -> int:
+        """Number of tensors that must be the same in both if the checkpoint is of the same base."""
+        return self.moved + max(len(self.unplaced), self.lacking)
+
+    @property
+    def share(self) -> float:
+        """Share of the `counted` tensors that were copied, in [0, 1]."""
+        return self.moved / self.counted if self.counted else 0.0
 
     def __str__(self) -> str:
         return f"{self.moved} of {self.total} tensors transferred ({100 * self.ratio:.1f} %)"
+
+    def lines(self) -> list[str]:
+        """The report for people: the ratio, then one line for each reason why tensors were not copied."""
+        reasons = (
+            (self.reshaped, "that another number of classes, bins or keypoints reshapes"),
+            (self.attention, "of attention that the model has not, or of what attention replaces"),
+            (self.unplaced, "that the model has no place for"),
+        )
+        lines = [str(self)]
+        for left, reason in reasons:
+            if left:
+                shown = ", ".join(f"{key} ({why})" for key, why in left[:SHOWN])
+                more = f", and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+                lines.append(f"  left: {len(left)} {reason}: {shown}{more}")
+        if self.fresh:
+            lines.append(
+                f"  fresh: {self.fresh} tensors of the model: of inserted modules, and in place of what was left"
+            )
+        return lines
 
 
 def transfer(
@@ -70,7 +103,7 @@ def transfer(
     left = []
     with torch.no_grad():
         for key, tensor in state.items():
-            moved = _moved(key, row_map)
+            moved = moved_key(key, row_map)
             target = own.get(moved)
             if not moved:
                 left.append((key, "no such row in the base"))
@@ -85,128 +118,13 @@ def transfer(
     return TransferReport(len(state) - len(left), len(state), tuple(left))
 
 
-def _row(key: str) -> int:
-    """The row of a state dict's key, `model.<row>.<rest>`; -1 where it is none."""
+def row_of(key: str) -> int:
+    """The row in a state dict's key, `model.<row>.<rest>`; -1 if the key has another form."""
     prefix, row, *_ = [*key.split(".", 2), ""]
     return int(row) if prefix == "model" and row.isdigit() else -1
 
 
-def _moved(key: str, row_map: Mapping[int, int]) -> str:
-    """The key with its row as it now stands; empty where there is no such row."""
-    row = row_map.get(_row(key))
+def moved_key(key: str, row_map: Mapping[int, int]) -> str:
+    """The key with the row's new number; empty if there is no such row."""
+    row = row_map.get(row_of(key))
     return "" if row is None else ".".join(["model", str(row), *key.split(".", 2)[2:]])
-
-
-def initial_state(base: BaseModel, seed: int) -> dict[str, Tensor]:
-    """The weights with which every architecture of a study starts in its shared layers, for this seed."""
-    return {key: tensor.clone() for key, tensor in _initial(base, seed)[0].items()}
-
-
-@lru_cache(maxsize=4)  # trials of a study share seeds, and building a model takes a good part of a second
-def _initial(base: BaseModel, seed: int) -> tuple[dict[str, Tensor], Any]:
-    """The shared weights, and whether the base's head works end to end."""
-    with seeded(seed):
-        model: Any = base.build()
-        return model.state_dict(), getattr(model, "end2end", None)
-
-
-def build(
-    base: BaseModel, slots: Sequence[Slot], architecture: Architecture, seed: int, weights: State | None = None
-) -> tuple[nn.Module, TransferReport]:
-    """A new model of an architecture, the same for the same arguments.
-
-    Shared layers start from `initial_state(base, seed)`, and then from `weights` where these fit. Each inserted module
-    is initialised from a seed of its own, so that a gene at a slot starts alike in every architecture.
-
-    Args:
-        base: the base model.
-        slots: its slots.
-        architecture: what to insert.
-        seed: fixes every initial weight.
-        weights: state dict of a model with the base's rows, e.g. of a trained base.
-
-    Returns:
-        The model on the CPU in training mode, and the report of `weights` (of the initial state where None).
-    """
-    done = apply(base, slots, architecture)
-    with seeded(seed):
-        model: Any = build_yaml(done.yaml)
-    report = transfer(model, _initial(base, seed)[0], done.row_map)
-    _check_unchanged(base, slots, done, model, report.left, seed)
-    if weights is not None:
-        report = transfer(model, weights, done.row_map)
-    genes = dict(architecture.genes)
-    for slot in slots:
-        if slot.name in done.places:
-            for site, module in enumerate(modules_at(model, slot, done)):
-                module.load_state_dict(_fresh_module(slot, genes[slot.name], seed, site).state_dict())
-            if slot.inside is not None and slot.inside.mode == REPLACE:
-                for site, project in enumerate(model.model[done.places[slot.name]].projections()):
-                    with seeded(_derived(seed, slot.name, "project", site)):
-                        project.reset_parameters()
-    return model, report
-
-
-def modules_at(model: Any, slot: Slot, done: Rewritten) -> list[nn.Module]:
-    """The modules of a filled slot in a built model: one, or one at each site inside a block."""
-    layer = model.model[done.places[slot.name]]
-    return [layer] if slot.inside is None else layer.attentions(slot.inside.mode)
-
-
-def _check_unchanged(
-    base: BaseModel, slots: Sequence[Slot], done: Rewritten, model: Any, lost: Left, seed: int
-) -> None:
-    """Refuse a model whose layers beside the inserted ones are not the base's.
-
-    Ultralytics decides some of them by which blocks occur: a model without any of the newer ones gets an older head.
-
-    Args:
-        base, slots, seed: as `build` takes them.
-        done: how the base became the model.
-        model: as built.
-        lost: what it could not take of the base's initial state.
-    """
-    state, end2end = _initial(base, seed)
-    filled = [slot for slot in slots if slot.name in done.places]
-    gone = Counter({s.row: s.sites for s in filled if s.inside and s.inside.mode == REPLACE})
-    wrong = []
-    for key, reason in lost:
-        row = _row(key)
-        if REPLACED.search(key) and gone[row]:
-            gone[row] -= 1
-        else:
-            wrong.append(f"{key}: {reason}")
-    known = {_moved(key, done.row_map) for key in state}
-    own = set(done.places.values())
-    wrong += [f"{k}: no such tensor in the base" for k in model.state_dict() if k not in known and _row(k) not in own]
-    if not wrong and (after := getattr(model, "end2end", None)) != end2end:
-        wrong = [f"end2end {after}, where the base has {end2end}"]
-    if wrong:
-        raise SlotRefused(
-            "inserting must leave every other layer of the base as it is",
-            got=wrong[0],
-            where=base.name,
-            remedy="Use the other slots: without this block Ultralytics builds another head.",
-        )
-
-
-def _fresh_module(slot: Slot, gene: Gene, seed: int, site: int = 0) -> nn.Module:
-    entry = registry.get(gene.module)
-    settings = entry.complete(gene.as_dict())
-    whole = Gene.of(gene.module, settings)  # a setting left at its default and one written out are the same gene
-    with seeded(_derived(seed, slot.name, whole, *([site] if site else []))):
-        return build_module(entry, slot.channels, settings)
-
-
-def _derived(seed: int, *parts: object) -> int:
-    """A seed of its own for what the parts name."""
-    digest = hashlib.sha256("|".join(map(str, (seed, *parts))).encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """The CPU generator at `seed` inside, and as it was afterwards; CUDA's generators are never touched."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed CUDA too, which is not forked here
-        yield

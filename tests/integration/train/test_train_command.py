@@ -169,7 +169,7 @@ def test_tasks(task, tmp_path, monkeypatch, capfd):
     line = [str(a) for a in ("train", "best.yaml", "--data", data, *QUICK, "--weights", "w.pt")]
     assert run([*line, "--json"]) == 0
     result = printed(capfd)[0]
-    kinds = {"segment": "mask", "pose": "keypoint", "obb": "rotated box"}
+    kinds = {"segment": "mask", "pose": "keypoint", "obb": "oriented box"}
     assert result["metric"] == kinds[task] and result["test_map50_95"] is None
     assert 0 < result["transferred"][0] < result["transferred"][1]
     assert run(line) == 0

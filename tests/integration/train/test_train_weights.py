@@ -27,21 +27,21 @@ def test_weights_of_another_model(refused, here):
 def test_another_class_count_is_no_other_base(here, base, slots):
     """What the class count, the bins or attention decide is not counted; everything else is there."""
     from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.initial_weights import build
     from nas_attn.detector.weights.start_model import start_model
-    from nas_attn.detector.weights.transfer import build
 
     target = load_base(str(here / "a" / "best.yaml"))
     sizes = {"nc.pt": base.changed(nc=80), "bins.pt": base.changed(reg_max=4), "both.pt": base.changed(nc=1, reg_max=8)}
     for name, other in sizes.items():
         torch.save({"model": other.build()}, here / name)
         _, fit = start_model(target, here / name, 0)
-        assert fit.share == 1.0 and fit.reshaped and not fit.lost and not fit.attention
+        assert fit.share == 1.0 and fit.reshaped and not fit.unplaced and not fit.attention
         assert fit.moved + len(fit.reshaped) == fit.total
         assert all(key.startswith("model.23.") for key, _ in fit.reshaped)
 
     torch.save({"model": build(base, slots, Architecture.parse("p4=acmix(head=2,kernel_att=3)"), 0)[0]}, here / "p4.pt")
     _, fit = start_model(target, here / "p4.pt", 0)
-    assert fit.share == 1.0 and not fit.reshaped and not fit.lost
+    assert fit.share == 1.0 and not fit.reshaped and not fit.unplaced
     assert {key.split(".")[1] for key, _ in fit.attention} == {"20"}
 
 
@@ -52,11 +52,12 @@ def test_what_fits_of_another_base_is_taken_when_told(here, base):
     other = load_base("yolov8n", nc=3, width=0.0625).build()
     torch.save({"model": other}, here / "other.pt")
     model, fit = start_model(load_base(str(here / "a" / "best.yaml")), here / "other.pt", 0, partial=True)
-    assert 0 < fit.share < 0.95 and fit.lost and fit.moved < fit.total
+    assert 0 < fit.share < 0.95 and fit.unplaced and fit.moved < fit.total
     assert torch.equal(model.state_dict()["model.0.conv.weight"], other.state_dict()["model.0.conv.weight"])
     said = "\n".join(fit.lines())
     assert (
-        f"{fit.moved} of {fit.total} tensors" in said and f"left: {len(fit.lost)} that the model has no place" in said
+        f"{fit.moved} of {fit.total} tensors" in said
+        and f"left: {len(fit.unplaced)} that the model has no place" in said
     )
 
 
@@ -69,7 +70,7 @@ def test_another_width_is_not_another_class_count(here, base):
     torch.save({"model": load_base("yolov8n", nc=80, width=0.125).build()}, here / "other.pt")
     _, fit = start_model(target, here / "other.pt", 0, partial=True)
     assert [key for key, _ in fit.reshaped] == [f"model.22.cv3.{i}.2.bias" for i in range(3)]
-    assert any(key == "model.22.cv2.0.0.conv.weight" for key, _ in fit.lost)
+    assert any(key == "model.22.cv2.0.0.conv.weight" for key, _ in fit.unplaced)
     assert fit.counted >= fit.total - len(fit.reshaped)
 
 
@@ -83,14 +84,14 @@ def test_what_classes_bins_and_keypoints_decide_is_not_counted(here, head, bins)
     for name, found, base in (("a.pt", before, after), ("b.pt", after, before)):
         torch.save({"model": found.build()}, here / name)
         _, fit = start_model(base, here / name, 0)
-        assert fit.share == 1 and fit.reshaped and not fit.lost
+        assert fit.share == 1 and fit.reshaped and not fit.unplaced
 
 
 def test_weights_follow_their_layers(here, base, slots):
     """A checkpoint of the architecture itself gives all its tensors, one of another architecture the base's."""
     from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.initial_weights import build
     from nas_attn.detector.weights.start_model import start_model
-    from nas_attn.detector.weights.transfer import build
 
     trained, _ = build(base, slots, Architecture.parse(FOUND), seed=9)
     torch.save({"model": trained, "ema": None}, here / "trained.pt")

@@ -14,7 +14,7 @@ from nas_attn.detector import blocks
 from nas_attn.detector.model.base_model import build_yaml, load_base
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import architecture_yaml
-from nas_attn.detector.weights.transfer import build
+from nas_attn.detector.weights.initial_weights import build
 from nas_attn.space import Architecture
 
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")

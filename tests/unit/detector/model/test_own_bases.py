@@ -13,8 +13,8 @@ from nas_attn.detector.model.base_model import build_yaml, load_base
 from nas_attn.detector.model.rows import Insertion, rewrite
 from nas_attn.detector.neck.slots import all_slots, canonical, find_slots, named
 from nas_attn.detector.neck.surgery import apply, architecture_yaml
-from nas_attn.detector.weights import transfer
-from nas_attn.detector.weights.transfer import build
+from nas_attn.detector.weights import initial_weights
+from nas_attn.detector.weights.initial_weights import build
 from nas_attn.errors import SlotRefused, UnknownName, UserError
 from nas_attn.space import Architecture, Gene
 
@@ -199,7 +199,7 @@ def test_end_to_end_must_stay(kept, own, monkeypatch):
         done = apply(*arguments)
         return replace(done, yaml={**done.yaml, "end2end": not kept})
 
-    monkeypatch.setattr(transfer, "apply", flipped)
+    monkeypatch.setattr(initial_weights, "apply", flipped)
     says = "no such tensor in the model" if kept else "no such tensor in the base"
     with pytest.raises(SlotRefused, match=rf"leave every other layer.*one2one_cv\d\..*{says}"):
         build(base, all_slots(base), Architecture.parse("p3=eca"), 0)
@@ -212,7 +212,7 @@ def test_a_switch_without_tensors_must_stay(own, monkeypatch):
         return model
 
     base = own(end2end=True)
-    monkeypatch.setattr(transfer, "build_yaml", switched)
+    monkeypatch.setattr(initial_weights, "build_yaml", switched)
     with pytest.raises(SlotRefused, match="end2end True, where the base has False"):
         build(base, all_slots(base), Architecture.parse("p3=eca"), 0)
 

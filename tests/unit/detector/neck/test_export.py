@@ -15,7 +15,7 @@ from nas_attn.detector.model.export_key import KEY, check_export
 from nas_attn.detector.neck.export import yaml_text
 from nas_attn.detector.neck.export_diff import explained
 from nas_attn.detector.neck.slots import all_slots
-from nas_attn.detector.weights.transfer import build
+from nas_attn.detector.weights.initial_weights import build
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from inserted_rows import insert
 
 from nas_attn.detector.model.base_model import load_base
-from nas_attn.detector.model.rows import insert
 from nas_attn.detector.neck.export import check_name, write_yaml, yaml_text
 from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.detector.weights.checkpoint_rows import check_weights, checkpoint_state, row_map_of
-from nas_attn.detector.weights.transfer import build, initial_state, transfer
+from nas_attn.detector.weights.initial_weights import build, initial_state
+from nas_attn.detector.weights.transfer import transfer
 from nas_attn.errors import SlotRefused, UnknownName, UserError
 from nas_attn.space import Architecture, Slot
 

@@ -13,7 +13,7 @@ from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.onnx import detector as onnx_model
 from nas_attn.detector.onnx import graph as onnx_graph
-from nas_attn.detector.weights.transfer import build
+from nas_attn.detector.weights.initial_weights import build
 from nas_attn.errors import MissingPart, UserError
 from nas_attn.space import Architecture
 

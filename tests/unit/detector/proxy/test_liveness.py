@@ -13,7 +13,7 @@ from nas_attn.detector.model.rows import absolute
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import apply
 from nas_attn.detector.proxy.liveness import silenced
-from nas_attn.detector.weights.transfer import build, modules_at
+from nas_attn.detector.weights.initial_weights import build, modules_at
 from nas_attn.space import Architecture, Gene
 
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")

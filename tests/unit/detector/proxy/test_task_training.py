@@ -55,7 +55,7 @@ def run(job, folder, model, text=NONE):
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.slots import find_slots
     from nas_attn.detector.proxy.trainer import train
-    from nas_attn.detector.weights.transfer import build
+    from nas_attn.detector.weights.initial_weights import build
     from nas_attn.space import Architecture
 
     base = load_base(model, nc=job.info.nc, width=0.125).changed(kpt_shape=job.info.kpt_shape)

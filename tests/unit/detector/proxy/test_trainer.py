@@ -47,7 +47,7 @@ def job(info, tmp_path_factory):
 
 
 def build(base, text="p3=none p4=none p5=none", seed=0):
-    from nas_attn.detector.weights.transfer import build
+    from nas_attn.detector.weights.initial_weights import build
     from nas_attn.space import Architecture
 
     return build(*base, Architecture.parse(text), seed)[0]

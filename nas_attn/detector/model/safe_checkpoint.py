@@ -1,8 +1,8 @@
-"""Checkpoints read without running what strangers put into them: torch's restricted unpickler, and the classes that
-Ultralytics and this package need.
+"""Checkpoints read without running code that strangers put into them.
 
-A layer's class may only be made anew and given its state, never called: constructors of whole models evaluate parts of
-a YAML as Python.
+torch's restricted unpickler gets the classes that Ultralytics and this package need. It may create a layer without its
+constructor and set its state, but never call its class: constructors of whole models evaluate parts of a YAML as
+Python.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any, NoReturn
 import torch
 from torch.serialization import add_safe_globals, get_unsafe_globals_in_checkpoint, safe_globals
 
-from nas_attn.attention import registry, user
-from nas_attn.detector.model import trust
+from nas_attn.attention import registry, trust, user
+from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.environment import all_trusted
 from nas_attn.errors import UserError
 
@@ -34,8 +34,8 @@ TORCH = "torch.nn.modules."
 LOSSES = ("ultralytics.utils.loss", "ultralytics.utils.tal")  # a model keeps its loss while it is trained
 REVIVE = "nas_attn.attention.user.revive"
 SHOWN = 8  # names that a message lists
-_ALONE = threading.Lock()  # what is allowed is so for the whole process
-UNREADABLE = (  # what torch and the unpickler raise for what is no checkpoint
+_ALONE = threading.Lock()  # torch keeps one list of allowed classes for the whole process
+UNREADABLE = (  # errors that torch and the unpickler raise for a file that is no checkpoint
     OSError, EOFError, ImportError, pickle.UnpicklingError, ArithmeticError, AssertionError, AttributeError,
     LookupError, NameError, RuntimeError, SyntaxError, TypeError, ValueError,
 )  # fmt: skip
@@ -45,8 +45,8 @@ def load_checkpoint(path: Path) -> Any:
     """The content of a checkpoint, on the CPU.
 
     Raises:
-        UserError: it names anything that is not needed for a model, or carries modules that the user never named; with
-            `--trust` it is read as any pickle is.
+        UserError: it names something that no model needs, or carries module files that the user never named. With
+            `--trust` nothing is refused: it is read like any pickle.
     """
     import ultralytics.nn.tasks  # noqa: F401  (the classes in it; importing it also registers ours)
 
@@ -72,8 +72,25 @@ def load_checkpoint(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         _refuse(str(error.__context__ or error).strip().partition("\n")[0][:200], path)  # torch wraps it in advice
     finally:
-        with safe_globals(brought):  # whose end takes them away again
+        with safe_globals(brought):  # its end takes them off torch's list again
             pass
+
+
+def checkpoint_model(path: Path) -> Any:
+    """The model in a checkpoint of Ultralytics, on the CPU: its moving average if there is one.
+
+    Raises:
+        UserError: the file is no checkpoint, holds no model, or `load_checkpoint` refuses it.
+    """
+    try:
+        content = load_checkpoint(path)
+    except UNREADABLE as error:
+        got = str(error).strip().partition("\n")[0][:200]
+        raise UserError("a checkpoint must be one that Ultralytics wrote", got=got, where=str(path)) from error
+    model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
+    if not hasattr(model, "yaml") or not hasattr(model, "state_dict"):
+        raise UserError("a checkpoint must hold an Ultralytics model", where=str(path))
+    return model
 
 
 def _refuse(got: str, path: Path) -> NoReturn:
@@ -93,11 +110,11 @@ def _names(path: Path) -> list[str]:
 
 
 def _allowed(name: str) -> list[Any] | None:
-    """The entry for a name in `safe_globals`; None if the name is refused."""
+    """The entries for a name in `safe_globals`; None if the name is refused."""
     module, _, attribute = name.rpartition(".")
     if module.startswith((TORCH, *LAYERS, *_packages())):
         found = _found(module, attribute)
-        if inspect.isclass(found) and issubclass(found, torch.nn.Module):
+        if is_layer(found):
             # torch's own layers do nothing but allocate; one kept as an attribute must stay what it is
             return [(found, name)] if module.startswith(TORCH) else _made_only(found, name)
     elif module in LOSSES and inspect.isclass(found := _found(module, attribute)):
@@ -123,7 +140,7 @@ def _packages() -> tuple[str, ...]:
 
 
 def _made_only(cls: type, name: str) -> list[Any]:
-    """A class that can be made without its constructor, and given state; under its name nothing can call it."""
+    """Entries by which a class can be created without its constructor and given state, but not called."""
 
     class Uncalled(type):
         def __call__(cls, *arguments: Any) -> Any:
@@ -138,17 +155,17 @@ def _made_only(cls: type, name: str) -> list[Any]:
 
 
 def _unnamed(cls: type) -> tuple[type, str]:
-    """A class whose instances may get state, under a name that no file can know."""
+    """Entry for a class whose instances may get state, under a random name that no file can know."""
     return cls, f"nas_attn.{secrets.token_hex(16)}"
 
 
 def _reviver(path: Path, brought: list[Any]) -> Any:
-    """`user.revive`, for sources that may run."""
+    """`user.revive` that checks first if a source may run."""
 
     def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
         trust.check([user.Source(stem, text)], str(path))
         cls = user.revived_class(stem, text, class_name)
-        if not (inspect.isclass(cls) and issubclass(cls, torch.nn.Module)):
+        if not is_layer(cls):
             raise pickle.UnpicklingError(f"{class_name} of {stem}.py, which is no layer")
         brought.append(_unnamed(cls))
         add_safe_globals(brought[-1:])

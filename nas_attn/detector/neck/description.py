@@ -1,11 +1,11 @@
-"""A base model as a list of rows, for people: what each is, what it reads, what reads it, and which slots lie there."""
+"""A base model described for people: its rows, the rows that each reads and is read by, and the slots there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.detector.model.head_form import alone_refused
+from nas_attn.detector.model.head_form import unusable_slots
 from nas_attn.detector.model.model_yaml import built_repeats
 from nas_attn.detector.neck.graph import Graph
 from nas_attn.detector.neck.slots import all_slots, named
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
 
-def draw(base: BaseModel, wanted: Iterable[str] | None = None) -> dict[str, Any]:
+def describe(base: BaseModel, wanted: Iterable[str] | None = None) -> dict[str, Any]:
     """The network and its slots, JSON-ready.
 
     Args:
         base: the base model.
-        wanted: names of the slots to show, or patterns; all where None. Slots that can hold nothing are never shown.
+        wanted: names of the slots to show, or patterns; None for all. Slots that can hold nothing are never shown.
 
     Returns:
         `model`, `scale`, `head`, `task`, `classes`, `params` (of the whole model), and `rows`. A row has its `index`,
         the `part` it stands in (`backbone`, `neck` or `head`), `from` (rows that it reads; -1 is the image), `module`,
-        `repeats` as built, `channels` and `stride` of its output (null where that is no map), `read_by` (rows),
+        `repeats` as built, `channels` and `stride` of its output (null if that is no map), `read_by` (rows),
         `params`, and `slots`: each with `name`, `also` (its other names), `channels`, `sites` (modules that a gene puts
-        there), `readers` (rows; empty where all that read it read the slot) and `inside` (`insert`, `replace` or null).
+        there), `readers` (rows; empty if all readers of the row read the slot) and `inside` (`insert`, `replace` or
+        null).
 
     Raises:
         UnknownName: a slot that the base does not have.
@@ -36,7 +37,7 @@ def draw(base: BaseModel, wanted: Iterable[str] | None = None) -> dict[str, Any]
     """
     model: Any = base.build()
     slots = all_slots(base, model)
-    refused = alone_refused(base, slots)
+    refused = unusable_slots(base, slots)
     if wanted is not None:
         wanted = list(wanted)
         slots = named(slots, wanted, f"base model '{base.name}'")

@@ -1,8 +1,8 @@
-"""Whose Python files may run: those that the user named himself on this account, or all where he says `--trust`.
+"""The module files that may run: those that the user has named on this account, or all of them with `--trust`.
 
-A run folder, a bundle and a checkpoint carry the source of modules. That source runs if the very same content was named
-once by this user (`--modules FILE`, a study file); what says so lies in his cache, sealed with a key that only he can
-read, and not in the folder that is to be trusted.
+A run folder, a bundle and a checkpoint carry the source of modules. That source runs if the user has named the very
+same content once (`--modules FILE`, a study file). The list of named contents lies in the user's cache, sealed with a
+key that only this user can read, and not in the folder whose files are to run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KEY_BYTES = 32
 
 
 def remember(sources: Iterable[Source]) -> None:
-    """Note that the user named these contents; where his cache cannot be written, he is asked another time."""
+    """Note that the user named these contents. If the cache cannot be written, they must be named again next time."""
     if not (new := [s for s in sources if not _named(s)]):
         return
     with contextlib.suppress(OSError):
@@ -35,7 +35,7 @@ def remember(sources: Iterable[Source]) -> None:
 
 
 def remember_files(files: Iterable[str | Path]) -> None:
-    """`remember` for files; one that cannot be read is left to those who load it."""
+    """`remember` for files; a file that cannot be read is passed over, and its loader reports it."""
     for file in files:
         with contextlib.suppress(UserError):
             remember([user.read(Path(file).expanduser().resolve())])
@@ -47,10 +47,10 @@ def knows(source: Source) -> bool:
 
 
 def check(sources: Iterable[Source], where: str) -> None:
-    """Refuse contents that the user never named; those that `--trust` lets in are remembered.
+    """Refuse contents that the user never named; with `--trust` they pass and are remembered.
 
     Raises:
-        UserError: there is one.
+        UserError: a content was never named.
     """
     sources = list(sources)
     if strange := [s for s in sources if not knows(s)]:
@@ -75,7 +75,7 @@ def _place(name: str) -> Path:
 
 
 def _key(*, make: bool = False) -> bytes:
-    """The user's key; empty where there is none, or where somebody else may know it."""
+    """The user's key; empty if there is none, or if others may have read it."""
     path = _place("key")
     if make:
         with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""The drawn network: its numbers, its table at 80 columns, and what `slots` says of what it cannot draw."""
+"""The network as `slots` describes it: its numbers, its table at 80 columns, and the models that it refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from nas_attn.cli.app import run
 from nas_attn.cli.network import network_table
 from nas_attn.detector.model.base_model import load_base
-from nas_attn.detector.neck.drawing import draw
+from nas_attn.detector.neck.description import describe
 from nas_attn.errors import UnknownName
 
 KEYS = ("name", "also", "channels", "sites", "readers", "inside")
@@ -18,7 +18,7 @@ KEYS = ("name", "also", "channels", "sites", "readers", "inside")
 
 @pytest.fixture(scope="module")
 def yolo11n():
-    return draw(load_base("yolo11n"))
+    return describe(load_base("yolo11n"))
 
 
 def shown(drawn, width: int = 80) -> list[str]:
@@ -52,7 +52,7 @@ def test_the_numbers_of_a_row(yolo11n):
 
 def test_repeats_are_those_of_the_scale():
     def repeats(name):
-        return [row["repeats"] for row in draw(load_base(name))["rows"]]
+        return [row["repeats"] for row in describe(load_base(name))["rows"]]
 
     assert repeats("yolov8n")[4] == 2 and repeats("yolov8m")[4] == 4  # 6 × 0.33 and 6 × 0.67
     assert repeats("yolov6n")[6] == 6  # a sequence of convolutions: 18 × 0.33
@@ -60,7 +60,7 @@ def test_repeats_are_those_of_the_scale():
 
 @pytest.mark.parametrize("name", ["yolo11n", "yolov8n-p2", "yolov8n-p6", "yolov6n", "yolov8n-world", "yolo26n-sem"])
 def test_the_table_fits_a_terminal_and_names_everything(name):
-    drawn = draw(load_base(name))
+    drawn = describe(load_base(name))
     lines = shown(drawn)
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
@@ -80,17 +80,17 @@ def test_a_line_says_what_sets_a_slot_apart(yolo11n):
 
 
 def test_some_slots_only():
-    drawn = draw(load_base("yolo11n"), ["p?", "inner.p5.*"])
+    drawn = describe(load_base("yolo11n"), ["p?", "inner.p5.*"])
     names = [slot["name"] for row in drawn["rows"] for slot in row["slots"]]
     assert names == ["p3", "p4", "p5", "inner.p5.insert", "inner.p5.replace"]
     with pytest.raises(UnknownName, match=r"yolo11n.*Did you mean 'lateral\.p5'"):
-        draw(load_base("yolo11n"), ["lateral.p6"])
+        describe(load_base("yolo11n"), ["lateral.p6"])
 
 
 def test_the_command(capsys):
     assert run(["slots", "--model", "yolov5n", "--json"]) == 0
     said = capsys.readouterr()
-    assert json.loads(said.out) == draw(load_base("yolov5n"))
+    assert json.loads(said.out) == describe(load_base("yolov5n"))
     assert run(["slots", "--slots", "td.*"]) == 0
     said = capsys.readouterr()
     assert "td.p4" in said.out and "lateral" not in said.out and said.err.startswith("To measure which")
