@@ -24,8 +24,8 @@ from nas_attn.space import Architecture
 from nas_attn.stopping import stopping
 from nas_attn.study.base_run import train_base
 from nas_attn.study.folder import Lease, RunFolder
+from nas_attn.study.inputs import named_data
 from nas_attn.study.liveness import averaged
-from nas_attn.study.prepare import named_data
 from nas_attn.study.supervisor import Supervisor
 from nas_attn.study.view import Trial
 

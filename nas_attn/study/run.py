@@ -15,9 +15,11 @@ from nas_attn.stopping import stopping
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import load_config, study_file, study_name, study_source
 from nas_attn.study.folder import Lease, RunFolder
+from nas_attn.study.identity import check_unchanged
+from nas_attn.study.inputs import resolve
 from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
-from nas_attn.study.prepare import check_unchanged, prepare, resolve
+from nas_attn.study.prepare import prepare
 from nas_attn.study.search import Search
 from nas_attn.study.storage_url import without_secrets
 from nas_attn.study.view import StudyView

@@ -14,7 +14,7 @@ from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import known_study, load_config, study_file, study_name, study_source
-from nas_attn.study.prepare import check_unchanged
+from nas_attn.study.identity import check_unchanged
 from nas_attn.study.records import RecordLog
 from nas_attn.study.space_files import load_space
 
