@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.statistics.spread import student
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -126,8 +128,9 @@ def _effects(model: Any, contrasts: np.ndarray, df: int) -> list[Effect]:
     if df < 1 or not len(contrasts):
         return [Effect(float(c @ model.params)) for c in contrasts]
     tests = model.t_test(contrasts)  # its own p would take the degrees of freedom of runs
-    low, high = t.interval(0.95, df, tests.effect, tests.sd.reshape(-1))
-    p = 2 * t.sf(abs(tests.effect) / tests.sd.reshape(-1), df)
+    errors = tests.sd.reshape(-1)
+    low, high = (tests.effect + sign * student(df) * errors for sign in (-1, 1))
+    p = 2 * t.sf(abs(tests.effect) / errors, df)
     return [Effect(*map(float, row)) for row in zip(tests.effect, low, high, p, strict=True)]
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-CONFIDENCE = 0.95
+from nas_attn.statistics.spread import CONFIDENCE, moments
+
 ALPHA = 0.05  # family-wise: the chance that a table without any true difference claims one
 POWER = 0.8  # what counts as a fair chance to see a difference
 MIN_PAIRS = 3  # below, a t-test has one degree of freedom or none
@@ -52,10 +53,10 @@ def paired(differences: Sequence[float], confidence: float = CONFIDENCE) -> Pair
 @lru_cache(maxsize=8192)  # a running ablation asks for the same table after every trial
 def _paired(differences: tuple[float, ...], confidence: float) -> Paired:
     n = len(differences)
-    mean = math.fsum(differences) / n
-    if n < 2:
+    mean, sd = moments(differences)
+    assert mean is not None  # there is at least one
+    if sd is None:
         return Paired(n, mean, None, None, None, None, None)
-    sd = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1))
     if sd < TINY:
         return Paired(n, mean, 0.0, None, None, None, None)
     from scipy.stats import ttest_1samp

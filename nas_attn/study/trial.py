@@ -11,6 +11,7 @@ from typing import Any
 from nas_attn.cost.cost import true_names
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
+from nas_attn.statistics.spread import moments
 from nas_attn.study.record_kinds import parsed
 
 
@@ -192,13 +193,3 @@ def candidate_of(architecture: Architecture, trials: Sequence[Trial], reference:
     elif reference is not None and delta is not None:
         score = reference + delta
     return Candidate(architecture, role, tuple(trials), mean, sd, delta, delta_sd, score)
-
-
-def moments(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation, as far as there are enough values."""
-    if not values:
-        return None, None
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
