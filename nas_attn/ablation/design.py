@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, PlainSerializer, TypeAdapter
 
 from nas_attn.space import NONE, Architecture
+from nas_attn.study.record_kinds import Count, Finite, checked
 
 BASE, FULL = "base", "full"  # names of the two arms that every ablation has
 FAMILIES = {  # each has its own Holm correction, and stands in a table of its own
@@ -17,6 +20,10 @@ FAMILIES = {  # each has its own Holm correction, and stands in a table of its o
     "scale": "Does the gain hold on a larger model?",
     "a/a": "The base against itself under other seeds: what no difference looks like",
 }
+if TYPE_CHECKING:
+    Written = Architecture
+else:  # in a record it is text
+    Written = Annotated[str, AfterValidator(checked), PlainSerializer(str)]
 ELSEWHERE = 1_000_000  # distance of the seeds of an arm that must not share the base's
 
 
@@ -35,9 +42,9 @@ class Arm:
 
     name: str
     kinds: tuple[str, ...]
-    architecture: Architecture
+    architecture: Written
     model: str | None = None
-    offset: int = 0
+    offset: Count = 0
     also: tuple[str, ...] = ()
 
     @property
@@ -46,22 +53,8 @@ class Arm:
         return tuple(slot for slot, gene in self.architecture if gene != NONE)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `of` reads it back."""
-        return {
-            "name": self.name,
-            "kinds": list(self.kinds),
-            "architecture": str(self.architecture),
-            "model": self.model,
-            "offset": self.offset,
-            "also": list(self.also),
-        }
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Arm:
-        """The arm that `as_dict` wrote; what a later version wrote beside is passed over."""
-        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
-        v = {**known, "kinds": tuple(values["kinds"]), "also": tuple(values["also"])}
-        return cls(**{**v, "architecture": Architecture.parse(values["architecture"])})
+        """JSON-ready form."""
+        return TypeAdapter(Arm).dump_python(self, mode="json")
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,7 @@ class Contrast:
 
     label: str
     family: str
-    weights: tuple[tuple[str, float], ...]
+    weights: Annotated[tuple[tuple[str, Finite], ...], Field(min_length=1)]
     slots: tuple[str, ...]
     product: bool = False
 
@@ -98,22 +91,6 @@ class Contrast:
     def arms(self) -> tuple[str, ...]:
         """Names of its arms."""
         return tuple(name for name, _ in self.weights)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `of` reads it back."""
-        return {
-            "label": self.label,
-            "family": self.family,
-            "weights": [list(w) for w in self.weights],
-            "slots": list(self.slots),
-            "product": self.product,
-        }
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Contrast:
-        """The contrast that `as_dict` wrote."""
-        weights = tuple((name, float(weight)) for name, weight in values["weights"])
-        return cls(values["label"], values["family"], weights, tuple(values["slots"]), values.get("product", False))
 
 
 @dataclass(frozen=True)
@@ -149,15 +126,3 @@ class Design:
     def models(self) -> tuple[str | None, ...]:
         """The base models, None for the ablation's own, in order."""
         return tuple(dict.fromkeys(a.model for a in self.arms))
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `of` reads it back."""
-        return {"arms": [a.as_dict() for a in self.arms], "contrasts": [c.as_dict() for c in self.contrasts]}
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Design:
-        """The design that `as_dict` wrote."""
-        return cls(
-            tuple(Arm.of(a) for a in values["arms"]),
-            tuple(Contrast.of(c) for c in values["contrasts"]),
-        )

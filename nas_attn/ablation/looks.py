@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from nas_attn.statistics.paired import MIN_PAIRS
 from nas_attn.study.ablation_config import AblationConfig
 
 FIRST, RATIO = 5, 1.6  # sequential testing looks at 5 seeds first, and then each time there are 1.6 times as many
 MAX_SEEDS = 20
+Seeds = Annotated[int, Field(ge=1, le=100_000)]
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,11 @@ class Looks:
         widened: whether comparisons were added after results had been seen.
     """
 
-    seeds: tuple[int, ...]
-    count: int
+    seeds: Annotated[tuple[Seeds, ...], Field(min_length=1)]
+    count: Seeds
     added: bool = False
     sequential: bool = False
-    spent: float = 1.0
+    spent: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
     widened: bool = False
 
     @classmethod
@@ -84,13 +86,3 @@ class Looks:
     def compared(self, new: int, all_: int) -> Looks:
         """The looks after `new` of now `all_` comparisons were added though results had been seen."""
         return replace(self, spent=self.spent + new / all_, widened=True)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `of` reads it back."""
-        return {**asdict(self), "seeds": list(self.seeds)}
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Looks:
-        """The looks that `as_dict` wrote; what a later version wrote beside is passed over."""
-        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
-        return cls(**{**known, "seeds": tuple(values["seeds"])})
