@@ -1,4 +1,4 @@
-"""What an ablation trains and compares, as a value: arms, and contrasts between them."""
+"""The design of an ablation, as a value: the arms that it trains, and the contrasts between them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Arm:
     """One architecture on one base model, trained with every seed.
 
     Attributes:
-        name: what tables call it, e.g. `without p4`; other names of the same arm stand in `also`.
+        name: its name in tables, e.g. `without p4`; other names of the same arm stand in `also`.
         kinds: kinds of comparisons that ask for it.
-        architecture: what is trained.
-        model: the base model, where it is another scale than the ablation's own.
-        offset: what is added to every seed.
-        also: further names, where two kinds ask for one architecture.
+        architecture: the architecture that is trained.
+        model: the base model, if it is another scale than the ablation's own.
+        offset: added to every seed.
+        also: further names, if two kinds ask for one architecture.
     """
 
     name: str
@@ -62,11 +62,11 @@ class Contrast:
     """A weighted sum of arms, taken seed by seed and tested against 0: most are one arm minus another.
 
     Attributes:
-        label: what tables call it.
+        label: its name in tables.
         family: key of `FAMILIES`.
         weights: (name of an arm, weight); the weights sum to 0.
         slots: the slots by which the arms differ.
-        product: whether it is an interaction of these, and so 0 already where one of them is dead.
+        product: True if it is an interaction of these, and so 0 already if one of them is dead.
     """
 
     label: str
@@ -76,7 +76,11 @@ class Contrast:
     product: bool = False
 
     def idle(self, dead: Collection[str]) -> bool:
-        """Whether it can show nothing where the base does not need the output of some slots."""
+        """True if its arms differ only in slots that the base does not need, so that it can show nothing.
+
+        Args:
+            dead: these slots.
+        """
         found = [slot in dead for slot in self.slots]
         return any(found) if self.product else bool(found) and all(found)
 
@@ -114,7 +118,7 @@ class Design:
         return tuple(c for c in self.contrasts if c.family == name)
 
     def compared(self, contrast: Contrast) -> tuple[Any, ...]:
-        """What a contrast compares, whatever its arms are called: equal for the same comparison in another design."""
+        """The comparison itself, whatever its arms are called: equal for the same one in another design."""
         arms = ((self.arm(name), weight) for name, weight in contrast.weights)
         return contrast.family, frozenset((a.architecture, a.model, a.offset, weight) for a, weight in arms)
 

@@ -1,4 +1,4 @@
-"""At how many seeds results are looked at. Every look is a chance to be fooled, so each has its price."""
+"""The numbers of seeds at which results are looked at. Every look is a chance to be fooled, so each has its price."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Looks:
     Attributes:
         seeds: the numbers.
         count: the number of looks that p-values are multiplied by; never fewer than were once planned.
-        added: whether seeds were added after results had been seen.
-        sequential: whether a comparison also ends where it is shown that there is no difference that matters.
-        spent: the chance of a false claim in units of the level: 1 where everything was planned.
-        widened: whether comparisons were added after results had been seen.
+        added: True if seeds were added after results had been seen.
+        sequential: True if a comparison also ends when it is shown that there is no difference that matters.
+        spent: the chance of a false claim in units of the level: 1 if everything was planned.
+        widened: True if comparisons were added after results had been seen.
     """
 
     seeds: Annotated[tuple[Seeds, ...], Field(min_length=1)]
@@ -63,7 +63,7 @@ class Looks:
         return self.seeds[-1]
 
     def made(self, seeds: int) -> int:
-        """How many looks there are up to a number of seeds."""
+        """The number of looks up to a number of seeds."""
         return sum(n <= seeds for n in self.seeds)
 
     def changed(self, wanted: Looks, done: int) -> Looks:

@@ -30,7 +30,7 @@ from nas_attn.study.view import Trial
 
 
 class AblationObserver(Protocol):
-    """Whom an ablation tells what happens."""
+    """The observer of an ablation, which hears of everything that happens."""
 
     def opened(self, view: AblationView) -> None:
         """It begins, or goes on."""
@@ -39,7 +39,7 @@ class AblationObserver(Protocol):
         """A trial ended, complete or failed."""
 
     def slots(self, view: AblationView, model: str | None) -> None:
-        """The slots of a base model were checked for life."""
+        """The liveness of a base model's slots was measured."""
 
     def note(self, text: str) -> None:
         """Something that a person should read."""
@@ -49,10 +49,10 @@ class Ablation(Supervisor[AblationView]):
     """Trains the arms of one ablation, seed by seed, until every comparison is decided or out of seeds.
 
     Args:
-        plan: what is to be done; its records are in the folder's log already.
+        plan: the plan; its records are in the folder's log already.
         folder: the ablation's folder; its lease is held by the caller.
-        engine: where trials run.
-        observer: whom to tell.
+        engine: runs the trials.
+        observer: hears what happens.
     """
 
     observer: AblationObserver
@@ -65,7 +65,7 @@ class Ablation(Supervisor[AblationView]):
         self._bases_before = self._failed_before if ended else set()
 
     def run(self) -> AblationView:
-        """Train what is left.
+        """Train the trials that are left.
 
         Raises:
             EvaluationFailed: the base cannot be trained.
@@ -92,8 +92,8 @@ class Ablation(Supervisor[AblationView]):
                 self._measure(model)
         left = [(self._view.design.arm(name), index) for name, index in self._view.left]
         ready = [(arm, index) for arm, index in left if self._view.trial(arm, index) is None]
-        # what the slots are measured on comes first: until then only the full architecture fills idle workers, which is
-        # wanted whatever they say
+        # trials on which slots are measured come first: until then only the full architecture fills idle workers, which
+        # is wanted whatever they say
         for may_start in (self._measures, self._may_start):
             for arm, index in ready:
                 if may_start(arm, index):
@@ -111,7 +111,7 @@ class Ablation(Supervisor[AblationView]):
         return self._begin("base", arm.architecture, again.seed, self.plan.costs[arm.name], arm=arm.name)
 
     def _measures(self, arm: Arm, index: int) -> bool:
-        """Whether slots are measured on a trial."""
+        """True if the liveness of slots is measured on a trial."""
         base = self._view.design.base_of(arm.model)
         return arm == base and index < LIVENESS_SEEDS and not self._view.measured(arm.model)
 
@@ -171,9 +171,9 @@ def run_ablation(
     """Run an ablation, or continue it.
 
     Args:
-        request: what is wanted; see `load_request`.
-        observer: whom to tell.
-        progress: told what is being prepared.
+        request: the request; see `load_request`.
+        observer: hears what happens.
+        progress: told each step of the preparation.
 
     Raises:
         UserError: something in the input breaks a rule; nothing was trained.
@@ -199,7 +199,7 @@ def _run(request: Request, folder: RunFolder, observer: AblationObserver, tell: 
 
 
 def planned(request: Request, folder: Path, tell: Callable[[str], None]) -> tuple[AblationPlan, AblationView]:
-    """What would run, and what has: nothing is written but the cost cache, and `folder`, which may be deleted.
+    """The plan that would run, and the trials that have: only the cost cache is written, and `folder`, which may go.
 
     Raises:
         UserError: something in the input breaks a rule.
@@ -219,7 +219,7 @@ def planned(request: Request, folder: Path, tell: Callable[[str], None]) -> tupl
     plan = replace(plan, notes=(*plan.notes, *record_plan(plan, run)))
     view = AblationView.read(folder)
     if request.stored is None and request.study is not None and request.study.slots:
-        # what the search found alive is the best guess until the ablation has measured it itself
+        # the live slots of the search are the best guess until the ablation has measured them itself
         known = {k: v for k, v in request.study.slots.items() if k != "kind"}
         run.log.append("slots", **known)
         view = AblationView.read(folder)

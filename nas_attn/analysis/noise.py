@@ -1,4 +1,4 @@
-"""What repeated seeds say about noise, and what may be concluded in spite of it."""
+"""Seed noise, from repeated seeds, and the conclusions that it leaves room for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Noise:
         sd_single: standard deviation of single runs of one architecture, pooled over the controls.
         df_single: its degrees of freedom.
         sd_paired: standard deviation of an architecture's differences to the base of the same seed, pooled over all
-            candidates with at least two; None where there is none.
+            candidates with at least two; None if there is none.
         df_paired: its degrees of freedom.
     """
 
@@ -57,7 +57,7 @@ TOO_LITTLE = (
 
 
 def noise_words(view: StudyView) -> str:
-    """The estimate in plain words, or why there is none."""
+    """The estimate in plain words, or the reason why there is none."""
     estimate = noise(view)
     if estimate is not None:
         return estimate.sentence()
@@ -100,7 +100,7 @@ def interval(candidate: Candidate) -> tuple[float, float] | None:
 def verdict(candidate: Candidate, estimate: Noise | None) -> str:
     """`better than base`, `worse than base` or `not distinguishable`.
 
-    The last also where nothing can be said: without a noise estimate, or without a seed shared with the base.
+    The last also if nothing can be said: without a noise estimate, or without a seed shared with the base.
     """
     if candidate.delta is None or estimate is None:
         return TIE

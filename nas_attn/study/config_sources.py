@@ -106,7 +106,7 @@ def load_config(
     Args:
         study: a shipped study's name, a path to a study YAML, or a new name; None for the embedded default.
         overrides: options that were given, by field name; None values count as not given.
-        stored: header of the study in the run folder, where there is one. Its configuration stands, but for what the
+        stored: header of the study in the run folder, if there is one. Its configuration stands, but for what the
             study file says otherwise than it did then, and for what the command line says.
 
     Raises:
@@ -178,7 +178,7 @@ def _read(study: str) -> dict[str, Any]:
 
 
 def _is_packaged(study: str) -> bool:
-    """Whether a name is that of a model of Ultralytics'."""
+    """True if a name is that of a model of Ultralytics'."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.environment import prepare
 
@@ -191,7 +191,7 @@ def _is_packaged(study: str) -> bool:
 
 
 def _since(stored: Mapping[str, Any], content: Mapping[str, Any], file: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What stands of a stored configuration, and what the study's file says otherwise than it did then.
+    """The part of a stored configuration that stands, and the values that the study's file has changed since then.
 
     A name means the study in the run folder, whatever it was started from: only a file that is named, or the shipped
     study that it was started from, can say something else.
@@ -205,7 +205,7 @@ def _since(stored: Mapping[str, Any], content: Mapping[str, Any], file: bool) ->
 
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
+    """The options that were given. Paths as typed are relative to the working directory: they are made absolute."""
     given = {k: _plain(k, v) for k, v in overrides.items() if v is not None}
     if "storage" not in given and (url := os.environ.get(VARIABLE)):
         given["storage"] = url
@@ -235,7 +235,7 @@ def _named_now(files: Iterable[str]) -> None:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """A value as a study file would write it, where Python has other ways: paths, one for several, numbers of GPUs."""
+    """A value of Python's as a study file would write it: paths, one for several, numbers of GPUs."""
     if isinstance(value, Path):
         value = str(value)
     if key == "slots" and isinstance(value, str):
@@ -248,7 +248,7 @@ def _plain(key: str, value: Any) -> Any:
 
 
 def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
-    """A value that may be a path, relative to a folder, or a name: absolute where it is a path, else as it is.
+    """A value that may be a path, relative to a folder, or a name: a path becomes absolute, a name stays.
 
     Data is a path unless Ultralytics knows the name; the others are names unless there is such a file, or `always`.
     """

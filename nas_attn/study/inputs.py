@@ -35,10 +35,10 @@ T = TypeVar("T")
 
 
 class _Collector:
-    """Runs checks and keeps what they complain about.
+    """Runs checks and keeps their errors.
 
     Args:
-        problems: what is known to be wrong already.
+        problems: errors that are known already.
     """
 
     def __init__(self, problems: Iterable[UserError] = ()) -> None:
@@ -83,17 +83,17 @@ def resolve(
 ) -> Resolved:
     """Check everything that can be checked without counting cost or training.
 
-    Data that Ultralytics knows by name is downloaded where it is not there, after all other checks.
+    Data that Ultralytics knows by name is downloaded if it is not there, after all other checks.
 
     Args:
         config: the configuration.
-        progress: told what is being done.
+        progress: told each step.
         folder: the run folder, which may keep copies of module files.
-        problems: what is known to be wrong already; raised with all that is found.
+        problems: errors that are known already; raised with all that are found.
         stored: header of the study that goes on.
 
     Raises:
-        ConfigError: all that is wrong, together.
+        ConfigError: everything that is wrong, together.
         DownloadFailed: the data could not be downloaded.
     """
     check = _Collector(problems)
@@ -118,7 +118,7 @@ def resolve(
     if base and slots and content is not None:
         chosen = check(lambda: chosen_slots(config, content, slots, alone_refused(base, slots)))
         check(lambda: check_head(base, chosen or ()))
-        # the modules are checked even where the slots are wrong, so that all mistakes come at once
+        # the modules are checked even if the slots are wrong, so that all mistakes come at once
         if own is not None:  # a file that is wrong would be followed by all its names as unknown
             names = tuple(source.names for source in own)
             more = options_of(stored, config)
@@ -141,7 +141,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
 
     Args:
         files: their paths.
-        folder: the run folder; where files are gone that it kept copies of, the message says how to go on with these.
+        folder: the run folder; if files are gone of which it kept copies, the message says how to go on with these.
 
     Raises:
         ConfigError: all that is wrong with them, together.
@@ -167,7 +167,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
 
 
 def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
-    """The data set of a study, checked for a task; the one generated for this task where the study names none."""
+    """The data set of a study, checked for a task; the one generated for this task if the study names none."""
     if config.data is not None:
         return check_data(named_data(config.data) or "", task)
     from nas_attn.data.demo import demo_data

@@ -33,7 +33,7 @@ class Mirror:
     Args:
         url: SQLAlchemy URL of the storage.
         name: name of the study there.
-        study_id: what tells this study from others of the same name.
+        study_id: tells this study from others of the same name.
         tell: told if another process has locked the database.
         patience: seconds to wait for it then. After them the mirror opens with the first write that finds it free.
 

@@ -35,11 +35,11 @@ def prepare(
     Args:
         config: the configuration.
         folder: the run folder, which exists.
-        progress: told what is being done.
+        progress: told each step.
         stored: header of the study that goes on, whose space and costs stay.
 
     Raises:
-        ConfigError: all that is wrong, together.
+        ConfigError: everything that is wrong, together.
     """
     return _plan(config, folder, progress, resolve(config, progress, folder, stored=stored))
 
@@ -98,7 +98,7 @@ def make_evaluator(
     Args:
         config: the configuration.
         data: its checked data set.
-        folder: run folder for decoded images and the trained base; this user's cache where None.
+        folder: run folder for decoded images and the trained base; this user's cache if None.
         device: `cpu`, or anything else for the one GPU that a worker sees.
         threads: CPU threads.
     """

@@ -1,4 +1,4 @@
-"""The kinds of records and the types of their fields: what a line of a record log may hold.
+"""The kinds of records and the types of their fields, for each line of a record log.
 
 A field that is missing here is passed over, so that a log with a field of a later version is read. A field that an
 older version did not write has a default; the reader keeps the record as it was written.

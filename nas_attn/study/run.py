@@ -56,7 +56,7 @@ def _run_here(
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], None]) -> ConfigError:
-    """The error with what else is wrong: what it could read of the configuration is checked as well."""
+    """The error with all further ones: the part of the configuration that could be read is checked as well."""
     if error.readable is None:
         return error
     try:

@@ -28,11 +28,11 @@ class Search(Supervisor[StudyView]):
     """Runs one study to its number of trials.
 
     Args:
-        plan: what is to be done.
+        plan: the plan.
         folder: the run folder; its lease is held by the caller.
-        engine: where trials run.
+        engine: runs the trials.
         mirror: the Optuna storage that receives finished trials.
-        observer: whom to tell.
+        observer: hears what happens.
     """
 
     observer: Observer
@@ -65,7 +65,7 @@ class Search(Supervisor[StudyView]):
         self._mirror_all()
         return self._view
 
-    # what to train next
+    # the next trial
 
     def _next(self) -> Trial | None:
         if (trial := self._orphan()) is not None:
@@ -94,7 +94,7 @@ class Search(Supervisor[StudyView]):
     def _base_control(self) -> Trial | None:
         """The base's next control trial: a seed that failed or was flagged is replaced, as often as there are seeds.
 
-        Until the slots are measured, what failed at an earlier start does not count: its cause may be mended.
+        Until the slots are measured, trials that failed at an earlier start do not count: the cause may be mended.
         """
         own = [t for t in self._view.trials if t.role == "base"]
         good = sum(t.usable or t.state == "running" for t in own)

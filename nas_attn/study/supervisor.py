@@ -1,4 +1,4 @@
-"""One supervisor hands out trials and writes down what comes back; which trials, its kinds decide."""
+"""One supervisor hands out trials and records their results; its kinds, search and ablation, decide which trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nas_attn.study.view import TRIAL_KINDS, Growing
 
 
 class View(Growing, Protocol):
-    """What a supervisor needs of a reader's view of its records."""
+    """The part of a reader's view of the records that a supervisor needs."""
 
     @property
     def header(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class View(Growing, Protocol):
 
 
 class Told(Protocol):
-    """The least that a supervisor's observer hears."""
+    """The part of an observer that every supervisor needs."""
 
     def note(self, text: str) -> None:
         """Something that a person should read."""
@@ -85,8 +85,8 @@ class Supervisor(ABC, Generic[V]):
     Args:
         study: configuration, space, evaluator and fidelity.
         folder: the run folder; its lease is held by the caller.
-        engine: where trials run.
-        observer: whom to tell.
+        engine: runs the trials.
+        observer: hears what happens.
     """
 
     def __init__(self, study: Plan, folder: RunFolder, engine: Engine, observer: Told) -> None:
@@ -105,7 +105,7 @@ class Supervisor(ABC, Generic[V]):
         """The study as of now."""
         return self._view
 
-    # what a kind of supervisor decides
+    # decided by each kind of supervisor
 
     @abstractmethod
     def _read(self, records: list[dict[str, Any]]) -> V:
@@ -113,7 +113,7 @@ class Supervisor(ABC, Generic[V]):
 
     @abstractmethod
     def _next(self) -> Trial | None:
-        """The trial to hand out now; None where there is none, or none before a running one has ended."""
+        """The trial to hand out now; None if there is none, or none before a running one has ended."""
 
     @abstractmethod
     def _call(self, trial: Trial) -> tuple[Any, Architecture, bool]:
@@ -133,7 +133,7 @@ class Supervisor(ABC, Generic[V]):
     def _ended(self, trial: Trial) -> None:
         """A trial ended, and its record is written."""
 
-    # what they share
+    # shared by them
 
     def _work(self) -> None:
         while True:
@@ -202,7 +202,7 @@ class Supervisor(ABC, Generic[V]):
         if self.config.trial_minutes is not None:
             return 60 * self.config.trial_minutes
         base = [t.evaluation for t in self._view.trials if t.role == "base" and t.model == model and t.evaluation]
-        # what was continued from a checkpoint has its whole time in the parts
+        # a trial that was continued from a checkpoint has its whole time in the parts
         took = [max(e.seconds, e.steps_seconds + e.val_seconds) for e in base]
         return max(LEAST_SECONDS, TIMES * max(took)) if took else None
 
