@@ -75,7 +75,7 @@ class Contrast:
     slots: tuple[str, ...]
     product: bool = False
 
-    def idle(self, dead: Collection[str]) -> bool:
+    def differs_only_in_dead_slots(self, dead: Collection[str]) -> bool:
         """True if its arms differ only in slots that the base does not need, so that it can show nothing.
 
         Args:

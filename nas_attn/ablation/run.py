@@ -125,7 +125,7 @@ class Ablation(Supervisor[AblationView]):
     def _can_train(self, trial: Trial) -> bool:
         return trial.model in self.plan.scales and trial.model in self._view.design.models
 
-    def _call(self, trial: Trial) -> tuple[Any, Architecture, bool]:
+    def _training(self, trial: Trial) -> tuple[Any, Architecture, bool]:
         evaluator = self.plan.scales[trial.model].evaluator
         base = self._view.design.base_of(trial.model)
         if trial.architecture != base.architecture or self._view.measured(trial.model):

@@ -175,7 +175,7 @@ class Search(Supervisor[StudyView]):
     def _start(self, role: str, architecture: Architecture, seed: int, sampled: dict[str, Any] | None = None) -> Trial:
         return self._begin(role, architecture, seed, self.study.cost(architecture), sampled=sampled or {})
 
-    def _call(self, trial: Trial) -> tuple[Any, Architecture, bool]:
+    def _training(self, trial: Trial) -> tuple[Any, Architecture, bool]:
         measure = trial.role == "base" and self.config.start != "base" and not self._view.slots
         return self.study.evaluator, trial.architecture, measure
 

@@ -116,7 +116,7 @@ class Supervisor(ABC, Generic[V]):
         """The trial to hand out now; None if there is none, or none before a running one has ended."""
 
     @abstractmethod
-    def _call(self, trial: Trial) -> tuple[Any, Architecture, bool]:
+    def _training(self, trial: Trial) -> tuple[Any, Architecture, bool]:
         """The evaluator of a trial, the architecture that it gets, and True if it measures the slots' liveness."""
 
     @abstractmethod
@@ -151,11 +151,11 @@ class Supervisor(ABC, Generic[V]):
         return self._view.header.get("id", "")
 
     def _task(self, trial: Trial) -> Task:
-        call, architecture, liveness = self._call(trial)
+        evaluator, architecture, liveness = self._training(trial)
         name = f"{trial.number:04d}"
         return Task(
             key=trial.number,
-            call=call,
+            call=evaluator,
             arguments=(architecture, self.study.fidelity, trial.seed),
             keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness},
             result=self.folder.result(name),
