@@ -6,16 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from nas_attn.ablation.design import FAMILIES, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.errors import RecordLost
-from nas_attn.study.record_kinds import Finite
-
-
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+from nas_attn.study.record_kinds import Fields, Finite
 
 
 def _complete(design: Design) -> Design:
@@ -36,7 +32,7 @@ def _ascending(looks: Looks) -> Looks:
     return looks
 
 
-class _Settings(_Fields):
+class _Settings(Fields):
     difference: Annotated[float, Field(gt=0, lt=1)]
     dead_slots: Literal["skip", "keep"] | None = None
     kinds: list[str] | None = None
@@ -46,7 +42,7 @@ class _Settings(_Fields):
     difference_before: list[Finite] | None = None
 
 
-class _Plan(_Fields):
+class _Plan(Fields):
     design: Annotated[Design, AfterValidator(_complete)]
     looks: Annotated[Looks, AfterValidator(_ascending)]
     settings: _Settings

@@ -98,7 +98,7 @@ def _follow(parent: int) -> None:
 
 
 def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
-    """Take over the supervisor's paths and folder, and import what brought modules there.
+    """Take over the supervisor's paths and folder, and import the Python files that registered modules there.
 
     Raises:
         NasAttnError: the user's script starts a search when it is imported.

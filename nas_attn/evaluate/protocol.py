@@ -11,7 +11,7 @@ from nas_attn.space import Architecture
 
 
 class Evaluator(Protocol):
-    """Everything it needs comes in, everything it found goes out.
+    """A pure function: everything it needs comes in, everything it found goes out.
 
     An evaluator is pickled to wherever it runs, so it holds plain data only. It may be called again for the same
     arguments after a crash; if `checkpoint` exists, it continues from there.

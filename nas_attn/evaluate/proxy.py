@@ -117,7 +117,7 @@ class ProxyEvaluator:
         return base._run(architecture, fidelity, seed, checkpoint, liveness, keep=Path(save_to))
 
     def check(self, fidelity: Fidelity, architecture: Architecture | None = None) -> None:
-        """Refuse what cannot be trained, before anything is.
+        """Refuse arguments with which nothing can be trained, before any training.
 
         Raises:
             UserError: the first rule that is broken.

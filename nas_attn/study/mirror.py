@@ -155,7 +155,7 @@ def read_mirror(url: str, name: str) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
-    """The storage behind a URL; what it says about a wrong one becomes one message.
+    """The storage behind a URL; its errors about a wrong one become one message.
 
     Raises:
         UserError: the URL names no database that can be opened.

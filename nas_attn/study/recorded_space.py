@@ -150,7 +150,7 @@ def _check_there(stored: Mapping[str, Any], modules: Iterable[str]) -> None:
 
 
 def same_space(stored: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    """True if two headers have the same space, by what was asked for and by what came of it.
+    """True if two headers have the same space, by the request and by the space that came of it.
 
     The digest takes the words of refusals as well, which a later release may choose better: without a full record, the
     slots, the number of architectures and every alias decide.

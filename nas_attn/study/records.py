@@ -244,7 +244,7 @@ def _said(error: ValidationError) -> str:
 
 
 def _check_format(fields: Mapping[str, Any], where: str) -> None:
-    """Refuse what a later version wrote in another format.
+    """Refuse a log that a later version wrote in another format.
 
     Raises:
         UserError: it did.

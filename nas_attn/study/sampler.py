@@ -112,7 +112,7 @@ class Suggester:
         return all(k in self._distributions and v in self._distributions[k].choices for k, v in params.items())
 
     def frozen(self, known: Known, *, outside: TrialState = TrialState.FAIL) -> optuna.trial.FrozenTrial:
-        """An Optuna trial that says what is known.
+        """An Optuna trial with the results that are known.
 
         Args:
             known: the earlier trials.

@@ -95,7 +95,7 @@ def build_space(
 
 
 def asked(config: StudyConfig, content: Mapping[str, Any], own: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The modules that a configuration, its search space and its module files ask for, with what they say of settings.
+    """The modules that a configuration, its search space and its module files ask for, with their options of settings.
 
     Args:
         config, content, own: as `build_space` takes them.

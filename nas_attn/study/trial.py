@@ -116,7 +116,7 @@ _OBSTACLES = (("complete", "flagged"), ("running", "running"))
 
 
 def told(known: Trial | None, record: Mapping[str, Any]) -> Trial | None:
-    """The trial after one more record of its number; a number is given once, and what has ended stays.
+    """The trial after one more record of its number; a number is given once, and an ended trial stays as it is.
 
     Args:
         known: the trial before; None if the number is new.
