@@ -1,12 +1,15 @@
-"""What an ablation trains and compares, as a value: arms, and contrasts between them."""
+"""The design of an ablation, as a value: the arms that it trains, and the contrasts between them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, PlainSerializer, TypeAdapter
 
 from nas_attn.space import NONE, Architecture
+from nas_attn.study.record_kinds import Count, Finite, checked
 
 BASE, FULL = "base", "full"  # names of the two arms that every ablation has
 FAMILIES = {  # each has its own Holm correction, and stands in a table of its own
@@ -17,6 +20,10 @@ FAMILIES = {  # each has its own Holm correction, and stands in a table of its o
     "scale": "Does the gain hold on a larger model?",
     "a/a": "The base against itself under other seeds: what no difference looks like",
 }
+if TYPE_CHECKING:
+    Written = Architecture
+else:  # in a record it is text
+    Written = Annotated[str, AfterValidator(checked), PlainSerializer(str)]
 ELSEWHERE = 1_000_000  # distance of the seeds of an arm that must not share the base's
 
 
@@ -25,19 +32,19 @@ class Arm:
     """One architecture on one base model, trained with every seed.
 
     Attributes:
-        name: what tables call it, e.g. `without p4`; other names of the same arm stand in `also`.
+        name: its name in tables, e.g. `without p4`; other names of the same arm stand in `also`.
         kinds: kinds of comparisons that ask for it.
-        architecture: what is trained.
-        model: the base model, where it is another scale than the ablation's own.
-        offset: what is added to every seed.
-        also: further names, where two kinds ask for one architecture.
+        architecture: the architecture that is trained.
+        model: the base model, if it is another scale than the ablation's own.
+        offset: added to every seed.
+        also: further names, if two kinds ask for one architecture.
     """
 
     name: str
     kinds: tuple[str, ...]
-    architecture: Architecture
+    architecture: Written
     model: str | None = None
-    offset: int = 0
+    offset: Count = 0
     also: tuple[str, ...] = ()
 
     @property
@@ -46,22 +53,8 @@ class Arm:
         return tuple(slot for slot, gene in self.architecture if gene != NONE)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `of` reads it back."""
-        return {
-            "name": self.name,
-            "kinds": list(self.kinds),
-            "architecture": str(self.architecture),
-            "model": self.model,
-            "offset": self.offset,
-            "also": list(self.also),
-        }
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Arm:
-        """The arm that `as_dict` wrote; what a later version wrote beside is passed over."""
-        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
-        v = {**known, "kinds": tuple(values["kinds"]), "also": tuple(values["also"])}
-        return cls(**{**v, "architecture": Architecture.parse(values["architecture"])})
+        """JSON-ready form."""
+        return TypeAdapter(Arm).dump_python(self, mode="json")
 
 
 @dataclass(frozen=True)
@@ -69,21 +62,25 @@ class Contrast:
     """A weighted sum of arms, taken seed by seed and tested against 0: most are one arm minus another.
 
     Attributes:
-        label: what tables call it.
+        label: its name in tables.
         family: key of `FAMILIES`.
         weights: (name of an arm, weight); the weights sum to 0.
         slots: the slots by which the arms differ.
-        product: whether it is an interaction of these, and so 0 already where one of them is dead.
+        product: True if it is an interaction of these, and so 0 already if one of them is dead.
     """
 
     label: str
     family: str
-    weights: tuple[tuple[str, float], ...]
+    weights: Annotated[tuple[tuple[str, Finite], ...], Field(min_length=1)]
     slots: tuple[str, ...]
     product: bool = False
 
-    def idle(self, dead: Collection[str]) -> bool:
-        """Whether it can show nothing where the base does not need the output of some slots."""
+    def differs_only_in_dead_slots(self, dead: Collection[str]) -> bool:
+        """True if its arms differ only in slots that the base does not need, so that it can show nothing.
+
+        Args:
+            dead: these slots.
+        """
         found = [slot in dead for slot in self.slots]
         return any(found) if self.product else bool(found) and all(found)
 
@@ -98,22 +95,6 @@ class Contrast:
     def arms(self) -> tuple[str, ...]:
         """Names of its arms."""
         return tuple(name for name, _ in self.weights)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `of` reads it back."""
-        return {
-            "label": self.label,
-            "family": self.family,
-            "weights": [list(w) for w in self.weights],
-            "slots": list(self.slots),
-            "product": self.product,
-        }
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Contrast:
-        """The contrast that `as_dict` wrote."""
-        weights = tuple((name, float(weight)) for name, weight in values["weights"])
-        return cls(values["label"], values["family"], weights, tuple(values["slots"]), values.get("product", False))
 
 
 @dataclass(frozen=True)
@@ -137,7 +118,7 @@ class Design:
         return tuple(c for c in self.contrasts if c.family == name)
 
     def compared(self, contrast: Contrast) -> tuple[Any, ...]:
-        """What a contrast compares, whatever its arms are called: equal for the same comparison in another design."""
+        """The comparison itself, whatever its arms are called: equal for the same one in another design."""
         arms = ((self.arm(name), weight) for name, weight in contrast.weights)
         return contrast.family, frozenset((a.architecture, a.model, a.offset, weight) for a, weight in arms)
 
@@ -149,15 +130,3 @@ class Design:
     def models(self) -> tuple[str | None, ...]:
         """The base models, None for the ablation's own, in order."""
         return tuple(dict.fromkeys(a.model for a in self.arms))
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `of` reads it back."""
-        return {"arms": [a.as_dict() for a in self.arms], "contrasts": [c.as_dict() for c in self.contrasts]}
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Design:
-        """The design that `as_dict` wrote."""
-        return cls(
-            tuple(Arm.of(a) for a in values["arms"]),
-            tuple(Contrast.of(c) for c in values["contrasts"]),
-        )

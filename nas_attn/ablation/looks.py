@@ -1,16 +1,18 @@
-"""At how many seeds results are looked at. Every look is a chance to be fooled, so each has its price."""
+"""The numbers of seeds at which results are looked at. Every look is a chance to be fooled, so each has its price."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from nas_attn.statistics.paired import MIN_PAIRS
 from nas_attn.study.ablation_config import AblationConfig
 
 FIRST, RATIO = 5, 1.6  # sequential testing looks at 5 seeds first, and then each time there are 1.6 times as many
 MAX_SEEDS = 20
+Seeds = Annotated[int, Field(ge=1, le=100_000)]
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,17 @@ class Looks:
     Attributes:
         seeds: the numbers.
         count: the number of looks that p-values are multiplied by; never fewer than were once planned.
-        added: whether seeds were added after results had been seen.
-        sequential: whether a comparison also ends where it is shown that there is no difference that matters.
-        spent: the chance of a false claim in units of the level: 1 where everything was planned.
-        widened: whether comparisons were added after results had been seen.
+        added: True if seeds were added after results had been seen.
+        sequential: True if a comparison also ends when it is shown that there is no difference that matters.
+        spent: the chance of a false claim in units of the level: 1 if everything was planned.
+        widened: True if comparisons were added after results had been seen.
     """
 
-    seeds: tuple[int, ...]
-    count: int
+    seeds: Annotated[tuple[Seeds, ...], Field(min_length=1)]
+    count: Seeds
     added: bool = False
     sequential: bool = False
-    spent: float = 1.0
+    spent: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
     widened: bool = False
 
     @classmethod
@@ -61,7 +63,7 @@ class Looks:
         return self.seeds[-1]
 
     def made(self, seeds: int) -> int:
-        """How many looks there are up to a number of seeds."""
+        """The number of looks up to a number of seeds."""
         return sum(n <= seeds for n in self.seeds)
 
     def changed(self, wanted: Looks, done: int) -> Looks:
@@ -84,13 +86,3 @@ class Looks:
     def compared(self, new: int, all_: int) -> Looks:
         """The looks after `new` of now `all_` comparisons were added though results had been seen."""
         return replace(self, spent=self.spent + new / all_, widened=True)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `of` reads it back."""
-        return {**asdict(self), "seeds": list(self.seeds)}
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Looks:
-        """The looks that `as_dict` wrote; what a later version wrote beside is passed over."""
-        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
-        return cls(**{**known, "seeds": tuple(values["seeds"])})

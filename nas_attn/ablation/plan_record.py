@@ -2,79 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from nas_attn.ablation.design import FAMILIES, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.errors import RecordLost
-from nas_attn.study.record_kinds import Count, Finite, Written, parsed
-
-Seeds = Annotated[int, Field(ge=1, le=100_000)]
+from nas_attn.study.record_kinds import Fields, Finite
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+def _complete(design: Design) -> Design:
+    names = [a.name for a in design.arms]
+    if not {c.family for c in design.contrasts} <= FAMILIES.keys():
+        raise ValueError("`family` must be a known one")
+    if not {name for c in design.contrasts for name in c.arms} <= set(names):
+        raise ValueError("an arm that is compared must be one of `arms`")
+    bases = {a.model for a in design.arms if a.architecture.is_base and not a.offset}
+    if len(names) != len(set(names)) or not set(design.models) <= bases or None not in bases:
+        raise ValueError("every scale must have its base, and every arm its own name")
+    return design
 
 
-class _Arm(_Fields):
-    name: str
-    kinds: list[str]
-    architecture: Written
-    model: str | None = None
-    offset: Count = 0
-    also: list[str]
+def _ascending(looks: Looks) -> Looks:
+    if list(looks.seeds) != sorted(set(looks.seeds)):
+        raise ValueError("`seeds` must ascend")
+    return looks
 
 
-class _Contrast(_Fields):
-    label: str
-    family: str
-    weights: Annotated[list[Annotated[list[str | Finite], Field(min_length=2, max_length=2)]], Field(min_length=1)]
-    slots: list[str]
-    product: bool = False
-
-    @model_validator(mode="after")
-    def _known(self) -> _Contrast:
-        if self.family not in FAMILIES:
-            raise ValueError("`family` must be a known one")
-        if not all(isinstance(name, str) and not isinstance(weight, str) for name, weight in self.weights):
-            raise ValueError("each of `weights` must be the name of an arm and a number")
-        return self
-
-
-class _Design(_Fields):
-    arms: list[_Arm]
-    contrasts: list[_Contrast]
-
-    @model_validator(mode="after")
-    def _complete(self) -> _Design:
-        names = [a.name for a in self.arms]
-        if not {name for c in self.contrasts for name, _ in c.weights} <= set(names):
-            raise ValueError("an arm that is compared must be one of `arms`")
-        bases = {a.model for a in self.arms if parsed(a.architecture).is_base and not a.offset}
-        if len(names) != len(set(names)) or not {a.model for a in self.arms} <= bases or None not in bases:
-            raise ValueError("every scale must have its base, and every arm its own name")
-        return self
-
-
-class _Looks(_Fields):
-    seeds: Annotated[list[Seeds], Field(min_length=1)]
-    count: Seeds
-    added: bool = False
-    sequential: bool = False
-    spent: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
-    widened: bool = False
-
-    @model_validator(mode="after")
-    def _ascending(self) -> _Looks:
-        if self.seeds != sorted(set(self.seeds)):
-            raise ValueError("`seeds` must ascend")
-        return self
-
-
-class _Settings(_Fields):
+class _Settings(Fields):
     difference: Annotated[float, Field(gt=0, lt=1)]
     dead_slots: Literal["skip", "keep"] | None = None
     kinds: list[str] | None = None
@@ -84,10 +42,18 @@ class _Settings(_Fields):
     difference_before: list[Finite] | None = None
 
 
-class _Plan(_Fields):
-    design: _Design
-    looks: _Looks
+class _Plan(Fields):
+    design: Annotated[Design, AfterValidator(_complete)]
+    looks: Annotated[Looks, AfterValidator(_ascending)]
     settings: _Settings
+
+
+_DESIGN, _LOOKS = TypeAdapter(Design), TypeAdapter(Looks)
+
+
+def plan_fields(design: Design, looks: Looks) -> dict[str, Any]:
+    """The fields of a `design` record that `read_plan` reads back."""
+    return {"design": _DESIGN.dump_python(design, mode="json"), "looks": _LOOKS.dump_python(looks, mode="json")}
 
 
 def read_plan(record: Mapping[str, Any]) -> tuple[Design, Looks]:
@@ -96,8 +62,8 @@ def read_plan(record: Mapping[str, Any]) -> tuple[Design, Looks]:
     Raises:
         RecordLost: it is damaged.
     """
-    try:
-        _Plan.model_validate({k: record[k] for k in _Plan.model_fields})
+    try:  # as JSON, in which a list may be a tuple though nothing else is another type
+        plan = _Plan.model_validate_json(json.dumps({k: record[k] for k in _Plan.model_fields}), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = ".".join(map(str, first["loc"]))
@@ -105,4 +71,4 @@ def read_plan(record: Mapping[str, Any]) -> tuple[Design, Looks]:
             f"{getattr(record, 'where', 'the design')} is damaged (`{name}`: {first['msg']}). Keep a copy of the file, "
             "then remove that line and give the same `ablate` again: it writes the design anew."
         ) from None
-    return Design.of(record["design"]), Looks.of(record["looks"])
+    return plan.design, plan.looks

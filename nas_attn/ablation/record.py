@@ -11,6 +11,7 @@ from nas_attn.ablation.design import Contrast
 from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.plan.settings import EARLIER, Request
+from nas_attn.ablation.plan_record import plan_fields
 from nas_attn.ablation.view import FRESH, AblationView
 from nas_attn.attention import user
 from nas_attn.detector.model.shipped_models import scale_of
@@ -41,7 +42,7 @@ def record_plan(plan: AblationPlan, folder: RunFolder) -> tuple[str, ...]:
     looks = before.looks if settled else _widened(wanted, before, plan, new)
     settings = {**plan.request.settings.model_dump(mode="json"), **_stated(plan, before)}
     old: dict[str, Any] = next((r for r in reversed(records) if r["kind"] == "design"), {})
-    now = {"design": plan.design.as_dict(), "looks": looks.as_dict(), "settings": settings}
+    now = {**plan_fields(plan.design, looks), "settings": settings}
     if any(old.get(k) != v for k, v in now.items()):
         folder.log.append("design", **now)
         folder.log.append("target", trials=len(plan.design.arms) * looks.most)

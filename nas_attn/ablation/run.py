@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,20 +17,20 @@ from nas_attn.ablation.record import record_plan
 from nas_attn.ablation.report.files import write_tables
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.data import download
-from nas_attn.engine import Engine, LocalEngine, Task, check_outside
+from nas_attn.engine import Engine, LocalEngine, check_outside
 from nas_attn.errors import UserError, room_wanted
+from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.stopping import stopping
-from nas_attn.study.base_run import train_base
-from nas_attn.study.folder import Lease, RunFolder
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.inputs import named_data
 from nas_attn.study.liveness import averaged
-from nas_attn.study.prepare import named_data
-from nas_attn.study.supervisor import Supervisor
+from nas_attn.study.supervisor import Supervisor, supervising
 from nas_attn.study.view import Trial
 
 
 class AblationObserver(Protocol):
-    """Whom an ablation tells what happens."""
+    """The observer of an ablation, which hears of everything that happens."""
 
     def opened(self, view: AblationView) -> None:
         """It begins, or goes on."""
@@ -40,7 +39,7 @@ class AblationObserver(Protocol):
         """A trial ended, complete or failed."""
 
     def slots(self, view: AblationView, model: str | None) -> None:
-        """The slots of a base model were checked for life."""
+        """The liveness of a base model's slots was measured."""
 
     def note(self, text: str) -> None:
         """Something that a person should read."""
@@ -50,28 +49,31 @@ class Ablation(Supervisor[AblationView]):
     """Trains the arms of one ablation, seed by seed, until every comparison is decided or out of seeds.
 
     Args:
-        plan: what is to be done; its records are in the folder's log already.
+        plan: the plan; its records are in the folder's log already.
         folder: the ablation's folder; its lease is held by the caller.
-        engine: where trials run.
-        observer: whom to tell.
+        engine: runs the trials.
+        observer: hears what happens.
     """
 
+    observer: AblationObserver
+
     def __init__(self, plan: AblationPlan, folder: RunFolder, engine: Engine, observer: AblationObserver) -> None:
-        self.plan, self.observer = plan, observer
-        super().__init__(folder, engine, plan.request.config.trial_minutes)
+        super().__init__(plan.study, folder, engine, observer)
+        self.plan = plan
         self._begun = time.monotonic()
         ended = not self._view.measured(None) and self._view.bases_ended(None) and not self._bases_found(None)
         self._bases_before = self._failed_before if ended else set()
 
     def run(self) -> AblationView:
-        """Train what is left.
+        """Train the trials that are left.
 
         Raises:
             EvaluationFailed: the base cannot be trained.
         """
         self.observer.opened(self._view)
-        if self.plan.request.config.start == "base":
-            self._train_base()
+        if self.config.start == "base":
+            slots = tuple(dict.fromkeys((*self.study.space.names, *self.plan.probed)))
+            self._train_base(self.plan.request.seed, slots, measured=self._view.measured(None))
         self._work()
         return self._view
 
@@ -90,8 +92,8 @@ class Ablation(Supervisor[AblationView]):
                 self._measure(model)
         left = [(self._view.design.arm(name), index) for name, index in self._view.left]
         ready = [(arm, index) for arm, index in left if self._view.trial(arm, index) is None]
-        # what the slots are measured on comes first: until then only the full architecture fills idle workers, which is
-        # wanted whatever they say
+        # trials on which slots are measured come first: until then only the full architecture fills idle workers, which
+        # is wanted whatever they say
         for may_start in (self._measures, self._may_start):
             for arm, index in ready:
                 if may_start(arm, index):
@@ -109,7 +111,7 @@ class Ablation(Supervisor[AblationView]):
         return self._begin("base", arm.architecture, again.seed, self.plan.costs[arm.name], arm=arm.name)
 
     def _measures(self, arm: Arm, index: int) -> bool:
-        """Whether slots are measured on a trial."""
+        """True if the liveness of slots is measured on a trial."""
         base = self._view.design.base_of(arm.model)
         return arm == base and index < LIVENESS_SEEDS and not self._view.measured(arm.model)
 
@@ -123,23 +125,14 @@ class Ablation(Supervisor[AblationView]):
     def _can_train(self, trial: Trial) -> bool:
         return trial.model in self.plan.scales and trial.model in self._view.design.models
 
-    def _task(self, trial: Trial) -> Task:
-        name = f"{trial.number:04d}"
-        architecture, liveness = trial.architecture, False
+    def _training(self, trial: Trial) -> tuple[Any, Architecture, bool]:
+        evaluator = self.plan.scales[trial.model].evaluator
         base = self._view.design.base_of(trial.model)
-        if trial.architecture == base.architecture and not self._view.measured(trial.model):
-            liveness = self.plan.request.config.start != "base"
-            slots = (*base.architecture.slots, *self.plan.probed)
-            architecture = Architecture.none(dict.fromkeys(slots))  # the same network; it names what is measured
-        return Task(
-            key=trial.number,
-            call=self.plan.scales[trial.model].evaluator,
-            arguments=(architecture, self.plan.study.fidelity, trial.seed),
-            keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness},
-            result=self.folder.result(name),
-            signature=f"{self._view.header.get('id', '')}:{trial.number}:{trial.architecture}:{trial.seed}",
-            limit=partial(self._limit, trial.model),
-        )
+        if trial.architecture != base.architecture or self._view.measured(trial.model):
+            return evaluator, trial.architecture, False
+        slots = (*base.architecture.slots, *self.plan.probed)
+        # the same network; it names what is measured
+        return evaluator, Architecture.none(dict.fromkeys(slots)), self.config.start != "base"
 
     def _ended(self, trial: Trial) -> None:
         self.observer.finished(self._view, trial)
@@ -148,35 +141,19 @@ class Ablation(Supervisor[AblationView]):
 
     # liveness
 
-    def _train_base(self) -> None:
-        evaluation = train_base(
-            self.engine,
-            self.folder,
-            self.plan.study.evaluator,
-            self.plan.study.fidelity,
-            self.plan.request.seed,
-            slots=tuple(dict.fromkeys((*self.plan.study.space.names, *self.plan.probed))),
-            study_id=self._view.header.get("id", ""),
-            measured=self._view.measured(None),
-            note=self.observer.note,
-            limit=self._limit,
-        )
-        if evaluation is not None:
-            self._write_slots(None, [evaluation])
-
     def _measure(self, model: str | None) -> None:
         if not (found := self._bases_found(model)):
             raise self._no_base(self._view.bases(model))
-        self._write_slots(model, found)
+        self._write_slots(found, model)
 
-    def _bases_found(self, model: str | None) -> list[Any]:
+    def _bases_found(self, model: str | None) -> list[Evaluation]:
         return [t.evaluation for t in self._view.bases(model) if t.evaluation and t.evaluation.liveness]
 
     def _reasons(self, model: str | None) -> str:
         return "; ".join(sorted({t.reason for t in self._view.bases(model) if t.reason})) or "no result"
 
-    def _write_slots(self, model: str | None, evaluations: list[Any]) -> None:
-        found = averaged(evaluations, self.plan.request.config.live_threshold)
+    def _write_slots(self, evaluations: Sequence[Evaluation], model: str | None = None) -> None:
+        found = averaged(evaluations, self.config.live_threshold)
         filled = {s for a in self._view.design.arms if a.model == model for s in a.filled}
         keep = self._view.settings["dead_slots"] == "keep"
         self._append(
@@ -194,53 +171,35 @@ def run_ablation(
     """Run an ablation, or continue it.
 
     Args:
-        request: what is wanted; see `load_request`.
-        observer: whom to tell.
-        progress: told what is being prepared.
+        request: the request; see `load_request`.
+        observer: hears what happens.
+        progress: told each step of the preparation.
 
     Raises:
         UserError: something in the input breaks a rule; nothing was trained.
     """
     check_outside()
     with room_wanted(study=True), stopping():
-        return _run_here(request, observer, progress or (lambda text: None))
-
-
-def _run_here(request: Request, observer: AblationObserver, tell: Callable[[str], None]) -> AblationView:
-    environment.prepare()
-    folder = RunFolder(request.folder)
-    above = [p for p in (folder.path, folder.path.parent, folder.path.parent.parent) if not p.exists()]
-    folder.create()
-    try:
-        with Lease(folder):
-            return _run(request, folder, observer, tell)
-    finally:
-        if not folder.log.exists():
-            _remove(folder, above)  # wrong input leaves nothing behind
+        environment.prepare()
+        folder = RunFolder(request.folder)
+        with supervising(folder, above=2):
+            return _run(request, folder, observer, progress or (lambda text: None))
 
 
 def _run(request: Request, folder: RunFolder, observer: AblationObserver, tell: Callable[[str], None]) -> AblationView:
-    import torch
-
-    folder.log.repair()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the cores are the workers'
+    plan = prepare_ablation(request, tell)
+    for text in (*plan.notes, *record_plan(plan, folder)):
+        observer.note(text)
+    write_tables(AblationView.read(folder.path), folder.path)  # marked as partial, whatever happens from here on
     try:
-        plan = prepare_ablation(request, tell)
-        for text in (*plan.notes, *record_plan(plan, folder)):
-            observer.note(text)
-        write_tables(AblationView.read(folder.path), folder.path)  # marked as partial, whatever happens from here on
-        try:
-            with LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as engine:
-                return Ablation(plan, folder, engine, observer).run()
-        finally:
-            write_tables(AblationView.read(folder.path), folder.path)
+        with LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as engine:
+            return Ablation(plan, folder, engine, observer).run()
     finally:
-        torch.set_num_threads(threads)
+        write_tables(AblationView.read(folder.path), folder.path)
 
 
 def planned(request: Request, folder: Path, tell: Callable[[str], None]) -> tuple[AblationPlan, AblationView]:
-    """What would run, and what has: nothing is written but the cost cache, and `folder`, which may be deleted.
+    """The plan that would run, and the trials that have: only the cost cache is written, and `folder`, which may go.
 
     Raises:
         UserError: something in the input breaks a rule.
@@ -260,7 +219,7 @@ def planned(request: Request, folder: Path, tell: Callable[[str], None]) -> tupl
     plan = replace(plan, notes=(*plan.notes, *record_plan(plan, run)))
     view = AblationView.read(folder)
     if request.stored is None and request.study is not None and request.study.slots:
-        # what the search found alive is the best guess until the ablation has measured it itself
+        # the live slots of the search are the best guess until the ablation has measured them itself
         known = {k: v for k, v in request.study.slots.items() if k != "kind"}
         run.log.append("slots", **known)
         view = AblationView.read(folder)
@@ -271,10 +230,3 @@ def _role(arm: Arm) -> str:
     if arm.architecture.is_base:
         return "base"
     return "conv" if "control" in arm.kinds else "arm"
-
-
-def _remove(folder: RunFolder, made: list[Any]) -> None:
-    (folder.path / "lease").unlink(missing_ok=True)
-    for path in made:
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()

@@ -206,7 +206,7 @@ class AblationView:
     def idle_on(self, contrast: Contrast) -> tuple[str | None, ...]:
         """The scales on which a contrast can show nothing, because its slots are dead there."""
         models = dict.fromkeys(self.design.arm(name).model for name in contrast.arms)
-        return tuple(m for m in models if m in self.views and contrast.idle(self.dead_slots(m)))
+        return tuple(m for m in models if m in self.views and contrast.differs_only_in_dead_slots(self.dead_slots(m)))
 
     @property
     def skipped(self) -> tuple[Contrast, ...]:

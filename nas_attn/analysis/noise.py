@@ -1,14 +1,13 @@
-"""What repeated seeds say about noise, and what may be concluded in spite of it."""
+"""Seed noise, from repeated seeds, and the conclusions that it leaves room for."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from nas_attn.statistics.spread import moments, pooled, student
 from nas_attn.study.view import Candidate, StudyView
 
-CONFIDENCE = 0.95
 ENOUGH = 8  # degrees of freedom from which a standard deviation is known to about a quarter
 BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
 
@@ -21,7 +20,7 @@ class Noise:
         sd_single: standard deviation of single runs of one architecture, pooled over the controls.
         df_single: its degrees of freedom.
         sd_paired: standard deviation of an architecture's differences to the base of the same seed, pooled over all
-            candidates with at least two; None where there is none.
+            candidates with at least two; None if there is none.
         df_paired: its degrees of freedom.
     """
 
@@ -36,8 +35,8 @@ class Noise:
         Two-sided at 95 %, Student's t. Pairing narrows it once there are enough paired differences to say so; before,
         a few lucky ones would promise too much, and the larger of this and the unpaired threshold stands.
         """
-        unpaired = _student(self.df_single) * self.sd_single * math.sqrt(2)
-        paired = _student(self.df_paired) * self.sd_paired if self.sd_paired is not None else unpaired
+        unpaired = student(self.df_single) * self.sd_single * math.sqrt(2)
+        paired = student(self.df_paired) * self.sd_paired if self.sd_paired is not None else unpaired
         return (paired if self.df_paired >= ENOUGH else max(paired, unpaired)) / math.sqrt(seeds)
 
     def sentence(self) -> str:
@@ -58,7 +57,7 @@ TOO_LITTLE = (
 
 
 def noise_words(view: StudyView) -> str:
-    """The estimate in plain words, or why there is none."""
+    """The estimate in plain words, or the reason why there is none."""
     estimate = noise(view)
     if estimate is not None:
         return estimate.sentence()
@@ -85,15 +84,8 @@ def noise(view: StudyView) -> Noise | None:
         return None  # runs that cannot differ (all at mAP 0, say) tell nothing about noise
     single = pooled((len(c.seeds) - 1, c.sd or 0.0) for c in repeated)
     groups = [[t.delta for t in c.trials if t.delta is not None] for c in view.candidates()]
-    paired = [(len(g) - 1, _sd(g)) for g in groups if len(g) > 1]
+    paired = [(len(g) - 1, sd) for g in groups if (sd := moments(g)[1]) is not None]
     return Noise(*single, *pooled(paired)) if paired else Noise(*single)
-
-
-def pooled(groups: Iterable[tuple[int, float]]) -> tuple[float, int]:
-    """Standard deviation and degrees of freedom of groups of (degrees of freedom, standard deviation) together."""
-    groups = list(groups)
-    df = sum(n for n, _ in groups)
-    return math.sqrt(math.fsum(n * sd**2 for n, sd in groups) / df), df
 
 
 def interval(candidate: Candidate) -> tuple[float, float] | None:
@@ -101,14 +93,14 @@ def interval(candidate: Candidate) -> tuple[float, float] | None:
     if candidate.mean is None or candidate.sd is None:
         return None
     n = len(candidate.seeds)
-    half = _student(n - 1) * candidate.sd / math.sqrt(n)
+    half = student(n - 1) * candidate.sd / math.sqrt(n)
     return max(0.0, candidate.mean - half), min(1.0, candidate.mean + half)
 
 
 def verdict(candidate: Candidate, estimate: Noise | None) -> str:
     """`better than base`, `worse than base` or `not distinguishable`.
 
-    The last also where nothing can be said: without a noise estimate, or without a seed shared with the base.
+    The last also if nothing can be said: without a noise estimate, or without a seed shared with the base.
     """
     if candidate.delta is None or estimate is None:
         return TIE
@@ -116,17 +108,6 @@ def verdict(candidate: Candidate, estimate: Noise | None) -> str:
     if abs(candidate.delta) <= estimate.threshold(seeds):
         return TIE
     return BETTER if candidate.delta > 0 else WORSE
-
-
-def _student(df: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, 0.5 + CONFIDENCE / 2))
-
-
-def _sd(values: Sequence[float]) -> float:
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
 def _freedom(df: int) -> str:

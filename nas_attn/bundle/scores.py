@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_attn.analysis.noise import noise, noise_words, verdict
+from nas_attn.statistics.spread import student
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 
@@ -75,9 +76,7 @@ def _difference(candidate: Candidate) -> dict[str, Any]:
     n = len(differences)
     found: dict[str, Any] = {"mean": candidate.delta, "sd": candidate.delta_sd, "seeds": n, "interval_95": None}
     if candidate.delta is not None and candidate.delta_sd is not None:
-        from scipy.special import stdtrit
-
-        half = float(stdtrit(n - 1, 0.975)) * candidate.delta_sd / math.sqrt(n)
+        half = student(n - 1) * candidate.delta_sd / math.sqrt(n)
         found["interval_95"] = [candidate.delta - half, candidate.delta + half]
     elif not candidate.architecture.is_base:
         found["note"] = "one seed has no interval of its own; `seed_noise` says what a single difference can mean"

@@ -1,4 +1,4 @@
-"""Where evaluations run: worker processes on this machine."""
+"""Engines run evaluations: here in worker processes on this machine."""
 
 from nas_attn.engine.local import LocalEngine
 from nas_attn.engine.protocol import Engine, Failure, Outcome, Task

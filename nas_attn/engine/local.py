@@ -61,7 +61,7 @@ class LocalEngine:
         self._hand_over(slot)
 
     def _hand_over(self, slot: _Slot) -> None:
-        """Give a slot's task to its process, which is started where there is none."""
+        """Give a slot's task to its process, which is started if there is none."""
         assert slot.task is not None
         slot.spent, slot.seen = 0.0, time.monotonic()
         content = packed(slot.task)

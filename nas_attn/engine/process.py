@@ -30,7 +30,7 @@ class Died:
 
     Attributes:
         how: in words.
-        idle: it had worked before and did not take the task any more, so that none was lost with it.
+        idle: it had worked before and did not take the task any more, so that no task ended with it.
     """
 
     how: str
@@ -43,7 +43,7 @@ class WorkerProcess:
     Args:
         start: keyword arguments of `worker.start`.
         needs: Python modules that it must import to know what this process knows.
-        answer: called with the process and what became of each task; in a thread.
+        answer: called with the process and its answer to each task; in a thread.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class WorkerProcess:
                     pipe.close()
 
     def _reap(self) -> str:
-        """Wait for its end, force it where it does not come, and say how it ended."""
+        """Wait for its end, force it if it does not come, and say how it ended."""
         try:
             code = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -112,7 +112,7 @@ class WorkerProcess:
 
 
 def packed(task: Task) -> bytes | Failure:
-    """A task as it travels; a failure where it cannot."""
+    """A task as it travels; a failure if it cannot."""
     plain = Task(None, task.call, task.arguments, task.keywords, task.result, task.signature)
     try:
         return pickle.dumps(plain)

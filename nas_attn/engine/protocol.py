@@ -1,4 +1,4 @@
-"""What an engine is: it takes tasks, runs each in a process of its own choosing, and hands back outcomes."""
+"""The engine: it takes tasks, runs each in a process that it chooses, and hands back outcomes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Task:
         keywords: its keyword arguments, picklable.
         result: file that holds the result once there is one. A task whose file exists is not run again, so a result
             outlives the supervisor that asked for it.
-        signature: what that result belongs to; a file of another signature is ignored and replaced.
+        signature: names the trial that the result belongs to; a file of another signature is ignored and replaced.
         limit: says how many seconds the call may take, None for any number. It is asked again while the call runs, in
-            the supervisor's process, so that what is learned meanwhile counts.
+            the supervisor's process, so that trials that end meanwhile count.
     """
 
     key: Any
@@ -37,11 +37,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a task gave no evaluation.
+    """The reason why a task gave no evaluation.
 
     Attributes:
         reason: one line for the record.
-        died: whether the worker process itself was lost (and the repetition as well).
+        died: True if the worker process itself died (at the repetition as well).
     """
 
     reason: str
@@ -50,7 +50,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task."""
+    """A task and its result: an evaluation, or the failure to give one."""
 
     task: Task
     value: Evaluation | Failure
@@ -66,7 +66,7 @@ class Engine(Protocol):
 
     @property
     def free(self) -> int:
-        """How many tasks may be submitted now."""
+        """The number of tasks that may be submitted now."""
         ...
 
     def submit(self, task: Task) -> None:

@@ -1,4 +1,4 @@
-"""What runs inside a worker process. Imports nothing heavy: the device is pinned before torch is loaded."""
+"""The inside of a worker process. It imports nothing heavy: the device is pinned before torch is loaded."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _INSIDE: list[int] = []  # this process's id, if it is a worker
 
 
 def main() -> None:
-    """Be a worker: read tasks from standard input until it ends, and write to standard output what became of each."""
+    """Be a worker: read tasks from standard input until it ends, and write the answer to each to standard output."""
     tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)  # the pipes are ours: what a module reads or prints is not an answer
+    os.dup2(nothing, 0)  # the pipes are ours: a module's own input and output must stay out of them
     os.dup2(2, 1)
     os.close(nothing)
     if hasattr(os, "register_at_fork"):  # loader processes; the end of this one must be seen in spite of them
@@ -91,14 +91,14 @@ def start(device: str, threads: int, log: str | None, parent: int) -> None:
 
 
 def _follow(parent: int) -> None:
-    """End with the supervisor: an orphan would train on, and write where a resumed study writes."""
+    """End with the supervisor: an orphan would train on, and write into the files of a resumed study."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
 
 
 def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
-    """Take over the supervisor's paths and folder, and import what brought modules there.
+    """Take over the supervisor's paths and folder, and import the Python files that registered modules there.
 
     Raises:
         NasAttnError: the user's script starts a search when it is imported.
@@ -160,7 +160,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _packed(value: Evaluation | Failure | NasAttnError) -> bytes:
-    """An answer as it travels; in place of one that cannot, what can be said of it."""
+    """An answer as it travels; in place of one that cannot, a description of it."""
     try:
         content = pickle.dumps(value)
         pickle.loads(content)

@@ -1,4 +1,4 @@
-"""What a trial is asked and what it answers, and the evaluators that answer."""
+"""Evaluations of architectures: their fidelity, their results, and the evaluators that give them."""
 
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity

@@ -1,4 +1,4 @@
-"""How cheap a proxy run is."""
+"""The fidelity of a proxy run: how cheap it is."""
 
 from __future__ import annotations
 

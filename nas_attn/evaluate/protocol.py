@@ -1,4 +1,4 @@
-"""What an evaluator is: a pure, picklable function from an architecture to an evaluation."""
+"""The evaluator: a pure, picklable function from an architecture to an evaluation."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nas_attn.space import Architecture
 
 
 class Evaluator(Protocol):
-    """Everything it needs comes in, everything it found goes out.
+    """A pure function: everything it needs comes in, everything it found goes out.
 
     An evaluator is pickled to wherever it runs, so it holds plain data only. It may be called again for the same
-    arguments after a crash; where `checkpoint` exists it continues from there.
+    arguments after a crash; if `checkpoint` exists, it continues from there.
     """
 
     def __call__(
@@ -29,7 +29,7 @@ class Evaluator(Protocol):
         """Train and score one architecture.
 
         Args:
-            architecture: what stands at each slot.
+            architecture: the gene at each slot.
             fidelity: epochs, image size, data fraction.
             seed: fixes shared initial weights, data order and augmentation.
             checkpoint: file for the state from which a repeated call continues.

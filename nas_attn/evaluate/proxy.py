@@ -44,18 +44,18 @@ class ProxyEvaluator:
         width: width factor of the base, in place of its scale's.
         start: `scratch` (shared initial weights), `weights` (a checkpoint's), or `base` (those of `base_file`).
         weights: checkpoint of the user, for `weights`, or under the trained base of `base`.
-        base_file: what `train_base` saved, for `base`.
+        base_file: the file that `train_base` saved, for `base`.
         device: `cpu`, `cuda` or `cuda:N`.
         precision: `fp32` or `bf16`; by default fp32 on the CPU and bf16 on CUDA.
-        recipe: how to train.
-        test: also score the test split, where the data has one.
+        recipe: the way of training.
+        test: also score the test split, if the data has one.
         cache: folder of decoded images; by default in this user's cache.
         cache_gib: size of one split's decoded images above which they are read from disk each time.
         threads: CPU threads.
         workers: loader processes on CUDA.
         checkpoint_seconds: least time between two checkpoints.
         modules: contents of the files of attention modules that architectures may name beside the zoo's.
-        kpt_shape: of the data's keypoints, where the model predicts some; what the head is built for.
+        kpt_shape: shape of the data's keypoints, if the model predicts some; the head is built for it.
     """
 
     model: str
@@ -107,7 +107,7 @@ class ProxyEvaluator:
     ) -> Evaluation:
         """Train the unchanged base as `start=base` needs it and save its weights, whole or not at all.
 
-        It starts from `weights` where these are given, otherwise from scratch. Liveness is measured of `slots`, by
+        It starts from `weights` if these are given, otherwise from scratch. Liveness is measured of `slots`, by
         default of those behind each block that feeds the head.
         """
         base = replace(self, start="weights" if self.weights else "scratch")
@@ -117,7 +117,7 @@ class ProxyEvaluator:
         return base._run(architecture, fidelity, seed, checkpoint, liveness, keep=Path(save_to))
 
     def check(self, fidelity: Fidelity, architecture: Architecture | None = None) -> None:
-        """Refuse what cannot be trained, before anything is.
+        """Refuse arguments with which nothing can be trained, before any training.
 
         Raises:
             UserError: the first rule that is broken.

@@ -1,4 +1,4 @@
-"""What trials of one process share: the base, the data and its images, loaded once and anew where a file was edited."""
+"""Base, data and images that the trials of one process share: loaded once, and anew if a file was edited."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def edited_at(file: str) -> tuple[int, int] | None:
 def base(
     model: str, width: float | None, nc: int, kpt_shape: tuple[int, int] | None, edited: object
 ) -> tuple[BaseModel, tuple[Slot, ...], int]:
-    """The base with its own head, all its slots and its `reg_max`, from one build; anew where its file was edited."""
+    """The base with its own head, all its slots and its `reg_max`, from one build; anew if its file was edited."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.slots import all_slots
 
@@ -38,7 +38,7 @@ def base(
 
 @lru_cache(maxsize=4)
 def data(path: str, nc: int, task: str, edited: object) -> DataInfo:
-    """The checked data; anew where its stamp is another."""
+    """The checked data; anew if its stamp has changed."""
     from nas_attn.data.check import check_data
 
     info = check_data(path, task)
@@ -51,7 +51,7 @@ def data(path: str, nc: int, task: str, edited: object) -> DataInfo:
 def store(
     files: tuple[str, ...], imgsz: int, cache: str, gib: float, threads: int, form: LabelFormat, edited: object
 ) -> Any:
-    """The decoded images of one split; anew where its stamp is another."""
+    """The decoded images of one split; anew if its stamp has changed."""
     from nas_attn.data.image_cache import GIB, open_store
 
     return open_store(files, imgsz, Path(cache), cap=int(gib * GIB), threads=threads, form=form)

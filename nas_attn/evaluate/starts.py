@@ -1,4 +1,4 @@
-"""What a trial starts from, and which genes that start allows."""
+"""The weights that a trial starts from, and the genes that each start allows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STARTS = ("scratch", "weights", "base")
 
 
 def check_start(start: str, architecture: Architecture, slots: Iterable[Slot]) -> None:
-    """Refuse genes that are no identity at first where a trial continues from the trained base.
+    """Refuse genes that are no identity at first, if a trial continues from the trained base.
 
     Raises:
         UserError: a module without residual=scaled, or one in place of a trained convolution.
@@ -27,7 +27,7 @@ def check_start(start: str, architecture: Architecture, slots: Iterable[Slot]) -
 
 
 def refused_at_base(slots: Iterable[Slot]) -> dict[str, SlotRefused]:
-    """Slots where no gene leaves the trained base as it was, residual or not: name -> why."""
+    """Slots at which no gene leaves the trained base as it was, residual or not: name -> why."""
     return {
         slot.name: SlotRefused(
             "the start `base` must have trained convolutions in their place: without them no gene is an identity",

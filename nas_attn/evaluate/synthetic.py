@@ -30,12 +30,12 @@ class SyntheticEvaluator:
         planted: effects that are not drawn: (`p3=lska` or `p3=lska(k_size=23)`, gain in mAP50-95); the first that fits.
         seed_sd: spread of a seed's luck, which all architectures share and pairing takes away.
         test: also score a test split: the same truth with noise of its own.
-        dead: slots where every effect is zero and whose zeroing costs nothing.
+        dead: slots at which every effect is zero, and whose zeroing costs nothing.
         undertrained: those of them whose zeroing raises mAP50-95 by a tenth.
-        seconds: how long a call takes.
+        seconds: length of a call.
         crash_on: architectures (as text) at which the process ends without a word, as in a segmentation fault.
-        crashes: how often each of these does so before it succeeds; counted in files of `crash_folder`.
-        crash_folder: where these counts are kept; needed with `crash_on`.
+        crashes: number of times that each of these does so before it succeeds; counted in files of `crash_folder`.
+        crash_folder: folder of these counts; needed with `crash_on`.
         fail_on: architectures (as text) that fail with a reason.
         flag_on: architectures (as text) whose runs bear the flag `batch halved`.
     """

@@ -1,9 +1,9 @@
-"""Additive least squares on indicator columns that need not be independent: what is determined, and how surely.
+"""Additive least squares on indicator columns that need not be independent: the effects, and how sure each one is.
 
-Trials of one architecture share whatever its settings and combination do beyond the sum. Where the data has any sign
+Trials of one architecture share the effects of its settings and combination beyond the sum. If the data has any sign
 of that, they are weighted as a group and errors are measured between architectures, so that many seeds of few
 architectures are not taken for many architectures. No test decides it: with few architectures one would miss most of
-what matters. Where there are very few, they alone give the degrees of freedom, whatever they show.
+what matters. If there are very few, they alone give the degrees of freedom, whatever they show.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.statistics.spread import student
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -19,7 +21,7 @@ LEVEL = 0.05  # a lack of fit less likely than this is said to be one
 EXACT = 1e-9  # differences below this are rounding
 ENOUGH = 3  # architectures beyond the number of effects; with fewer, a lack of fit stays hidden too often
 FEW = 4  # architectures beyond that number; with fewer, the absence of a lack of fit says nothing
-MOST = 1e6  # ratio of variances, where runs of one architecture do not differ at all
+MOST = 1e6  # ratio of variances if runs of one architecture do not differ at all
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,14 @@ class AdditiveFit:
     """A fitted model.
 
     Attributes:
-        effects: one per column; None where the rows do not determine it.
+        effects: one per column; None if the rows do not determine it.
         mixed: per column, the others that it cannot be told apart from, strongest first.
         sd: standard deviation of one run around the model; None without degrees of freedom.
         df: degrees of freedom of the error.
-        between: whether architectures differ by more than the sum and the noise of runs, at 5 %.
+        between: True if architectures differ by more than the sum and the noise of runs, at 5 %.
         lack: architectures beyond the number of effects.
-        alone: per column, the difference to the group that has no column, by the noise of their runs alone: of the
-            only group that has this column, where it has no other; else None.
+        alone: per column, the mean of the group that has this column and no other, minus that of the group without
+            any, with the noise of their runs as error; None if there is no such group, or if others have the column.
     """
 
     effects: tuple[Effect | None, ...]
@@ -57,7 +59,7 @@ class AdditiveFit:
 
     @property
     def checked(self) -> bool:
-        """Whether there are enough more architectures than effects to see whether effects add up."""
+        """True if there are enough more architectures than effects to see whether effects add up."""
         return self.lack >= ENOUGH
 
 
@@ -65,7 +67,7 @@ def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Se
     """Fit `values` by the design's columns and a level per seed.
 
     Args:
-        values: (n,) what was measured.
+        values: (n,) measurements.
         design: (n, k) indicators of the effects.
         seeds: n labels; each distinct one gets a level.
         groups: n labels of architectures; rows of one group have equal design.
@@ -78,7 +80,7 @@ def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Se
     full = np.hstack([design, levels])
     right = _row_space(full)
     members = _indicators(groups)
-    each = np.hstack([members, levels])  # every architecture free: what is left is noise of runs alone
+    each = np.hstack([members, levels])  # every architecture free: the rest is noise of runs alone
     free = sm.OLS(values, each @ _row_space(each).T).fit()
     model = sm.OLS(values, full @ right.T).fit()
     df, pure = n - len(right), round(free.df_resid)
@@ -89,7 +91,7 @@ def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Se
         model = sm.GLS(values, full @ right.T, sigma=np.eye(n) + ratio * members @ members.T).fit()
     if ratio > 0 or 0 < lack < FEW:
         df = lack
-    # a coefficient is determined where its unit vector lies in the row space: the projection leaves it as it is
+    # a coefficient is determined if its unit vector lies in the row space: the projection leaves it as it is
     projection = right.T @ right
     known = [j for j in range(k) if abs(projection[j, j] - 1) < 1e-8]
     sd = float(np.sqrt(model.scale * (1 + ratio))) if df > 0 else None
@@ -120,19 +122,20 @@ def _alone(free: Any, design: np.ndarray, members: np.ndarray, each: np.ndarray)
 
 
 def _effects(model: Any, contrasts: np.ndarray, df: int) -> list[Effect]:
-    """The effects of contrasts (rows over the model's columns); without intervals where `df` is 0."""
+    """The effects of contrasts (rows over the model's columns); without intervals if `df` is 0."""
     from scipy.stats import t
 
     if df < 1 or not len(contrasts):
         return [Effect(float(c @ model.params)) for c in contrasts]
     tests = model.t_test(contrasts)  # its own p would take the degrees of freedom of runs
-    low, high = t.interval(0.95, df, tests.effect, tests.sd.reshape(-1))
-    p = 2 * t.sf(abs(tests.effect) / tests.sd.reshape(-1), df)
+    errors = tests.sd.reshape(-1)
+    low, high = (tests.effect + sign * student(df) * errors for sign in (-1, 1))
+    p = 2 * t.sf(abs(tests.effect) / errors, df)
     return [Effect(*map(float, row)) for row in zip(tests.effect, low, high, p, strict=True)]
 
 
 def _ratio(model: Any, free: Any, members: np.ndarray, lack: int) -> float:
-    """Variance between architectures over that between runs, by moments; 0 where runs alone explain the lack of fit."""
+    """Variance between architectures over that between runs, by moments; 0 if runs alone explain the lack of fit."""
     import numpy as np
 
     between = (model.ssr - free.ssr) / lack

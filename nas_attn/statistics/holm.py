@@ -18,7 +18,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
     from statsmodels.stats.multitest import multipletests
 
-    # statsmodels collects garbage at each call, which takes seconds where much is loaded; while everything is frozen
+    # statsmodels collects garbage at each call, which takes seconds if much is loaded; while everything is frozen
     # there is nothing to look through
     frozen = gc.get_freeze_count() > 0
     if not frozen:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-CONFIDENCE = 0.95
+from nas_attn.statistics.spread import CONFIDENCE, moments
+
 ALPHA = 0.05  # family-wise: the chance that a table without any true difference claims one
-POWER = 0.8  # what counts as a fair chance to see a difference
+POWER = 0.8  # a fair chance to see a difference
 MIN_PAIRS = 3  # below, a t-test has one degree of freedom or none
 MOST_PAIRS = 10_000
 TINY = 1e-9  # mAP50-95; smaller spreads are rounding, not noise
@@ -24,8 +25,8 @@ class Paired:
         n: pairs.
         mean: mean difference.
         sd: sample standard deviation of the differences; None below two pairs.
-        low, high: confidence interval of the mean (Student's t); None where there is no spread to tell it from.
-        p: two-sided p-value of the paired t-test, of this comparison alone; None below `MIN_PAIRS` pairs or where there
+        low, high: confidence interval of the mean (Student's t); None if there is no spread to tell it from.
+        p: two-sided p-value of the paired t-test, of this comparison alone; None below `MIN_PAIRS` pairs or if there
             is no spread.
         effect: standardised effect d_z = mean / sd with Hedges' correction for few pairs; None as `p`.
     """
@@ -52,10 +53,10 @@ def paired(differences: Sequence[float], confidence: float = CONFIDENCE) -> Pair
 @lru_cache(maxsize=8192)  # a running ablation asks for the same table after every trial
 def _paired(differences: tuple[float, ...], confidence: float) -> Paired:
     n = len(differences)
-    mean = math.fsum(differences) / n
-    if n < 2:
+    mean, sd = moments(differences)
+    assert mean is not None  # there is at least one
+    if sd is None:
         return Paired(n, mean, None, None, None, None, None)
-    sd = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1))
     if sd < TINY:
         return Paired(n, mean, 0.0, None, None, None, None)
     from scipy.stats import ttest_1samp
@@ -68,7 +69,7 @@ def _paired(differences: tuple[float, ...], confidence: float) -> Paired:
 
 
 def power(difference: float, sd: float, pairs: int, level: float) -> float:
-    """Chance that a paired t-test at a level rejects, where the true difference and its spread are these.
+    """Chance that a paired t-test at a level rejects, if the true difference and its spread are these.
 
     Args:
         difference: true mean difference, mAP50-95.
@@ -79,7 +80,7 @@ def power(difference: float, sd: float, pairs: int, level: float) -> float:
     from statsmodels.stats.power import TTestPower
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the noncentral t underflows where the answer is 1
+        warnings.simplefilter("ignore")  # the noncentral t underflows if the answer is 1
         found = float(TTestPower().power(difference / sd, pairs, level))
     # far out in the tail scipy's noncentral t gives NaN
     return 1.0 if math.isnan(found) else found
@@ -101,7 +102,7 @@ def pairs_needed(difference: float, sd: float, level: float, wanted: float = POW
 
 
 def pairs_to_exclude(difference: float, sd: float, level: float, wanted: float = POWER) -> int:
-    """The fewest pairs whose interval excludes a difference, with the wanted chance where there is none at all.
+    """The fewest pairs whose interval excludes a difference, with the wanted chance if there is none at all.
 
     Args:
         difference: smallest difference that matters, mAP50-95.
@@ -111,7 +112,7 @@ def pairs_to_exclude(difference: float, sd: float, level: float, wanted: float =
     """
     from scipy.stats import t
 
-    # both ends of the interval must lie inside: the mean may stray by what is left, to either side
+    # both ends of the interval must lie inside: the mean may stray by the rest, to either side
     for n in range(MIN_PAIRS, MOST_PAIRS):
         error = sd / math.sqrt(n)
         left = difference / error - float(t.isf(level / 2, n - 1))
@@ -121,5 +122,5 @@ def pairs_to_exclude(difference: float, sd: float, level: float, wanted: float =
 
 
 def _hedges(df: int) -> float:
-    """Hedges' J: what makes d unbiased at few degrees of freedom."""
+    """Hedges' J, the factor that makes d unbiased at few degrees of freedom."""
     return math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)

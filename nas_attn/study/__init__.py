@@ -51,9 +51,9 @@ def run_search(
     """Run a study, or continue it: `python -m nas_attn search` as a function.
 
     Args:
-        study: a shipped study, a path to a study YAML, or a new name; the embedded default where None.
+        study: a shipped study, a path to a study YAML, or a new name; the embedded default if None.
         runs: folder of the run folders.
-        observer: whom to tell about trials.
+        observer: hears of trials.
         progress: told what is being prepared.
         options: fields of `StudyConfig`, e.g. `data="data.yaml", trials=24`.
 

@@ -6,6 +6,8 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,56 +25,108 @@ SHIPPED = "shipped"
 PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
 
 
-def study_name(study: str | None, data: str | None = None) -> str:
-    """The name of the run folder that `STUDY --data D` means.
+@dataclass(frozen=True)
+class StudyFile:
+    """The study that `STUDY --data D` means: its name, and the content of its YAML, which is read once.
 
-    A study file's `name`, or its own; a given name; without STUDY the folder of the data or what Ultralytics calls it,
-    or the default.
+    Attributes:
+        study: a shipped study's name, a path to a study YAML, or a new name; None for the embedded default.
+        data: `--data`, if it was given.
     """
-    if study is None:
-        if not data:
-            return DEFAULT
-        kept = Path(meant(data, Path.cwd()))
-        place = kept.parent.name if kept.is_absolute() else kept.stem
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
-        # data that happens to be called like a shipped study must not get that study's settings
-        return f"{name}-data" if name in shipped.names("studies") else name or "data"
-    if len(Path(study).name.encode()) > MAX_NAME or "\0" in study:
-        raise UserError(f"a study's name must have at most {MAX_NAME} characters", got=f"'{study}'")
-    if _is_file(study):
-        content = _read(study)
-        return str(content.get("name", Path(study).stem))
-    return study
+
+    study: str | None
+    data: str | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """The name of its run folder: a study file's `name` or file name, or the given name.
+
+        Without STUDY the folder of the data or its name at Ultralytics, or the default.
+
+        Raises:
+            UserError: it cannot be one, or the file cannot be read.
+        """
+        if self.study is None:
+            if not self.data:
+                return DEFAULT
+            kept = Path(meant(self.data, Path.cwd()))
+            place = kept.parent.name if kept.is_absolute() else kept.stem
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
+            # data that happens to be called like a shipped study must not get that study's settings
+            return f"{name}-data" if name in shipped.names("studies") else name or "data"
+        if len(Path(self.study).name.encode()) > MAX_NAME or "\0" in self.study:
+            raise UserError(f"a study's name must have at most {MAX_NAME} characters", got=f"'{self.study}'")
+        return self.study if self._written is None else str(self._written.get("name", Path(self.study).stem))
+
+    @property
+    def path(self) -> str | None:
+        """STUDY, if it is the path of a study file."""
+        return self.study if self.study is not None and _is_file(self.study) else None
+
+    @property
+    def source(self) -> str:
+        """The path of the study file, `shipped`, or nothing for a new name."""
+        if self.path is not None:
+            return str(Path(self.path).resolve())
+        return SHIPPED if (self.study is None and self.data is None) or self.study in shipped.names("studies") else ""
+
+    @cached_property
+    def _written(self) -> dict[str, Any] | None:
+        return None if self.path is None else _read(self.path)
+
+    def content(self, *, new: bool = False) -> dict[str, Any]:
+        """The content of the study's YAML, paths resolved, `name` included. A new study without data is the demo."""
+        name = self.name
+        if self._written is not None:
+            content = dict(self._written)
+            folder = Path(self.source).parent
+            for key in PATHS:
+                if isinstance(given := content.get(key), str):
+                    content[key] = _place(key, given, folder)
+            if isinstance(files := content.get("module_files"), list):
+                content["module_files"] = [str((folder / str(f)).resolve()) for f in files]
+                _named_now(content["module_files"])
+        elif self.source == SHIPPED:
+            content = shipped.load("studies", name)
+        else:
+            content = shipped.load("studies", DEFAULT) if new and self.data is None else {}
+        return json.loads(json.dumps({**content, "name": name}, default=str))
+
+
+def study_name(study: str | None, data: str | None = None) -> str:
+    """The name of the run folder that `STUDY --data D` means; see `StudyFile`."""
+    return StudyFile(study, data).name
 
 
 def load_config(
-    study: str | None, overrides: Mapping[str, Any], stored: Mapping[str, Any] | None = None
+    study: StudyFile | str | None, overrides: Mapping[str, Any], stored: Mapping[str, Any] | None = None
 ) -> StudyConfig:
     """The configuration of `search STUDY` with command line overrides.
 
     Args:
         study: a shipped study's name, a path to a study YAML, or a new name; None for the embedded default.
         overrides: options that were given, by field name; None values count as not given.
-        stored: header of the study in the run folder, where there is one. Its configuration stands, but for what the
+        stored: header of the study in the run folder, if there is one. Its configuration stands, but for what the
             study file says otherwise than it did then, and for what the command line says.
 
     Raises:
         ConfigError: all that is wrong, together.
     """
     given = _given(overrides)
-    content = study_file(study, given.get("data"), new=stored is None)
-    if "data" in given and study == DEFAULT:
+    found = study if isinstance(study, StudyFile) else StudyFile(study, given.get("data"))
+    content = found.content(new=stored is None)
+    if "data" in given and found.study == DEFAULT:
         raise UserError(
             f"`{DEFAULT}` is for generated data",
             got=f"--data {given['data']}",
             where=COMMAND_LINE,
             remedy="Leave `demo` out, or give the search another name.",
         )
-    file = study if study is not None and _is_file(study) else f"study '{content['name']}'"
+    file = found.path or f"study '{content['name']}'"
     where = {k: COMMAND_LINE if k in given else file for k in (*StudyConfig.model_fields, *content)}
     if overrides.get("storage") is None and "storage" in given:
         where["storage"] = VARIABLE
-    kept, said = ({}, content) if stored is None else _since(stored, content, study)
+    kept, said = ({}, content) if stored is None else _since(stored, content, found.path is not None)
     if "model" in given and "width" not in given:
         said = {k: v for k, v in said.items() if k != "width"}  # a real model is meant at its own width
     if given.get("start", "weights") != "weights":
@@ -90,27 +144,6 @@ def load_config(
     if unknown:
         raise ConfigError(unknown, where=file, readable=config)
     return config
-
-
-def study_file(study: str | None, data: str | None = None, *, new: bool = False) -> dict[str, Any]:
-    """What the study's YAML says, paths resolved, `name` included. A new study without data is the demo by its name."""
-    name = study_name(study, data)
-    if study is not None and _is_file(study):
-        content = _read(study)
-        folder = Path(study).resolve().parent
-        for key in PATHS:
-            if isinstance(given := content.get(key), str):
-                content[key] = _place(key, given, folder)
-        if isinstance(files := content.get("module_files"), list):
-            content["module_files"] = [str((folder / str(f)).resolve()) for f in files]
-            _named_now(content["module_files"])
-    elif (name in shipped.names("studies") and study is not None) or (study is None and data is None):
-        content = shipped.load("studies", name)
-    elif new and data is None:
-        content = shipped.load("studies", DEFAULT)
-    else:
-        content = {}
-    return json.loads(json.dumps({**content, "name": name}, default=str))
 
 
 def known_study(study: str, runs: Path) -> dict[str, Any] | None:
@@ -145,7 +178,7 @@ def _read(study: str) -> dict[str, Any]:
 
 
 def _is_packaged(study: str) -> bool:
-    """Whether a name is that of a model of Ultralytics'."""
+    """True if a name is that of a model of Ultralytics'."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.environment import prepare
 
@@ -157,23 +190,13 @@ def _is_packaged(study: str) -> bool:
     return True
 
 
-def study_source(study: str | None, data: str | None = None) -> str:
-    """Where `study_file` finds it: the path of a study file, `shipped`, or nothing for a name of one's own."""
-    if study is not None and _is_file(study):
-        return str(Path(study).resolve())
-    return SHIPPED if (study is None and data is None) or study in shipped.names("studies") else ""
-
-
-def _since(
-    stored: Mapping[str, Any], content: Mapping[str, Any], study: str | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What stands of a stored configuration, and what the study's file says otherwise than it did then.
+def _since(stored: Mapping[str, Any], content: Mapping[str, Any], file: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The part of a stored configuration that stands, and the values that the study's file has changed since then.
 
     A name means the study in the run folder, whatever it was started from: only a file that is named, or the shipped
     study that it was started from, can say something else.
     """
     kept = dict(stored["config"])
-    file = study is not None and _is_file(study)
     if not file and (stored.get("source", SHIPPED) != SHIPPED or content.keys() == {"name"}):
         return kept, {}
     before = stored.get("file", {})
@@ -182,7 +205,7 @@ def _since(
 
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given. Paths are as typed, relative to where the command runs: made absolute."""
+    """The options that were given. Paths as typed are relative to the working directory: they are made absolute."""
     given = {k: _plain(k, v) for k, v in overrides.items() if v is not None}
     if "storage" not in given and (url := os.environ.get(VARIABLE)):
         given["storage"] = url
@@ -212,7 +235,7 @@ def _named_now(files: Iterable[str]) -> None:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """A value as a study file would write it, where Python has other ways: paths, one for several, numbers of GPUs."""
+    """A value of Python's as a study file would write it: paths, one for several, numbers of GPUs."""
     if isinstance(value, Path):
         value = str(value)
     if key == "slots" and isinstance(value, str):
@@ -225,7 +248,7 @@ def _plain(key: str, value: Any) -> Any:
 
 
 def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
-    """A value that may be a path, relative to a folder, or a name: absolute where it is a path, else as it is.
+    """A value that may be a path, relative to a folder, or a name: a path becomes absolute, a name stays.
 
     Data is a path unless Ultralytics knows the name; the others are names unless there is such a file, or `always`.
     """

@@ -1,4 +1,4 @@
-"""Which device each worker gets, and how many workers there are."""
+"""The workers of a search: how many there are, and the device of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def workers(device: str | None, jobs: int | None) -> tuple[tuple[str, ...], int]
     """One device entry a worker (`cpu`, or a value for CUDA_VISIBLE_DEVICES), and CPU threads for each.
 
     Args:
-        device: `cpu`, `cuda`, or GPU indices such as `0,1`; the GPUs where there are any and otherwise the CPU if None.
+        device: `cpu`, `cuda`, or GPU indices such as `0,1`; if None, the GPUs if there are any, otherwise the CPU.
         jobs: workers; one a GPU, or one a CPU core as far as memory goes, if None.
 
     Raises:
@@ -62,7 +62,7 @@ def _gpus(device: str | None) -> list[str]:
 
 
 def free_memory() -> int | None:
-    """Bytes that may be used without swapping; None where the system does not say."""
+    """Bytes that may be used without swapping; None if the system does not say."""
     try:
         with Path("/proc/meminfo").open() as file:
             fields = dict(line.split(":", 1) for line in file)

@@ -1,4 +1,4 @@
-"""A study's run folder: where everything lies, and who may write there."""
+"""A study's run folder: the places of its files, and the lease that lets one process write there."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class RunFolder:
         return sorted((self.path / "modules").glob("*/*.py"))
 
     def result(self, name: str) -> Path:
-        """Where the worker leaves the evaluation of a trial (or of the base run)."""
+        """The file in which the worker leaves the evaluation of a trial (or of the base run)."""
         return self.path / "trials" / name / "evaluation.json"
 
     def checkpoint(self, name: str) -> Path:
-        """Where the worker keeps the state from which a trial continues."""
+        """The file in which the worker keeps the state from which a trial continues."""
         return self.path / "trials" / name / "checkpoint.pt"
 
     def create(self) -> None:

@@ -11,7 +11,7 @@ from nas_attn.study.plan import Plan
 
 
 def over_limit(config: StudyConfig, cost: dict[str, float]) -> tuple[str, float] | None:
-    """(reason, share of the limit that is exceeded) where a cost breaks a limit."""
+    """(reason, share of the limit that is exceeded) if a cost breaks a limit, else None."""
     for name, limit in (("gmacs", config.max_gmacs), ("params_m", config.max_params)):
         if limit is not None and cost[name] > limit:
             return f"{cost[name]:.4g} {name} is over the limit of {limit:.4g}", cost[name] / limit - 1
@@ -39,7 +39,7 @@ def check_limits(config: StudyConfig, space: SearchSpace, table: CostTable) -> N
 
 
 def affordable_conv(plan: Plan, slots: tuple[str, ...]) -> Architecture | None:
-    """The `conv` control; its cheapest form where a limit asks for it, and None where even that is too much."""
+    """The `conv` control; its cheapest form if a limit asks for it, and None if even that is too much."""
     for cheapest in (False, True):
         control = conv_control(plan.space, slots, plan.residual, plan.params, cheapest=cheapest)
         if over_limit(plan.config, plan.cost(control)) is None:

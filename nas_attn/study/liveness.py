@@ -1,4 +1,4 @@
-"""From trained bases to which slots are alive: the same for a search and an ablation."""
+"""From trained bases to live slots: the same for a search and an ablation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def slot_state(lost: float, record: Mapping[str, Any]) -> str:
     """`live`, `dead`, `undertrained` (it does harm as yet, so a module there cannot be judged), or `unknown`.
 
     Args:
-        lost: mAP50-95 that zeroing the slot's output costs the trained base; negative where it helps.
+        lost: mAP50-95 that zeroing the slot's output costs the trained base; negative if it helps.
         record: the `slots` record with it.
     """
     threshold = float(record["threshold"])
@@ -26,12 +26,12 @@ def slot_state(lost: float, record: Mapping[str, Any]) -> str:
 
 
 def learned(record: Mapping[str, Any]) -> bool:
-    """Whether a `slots` record's base scores enough for any slot to be worth the threshold."""
+    """True if a `slots` record's base scores enough for any slot to be worth the threshold."""
     return record["intact"] is not None and float(record["intact"]) >= float(record["threshold"])
 
 
 def too_little(record: Mapping[str, Any]) -> str:
-    """Why nothing can be said of the slots of a base that is not `learned`."""
+    """The reason why nothing can be said of the slots of a base that is not `learned`."""
     return f"the base reaches {record['intact'] or 0.0:.4f} mAP50-95 only, which is too little to tell; train longer"
 
 
@@ -41,7 +41,7 @@ def averaged(evaluations: Sequence[Evaluation], threshold: float, slots: Sequenc
     Args:
         evaluations: of the base, with `liveness`; without any, nothing is known of any slot.
         threshold: mAP50-95 that zeroing a live slot costs at least.
-        slots: in which order, and which; all that were measured where None.
+        slots: the slots, in the order of the result; all that were measured if None.
 
     Returns:
         `intact` (mAP50-95), `zeroed`, `drop` (slot -> mAP50-95), `live` (slots), `threshold`, `trials` (the bases).

@@ -33,7 +33,7 @@ class Mirror:
     Args:
         url: SQLAlchemy URL of the storage.
         name: name of the study there.
-        study_id: what tells this study from others of the same name.
+        study_id: tells this study from others of the same name.
         tell: told if another process has locked the database.
         patience: seconds to wait for it then. After them the mirror opens with the first write that finds it free.
 
@@ -155,7 +155,7 @@ def read_mirror(url: str, name: str) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
-    """The storage behind a URL; what it says about a wrong one becomes one message.
+    """The storage behind a URL; its errors about a wrong one become one message.
 
     Raises:
         UserError: the URL names no database that can be opened.

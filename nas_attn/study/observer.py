@@ -1,4 +1,4 @@
-"""Whom a search tells what happens."""
+"""The observer of a search, which hears of everything that happens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nas_attn.study.view import StudyView, Trial
 
 
 class Observer(Protocol):
-    """What a search tells whoever watches."""
+    """The calls that a search makes to its observer."""
 
     def opened(self, view: StudyView, trials: int) -> None:
         """The study begins, or goes on, until it has that many trials."""

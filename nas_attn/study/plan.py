@@ -1,4 +1,4 @@
-"""What a study is about to do: every input checked and resolved, nothing trained."""
+"""The plan of a study: every input checked and resolved, nothing trained."""
 
 from __future__ import annotations
 

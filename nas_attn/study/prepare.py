@@ -2,77 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nas_attn._version import __version__
-from nas_attn.atomic_files import is_file
-from nas_attn.attention import registry, trust, user
-from nas_attn.cost.declared import check as check_costs
-from nas_attn.cost.standing import check_places
-from nas_attn.data import download
-from nas_attn.data.check import DataInfo, check_data
-from nas_attn.data.named_sets import packaged_data
-from nas_attn.detector.model.base_model import BaseModel, load_base
-from nas_attn.detector.model.head_form import check_head, unusable_slots
-from nas_attn.detector.neck.slots import all_slots
+from nas_attn.attention import user
+from nas_attn.data.check import DataInfo
 from nas_attn.detector.proxy.recipe import Recipe
-from nas_attn.detector.weights.checkpoint_rows import check_weights
-from nas_attn.environment import cache_root
-from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.evaluate.starts import lost_with_weights
-from nas_attn.space import SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.devices import workers
 from nas_attn.study.folder import RunFolder
+from nas_attn.study.identity import file_digest
+from nas_attn.study.inputs import Resolved, own_modules, resolve
 from nas_attn.study.limits import check_limits
-from nas_attn.study.mirror import check_storage
 from nas_attn.study.plan import Plan
-from nas_attn.study.recorded_space import (
-    counting_of,
-    options_of,
-    same_space,
-    space_and_costs,
-    space_content,
-    to_header,
-)
+from nas_attn.study.recorded_space import counting_of, space_and_costs, to_header
 from nas_attn.study.records import FORMAT
-from nas_attn.study.space_files import asked, build_space, chosen_slots
-from nas_attn.tasks import TASKS, searched_task
-
-T = TypeVar("T")
-
-
-class _Collector:
-    """Runs checks and keeps what they complain about.
-
-    Args:
-        problems: what is known to be wrong already.
-    """
-
-    def __init__(self, problems: Iterable[UserError] = ()) -> None:
-        self.problems = list(problems)
-
-    def __call__(self, check: Callable[[], T]) -> T | None:
-        try:
-            return check()
-        except ConfigError as error:
-            self.problems += error.problems
-        except UserError as error:
-            self.problems.append(error)
-        return None
-
-    def done(self, where: str) -> None:
-        """Raise everything found so far."""
-        if self.problems:
-            raise ConfigError({str(p): p for p in self.problems}.values(), where=where)
+from nas_attn.study.space_files import asked, build_space
+from nas_attn.tasks import TASKS
 
 
 def prepare(
@@ -83,90 +35,13 @@ def prepare(
     Args:
         config: the configuration.
         folder: the run folder, which exists.
-        progress: told what is being done.
+        progress: told each step.
         stored: header of the study that goes on, whose space and costs stay.
 
     Raises:
-        ConfigError: all that is wrong, together.
+        ConfigError: everything that is wrong, together.
     """
     return _plan(config, folder, progress, resolve(config, progress, folder, stored=stored))
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """The things that a configuration names, checked; `stored` is the header of the study that goes on."""
-
-    data: DataInfo
-    devices: tuple[str, ...]
-    threads: int
-    base: BaseModel
-    slots: tuple[Slot, ...]
-    content: dict[str, Any]
-    space: SearchSpace
-    own: tuple[tuple[str, ...], ...]
-    stored: dict[str, Any] | None = None
-
-
-def resolve(
-    config: StudyConfig,
-    progress: Callable[[str], None],
-    folder: RunFolder | None = None,
-    problems: Iterable[UserError] = (),
-    stored: dict[str, Any] | None = None,
-) -> Resolved:
-    """Check everything that can be checked without counting cost or training.
-
-    Data that Ultralytics knows by name is downloaded where it is not there, after all other checks.
-
-    Args:
-        config: the configuration.
-        progress: told what is being done.
-        folder: the run folder, which may keep copies of module files.
-        problems: what is known to be wrong already; raised with all that is found.
-        stored: header of the study that goes on.
-
-    Raises:
-        ConfigError: all that is wrong, together.
-        DownloadFailed: the data could not be downloaded.
-    """
-    check = _Collector(problems)
-    progress("checking the data")
-    if (url := config.storage) is not None:
-        check(lambda: check_storage(url.secret))
-    devices = check(lambda: workers(config.device, config.jobs))
-    base = check(lambda: load_base(config.model, width=config.width))
-    task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
-    absent = check(lambda: download.absent(named_data(config.data)))
-    # labels that no search can train on are not worth a word
-    data = check(lambda: load_data(config, task.name)) if task and absent is False else None
-    if base and data:
-        base = base.for_data(data.nc, data.kpt_shape)
-    own = check(lambda: load_own(config.module_files or (), folder))
-    slots = check(lambda: all_slots(base)) if base and task else None
-    content = check(lambda: space_content(config, stored))
-    if slots:
-        check(lambda: _check_sizes(config, slots))
-    if base and config.weights:
-        check(lambda: check_weights(Path(str(config.weights)), base))
-    if base and slots and content is not None:
-        chosen = check(lambda: chosen_slots(config, content, slots, unusable_slots(base, slots)))
-        check(lambda: check_head(base, chosen or ()))
-        # the modules are checked even where the slots are wrong, so that all mistakes come at once
-        if own is not None:  # a file that is wrong would be followed by all its names as unknown
-            names = tuple(source.names for source in own)
-            more = options_of(stored, config)
-            space = check(lambda: build_space(config, content, chosen or slots, base.name, names, options=more))
-            for entry in _own_modules(space) if space else ():
-                check(entry.source)
-                check(partial(check_costs, entry))
-            if space:
-                check(partial(check_places, space, config.imgsz, config.final_imgsz))
-    check.done(f"study '{config.name}'")
-    if absent:
-        download.fetch(named_data(config.data) or "", progress)
-        return resolve(config, progress, folder, stored=stored)
-    assert data and devices and base and slots and chosen and space and content is not None
-    return Resolved(data, *devices, base, chosen, content, space, names, stored)
 
 
 def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
@@ -207,8 +82,8 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
             "data": data.fingerprint,
             "space": space.fingerprint(),
             "base": base.fingerprint,
-            "weights": _file_digest(config.weights),
-            "modules": {e.name: e.digest for e in _own_modules(space)},
+            "weights": file_digest(config.weights),
+            "modules": {e.name: e.digest for e in own_modules(space)},
         },
     }
     check_limits(config, space, table)
@@ -223,7 +98,7 @@ def make_evaluator(
     Args:
         config: the configuration.
         data: its checked data set.
-        folder: run folder for decoded images and the trained base; this user's cache where None.
+        folder: run folder for decoded images and the trained base; this user's cache if None.
         device: `cpu`, or anything else for the one GPU that a worker sees.
         threads: CPU threads.
     """
@@ -245,107 +120,3 @@ def make_evaluator(
         modules=user.sources(),
         kpt_shape=data.kpt_shape,
     )
-
-
-def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user.Source]:
-    """Register the modules of the files that a study names.
-
-    Args:
-        files: their paths.
-        folder: the run folder; where files are gone that it kept copies of, the message says how to go on with these.
-
-    Raises:
-        ConfigError: all that is wrong with them, together.
-    """
-    kept = folder.modules() if folder else []
-    there = [[Path(f)] if is_file(f) else [p for p in kept if p.name == Path(f).name] for f in files]
-    options = " ".join(f"--modules {path}" for paths in there for path in paths) if all(there) else ""
-
-    def load(file: str) -> user.Source:
-        try:
-            trust.check([user.read(Path(file).expanduser().resolve())], file)
-            return user.load(file)
-        except UserError as error:
-            if not options or is_file(file):
-                raise
-            remedy = f"Continue with the kept copy: {options}."
-            raise UserError(error.rule, got=error.got, where=error.where, remedy=remedy) from None
-
-    check = _Collector()
-    found = [check(partial(load, file)) for file in files]
-    check.done("module_files")
-    return [source for source in found if source is not None]
-
-
-def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
-    """The data set of a study, checked for a task; the one generated for this task where the study names none."""
-    if config.data is not None:
-        return check_data(named_data(config.data) or "", task)
-    from nas_attn.data.demo import demo_data
-
-    return check_data(demo_data(cache_root(), task), task)
-
-
-def named_data(data: str | None) -> str | None:
-    """The file of a name that Ultralytics knows, whatever lies in the working directory; a path as it is."""
-    known = packaged_data().get(data or "")
-    return str(known) if known else data
-
-
-def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
-    """Refuse to continue a study whose search or data is another one now.
-
-    Raises:
-        StudyChanged: the message lists what differs.
-    """
-    fingerprints = {**header["fingerprints"]}
-    new_code, old_code = (f.get("modules") or {} for f in (fingerprints, stored["fingerprints"]))
-    fingerprints.pop("modules", None)
-    differences = [
-        f"the {name}"
-        for name, value in fingerprints.items()
-        if (not same_space(stored, header) if name == "space" else stored["fingerprints"].get(name) != value)
-    ]
-    differences += [
-        f"the source of module `{name}` (digest {old_code[name]} then, {digest} now)"
-        for name, digest in new_code.items()
-        if old_code.get(name, digest) != digest
-    ]
-    old, new = (StudyConfig.model_validate(h["config"]).identity() for h in (stored, header))
-    for name in new:
-        if name not in ("data", "weights") and old[name] != new[name]:
-            differences.append(f"{name} ({old[name]} then, {new[name]} now)")
-    if stored.get("format") != header["format"]:
-        differences.append("the record format")
-    if differences:
-        raise StudyChanged(
-            "a study must stay the same search on the same data",
-            got=f"other values of {', '.join(differences)}",
-            where=f"study '{stored['name']}'",
-            remedy="Continue it with its own settings and files, or start another under a new name.",
-        )
-
-
-def _check_sizes(config: StudyConfig, slots: tuple[Slot, ...]) -> None:
-    stride = max(32, *(s.stride for s in slots))
-    problems = [
-        UserError(
-            f"`{name}` must be a multiple of the model's stride {stride}",
-            got=size,
-            remedy=f"Use {max(stride, round(size / stride) * stride)}.",
-        )
-        for name, size in (("imgsz", config.imgsz), ("final_imgsz", config.final_imgsz))
-        if size % stride
-    ]
-    if problems:
-        raise ConfigError(problems)
-
-
-def _own_modules(space: SearchSpace) -> list[registry.ModuleEntry]:
-    """The searched modules that are not of the zoo."""
-    names = {gene.module for s in space.slots for gene in s.genes}
-    return [e for e in registry.entries() if e.name in names and not e.cls.__module__.startswith(registry.ZOO)]
-
-
-def _file_digest(path: str | None) -> str | None:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else None

@@ -1,4 +1,4 @@
-"""The kinds of records and the types of their fields: what a line of a record log may hold.
+"""The kinds of records and the types of their fields, for each line of a record log.
 
 A field that is missing here is passed over, so that a log with a field of a later version is read. A field that an
 older version did not write has a default; the reader keeps the record as it was written.
@@ -25,21 +25,23 @@ def parsed(text: str) -> Architecture:
     return Architecture.parse(text)
 
 
-def _checked(text: str) -> str:
+def checked(text: str) -> Architecture:
+    """The same, with the error that a validator raises."""
     try:
-        parsed(text)
+        return parsed(text)
     except Exception as error:  # the grammar's own error, or what a text of its kind brings Python to
         raise ValueError(str(error)) from None
-    return text
 
 
 Share = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]  # a mAP, or a loss of it
 Finite = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-Written = Annotated[str, AfterValidator(_checked)]  # an architecture
+Written = Annotated[str, AfterValidator(checked)]  # an architecture
 
 
-class _Fields(BaseModel):
+class Fields(BaseModel):
+    """Fields of a record: their types are strict, further fields are passed over."""
+
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
 
@@ -52,7 +54,7 @@ class _Config(StudyConfig):
     ablation: dict[str, Any] | None = None  # type: ignore[assignment]
 
 
-class _Fingerprints(_Fields):
+class _Fingerprints(Fields):
     data: str | None = None
     space: str | None = None
     base: str | None = None
@@ -60,20 +62,20 @@ class _Fingerprints(_Fields):
     modules: dict[str, str] = {}
 
 
-class _Data(_Fields):
+class _Data(Fields):
     path: str = ""
     train: Count = 0
     val: Count = 0
     test: Count = 0
 
 
-class _Ablation(_Fields):
+class _Ablation(Fields):
     name: str
     full: Written
     seed: Count
 
 
-class _Study(_Fields):
+class _Study(Fields):
     config: _Config
     name: str = ""
     id: str = ""
@@ -96,11 +98,11 @@ class _Study(_Fields):
     ablation: _Ablation | None = None
 
 
-class _Target(_Fields):
+class _Target(Fields):
     trials: Count
 
 
-class _Slots(_Fields):
+class _Slots(Fields):
     model: str | None = None
     intact: Share | None
     zeroed: dict[str, Share] = {}
@@ -111,12 +113,12 @@ class _Slots(_Fields):
     control: Written | None = None
 
 
-class _Sampled(_Fields):
+class _Sampled(Fields):
     params: dict[str, str | bool | int | float | None] = {}
     attributes: dict[str, int] = {}
 
 
-class _Trial(_Fields):
+class _Trial(Fields):
     number: Count
     role: str
     architecture: Written
@@ -125,7 +127,7 @@ class _Trial(_Fields):
     model: str | None = None
 
 
-class _Cost(_Fields):
+class _Cost(Fields):
     gmacs: Finite
     gmacs_fvcore_default: Finite | None = None
     gflops_ultralytics: Finite | None = None
@@ -143,7 +145,7 @@ class _Refused(_Trial):
     violation: Finite = 0.0
 
 
-class _Evaluation(_Fields):
+class _Evaluation(Fields):
     map50_95: Share
     map50: Share
     curve: list[dict[str, float | None]]
@@ -170,7 +172,7 @@ class _Evaluation(_Fields):
         return self
 
 
-class _Finished(_Fields):
+class _Finished(Fields):
     number: Count
     state: Literal["complete", "failed"]
     reason: str = ""
@@ -183,24 +185,24 @@ class _Finished(_Fields):
         return self
 
 
-class _ModelHeader(_Fields):
+class _ModelHeader(Fields):
     base: str
     base_cost: dict[str, Finite] = {}
     aliases: dict[str, dict[str, str]] = {}
 
 
-class _Model(_Fields):
+class _Model(Fields):
     model: str
     header: _ModelHeader
 
 
-class _Design(_Fields):
+class _Design(Fields):
     design: dict[str, Any]
     looks: dict[str, Any]
     settings: dict[str, Any]
 
 
-KINDS: dict[str, type[_Fields]] = {
+KINDS: dict[str, type[Fields]] = {
     "study": _Study,
     "target": _Target,
     "slots": _Slots,

@@ -72,7 +72,7 @@ def from_header(stored: Mapping[str, Any] | None, config: StudyConfig) -> tuple[
     """The space and the costs that a header holds; None if it holds none, or those of another configuration.
 
     Raises:
-        RecordLost: what it holds is damaged.
+        RecordLost: its content is damaged.
     """
     if stored is None or "space" not in stored or not _same(stored, config, DECIDE):
         return None
@@ -107,7 +107,7 @@ def space_content(config: StudyConfig, stored: Mapping[str, Any] | None) -> dict
     """The content of the search space file of a configuration; that of a shipped one as the study began with it.
 
     Raises:
-        ConfigError: what is wrong with the file.
+        ConfigError: the mistakes in the file.
         StudyChanged: a module of the study is no longer there.
     """
     shipped = Path(config.space).suffix not in (".yaml", ".yml")
@@ -121,7 +121,7 @@ def space_content(config: StudyConfig, stored: Mapping[str, Any] | None) -> dict
 
 
 def options_of(stored: Mapping[str, Any] | None, config: StudyConfig) -> Mapping[str, Mapping[str, list[Any]]]:
-    """module -> setting -> the options with which the study began, where today's zoo may have more."""
+    """module -> setting -> the options with which the study began; today's zoo may have more."""
     if stored is None or not _same(stored, config, ("space", "modules")):
         return {}
     if "space" not in stored:
@@ -150,7 +150,7 @@ def _check_there(stored: Mapping[str, Any], modules: Iterable[str]) -> None:
 
 
 def same_space(stored: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    """True if two headers have the same space, by what was asked for and by what came of it.
+    """True if two headers have the same space, by the request and by the space that came of it.
 
     The digest takes the words of refusals as well, which a later release may choose better: without a full record, the
     slots, the number of architectures and every alias decide.
@@ -200,7 +200,7 @@ def counted(
     counting: int,
     known: CostTable | None = None,
 ) -> CostTable:
-    """The cost of genes: what `known` holds as it stands there, the others counted.
+    """The cost of genes: as `known` has it, of the others counted.
 
     Args:
         base: the base model.

@@ -14,7 +14,7 @@ kind and their types stand in `record_kinds.py`.
 
 A line is written with its newline in one call and fsynced. A crash can cut short only the last one; it is dropped.
 A record of an unknown kind and an unknown field are passed over: a later version wrote them in the same format. A
-number is given once: what starts first keeps it, and what has ended stays, whatever later lines say.
+number is given once: the first trial that starts with it keeps it, and an ended one stays as it is.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class RecordLog:
         self.path = folder / LOG_NAME
 
     def exists(self) -> bool:
-        """Whether anything was ever recorded here."""
+        """True if anything was ever recorded here."""
         return is_file(self.path) and self.path.stat().st_size > 0
 
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class RecordLog:
 
 
 def wrong(fields: Mapping[str, Any]) -> str | None:
-    """The first thing that is wrong with the fields of a record; None where it can be read back."""
+    """The first thing that is wrong with the fields of a record; None if it can be read back."""
     try:
         if fields["kind"] in KINDS:
             KINDS[fields["kind"]].model_validate(fields)
@@ -244,7 +244,7 @@ def _said(error: ValidationError) -> str:
 
 
 def _check_format(fields: Mapping[str, Any], where: str) -> None:
-    """Refuse what a later version wrote in another format.
+    """Refuse a log that a later version wrote in another format.
 
     Raises:
         UserError: it did.

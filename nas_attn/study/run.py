@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,16 @@ from nas_attn.engine import LocalEngine, check_outside
 from nas_attn.errors import ConfigError, room_wanted
 from nas_attn.stopping import stopping
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.config_sources import load_config, study_file, study_name, study_source
-from nas_attn.study.folder import Lease, RunFolder
+from nas_attn.study.config_sources import StudyFile, load_config
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.identity import check_unchanged
+from nas_attn.study.inputs import resolve
 from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
-from nas_attn.study.prepare import check_unchanged, prepare, resolve
+from nas_attn.study.prepare import prepare
 from nas_attn.study.search import Search
 from nas_attn.study.storage_url import without_secrets
+from nas_attn.study.supervisor import supervising
 from nas_attn.study.view import StudyView
 
 
@@ -41,27 +43,20 @@ def _run_here(
     study: str | None, options: Mapping[str, Any], runs: Path, observer: Observer, tell: Callable[[str], None]
 ) -> StudyView:
     environment.prepare()
-    name = study_name(study, options.get("data"))
-    folder = RunFolder(runs / name)
+    file = StudyFile(study, options.get("data"))
+    folder = RunFolder(runs / file.name)
     stored = next(folder.log.read(), None)
     try:
-        config = load_config(study, options, stored)
+        config = load_config(file, options, stored)
     except ConfigError as error:
         raise _with_the_rest(error, folder, tell) from None
-    data = options.get("data")
-    begun = {"file": without_secrets(study_file(study, data, new=stored is None)), "source": study_source(study, data)}
-    fresh = not folder.path.exists()
-    folder.create()
-    try:
-        with Lease(folder):
-            return _run(config, begun, folder, observer, tell)
-    finally:
-        if fresh and not folder.log.exists():
-            _remove_empty(folder)  # wrong input leaves nothing behind
+    begun = {"file": without_secrets(file.content(new=stored is None)), "source": file.source}
+    with supervising(folder):
+        return _run(config, begun, folder, observer, tell)
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], None]) -> ConfigError:
-    """The error with what else is wrong: what it could read of the configuration is checked as well."""
+    """The error with all further ones: the part of the configuration that could be read is checked as well."""
     if error.readable is None:
         return error
     try:
@@ -74,31 +69,18 @@ def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], 
 def _run(
     config: StudyConfig, begun: dict[str, Any], folder: RunFolder, observer: Observer, tell: Callable[[str], None]
 ) -> StudyView:
-    import torch
-
-    folder.log.repair()
     stored = next(folder.log.read(), None)
-    with contextlib.ExitStack() as stack:
-        stack.callback(torch.set_num_threads, torch.get_num_threads())
-        torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
-        plan = prepare(config, folder, tell, stored)
-        if stored is not None:
-            check_unchanged(stored, plan.header)
-        url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
-        if stored is None and config.storage is None:
-            folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
-        header = stored or plan.header
-        mirror = stack.enter_context(Mirror(url, config.name, header.get("id", ""), observer.note))
+    plan = prepare(config, folder, tell, stored)
+    if stored is not None:
+        check_unchanged(stored, plan.header)
+    url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
+    if stored is None and config.storage is None:
+        folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
+    header = stored or plan.header
+    with Mirror(url, config.name, header.get("id", ""), observer.note) as mirror:
         if stored is None:
             searched = set(plan.header["fingerprints"]["modules"])
             folder.keep_modules(s for s in user.sources() if searched & set(s.names))
             folder.log.append("study", **plan.header, **begun)
-        engine = stack.enter_context(LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers))
-        return Search(plan, folder, engine, mirror, observer).run()
-
-
-def _remove_empty(folder: RunFolder) -> None:
-    for path in (folder.path / "lease", folder.database):
-        path.unlink(missing_ok=True)
-    if not any(folder.path.iterdir()):
-        folder.path.rmdir()
+        with LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers) as engine:
+            return Search(plan, folder, engine, mirror, observer).run()

@@ -1,6 +1,6 @@
-"""Which architecture comes next: Optuna's samplers over the conditional space slot -> module -> settings.
+"""The architecture that comes next: Optuna's samplers over the conditional space slot -> module -> settings.
 
-A suggestion is a pure function of (study seed, number of earlier trials, what is known of them). The in-memory Optuna
+A suggestion is a pure function of (study seed, number of earlier trials, their results). The in-memory Optuna
 study is built anew for each, so a resumed search goes on exactly as an uninterrupted one; kept between calls is only
 what an Optuna trial says of a `Known` that has not changed, which is most of the time that building takes.
 """
@@ -37,14 +37,14 @@ FIELDS = (  # of an Optuna trial, as its constructor takes them
 
 @dataclass(frozen=True)
 class Known:
-    """What a sampler may know of an earlier trial.
+    """An earlier trial as a sampler may know it.
 
     Attributes:
-        params: its parameters; empty where it was not sampled from this space.
+        params: its parameters; empty if it was not sampled from this space.
         values: (mAP50-95, GMACs) of a comparable trial, else None.
         violation: by how much it broke a limit, relative to the limit; above 0 for a refused trial.
         running: whether it is still being trained.
-        attributes: what the sampler itself noted when it proposed the trial.
+        attributes: the sampler's own notes from when it proposed the trial.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Suggester:
             raise UnknownName("sampler", sampler, SAMPLERS)
         self.space, self.sampler, self.seed = space, sampler, seed
         self._distributions = _distributions(space)
-        self._kept: dict[int, tuple[Known, _Shared]] = {}  # by position: what is known, and the trial that says so
+        self._kept: dict[int, tuple[Known, _Shared]] = {}  # by position: a known trial, and Optuna's form of it
 
     def suggest(self, known: Sequence[Known]) -> Suggestion:
         """The proposal for trial number `len(known)`."""
@@ -103,7 +103,7 @@ class Suggester:
         return Suggestion(Architecture.of(genes), dict(trial.params), _plain(noted))
 
     def params(self, architecture: Architecture) -> dict[str, Any]:
-        """The parameters that mean this architecture; empty where the space does not offer it."""
+        """The parameters that mean this architecture; empty if the space does not offer it."""
         found = parameters(architecture)
         return found if self.offers(found) else {}
 
@@ -112,10 +112,10 @@ class Suggester:
         return all(k in self._distributions and v in self._distributions[k].choices for k, v in params.items())
 
     def frozen(self, known: Known, *, outside: TrialState = TrialState.FAIL) -> optuna.trial.FrozenTrial:
-        """An Optuna trial that says what is known.
+        """An Optuna trial with the results that are known.
 
         Args:
-            known: what is known.
+            known: the earlier trials.
             outside: state of a comparable trial that the space does not offer. Samplers must not see it: without
                 parameters it would empty the space that they take all trials to share.
         """
@@ -182,5 +182,5 @@ def _distributions(space: SearchSpace) -> dict[str, CategoricalDistribution]:
 
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
-    """What the sampler noted, without what only lives as long as its study (search space caches)."""
+    """The sampler's notes, without those that live only as long as its study (search space caches)."""
     return {k: v for k, v in attributes.items() if k.endswith(":generation")}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nas_attn.engine import Engine, Task
+from nas_attn.engine import Engine
 from nas_attn.errors import SlotRefused, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
-from nas_attn.study.base_run import ANEW, train_base
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
 from nas_attn.study.liveness import averaged, learned, too_little
@@ -18,7 +17,7 @@ from nas_attn.study.mirror import STORAGE_ERRORS, Mirror, StorageLocked
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
-from nas_attn.study.supervisor import Supervisor
+from nas_attn.study.supervisor import ANEW, Supervisor
 from nas_attn.study.trial import Trial, next_number
 from nas_attn.study.view import StudyView
 
@@ -29,17 +28,18 @@ class Search(Supervisor[StudyView]):
     """Runs one study to its number of trials.
 
     Args:
-        plan: what is to be done.
+        plan: the plan.
         folder: the run folder; its lease is held by the caller.
-        engine: where trials run.
+        engine: runs the trials.
         mirror: the Optuna storage that receives finished trials.
-        observer: whom to tell.
+        observer: hears what happens.
     """
 
+    observer: Observer
+
     def __init__(self, plan: Plan, folder: RunFolder, engine: Engine, mirror: Mirror, observer: Observer) -> None:
-        super().__init__(folder, engine, plan.config.trial_minutes)
-        self.plan, self.mirror, self.observer = plan, mirror, observer
-        self.config = plan.config
+        super().__init__(plan, folder, engine, observer)
+        self.mirror = mirror
         self._suggester: Suggester | None = None
         self._kept: dict[int, tuple[Trial, float | None, Known]] = {}  # of each trial, as long as it holds
         self._begun = time.monotonic()
@@ -47,10 +47,6 @@ class Search(Supervisor[StudyView]):
 
     def _read(self, records: list[dict[str, Any]]) -> StudyView:
         return StudyView.of(self.folder.path, records)
-
-    @property
-    def _study_id(self) -> str:
-        return self._view.header.get("id", "")
 
     def run(self) -> StudyView:
         """Train until the number of trials is reached.
@@ -62,14 +58,14 @@ class Search(Supervisor[StudyView]):
             self._append("target", trials=self.config.trials)
         self.observer.opened(self._view, self.config.trials)
         if self.config.start == "base":
-            self._train_base()
+            self._train_base(self.config.seed, self.study.space.names, measured=bool(self._view.slots))
         if self._view.slots:
             self._open_space()
         self._work()
         self._mirror_all()
         return self._view
 
-    # what to train next
+    # the next trial
 
     def _next(self) -> Trial | None:
         if (trial := self._orphan()) is not None:
@@ -98,7 +94,7 @@ class Search(Supervisor[StudyView]):
     def _base_control(self) -> Trial | None:
         """The base's next control trial: a seed that failed or was flagged is replaced, as often as there are seeds.
 
-        Until the slots are measured, what failed at an earlier start does not count: its cause may be mended.
+        Until the slots are measured, trials that failed at an earlier start do not count: the cause may be mended.
         """
         own = [t for t in self._view.trials if t.role == "base"]
         good = sum(t.usable or t.state == "running" for t in own)
@@ -106,7 +102,7 @@ class Search(Supervisor[StudyView]):
         if good >= self.config.control_seeds or tried >= 2 * self.config.control_seeds or self._full():
             return None
         seed = max((t.seed for t in own), default=self.config.seed - 1) + 1
-        return self._start("base", self.plan.space.base_architecture(), seed)
+        return self._start("base", self.study.space.base_architecture(), seed)
 
     def _conv_control(self, conv: Architecture) -> Trial | None:
         """The convolution's next control trial, on the seeds that the base has."""
@@ -133,7 +129,7 @@ class Search(Supervisor[StudyView]):
         except SlotRefused as error:
             self._refuse(proposal.architecture, str(error), 1.0, {}, sampled)
             return None
-        cost = self.plan.cost(architecture)
+        cost = self.study.cost(architecture)
         if (broken := over_limit(self.config, cost)) is not None:
             self._refuse(architecture, *broken, cost, sampled)
             return None
@@ -143,7 +139,7 @@ class Search(Supervisor[StudyView]):
 
     def _seed(self, architecture: Architecture) -> tuple[str, Architecture, int]:
         """A new candidate gets the first seed, a known one its next; if it has all the base's, the base gets one."""
-        base = self.plan.space.base_architecture()
+        base = self.study.space.base_architecture()
         own = [t for t in self._view.trials if t.architecture == base]
         base_seeds = sorted(t.seed for t in own if t.usable or t.state == "running")
         used = {t.seed for t in self._view.trials if t.architecture == architecture and t.state != "refused"}
@@ -177,20 +173,11 @@ class Search(Supervisor[StudyView]):
     # handing out and taking back
 
     def _start(self, role: str, architecture: Architecture, seed: int, sampled: dict[str, Any] | None = None) -> Trial:
-        return self._begin(role, architecture, seed, self.plan.cost(architecture), sampled=sampled or {})
+        return self._begin(role, architecture, seed, self.study.cost(architecture), sampled=sampled or {})
 
-    def _task(self, trial: Trial) -> Task:
-        name = f"{trial.number:04d}"
+    def _training(self, trial: Trial) -> tuple[Any, Architecture, bool]:
         measure = trial.role == "base" and self.config.start != "base" and not self._view.slots
-        return Task(
-            key=trial.number,
-            call=self.plan.evaluator,
-            arguments=(trial.architecture, self.plan.fidelity, trial.seed),
-            keywords={"checkpoint": self.folder.checkpoint(name), "liveness": measure},
-            result=self.folder.result(name),
-            signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}",
-            limit=self._limit,
-        )
+        return self.study.evaluator, trial.architecture, measure
 
     def _started(self, trial: Trial) -> None:
         self.observer.started(self._view, trial)
@@ -202,23 +189,6 @@ class Search(Supervisor[StudyView]):
 
     # the base and its slots
 
-    def _train_base(self) -> None:
-        """Train the base from which every trial continues; done once, and not counted as a trial."""
-        evaluation = train_base(
-            self.engine,
-            self.folder,
-            self.plan.evaluator,
-            self.plan.fidelity,
-            self.config.seed,
-            slots=self.plan.space.names,
-            study_id=self._study_id,
-            measured=bool(self._view.slots),
-            note=self.observer.note,
-            limit=self._limit,
-        )
-        if evaluation is not None:
-            self._write_slots([evaluation])
-
     def _measure_slots(self) -> None:
         found = [t.evaluation for t in self._view.trials if t.role == "base" and t.evaluation and t.evaluation.liveness]
         if not found:
@@ -227,18 +197,18 @@ class Search(Supervisor[StudyView]):
             raise self._no_base([t for t in self._view.trials if t.role == "base"], f"{ANEW} {more}" if full else ANEW)
         self._write_slots([e for e in found if e is not None])
 
-    def _write_slots(self, evaluations: list[Evaluation]) -> None:
-        names = self.plan.space.names
+    def _write_slots(self, evaluations: Sequence[Evaluation]) -> None:
+        names = self.study.space.names
         found = averaged(evaluations, self.config.live_threshold, names)
         live = found["live"]
         if not learned(found):
             rest = "" if self.config.dead_slots == "keep" else ", or search all, as another study: --dead-slots keep"
             self.observer.note(f"Which slots are alive is not known: {too_little(found)}{rest}.")
         searched = list(names) if self.config.dead_slots == "keep" else live
-        control = affordable_conv(self.plan, tuple(live or searched))
+        control = affordable_conv(self.study, tuple(live or searched))
         if control is None:
             self.observer.note("There will be no convolution control: even its cheapest form is over the limits.")
-            control = self.plan.space.base_architecture()
+            control = self.study.space.base_architecture()
         self._append(
             "slots",
             **found,
@@ -249,7 +219,7 @@ class Search(Supervisor[StudyView]):
         self.observer.slots(self._view)
 
     def _open_space(self) -> None:
-        space = self.plan.space.restrict(self._view.slots["searched"])
+        space = self.study.space.restrict(self._view.slots["searched"])
         self._suggester = Suggester(space, self.config.sampler, self.config.seed)
         self._mirror_all()
 

@@ -15,7 +15,7 @@ KINDS = ("studies", "search_spaces")
 
 
 def folder(kind: str) -> Path:
-    """Where the YAML files of one kind lie: package data of the wheel, or beside the package in a checkout."""
+    """The folder of the YAML files of one kind: package data of the wheel, or beside the package in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / f"_{kind}"
     return inside if inside.is_dir() else package.parent / kind

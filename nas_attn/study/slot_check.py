@@ -1,4 +1,4 @@
-"""Which slots of a base matter on a data set: train it, zero each slot in turn. A search does the same first."""
+"""The slots of a base that matter on a data set: it is trained, then each slot is zeroed. A search does so first."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], Non
 
     Args:
         config: as for a search; the search space and the sampler do not matter.
-        folder: where data caches go; may be deleted afterwards.
-        progress: told what is being done.
+        folder: holds data caches; may be deleted afterwards.
+        progress: told each step.
 
     Returns:
         `base`, `seeds`, the fields of a `slots` record (see `averaged`), and `drops` (slot -> mAP50-95 lost, per seed).

@@ -1,4 +1,4 @@
-"""Search space files: what may be chosen, read and turned into a space."""
+"""Search space files, which say what may be chosen, are read and turned into a space."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def load_space(name: str) -> dict[str, Any]:
 
 
 def _zoo() -> list[str]:
-    """All modules of the zoo; those of files and of installed packages are searched only where they are named."""
+    """All modules of the zoo; those of files and of installed packages are searched only if they are named."""
     return [e.name for e in registry.entries() if not e.is_none and e.cls.__module__.startswith(registry.ZOO)]
 
 
@@ -76,7 +76,7 @@ def build_space(
         own: the modules of each file in `module_files`. All of a file join the space, unless the configuration or the
             space names some of them, and so decides for that file.
         rank: order in which aliases are kept.
-        options: module -> its settings' options where nothing is said of them, in place of the zoo's.
+        options: module -> its settings' options if the space says nothing of them, in place of the zoo's.
     """
     modules = asked(config, content, own)
     for name, before in (options or {}).items():
@@ -95,7 +95,7 @@ def build_space(
 
 
 def asked(config: StudyConfig, content: Mapping[str, Any], own: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The modules that a configuration, its search space and its module files ask for, with what they say of settings.
+    """The modules that a configuration, its search space and its module files ask for, with their options of settings.
 
     Args:
         config, content, own: as `build_space` takes them.

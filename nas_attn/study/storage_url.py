@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-VARIABLE = "NAS_ATTN_STORAGE"  # read where no --storage is given: a command line is seen by others
+VARIABLE = "NAS_ATTN_STORAGE"  # read if no --storage is given: a command line is seen by others
 MASK = "***"
 LEFT_OUT = "the driver's message is left out, for it could hold a part of the password"
 _SCHEME = r"((?:sqlite[\w+]*:/*|[\w+.-]+:/+)?+"
-_ADDRESS = re.compile(_SCHEME + r"[^:]*:)(.*)@", re.DOTALL)  # up to the last @: also where it is malformed
+_ADDRESS = re.compile(_SCHEME + r"[^:]*:)(.*)@", re.DOTALL)  # up to the last @: also if it is malformed
 _NO_SCHEME = re.compile(r"([^:]*:)(?!//)(.*)@", re.DOTALL)  # `user:/secret@host` looks as if `user` were a scheme
 _NO_PORT = re.compile(  # the host was forgotten: the password stands in the port's place, and may hold / and ?
     _SCHEME + r"(?:[^@/?]*@)?+(?>\[[0-9a-fA-F:.]+\]|[^:/?]*):)(?!\d*(?:[/?]|\Z))(.+)", re.DOTALL

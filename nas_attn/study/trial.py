@@ -1,4 +1,4 @@
-"""Trials and candidates: what a record log says of one training, and of one architecture. Plain values."""
+"""Trials and candidates: one training, and one architecture, as a record log tells them. Plain values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from nas_attn.cost.cost import true_names
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
+from nas_attn.statistics.spread import moments
 from nas_attn.study.record_kinds import parsed
 
 
@@ -19,16 +20,16 @@ class Trial:
     """One training of one architecture with one seed, or one refusal.
 
     Attributes:
-        number: what names it in its study, from 0 and ascending; numbers may have gaps, where lines were removed.
+        number: its name in its study, from 0 and ascending; there are gaps if lines of the log were removed.
         role: `base`, `conv` or `search`; `arm` for what else an ablation trains.
         state: `running`, `complete`, `failed` or `refused`.
         cost: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` at the final training's image size.
-        evaluation: what it found; None unless complete.
+        evaluation: its result; None unless complete.
         reason: why it failed or was refused.
         sampled: the sampler's `params` and `attributes` for it; empty for a control.
         violation: by what share a refused architecture exceeds its limit.
-        delta: its mAP50-95 minus that of the base trial of the same seed; None where there is none.
-        model: the base model, where an ablation trained on another one than its study's.
+        delta: its mAP50-95 minus that of the base trial of the same seed; None if there is none.
+        model: the base model, if an ablation trained on another one than its study's.
     """
 
     number: int
@@ -51,7 +52,7 @@ class Trial:
 
     @property
     def gmacs(self) -> float:
-        """Giga multiply-accumulates of the final model; NaN where a refusal came before any cost was known."""
+        """Giga multiply-accumulates of the final model; NaN if a refusal came before any cost was known."""
         return self.cost.get("gmacs", math.nan)
 
     @property
@@ -67,10 +68,10 @@ class Candidate:
     Attributes:
         mean: mean mAP50-95 of its usable trials; None without any.
         sd: sample standard deviation; None below two usable trials.
-        delta: mean difference to the base trials of the same seeds; None where no seed is shared.
+        delta: mean difference to the base trials of the same seeds; None if no seed is shared.
         delta_sd: sample standard deviation of these differences; None below two.
-        score: what candidates are compared by: the base's mean over all its seeds, plus `delta`. A mean over other
-            seeds than the base's would compare seeds, not architectures. None where no seed is shared.
+        score: the number by which candidates are compared: the base's mean over all its seeds, plus `delta`. A mean
+            over other seeds than the base's would compare seeds, not architectures. None if no seed is shared.
     """
 
     architecture: Architecture
@@ -89,7 +90,7 @@ class Candidate:
 
     @property
     def state(self) -> str:
-        """`usable`, or what stands in the way: `flagged` (results, none comparable), `running` or `failed`."""
+        """`usable`, or the obstacle: `flagged` (results, none comparable), `running` or `failed`."""
         if self.score is not None:
             return "usable"
         states = {t.state for t in self.trials}
@@ -115,10 +116,10 @@ _OBSTACLES = (("complete", "flagged"), ("running", "running"))
 
 
 def told(known: Trial | None, record: Mapping[str, Any]) -> Trial | None:
-    """The trial after one more record of its number; a number is given once, and what has ended stays.
+    """The trial after one more record of its number; a number is given once, and an ended trial stays as it is.
 
     Args:
-        known: the trial before; None where the number is new.
+        known: the trial before; None if the number is new.
         record: of kind `started`, `refused` or `finished`.
     """
     if record["kind"] == "finished":
@@ -146,7 +147,7 @@ def _begun(record: Mapping[str, Any]) -> Trial:
 
 
 def place(trials: Sequence[Trial], number: int) -> int:
-    """The position of a number among trials in order of theirs, or where it would stand: numbers may have gaps."""
+    """The position of a number among trials in order of theirs, or the one it would have: numbers may have gaps."""
     last = len(trials) - 1
     if 0 <= number <= last and trials[number].number == number:
         return number
@@ -154,13 +155,13 @@ def place(trials: Sequence[Trial], number: int) -> int:
 
 
 def numbered(trials: Sequence[Trial], number: int) -> Trial | None:
-    """The trial of that number among trials in order of theirs; None where there is none."""
+    """The trial of that number among trials in order of theirs; None if there is none."""
     at = place(trials, number)
     return trials[at] if at < len(trials) and trials[at].number == number else None
 
 
 def next_number(trials: Sequence[Trial]) -> int:
-    """The number of a new trial: one above the highest, so that none is given twice where lines were removed."""
+    """The number of a new trial: one above the highest, so that none is given twice if lines were removed."""
     return trials[-1].number + 1 if trials else 0
 
 
@@ -172,7 +173,7 @@ def paired(trials: Iterable[Trial]) -> tuple[Trial, ...]:
 
 
 def with_delta(trial: Trial, reference: float | None) -> Trial:
-    """The trial with its difference to what the base has on its seed; None where the base has nothing."""
+    """The trial with its difference to the base's score `reference` on its seed; None if the base has none."""
     delta = None
     if trial.usable and not trial.architecture.is_base and reference is not None and trial.map50_95 is not None:
         delta = trial.map50_95 - reference
@@ -192,13 +193,3 @@ def candidate_of(architecture: Architecture, trials: Sequence[Trial], reference:
     elif reference is not None and delta is not None:
         score = reference + delta
     return Candidate(architecture, role, tuple(trials), mean, sd, delta, delta_sd, score)
-
-
-def moments(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation, as far as there are enough values."""
-    if not values:
-        return None, None
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))

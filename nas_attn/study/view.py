@@ -13,12 +13,12 @@ from nas_attn.errors import UserError
 from nas_attn.space import Architecture
 from nas_attn.study.records import Record, RecordLog
 from nas_attn.study.storage_url import without_secrets
-from nas_attn.study.trial import Candidate, Trial, candidate_of, moments, numbered, paired, place, told, with_delta
+from nas_attn.study.trial import Candidate, Trial, candidate_of, numbered, paired, place, told, with_delta
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Candidate", "StudyView", "Trial", "moments"]
+__all__ = ["Candidate", "StudyView", "Trial"]
 TRIAL_KINDS = ("started", "refused", "finished")
 
 

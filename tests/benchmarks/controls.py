@@ -29,7 +29,8 @@ from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture
 from nas_attn.study.config_sources import load_config
-from nas_attn.study.prepare import load_data, make_evaluator
+from nas_attn.study.inputs import load_data
+from nas_attn.study.prepare import make_evaluator
 
 MODULES = ("none", "conv", "acmix", "lska", "efficient_attention", "blur")
 

@@ -12,6 +12,7 @@ from fabricated_studies import fabricate
 from served_dashboard import serving
 from untrained_ablations import Stopped, StoppingEngine, ablation_plan, run_ablation_plan
 
+from nas_attn.ablation.plan_record import plan_fields
 from nas_attn.ablation.report.words import summary
 from nas_attn.ablation.view import AblationView
 from nas_attn.dashboard.report import write_report
@@ -62,10 +63,10 @@ def view_of(folder: Path) -> AblationView:
 
 def redesign(view: AblationView, names, first: tuple[str, ...] = ()) -> AblationView:
     """The same trials under another design: other names, and some comparisons before all others."""
-    design = json.loads(names(json.dumps(view.design.as_dict())))
+    fields = plan_fields(view.design, view.looks)
+    design = json.loads(names(json.dumps(fields["design"])))
     design["contrasts"].sort(key=lambda c: c["label"] not in first)
-    fields = {"looks": view.looks.as_dict(), "settings": view.settings}
-    RecordLog(view.folder).append("design", design=design, **fields)
+    RecordLog(view.folder).append("design", design=design, looks=fields["looks"], settings=view.settings)
     return AblationView.read(view.folder)
 
 

@@ -10,7 +10,7 @@ import small_data_sets
 from nas_attn import environment
 from nas_attn.cli.app import run
 from nas_attn.study.config_sources import load_config, study_name
-from nas_attn.study.prepare import load_data
+from nas_attn.study.inputs import load_data
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from nas_attn.detector.neck.surgery import apply
 from nas_attn.errors import ConfigError, SlotRefused
 from nas_attn.space import Architecture
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.prepare import resolve
+from nas_attn.study.inputs import resolve
 
 HEADS = {"Segment": ["nc", 8, 16], "Segment26": ["nc", 8, 16], "Pose": ["nc", [5, 3]], "OBB": ["nc", 1]}
 

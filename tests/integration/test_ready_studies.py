@@ -13,7 +13,7 @@ from nas_attn.data.named_sets import packaged_data
 from nas_attn.space import Architecture
 from nas_attn.study import load_study, run_search, shipped
 from nas_attn.study.config_sources import load_config
-from nas_attn.study.prepare import resolve
+from nas_attn.study.inputs import resolve
 
 STUDIES = shipped.names("studies")
 OWN_DATA = ["bccd"]  # those whose data the user must bring

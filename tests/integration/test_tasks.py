@@ -115,7 +115,7 @@ def test_mistakes_in_data_and_settings_come_together(refused, data):
 
 def test_without_data_a_model_gets_data_of_its_task(tmp_path, monkeypatch):
     from nas_attn.study.config_sources import load_config
-    from nas_attn.study.prepare import resolve
+    from nas_attn.study.inputs import resolve
 
     monkeypatch.setenv("NAS_ATTN_CACHE", str(tmp_path))
     monkeypatch.setattr("nas_attn.data.demo.SPLITS", {"train": 3, "val": 2, "test": 1})

@@ -260,7 +260,7 @@ def test_a_bundle_of_somebody_else(mark, clean, capsys):
 def test_a_file_that_only_the_records_name_does_not_run(mark, clean):
     from nas_attn.errors import ConfigError
     from nas_attn.study.config_sources import load_config
-    from nas_attn.study.prepare import load_own
+    from nas_attn.study.inputs import load_own
 
     file = mark.with_name("mine.py")
     file.write_text(GOOD + f"\nopen({str(mark)!r}, 'w').close()\n")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nas_attn.ablation.design import Arm, Contrast, Design
 from nas_attn.ablation.looks import Looks
+from nas_attn.ablation.plan_record import plan_fields
 from nas_attn.ablation.view import AblationView
 from nas_attn.space import Architecture
 from nas_attn.study.view import StudyView
@@ -46,8 +47,7 @@ def records(draw) -> dict:
 HEADER = {"kind": "study", "name": "x", "config": {"trials": 3}, "ablation": {"name": "a", "full": CONV, "seed": 0}}
 PLAN = {
     "kind": "design",
-    "design": DESIGN.as_dict(),
-    "looks": Looks.fixed(2).as_dict(),
+    **plan_fields(DESIGN, Looks.fixed(2)),
     "settings": {"difference": 0.01},
 }
 

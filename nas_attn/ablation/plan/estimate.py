@@ -12,8 +12,9 @@ from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
 from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.view import AblationView
-from nas_attn.analysis.noise import ENOUGH, noise, pooled
+from nas_attn.analysis.noise import ENOUGH, noise
 from nas_attn.statistics.paired import ALPHA, POWER, pairs_needed, power
+from nas_attn.statistics.spread import pooled
 from nas_attn.study.view import Trial
 
 START = 3.0  # seconds that a trial takes before its first step: model, data loader

@@ -24,8 +24,9 @@ from nas_attn.space import NONE, Architecture, Gene, SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.folder import RunFolder
+from nas_attn.study.identity import check_unchanged
 from nas_attn.study.plan import Plan
-from nas_attn.study.prepare import check_unchanged, prepare
+from nas_attn.study.prepare import prepare
 from nas_attn.study.recorded_space import counted, counting_of
 
 if TYPE_CHECKING:

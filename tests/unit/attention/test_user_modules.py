@@ -22,7 +22,8 @@ from nas_attn.space import Slot
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import load_config
 from nas_attn.study.folder import RunFolder
-from nas_attn.study.prepare import check_unchanged, load_own
+from nas_attn.study.identity import check_unchanged
+from nas_attn.study.inputs import load_own
 from nas_attn.study.space_files import build_space
 
 __all__ = ["clean", "write"]  # fixtures

@@ -9,7 +9,7 @@ from nas_attn.cli.app import run
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.study.config_sources import load_config
-from nas_attn.study.prepare import resolve
+from nas_attn.study.inputs import resolve
 
 LONG = "m" * 5000
 

@@ -84,7 +84,6 @@ def test_looks():
     assert Looks.fixed(5) == Looks((5,), 1)
     assert Looks.planned(20).seeds == (5, 8, 12, 20) and Looks.planned(20).count == 4
     assert Looks.planned(4).seeds == (4,)
-    assert Looks.of(Looks.planned(9).as_dict()) == Looks.planned(9)
 
 
 def test_seeds_that_are_added_cost_a_look():

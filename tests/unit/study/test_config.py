@@ -13,8 +13,8 @@ from nas_attn.cli.app import run
 from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.config_sources import known_study, load_config, study_file, study_name, study_source
-from nas_attn.study.prepare import check_unchanged
+from nas_attn.study.config_sources import StudyFile, known_study, load_config, study_name
+from nas_attn.study.identity import check_unchanged
 from nas_attn.study.records import RecordLog
 from nas_attn.study.space_files import load_space
 
@@ -57,7 +57,7 @@ def test_command_line_stands_on_resume_until_the_file_changes(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text("data: d.yaml\nepochs: 3\n")
     first = load_config(str(path), {"epochs": 1, "batch": 4})
-    header = {"config": first.model_dump(mode="json"), "file": study_file(str(path))}
+    header = {"config": first.model_dump(mode="json"), "file": StudyFile(str(path)).content()}
     assert load_config(str(path), {}, header) == first
     path.write_text("data: d.yaml\nepochs: 5\n")
     assert load_config(str(path), {}, header).epochs == 5
@@ -87,7 +87,7 @@ def test_a_real_model_has_its_own_width():
 
 def test_stored_values_fill_what_nobody_says(tmp_path):
     first = load_config("mine", {"data": str(tmp_path / "d.yaml"), "epochs": 4})
-    header = {"config": first.model_dump(mode="json"), "file": study_file("mine", str(tmp_path / "d.yaml"))}
+    header = {"config": first.model_dump(mode="json"), "file": StudyFile("mine", str(tmp_path / "d.yaml")).content()}
     again = load_config("mine", {"trials": 7}, header)
     assert again.identity() == first.identity() and again.trials == 7
 
@@ -109,9 +109,9 @@ def test_weights_mean_start_weights(tmp_path):
 def begun(study, options):
     """The header that a run folder keeps of a study that was started so."""
     config = load_config(study, options)
-    file, source = study_file(study, options.get("data"), new=True), study_source(study, options.get("data"))
+    found = StudyFile(study, options.get("data"))
     config_header = {"name": config.name, "format": 1, "fingerprints": {}, "config": config.model_dump(mode="json")}
-    return json.loads(json.dumps({**config_header, "file": file, "source": source}))
+    return json.loads(json.dumps({**config_header, "file": found.content(new=True), "source": found.source}))
 
 
 OWN = "data: d.yaml\nepochs: 3\ntrials: 2\nwidth: 0.25\n"

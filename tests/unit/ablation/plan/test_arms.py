@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from untrained_searches import make_plan
 
-from nas_attn.ablation.design import Arm, Contrast, Design
+from nas_attn.ablation.design import Arm, Contrast
+from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.plan.arms import Choices, make_design
+from nas_attn.ablation.plan_record import plan_fields, read_plan
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture, Gene
 from nas_attn.study.ablation_config import DEFAULT_KINDS, KINDS
@@ -151,7 +155,8 @@ def test_contrasts_say_by_which_slots_arms_differ():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_makes_a_design_that_survives_its_record(kind):
     design = make_design(choices(), (kind,))
-    assert Design.of(design.as_dict()) == design
+    record = {**plan_fields(design, Looks.planned(9)), "settings": {"difference": 0.003}}
+    assert read_plan(json.loads(json.dumps(record))) == (design, Looks.planned(9))
     names = [a.name for a in design.arms]
     assert len(set(names)) == len(names)
     assert len({(a.architecture, a.model, a.offset) for a in design.arms}) == len(names)
