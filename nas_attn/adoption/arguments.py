@@ -24,7 +24,7 @@ _BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, R
 
 
 @dataclass(frozen=True)
-class Place:
+class FeatureMap:
     """Where a module is to stand.
 
     Attributes:
@@ -70,7 +70,7 @@ class Reading:
     notes: list[str] = field(default_factory=list)
 
 
-def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place, name: str = "") -> Reading:
+def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: FeatureMap, name: str = "") -> Reading:
     """Settings of a module from a community's arguments.
 
     Args:
@@ -92,7 +92,7 @@ def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place, n
     return reading
 
 
-def _read(entry: ModuleEntry, usage: Usage, place: Place, name: str) -> Reading:
+def _read(entry: ModuleEntry, usage: Usage, place: FeatureMap, name: str) -> Reading:
     bound, strict = _bind(entry, usage.values)
     if bound is not None:
         settings = {k: v for k, v in bound.items() if k in {s.name for s in entry.settings}}
@@ -110,7 +110,7 @@ def _read(entry: ModuleEntry, usage: Usage, place: Place, name: str) -> Reading:
     return _substituted(entry, full, raw)
 
 
-def carried(entry: ModuleEntry, given: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
+def carried(entry: ModuleEntry, given: Mapping[str, Any], place: FeatureMap) -> tuple[dict[str, Any], str | None]:
     """Settings that can stand at a place: the given and the usual, or the nearest to them; and what refused those.
 
     The second is None where the given ones stand; then only settings that were not given may differ from usual ones.
@@ -142,11 +142,11 @@ def _usual(entry: ModuleEntry) -> dict[str, Any]:
     return {s.name: next((o for o in s.options if o == published.get(s.name)), s.default) for s in entry.settings}
 
 
-def _refusal(entry: ModuleEntry, settings: Mapping[str, Any], place: Place) -> str | None:
+def _refusal(entry: ModuleEntry, settings: Mapping[str, Any], place: FeatureMap) -> str | None:
     return entry.refusal(place.channels, place.size, place.size, settings)
 
 
-def _without_channels(entry: ModuleEntry, values: list[Any], place: Place) -> tuple[list[Any], list[str]]:
+def _without_channels(entry: ModuleEntry, values: list[Any], place: FeatureMap) -> tuple[list[Any], list[str]]:
     """The values behind leading channel numbers; and what those say that is not so."""
     notes: list[str] = []
     first = next((s for s in entry.settings if s.name != RESIDUAL.name), None)
@@ -171,7 +171,7 @@ def _parameters(entry: ModuleEntry) -> dict[str, inspect.Parameter]:
 
 
 def _taken(
-    entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], usage: Usage, place: Place
+    entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], usage: Usage, place: FeatureMap
 ) -> dict[str, str]:
     """Settings that were not given, with what was taken."""
     wanted = {**_usual(entry), **usage.chosen, **given}
@@ -239,7 +239,7 @@ def _says(entry: ModuleEntry, settings: Mapping[str, Any], bound: Mapping[str, A
     return all((list(made[k]) if isinstance(made[k], tuple) else made[k]) == v for k, v in listed.items())
 
 
-def _raw(entry: ModuleEntry, values: Sequence[Any], place: Place) -> list[Any] | str:
+def _raw(entry: ModuleEntry, values: Sequence[Any], place: FeatureMap) -> list[Any] | str:
     """Constructor arguments with the channels in their places, if the class takes them; otherwise why it does not."""
     import torch
 

@@ -30,7 +30,7 @@ _READ_APART = {"nc", "scales", "scale", "anchors", "ch", "channels", "names", "y
 
 
 @dataclass(frozen=True)
-class Row:
+class ArticleRow:
     """One row of the file.
 
     Attributes:
@@ -79,7 +79,7 @@ class Article:
     """
 
     path: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ArticleRow, ...]
     backbone: int
     settings: dict[str, Any]
     nc: int | None
@@ -94,12 +94,12 @@ class Article:
         object.__setattr__(self, "plain", tuple(r.number for r in self.rows if r.is_plain))
 
     @property
-    def attention(self) -> list[Row]:
+    def attention(self) -> list[ArticleRow]:
         """The rows of attention alone."""
         return [r for r in self.rows if not r.is_plain]
 
     @property
-    def blocks(self) -> list[Row]:
+    def blocks(self) -> list[ArticleRow]:
         """The rows of a block with attention inside."""
         return [r for r in self.rows if r.named.block]
 
@@ -198,7 +198,7 @@ def _without_anchors(source: dict[str, Any]) -> str:
 
 
 def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: str | None,
-          meanings: Mapping[str, str], problems: list[UserError]) -> list[Row]:  # fmt: skip
+          meanings: Mapping[str, str], problems: list[UserError]) -> list[ArticleRow]:  # fmt: skip
     """All rows; `problems` are those found before.
 
     Raises:
@@ -209,7 +209,7 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
     if len(claims) != len(contents):
         claims = [None] * len(contents)
     _check_meanings(meanings, contents, theirs)
-    rows: list[Row] = []
+    rows: list[ArticleRow] = []
     unknown: list[int] = []
     refused: dict[str, tuple[UserError, list[int]]] = {}  # one for each text, with the rows it is true of
     last = len(contents) - 1 if problems else len(contents)  # a head that nobody knows is among the problems already
@@ -232,7 +232,7 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
         built = [content[0], content[1], named.block or meaning or name, arguments]
         sources = tuple(absolute(content[0], number))
         claim = claim if claim is not None and claim < len(contents) else None
-        rows.append(Row(number, sources, written, built, named, claim, name, meaning, tuple(content[3])))
+        rows.append(ArticleRow(number, sources, written, built, named, claim, name, meaning, tuple(content[3])))
     found = [(problem, numbers[0]) for problem, numbers in refused.values()]
     for problem, numbers in refused.values():
         problem.where = f"{where}, {numbered(numbers)} ({contents[numbers[0]][2]})"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nas_attn.adoption.arguments import Place, Reading, read_arguments
-from nas_attn.adoption.article import Row
+from nas_attn.adoption.arguments import FeatureMap, Reading, read_arguments
+from nas_attn.adoption.article import ArticleRow
 from nas_attn.adoption.findings import Findings
 from nas_attn.adoption.renamed import renamed_refusal
 from nas_attn.adoption.wiring import Wiring, shown
@@ -50,7 +50,7 @@ class Put:
         slot: name of the slot that it fills; empty where it fills none.
     """
 
-    row: Row
+    row: ArticleRow
     root: int
     readers: frozenset[int]
     channels: int
@@ -132,7 +132,7 @@ def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: F
         if root < 0 or not graph.channels[root] or not graph.strides[root]:
             rule = "attention must stand behind a map"
             raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
-        at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
+        at = FeatureMap(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
         yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings),
                   times=built_repeats(row.content[1], base.factors[0]))  # fmt: skip
 
@@ -145,7 +145,7 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
         where = f"{article.path}, {shown(article, row.number)}"
         mode = inside or row.named.mode or USUAL.get(str(row.named.module), INSERT)
         if mode == AFTER:
-            at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
+            at = FeatureMap(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
             reading = _read(row, [], at, findings)
             yield Put(row, root, frozenset(graph.readers[root]), at.channels, at.size, 1, reading)
             continue
@@ -155,11 +155,11 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
             rule = "a block must have bottlenecks of one kind to hold attention"
             raise UserError(rule, got=f"'{row.named.block}'{other}", where=where)
         channels, sites, _ = room[mode]
-        at = Place(channels, -(-imgsz // graph.strides[root]), base.factors, where)
+        at = FeatureMap(channels, -(-imgsz // graph.strides[root]), base.factors, where)
         yield Put(row, root, frozenset(), channels, at.size, sites, _read(row, [], at, findings), mode)
 
 
-def _read(row: Row, arguments: Sequence[Any], at: Place, findings: Findings) -> Reading:
+def _read(row: ArticleRow, arguments: Sequence[Any], at: FeatureMap, findings: Findings) -> Reading:
     spelt = row.named.spelt if row.named.block or row.meaning else row.as_written
     reading = read_arguments(registry.get(str(row.named.module)), arguments, at, spelt)
     name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
@@ -272,7 +272,7 @@ def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> No
                          .replace("vary them", "vary it"))  # fmt: skip
 
 
-def listed(rows: Sequence[Row]) -> str:
+def listed(rows: Sequence[ArticleRow]) -> str:
     """Several rows as messages name them."""
     if len(rows) == 1:
         return f"row {rows[0].number} ({rows[0].as_written})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nas_attn.adoption.article import Row
+from nas_attn.adoption.article import ArticleRow
 from nas_attn.adoption.foreign import numbered
 from nas_attn.adoption.wiring import Wiring, shown
 from nas_attn.detector.model import module_names
@@ -40,7 +40,7 @@ def renamed_refusal(wiring: Wiring, failed: int) -> UserError | None:
     return UserError(rule, got=f"{got}, and {shown(article, failed)} cannot be built", where=where, remedy=remedy)
 
 
-def _may_not_fit(row: Row, base: Sequence[Any] | None) -> bool:
+def _may_not_fit(row: ArticleRow, base: Sequence[Any] | None) -> bool:
     if not row.is_plain:
         return module_names.lookup(row.as_written, ()) is None
     return base is None or row.content[3] != base[3]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas_attn.adoption.alignment import aligned
-from nas_attn.adoption.article import Article, Row
+from nas_attn.adoption.article import Article, ArticleRow
 from nas_attn.adoption.findings import Findings
 from nas_attn.detector.model.rows import absolute
 from nas_attn.errors import UserError
@@ -98,7 +98,7 @@ def shown(article: Article, number: int) -> str:
     return "the image" if number < 0 else f"row {number} ({article.rows[number].as_written})"
 
 
-def _check_above(article: Article, row: Row, source: int) -> None:
+def _check_above(article: Article, row: ArticleRow, source: int) -> None:
     if not (0 <= source < row.number or (row.number == 0 and source == -1)):
         where = f"{article.path}, {shown(article, row.number)}"
         written = next((w for w, s in zip(row.written, row.sources, strict=True) if s == source and w < 0), None)
@@ -106,7 +106,7 @@ def _check_above(article: Article, row: Row, source: int) -> None:
         raise UserError("a row must read rows above it", got=got, where=where)
 
 
-def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base: str, mode: str, never: bool,
+def _compare(wiring: Wiring, row: ArticleRow, index: int, base_row: Sequence[Any], base: str, mode: str, never: bool,
              findings: Findings) -> None:  # fmt: skip
     """Set one row's sources beside the base's; `never`: the whole file has the base's numbers."""
     article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
@@ -148,7 +148,9 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
         findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
 
 
-def _compare_some(wiring: Wiring, row: Row, wanted: Sequence[int], base: str, mode: str, findings: Findings) -> None:
+def _compare_some(
+    wiring: Wiring, row: ArticleRow, wanted: Sequence[int], base: str, mode: str, findings: Findings
+) -> None:
     """The same for a row with more or fewer sources than the base's, one by one as far as they are the base's.
 
     Only a number that is still the base's own is repaired: with another number of sources, any other may be meant.
@@ -203,7 +205,7 @@ def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> boo
     return bool(wrong) and all(wrong)
 
 
-def _is_slip(row: Row, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
+def _is_slip(row: ArticleRow, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
     """Whether a wrong source is one of hand renumbering: the base's own number, or off by no more than was inserted."""
     if row.written[j] < 0:
         return row.written[j] == given
@@ -220,7 +222,7 @@ def _standing(article: Article, root: int | None, source: int, base: str) -> str
     return f"row {source} ({row.as_written}) {behind} row {root} of {base}"
 
 
-def _from(row: Row, sources: Sequence[int] | None = None) -> str:
+def _from(row: ArticleRow, sources: Sequence[int] | None = None) -> str:
     """The `from` of a row as it would be written."""
     if sources is None:
         numbers = list(row.written)

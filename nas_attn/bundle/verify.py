@@ -17,7 +17,7 @@ from nas_attn.bundle import card as cards
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckedPart:
     """One thing that was checked.
 
     Attributes:
@@ -29,7 +29,7 @@ class Check:
     problem: str = ""
 
 
-def verify_bundle(folder: Path) -> list[Check]:
+def verify_bundle(folder: Path) -> list[CheckedPart]:
     """Check a bundle's files, and rebuild its model from them in a fresh process.
 
     Rebuilding runs the source of modules and unpickles the weights that are in the bundle: verify no bundle of somebody
@@ -40,15 +40,17 @@ def verify_bundle(folder: Path) -> list[Check]:
     """
     folder = Path(folder)
     card = cards.read(folder)
-    checks = [Check("card", "" if cards.seal(card) == card.get("sha256") else "it was edited after it was written")]
+    checks = [
+        CheckedPart("card", "" if cards.seal(card) == card.get("sha256") else "it was edited after it was written")
+    ]
     changed = {name: problem for name in card["files"] if (problem := _problem(folder, name, card["files"][name]))}
-    checks += [Check(name, changed.get(name, "")) for name in sorted(card["files"])]
+    checks += [CheckedPart(name, changed.get(name, "")) for name in sorted(card["files"])]
     weights = card["weights"].get("file")
     runs = [name for name in changed if name.startswith("modules/") or name == weights]
     if weights and weights not in card["files"]:
         runs.append(f"{weights}, of which the card has no digest")
     if runs:
-        checks.append(Check("rebuilding", f"not done, for it would run {' and '.join(runs)}"))
+        checks.append(CheckedPart("rebuilding", f"not done, for it would run {' and '.join(runs)}"))
     else:
         checks += _rebuilt(folder)
     return checks
@@ -63,7 +65,7 @@ def _problem(folder: Path, name: str, digest: str) -> str:
     return "" if cards.file_digest(file) == digest else "it was changed after the bundle was written"
 
 
-def _rebuilt(folder: Path) -> list[Check]:
+def _rebuilt(folder: Path) -> list[CheckedPart]:
     """What the fresh process says; modules that this process was told of are not in it."""
     root = str(Path(nas_attn.__file__).resolve().parent.parent)
     environment: Mapping[str, Any] = {k: v for k, v in os.environ.items() if k != user.ENVIRONMENT}
@@ -74,5 +76,5 @@ def _rebuilt(folder: Path) -> list[Check]:
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [""])[-1]
-        return [Check("rebuilding", f"the process ended with {done.returncode}: {last}")]
-    return [Check(what, problem) for what, problem in json.loads(done.stdout.splitlines()[-1])]
+        return [CheckedPart("rebuilding", f"the process ended with {done.returncode}: {last}")]
+    return [CheckedPart(what, problem) for what, problem in json.loads(done.stdout.splitlines()[-1])]

@@ -12,7 +12,7 @@ from module_files import GOOD, clean, write
 
 from nas_attn.attention import user
 from nas_attn.cli.app import run
-from nas_attn.detector.final.run_folder import epochs_of
+from nas_attn.detector.final.training_folder import epochs_of
 from nas_attn.detector.model import trust
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.model.unpickling import load_checkpoint

@@ -25,7 +25,7 @@ OURS = ("result.json", "results.csv", "weights/last.pt", "weights/best.pt")  # w
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class TrainingFolder:
     """The folder of one full training.
 
     Attributes:
