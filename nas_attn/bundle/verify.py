@@ -1,4 +1,4 @@
-"""Whether a bundle still is what its card says: digests here, all else rebuilt in a fresh process."""
+"""A bundle compared with its card: digests are checked here, all else is rebuilt in a fresh process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nas_attn.bundle import card as cards
 
 @dataclass(frozen=True)
 class CheckedPart:
-    """One thing that was checked.
+    """One part of a bundle that was checked.
 
     Attributes:
         what: e.g. `cost`.
-        problem: what is wrong with it; empty where nothing is.
+        problem: the difference to the card; empty if there is none.
     """
 
     what: str
@@ -33,10 +33,10 @@ def verify_bundle(folder: Path) -> list[CheckedPart]:
     """Check a bundle's files, and rebuild its model from them in a fresh process.
 
     Rebuilding runs the source of modules and unpickles the weights that are in the bundle: verify no bundle of somebody
-    whom you do not trust. Where these files are not the card's, nothing is run.
+    whom you do not trust. If these files are not the card's, nothing is run.
 
     Raises:
-        UserError: the folder is no bundle.
+        UserError: the folder is not a bundle.
     """
     folder = Path(folder)
     card = cards.read(folder)
@@ -66,7 +66,7 @@ def _problem(folder: Path, name: str, digest: str) -> str:
 
 
 def _rebuilt(folder: Path) -> list[CheckedPart]:
-    """What the fresh process says; modules that this process was told of are not in it."""
+    """The answer of the fresh process, which knows the bundle's modules only, and none that this process imported."""
     root = str(Path(nas_attn.__file__).resolve().parent.parent)
     environment: Mapping[str, Any] = {k: v for k, v in os.environ.items() if k != user.ENVIRONMENT}
     paths = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))

@@ -1,4 +1,4 @@
-"""Writing a bundle: everything is made and checked in a folder beside it, and only then takes its place."""
+"""Writing a bundle: everything is made and checked in a folder beside it, and moved to its place at the end."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ FIXED, DYNAMIC = "best.onnx", "best-dynamic.onnx"
 
 
 def check_target(folder: Path, force: bool) -> None:
-    """Refuse a place for a bundle that holds something.
+    """Refuse a folder for a bundle that is not free.
 
     Raises:
-        UserError: it is a file, or not empty; with `force`, not empty and no bundle.
+        UserError: it is a file, or it is not empty; with `force`, only if what it holds is not a bundle.
     """
     folder = Path(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -54,15 +54,15 @@ def write_bundle(
     """Write a bundle and return its card.
 
     Args:
-        folder: the bundle's folder; made where it is missing.
-        winner: what is shipped.
+        folder: the bundle's folder; made if it is missing.
+        winner: the architecture and its base, as it leaves.
         onnx: also make ONNX files, and check them.
-        force: replace a bundle that is there.
-        progress: told what is being done.
+        force: replace a bundle that is already there.
+        progress: is called with a line for each step.
 
     Raises:
         MissingPart: `onnx` or `onnxruntime` is not installed.
-        UserError: the folder holds something, or the weights are of another model.
+        UserError: the folder is not empty, or the weights belong to another model.
         CheckFailed: an ONNX file does not compute what torch computes.
     """
     folder = Path(folder)
@@ -192,7 +192,7 @@ def _compared(model: Any, content: bytes, shape: Any, name: str, floor: float, t
 
 
 def _move(made: Path, folder: Path) -> None:
-    """Put what was made in the bundle's place, the card last; of an older bundle, what its card lists goes first."""
+    """Move the new files to the bundle's folder, the card last. The files that an older card lists are deleted first."""
     if (folder / cards.CARD).is_file():
         old = json.loads((folder / cards.CARD).read_text(encoding="utf-8"))
         (folder / cards.CARD).unlink()
