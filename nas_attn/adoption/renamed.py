@@ -1,4 +1,4 @@
-"""Rows that `--as` reads as another module, where the model then cannot be built."""
+"""The error for a model that cannot be built because `--as` reads a row as another module."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nas_attn.errors import UserError
 
 
 def renamed_refusal(wiring: Wiring, failed: int) -> UserError | None:
-    """The error that names the renamed rows in or above a row that cannot be built; None where none can be the reason.
+    """The error that names the renamed rows in or above a row that cannot be built; None if none can be the reason.
 
-    The reason can be a layer with other arguments than the base has there, and a layer unknown here that is read as
-    attention, which leaves the shape of its map as it is.
+    The reason can be a layer with other arguments than the base has there, or an unknown layer that is read as
+    attention, which keeps the shape of its map.
     """
     article = wiring.article
     there = dict(zip(article.plain, wiring.reference or (), strict=False))

@@ -159,6 +159,6 @@ def state_digest(state: Mapping[str, Any]) -> str:
 
 
 def state_sums(state: Mapping[str, Any]) -> dict[str, float]:
-    """Sums over a state dict in float64: they tell two seeds apart, and another processor changes only the last digit."""
+    """Sums over a state dict in float64: they differ between seeds, and on another processor only in the last digit."""
     values = [state[name].detach().cpu().double() for name in sorted(state)]
     return {"sum": sum(float(v.sum()) for v in values), "sum_of_absolutes": sum(float(v.abs().sum()) for v in values)}

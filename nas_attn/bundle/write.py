@@ -192,7 +192,7 @@ def _compared(model: Any, content: bytes, shape: Any, name: str, floor: float, t
 
 
 def _move(made: Path, folder: Path) -> None:
-    """Move the new files to the bundle's folder, the card last. The files that an older card lists are deleted first."""
+    """Move the new files to the bundle's folder, the card last; files that an older card lists are deleted first."""
     if (folder / cards.CARD).is_file():
         old = json.loads((folder / cards.CARD).read_text(encoding="utf-8"))
         (folder / cards.CARD).unlink()

@@ -110,9 +110,7 @@ def _precise(got: torch.Tensor, exact: torch.Tensor, what: object) -> None:
 def large_half(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """Activations 30 times the usual size stay finite in float16, in training too."""
     channels = fitting(entry, settings, 20, 18)
-    x = (
-        torch.randn(2, channels, 20, 18).mul(30).half()
-    )  # the squares of one channel add up to 5 times the largest float16
+    x = torch.randn(2, channels, 20, 18).mul(30).half()  # squares of a channel sum to 5 times float16's largest
     module = moved(entry, settings, channels).half()
     with torch.no_grad():
         for training in (False, True):

@@ -152,7 +152,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
 
 
 def _identity(spec: dict[str, Any], path: Path) -> bytes:
-    """The part of a data.yaml that the fingerprint covers: its bytes; for Ultralytics' own, whose comments change, keys."""
+    """The part of a data.yaml in the fingerprint: its bytes; of Ultralytics' own, whose comments change, some keys."""
     if not is_packaged(path):
         return path.read_bytes()
     kept = {key: spec.get(key) for key in (*SPLITS, "names", "kpt_shape", "flip_idx")}

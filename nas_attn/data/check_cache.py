@@ -47,7 +47,7 @@ def find(key: str) -> dict[str, Any] | None:
 
 
 def keep(found: Mapping[str, Any], key: str) -> None:
-    """Keep the arguments of a `DataInfo`, if the data set is large. If the file cannot be written, the next check takes longer."""
+    """Keep the arguments of a `DataInfo` if the data set is large; if that fails, the next check takes longer."""
     if found["train"] + found["val"] + found["test"] < LARGE:
         return
     file = _file(key)

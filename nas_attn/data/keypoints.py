@@ -26,7 +26,7 @@ class Keypoints:
     sigmas: tuple[float, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Ultralytics' keys of data.yaml, as lists: Ultralytics compares the shape with a list to find COCO's keypoints."""
+        """Ultralytics' keys of data.yaml, as lists: it compares the shape with a list to recognise COCO's keypoints."""
         found: dict[str, Any] = {"kpt_shape": list(self.shape)}
         if self.flip is not None:
             found["flip_idx"] = list(self.flip)
