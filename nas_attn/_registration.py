@@ -23,7 +23,7 @@ TARGET = "ultralytics.nn.tasks"
 
 
 class Loader:
-    """A loader that executes a module by its own loader, then calls `after` with it; all else it leaves to that loader."""
+    """A loader that lets a module's own loader execute it, then calls `after`; all else is left to the own one."""
 
     def __init__(self, own: Any, after: Callable[[ModuleType], None]) -> None:
         self._own = own
