@@ -1,10 +1,10 @@
-"""Does something as soon as Ultralytics' YAML parser is loaded, and not before; nothing is imported here but built-ins.
+"""An import hook that acts as soon as Ultralytics' YAML parser is loaded. Only built-in modules are imported here.
 
-`import nas_attn` calls `install`: the zoo becomes known to `ultralytics.nn.tasks`, now where that is loaded, otherwise
-right after it has executed. What registering means is in `detector/model/registration.py`.
+`import nas_attn` calls `install`: the zoo becomes known to `ultralytics.nn.tasks`, at once if that is loaded, otherwise
+right after it has executed. `detector/model/registration.py` does the registering.
 
-`nas-attn hook install` writes a copy of this very file, which ends in a call of `hook`, beside a `.pth` that starts it
-with the interpreter. So it stands alone, and all it asks of the package is that `import nas_attn` registers.
+`nas-attn hook install` writes a copy of this file, which ends in a call of `hook`, beside a `.pth` that starts it with
+the interpreter. So this file stands alone, and relies on the package only for `import nas_attn`, which registers.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ TARGET = "ultralytics.nn.tasks"
 
 
 class Loader:
-    """Executes a module as its own loader does, and then calls `after` with it; in all else its own loader."""
+    """A loader that lets a module's own loader execute it, then calls `after`; all else is left to the own one."""
 
     def __init__(self, own: Any, after: Callable[[ModuleType], None]) -> None:
         self._own = own
         self._after = after
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("_own", "_after"):  # not there yet, while an instance is being unpickled or copied
+        if name in ("_own", "_after"):  # missing while an instance is unpickled or copied
             raise AttributeError(name)
         return getattr(self._own, name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute; the module keeps nothing that tells of this class."""
+        """Execute the module, and leave no trace of this class on it."""
         if getattr(module, "__loader__", None) is self:
             module.__loader__ = self._own
         if module.__spec__ is not None and module.__spec__.loader is self:
@@ -45,22 +45,22 @@ class Loader:
 
 
 class Finder:
-    """Stands on `sys.meta_path` for good: a reload, or an import after a failed one, is followed too.
+    """A finder that stays on `sys.meta_path`, so that it sees a reload, or an import after a failed one, too.
 
     Args:
-        after: called with the target module whenever it has executed.
+        after: is called with the target module each time it has executed.
     """
 
-    nas_attn = True  # how one of these knows another, which may be of another file or version
+    nas_attn = True  # marks these finders, so that one knows another from another file or version
 
     def __init__(self, after: Callable[[ModuleType], None]) -> None:
         self._after = after
-        self._asking: set[int] = set()  # threads: a finder that asks all finders, as this one does, must not loop
+        self._asking: set[int] = set()  # threads; this finder asks all finders, and must not ask itself
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The other finders' answer for the target module with its loader wrapped; None for everything else."""
+        """The other finders' spec of the target module, with its loader wrapped; None for every other module."""
         if name != TARGET or (thread := _thread.get_ident()) in self._asking:
             return None
         self._asking.add(thread)
@@ -80,7 +80,7 @@ class Finder:
 
 
 def install() -> None:
-    """Register the zoo now where Ultralytics is loaded already, and whenever it is from now on."""
+    """Register the zoo: now if Ultralytics is loaded already, and each time it is loaded from now on."""
     _wait_with(_register)
     loaded = sys.modules.get(TARGET)
     spec = getattr(loaded, "__spec__", None)
@@ -93,7 +93,7 @@ def install() -> None:
 
 
 def hook() -> None:
-    """What the `.pth` starts: the package is imported as soon as Ultralytics' YAML parser is there."""
+    """Wait for Ultralytics' YAML parser, and import the package then; the `.pth` calls this."""
     if TARGET in sys.modules:
         _import_package(sys.modules[TARGET])
     elif not any(getattr(f, "nas_attn", False) for f in sys.meta_path):
@@ -101,7 +101,7 @@ def hook() -> None:
 
 
 def _wait_with(after: Callable[[ModuleType], None]) -> None:
-    """One finder, before all others; the package's takes the place of the hook's."""
+    """Put one finder before all others; the package's replaces the hook's."""
     others: list[Any] = [f for f in sys.meta_path if not getattr(f, "nas_attn", False)]
     sys.meta_path[:] = [Finder(after), *others]
 
@@ -115,7 +115,7 @@ def _register(tasks: ModuleType) -> None:
 def _import_package(_tasks: ModuleType) -> None:
     try:
         import nas_attn  # noqa: F401
-    except Exception as error:  # whatever it is, somebody only wanted to import Ultralytics
+    except Exception as error:  # whatever it is: the user only wanted to import Ultralytics
         where = "the files nas_attn_hook.pth and _nas_attn_hook.py in site-packages"
         print(
             f"nas_attn: its import hook is installed, but the package cannot be imported ({type(error).__name__}: "

@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Files written so that they are whole or absent."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def is_file(path: str | Path) -> bool:
 
 @contextlib.contextmanager
 def making(path: Path) -> Iterator[None]:
-    """A context that turns the system's errors about a file or folder into errors of whoever named it.
+    """Turn the system's errors about a file or folder inside into a `UserError` for the user who named it.
 
     Raises:
-        UserError: the name is none; `NotWritable` if its folder cannot be made or written to.
-        OSError: there is no room; `storage_full` says what to do about it.
+        UserError: no file can have this name; `NotWritable` if its folder cannot be made or written to.
+        OSError: the disk is full; `storage_full` has the remedy.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, EDQUOT):  # another folder is no remedy
+        if error.errno in (errno.ENOSPC, EDQUOT):  # another folder would not help
             raise
         if error.errno == errno.ENAMETOOLONG:
             raise UserError(NAME_RULE, got=f"'{path}' ({error.strerror})", remedy="Give a shorter one.") from error
@@ -42,7 +42,7 @@ def making(path: Path) -> Iterator[None]:
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old one or the new one, never a part.
+    """Write a file so that a reader sees the old or the new content, never a part, even after a crash.
 
     Raises:
         UserError, OSError: see `making`.
@@ -56,7 +56,7 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)  # mkstemp makes it private; results are for sharing
+        Path(name).chmod(0o644)  # mkstemp makes it private, but results are shared
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What Ultralytics must find before it is imported: no network, no settings of the user's changed, one cache folder."""
+"""The environment that Ultralytics is imported in: offline, the user's settings unchanged, one cache folder."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _VARIABLES = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
 _ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 DATASETS_DIR = "datasets_dir"  # Ultralytics' setting
 TRACKERS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")  # its switches of integrations
-TRUST = "NAS_ATTN_TRUST"  # set by `--trust`, for the processes that a command starts too
+TRUST = "NAS_ATTN_TRUST"  # set by `--trust`, so that processes which a command starts know it too
 
 
 def cache_root() -> Path:
-    """The folder for everything that can be made again; exists and is writable when this returns.
+    """The folder for everything that can be made again; it exists and is writable.
 
-    `NAS_ATTN_CACHE` where it is set, else `nas_attn` in `XDG_CACHE_HOME` or `~/.cache`, else (where that cannot be
+    It is `NAS_ATTN_CACHE` if that is set, else `nas_attn` in `XDG_CACHE_HOME` or `~/.cache`, else (if that cannot be
     written) a folder of this user in the system's temporary directory.
     """
     named = os.environ.get("NAS_ATTN_CACHE")
@@ -41,10 +41,10 @@ def prepare() -> None:
     """Make the next `import ultralytics` silent, offline and without side effects; call it before that import.
 
     Raises:
-        MissingPart: OpenCV cannot be loaded, which is what a slim image without `libGL.so.1` does.
+        MissingPart: OpenCV cannot be loaded, e.g. in a slim container image without `libGL.so.1`.
     """
     os.environ.update(_VARIABLES)
-    logging.getLogger("ultralytics").addFilter(_worth_saying)  # the very same one is added once
+    logging.getLogger("ultralytics").addFilter(_worth_saying)  # a second call adds nothing
     os.environ.setdefault("YOLO_CONFIG_DIR", str(_private()))
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
     _share_settings()
@@ -58,15 +58,16 @@ def prepare() -> None:
 
 
 def asked_offline() -> bool:
-    """Whether this process was started with `YOLO_OFFLINE`, before `prepare` set it for Ultralytics' sake."""
+    """True if this process was started with `YOLO_OFFLINE`, before `prepare` set it for Ultralytics."""
     return _ASKED_OFFLINE
 
 
 def datasets_folder() -> Path:
-    """Where Ultralytics looks for, and downloads, the data sets that it knows by name.
+    """The folder of the data sets that Ultralytics knows by name.
 
-    Its setting `datasets_dir`: of `YOLO_CONFIG_DIR` where the user set that, else of the user's own settings, else
-    what our private settings remember of the first time; `datasets` in the working directory where there is none.
+    It is Ultralytics' setting `datasets_dir`: from `YOLO_CONFIG_DIR` if the user set that, else from the user's
+    settings, else from our private settings, which keep it from the first time. Without any of these it is `datasets`
+    in the working directory.
     """
     given = os.environ.get("YOLO_CONFIG_DIR")
     own = given is None or Path(given) == _private()
@@ -84,7 +85,7 @@ def all_trusted() -> bool:
 
 @contextlib.contextmanager
 def one_command() -> Iterator[None]:
-    """A `--trust` that is said inside ends with the block."""
+    """End a `--trust` that is set inside at the end of the block."""
     before = os.environ.get(TRUST)
     try:
         yield
@@ -96,7 +97,7 @@ def one_command() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """What Ultralytics writes to stdout goes to stderr: stdout is for results here."""
+    """Send stdout to stderr inside: Ultralytics prints there, and our stdout is for results."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -110,17 +111,17 @@ def stdout_to_stderr() -> Iterator[None]:
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """False for Ultralytics' guess at the scale of a YAML that has only one, as those that we write do."""
+    """False for Ultralytics' warning that it guesses the scale of a YAML: the files that we write have only one."""
     return "no model scale passed" not in record.getMessage()
 
 
 def _private() -> Path:
-    """The configuration folder that Ultralytics gets from us, so that the user's own settings are not changed."""
+    """The configuration folder that we give to Ultralytics, so that the user's own settings stay unchanged."""
     return cache_root() / "ultralytics"
 
 
 def _user_config() -> Path:
-    """The folder that holds Ultralytics' folder of settings where nobody says otherwise."""
+    """The default folder of Ultralytics' settings folder."""
     home = Path("~").expanduser()
     if sys.platform == "win32":
         return home / "AppData" / "Roaming"
@@ -134,7 +135,7 @@ def _settings_file(folder: Path) -> Path:
 
 
 def _settings(folder: Path) -> dict[str, object]:
-    """Ultralytics' settings in a configuration folder; empty where there are none of use."""
+    """Ultralytics' settings in a configuration folder; empty if there are none of use."""
     try:
         found = json.loads(_settings_file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -143,9 +144,9 @@ def _settings(folder: Path) -> dict[str, object]:
 
 
 def _share_settings() -> None:
-    """Make Ultralytics here look for data sets where the user's own does, and log to the trackers that he switched on.
+    """Copy the user's folder of data sets and switched-on trackers into the settings that Ultralytics reads here.
 
-    Proxy runs log to none: their trainer has no callbacks of others.
+    Proxy runs log to no tracker: their trainer has none of these callbacks.
     """
     private = _private()
     if os.environ["YOLO_CONFIG_DIR"] != str(private):

@@ -1,8 +1,8 @@
-"""What can go wrong, as one tree.
+"""The errors of this package, as one tree.
 
 NasAttnError
 ├── UserError            the input breaks a rule: exit code 2, nothing trained, nothing written
-│   ├── UnknownName      a name that is in no list; says what was probably meant
+│   ├── UnknownName      a name that is in no list; it names the nearest known one
 │   ├── GrammarError     an architecture string that cannot be read
 │   ├── ConfigError      several problems of one study, reported together
 │   ├── DataError        a data set that is missing, empty or inconsistent
@@ -34,7 +34,7 @@ class NasAttnError(Exception):
     """Root of every error that this package raises on purpose.
 
     Attributes:
-        exit_code: what the command line returns for it.
+        exit_code: exit code of a command that ends with it.
     """
 
     exit_code = 1
@@ -44,10 +44,10 @@ class UserError(NasAttnError):
     """Input that breaks a rule.
 
     Args:
-        rule: what must hold, e.g. "`--trials` must be at least 1".
+        rule: the broken rule, e.g. "`--trials` must be at least 1".
         got: the offending value, as the user would recognise it.
         where: the option, file or line it came from.
-        remedy: what to do about it.
+        remedy: the way to mend it.
     """
 
     exit_code = 2
@@ -67,7 +67,7 @@ class UserError(NasAttnError):
 
 
 def _cut(text: str) -> str:
-    """A text of the user's that fits on a screen."""
+    """A text of the user, cut so that it fits on a screen."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 4 :]} ({len(text):,} characters)"
 
 
@@ -81,7 +81,7 @@ class UnknownName(UserError):
     """A name that is in no list.
 
     Args:
-        kind: what is being named ("module", "sampler", ...).
+        kind: kind of thing that is named ("module", "sampler", ...).
         name: the name that was given.
         known: the names that exist.
         where: the option or file it came from.
@@ -113,7 +113,7 @@ class StudyChanged(UserError):
 
 
 class NotWritable(UserError):
-    """A folder that cannot be made or written to: of a command the wrong place, of a study perhaps a mishap."""
+    """A folder that cannot be made or written to: a wrong name in a command, or perhaps a broken disk in a study."""
 
 
 class ExportChanged(UserError):
@@ -121,7 +121,7 @@ class ExportChanged(UserError):
 
     Args:
         model_yaml: its content.
-        said: what it says of the exported network.
+        said: the file's own key about the exported network.
         details: `got`, `where` and `remedy` as of any `UserError`.
     """
 
@@ -142,7 +142,7 @@ class ConfigError(UserError):
     Args:
         problems: the single errors, in the order in which they were found.
         where: the file or command they came from.
-        readable: what could be read in spite of them, so that the rest can be checked too; never used to train.
+        readable: the part that could be read in spite of them, so that it can be checked too; never used to train.
     """
 
     def __init__(self, problems: Iterable[UserError], *, where: str = "", readable: Any = None) -> None:
@@ -166,7 +166,7 @@ class RecordLost(NasAttnError):
 
 
 class StorageFull(NasAttnError):
-    """A disk is full, a quota is spent, or a file system can only be read: no fault of a trial, which goes on later."""
+    """A disk is full, a quota is spent, or a file system is read-only: no fault of the trial, which goes on later."""
 
 
 EDQUOT = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no quota of this kind
@@ -175,9 +175,9 @@ _FULL_WORDS = ("No space left on device", "Disk quota exceeded", "database or di
 
 
 def storage_full(error: BaseException) -> StorageFull | None:
-    """The error that says what to do, if this one, or what led to it, says that nothing more can be written.
+    """The error with a remedy, if an error or its cause means that nothing more can be written; else None.
 
-    Libraries hide the system's error: torch raises `unexpected pos` while it handles it, SQLite has words of its own.
+    Libraries hide the system's error: torch raises `unexpected pos` while it handles it, SQLite has another text.
     """
     seen: list[BaseException] = []
     links: list[BaseException | None] = [error]
@@ -201,19 +201,19 @@ def storage_full(error: BaseException) -> StorageFull | None:
 def _words(error: BaseException) -> str:
     try:
         return next((words for words in _FULL_WORDS if words in str(error)), "")
-    except Exception:  # an error of others, which may refuse to be printed
+    except Exception:  # a foreign error, which may fail to print
         return ""
 
 
 @contextlib.contextmanager
 def room_wanted(study: bool = False) -> Iterator[None]:
-    """Errors of the body that say that nothing more can be written become `StorageFull`; others stay.
+    """Turn errors of the body which mean that nothing more can be written into `StorageFull`; others stay.
 
     Args:
-        study: the body is a study, whose files stay where they are: a `NotWritable` too may mean such a disk.
+        study: True if the body is a study; then a `NotWritable` may mean a full disk too, as its files never move.
 
     Raises:
-        StorageFull: see there.
+        StorageFull: nothing more can be written.
     """
     try:
         yield
@@ -229,7 +229,7 @@ class MissingPart(NasAttnError):
 
 
 class DownloadFailed(NasAttnError):
-    """A data set that Ultralytics knows by name could not be fetched; the message says why, and what else to do."""
+    """A data set that Ultralytics knows by name could not be fetched; the message has the reason and the remedy."""
 
 
 class EvaluationFailed(NasAttnError):

@@ -1,8 +1,8 @@
-"""The opt-in hook: two small files in site-packages with which every `yolo` and `YOLO(...)` knows our modules.
+"""The opt-in hook: two small files in site-packages, so that every `yolo` and `YOLO(...)` knows our modules.
 
 `nas_attn_hook.pth` imports `_nas_attn_hook.py` when an interpreter starts, and that waits for Ultralytics' YAML parser
-without importing anything. Both are written here, and belong to no installed distribution: uninstalling the package
-leaves them, harmless.
+without importing anything. Both are written here and belong to no installed distribution. Uninstalling the package
+leaves them behind, and they do no harm.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class Hook:
     """The hook of one site-packages folder.
 
     Attributes:
-        folder: the folder; the running interpreter's own where `here` made it.
+        folder: the folder; `here` takes the running interpreter's own.
     """
 
     folder: Path
 
     @classmethod
     def here(cls) -> Hook:
-        """The hook of the running interpreter's site-packages, there or not."""
+        """The hook of the running interpreter's site-packages, installed or not."""
         return cls(Path(sysconfig.get_path("purelib")))
 
     @property
     def state(self) -> State:
-        """`outdated` is of another version of this package, `incomplete` lacks one of its files."""
+        """The state; `outdated` is from another version of this package, `incomplete` lacks one of its files."""
         found = [(self.folder / name).is_file() for name in FILES]
         if not all(found):
             return "incomplete" if any(found) else "absent"
@@ -49,13 +49,13 @@ class Hook:
         return "installed" if same else "outdated"
 
     def install(self, *, outside_environments: bool = False) -> State:
-        """Write what is not there yet, or differs; the state before.
+        """Write the files that are missing or differ, and return the state before.
 
         Args:
-            outside_environments: also where the interpreter belongs to the system and not to an environment.
+            outside_environments: install even if the interpreter belongs to the system and not to an environment.
 
         Raises:
-            UserError: no environment, a folder that cannot be written to, or files of these names that are not ours.
+            UserError: no environment, a folder that cannot be written to, or other files of these names.
         """
         if not (outside_environments or in_environment()):
             raise UserError(
@@ -72,21 +72,24 @@ class Hook:
                 except UserError as error:
                     rule, remedy = "site-packages must be writable to install the hook", "Use an environment of yours."
                     raise UserError(rule, got=error.got, remedy=remedy) from error
-            py_compile.compile(str(self.folder / FILES[0]))  # others may not be able to write what they compiled
+            py_compile.compile(str(self.folder / FILES[0]))  # other users may not be able to write the compiled file
         return before
 
     def remove(self) -> State:
-        """Delete the files and what Python made of them; the state before.
+        """Delete the files and their compiled form, and return the state before.
 
         Raises:
-            UserError: files of these names that are not ours, or a folder that cannot be written to.
+            UserError: other files of these names, or a folder that cannot be written to.
         """
         self._refuse_others()
         before = self.state
         cached = Path(importlib.util.cache_from_source(str(self.folder / FILES[0])))
         compiled = sorted(cached.parent.glob(f"{MODULE}.*.pyc"))
         try:
-            for path in (*(self.folder / n for n in reversed(FILES)), *compiled):  # what starts the module goes first
+            for path in (
+                *(self.folder / n for n in reversed(FILES)),
+                *compiled,
+            ):  # first the file that starts the module
                 path.unlink(missing_ok=True)
             if compiled and not any(cached.parent.iterdir()):
                 cached.parent.rmdir()
@@ -103,7 +106,7 @@ class Hook:
 
 
 def in_environment() -> bool:
-    """Whether the interpreter belongs to a virtual environment, or one of conda's."""
+    """True if the interpreter belongs to a virtual environment or a conda environment."""
     return sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
 
 

@@ -1,22 +1,22 @@
-"""The one reader of YAML: it refuses a text that means more than a machine can hold."""
+"""The one reader of YAML: it refuses a text whose value is larger than a machine can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-NODES = 100_000  # that anchors may add to a YAML
+NODES = 100_000  # anchors may add this many to a YAML
 LEVELS = 120
 
 
 def parse_yaml(text: str) -> Any:
     """The value of a YAML text.
 
-    Its nodes are counted as they would be written out, before anything is made of them: a few lines of anchors within
-    anchors can mean more than a machine holds as soon as somebody prints or copies them.
+    Its nodes are counted as if all anchors were written out, before any value is made: a few lines of anchors within
+    anchors can fill the memory of a machine when they are printed or copied.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or means too much.
+        yaml.YAMLError: it is not YAML, or its value is too large.
     """
     import yaml
 
@@ -25,12 +25,18 @@ def parse_yaml(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if reason := too_much(node, len(text)):  # without anchors each node takes a character of its own
+        if reason := too_much(node, len(text)):  # without anchors each node takes at least one character
             raise yaml.YAMLError(reason)
         return loader.construct_document(node)
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:  # e.g. a date that is none
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:  # e.g. a date that does not exist
         raise yaml.YAMLError(f"a value of it is none: {str(error)[:200]}") from None
     finally:
         loader.dispose()
@@ -40,8 +46,9 @@ def too_much(value: Any, more: int = 0) -> str:
     """The reason not to print or copy a value of lists and mappings; empty if there is none.
 
     Args:
-        value: a value of YAML or of a pickle, or a node of YAML. A part that stands in several places counts in each.
-        more: how many nodes it may have besides `NODES`.
+        value: a value of YAML or of a pickle, or a node of YAML. A part that is used several times counts each
+            time.
+        more: number of nodes that it may have besides `NODES`.
     """
     try:
         size, _ = _written_out(value, {})
@@ -51,7 +58,7 @@ def too_much(value: Any, more: int = 0) -> str:
 
 
 def _written_out(value: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """The number of nodes of a value with all that it holds, and its depth."""
+    """(number of nodes of a value with all its parts, its depth)."""
     if (key := id(value)) in known:
         if not known[key][0]:
             raise RecursionError  # it holds itself
@@ -69,7 +76,7 @@ def _written_out(value: Any, known: dict[int, tuple[int, int]]) -> tuple[int, in
 
 def _parts(value: Any) -> Iterable[Any]:
     if type(value).__name__ in ("SequenceNode", "MappingNode"):
-        value = value.value  # of a mapping: pairs
+        value = value.value  # pairs, if it is a mapping
     if isinstance(value, Mapping):
         return (*value.keys(), *value.values())
     return value if isinstance(value, list | tuple | set) else ()

@@ -15,13 +15,13 @@ INTERRUPTED = 130  # exit code of a command that was stopped
 
 @contextlib.contextmanager
 def stopping() -> Iterator[list[str]]:
-    """Within, SIGTERM and SIGHUP interrupt the main thread, once: what ends the work must not be ended itself.
+    """Let SIGTERM and SIGHUP interrupt the main thread inside, but only once: the clean-up must not be interrupted too.
 
-    A signal that is ignored stays ignored (nohup), one that somebody else handles stays theirs, and outside the main
-    thread nothing changes. Handlers are put back on leaving.
+    A signal that is ignored stays ignored (nohup), and other code's handlers stay. Outside the main thread nothing
+    changes. The handlers are put back at the end.
 
     Yields:
-        The name of the signal that came, or nothing yet.
+        A list that receives the name of the signal.
 
     Raises:
         KeyboardInterrupt: a signal came; its text is the signal's name.
@@ -47,7 +47,7 @@ def stopping() -> Iterator[list[str]]:
 
 
 def say_stopped(sign: str) -> None:
-    """Say on stderr that a signal of that name stopped the command, and what to do; Ctrl-C has no name."""
+    """Print on stderr that a signal of this name stopped the command, with the remedy; Ctrl-C has no name."""
     how = f"stopped by {sign}" if sign else "interrupted"
     with contextlib.suppress(OSError):  # a closed terminal
         print(f"{how}; give the same command again to continue", file=sys.stderr)

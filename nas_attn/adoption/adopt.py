@@ -1,4 +1,4 @@
-"""A community's model YAML adopted: its base, its architecture, what was repaired, and what is suspicious."""
+"""A community's model YAML adopted: its base, its architecture, the repairs, and the suspicions."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ INSIDE = (INSERT, REPLACE, module_names.AFTER)
 
 @dataclass(frozen=True)
 class Adopted:
-    """What an article's file is.
+    """An article's file, read as an architecture on a base model.
 
     Attributes:
         path: the file.
-        base: the base model at the file's scale and class count; with the rows in it that no search can vary.
+        base: the base model at the file's scale and class count, with attention in it that no search can vary.
         plain: the same without any attention.
-        known: whether that is one that Ultralytics ships.
-        slots: all its slots.
-        architecture: what stands at slots; `none` at all default slots where nothing does.
-        puts: every attention row of the file, and where it went.
-        repairs: what was certainly wrong, or missing.
-        suspicions: what looks wrong, but may be meant.
+        known: True if Ultralytics ships `plain`.
+        slots: all slots of `base`.
+        architecture: the modules at slots; `none` at each default slot without one.
+        puts: every attention row of the file, with its slot.
+        repairs: mistakes and gaps that were certain, and are repaired.
+        suspicions: rows that look wrong, but may be meant.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Adopted:
     suspicions: tuple[Suspicion, ...]
 
     def comments(self) -> list[str]:
-        """What the fixed YAML says of its own origin."""
+        """Lines for the top of the fixed YAML, about its origin."""
         kept = [p for p in self.puts if not p.slot]
         return [
             f"Adopted by nas_attn {__version__} from {self.path.name}, on base model {self.base.name}.",
@@ -73,16 +73,16 @@ def adopt(
 
     Args:
         path: the file.
-        scale: which of its scales; where None, the one that it states or is named after, else its first.
+        scale: one of its scales; None for the one that it states or is named after, else its first.
         nc: number of classes, in place of the file's.
-        imgsz: image size of the final training in pixels; defaults are chosen so that a map of it can carry them.
-        wiring: `repair` what is certainly a mistake in who reads whom, take all attention `in-line`, or `keep` it.
+        imgsz: image size of the final training in pixels; default settings must fit its maps.
+        wiring: `repair` sources that are certainly mistakes, take all attention `in-line`, or `keep` all as it is.
         inside: `insert`, `replace` or `after`, for blocks with attention (`C2f_ACmix`); None for each module's usual.
-        meanings: name in the file -> name to read in its place, for names of several meanings or of nobody's.
+        meanings: name in the file -> name to read in its place, for names with several meanings or with none.
 
     Raises:
-        UserError: the file is no detector's, holds neither attention nor a mistake to repair, names what nobody
-            knows, or cannot be built.
+        UserError: the file is not a detector's, has neither attention nor a mistake to repair, has an unknown name,
+            or cannot be built.
     """
     if wiring not in MODES:
         raise UnknownName("value of --wiring", wiring, MODES)
@@ -120,7 +120,7 @@ def adopt(
 
 
 def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: int, findings: Findings) -> None:
-    """What is wrong with a file before its rows are looked at."""
+    """Add the findings that need no comparison of sources: about keys, comments, names and sizes of maps."""
     head = article.rows[-1]
     if article.anchors:
         now = f"[{', '.join(map(str, head.content[3]))}]"

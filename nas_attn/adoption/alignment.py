@@ -1,4 +1,4 @@
-"""Two lists set side by side, in the order that both keep."""
+"""The best alignment of two lists whose orders both stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types of the arguments in a row of attention: literals read, and arguments of a wrong type refused by name."""
+"""Types of the arguments in an attention row: text read as literals, and wrong types refused by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas_attn.errors import UserError
 
 
 def literal(value: Any) -> Any:
-    """An argument as Ultralytics' parser reads it: text that is a Python literal is that; lists become tuples."""
+    """An argument as Ultralytics' parser reads it: the text of a Python literal becomes its value, a list a tuple."""
     if isinstance(value, str):
         try:
             value = ast.literal_eval(value)
@@ -24,7 +24,7 @@ def literal(value: Any) -> Any:
 
 
 def check_types(name: str, parameters: Mapping[str, inspect.Parameter], values: Sequence[Any], where: str) -> None:
-    """Refuse an argument of a type that its parameter does not take; one without an annotation takes anything.
+    """Refuse an argument whose type its parameter does not take; a parameter without an annotation takes any type.
 
     Args:
         name: the module, for the message.
@@ -44,7 +44,7 @@ def check_types(name: str, parameters: Mapping[str, inspect.Parameter], values: 
 
 
 def _parts(annotation: Any) -> list[Any]:
-    """The types of which a value may be any."""
+    """The alternatives of a union of types; of any other type, itself."""
     if typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -72,7 +72,7 @@ def _is_list(kind: Any) -> bool:
 
 
 def _shown(annotation: Any) -> str:
-    """A type in words; empty for one that is not checked."""
+    """A type in words; empty if it is not checked."""
     found = []
     for kind in _parts(annotation):
         inner = [_shown(a) for a in typing.get_args(kind) if a is not Ellipsis]

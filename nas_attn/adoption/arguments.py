@@ -1,7 +1,7 @@
-"""The arguments of an article's attention row, read as settings; missing ones filled with what the place can carry.
+"""The arguments of an article's attention row, read as settings; missing settings get values that fit the map.
 
-Communities write what their own branch of the parser expected: nothing, channels before or after scaling by width,
-settings alone, or both. What is read here is checked by building the module.
+Communities write the arguments that their own branch of the parser expected: none, channels before or after scaling by
+width, settings alone, or both. The settings are checked by building the module.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from nas_attn.errors import SlotRefused, UserError
 from nas_attn.space.architecture import Gene, write_value
 
 CHANNEL_NAMES = {"c1", "c2", "ch", "c", "c_", "dim", "channels"}
-WIDE = 64  # from here on a leading number that is no setting is taken for channels
+WIDE = 64  # a leading number from here on that is no setting is taken for channels
 REDUCTIONS = {"se": "rd_ratio"}  # articles give r, the module's setting is 1 / r
 _BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a module is to stand.
+class FeatureMap:
+    """The map that a module is to work on.
 
     Attributes:
-        channels: of the map, as built.
-        size: height and width of the map at the image size of the final training.
+        channels: its channels, as built.
+        size: its height and width at the image size of the final training.
         factors: depth factor, width factor and largest channel count of the scale.
         where: the row, for messages.
     """
@@ -40,7 +40,7 @@ class Place:
     where: str
 
     def is_width(self, value: object) -> bool:
-        """Whether a number says the map's channels, before or after scaling by width."""
+        """True if a number is the map's channels, before or after scaling by width."""
         if isinstance(value, bool) or not isinstance(value, int):
             return False
         scaled = -(-min(value, self.factors[2]) * self.factors[1] // 8) * 8
@@ -49,16 +49,16 @@ class Place:
 
 @dataclass
 class Reading:
-    """What a row's arguments mean.
+    """The meaning of a row's arguments.
 
     Attributes:
-        gene: the module with its settings; None where the registry's settings cannot say it.
-        raw: (class name, constructor arguments) where there is no gene.
-        settings: all settings; where there is no gene, some are none of the options.
-        taken: settings that the row does not give -> what was taken, and why where that is not the published default.
-        refused: why the row's own arguments cannot stand, in whose place the gene is; empty where they can.
-        said: which hidden width the settings give, where the published code has a floor under it.
-        notes: what else is odd.
+        gene: the module with its settings; None if the registry's settings cannot express the arguments.
+        raw: (class name, constructor arguments) if there is no gene.
+        settings: all settings; without a gene, some values are not among the options.
+        taken: setting that the row leaves out -> its value here, with the reason if that is not the published default.
+        refused: the reason why the gene replaces the row's own arguments; empty if it does not.
+        said: the hidden width that the settings give, if the published code has a lower limit for it.
+        notes: further oddities.
     """
 
     gene: Gene | None
@@ -70,18 +70,18 @@ class Reading:
     notes: list[str] = field(default_factory=list)
 
 
-def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place, name: str = "") -> Reading:
+def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: FeatureMap, name: str = "") -> Reading:
     """Settings of a module from a community's arguments.
 
     Args:
         entry: the module.
         arguments: as the row has them.
-        place: where it is to stand.
-        name: the module as the row has it, which tells whose code its author had.
+        place: the map that it is to work on.
+        name: the module's name in the row, which shows the collection that its author used.
 
     Raises:
-        SlotRefused: no settings of the module can stand at the place.
-        UserError: an argument is of a type that the module does not take there.
+        SlotRefused: no settings of the module fit the map.
+        UserError: an argument has a type that the module does not take there.
     """
     values, size = without_map_size(name, [literal(a) for a in arguments])
     values, notes = _without_channels(entry, values, place)
@@ -92,7 +92,7 @@ def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: Place, n
     return reading
 
 
-def _read(entry: ModuleEntry, usage: Usage, place: Place, name: str) -> Reading:
+def _read(entry: ModuleEntry, usage: Usage, place: FeatureMap, name: str) -> Reading:
     bound, strict = _bind(entry, usage.values)
     if bound is not None:
         settings = {k: v for k, v in bound.items() if k in {s.name for s in entry.settings}}
@@ -110,13 +110,14 @@ def _read(entry: ModuleEntry, usage: Usage, place: Place, name: str) -> Reading:
     return _substituted(entry, full, raw)
 
 
-def carried(entry: ModuleEntry, given: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
-    """Settings that can stand at a place: the given and the usual, or the nearest to them; and what refused those.
+def carried(entry: ModuleEntry, given: Mapping[str, Any], place: FeatureMap) -> tuple[dict[str, Any], str | None]:
+    """(settings that fit a map, the reason why the given ones do not fit it).
 
-    The second is None where the given ones stand; then only settings that were not given may differ from usual ones.
+    The settings are the given and the usual ones, or the nearest to them. The reason is None if the given ones fit;
+    then only settings that were not given may differ from the usual ones.
 
     Raises:
-        SlotRefused: no settings can stand there.
+        SlotRefused: no settings fit.
     """
     wanted = {**_usual(entry), **given}
     options = {s.name: s.options for s in entry.settings}
@@ -137,17 +138,17 @@ def carried(entry: ModuleEntry, given: Mapping[str, Any], place: Place) -> tuple
 
 
 def _usual(entry: ModuleEntry) -> dict[str, Any]:
-    """Settings that a row leaves out: the published code's where they are options, for an article means its network."""
+    """The settings that a row leaves out: the published code's defaults if they are options, else the zoo's."""
     published = {n: p.default for n, p in _parameters(entry).items()}
     return {s.name: next((o for o in s.options if o == published.get(s.name)), s.default) for s in entry.settings}
 
 
-def _refusal(entry: ModuleEntry, settings: Mapping[str, Any], place: Place) -> str | None:
+def _refusal(entry: ModuleEntry, settings: Mapping[str, Any], place: FeatureMap) -> str | None:
     return entry.refusal(place.channels, place.size, place.size, settings)
 
 
-def _without_channels(entry: ModuleEntry, values: list[Any], place: Place) -> tuple[list[Any], list[str]]:
-    """The values behind leading channel numbers; and what those say that is not so."""
+def _without_channels(entry: ModuleEntry, values: list[Any], place: FeatureMap) -> tuple[list[Any], list[str]]:
+    """(the values behind leading channel numbers, notes on channel numbers that are wrong)."""
     notes: list[str] = []
     first = next((s for s in entry.settings if s.name != RESIDUAL.name), None)
     for _ in range(2):
@@ -165,15 +166,15 @@ def _without_channels(entry: ModuleEntry, values: list[Any], place: Place) -> tu
 
 
 def _parameters(entry: ModuleEntry) -> dict[str, inspect.Parameter]:
-    """The constructor's, without channels."""
+    """The constructor's parameters without channels, by name."""
     found = inspect.signature(entry.cls, eval_str=True).parameters
     return {name: p for name, p in found.items() if name not in CHANNEL_ARGUMENTS}
 
 
 def _taken(
-    entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], usage: Usage, place: Place
+    entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], usage: Usage, place: FeatureMap
 ) -> dict[str, str]:
-    """Settings that were not given, with what was taken."""
+    """Setting that was not given -> its value here in words, with the reason if it is not the published one."""
     wanted = {**_usual(entry), **usage.chosen, **given}
     reason = _refusal(entry, wanted, place)
     found = {}
@@ -195,13 +196,13 @@ def _taken(
 
 
 def _readable(entry: ModuleEntry, values: Sequence[Any]) -> dict[str, Any]:
-    """Those of the values that are options of the setting in whose place they stand."""
+    """The values that are options of the parameter at their position, by name."""
     options = {s.name: s.options for s in entry.settings}
     return {n: v for n, v in zip(_parameters(entry), values, strict=False) if v in options.get(n, ())}
 
 
 def _bind(entry: ModuleEntry, values: Sequence[Any]) -> tuple[dict[str, Any] | None, list[Any]]:
-    """Values by name, in the order of the constructor; where that fails, each by the first setting that can have it."""
+    """Values by name, in the constructor's order; if that fails, each for the first setting that can have it."""
     parameters = list(_parameters(entry))
     options = {s.name: s.options for s in entry.settings if s.name != RESIDUAL.name}
     values = [_reduced(entry, v) for v in values]
@@ -231,7 +232,7 @@ def _reduced(entry: ModuleEntry, value: Any) -> Any:
 
 
 def _says(entry: ModuleEntry, settings: Mapping[str, Any], bound: Mapping[str, Any], channels: int) -> bool:
-    """Whether the settings alone give every bound argument."""
+    """True if the settings alone give every bound argument."""
     names = list(inspect.signature(entry.cls, eval_str=True).parameters.values())
     given = entry.arguments(channels, settings)
     made = {p.name: given[i] if i < len(given) else p.default for i, p in enumerate(names)}
@@ -239,8 +240,8 @@ def _says(entry: ModuleEntry, settings: Mapping[str, Any], bound: Mapping[str, A
     return all((list(made[k]) if isinstance(made[k], tuple) else made[k]) == v for k, v in listed.items())
 
 
-def _raw(entry: ModuleEntry, values: Sequence[Any], place: Place) -> list[Any] | str:
-    """Constructor arguments with the channels in their places, if the class takes them; otherwise why it does not."""
+def _raw(entry: ModuleEntry, values: Sequence[Any], place: FeatureMap) -> list[Any] | str:
+    """The constructor arguments with the channels in place if the class takes them; otherwise the reason why not."""
     import torch
 
     channels = place.channels
@@ -258,9 +259,9 @@ def _raw(entry: ModuleEntry, values: Sequence[Any], place: Place) -> list[Any] |
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             shape = entry.cls(*arguments).eval()(torch.zeros(1, channels, 8, 8)).shape
-    except UserError as error:  # our own words
+    except UserError as error:  # this package's own message
         return str(error).splitlines()[0].rstrip(".")
-    except _BUILD_ERRORS:  # those of torch and Python name no argument
+    except _BUILD_ERRORS:  # messages of torch and Python name no argument
         return f"{entry.cls.__name__} cannot be built with them at {channels} channels"
     if tuple(shape) != (1, channels, 8, 8):
         return "it would change the map's shape"
@@ -268,7 +269,7 @@ def _raw(entry: ModuleEntry, values: Sequence[Any], place: Place) -> list[Any] |
 
 
 def _named(entry: ModuleEntry, values: Sequence[Any]) -> dict[str, Any]:
-    """Values in the order of the constructor that are for settings, whether options or not."""
+    """The values that are for settings, by name in the constructor's order, even if they are not options."""
     return {n: v for n, v in zip(_parameters(entry), values, strict=False) if n in entry.defaults()}
 
 

@@ -1,4 +1,4 @@
-"""A community's model YAML as written: its rows, and the row numbers that its comments claim."""
+"""A community's model YAML as written: its rows, and the row numbers in its comments."""
 
 from __future__ import annotations
 
@@ -26,24 +26,31 @@ from nas_attn.tasks import HEADS
 _CLAIM = re.compile(
     r"[#\s]*(?:layer\s*|row\s*)?(\d+)(?![\w.,×%])", re.IGNORECASE
 )  # `# 17 (P3/8-small)`, `#9`, `# 0-P1/2`
-_OF_THE_NETWORK = {"activation", "end2end", "inplace", "kpt_shape", "reg_max", "text_model"}  # what the parser reads
+_OF_THE_NETWORK = {
+    "activation",
+    "end2end",
+    "inplace",
+    "kpt_shape",
+    "reg_max",
+    "text_model",
+}  # keys that the parser reads
 _READ_APART = {"nc", "scales", "scale", "anchors", "ch", "channels", "names", "yaml_file", "backbone", "head", *FACTORS}
 
 
 @dataclass(frozen=True)
-class Row:
+class ArticleRow:
     """One row of the file.
 
     Attributes:
         number: counted from 0 over backbone and head.
         sources: absolute rows that it reads; -1 is the image.
-        written: the same as the file has them.
+        written: the same numbers as the file has them.
         content: [from, repeats, module, arguments], with `C2f` for `C2f_ACmix`.
-        named: what its module is.
-        claim: number that the comment behind it gives; None without one.
-        as_written: module as the file has it.
-        meaning: module that the user named in its place; empty where none.
-        given: arguments as the file has them; `content` of a block is without sizes of maps.
+        named: the meaning of its module's name.
+        claim: number in the comment behind it; None without one.
+        as_written: name of the module in the file.
+        meaning: module that the user named in its place; empty if none.
+        given: arguments as the file has them; in `content` a block's arguments are without sizes of maps.
     """
 
     number: int
@@ -58,7 +65,7 @@ class Row:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a row that the base has too."""
+        """True if the base has this row too."""
         return self.named.module is None or bool(self.named.block)
 
 
@@ -71,16 +78,16 @@ class Article:
         rows: backbone and head.
         backbone: number of rows of the backbone.
         settings: top-level keys that decide the network, beside rows and scales.
-        nc: number of classes; None where the file gives none.
+        nc: number of classes; None if the file gives none.
         unread: other top-level keys, which Ultralytics does not read.
-        scale: the top-level key of that name, which Ultralytics does not read either; empty where the file has none.
+        scale: the top-level key of that name, which Ultralytics does not read either; empty if the file has none.
         scales: scale -> [depth, width, largest channel count].
-        factors: depth and width factor of a YOLOv5 YAML; empty where it has none.
-        anchors: the head's arguments with YOLOv5's anchors, which are left out; empty where it had none.
+        factors: depth and width factor of a YOLOv5 YAML; empty if it has none.
+        anchors: the head's arguments with YOLOv5's anchors, which are left out; empty if it had none.
     """
 
     path: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ArticleRow, ...]
     backbone: int
     settings: dict[str, Any]
     nc: int | None
@@ -95,12 +102,12 @@ class Article:
         object.__setattr__(self, "plain", tuple(r.number for r in self.rows if r.is_plain))
 
     @property
-    def attention(self) -> list[Row]:
+    def attention(self) -> list[ArticleRow]:
         """The rows of attention alone."""
         return [r for r in self.rows if not r.is_plain]
 
     @property
-    def blocks(self) -> list[Row]:
+    def blocks(self) -> list[ArticleRow]:
         """The rows of a block with attention inside."""
         return [r for r in self.rows if r.named.block]
 
@@ -110,12 +117,12 @@ def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, s
 
     Args:
         path: the file.
-        inside: where attention in blocks shall stand; None for where each is used to.
+        inside: position of attention in blocks, as `adopt` takes it; None for each module's usual one.
         meanings: name in the file -> name to read in its place.
 
     Raises:
-        UserError: it is no detector's model YAML, or an exported one, or names a module that nobody knows; all such
-            names together.
+        UserError: it is not a detector's model YAML, or it is an exported one, or it names unknown modules; then one
+            error has all these names.
     """
     where = str(path)
     try:
@@ -155,7 +162,7 @@ def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, s
 
 
 def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserError]:
-    """Refuse what is no detector's model dictionary; the result is a head that nobody knows."""
+    """The error for an unknown head, if there is one; anything that is not a detector's dictionary is refused."""
     problems = []
     if source is None:
         raise UserError("a model YAML must not be empty", where=where)
@@ -166,7 +173,7 @@ def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserErr
             module = meanings[module]
             source = {**source, "head": [*source["head"][:-1], [*last[:2], module, *last[3:]]]}
         if module == "Classify":
-            rule = "a model to adopt must be a detector of objects, masks, keypoints or rotated boxes"
+            rule = "a model to adopt must be a detector of objects, masks, keypoints or oriented boxes"
             raise UserError(rule, got="a classification model, which has no slots", where=where)
         if isinstance(module, str) and module not in HEADS:
             rule = f"a model's last row must be its head, one of {', '.join(HEADS)}"
@@ -183,13 +190,13 @@ def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserErr
 
 
 def _is_short_row(got: Any) -> bool:
-    """Whether what was refused is a row with less than [from, repeats, module, arguments], of a plausible module."""
+    """True if a refused row has fewer than [from, repeats, module, arguments] and a plausible module."""
     parts = got if isinstance(got, list) else [got]
     return len(parts) < 4 and isinstance(parts[-1], str) and module_names.folded(parts[-1]) in module_names.spellings()
 
 
 def _without_anchors(source: dict[str, Any]) -> str:
-    """Take YOLOv5's anchors out of the head's arguments; returns what these were, where there were any."""
+    """Take YOLOv5's anchors out of the head's arguments; returns the arguments before, or "" if there were none."""
     head = source["head"][-1]
     kept = [a for i, a in enumerate(head[3]) if not (i == 1 and (a == "anchors" or isinstance(a, list)))]
     if len(kept) == len(head[3]):
@@ -199,21 +206,21 @@ def _without_anchors(source: dict[str, Any]) -> str:
 
 
 def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: str | None,
-          meanings: Mapping[str, str], problems: list[UserError]) -> list[Row]:  # fmt: skip
-    """All rows; `problems` are those found before.
+          meanings: Mapping[str, str], problems: list[UserError]) -> list[ArticleRow]:  # fmt: skip
+    """All rows.
 
     Raises:
-        UserError, ConfigError: whatever is wrong with the names of all rows.
+        UserError, ConfigError: the mistakes in the names of all rows, after those already in `problems`.
     """
     theirs = module_names.parser_names()
     contents = [*source["backbone"], *source["head"]]
     if len(claims) != len(contents):
         claims = [None] * len(contents)
     _check_meanings(meanings, contents, theirs)
-    rows: list[Row] = []
+    rows: list[ArticleRow] = []
     unknown: list[int] = []
-    refused: dict[str, tuple[UserError, list[int]]] = {}  # one for each text, with the rows it is true of
-    last = len(contents) - 1 if problems else len(contents)  # a head that nobody knows is among the problems already
+    refused: dict[str, tuple[UserError, list[int]]] = {}  # one for each text, with its rows
+    last = len(contents) - 1 if problems else len(contents)  # an unknown head is among the problems already
     for number, (content, claim) in enumerate(zip(contents[:last], claims, strict=False)):
         name = content[2]
         meaning = meanings.get(name, "")
@@ -233,7 +240,7 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
         built = [content[0], content[1], named.block or meaning or name, arguments]
         sources = tuple(absolute(content[0], number))
         claim = claim if claim is not None and claim < len(contents) else None
-        rows.append(Row(number, sources, written, built, named, claim, name, meaning, tuple(content[3])))
+        rows.append(ArticleRow(number, sources, written, built, named, claim, name, meaning, tuple(content[3])))
     found = [(problem, numbers[0]) for problem, numbers in refused.values()]
     for problem, numbers in refused.values():
         problem.where = f"{where}, {numbered(numbers)} ({contents[numbers[0]][2]})"
@@ -269,7 +276,7 @@ def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any
 
 
 def _refusal(name: str, named: module_names.Named, content: Sequence[Any], inside: str | None) -> UserError | None:
-    """Why a row with a known name cannot be what it says; None where it can."""
+    """The error for a row with a known name whose meaning or form no row can have; None if the row is fine."""
     if named.module and not named.block and isinstance(content[0], list) and len(content[0]) > 1:
         return UserError("a row of attention must read one row", got=content[0])
     if other := module_names.question(name, named, content[3]):
@@ -291,7 +298,7 @@ def _refusal(name: str, named: module_names.Named, content: Sequence[Any], insid
 
 
 def _claims(text: str) -> list[int | None]:
-    """The number in the comment behind each row; comments are no part of what YAML reads."""
+    """The number in the comment behind each row, from the text, since YAML drops comments."""
     lines = text.splitlines()
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     found = []

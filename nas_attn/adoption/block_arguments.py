@@ -18,10 +18,10 @@ def is_map_size(value: object) -> bool:
 
 
 def without_map_size(block: str, arguments: Sequence[Any], where: str) -> tuple[list[Any], list[list[int]]]:
-    """(the arguments of the block itself, map sizes that stood among them).
+    """(the arguments of the block itself, the map sizes that were among them).
 
     Raises:
-        UserError: what is left is not what the block takes.
+        UserError: the block does not take these arguments.
     """
     sizes = [a for a in arguments if is_map_size(a)]
     rest = [a for a in arguments if not is_map_size(a)]
@@ -44,7 +44,7 @@ def _is(value: object, kind: str) -> bool:
 
 
 def _parameters(block: str) -> list[tuple[str, str]]:
-    """(name, kind) of what a row gives: the parser itself puts in the channels of the input and the repeats."""
+    """(name, kind) of each argument that a row gives; the parser itself adds the input's channels and the repeats."""
     from ultralytics.nn import tasks
 
     found = list(inspect.signature(getattr(tasks, block)).parameters.values())[1:]

@@ -1,7 +1,7 @@
-"""Where the code that communities copy differs from the zoo's: floors under hidden widths, defaults, other arguments.
+"""Differences of the code that communities copy to the zoo: lower limits of hidden widths, defaults, other arguments.
 
-The zoo leaves such floors out, for under them several settings would be one network. An article means the network that
-its author trained, so the setting is chosen that gives the author's hidden width.
+The zoo has no such limits, because below them several settings would be one network. An article means the network that
+its author trained, so the setting that gives the author's hidden width is chosen.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Floor:
 
     Attributes:
         setting: the zoo's name of the reduction.
-        place: of the reduction among the arguments behind the channels.
-        usual: reduction where the row gives none.
-        least: the floor.
+        place: index of the reduction among the arguments behind the channels.
+        usual: reduction if the row gives none.
+        least: the lower limit.
     """
 
     setting: str
@@ -40,10 +40,10 @@ FLOORS = {  # as the papers' own code has them; the collections copied them
 }
 USUAL: dict[
     str, dict[str, Any]
-] = {  # class of a collection or of timm -> settings that it has by default, where the zoo has others
+] = {  # class of a collection or of timm -> its default settings that differ from the zoo's
     "globalcontext": {"ratio": 8, "fusion": "mul"},
 }
-DIFFERS = {  # class of the collections -> setting that its default gives a value that is no option
+DIFFERS = {  # class of the collections -> setting whose default there is not among the zoo's options
     "skattention": {"kernel_sizes": "[1,3,5,7], full convolutions"},
     "cbamblock": {"kernel_size": "49, and adds its input to the output"},
 }
@@ -54,14 +54,14 @@ UNUSED_FIRST = {"shuffleattention"}  # (channel, reduction=16, G=8): the reducti
 
 @dataclass
 class Usage:
-    """What the arguments behind the channels mean in the community's code.
+    """The meaning that the arguments behind the channels have in the community's code.
 
     Attributes:
         values: these arguments, as the zoo would have them.
         chosen: settings that the row leaves out, as the community's code has them.
-        differs: setting -> what the community's code has by default.
-        said: which hidden width that is; empty where there is no floor.
-        note: the same where no option gives the width.
+        differs: setting -> its default in the community's code.
+        said: the hidden width in words; empty if there is no lower limit.
+        note: the same if no option gives the width.
         size: height and width of the map that the arguments had.
     """
 
@@ -79,10 +79,10 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
 
     Args:
         entry: the zoo's module.
-        name: as the row has it; one with the package's prefix is the zoo's own class, without any of this.
+        name: as the row has it; a name with the package's prefix is the zoo's own class, without these differences.
         values: arguments behind the channels.
-        channels: of the map.
-        size: of the map, as far as the arguments had one.
+        channels: channels of the map.
+        size: height and width of the map, if the arguments had them.
     """
     found = Usage(list(values), size=size)
     if name.startswith(PREFIX):
@@ -109,7 +109,7 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
 
 
 def without_map_size(name: str, values: Sequence[Any]) -> tuple[list[Any], tuple[int, int] | None]:
-    """(the other arguments, height and width), where the class of this name is made for a map of one size."""
+    """(the other arguments, height and width), if the class of this name is made for maps of one size."""
     sizes = [v for v in values if is_map_size(v)]
     spelt = folded(name.rpartition(".")[2])
     if sizes and spelt in DEFORMABLE:
@@ -129,7 +129,7 @@ def _deformable(entry: ModuleEntry, found: Usage) -> None:
     usual = {"num_heads": (0, 8), "groups": (1, 4), "stride": (4, 1)}
     whole = {at for at, _ in usual.values()}
     if not all(_is_number(v) and (at not in whole or isinstance(v, int)) for at, v in enumerate(found.values)):
-        return  # another class, or nonsense: its arguments are read as the zoo's
+        return  # another class, or wrong arguments: they are read as the zoo's
     given = {name: found.values[at] for name, (at, _) in usual.items() if at < len(found.values)}
     found.differs, odd = {}, []
     for setting in (s for s in entry.settings if s.name in usual):
@@ -149,7 +149,7 @@ def _is_number(value: object) -> bool:
 
 
 def _bottleneck_transformer(found: Usage) -> None:
-    """(n_dims, width=14, height=14, heads=4, pos_emb=False): no position term unless it is asked for."""
+    """(n_dims, width=14, height=14, heads=4, pos_emb=False): no position term by default."""
     table = [v for v in found.values if v is True]
     found.values = [v for v in found.values if not isinstance(v, bool)]
     lacks = "nor a scale of 1/√D, nor a convolution behind the heads, as there are here"

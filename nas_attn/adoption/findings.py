@@ -1,4 +1,4 @@
-"""What adopting a file found out: repairs, and what is suspicious."""
+"""The findings of an adoption: repairs and suspicions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Repair:
-    """Something that was certainly a mistake, or missing, and is right now.
+    """A mistake or a gap that was certain, and is repaired.
 
     Attributes:
-        row: number of the row in the file; None for what stands in no row.
+        row: number of the row in the file; None for a top-level key.
         what: the row's module, or the key.
         was: as the file has it.
         now: as it is now.
-        why: how that is known.
+        why: the proof.
     """
 
     row: int | None
@@ -31,13 +31,13 @@ class Repair:
 
 @dataclass(frozen=True)
 class Suspicion:
-    """Something that looks like a mistake, but may be meant.
+    """A row or key that looks like a mistake, but may be meant.
 
     Attributes:
-        row: number of the row in the file; None for what stands in no row.
+        row: number of the row in the file; None for a top-level key.
         kind: `join`, `head`, `bypass`, `unread`, `comment`, `nc`, `scale`, `arguments`, `name`, `place`, `key` or
             `base`.
-        text: what it is, in a sentence.
+        text: the suspicion, in a sentence.
     """
 
     row: int | None
@@ -50,7 +50,7 @@ class Suspicion:
 
 @dataclass
 class Findings:
-    """Both, in the order in which they were found."""
+    """Repairs and suspicions, in the order in which they were found."""
 
     repairs: list[Repair] = field(default_factory=list)
     suspicions: list[Suspicion] = field(default_factory=list)
@@ -62,5 +62,5 @@ class Findings:
         self.suspicions.append(Suspicion(row, kind, text))
 
     def as_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """JSON-ready."""
+        """JSON-ready form."""
         return {"repairs": [asdict(r) for r in self.repairs], "suspicions": [asdict(s) for s in self.suspicions]}

@@ -1,4 +1,4 @@
-"""Rows whose module nobody here knows: each with what it is, and with what would be needed to bring it."""
+"""Rows of unknown modules: a description of each, and the way to bring it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas_attn.tasks import HEADS
 
 _RESIZING = {"adown", "carafe", "dysample", "hwd", "pixelshuffle", "spacetodepth", "spd", "spdconv"}
 There = tuple[int, Sequence[Any]]  # a row of the base: its number and content
-_KNOWN = 100  # for a row of the base that stands in the file as it is: more than any likeness
+_KNOWN = 100  # score of a row of the base that is in the file unchanged: more than any likeness
 _YET = "cannot be brought yet"
 _SHAPE = f"a layer that changes the map's shape {_YET}"
 
@@ -26,7 +26,7 @@ def unknown_rows(contents: Sequence[Sequence[Any]], unknown: Iterable[int], wher
 
     Args:
         contents: all rows of the file.
-        unknown: numbers of the rows that nobody knows.
+        unknown: numbers of the rows with an unknown module.
         where: the file.
         theirs: names that Ultralytics' own parser knows.
     """
@@ -91,8 +91,8 @@ def _likeness(row: Sequence[Any], there: Sequence[Any]) -> int:
 
 
 def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[str, dict[int, There]]:
-    """(nearest base, row of the file -> row of the base) where an unknown module stands for another."""
-    own = []  # (row of the file, module that the base would have there; empty for one that nobody knows)
+    """(nearest base, row of the file -> row of the base whose module an unknown one replaces)."""
+    own = []  # (row of the file, module that the base would have there; empty for an unknown one)
     for number, row in enumerate(contents):
         named = module_names.lookup(str(row[2]), theirs)
         if named is None or named.module is None or named.block:

@@ -1,4 +1,4 @@
-"""Which of Ultralytics' model YAMLs an article's file was made from, and at which of its scales."""
+"""The lineage of an article's file: the model YAML of Ultralytics that it was made from, and its scale."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from nas_attn.detector.model.shipped_models import packaged
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.tasks import HEADS
 
-STATED = "yolov5"  # whose files state one scale as depth and width
-LIKE = 0.8  # share of equal rows from which a base is named as the nearest
+STATED = "yolov5"  # its files state one scale as depth and width
+LIKE = 0.8  # least share of equal rows at which a base is named as the nearest
 _LITERALS = {"None": None, "True": True, "False": False}
 
 
@@ -27,10 +27,10 @@ class Lineage:
     """A file's base.
 
     Attributes:
-        name: of the packaged YAML; empty where none has the same rows.
+        name: name of the packaged YAML; empty if none has the same rows.
         source: its content.
-        differences: in what the file's other rows and settings differ from it, each in words.
-        extra: where no base has the same rows, numbers of those rows that the nearest base does not have.
+        differences: differences of the file's other rows and settings to it, each in words.
+        extra: if no base has the same rows, numbers of the rows that the nearest base does not have.
     """
 
     name: str = ""
@@ -47,7 +47,7 @@ class Lineage:
 def find_lineage(article: Article) -> Lineage:
     """The packaged detector with the same modules in the same order, fewest differences first.
 
-    Where none has them, the result has no name, and says which is the nearest.
+    If none has them, the result has no name, and its differences name the nearest.
     """
     own = [_plain(article.rows[n].content, article.nc) for n in article.plain]
     modules = [row[1] for row in own]
@@ -89,7 +89,7 @@ class Scale:
     Attributes:
         key: its letter.
         factors: depth factor, width factor, largest channel count.
-        of_base: whether the base has this very scale.
+        of_base: True if the base has this very scale.
     """
 
     key: str
@@ -98,7 +98,7 @@ class Scale:
 
 
 def choose_scale(article: Article, lineage: Lineage, asked: str | None, findings: Findings) -> Scale:
-    """The scale to build: what was asked for, what the file states, or what its name says.
+    """The scale to build: the one asked for, else the one that the file states, else the one in its name.
 
     Raises:
         UnknownName, UserError: the file does not define the one asked for.
@@ -166,7 +166,7 @@ def _of_factors(
 
 
 def base_name(lineage: Lineage, key: str) -> str:
-    """What `load_base` calls a scale of a base: `yolo11n`."""
+    """The name by which `load_base` takes a scale of a base, e.g. `yolo11n`."""
     many = len((lineage.source or {}).get("scales") or ()) > 1
     return re.sub(r"(\d+)", rf"\g<1>{key}", lineage.name, count=1) if many else lineage.name
 
@@ -179,7 +179,7 @@ def _named(path: Path) -> str:
 
 
 def _plain(row: Sequence[Any], nc: int | None) -> list[Any]:
-    """[repeats, module, arguments] with each literal once, whoever wrote it."""
+    """[repeats, module, arguments] with literals in one form, so that equal rows compare equal."""
     _, repeats, module, arguments = row
     known = [_LITERALS.get(a, a) if isinstance(a, str) else a for a in arguments]
     if module in HEADS and known and known[0] == nc:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nas_attn.adoption.arguments import Place, Reading, read_arguments
-from nas_attn.adoption.article import Row
+from nas_attn.adoption.arguments import FeatureMap, Reading, read_arguments
+from nas_attn.adoption.article import ArticleRow
 from nas_attn.adoption.findings import Findings
 from nas_attn.adoption.renamed import renamed_refusal
 from nas_attn.adoption.wiring import Wiring, shown
@@ -26,7 +26,7 @@ from nas_attn.errors import UserError
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import INSERT, REPLACE, Slot
 
-USUAL = {  # where classes such as `C2f_ECA` have a module; the others have it at the end of each bottleneck's branch
+USUAL = {  # position of a module in classes such as `C2f_ECA`; the others have it at the end of a bottleneck's branch
     "acmix": REPLACE,
     "cbam": AFTER,
     "eca": AFTER,
@@ -38,19 +38,19 @@ class Put:
     """One attention row, or block with attention inside, of the file.
 
     Attributes:
-        row: of the file.
-        root: row of the base that it stands behind, or that is the block.
-        readers: rows of the base that read it, through other attention too; empty for a block.
-        channels: of the map that the module gets.
+        row: the row of the file.
+        root: row of the base in front of it; for a block, the block's row.
+        readers: rows of the base that read it, also through other attention; empty for a block.
+        channels: channels of the module's map.
         size: height and width of that map at the image size of the final training.
-        sites: how many modules it is.
-        reading: its arguments.
-        mode: how it stands inside its block; empty for a row of its own, and for one behind a block.
-        times: how many such rows one behind the other its repeats stand for, at the depth of the scale.
-        slot: name of the slot that it fills; empty where it fills none.
+        sites: number of modules.
+        reading: its arguments, read as settings.
+        mode: position inside its block; empty for a separate row, and for one behind a block.
+        times: number of such rows in line that its repeats mean, at the depth of the scale.
+        slot: name of the slot that it fills; empty if it fills none.
     """
 
-    row: Row
+    row: ArticleRow
     root: int
     readers: frozenset[int]
     channels: int
@@ -64,12 +64,12 @@ class Put:
 
 @dataclass(frozen=True)
 class Placed:
-    """The architecture that a file is.
+    """A file as an architecture.
 
     Attributes:
-        base: the base, with the rows in it that are at no slot.
+        base: the base, with the attention rows in it that are at no slot.
         slots: all its slots.
-        architecture: the rows at slots.
+        architecture: the attention rows at slots.
         puts: every attention row of the file.
     """
 
@@ -86,11 +86,11 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
         wiring: the file, repaired.
         base: its rows without ours.
         imgsz: image size of the final training in pixels.
-        inside: `insert`, `replace` or `after` for blocks with attention; where None, as the module is used to.
-        findings: what is found goes there.
+        inside: `insert`, `replace` or `after` for blocks with attention; None for the module's usual position.
+        findings: receives repairs and suspicions.
 
     Raises:
-        SlotRefused, UserError: something that cannot be built.
+        SlotRefused, UserError: a row cannot be built.
     """
     built: Any = build_plain(base, wiring)
     graph = Graph.of(base, built)
@@ -132,7 +132,7 @@ def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: F
         if root < 0 or not graph.channels[root] or not graph.strides[root]:
             rule = "attention must stand behind a map"
             raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
-        at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
+        at = FeatureMap(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
         yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings),
                   times=built_repeats(row.content[1], base.factors[0]))  # fmt: skip
 
@@ -145,7 +145,7 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
         where = f"{article.path}, {shown(article, row.number)}"
         mode = inside or row.named.mode or USUAL.get(str(row.named.module), INSERT)
         if mode == AFTER:
-            at = Place(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
+            at = FeatureMap(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
             reading = _read(row, [], at, findings)
             yield Put(row, root, frozenset(graph.readers[root]), at.channels, at.size, 1, reading)
             continue
@@ -155,11 +155,11 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
             rule = "a block must have bottlenecks of one kind to hold attention"
             raise UserError(rule, got=f"'{row.named.block}'{other}", where=where)
         channels, sites, _ = room[mode]
-        at = Place(channels, -(-imgsz // graph.strides[root]), base.factors, where)
+        at = FeatureMap(channels, -(-imgsz // graph.strides[root]), base.factors, where)
         yield Put(row, root, frozenset(), channels, at.size, sites, _read(row, [], at, findings), mode)
 
 
-def _read(row: Row, arguments: Sequence[Any], at: Place, findings: Findings) -> Reading:
+def _read(row: ArticleRow, arguments: Sequence[Any], at: FeatureMap, findings: Findings) -> Reading:
     spelt = row.named.spelt if row.named.block or row.meaning else row.as_written
     reading = read_arguments(registry.get(str(row.named.module)), arguments, at, spelt)
     name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
@@ -172,7 +172,7 @@ def _read(row: Row, arguments: Sequence[Any], at: Place, findings: Findings) -> 
 
 
 def _base_readers(wiring: Wiring, number: int) -> frozenset[int]:
-    """Rows of the base that read a row, through attention behind it too."""
+    """Rows of the base that read a row, also through attention behind it."""
     found: set[int] = set()
     for reader in wiring.readers(number):
         if wiring.article.rows[reader].is_plain:
@@ -183,7 +183,7 @@ def _base_readers(wiring: Wiring, number: int) -> frozenset[int]:
 
 
 def _slot(put: Put, slots: Sequence[Slot], graph: Graph, moved: dict[int, int]) -> str:
-    """The slot that a row fills; `moved` says where the base's rows stand now."""
+    """The slot that a row fills; `moved` has the present numbers of the base's rows."""
     readers = {moved[r] for r in put.readers}
     everyone = put.readers == set(graph.readers[put.root])
     for slot in slots:
@@ -198,7 +198,7 @@ def _slot(put: Put, slots: Sequence[Slot], graph: Graph, moved: dict[int, int]) 
 
 
 def _with_rows(base: BaseModel, built: Any, puts: Sequence[Put]) -> tuple[BaseModel, dict[int, int]]:
-    """The base with these rows in it, and where its own rows stand then."""
+    """(the base with these rows in it, row of the base -> its new number)."""
     graph_readers = _readers_of(base)
     inserts: dict[int, list[Insertion]] = {}
     blocks: dict[int, tuple[tuple[str, list[Any]], int]] = {}
@@ -231,7 +231,7 @@ def _row_of(put: Put) -> tuple[str, list[Any]]:
 
 
 def _say_inside(puts: Sequence[Put], findings: Findings) -> None:
-    """Where in blocks the modules were taken to stand, which their names do not say."""
+    """Add a suspicion about the assumed position of modules in blocks, which their names do not say."""
     places_said = {
         REPLACE: "in place of each bottleneck's second convolution",
         INSERT: "at the end of each bottleneck's branch",
@@ -246,7 +246,7 @@ def _say_inside(puts: Sequence[Put], findings: Findings) -> None:
 
 
 def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> None:
-    """Rows that a search cannot vary, and why."""
+    """Add a suspicion for the rows that a search cannot vary, with the reason."""
     article = wiring.article
     end = "as they are, as a part of the base, and a search cannot vary them"
     homeless = [p for p in puts if not p.slot]
@@ -272,7 +272,7 @@ def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> No
                          .replace("vary them", "vary it"))  # fmt: skip
 
 
-def listed(rows: Sequence[Row]) -> str:
+def listed(rows: Sequence[ArticleRow]) -> str:
     """Several rows as messages name them."""
     if len(rows) == 1:
         return f"row {rows[0].number} ({rows[0].as_written})"
@@ -281,7 +281,7 @@ def listed(rows: Sequence[Row]) -> str:
 
 
 def build_plain(base: BaseModel, wiring: Wiring) -> Any:
-    """The base, built.
+    """The base as a built model.
 
     Raises:
         UserError: Ultralytics cannot build it; the message names the row as the file counts it.
@@ -302,7 +302,7 @@ def build_plain(base: BaseModel, wiring: Wiring) -> Any:
 
 
 def own_base(wiring: Wiring, name: str, scale: str, factors: Sequence[float], nc: int) -> BaseModel:
-    """The file's rows without ours, as a base of its own."""
+    """The file's rows without attention, as a base model."""
     article = wiring.article
     rows = []
     for index, number in enumerate(article.plain):

@@ -1,11 +1,11 @@
-"""Rows that `--as` reads as another module, where the model then cannot be built."""
+"""The error for a model that cannot be built because `--as` reads a row as another module."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from nas_attn.adoption.article import Row
+from nas_attn.adoption.article import ArticleRow
 from nas_attn.adoption.foreign import numbered
 from nas_attn.adoption.wiring import Wiring, shown
 from nas_attn.detector.model import module_names
@@ -13,10 +13,10 @@ from nas_attn.errors import UserError
 
 
 def renamed_refusal(wiring: Wiring, failed: int) -> UserError | None:
-    """The error that names the renamed rows in or above a row that cannot be built; None where none can be the reason.
+    """The error that names the renamed rows in or above a row that cannot be built; None if none can be the reason.
 
-    The reason can be a layer with other arguments than the base has there, and a layer unknown here that is read as
-    attention, which leaves the shape of its map as it is.
+    The reason can be a layer with other arguments than the base has there, or an unknown layer that is read as
+    attention, which keeps the shape of its map.
     """
     article = wiring.article
     there = dict(zip(article.plain, wiring.reference or (), strict=False))
@@ -40,7 +40,7 @@ def renamed_refusal(wiring: Wiring, failed: int) -> UserError | None:
     return UserError(rule, got=f"{got}, and {shown(article, failed)} cannot be built", where=where, remedy=remedy)
 
 
-def _may_not_fit(row: Row, base: Sequence[Any] | None) -> bool:
+def _may_not_fit(row: ArticleRow, base: Sequence[Any] | None) -> bool:
     if not row.is_plain:
         return module_names.lookup(row.as_written, ()) is None
     return base is None or row.content[3] != base[3]

@@ -1,4 +1,4 @@
-"""What stops a community's file from being read as YAML, and what to do about it."""
+"""The error for a community's file that cannot be read as YAML, with its remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FULL_WIDTH = {"\uff0c": ",", "\uff1a": ":", "\uff3b": "[", "\uff3d": "]", "\u301
 
 
 def unreadable(error: yaml.MarkedYAMLError, text: str, where: str) -> UserError:
-    """The error for a file that YAML cannot read: line and column, counted from 1, and the remedy where it is known."""
+    """The error for a file that YAML cannot read: line and column, counted from 1, and the remedy if it is known."""
     lines = text.splitlines()
     marks = [m for m in (error.problem_mark, error.context_mark) if m is not None]
     place = f", line {marks[0].line + 1}, column {marks[0].column + 1}" if marks else ""
@@ -26,7 +26,7 @@ def unreadable(error: yaml.MarkedYAMLError, text: str, where: str) -> UserError:
 
 
 def full_width(lines: Sequence[str]) -> str:
-    """What to replace where full-width punctuation stands outside comments; empty where none does."""
+    """The remedy for full-width punctuation outside comments; empty if there is none."""
     found = dict.fromkeys(c for line in lines for c in _code(line) if c in FULL_WIDTH)
     return f"Replace the full-width {', '.join(f'{c!r} by {FULL_WIDTH[c]!r}' for c in found)}." if found else ""
 

@@ -1,4 +1,4 @@
-"""Who reads whom in an article's file, set beside the base: what hand renumbering left wrong, and what is only odd."""
+"""The sources of each row in an article's file, compared with the base: mistakes of hand renumbering, and oddities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas_attn.adoption.alignment import aligned
-from nas_attn.adoption.article import Article, Row
+from nas_attn.adoption.article import Article, ArticleRow
 from nas_attn.adoption.findings import Findings
 from nas_attn.detector.model.rows import absolute
 from nas_attn.errors import UserError
@@ -18,15 +18,15 @@ MODES = (REPAIR, IN_LINE, KEEP)
 
 @dataclass
 class Wiring:
-    """Rows that each row reads, repaired where that was certain.
+    """The rows that each row reads, after certain mistakes were repaired.
 
     Attributes:
         article: the file.
-        sources: of each row of the file, absolute rows of the file.
-        same: whether the rows that the base has too read what they read there, attention aside.
+        sources: for each row of the file, the absolute rows that it reads.
+        same: True if every row of the base reads the same rows here as there, attention aside.
         joined: rows of the base that its rows read by their numbers.
-        reference: rows of the base, one for each plain row of the file; None where it has no known base.
-        base: its name; empty where it has none.
+        reference: rows of the base, one for each plain row of the file; None if there is no known base.
+        base: name of the base; empty if there is none.
     """
 
     article: Article
@@ -37,43 +37,43 @@ class Wiring:
     base: str = ""
 
     def root(self, number: int) -> int:
-        """Index among the plain rows of what stands at a row, attention aside; -1 is the image."""
+        """The plain row at or in front of a row, attention aside, by its index among plain rows; -1 is the image."""
         while number >= 0 and not self.article.rows[number].is_plain:
             number = self.sources[number][0]
         return self.article.plain.index(number) if number >= 0 else -1
 
     def behind(self, number: int) -> list[int]:
-        """Rows from this one up to the plain row that it stands behind, this one first."""
+        """The rows from this one up to the plain row in front of it, this one first."""
         found = [number]
         while not self.article.rows[found[-1]].is_plain:
             found.append(self.sources[found[-1]][0])
         return found
 
     def output(self, index: int, before: int) -> int:
-        """The row that stands for a plain row at a reader: its last attention above the reader, or itself."""
+        """The row that a reader of a plain row should read: the last attention between them, else the plain row."""
         if index < 0:
             return -1
         own = [r.number for r in self.article.attention if r.number < before and self.root(r.number) == index]
         return own[-1] if own else self.article.plain[index]
 
     def readers(self, number: int) -> list[int]:
-        """Rows that read a row."""
+        """The rows that read a row."""
         return [n for n, sources in enumerate(self.sources) if number in sources]
 
 
 def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, base: str, mode: str,
                  findings: Findings) -> Wiring:  # fmt: skip
-    """Compare who reads whom with the base's rows, and repair what `mode` lets.
+    """Compare the sources of all rows with the base's, and repair those that `mode` allows.
 
     Args:
         article: the file.
-        reference: rows of the base, one for each plain row of the file; None where it has no known base.
+        reference: rows of the base, one for each plain row of the file; None if there is no known base.
         base: its name, for messages.
-        mode: `repair` what is certainly a mistake, take every attention `in-line`, too, or `keep` all as it is.
-        findings: what is found goes there.
+        mode: `repair` certain mistakes, also take every attention `in-line`, or `keep` all as it is.
+        findings: receives repairs and suspicions.
 
     Raises:
-        UserError: a row reads one that does not stand above it, and nothing says which was meant.
+        UserError: a row reads one that is not above it, and nothing tells which one was meant.
     """
     wiring = Wiring(article, [list(r.sources) for r in article.rows], reference=reference, base=base)
     for row in article.attention:
@@ -94,11 +94,11 @@ def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, ba
 
 
 def shown(article: Article, number: int) -> str:
-    """A row as messages name it."""
+    """The name of a row in messages."""
     return "the image" if number < 0 else f"row {number} ({article.rows[number].as_written})"
 
 
-def _check_above(article: Article, row: Row, source: int) -> None:
+def _check_above(article: Article, row: ArticleRow, source: int) -> None:
     if not (0 <= source < row.number or (row.number == 0 and source == -1)):
         where = f"{article.path}, {shown(article, row.number)}"
         written = next((w for w, s in zip(row.written, row.sources, strict=True) if s == source and w < 0), None)
@@ -106,9 +106,9 @@ def _check_above(article: Article, row: Row, source: int) -> None:
         raise UserError("a row must read rows above it", got=got, where=where)
 
 
-def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base: str, mode: str, never: bool,
+def _compare(wiring: Wiring, row: ArticleRow, index: int, base_row: Sequence[Any], base: str, mode: str, never: bool,
              findings: Findings) -> None:  # fmt: skip
-    """Set one row's sources beside the base's; `never`: the whole file has the base's numbers."""
+    """Compare one row's sources with the base's; `never`: the whole file still has the base's numbers."""
     article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
     wanted = absolute(base_row[0], index)
     given = base_row[0] if isinstance(base_row[0], list) else [base_row[0]]
@@ -137,7 +137,7 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
             me = f"{shown(article, row.number)} reads {shown(article, source)}"
             findings.suspect(row.number, kind, f"{me}, but {what}: kept")
             wiring.same = False
-    if stale or never:  # one number of the row, or every one of the file, is still the base's: none was renumbered
+    if stale or never:  # a number of the row, or all of the file, are still the base's: they were not renumbered
         for j, source in enumerate(row.sources):
             right = wiring.output(wanted[j], row.number)
             if j not in wrong and right != source and row.written[j] == wanted[j]:
@@ -148,8 +148,10 @@ def _compare(wiring: Wiring, row: Row, index: int, base_row: Sequence[Any], base
         findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
 
 
-def _compare_some(wiring: Wiring, row: Row, wanted: Sequence[int], base: str, mode: str, findings: Findings) -> None:
-    """The same for a row with more or fewer sources than the base's, one by one as far as they are the base's.
+def _compare_some(
+    wiring: Wiring, row: ArticleRow, wanted: Sequence[int], base: str, mode: str, findings: Findings
+) -> None:
+    """Compare a row that has more or fewer sources than the base's, one by one as far as they are the base's.
 
     Only a number that is still the base's own is repaired: with another number of sources, any other may be meant.
     """
@@ -184,9 +186,9 @@ def _rows(count: int) -> str:
 
 
 def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> bool:
-    """Whether every wrong number is the base's own, and no row but the head was given another.
+    """True if every wrong number is the base's own, and only the head has other numbers.
 
-    Such a file was copied from the base and attention put into it: its right numbers are right by chance.
+    Such a file is a copy of the base with attention put in: its right numbers are right by chance.
     """
     wrong = []
     for index, number in enumerate(wiring.article.plain):
@@ -203,8 +205,8 @@ def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> boo
     return bool(wrong) and all(wrong)
 
 
-def _is_slip(row: Row, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
-    """Whether a wrong source is one of hand renumbering: the base's own number, or off by no more than was inserted."""
+def _is_slip(row: ArticleRow, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
+    """True if a wrong source is a slip of renumbering: the base's own number, or off by at most the inserted rows."""
     if row.written[j] < 0:
         return row.written[j] == given
     return row.written[j] == wanted or abs(row.sources[j] - now) <= max(1, inserted)
@@ -220,7 +222,7 @@ def _standing(article: Article, root: int | None, source: int, base: str) -> str
     return f"row {source} ({row.as_written}) {behind} row {root} of {base}"
 
 
-def _from(row: Row, sources: Sequence[int] | None = None) -> str:
+def _from(row: ArticleRow, sources: Sequence[int] | None = None) -> str:
     """The `from` of a row as it would be written."""
     if sources is None:
         numbers = list(row.written)
@@ -230,7 +232,7 @@ def _from(row: Row, sources: Sequence[int] | None = None) -> str:
 
 
 def _unread(wiring: Wiring, mode: str, findings: Findings) -> None:
-    """Attention that nobody reads: certain to be meant in line where one row alone could read it."""
+    """Repair attention that no row reads if exactly one row could read it; otherwise report it."""
     article = wiring.article
     for row in reversed(article.attention):
         if wiring.readers(row.number):
@@ -254,7 +256,7 @@ def _unread(wiring: Wiring, mode: str, findings: Findings) -> None:
 
 
 def _bypassed(wiring: Wiring, mode: str, findings: Findings) -> None:
-    """Rows that read past attention which stands above them behind the very row that they read."""
+    """Report rows that read past attention: it stands above them, behind the row that they read."""
     article = wiring.article
     read = {r.number for r in article.attention if wiring.readers(r.number)}
     for number in article.plain:

@@ -3,9 +3,10 @@
 best.yaml           the model, as `export` writes it
 base.yaml           its base without attention, for a comparison
 best.onnx           for one image size; best-dynamic.onnx for any
-best.pt             the trained weights, where they were given
-modules/NAME.py     the source of modules of the user's own
+best.pt             the trained weights, if they were given
+modules/NAME.py     the source of the user's own modules
 card.json           architecture, cost, scores, data, recipe, versions, licences, sources, sha256 of each file
 
-`write.write_bundle` makes one, `verify.verify_bundle` checks one, `scores.scores` says what a study's records know.
+`winner.Winner` is what leaves, `write.write_bundle` makes a bundle of it, `verify.verify_bundle` checks one.
+`study_base.base_of` is the base model of a study, `named_model.named_model` one that a user names without a study.
 """

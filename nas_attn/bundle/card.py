@@ -1,4 +1,4 @@
-"""The card of a bundle: what a model is, what it costs, whose work is in it. Made from what is installed here."""
+"""The card of a bundle: a model's identity, its cost and its sources, computed with the packages installed here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nas_attn.space import Architecture, Slot
 FORMAT = 1
 CARD = "card.json"
 COUNTS = ("macs", "macs_fvcore_default", "flops_torch", "params")
-COUNTERS = ("torch", "ultralytics", "fvcore")  # whose version decides a count
+COUNTERS = ("torch", "ultralytics", "fvcore")  # a count depends on their versions
 LICENCE = "AGPL-3.0-or-later"
 ULTRALYTICS = {
     "what": "Ultralytics, the detector",
@@ -41,7 +41,7 @@ def count(
 
 
 def cost_part(found: Cost, base: Cost, exported: BaseModel, imgsz: int) -> dict[str, Any]:
-    """All conventions, as exact integers and in the units in which people compare them, and Ultralytics' own figure."""
+    """The cost by every convention: exact integers, the units in which people compare, and Ultralytics' own figure."""
     return {
         "imgsz": imgsz,
         "counting": COUNTING,
@@ -53,7 +53,7 @@ def cost_part(found: Cost, base: Cost, exported: BaseModel, imgsz: int) -> dict[
 
 
 def versions() -> dict[str, str]:
-    """What computed here, by version."""
+    """The versions of the packages that compute here."""
     names = ("torch", "ultralytics", "fvcore", "onnx", "onnxruntime")
     found = {n: importlib.metadata.version(n) for n in names if _installed(n)}
     return {"nas_attn": __version__, "python": platform.python_version(), **found}
@@ -74,7 +74,7 @@ def entries(architecture: Architecture) -> list[registry.ModuleEntry]:
 
 
 def own_sources(architecture: Architecture) -> dict[str, user.Source]:
-    """File in the bundle -> source, of the modules that came from files of the user's own."""
+    """File in the bundle -> source, for the modules that came from the user's own files."""
     names = {e.name for e in entries(architecture)}
     found: dict[str, user.Source] = {}
     for source in user.sources():
@@ -85,7 +85,7 @@ def own_sources(architecture: Architecture) -> dict[str, user.Source]:
 
 
 def modules_part(architecture: Architecture, sources: Mapping[str, user.Source]) -> list[dict[str, Any]]:
-    """Whose work each module is, and where its source is."""
+    """Author, licence and source of each module."""
     rows = []
     for entry in entries(architecture):
         file = next((name for name, source in sources.items() if entry.name in source.names), None)
@@ -104,7 +104,7 @@ def modules_part(architecture: Architecture, sources: Mapping[str, user.Source])
 
 
 def licences(modules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What binds whoever passes the model on."""
+    """The licences that bind everybody who passes the model on."""
     return {"nas_attn": LICENCE, "ultralytics": "AGPL-3.0", **{m["name"]: m["licence"] for m in modules}}
 
 
@@ -126,7 +126,7 @@ def read(folder: Path) -> dict[str, Any]:
     """The card of a bundle.
 
     Raises:
-        UserError: there is none, or none that this version can read.
+        UserError: there is no card, or this version cannot read it.
     """
     file = Path(folder) / CARD
     remedy = "Name the folder that `python -m nas_attn export --bundle FOLDER` wrote."
@@ -159,6 +159,6 @@ def state_digest(state: Mapping[str, Any]) -> str:
 
 
 def state_sums(state: Mapping[str, Any]) -> dict[str, float]:
-    """Sums over a state dict in float64: what tells two seeds apart, and forgives another processor's last digit."""
+    """Sums over a state dict in float64: they differ between seeds, and on another processor only in the last digit."""
     values = [state[name].detach().cpu().double() for name in sorted(state)]
     return {"sum": sum(float(v.sum()) for v in values), "sum_of_absolutes": sum(float(v.abs().sum()) for v in values)}

@@ -1,4 +1,4 @@
-"""Lines at the top of a model YAML: what it costs, and what to type."""
+"""Lines for the top of a model YAML: its origin, its cost, and the command that trains it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,25 @@ from collections.abc import Mapping
 from nas_attn.attention import registry
 from nas_attn.bundle.card import entries
 from nas_attn.space import Architecture
+from nas_attn.study.view import Candidate, StudyView
+
+
+def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
+    """The origin of a candidate: its study, its proxy, its scores and its cost."""
+    config = view.header["config"]
+    sd = f" (sd {candidate.sd:.4f})" if candidate.sd is not None else ""
+    lines = [
+        f"Found by nas_attn {view.header['version']}, study {view.name}, on base model {view.header['base']}.",
+        f"Proxy: {config['epochs']} epochs at {config['imgsz']} px from {config['start']}.",
+    ]
+    if candidate.mean is not None:
+        lines.append(f"Proxy mAP50-95 on val: {candidate.mean:.4f}{sd} over seeds {list(candidate.seeds)}.")
+    if candidate.delta is not None:
+        lines.append(f"Difference to the base at equal seeds: {candidate.delta:+.4f}.")
+    lines.append(cost_line(candidate.cost, config["final_imgsz"]))
+    if config["demo"]:
+        lines.append("From the demo on generated data: its ranking does not carry over to real data.")
+    return tuple(lines)
 
 
 def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
@@ -23,12 +42,12 @@ def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
     )
 
 
-def training_lines(architecture: Architecture, files: Mapping[str, str]) -> list[str]:
-    """Which modules of the user's own it needs, and the command that trains it.
+def training_lines(architecture: Architecture, files: Mapping[str, str]) -> tuple[str, ...]:
+    """The user's modules that an architecture needs, one a line, and then the command that trains its YAML.
 
     Args:
-        architecture: what is inserted; its modules are registered.
-        files: digest of a module file's source -> where that file lies.
+        architecture: its modules are registered.
+        files: digest of a module file's source -> path of that file.
     """
     lines, options = [], ""
     for entry in entries(architecture):
@@ -40,4 +59,4 @@ def training_lines(architecture: Architecture, files: Mapping[str, str]) -> list
         )
         if entry.digest in files and f" --modules {where}" not in options:
             options += f" --modules {where}"
-    return [*lines, f"Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300{options}"]
+    return (*lines, f"Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300{options}")

@@ -16,7 +16,7 @@ from nas_attn.space import Architecture, Slot
 
 
 def initial(base: BaseModel, slots: Sequence[Slot], architecture: Architecture, seed: int) -> Any:
-    """The model with the initial weights of a seed: what a training from scratch with it starts from."""
+    """The model with the initial weights of a seed; a training from scratch with this seed starts from it."""
     return build(base, slots, architecture, seed)[0]
 
 
@@ -24,7 +24,7 @@ def trained(exported: BaseModel, weights: Path) -> Any:
     """The model with the weights of a finished training of this very YAML.
 
     Raises:
-        UserError: the checkpoint is of another model, or some tensor would stay without a value.
+        UserError: the checkpoint belongs to another model, or some tensor would stay without a value.
     """
     check_weights(weights, exported)
     checkpoint = load_base(str(weights))

@@ -1,6 +1,6 @@
-"""What `verify` does in its fresh process: the model is built again from the bundle alone, counted and run.
+"""The fresh process of `verify`: it builds the model again from the bundle alone, counts it and runs it.
 
-python -m nas_attn.bundle.rebuild FOLDER  -> one JSON line: [[what, problem or ""], ...]
+python -m nas_attn.bundle.rebuild FOLDER  -> one JSON line: [[part, problem or ""], ...]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CLOSE = 1e-6  # sums of equal weights on two processors
 
 
 def rebuild(folder: Path) -> list[tuple[str, str]]:
-    """(what was checked, what is wrong with it or nothing) of a bundle whose card can be read."""
+    """(part, problem or "") of each part of a bundle. Its card was read before."""
     from nas_attn.attention import user
     from nas_attn.bundle import card as cards
     from nas_attn.environment import prepare
@@ -34,7 +34,7 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
     results: list[tuple[str, str]] = []
 
     def check(what: str, work: Callable[[], Any]) -> Any:
-        """The value of `work`; None where it fails, which is noted."""
+        """The value of `work`; None if it fails, which is noted."""
         try:
             value = work()
         except (NasAttnError, OSError) as error:
@@ -70,7 +70,7 @@ def _run(sources: list[Source]) -> None:
 
 
 class _Failed(NasAttnError):
-    """A check that does not hold; the message says how."""
+    """A check failed; the message says how."""
 
 
 class _Rebuilt:
@@ -184,7 +184,7 @@ class _Rebuilt:
         return True
 
     def _versions(self) -> str:
-        """Which versions were others then; nothing where none was."""
+        """Words on the packages whose versions have changed since; empty if none has."""
         from nas_attn.bundle.card import versions
 
         then, now = self.card["versions"], versions()
@@ -193,6 +193,6 @@ class _Rebuilt:
 
 
 if __name__ == "__main__":
-    with contextlib.redirect_stdout(sys.stderr):  # what libraries and modules print is no result
+    with contextlib.redirect_stdout(sys.stderr):  # output of libraries and modules is no result
         answer = rebuild(Path(sys.argv[1]))
     print(json.dumps(answer))

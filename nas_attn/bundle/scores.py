@@ -1,4 +1,4 @@
-"""What a study's records say of a candidate, for its card: every seed, paired with the base. Needs no torch."""
+"""The scores of a candidate for its card, from the study's records: every seed, paired with the base. No torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas_attn.study.view import Candidate, StudyView, Trial
 
 
 def scores(view: StudyView, candidate: Candidate) -> dict[str, Any]:
-    """JSON-ready: how the candidate was measured, on what, and what came out. No path of this machine is in it."""
+    """The candidate's recipe, data and results, ready for JSON. No path of this machine is in it."""
     header, config = view.header, view.header["config"]
     measured = [t for t in candidate.trials if t.evaluation is not None]
     first = measured[0].evaluation if measured else None

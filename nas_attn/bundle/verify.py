@@ -1,4 +1,4 @@
-"""Whether a bundle still is what its card says: digests here, all else rebuilt in a fresh process."""
+"""A bundle compared with its card: digests are checked here, all else is rebuilt in a fresh process."""
 
 from __future__ import annotations
 
@@ -17,38 +17,40 @@ from nas_attn.bundle import card as cards
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that was checked.
+class CheckedPart:
+    """One part of a bundle that was checked.
 
     Attributes:
         what: e.g. `cost`.
-        problem: what is wrong with it; empty where nothing is.
+        problem: the difference to the card; empty if there is none.
     """
 
     what: str
     problem: str = ""
 
 
-def verify_bundle(folder: Path) -> list[Check]:
+def verify_bundle(folder: Path) -> list[CheckedPart]:
     """Check a bundle's files, and rebuild its model from them in a fresh process.
 
     Rebuilding runs the source of modules and unpickles the weights that are in the bundle: verify no bundle of somebody
-    whom you do not trust. Where these files are not the card's, nothing is run.
+    whom you do not trust. If these files are not the card's, nothing is run.
 
     Raises:
-        UserError: the folder is no bundle.
+        UserError: the folder is not a bundle.
     """
     folder = Path(folder)
     card = cards.read(folder)
-    checks = [Check("card", "" if cards.seal(card) == card.get("sha256") else "it was edited after it was written")]
+    checks = [
+        CheckedPart("card", "" if cards.seal(card) == card.get("sha256") else "it was edited after it was written")
+    ]
     changed = {name: problem for name in card["files"] if (problem := _problem(folder, name, card["files"][name]))}
-    checks += [Check(name, changed.get(name, "")) for name in sorted(card["files"])]
+    checks += [CheckedPart(name, changed.get(name, "")) for name in sorted(card["files"])]
     weights = card["weights"].get("file")
     runs = [name for name in changed if name.startswith("modules/") or name == weights]
     if weights and weights not in card["files"]:
         runs.append(f"{weights}, of which the card has no digest")
     if runs:
-        checks.append(Check("rebuilding", f"not done, for it would run {' and '.join(runs)}"))
+        checks.append(CheckedPart("rebuilding", f"not done, for it would run {' and '.join(runs)}"))
     else:
         checks += _rebuilt(folder)
     return checks
@@ -63,8 +65,8 @@ def _problem(folder: Path, name: str, digest: str) -> str:
     return "" if cards.file_digest(file) == digest else "it was changed after the bundle was written"
 
 
-def _rebuilt(folder: Path) -> list[Check]:
-    """What the fresh process says; modules that this process was told of are not in it."""
+def _rebuilt(folder: Path) -> list[CheckedPart]:
+    """The answer of the fresh process, which knows the bundle's modules only, and none that this process imported."""
     root = str(Path(nas_attn.__file__).resolve().parent.parent)
     environment: Mapping[str, Any] = {k: v for k, v in os.environ.items() if k != user.ENVIRONMENT}
     paths = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
@@ -74,5 +76,5 @@ def _rebuilt(folder: Path) -> list[Check]:
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [""])[-1]
-        return [Check("rebuilding", f"the process ended with {done.returncode}: {last}")]
-    return [Check(what, problem) for what, problem in json.loads(done.stdout.splitlines()[-1])]
+        return [CheckedPart("rebuilding", f"the process ended with {done.returncode}: {last}")]
+    return [CheckedPart(what, problem) for what, problem in json.loads(done.stdout.splitlines()[-1])]

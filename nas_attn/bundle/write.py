@@ -1,12 +1,12 @@
-"""Writing a bundle: everything is made and checked in a folder beside it, and only then takes its place."""
+"""Writing a bundle: everything is made and checked in a folder beside it, and moved to its place at the end."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +14,22 @@ from nas_attn.atomic_files import making, write_bytes_atomic, write_text_atomic
 from nas_attn.bundle import card as cards
 from nas_attn.bundle import model as models
 from nas_attn.bundle.comments import training_lines
-from nas_attn.detector.model.base_model import BaseModel, load_base
-from nas_attn.detector.neck.export import write_yaml
+from nas_attn.bundle.winner import Winner
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.onnx import detector as onnx_model
 from nas_attn.detector.onnx import graph as onnx_graph
 from nas_attn.errors import CheckFailed, UserError
-from nas_attn.space import Architecture, Slot
+from nas_attn.space import Architecture
 
 MODEL, BASE, WEIGHTS = "best.yaml", "base.yaml", "best.pt"
 FIXED, DYNAMIC = "best.onnx", "best-dynamic.onnx"
 
 
-@dataclass(frozen=True)
-class Winner:
-    """What is shipped.
-
-    Attributes:
-        base: the base model with the final training's class count.
-        slots: its slots.
-        architecture: what stands in them.
-        classes: names of the classes.
-        imgsz: image size of the final training in pixels: cost is counted at it, ONNX files are made for it.
-        seed: of the initial weights, where no trained ones are given.
-        weights: checkpoint of a finished training of the exported YAML.
-        comments: for the top of the YAML; how it is trained is added.
-        study: what `scores` says; None without a study.
-    """
-
-    base: BaseModel
-    slots: tuple[Slot, ...]
-    architecture: Architecture
-    classes: tuple[str, ...]
-    imgsz: int = 640
-    seed: int = 0
-    weights: Path | None = None
-    comments: tuple[str, ...] = ()
-    study: Mapping[str, Any] | None = field(default=None, hash=False)
-
-
 def check_target(folder: Path, force: bool) -> None:
-    """Refuse a place for a bundle that holds something.
+    """Refuse a folder for a bundle that is not free.
 
     Raises:
-        UserError: it is a file, or not empty; with `force`, not empty and no bundle.
+        UserError: it is a file, or it is not empty; with `force`, only if what it holds is not a bundle.
     """
     folder = Path(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -81,15 +54,15 @@ def write_bundle(
     """Write a bundle and return its card.
 
     Args:
-        folder: the bundle's folder; made where it is missing.
-        winner: what is shipped.
+        folder: the bundle's folder; made if it is missing.
+        winner: the architecture and its base, as it leaves.
         onnx: also make ONNX files, and check them.
-        force: replace a bundle that is there.
-        progress: told what is being done.
+        force: replace a bundle that is already there.
+        progress: is called with a line for each step.
 
     Raises:
         MissingPart: `onnx` or `onnxruntime` is not installed.
-        UserError: the folder holds something, or the weights are of another model.
+        UserError: the folder is not empty, or the weights belong to another model.
         CheckFailed: an ONNX file does not compute what torch computes.
     """
     folder = Path(folder)
@@ -109,13 +82,12 @@ def write_bundle(
 
 def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], None]) -> dict[str, Any]:
     base, slots, architecture = winner.base, winner.slots, winner.architecture
-    nc = len(winner.classes)
     sources = cards.own_sources(architecture)
     how = training_lines(architecture, {source.digest: name for name, source in sources.items()})
-    write_yaml(folder / MODEL, base, slots, architecture, final_nc=nc, comments=[*winner.comments, *how])
+    write_text_atomic(folder / MODEL, replace(winner, training=how).yaml())
+    why = ("The base of best.yaml, without attention: train both for a comparison.",)
     plain = Architecture.none(architecture.slots)
-    why = ["The base of best.yaml, without attention: train both for a comparison."]
-    write_yaml(folder / BASE, base, slots, plain, final_nc=nc, comments=why)
+    write_text_atomic(folder / BASE, replace(winner, architecture=plain, comments=why, training=()).yaml())
     for name, source in sources.items():
         write_text_atomic(folder / name, source.text)
     exported = load_base(str(folder / MODEL))
@@ -220,7 +192,7 @@ def _compared(model: Any, content: bytes, shape: Any, name: str, floor: float, t
 
 
 def _move(made: Path, folder: Path) -> None:
-    """Put what was made in the bundle's place, the card last; of an older bundle, what its card lists goes first."""
+    """Move the new files to the bundle's folder, the card last; files that an older card lists are deleted first."""
     if (folder / cards.CARD).is_file():
         old = json.loads((folder / cards.CARD).read_text(encoding="utf-8"))
         (folder / cards.CARD).unlink()

@@ -27,28 +27,19 @@ def command(
     trust: Trust = False,
 ) -> None:
     """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
-    from nas_attn.cli.models import named_architecture, say_what_it_holds
+    from nas_attn.bundle.named_model import named_architecture, named_model
     from nas_attn.cost import CostTable
-    from nas_attn.detector.model.base_model import build_yaml, load_base
+    from nas_attn.detector.model.base_model import build_yaml
     from nas_attn.detector.model.flops import ultralytics_gflops
     from nas_attn.detector.model.head_form import check_head
-    from nas_attn.detector.neck.slots import all_slots
     from nas_attn.detector.neck.surgery import architecture_yaml
-    from nas_attn.environment import prepare
-    from nas_attn.errors import UserError
     from nas_attn.space import NONE, Architecture
 
     use_modules(modules)
-    prepare()
-    if nc < 1:
-        raise UserError("`--nc` must be at least 1", got=nc)
-    base = load_base(model, nc=nc, width=width)
-    built = base.build()
-    slots = all_slots(base, built)
-    stride = max(s.stride for s in slots)
-    if imgsz <= 0 or imgsz % stride:
-        raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
-    say_what_it_holds(base)
+    named = named_model(model, nc=nc, width=width, imgsz=imgsz)
+    for note in named.notes:
+        print(note, file=sys.stderr)
+    base, slots = named.base, named.slots
     by_name = {s.name: s for s in slots}
     wanted = []
     for text in architecture or []:
@@ -56,7 +47,7 @@ def command(
         check_head(base, [by_name[slot] for slot, gene in wanted[-1] if gene != NONE], where=text)
     architectures = [Architecture.none(n for n in by_name if "." not in n), *wanted]
     cells = {s: [dict(a).get(s.name, NONE) for a in architectures] for s in slots}
-    table = CostTable.build(built, cells, imgsz)
+    table = CostTable.build(named.built, cells, imgsz)
     with redirect_stdout(sys.stderr):  # what a module prints is no result
         rows = [
             {

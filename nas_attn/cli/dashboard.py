@@ -22,7 +22,7 @@ def command(
     trust: Trust = False,
 ) -> None:
     """Serve a live page: the front, each candidate's settings, curves and YAML, and the ablations."""
-    from nas_attn.cli.models import yaml_maker
+    from nas_attn.bundle.winner import yaml_maker
     from nas_attn.dashboard.server import serve
     from nas_attn.dashboard.source import load_shown, shown_folder
     from nas_attn.study.config_sources import study_name

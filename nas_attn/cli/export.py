@@ -14,7 +14,7 @@ from nas_attn.cli.overwrite import Force, check_free
 from nas_attn.errors import UserError
 
 if TYPE_CHECKING:
-    from nas_attn.bundle.write import Winner
+    from nas_attn.bundle.winner import Winner
     from nas_attn.space import Architecture
 
 NAME = "export"
@@ -82,27 +82,33 @@ def command(
         check_target(bundle, force)
     use_modules(modules)
     if architecture is not None:
-        from nas_attn.cli.models import winner_of_architecture
+        from nas_attn.bundle.named_model import named_model
+        from nas_attn.bundle.winner import winner_of_architecture
 
         base = "yolo11n.yaml" if model is None else model
-        winner, how = winner_of_architecture(
-            architecture, base, nc=nc, width=width, imgsz=640 if imgsz is None else imgsz
-        )
+        named = named_model(base, nc=nc, width=width, imgsz=640 if imgsz is None else imgsz)
+        for note in named.notes:
+            print(note, file=sys.stderr)
+        winner = winner_of_architecture(architecture, named)
     else:
-        from nas_attn.cli.models import winner_of_study
+        from nas_attn.analysis.front import pick as choose
+        from nas_attn.bundle.winner import winner_of_candidate
+        from nas_attn.study import load_study
+        from nas_attn.study.config_sources import study_name
 
-        winner, how = winner_of_study(study, runs, pick or "knee", max_gmacs)
+        view = load_study(study_name(study), runs=runs)
+        winner = winner_of_candidate(view, choose(view, pick or "knee", max_gmacs))
     from dataclasses import replace
 
-    from nas_attn.detector.neck.export import check_name, write_yaml
+    from nas_attn.atomic_files import write_text_atomic
+    from nas_attn.detector.neck.export import check_name
 
     if output is not None:
         check_name(output, winner.base)
     if bundle is not None:
         _ship(replace(winner, weights=weights, seed=seed or 0), bundle, onnx=not no_onnx, force=force)
     if output is not None:
-        classes, said = len(winner.classes), (*winner.comments, *how)
-        write_yaml(output, winner.base, winner.slots, winner.architecture, final_nc=classes, comments=said)
+        write_text_atomic(output, winner.yaml())
         print(f"{output}: {winner.architecture}")
     if architecture is None and (plain := without_attention(winner.architecture)) is not None:
         print(f"note: {plain}; --pick trial:N takes another", file=sys.stderr)

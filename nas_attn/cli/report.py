@@ -25,7 +25,7 @@ def command(
     trust: Trust = False,
 ) -> None:
     """Write a study as one HTML file that opens offline: the Pareto front, its ablations, the slots, every trial."""
-    from nas_attn.cli.models import yaml_maker
+    from nas_attn.bundle.winner import yaml_maker
     from nas_attn.dashboard.report import write_report
     from nas_attn.dashboard.source import load_shown, shown_folder
     from nas_attn.study.config_sources import study_name

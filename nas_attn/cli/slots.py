@@ -69,14 +69,15 @@ def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
     from nas_attn.environment import prepare
 
     prepare()
-    from nas_attn.cli.models import say_what_it_holds
+    from nas_attn.detector.model.held_attention import held_note
     from nas_attn.detector.neck.description import describe
 
     if wanted == []:
         raise ConfigError([UserError("`--slots` must name at least one slot")])
     base = load_base(model)
     drawn = describe(base, wanted)
-    say_what_it_holds(base)
+    if note := held_note(base):
+        print(note, file=sys.stderr)
     if as_json:
         print(json.dumps(drawn, indent=1))
         return

@@ -1,6 +1,6 @@
-"""Whether an attention module does what every module must: one small function a rule, for the zoo and for a user's own.
+"""The rules that every attention module keeps, one small check each, for the zoo and for the user's own modules.
 
-The contract tests run the same checks as `nas_attn modules check`.
+The contract tests and `nas_attn modules check` run the same checks.
 """
 
 from nas_attn.conformance.check import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT, Check, Result

@@ -1,4 +1,4 @@
-"""What a conformance check is, and what comes out of it."""
+"""A conformance check and its result, as values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Function = Callable[[ModuleEntry, Mapping[str, Any]], str | None]
 
 PASSED = "passed"
 FAILED = "failed"
-DECLARED = "declared"  # the module cannot do it, says so, and gives the reason
-STALE = "stale"  # the module says that it cannot, and can
+DECLARED = "declared"  # the module cannot do it, and declares it with a reason
+STALE = "stale"  # the module declares that it cannot, and it can
 MISSING = "missing part"  # a library that the check needs is not installed
 UNFIT = "does not apply"
-NOT_RUN = "not run"  # what fails a basic check would fail all others in the same way
+NOT_RUN = "not run"  # a module that fails a basic check would fail all others in the same way
 WRONG = (FAILED, STALE)
 
 
@@ -26,7 +26,7 @@ def always(_entry: ModuleEntry) -> str | None:
 
 
 def any_but_none(entry: ModuleEntry) -> str | None:
-    """Why the check says nothing about this module: `none` inserts nothing."""
+    """The reason why a check leaves out `none`, which inserts nothing; None for any other module."""
     return "inserts nothing" if entry.is_none else None
 
 
@@ -37,15 +37,15 @@ class Check:
     Attributes:
         name: as tables show it.
         meaning: the rule in one line.
-        function: takes the module's entry and complete settings without `residual`, builds what it needs, and raises
-            `CheckFailed` where the rule is broken, or `MissingPart`. What it returns is a remark for the table.
-        slow: seconds rather than milliseconds.
+        function: takes the module's entry and complete settings without `residual`, builds the module, and raises
+            `CheckFailed` if the rule is broken, or `MissingPart`. It returns a remark for the table, or None.
+        slow: it takes seconds, not milliseconds.
         on_device: it runs on the device that is checked; all others run on the CPU, whose rounding is known.
         basic: a gene that fails it is not checked any further.
-        once: it looks at the module's settings itself, so one call with the default ones is enough.
-        excuse: the key of `registry.LIMITS` whose declaration excuses a module.
-        provable: whether passing with every setting shows that the declaration is out of date.
-        leaves_out: why the rule says nothing about a module, else None.
+        once: it reads the module's settings itself, so one call with the default ones is enough.
+        excuse: key of `registry.LIMITS`; a module that declares it is excused.
+        provable: if the check passes with every setting, the declaration is out of date.
+        leaves_out: gives the reason why the rule does not apply to a module, else None.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Result:
 
     @property
     def wrong(self) -> bool:
-        """Whether the module, or what it declares, has to change."""
+        """True if the module, or its declaration, has to change."""
         return self.state in WRONG
 
     def as_dict(self) -> dict[str, str]:

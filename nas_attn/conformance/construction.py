@@ -1,4 +1,4 @@
-"""Checks on what a module declares: its constructor, its YAML row, its settings, its names."""
+"""Checks of a module's declarations: its constructor, its YAML row, its settings, its names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WRITABLE = "Let `from_settings` return numbers, words and lists of these."
 
 
 def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """The settings reach the constructor, and it refuses what `unsupported` does, and it changes nothing else."""
+    """The settings reach the constructor; it refuses the same widths as `unsupported`, and changes nothing else."""
     before = flags()
     for channels in WIDTHS:
         reason = entry.refusal(channels, 1, 1, settings)
@@ -41,7 +41,7 @@ def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             continue
         except TypeError as error:
             if traceback.extract_tb(error.__traceback__)[-1].filename != inspect.getfile(ModuleEntry):
-                raise  # the constructor was called, and something in it fails
+                raise  # the constructor was called and failed inside
             raise CheckFailed(
                 "settings must resolve to arguments of the constructor",
                 got=str(error),
@@ -121,7 +121,7 @@ def settings_matter(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | No
 
 
 def _unlike_none(entry: ModuleEntry, x: Tensor) -> None:
-    """With some settings a map comes out changed."""
+    """The module changes a map with at least one of its settings."""
     unchanged = 0
     for settings in entry.combinations():
         if settings["residual"] != "none" or entry.refusal(WIDE, SIDE, SIDE, settings) is not None:
@@ -142,7 +142,7 @@ def _unlike_none(entry: ModuleEntry, x: Tensor) -> None:
 
 
 def names(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Class and children bear no name that Ultralytics uses for something else."""
+    """The class and its children have no name that Ultralytics uses for something else."""
     from nas_attn.conformance.hosting import name_is_taken
 
     if name_is_taken(entry.cls):

@@ -1,4 +1,4 @@
-"""Checks on copies of a module, and on what Ultralytics does with one."""
+"""Checks of a module's copies, and of a module inside Ultralytics' EMA and `fuse()`."""
 
 from __future__ import annotations
 

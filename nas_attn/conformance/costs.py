@@ -1,4 +1,4 @@
-"""The check that a module's cost can be counted, and is counted as torch does."""
+"""The check that a module's cost can be counted, and equals torch's own count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks on recorded graphs: ONNX and `torch.compile` without a break, each for one size and for any."""
+"""Checks of recorded graphs: ONNX and `torch.compile` without a break, each for one size and for any."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXPORTED = 1e-4  # relative difference that another runtime may bring
 RECORDED = (2, 7, 6)  # batch, height, width of the example
 NOUGHT = 1e-6  # a float32 gradient below this share of the largest is zero but for rounding
 COMPILED = (RECORDED, (3, 10, 9), (4, 5, 13))  # no batch of 1, which Dynamo compiles anew
-OTHERS = ((3, 10, 9), (1, 4, 13), (1, 40, 33))  # where branches on the size would be others
+OTHERS = ((3, 10, 9), (1, 4, 13), (1, 40, 33))  # branches on the size would differ there
 
 SIZES = "Take sizes from `x.shape` where they are used, with -1 in reshapes; see `forms.recording`."
 
@@ -29,7 +29,7 @@ BREAKS = "Take Python decisions on values, printing and item() out of `forward`.
 
 
 def onnx(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Exports as Ultralytics does it, for one size, and computes the same in onnxruntime."""
+    """The module exports as Ultralytics exports it, for one size, and computes the same in onnxruntime."""
     onnx_graph.require()
     module, x = _example(entry, settings)
     _compare(_exported(module, x, None), module, x, f"the size it was recorded for, {tuple(x.shape)}")

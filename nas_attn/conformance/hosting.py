@@ -1,4 +1,4 @@
-"""What Ultralytics does with a single module, for the conformance checks: names, averages and hosts it."""
+"""Ultralytics' treatment of one module, for the conformance checks: its names, its average, a model that hosts it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def name_is_taken(cls: type) -> bool:
-    """Whether Ultralytics' YAML parser knows something else by the class's bare name."""
+    """True if Ultralytics' YAML parser knows another class by the same bare name."""
     prepare()
     from ultralytics.nn import tasks
 

@@ -1,4 +1,4 @@
-"""Checks on where a map lies: memory formats, views, the meta device."""
+"""Checks of a map's place in memory: memory formats, views, the meta device."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def layouts(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def keeps_format(y: torch.Tensor, memory_format: torch.memory_format, where: str) -> None:
-    """The output lies in that memory format, its input's; else its neighbours pay for copies, or for slow kernels.
+    """The output has its input's memory format; otherwise its neighbours pay for copies or slow kernels.
 
     Raises:
-        CheckFailed: it lies otherwise.
+        CheckFailed: it has another one.
     """
     if not y.is_contiguous(memory_format=memory_format):
         raise CheckFailed(
@@ -64,7 +64,7 @@ def _both(module: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def meta(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Is built and runs on the meta device, as the residual form too."""
+    """The module and its residual form are built and run on the meta device."""
     channels = fitting(entry, settings)
     forms = (settings,) if entry.is_none else (settings, {**settings, "residual": "scaled"})
     for form in forms:

@@ -1,4 +1,4 @@
-"""Checks on what a module computes: maps, gradients, precision, batches, repetition."""
+"""Checks of a module's numbers: maps, gradients, precision, batches, repetition."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ REDUCED = 0.05  # root mean square error of 16-bit types, relative to that of th
 
 
 def maps(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
-    """(N, C, H, W) stays as it is, in training and evaluation, for all of `MAPS` and `BATCHES`."""
+    """The output has the input's shape (N, C, H, W), in training and evaluation, for all of `MAPS` and `BATCHES`."""
     remarks = []
     narrow = fitting(entry, settings)
     for channels, (height, width) in itertools.product(both_widths(entry, settings), MAPS):
         if channels != narrow and height * width > 1000:
-            continue  # the large map once: it takes longer than all others
+            continue  # the large map is run once: it takes longer than all others together
         module = moved(entry, settings, channels)
         if (reason := entry.refusal(channels, height, width, settings)) is not None:
             remarks.append(f"{height}x{width} refused: {reason}")
@@ -37,7 +37,7 @@ def maps(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
             x = torch.randn(batch, channels, height, width)
             for training in (True, False):
                 if training and batch * height * width == 1:
-                    continue  # `single_value`, from which a module may be excused
+                    continue  # `single_value` checks this, and a module may be excused from it
                 with torch.no_grad():
                     y = module.train(training)(x.clone())
                 keeps_shape(y, x, f"batch {batch} of {height}x{width}, {'training' if training else 'evaluation'}")
@@ -45,7 +45,7 @@ def maps(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
 
 
 def single_value(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Trains on one value a channel: batch 1 on a 1x1 map."""
+    """The module trains on one value a channel: batch 1 on a 1x1 map."""
     _every_gradient(moved(entry, settings), torch.randn(1, fitting(entry, settings), 1, 1))
 
 
@@ -77,12 +77,12 @@ def _every_gradient(module: nn.Module, x: torch.Tensor) -> None:
 
 
 def half(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Runs in float16, with at most 5 % error."""
+    """The module runs in float16, with at most 5 % error."""
     _reduced(entry, settings, torch.half)
 
 
 def bfloat16(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Runs in bfloat16, with at most 5 % error."""
+    """The module runs in bfloat16, with at most 5 % error."""
     _reduced(entry, settings, torch.bfloat16)
 
 
@@ -110,7 +110,7 @@ def _precise(got: torch.Tensor, exact: torch.Tensor, what: object) -> None:
 def large_half(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """Activations 30 times the usual size stay finite in float16, in training too."""
     channels = fitting(entry, settings, 20, 18)
-    x = torch.randn(2, channels, 20, 18).mul(30).half()  # the squares of one channel add up to 5 times what fits
+    x = torch.randn(2, channels, 20, 18).mul(30).half()  # squares of a channel sum to 5 times float16's largest
     module = moved(entry, settings, channels).half()
     with torch.no_grad():
         for training in (False, True):
@@ -118,19 +118,19 @@ def large_half(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def autocast(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Runs under autocast to bfloat16, on float32 and on bfloat16 input."""
+    """The module runs under autocast to bfloat16, on float32 and on bfloat16 input."""
     module = moved(entry, settings).eval()
     x = torch.randn(2, fitting(entry, settings), 6, 5)
     with torch.no_grad():
         with torch.autocast(x.device.type, torch.bfloat16):
             y, reduced = module(x), module(x.bfloat16())
-        keeps_shape(y.to(x.dtype), x, "float32 under autocast")  # which may answer in either type
+        keeps_shape(y.to(x.dtype), x, "float32 under autocast")  # either type may come out
         keeps_shape(reduced, x.bfloat16(), "bfloat16 under autocast")
         _precise(y, module(x), "autocast")
 
 
 def batch_independence(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """A batch of two is two batches of one, in evaluation."""
+    """A batch of two gives the outputs of two batches of one, in evaluation."""
     module = moved(entry, settings).eval()
     x = torch.randn(2, fitting(entry, settings), 5, 7)
     with torch.no_grad():
@@ -144,7 +144,7 @@ def batch_independence(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def deterministic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Deterministic algorithms on, warnings as errors: two equal runs give equal gradients."""
+    """Two equal runs give equal gradients, with deterministic algorithms on and warnings as errors."""
     module = moved(entry, settings)
     x = torch.randn(2, fitting(entry, settings), 6, 5)
     kept = {key: value.clone() for key, value in module.state_dict().items()}
@@ -157,7 +157,7 @@ def deterministic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             for _ in range(2):
                 module.load_state_dict(kept)
                 module.zero_grad()
-                seed(0)  # dropout may draw, and draws the same then
+                seed(0)  # dropout draws random numbers, and now the same ones
                 leaf = x.clone().requires_grad_()
                 y = module(leaf)
                 y.square().sum().backward()

@@ -37,9 +37,9 @@ print(json.dumps(problems))
 
 
 def reload(pairs: Sequence[Pair]) -> list[str | None]:
-    """For each gene what goes wrong with it in ONE new process, None where nothing does.
+    """The fault of each gene, found in ONE new process for all of them; None if it has none.
 
-    A gene stands in it plainly and as a residual, as checkpoints hold it.
+    Every gene is tried plainly and as a residual, as checkpoints hold it.
     """
     problems: list[str | None] = []
     with tempfile.TemporaryDirectory(prefix="nas_attn-check-") as folder:
@@ -51,7 +51,7 @@ def reload(pairs: Sequence[Pair]) -> list[str | None]:
             except (
                 Exception,
                 SystemExit,
-            ) as error:  # a user's module may raise anything; the others are still to be judged
+            ) as error:  # a user's module may raise anything; the others are judged all the same
                 problems.append(f"{type(error).__name__}: {error}")
             else:
                 problems.append(None)
@@ -84,10 +84,10 @@ def fresh_process(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def judge(problem: str | None) -> None:
-    """Raise what `reload` found.
+    """Raise the fault that `reload` found, if any.
 
     Raises:
-        CheckFailed: it found something.
+        CheckFailed: there is one.
     """
     if problem is not None:
         raise CheckFailed(

@@ -1,4 +1,4 @@
-"""What to do about an exception that a module raised, and how to declare that it cannot do something."""
+"""Remedies for an exception that a module raised: a change to the module, or a declaration that it cannot do this."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nas_attn.conformance.check import Check
 from nas_attn.errors import CheckFailed
 
 _ON_DEVICE = "Create tensors with `x.new_zeros(...)` or keep them as buffers; call neither `.cuda()` nor `.to(device)`."
-_KINDS = (  # words of the exception's type and message, and what to do; the first that fits
+_KINDS = (  # words of the exception's type and message, and the remedy; the first that fits is taken
     (
         r"more than 1 value per channel",
         "Batch norm needs several values a channel in training: on a map pooled to 1x1 take GroupNorm, or a "
@@ -37,13 +37,13 @@ _OTHER = "Mend that line, or look at the whole traceback by building the class a
 
 
 def remedy(error: BaseException) -> str:
-    """One sentence or two on an exception that a module raised."""
+    """The remedy for an exception that a module raised, in one sentence or two."""
     words = f"{type(error).__name__}: {error}"
     return next((sentence for pattern, sentence in _KINDS if re.search(pattern, words)), _OTHER)
 
 
 def with_declaration(failure: CheckFailed, check: Check) -> CheckFailed:
-    """The failure, whose remedy also names the declaration that would excuse the module, where one would."""
+    """The failure; if a declaration would excuse the module, its remedy names that too."""
     if check.excuse is None or "cannot=" in failure.remedy:
         return failure
     declare = f'cannot={{"{check.excuse}": "the reason"}} in `@attention(...)`.'

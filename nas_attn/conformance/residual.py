@@ -1,4 +1,4 @@
-"""The check on `residual=scaled`: starts as the identity, and can leave it."""
+"""The check of `residual=scaled`: it starts as the identity, and can leave it."""
 
 from __future__ import annotations
 

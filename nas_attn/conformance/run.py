@@ -1,4 +1,4 @@
-"""Running checks and judging what comes out: a module may raise anything, a declared inability excuses."""
+"""The checks run and judged: a module may raise anything, and a declared inability excuses it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def chosen_settings(entry: ModuleEntry) -> list[dict[str, Any]]:
 
 
 def run_check(check: Check, entry: ModuleEntry, settings: Mapping[str, Any], device: str = "cpu") -> Result:
-    """One check on one gene; nothing that the module does comes out as an exception.
+    """The result of one check on one gene; an exception of the module becomes a result.
 
     The random state, thread count and device of the caller stay as they are. A declared inability gives `declared`,
-    whether or not the check fails; whether the declaration holds is judged over all settings, by `declaration`.
+    even if the check passes: `declaration` judges it over all settings.
     """
     result = Result(entry.name, str(Gene.of(entry.name, settings)), check.name, PASSED)
     if (reason := check.leaves_out(entry)) is not None:
@@ -52,12 +52,12 @@ def run_check(check: Check, entry: ModuleEntry, settings: Mapping[str, Any], dev
 
 
 def excused(check: Check, entry: ModuleEntry) -> bool:
-    """Whether the module declares that it cannot do this."""
+    """True if the module declares that it cannot do this."""
     return check.excuse in entry.cannot
 
 
 def declaration(check: Check, entry: ModuleEntry, settings: Sequence[Mapping[str, Any]], device: str = "cpu") -> Result:
-    """Whether a declared inability is one: `declared` where the check fails with any of the settings, else `stale`."""
+    """The verdict on a declared inability: `declared` if the check fails with any of the settings, else `stale`."""
     reason = entry.cannot[check.excuse or ""]
     result = Result(entry.name, entry.name, check.name, DECLARED, reason)
     if not check.provable:
@@ -74,7 +74,7 @@ def declaration(check: Check, entry: ModuleEntry, settings: Sequence[Mapping[str
 
 
 def settings_for(check: Check, entry: ModuleEntry, all_settings: bool = False) -> list[dict[str, Any]]:
-    """On which settings a check runs: a quick one on every setting, a slow one on the default and extreme ones."""
+    """The settings that a check runs on: all for a quick one, the default and the extreme ones for a slow one."""
     if check.once:
         return [entry.defaults()]
     return plain_settings(entry) if all_settings or not check.slow else chosen_settings(entry)
@@ -87,17 +87,17 @@ def check_modules(
     device: str = "cpu",
     checks: Sequence[Check] = CHECKS,
 ) -> Iterator[tuple[ModuleEntry, list[Result]]]:
-    """All checks on each module, one module at a time.
+    """The results of all checks on each module, one module at a time.
 
     Args:
         entries: the modules.
-        all_settings: slow checks on every setting too.
-        device: where the checks run that need no known rounding; the others run on the CPU.
-        checks: which checks.
+        all_settings: slow checks run on every setting too.
+        device: device of the checks that need no known rounding; the others run on the CPU.
+        checks: the checks to run.
     """
     loaded: dict[Check, dict[str, list[Result]]] = {}
     for check in checks:
-        if check.function is fresh_process:  # one process for all modules: starting it is what takes long
+        if check.function is fresh_process:  # one process for all modules, since starting it takes longest
             pairs = [(e, s) for e in entries for s in settings_for(check, e, all_settings)]
             for result in check_processes(check, pairs):
                 loaded.setdefault(check, {}).setdefault(result.module, []).append(result)
@@ -120,7 +120,7 @@ def check_modules(
 
 
 def check_processes(check: Check, pairs: Sequence[tuple[ModuleEntry, Mapping[str, Any]]]) -> list[Result]:
-    """The check of a fresh process for many genes, in one process."""
+    """The results of the fresh-process check for many genes, all from one process."""
     results = [Result(e.name, str(Gene.of(e.name, s)), check.name, PASSED) for e, s in pairs]
     with quiet("cpu"):
         failures = [_failure(partial(judge, problem)) for problem in reload(pairs)]
@@ -148,7 +148,7 @@ def _failure(call: Callable[[], object]) -> CheckFailed | MissingPart | None:
         call()
     except (CheckFailed, MissingPart) as error:
         return error
-    except (Exception, SystemExit) as error:  # a user's module may raise anything, and a check is there to report it
+    except (Exception, SystemExit) as error:  # a user's module may raise anything, and the check reports it
         words = " ".join(str(error).split())[:300] or "no message"
         got = f"{type(error).__name__}: {words}"
         return CheckFailed("a module must not raise", got=got, where=_line(error), remedy=remedy(error))
@@ -156,7 +156,7 @@ def _failure(call: Callable[[], object]) -> CheckFailed | MissingPart | None:
 
 
 def _line(error: BaseException) -> str:
-    """File and line of the innermost frame of a module's own; empty where there is none."""
+    """File and line of the innermost frame in the module's own code; empty if there is none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
         if "torch" not in file.parts and (PACKAGE not in file.parents or ZOO in file.parents):

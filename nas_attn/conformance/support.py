@@ -1,4 +1,4 @@
-"""What several checks share: widths, modules away from special initial values, comparisons."""
+"""Tools that several checks share: widths, modules away from special initial values, comparisons."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SAME = 2e-5  # largest difference in float32 of one computation in two orders, r
 
 
 def fitting(entry: ModuleEntry, settings: Mapping[str, Any], height: int = 1, width: int = 1) -> int:
-    """The fewest of `WIDTHS` that these settings fit.
+    """The smallest of `WIDTHS` that these settings fit, in channels.
 
     Raises:
-        CheckFailed: they fit none.
+        CheckFailed: they fit none of them.
     """
     reasons = [entry.refusal(channels, height, width, settings) for channels in WIDTHS]
     if None in reasons:
@@ -38,7 +38,7 @@ def fitting(entry: ModuleEntry, settings: Mapping[str, Any], height: int = 1, wi
 
 
 def both_widths(entry: ModuleEntry, settings: Mapping[str, Any]) -> tuple[int, ...]:
-    """The narrowest fitting width, and a usual one: widths change groups, heads and floors."""
+    """The smallest fitting width and a usual one: groups, heads and lower limits depend on the width."""
     usual = [c for c in (USUAL,) if entry.refusal(c, 1, 1, settings) is None]
     return tuple(dict.fromkeys((fitting(entry, settings), *usual)))
 
@@ -63,7 +63,7 @@ def move(module: nn.Module) -> None:
 
 
 def difference(got: Tensor, expected: Tensor) -> float:
-    """Largest absolute difference, relative to the largest absolute value expected; nan where either holds one."""
+    """The largest absolute difference, relative to the largest absolute value expected; nan if either holds a nan."""
     if not expected.numel():
         return 0.0
     scale = expected.detach().abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
@@ -71,24 +71,24 @@ def difference(got: Tensor, expected: Tensor) -> float:
 
 
 def agree(got: Tensor, expected: Tensor, tolerance: float, rule: str, remedy: str = "", where: str = "") -> None:
-    """Both are equal within a tolerance relative to the largest value expected.
+    """Compare two tensors, with a tolerance relative to the largest value expected.
 
     Raises:
-        CheckFailed: they are not.
+        CheckFailed: they differ by more.
     """
     if got.shape != expected.shape:
         raise CheckFailed(
             rule, got=f"shapes {tuple(got.shape)} and {tuple(expected.shape)}", where=where, remedy=remedy
         )
     found = difference(got, expected)
-    if not found <= tolerance:  # so that nan fails
+    if not found <= tolerance:  # nan fails, too
         raise CheckFailed(
             rule, got=f"a relative difference of {found:.2g}, above {tolerance:g}", where=where, remedy=remedy
         )
 
 
 def keeps_shape(y: Any, x: Tensor, where: str) -> None:
-    """`y` is a finite tensor of the shape and type of `x`.
+    """Check that `y` is a finite tensor of the shape and type of `x`.
 
     Raises:
         CheckFailed: it is not.

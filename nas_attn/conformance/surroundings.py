@@ -1,4 +1,4 @@
-"""What surrounds a module in its process: flags of torch, generators of random numbers, standard output."""
+"""The surroundings of a module in its process: flags of torch, generators of random numbers, standard output."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def seed(number: int) -> None:
 
 
 def generators() -> dict[str, Any]:
-    """The state of every generator of the process, comparable, by the library's name."""
+    """Name of a library -> state of its generator in this process, as values that can be compared."""
     _, keys, *rest = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state().tolist(),
@@ -55,7 +55,7 @@ def generators() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Flags and random states are afterwards as before, and what modules print goes to stderr."""
+    """Restore flags and random states afterwards; output of modules goes to stderr meanwhile."""
     before, python, numpy = flags(), random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(), contextlib.redirect_stdout(sys.stderr):
@@ -70,12 +70,12 @@ def kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet(device: str) -> Iterator[None]:
-    """As `kept`, with generators seeded, one thread, full float32 products, and tensors made on `device`."""
+    """Do as `kept`, with generators seeded, one thread, full float32 products, and new tensors on `device`."""
     with kept(), contextlib.ExitStack() as stack:
         torch.set_num_threads(1)  # maps here are so small that handing work to threads costs more than it saves
         seed(0)
         if device != "cpu":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS refuses to repeat itself without
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             stack.enter_context(torch.device(device))
         yield

@@ -1,4 +1,4 @@
-"""All checks."""
+"""The table of all checks, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nas_attn.conformance.traces import no_trace, pure
 from nas_attn.conformance.two_forms import forms, only_one
 
 CHECKS = (
-    # these come first, and stop the others: whatever fails them would be reported as something else
+    # these come first and stop the others, which would report the same fault as something else
     Check("construction", "settings reach the constructor", construction, basic=True),
     Check("maps", "keeps any map's shape and type; finite", maps, on_device=True, basic=True),
     Check("pure", "leaves its input as it is; evaluation draws nothing at random", pure, basic=True),
@@ -53,7 +53,7 @@ CHECKS = (
     ),
     Check("layouts", "channels_last, transposed and strided input", layouts),
     Check("meta", "runs on the meta device", meta, excuse="meta"),
-    # a CPU repeats what CUDA does not: passing there disproves nothing
+    # a CPU is deterministic where CUDA is not, so a pass there disproves no declaration
     Check(
         "deterministic",
         "equal runs, equal gradients",

@@ -1,4 +1,4 @@
-"""Checks on what a module leaves behind: its input, random numbers, itself, the process."""
+"""Checks that a module leaves no trace: on its input, random numbers, itself, the process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def built_aside(entry: ModuleEntry, settings: Mapping[str, Any], before: Mapping
         before: `flags()` before it was built for the first time.
 
     Raises:
-        CheckFailed: it does.
+        CheckFailed: a flag changed, or a generator was seeded.
     """
     channels = fitting(entry, settings)
     states = []
@@ -53,7 +53,7 @@ def built_aside(entry: ModuleEntry, settings: Mapping[str, Any], before: Mapping
 def pure(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     """`forward` leaves its input as it is, and in evaluation draws no random numbers.
 
-    In training it may, as dropout does: order and augmentation of a paired run depend on no generator.
+    In training it may draw, as dropout does: order and augmentation of a paired run depend on no generator.
     """
     module = moved(entry, settings)
     x = torch.randn(2, fitting(entry, settings), 5, 6)
@@ -113,7 +113,7 @@ def _surroundings(entry: ModuleEntry) -> Any:
 
 
 def _attributes(module: nn.Module) -> set[tuple[str, str, int]]:
-    """Path, attribute and identity of its value, for all that stands beside weights, buffers and children."""
+    """Path, name and identity of every attribute that is not a weight, a buffer or a child."""
     return {
         (path, name, hash(value) if isinstance(value, int | float | str) else id(value))
         for path, part in module.named_modules()
@@ -126,5 +126,5 @@ def _named(changed: set[tuple[str, str, int]]) -> str:
 
 
 def _buffers(module: nn.Module, training: bool) -> list[list[float]]:
-    """Values of all buffers; none in training, when batch norms keep statistics."""
+    """The values of all buffers; empty in training, when batch norms update their statistics."""
     return [] if training else [b.flatten().tolist() for b in module.buffers()]

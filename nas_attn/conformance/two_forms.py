@@ -1,4 +1,4 @@
-"""The check that a module's fast form is its reference form."""
+"""The check that a module's fast form computes the same as its reference form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOUGHT = 1e-10  # a float64 gradient below this share of the largest is mathemat
 
 
 def only_one(entry: ModuleEntry) -> str | None:
-    """Why there is nothing to compare."""
+    """The reason why there is nothing to compare; None if there are two forms."""
     return "has one form" if len(entry.forms) == 1 else None
 
 
@@ -49,7 +49,7 @@ def forms(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def _slope(module: Any, x: Tensor) -> Tensor:
-    """Gradient of a loss: noise, and the output's sign, without which sums over a map may cancel to nearly nothing."""
+    """The gradient of a loss: noise plus the output's sign. Without the sign, sums over a map may cancel out."""
     with torch.no_grad(), reference_form():
         return (torch.randn_like(x) + module(x).sign()) * x[:, 0].numel() ** -0.5
 
@@ -63,7 +63,7 @@ def _layouts(x: Tensor) -> tuple[tuple[str, Tensor], ...]:
 
 
 def _run(module: Any, x: Tensor, slope: Tensor, form: str) -> dict[str, Tensor]:
-    """What a form computes: outputs in training and in inference, all gradients, and the state afterwards."""
+    """The results of a form: outputs in training and in inference, all gradients, and the state afterwards."""
     x = x.detach().requires_grad_()
     if form == "reference":
         with reference_form():
@@ -87,7 +87,7 @@ def _run(module: Any, x: Tensor, slope: Tensor, form: str) -> dict[str, Tensor]:
 
 
 def _vanishing(reference: dict[str, Tensor]) -> set[str]:
-    """Gradients that are zero but for rounding."""
+    """The names of gradients that are zero except for rounding."""
     largest = max((float(v.abs().max()) for k, v in reference.items() if k.startswith("gradient")), default=0.0)
     return {k for k, v in reference.items() if k.startswith("gradient") and not float(v.abs().max()) > NOUGHT * largest}
 

@@ -17,7 +17,7 @@ from nas_attn.errors import ConfigError, DataError, UserError
 
 NO_IMAGE = "a listed image must exist"
 UNREADABLE = "a label file must be readable"
-MOST_LEFT_OUT = 0.05  # share of the images; where more are faulty, it is the wrong data for the task
+MOST_LEFT_OUT = 0.05  # share of the images; if more are faulty, it is the wrong data for the task
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class DataInfo:
         path: its data.yaml.
         nc: number of classes.
         names: their names.
-        train, val, test: images of each split; `test` is 0 where there is none of use.
+        train, val, test: images of each split; `test` is 0 if there is none of use.
         boxes: labelled boxes of each split.
-        fingerprint: changes with the YAML, the images' names and sizes and the labels' text.
+        fingerprint: sha256 of the YAML, the images' names and sizes and the labels' text.
         files: split -> absolute image paths, sorted.
-        notes: what is no mistake but should be known, e.g. why a `test` split that data.yaml names is left out.
-        labels: how the label files are read, the task among it.
-        keypoints: the keypoints, where the task is `pose`.
+        notes: lines that the user should read and that are no mistakes, e.g. why a `test` split is left out.
+        labels: format of the label files, with the task.
+        keypoints: the keypoints, if the task is `pose`.
     """
 
     path: Path
@@ -57,25 +57,25 @@ class DataInfo:
 
     @property
     def kpt_shape(self) -> tuple[int, int] | None:
-        """What the head of a pose model must predict; None for other tasks."""
+        """The keypoints that the head of a pose model must predict; None for other tasks."""
         return self.keypoints.shape if self.keypoints else None
 
     @property
     def mirrored(self) -> bool:
-        """Whether training may flip images left to right."""
+        """True if training may flip images left to right."""
         return self.keypoints is None or self.keypoints.flip is not None
 
 
 def check_data(data: str | Path, task: str = "detect") -> DataInfo:
     """Read a data.yaml and check everything that training on it will need.
 
-    Faulty labels are mistakes in the user's own data. In a data set that Ultralytics knows by name nobody can correct
-    them: there the images that have them are left out, as Ultralytics does, with a note.
+    Faulty labels in the user's own data are mistakes. In a data set that Ultralytics knows by name nobody can correct
+    them, so their images are left out, as Ultralytics does, with a note.
 
     Args:
         data: the data.yaml, or a name of Ultralytics' own. Folders in it are relative to its `path`, or to its own
-            folder where `path` is absent.
-        task: `detect`, `segment`, `pose` or `obb`: what the labels must be.
+            folder if `path` is absent.
+        task: `detect`, `segment`, `pose` or `obb`; the labels must be of this task.
 
     Raises:
         ConfigError: the YAML, a folder, an image list or a label breaks a rule; holds one `DataError` for each.
@@ -97,7 +97,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
     form = LabelFormat(task, keypoints.shape if keypoints else None if task == "pose" else kpt_shape(spec))
     root = root_of(spec, path)
     digest = hashlib.sha256(_identity(spec, path))
-    if task != "detect":  # the same files are other data then
+    if task != "detect":  # the same files are then different data
         digest.update(f"\0{task}\0".encode())
     files: dict[str, tuple[str, ...]] = {}
     boxes: dict[str, int] = {}
@@ -108,7 +108,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
             if split != "test":
                 problems.append(_missing_split(split, path))
             continue
-        lacks: list[UserError] = []  # nothing to test on is no mistake, labels that mean nothing are one
+        lacks: list[UserError] = []  # a missing test split is no mistake, meaningless labels are one
         images = images_of(entry, split, root, path, lacks)
         if split == "test" and images and images == files.get("val"):
             notes.append("`test` is left out: it names the val images once more.")
@@ -152,7 +152,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
 
 
 def _identity(spec: dict[str, Any], path: Path) -> bytes:
-    """What the fingerprint takes of a data.yaml: its bytes; of Ultralytics' own, whose comments change, the meaning."""
+    """The part of a data.yaml in the fingerprint: its bytes; of Ultralytics' own, whose comments change, some keys."""
     if not is_packaged(path):
         return path.read_bytes()
     kept = {key: spec.get(key) for key in (*SPLITS, "names", "kpt_shape", "flip_idx")}
@@ -160,7 +160,7 @@ def _identity(spec: dict[str, Any], path: Path) -> bytes:
 
 
 def _names(spec: dict[str, Any], path: Path, problems: list[UserError]) -> tuple[str, ...]:
-    """Class names; where they are wrong, as many as the larger count, so that labels are still checked."""
+    """The class names; if they are wrong, as many as the larger count, so that labels are still checked."""
     names, nc = spec.get("names"), spec.get("nc")
     if names is not None and not isinstance(names, list | dict):
         problems.append(DataError("`names` must be a list or a mapping", got=type(names).__name__, where=str(path)))
@@ -199,12 +199,12 @@ def _no_labels(image: str, split: str) -> DataError:
 
 @dataclass
 class _Read:
-    """What the label files of a split hold.
+    """The contents of the label files of a split.
 
     Attributes:
         boxes: number of objects in each.
-        faults: rule -> each place that breaks it.
-        images: rule -> the images of these places.
+        faults: rule -> each line or file that breaks it.
+        images: rule -> the images of these lines.
     """
 
     boxes: list[int] = field(default_factory=list)
@@ -212,13 +212,13 @@ class _Read:
     images: dict[str, set[str]] = field(default_factory=dict)
 
     def fault(self, rule: str, place: str, image: str) -> None:
-        """Remember that a place breaks a rule."""
+        """Remember that a line or file breaks a rule."""
         self.faults.setdefault(rule, []).append(place)
         self.images.setdefault(rule, set()).add(image)
 
 
 def _read_labels(images: tuple[str, ...], split: str, nc: int, form: LabelFormat, digest: Any) -> _Read:
-    """Read every label file of a split; feeds the fingerprint."""
+    """The contents of every label file of a split; the digest of the fingerprint is updated with them."""
     read = _Read()
     for image in images:
         file = Path(label_path(image))
@@ -241,13 +241,13 @@ def _read_labels(images: tuple[str, ...], split: str, nc: int, form: LabelFormat
 def _judged(
     read: _Read, count: int, split: str, form: LabelFormat, packaged: Path | None
 ) -> tuple[dict[str, DataError], list[str], set[str]]:
-    """A problem for each rule that is broken, what is to be told, and the images that are left out.
+    """A problem for each broken rule, the notes for the user, and the images that are left out.
 
     Args:
-        read: what the label files hold.
+        read: contents of the label files.
         count: number of images of the split.
         split: its name.
-        form: what the labels must be.
+        form: the format that the labels must have.
         packaged: the folder of a data set of Ultralytics' own; None for any other.
     """
     labels = {rule for rule in read.faults if rule not in (NO_IMAGE, UNREADABLE)}

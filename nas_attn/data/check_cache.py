@@ -1,4 +1,4 @@
-"""What the check of a large data set found, kept until a file of it changes: reading COCO's labels takes half a minute.
+"""The result of a large data set's check, kept until one of its files changes: COCO's labels take half a minute.
 
 Ultralytics keeps such a file beside the labels; ours lie in this user's cache.
 """
@@ -25,10 +25,10 @@ KEPT = 16  # data sets
 
 
 def find(key: str) -> dict[str, Any] | None:
-    """The arguments of a `DataInfo` that was kept; None where there is none of use.
+    """The arguments of a `DataInfo` that was kept; None if there is none of use.
 
     Args:
-        key: another one for another task, another data.yaml, and whenever a file of the data set has changed.
+        key: names the task, the data.yaml and the state of all its files, so it changes with each of them.
     """
     try:
         found = json.loads(_file(key).read_text(encoding="utf-8", errors="surrogateescape"))
@@ -47,7 +47,7 @@ def find(key: str) -> dict[str, Any] | None:
 
 
 def keep(found: Mapping[str, Any], key: str) -> None:
-    """Keep the arguments of a `DataInfo`, if the data set is large. An unwritable file costs time, nothing else."""
+    """Keep the arguments of a `DataInfo` if the data set is large; if that fails, the next check takes longer."""
     if found["train"] + found["val"] + found["test"] < LARGE:
         return
     file = _file(key)

@@ -1,7 +1,7 @@
-"""The embedded default data sets: drawn objects of many sizes on noisy backgrounds, the same bytes on every machine.
+"""The generated data sets: drawn objects of many sizes on noisy backgrounds, the same bytes on every machine.
 
-It exists so that a search runs out of the box. Its sizes are spread over the reach of all three levels of a neck at 128
-pixels; a ranking of attention modules on it says nothing about real photographs.
+They exist so that a search runs without any data of the user. The sizes are spread over the reach of all three levels
+of a neck at 128 pixels. A ranking of attention modules on them does not carry over to real photographs.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from nas_attn.data.demo_shapes import FLIP, POINTS, SLIM, TURNED, UPRIGHT, Drawn
 VERSION = 1
 IMGSZ = 128
 SPLITS = {"train": 256, "val": 128, "test": 128}
-SIDES = ((11, 24), (30, 56), (66, 100))  # pixels; about what P3, P4 and P5 can box at reg_max 3
-TURNED_SIDES = ((14, 30), (36, 64), (80, 112))  # diagonals of oriented boxes: these are slim, so longer for the same
-LARGE_SHARE = 0.75  # of the images hold a large object
-SMALL_SHARE = 0.6  # of the other objects are small ones
+SIDES = ((11, 24), (30, 56), (66, 100))  # pixels; about the sizes that P3, P4 and P5 can box at reg_max 3
+TURNED_SIDES = ((14, 30), (36, 64), (80, 112))  # diagonals of oriented boxes, which are slim and so need longer ones
+LARGE_SHARE = 0.75  # of the images, which hold a large object
+SMALL_SHARE = 0.6  # of the other objects, which are small
 TRIES = 30
 CONTRAST = 80  # least difference of an object to its ground, grey levels in one channel
 NOISE = 5.0  # standard deviation of the pixel noise, grey levels
 
 
 def demo_data(root: Path, task: str = "detect") -> Path:
-    """The data set's data.yaml; drawn on the first call.
+    """The data.yaml of the generated data set, which is drawn on the first call.
 
     Args:
         root: folder that holds, or will hold, the versioned folder of the data set.
-        task: what the labels are for.
+        task: task of the labels, as `write_data` takes it.
     """
     kind = "" if task == "detect" else f"{task}-"
     folder = Path(root) / f"demo-{kind}{IMGSZ}-v{VERSION}"
@@ -62,7 +62,7 @@ def write_data(
         counts: split -> number of images.
         imgsz: height and width in pixels.
         sides: least and greatest side of the small, medium and large objects, in pixels.
-        task: what the labels are for: `detect` (boxes), `segment` (outlines), `pose` (boxes and four keypoints) or
+        task: task of the labels: `detect` (boxes), `segment` (outlines), `pose` (boxes and four keypoints) or
             `obb` (oriented boxes, of turned objects).
 
     Returns:
@@ -98,7 +98,7 @@ def draw(
 def scene(
     split: str, index: int, imgsz: int, sides: Sequence[tuple[int, int]], task: str = "detect"
 ) -> tuple[np.ndarray, list[Drawn]]:
-    """One image, as `draw` gives it, and what was drawn."""
+    """One image, as `draw` gives it, and the objects in it."""
     rng = np.random.default_rng((VERSION, list(SPLITS).index(split), index))
     image = _background(rng, imgsz)
     objects: list[Drawn] = []
@@ -154,7 +154,7 @@ def _colour(rng: np.random.Generator) -> tuple[float, ...]:
 def _free_spot(
     rng: np.random.Generator, imgsz: int, side: float, taken: list[tuple[float, float, float]]
 ) -> tuple[float, float] | None:
-    """A centre where a square of this side overlaps nothing; None where none was found."""
+    """A centre at which a square of this side overlaps nothing; None if none was found."""
     for _ in range(TRIES):
         x, y = (float(v) for v in rng.uniform(side / 2 + 1, imgsz - side / 2 - 1, 2))
         if all(max(abs(x - u), abs(y - v)) > (side + s) / 2 + 2 for u, v, s in taken):

@@ -1,6 +1,6 @@
-"""The objects of the generated data: drawn pixel by pixel; the labels of every task follow from the same numbers.
+"""The objects of the generated data, drawn pixel by pixel; the labels of every task follow from the same numbers.
 
-Pixel `i` covers [i, i + 1] and is drawn where its centre lies inside the object, so labels are exact to half a pixel.
+Pixel `i` covers [i, i + 1] and is drawn if its centre lies inside the object, so labels are exact to half a pixel.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ UPRIGHT = ("disc", "square", "triangle")
 TURNED = ("bar", "oval", "diamond")  # for oriented boxes: longer than wide, so that the angle means something
 POINTS = 4  # an object's keypoints: top, right, bottom and left, on its outline
 FLIP = (0, 3, 2, 1)
-CORNERS = 48  # of a polygon that stands for a round outline
-SLIM = (0.35, 0.6)  # width of a turned object by its length
+CORNERS = 48  # of a polygon in place of a round outline
+SLIM = (0.35, 0.6)  # width of a turned object divided by its length
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One drawn object; places in pixels of the image.
+    """One drawn object; all coordinates are pixels of the image.
 
     Attributes:
         kind: class number.
         mask: (height, width) bool: its pixels.
         outline: (k, 2) its exact outline.
         corners: (4, 2) corners of its oriented box; of an upright object, of its box.
-        keypoints: (4, 2) places on the outline, moved by less than a pixel into the box.
+        keypoints: (4, 2) points on the outline, moved by less than a pixel into the box.
     """
 
     kind: int
@@ -44,7 +44,7 @@ class Drawn:
 
 
 def upright(shape: tuple[int, int], kind: int, x: float, y: float, side: float) -> Drawn:
-    """A disc, square or triangle.
+    """An upright disc, square or triangle.
 
     Args:
         shape: height and width of the image.
@@ -82,7 +82,7 @@ def turned(shape: tuple[int, int], kind: int, x: float, y: float, side: float, a
         kind: index in `TURNED`.
         side: diagonal of its oriented box.
         angle: of its long axis to the image's horizontal, in radians.
-        slim: its width by its length.
+        slim: its width divided by its length.
     """
     a = side / 2 * math.cos(math.atan(slim))
     b = a * slim

@@ -1,7 +1,7 @@
 """Data sets that Ultralytics knows by name, fetched by Ultralytics' own code.
 
-Its descriptions say how in a key `download:`: a URL, or a Python program. Only those of the installed package are ever
-followed. A data.yaml from anywhere else may hold the same key, and that would be a stranger's program.
+Each of its data.yaml files has a key `download:` with a URL or a Python program. Only the files of the installed
+package are obeyed: the same key in any other data.yaml would run a stranger's program.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Tell = Callable[[str], None]
 
 
 def absent(data: str | Path | None) -> bool:
-    """Whether this is a data set of Ultralytics' own of which nothing is there yet, and that can be fetched."""
+    """True if this is a data set of Ultralytics' own that can be fetched, and nothing of it is there yet."""
     if data is None:
         return False
     path, spec = load(data)
@@ -38,17 +38,17 @@ def absent(data: str | Path | None) -> bool:
 
 
 def fetch(data: str | Path, tell: Tell) -> None:
-    """Fetch such a data set where nothing of it is there yet; anything else is left as it is.
+    """Fetch a data set of Ultralytics' own if nothing of it is there yet; anything else is left as it is.
 
-    It is put together beside its place and moved there when it is whole: what was broken off starts again.
+    It is put together beside its place and moved there when it is whole, so a download that was broken off starts anew.
 
     Args:
         data: the name, or the file in the installed package.
-        tell: told what is being done.
+        tell: is called with a line for each step.
 
     Raises:
         DataError: the folder of data sets cannot be written.
-        DownloadFailed: the network, the server or the disk does not give it.
+        DownloadFailed: the network, the server or the disk failed.
     """
     if not absent(data):
         return
@@ -62,7 +62,7 @@ def fetch(data: str | Path, tell: Tell) -> None:
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with _alone(root, say):
-            if absent(data):  # otherwise another process has been quicker
+            if absent(data):  # otherwise another process was faster
                 _fetch(path, spec, root)
     except OSError as error:
         rule = "the folder of data sets must be writable"
@@ -72,13 +72,13 @@ def fetch(data: str | Path, tell: Tell) -> None:
 
 
 def without_download(data: Path) -> Path:
-    """The same data set in a file that Ultralytics may be given: it follows `download:` where it misses images.
+    """The same data set in a file without `download:`, which Ultralytics would run whenever it misses images.
 
     Args:
         data: a data.yaml that was checked.
 
     Returns:
-        The file itself where it has no such key, else a copy in this user's cache.
+        The file itself if it has no such key, else a copy in this user's cache.
     """
     path, spec = load(data)
     if "download" not in spec:
@@ -99,7 +99,7 @@ def _nothing(root: Path) -> bool:
 
 def _fetch(path: Path, spec: dict[str, Any], root: Path) -> None:
     work = root.with_name(f".{root.name}.part")
-    if work.exists():  # of a process that was killed: half an archive's files would pass for all
+    if work.exists():  # of a process that was killed: half of the files would be taken for all
         shutil.rmtree(work)
     work.mkdir()
     try:
@@ -119,7 +119,7 @@ def _fetched(path: Path, spec: dict[str, Any], root: Path, work: Path) -> Path:
             from ultralytics.data.utils import check_det_dataset
 
             check_det_dataset(str(copy))
-    except Exception as error:  # whatever a program of theirs may raise: the remedy is the same
+    except Exception as error:  # its programs may raise anything, and the remedy is the same
         if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
             raise
         raise _failed(path, root, error) from None
@@ -133,7 +133,7 @@ def _fetched(path: Path, spec: dict[str, Any], root: Path, work: Path) -> Path:
 
 @contextlib.contextmanager
 def _alone(root: Path, say: Tell) -> Iterator[None]:
-    """No other process of this machine downloads it meanwhile."""
+    """Hold the lock of this download on this machine; wait for another process that holds it."""
     lock = FileLock(root.with_name(f".{root.name}.lock"))
     try:
         lock.acquire(timeout=0)
@@ -148,7 +148,7 @@ def _alone(root: Path, say: Tell) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ultralytics(folder: Path) -> Iterator[None]:
-    """Ultralytics as it downloads: on the network, to a folder, with its progress bars, which go to stderr."""
+    """Let Ultralytics download to a folder: with the network on, and with its progress bars on stderr."""
     environment.prepare()
     import ultralytics.data.utils as data
     from ultralytics import utils
@@ -167,7 +167,7 @@ def _ultralytics(folder: Path) -> Iterator[None]:
 
 
 def _lasting(tell: Tell) -> Tell:
-    """Also on stderr, where it stays to be read: what takes hours and gigabytes is announced."""
+    """A `tell` that prints on stderr too, where the line stays: a download may take hours and gigabytes."""
 
     def say(text: str) -> None:
         tell(text)

@@ -31,8 +31,8 @@ class ImageStore:
         original: (n, 2) heights and widths before resizing.
         classes: per image, (m, 1) float32.
         boxes: per image, (m, 4) float32: centre x, y, width, height, normalised.
-        form: how the labels were read; `segments` and `keypoints` have what it asks for.
-        mapped: whether the images come from the memory-mapped file, not from the disk each time.
+        form: format of the labels; `segments` and `keypoints` have the objects' shapes that its task needs.
+        mapped: True if the images come from the memory-mapped file, and not from the image files each time.
     """
 
     def __init__(self, folder: Path, files: Sequence[str], imgsz: int, form: LabelFormat = DETECT) -> None:
@@ -66,14 +66,14 @@ class ImageStore:
         return np.array(self._bytes[self._starts[i] : self._starts[i + 1]]).reshape(height, width, 3)
 
     def segments(self, i: int) -> list[np.ndarray]:
-        """Outlines (k, 2) of the objects of image `i`, views; empty where the task has no use for them."""
+        """Outlines (k, 2) of the objects of image `i`, views; empty if the task has no use for them."""
         if not self.form.polygons:
             return []
         bounds = self._outlines[self._objects[i] : self._objects[i + 1] + 1]
         return [self._points[a:b] for a, b in itertools.pairwise(bounds)]
 
     def keypoints(self, i: int) -> np.ndarray | None:
-        """Keypoints (m, keypoints, 3) of the objects of image `i`, a view; None where the task has none."""
+        """Keypoints (m, keypoints, 3) of the objects of image `i`, a view; None if the task has none."""
         return None if self._keypoints is None else self._keypoints[i]
 
 
@@ -86,15 +86,15 @@ def open_store(
     threads: int = 1,
     form: LabelFormat = DETECT,
 ) -> ImageStore:
-    """The store of these images, built first where no process of this machine has built it.
+    """The store of these images; it is built first if no process of this machine has built it.
 
     Args:
-        files: absolute image paths; their labels lie where Ultralytics looks for them.
+        files: absolute image paths; their labels lie beside them by Ultralytics' rule.
         imgsz: long side after resizing, in pixels.
         cache: folder for stores; nothing is written anywhere else.
-        cap: bytes of decoded images above which only the index is kept and images are read from disk each time.
+        cap: bytes; above it, decoded images are not kept, and image files are read each time.
         threads: decoding threads.
-        form: how the label files are read.
+        form: format of the label files.
 
     Raises:
         DataError: an image cannot be read.
@@ -175,7 +175,7 @@ def _label(image: str, form: LabelFormat) -> Labels:
 
 
 def _shapes(labels: Sequence[Labels], form: LabelFormat) -> dict[str, np.ndarray]:
-    """What the index holds besides boxes: all outlines' points one after the other and their numbers, or keypoints."""
+    """The index without boxes: the points of all outlines one after the other with their numbers, or keypoints."""
     if form.polygons:
         outlines = [outline for found in labels for outline in found.segments]
         return {

@@ -1,4 +1,4 @@
-"""Where the images lie that a data.yaml names, by Ultralytics' rules. Reads only; needs neither torch nor OpenCV."""
+"""The image paths that a data.yaml names, by Ultralytics' rules. Reads only; needs neither torch nor OpenCV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load(data: str | Path) -> tuple[Path, dict[str, Any]]:
     """The file that a path or a name of Ultralytics' own means, and its content.
 
     Raises:
-        ConfigError: there is none, or it is no mapping.
+        ConfigError: there is no such file, or it is not a mapping.
     """
     path = located(data)
     if not is_file(path):
@@ -38,7 +38,7 @@ def load(data: str | Path) -> tuple[Path, dict[str, Any]]:
         raise ConfigError([DataError(rule, got=short(path), remedy=remedy)])
     try:
         spec = parse_yaml(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: bytes that are no text
+    except (yaml.YAMLError, OSError, ValueError) as error:  # ValueError: bytes that are not text
         reason = " ".join(str(error).split())
         raise ConfigError([DataError("data.yaml must be valid YAML", got=reason, where=str(path))]) from None
     if not isinstance(spec, dict):
@@ -48,7 +48,7 @@ def load(data: str | Path) -> tuple[Path, dict[str, Any]]:
 
 
 def entry_of(spec: dict[str, Any], split: str) -> Any:
-    """What a data.yaml says about a split."""
+    """The entry of a data.yaml for a split."""
     return spec.get(split) or (spec.get("validation") if split == "val" else None)
 
 
@@ -63,7 +63,7 @@ def root_of(spec: dict[str, Any], path: Path) -> Path:
     try:
         root = Path(given)
         return root.resolve() if root.is_absolute() or root.exists() else (datasets_folder() / root).resolve()
-    except (OSError, ValueError):  # too long, or no text that a file system takes
+    except (OSError, ValueError):  # too long, or characters that no path may have
         raise ConfigError([DataError(rule, got=short(given), where=str(path), remedy=remedy)]) from None
 
 
@@ -71,11 +71,11 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
     """The image paths of a split, sorted.
 
     Args:
-        entry: what the data.yaml says about it.
+        entry: the data.yaml's entry for it.
         split: its name.
-        root: the folder that this is relative to.
+        root: the folder that the entry is relative to.
         path: the data.yaml.
-        problems: receives what is wrong.
+        problems: receives a `DataError` for each mistake.
     """
     found: list[str] = []
     where = f"`{split}` of {path}"
@@ -99,15 +99,15 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
 
 
 def whole_again(root: Path) -> str:
-    """What to do about a data set of Ultralytics' own that is not whole."""
+    """The remedy for a data set of Ultralytics' own that is not whole."""
     return f"Complete the data set, or move {root} away: it is downloaded anew where there is nothing."
 
 
 def stamp(data: str | Path) -> str:
-    """Another one whenever what `check_data` would read has changed, by the sizes and times of files.
+    """A digest of the sizes and times of all files that `check_data` reads: it changes when one of them does.
 
     Raises:
-        ConfigError: the data.yaml is none.
+        ConfigError: the data.yaml cannot be read.
     """
     path, spec = load(data)
     digest = hashlib.sha256(path.read_bytes())
@@ -123,27 +123,27 @@ def stamp(data: str | Path) -> str:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's suffix is an image's."""
+    """True if a file's suffix is that of an image."""
     return name.rpartition(".")[-1].lower() in IMAGE_SUFFIXES
 
 
 def short(value: Any, limit: int = 200) -> str:
-    """The value as a message can hold it."""
+    """The value in quotes, shortened for a message."""
     text = repr(str(value))
     return text if len(text) <= limit else f"{text[:limit]}...'"
 
 
 def _listed(item: Any, root: Path, *, again: bool) -> list[str]:
-    """The files that one entry of a split stands for.
+    """The files that one entry of a split means.
 
     Args:
         item: the entry.
         root: the folder that it is relative to.
-        again: whether `../x` may also mean `x`, which Ultralytics grants to an entry that is no list.
+        again: True if `../x` may also mean `x`, as Ultralytics allows for an entry that is not a list.
 
     Raises:
-        FileNotFoundError: there is nothing at that place, which is the error's text.
-        OSError, TypeError, ValueError: the entry cannot be a place, or what is there is no list.
+        FileNotFoundError: there is nothing at that path, which is the error's text.
+        OSError, TypeError, ValueError: the entry cannot be a path, or the file there is not a list.
     """
     if not isinstance(item, str):
         raise TypeError(item)

@@ -1,4 +1,4 @@
-"""What data.yaml says about keypoints, checked."""
+"""The keypoints of a data.yaml, checked."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Keypoints:
     """The keypoints of a data set.
 
     Attributes:
-        shape: how many each object has, and values of each (2: x, y; 3: x, y, visibility).
-        flip: for each keypoint, the one that it becomes in the mirrored image; None where data.yaml does not say.
+        shape: number of keypoints of an object, and values of each (2: x, y; 3: x, y, visibility).
+        flip: for each keypoint, the one that it becomes in the mirrored image; None if data.yaml does not say it.
         sigmas: spread of each in the object keypoint similarity; None for Ultralytics' choice.
     """
 
@@ -26,7 +26,7 @@ class Keypoints:
     sigmas: tuple[float, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Ultralytics' keys of data.yaml. Lists: it compares the shape with one to know COCO's keypoints."""
+        """Ultralytics' keys of data.yaml, as lists: it compares the shape with a list to recognise COCO's keypoints."""
         found: dict[str, Any] = {"kpt_shape": list(self.shape)}
         if self.flip is not None:
             found["flip_idx"] = list(self.flip)
@@ -36,7 +36,7 @@ class Keypoints:
 
 
 def kpt_shape(spec: dict[str, Any]) -> tuple[int, int] | None:
-    """The `kpt_shape` of a data.yaml, None where there is none of use."""
+    """The `kpt_shape` of a data.yaml; None if there is none of use."""
     found = spec.get("kpt_shape")
     if not isinstance(found, list) or len(found) != 2 or not all(type(v) is int for v in found):
         return None
@@ -44,7 +44,7 @@ def kpt_shape(spec: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def check_keypoints(spec: dict[str, Any], where: str, problems: list[UserError]) -> Keypoints | None:
-    """The keypoints of a data.yaml; None, and what is wrong added to `problems`, where its `kpt_shape` is none.
+    """The keypoints of a data.yaml; None if its `kpt_shape` is missing or wrong.
 
     Args:
         spec: contents of the data.yaml.
@@ -73,7 +73,7 @@ def check_keypoints(spec: dict[str, Any], where: str, problems: list[UserError])
 
 
 def _mirrors(flip: Any, count: int) -> bool:
-    """Whether mirroring twice gives every keypoint back."""
+    """True if mirroring twice gives every keypoint back."""
     if not isinstance(flip, list) or len(flip) != count or not all(type(i) is int for i in flip):
         return False
     return all(0 <= i < count for i in flip) and all(flip[j] == i for i, j in enumerate(flip))

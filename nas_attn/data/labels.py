@@ -1,4 +1,4 @@
-"""YOLO label files: where they lie, what may stand in them for each task, and what training reads from them."""
+"""YOLO label files: their paths, their format for each task, and the objects that training reads from them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 from nas_attn.tasks import others
 
-TOLERANCE = 0.01  # how far a normalised coordinate may leave [0, 1], as Ultralytics allows
+TOLERANCE = 0.01  # a normalised coordinate may leave [0, 1] by this much, as Ultralytics allows
 BOX = 5  # values of a row that is a box: class, centre x, y, width, height
 
 
 @dataclass(frozen=True)
 class LabelFormat:
-    """How the label files of a data set are to be read.
+    """The format of the label files of a data set.
 
     Attributes:
         task: `detect` (boxes, or polygons whose bounding boxes count), `segment` (polygons), `pose` (boxes with
             keypoints) or `obb` (four corners).
-        kpt_shape: keypoints of an object, and values of each: 2 for x, y and 3 for x, y, visibility. Where another task
+        kpt_shape: keypoints of an object, and values of each: 2 for x, y and 3 for x, y, visibility. If another task
             than `pose` reads such labels, it takes their boxes.
     """
 
@@ -31,17 +31,17 @@ class LabelFormat:
 
     @property
     def pose_row(self) -> int:
-        """Values of a row with keypoints; 0 where there are none."""
+        """Number of values of a row with keypoints; 0 if there are none."""
         return BOX + self.kpt_shape[0] * self.kpt_shape[1] if self.kpt_shape else 0
 
     @property
     def polygons(self) -> bool:
-        """Whether the objects' outlines are kept."""
+        """True if the objects' outlines are kept."""
         return self.task in ("segment", "obb")
 
     @property
     def rule(self) -> str:
-        """What a row must be."""
+        """The rule for a row, for messages."""
         if self.task == "segment":
             return "a segmentation label line must be a polygon, `class x1 y1 x2 y2 x3 y3 ...`"
         if self.task == "obb":
@@ -58,13 +58,13 @@ class LabelFormat:
 
     @property
     def remedy(self) -> str:
-        """What to do about rows that are something else."""
+        """The remedy for rows that break the rule."""
         if self.task == "detect":
             return "Correct or remove these."
         return f"Correct or remove these, or take a base model of the data's own task: {others(self.task)}."
 
     def takes(self, values: int) -> bool:
-        """Whether a row may have this number of values."""
+        """True if a row may have this number of values."""
         if self.task == "obb":
             return values == 9
         if self.task == "pose":
@@ -73,7 +73,7 @@ class LabelFormat:
         return polygon or (self.task == "detect" and values == BOX)
 
     def box_part(self, row: list[str]) -> list[str]:
-        """The row without keypoints, where the task has no use for them."""
+        """The row; without its keypoints if the task has no use for them."""
         return row[:BOX] if self.task != "pose" and len(row) == self.pose_row else row
 
 
@@ -103,12 +103,12 @@ def label_path(image: str) -> str:
 
 
 def check_label(text: str, nc: int, form: LabelFormat = DETECT) -> Iterator[tuple[str, str, int]]:
-    """Every line of a label file that breaks a rule, as (rule, what stands there, line number from 1).
+    """Every line of a label file that breaks a rule, as (rule, content, line number from 1).
 
     Args:
         text: the file.
         nc: number of classes; 0 skips the check of class numbers.
-        form: what the lines must be.
+        form: the format that the lines must have.
     """
     widths: set[bool] = set()
     for number, line in enumerate(text.splitlines(), 1):
@@ -146,7 +146,7 @@ def _parts(values: list[float], form: LabelFormat) -> tuple[list[float], list[fl
     """The coordinates and the visibilities of a row."""
     if form.task != "pose":
         return values[1:], []
-    if form.kpt_shape is None:  # which of the others are coordinates, nobody knows
+    if form.kpt_shape is None:  # nobody knows which of the others are coordinates
         return values[1:BOX], []
     points, dims = values[BOX:], form.kpt_shape[1]
     visible = points[2::dims] if dims == 3 else []
@@ -156,7 +156,7 @@ def _parts(values: list[float], form: LabelFormat) -> tuple[list[float], list[fl
 def read_label(text: str, form: LabelFormat = DETECT) -> Labels:
     """The objects of a label file that passed the check.
 
-    Where a box is asked for, polygons become their bounding boxes; repeated rows count once. As Ultralytics reads them.
+    As Ultralytics reads them: if the task needs boxes, polygons become their bounding boxes; repeated rows count once.
     """
     rows = [form.box_part(line.split()) for line in text.splitlines() if line.strip()]
     pose = form.task == "pose" and form.kpt_shape is not None
@@ -187,7 +187,7 @@ def _bounds(points: np.ndarray) -> tuple[np.float32, ...]:
 
 
 def _keypoints(table: np.ndarray, form: LabelFormat) -> np.ndarray:
-    """(n, keypoints, 3); without visibilities, what lies left of or above the image counts as not labelled."""
+    """(n, keypoints, 3); without visibilities, points left of the image or above it count as not labelled."""
     assert form.kpt_shape is not None
     points = table[:, BOX:].reshape(-1, *form.kpt_shape)
     if form.kpt_shape[1] == 3:

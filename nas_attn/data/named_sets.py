@@ -8,12 +8,12 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-NO_NAMES = ("data", "dataset", "custom")  # what everybody's own file is called: never a slip for a known name
+NO_NAMES = ("data", "dataset", "custom")  # usual names of users' own files: never a misspelt known name
 
 
 @lru_cache(maxsize=1)
 def packaged_data() -> dict[str, Path]:
-    """File name -> file of the data sets that the installed package describes; empty where there is no such package."""
+    """File name -> file of the data sets that the installed package describes; empty if it is not installed."""
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or not spec.submodule_search_locations:
         return {}
@@ -22,7 +22,7 @@ def packaged_data() -> dict[str, Path]:
 
 
 def is_packaged(path: str | Path) -> bool:
-    """Whether a file is one of these, and not another of the same name."""
+    """True if a file is one of these, and not another of the same name."""
     own = packaged_data().get(Path(path).name)
     return own is not None and Path(path).absolute() in (own, own.absolute())
 
@@ -35,21 +35,21 @@ def located(data: str | Path) -> Path:
 
 
 def meant(data: str, folder: Path) -> str:
-    """What a study keeps of `data`, so that it means the same wherever the study is continued.
+    """The form of `data` that a study keeps, so that it means the same in whatever folder the study is continued.
 
     Args:
         data: a path, or a known name.
-        folder: what the path is relative to.
+        folder: the folder that the path is relative to.
 
     Returns:
-        The absolute path, or the name where there is no such file.
+        The absolute path, or the name if there is no such file.
     """
     path = folder / data
     if not exists(path) and data in packaged_data():
         return data
     try:
         return str(path.resolve())
-    except (OSError, ValueError):  # no path that a file system takes: whoever reads it says so
+    except (OSError, ValueError):  # no path at all: the code that reads it says so
         return data
 
 
@@ -64,13 +64,13 @@ def near(data: str | Path) -> str | None:
 
 
 def size(path: Path) -> str:
-    """What a download takes, as Ultralytics' own file says in a comment, e.g. `2.8 GB`; empty where it does not."""
+    """The size of a download, from a comment in Ultralytics' own file, e.g. `2.8 GB`; empty if there is none."""
     found = re.search(r"downloads here \(([^)\n]*)\)", path.read_text(encoding="utf-8"))
     return found[1] if found else ""
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something; False for what no file can be called."""
+    """True if the path exists; False also for a name that no file can have."""
     try:
         return path.exists()
     except (OSError, ValueError):

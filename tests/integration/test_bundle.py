@@ -51,7 +51,7 @@ def home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(home) -> Path:
-    """A bundle of an architecture with a module of one's own, and its YAML beside it."""
+    """A bundle of an architecture with the user's own module, and its YAML beside it."""
     given = ("--modules", str(home / "mine.py"), "-o", str(home / "mine.yaml"), "--bundle", str(home / "won"))
     assert run(["export", "--architecture", TEXT, *SIZE, *given]) == 0
     return home / "won"

@@ -106,7 +106,7 @@ def test_two_processes_start_from_the_weights_are_killed_and_go_on(here, tiny_da
     folder = here / "runs" / "train" / "best-seed0"
     rows = (folder / "results.csv").read_text().splitlines()
     assert len(rows) == 3 and not (folder / "result.json").exists()
-    from nas_attn.detector.final.run_folder import epochs_of
+    from nas_attn.detector.final.training_folder import epochs_of
 
     assert epochs_of(folder / "weights" / "last.pt") == (2, 3)
     start = torch.load(f"{folder}-start.pt", weights_only=False)["model"].state_dict()

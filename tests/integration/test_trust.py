@@ -12,7 +12,7 @@ from module_files import GOOD, clean, write
 
 from nas_attn.attention import trust, user
 from nas_attn.cli.app import run
-from nas_attn.detector.final.run_folder import epochs_of
+from nas_attn.detector.final.training_folder import epochs_of
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.model.safe_checkpoint import load_checkpoint
 from nas_attn.detector.neck.slots import all_slots
@@ -146,7 +146,7 @@ def test_own_modules_inner_slots_and_the_whole_zoo(mark, write):
     slots = all_slots(base)
     text = "p3=mine(k_size=3,residual=scaled) p4=acmix p5=efficient_attention"
     inner = next(n for n in sorted(s.name for s in slots) if n.startswith("inner."))
-    from nas_attn.cli.models import named_architecture
+    from nas_attn.bundle.named_model import named_architecture
 
     model, _ = build(base, slots, named_architecture(f"{text} {inner}=simam", slots, 320), 0)
     save_start(model, "detect", mark.with_name("ours.pt"))
@@ -195,7 +195,7 @@ def test_a_checkpoint_that_only_the_records_name_is_not_run(mark, capsys):
 
 @pytest.mark.parametrize("recorded", ["right", "other"])
 def test_module_files_of_a_run_folder_run_only_if_they_are_ones_own(mark, clean, recorded):
-    from nas_attn.cli.models import base_of
+    from nas_attn.bundle.study_base import base_of
     from nas_attn.study import load_study
 
     text = GOOD + f"\nopen({str(mark)!r}, 'w').close()\n"
@@ -236,14 +236,15 @@ def test_the_list_of_named_contents_cannot_be_forged(mark, clean):
 def test_a_bundle_of_somebody_else(mark, clean, capsys):
     from nas_attn.bundle import card as cards
     from nas_attn.bundle.verify import verify_bundle
-    from nas_attn.bundle.write import Winner, write_bundle
+    from nas_attn.bundle.winner import Winner
+    from nas_attn.bundle.write import write_bundle
 
     file = mark.with_name("mine.py")
     file.write_text(GOOD + f"\nopen({str(mark)!r}, 'w').close()\n")
     user.load(file)
     base = load_base("yolo11n", width=WIDTH)
     slots = all_slots(base)
-    from nas_attn.cli.models import named_architecture
+    from nas_attn.bundle.named_model import named_architecture
 
     winner = Winner(base, slots, named_architecture("p3=mine", slots, 320), tuple(map(str, range(80))), 320)
     write_bundle(mark.with_name("b"), winner, onnx=False)

@@ -12,8 +12,9 @@ import yaml
 from short_training import QUICK, printed
 from untrained_searches import InlineEngine, run_plan
 
+from nas_attn.bundle.study_base import base_of
+from nas_attn.bundle.winner import yaml_maker
 from nas_attn.cli.app import run
-from nas_attn.cli.models import base_of, yaml_maker
 from nas_attn.dashboard.as_dash import details
 from nas_attn.data.demo import write_data
 from nas_attn.detector.model.base_model import load_base

@@ -20,7 +20,7 @@ from nas_attn.attention import registry, user
 from nas_attn.data.check import DataInfo
 from nas_attn.data.download import without_download
 from nas_attn.detector.final.plain_command import conditions, plain_command
-from nas_attn.detector.final.run_folder import RunFolder, epochs_of
+from nas_attn.detector.final.training_folder import TrainingFolder, epochs_of
 from nas_attn.errors import MissingPart, NasAttnError
 from nas_attn.tasks import TASKS
 
@@ -81,10 +81,10 @@ class Training:
     partial: bool = False
 
     @property
-    def run(self) -> RunFolder:
+    def run(self) -> TrainingFolder:
         """The folder that it writes, with the state that it is in."""
         wanted = asked(self.path, self.data, self.arguments, self.weights)
-        return RunFolder(self.folder.resolve(), {**wanted, "partial": True} if self.partial else wanted)
+        return TrainingFolder(self.folder.resolve(), {**wanted, "partial": True} if self.partial else wanted)
 
 
 def train_final(training: Training) -> FinalResult:
@@ -102,7 +102,7 @@ def train_final(training: Training) -> FinalResult:
         return _result(training, run)
 
 
-def _result(training: Training, run: RunFolder) -> FinalResult:
+def _result(training: Training, run: TrainingFolder) -> FinalResult:
     state, kind = run.state(), TASKS[training.model.task].measured  # 0.1.0 wrote another name of oriented boxes
     if state == "finished":
         return FinalResult(**{**run.content()["result"], "model": training.name, "metric": kind})
@@ -148,7 +148,7 @@ def check_processes(device: Any) -> None:
         raise MissingPart("Training on several GPUs needs cloudpickle: pip install cloudpickle")
 
 
-def _train(training: Training, run: RunFolder) -> Any:
+def _train(training: Training, run: TrainingFolder) -> Any:
     """Train from the beginning, and return Ultralytics' trainer."""
     from nas_attn.detector.weights.start_model import save_start, start_model
 
@@ -170,7 +170,7 @@ def _train(training: Training, run: RunFolder) -> Any:
     return _run(_yolo(training.model, source), training.model, {**given, **where})
 
 
-def _go_on(training: Training, run: RunFolder) -> Any:
+def _go_on(training: Training, run: TrainingFolder) -> Any:
     """Do the rest of a training by Ultralytics' own resuming; the folder may have been moved meanwhile."""
     given = {"resume": True, "data": str(without_download(training.data.path)), "save_dir": str(run.folder)}
     return _run(_yolo(training.model, run.last), training.model, given)

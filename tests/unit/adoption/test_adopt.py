@@ -1,4 +1,4 @@
-"""What `adopt` makes of community files: places, wiring, scales, and what it must refuse."""
+"""Community files adopted: places, wiring, scales, and files that must be refused."""
 
 from __future__ import annotations
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from community_files import changed, extra, said
 
-from nas_attn.adoption.arguments import Place, read_arguments
+from nas_attn.adoption.arguments import FeatureMap, read_arguments
 from nas_attn.attention import registry
 from nas_attn.detector.model import module_names
 from nas_attn.errors import ConfigError, SlotRefused, UserError
 
 __all__ = ["changed"]  # fixture
 
-WIDE = Place(256, 20, (0.5, 1.0, 1024), "row 17")
+WIDE = FeatureMap(256, 20, (0.5, 1.0, 1024), "row 17")
 NONSENSE = ["__import__('os').getcwd()", {"a": 1}, ((),), ("x", 1), None, True, float("nan")]
 FOREIGN = ("object", "operand", "Error", "()", "NoneType", "conv2d", "Trying", "tensor", "expected", "<class")
 SPP_PSA = "  - [-1, 1, SPPF, [1024, 5]]\n  - [-1, 2, C2PSA, [1024]]\n"
@@ -106,7 +106,7 @@ def test_a_published_default_that_can_stand_there_is_taken(changed):
 
 
 def test_a_published_default_that_cannot_is_replaced_with_the_reason():
-    reading = read_arguments(registry.get("ema"), [], Place(80, 20, (0.5, 1.0, 1024), ""), "EMA")
+    reading = read_arguments(registry.get("ema"), [], FeatureMap(80, 20, (0.5, 1.0, 1024), ""), "EMA")
     assert str(reading.gene) == "ema(factor=16)" and not reading.refused
     assert "with 32 it could not stand there: " in reading.taken["factor"] and "divide" in reading.taken["factor"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from nas_attn.adoption.arguments import Place, carried, read_arguments
+from nas_attn.adoption.arguments import FeatureMap, carried, read_arguments
 from nas_attn.attention import registry
 from nas_attn.detector.model import module_names
 from nas_attn.errors import SlotRefused
 
 ACMIX = "acmix(head=4,kernel_att=7)"
-WIDTHS = Place(64, 80, (0.5, 0.25, 1024), "row 17")
+WIDTHS = FeatureMap(64, 80, (0.5, 0.25, 1024), "row 17")
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_arguments_are_read_in_every_style(module, arguments, gene):
 def test_the_hidden_width_is_the_published_one(name, arguments, channels, gene, hidden):
     """max(8, C // 32) in CoordAtt and max(32, C // 16) in SKAttention, which the zoo has without their floors."""
     entry = registry.get(str(module_names.lookup(name, module_names.parser_names()).module))
-    reading = read_arguments(entry, arguments, Place(channels, 20, (0.5, 1.0, 1024), ""), name)
+    reading = read_arguments(entry, arguments, FeatureMap(channels, 20, (0.5, 1.0, 1024), ""), name)
     assert str(reading.gene) == gene and not reading.refused and not reading.notes
     assert f"hidden width {hidden} of the published code" in reading.said
 
 
 def test_a_hidden_width_that_no_option_gives_is_noted():
-    reading = read_arguments(registry.get("coord"), [], Place(192, 20, (0.5, 1.0, 1024), ""), "CoordAtt")
+    reading = read_arguments(registry.get("coord"), [], FeatureMap(192, 20, (0.5, 1.0, 1024), ""), "CoordAtt")
     assert str(reading.gene) == "coord(reduction=32)" and not reading.said
     assert "hidden width 6" in reading.notes[0] and "published code has 8, max(8, 192 // 32)" in reading.notes[0]
 
 
 def test_the_zoos_own_class_has_no_floor():
-    place = Place(256, 20, (0.5, 1.0, 1024), "")
+    place = FeatureMap(256, 20, (0.5, 1.0, 1024), "")
     assert str(read_arguments(registry.get("coord"), [], place, "nas_attn.coord").gene) == "coord(reduction=8)"
 
 
@@ -186,9 +186,9 @@ def test_arguments_beyond_the_settings_stay_as_they_are():
 
 def test_defaults_are_those_that_the_place_carries():
     entry = registry.get("acmix")
-    twenty = Place(20, 20, (0.5, 0.25, 1024), "")
+    twenty = FeatureMap(20, 20, (0.5, 0.25, 1024), "")
     assert carried(entry, {}, twenty) == ({"kernel_att": 7, "head": 4, "residual": "none"}, None)
-    six = Place(6, 20, (0.5, 0.25, 1024), "")
+    six = FeatureMap(6, 20, (0.5, 0.25, 1024), "")
     reading = read_arguments(entry, [], six)
     assert (
         str(reading.gene) == "acmix(head=2,kernel_att=7)" and "with 4 it could not stand there" in reading.taken["head"]

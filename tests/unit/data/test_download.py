@@ -59,7 +59,7 @@ def silent(text: str) -> None:
 
 
 def left(datasets):
-    """What lies there, locks aside."""
+    """The files in a folder, without locks."""
     return sorted(f.name for f in datasets.iterdir() if not f.name.endswith(".lock"))
 
 
@@ -226,7 +226,7 @@ def test_a_strangers_program_is_not_run(name, script, datasets, network, tmp_pat
 
 
 def test_ultralytics_is_given_no_program(tmp_path):
-    """What is trained on has its images; but should they go meanwhile, nothing else may happen either."""
+    """The images of a training are there; if they vanish meanwhile, no program may run to fetch them."""
     data = small_data_sets.bccd(tmp_path)
     assert download.without_download(data) == data
     spec = yaml.safe_load(data.read_text())

@@ -112,7 +112,7 @@ def private(tmp_path, monkeypatch):
 
 
 def test_the_folder_of_data_sets_is_the_users(private, tmp_path, monkeypatch):
-    """Ultralytics' own settings of this user, though it gets private ones here, which are told."""
+    """The user's own settings of Ultralytics decide, although it gets private ones here, which repeat them."""
     monkeypatch.chdir(tmp_path)
 
     environment.prepare()

@@ -1,7 +1,8 @@
-"""What lies where a full training would write: nothing, a result, something to continue, or somebody else's work.
+"""The folder of one full training: new, finished, to be continued, or of another command.
 
-Beside a run's folder `best-seed0`, which is Ultralytics' to fill and to empty, stand `best-seed0.asked.json`, what the
-run was asked for, and `best-seed0-start.pt`, the model it starts from where weights were given.
+Ultralytics fills and empties the folder itself, e.g. `best-seed0`. So two files of ours stand beside it:
+`best-seed0.asked.json` with everything that the training was asked for, and `best-seed0-start.pt`, the model that it
+starts from if weights were given.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from nas_attn.atomic_files import write_text_atomic
 from nas_attn.errors import StudyLocked, UserError
 
 State = Literal["new", "finished", "trained", "broken off", "other"]
-OURS = ("result.json", "results.csv", "weights/last.pt", "weights/best.pt")  # what a new run must not find
+OURS = ("result.json", "results.csv", "weights/last.pt", "weights/best.pt")  # a new training must not find these
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class TrainingFolder:
     """The folder of one full training.
 
     Attributes:
         folder: the folder that Ultralytics fills.
-        asked: all that the result depends on, as JSON gives it back.
+        asked: everything that the result depends on, as JSON returns it.
     """
 
     folder: Path
@@ -38,12 +39,12 @@ class RunFolder:
 
     @property
     def start(self) -> Path:
-        """The checkpoint that the training starts from, where weights are given."""
+        """The checkpoint that the training starts from, if weights are given."""
         return self.folder.with_name(f"{self.folder.name}-start.pt")
 
     @property
     def last(self) -> Path:
-        """The state after the last whole epoch."""
+        """The checkpoint of the last whole epoch."""
         return self.folder / "weights" / "last.pt"
 
     @property
@@ -53,7 +54,7 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """The result, once there is one."""
+        """The file of the result, which may not exist yet."""
         return self.folder / "result.json"
 
     @property
@@ -61,7 +62,7 @@ class RunFolder:
         return self.folder.with_name(f"{self.folder.name}.asked.json")
 
     def state(self) -> State:
-        """`trained` lacks its final figures only; `other` was asked for by another command, or is none of ours."""
+        """The state; `trained` lacks only its final figures, `other` was written by another command or program."""
         noted = self.content()
         if not noted:
             empty = not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir()))
@@ -77,10 +78,10 @@ class RunFolder:
         return "broken off" if 0 < done < total else "trained"
 
     def check(self, *, force: bool) -> None:
-        """Refuse to train over what another command made.
+        """Refuse to train over the work of another command.
 
         Raises:
-            UserError: it is another's, and `force` is not set.
+            UserError: another command wrote it, and `force` is not set.
         """
         if not force and self.state() == "other":
             raise UserError(
@@ -90,15 +91,15 @@ class RunFolder:
             )
 
     def content(self) -> dict[str, Any]:
-        """What `begin` noted, or, once finished, the result beside what was asked."""
+        """The note of `begin`; of a finished training, the result and everything that was asked for."""
         return _read(self.result) or _read(self._note) or {}
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else trains in the folder meanwhile.
+        """Hold the lock of the folder, so that no other process trains in it.
 
         Raises:
-            StudyLocked: somebody does.
+            StudyLocked: another process holds it.
         """
         path = self.folder.with_name(f"{self.folder.name}.lock")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,14 +113,14 @@ class RunFolder:
             ) from None
 
     def begin(self, said: Mapping[str, Any]) -> None:
-        """Note what is asked for, and `said` with it; take away what another run left."""
+        """Note everything that is asked for, and `said` with it; delete the files of another run."""
         for name in OURS:
             (self.folder / name).unlink(missing_ok=True)
         self.start.unlink(missing_ok=True)
         write_text_atomic(self._note, json.dumps({**said, "asked": self.asked}, indent=1))
 
     def resume(self) -> int:
-        """Drop rows of results.csv that the last checkpoint is behind of; finished epochs."""
+        """Drop the rows of results.csv after the last checkpoint's epoch, and return the number of finished epochs."""
         epochs = epochs_of(self.last)
         assert epochs is not None
         done = epochs[0]
@@ -131,10 +132,10 @@ class RunFolder:
         return done
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the result; the note has served."""
+        """Write the result, and delete the note."""
         write_text_atomic(self.result, json.dumps({"asked": self.asked, "result": result}, indent=1))
         self._note.unlink(missing_ok=True)
-        for name in ("last.part", "best.part"):  # of a crash while a checkpoint was being written
+        for name in ("last.part", "best.part"):  # left by a crash while a checkpoint was written
             (self.last.parent / name).unlink(missing_ok=True)
 
 
@@ -147,9 +148,9 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def epochs_of(checkpoint: Path) -> tuple[int, int] | None:
-    """Epochs that a checkpoint of Ultralytics has behind it, and of how many; 0 behind one whose training is over.
+    """(finished epochs, all epochs) of a checkpoint of Ultralytics; 0 finished ones if its training is over.
 
-    None where it cannot be read.
+    None if it cannot be read.
 
     Raises:
         UserError: reading it could run code.
