@@ -10,8 +10,8 @@ from nas_attn.ablation.decide import BETTER, DEAD, WORSE
 from nas_attn.ablation.design import Contrast
 from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.plan.prepare import AblationPlan
-from nas_attn.ablation.plan.settings import EARLIER, Request
-from nas_attn.ablation.view import FRESH, AblationView
+from nas_attn.ablation.plan.settings import Request
+from nas_attn.ablation.view import EARLIER, FRESH, AblationView
 from nas_attn.attention import user
 from nas_attn.detector.model.shipped_models import scale_of
 from nas_attn.study.folder import RunFolder

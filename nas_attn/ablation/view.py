@@ -19,6 +19,8 @@ from nas_attn.study.trial import Trial, numbered, paired
 from nas_attn.study.view import TRIAL_KINDS, StudyView, folded
 
 FOLDER = "ablations"  # in a study's run folder: one folder an ablation
+DEFAULT_NAME = "ablation"
+EARLIER = "difference_before"  # in a recorded design's settings: what mattered when results had been seen already
 FRESH = "fresh"  # in a recorded design's settings: False from when it got seeds that others had used
 LIVENESS_SEEDS = 3  # base trials over which a slot's liveness is averaged
 

@@ -9,9 +9,9 @@ from rich.table import Table as RichTable
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
-from nas_attn.ablation.report.files import PARTIAL
 from nas_attn.ablation.report.rows import written
 from nas_attn.ablation.report.tables import ablation_tables as text_tables
+from nas_attn.ablation.report.words import PARTIAL
 from nas_attn.ablation.view import AblationView
 
 WIDE = ("verdict", "remarks", "arm", "comparison")

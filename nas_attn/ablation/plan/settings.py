@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_attn.ablation.plan.seeds import first_seed, is_fresh, spent
-from nas_attn.ablation.view import FOLDER, FRESH, AblationView
+from nas_attn.ablation.view import DEFAULT_NAME, EARLIER, FOLDER, FRESH, AblationView
 from nas_attn.analysis.front import pick
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture
@@ -19,8 +19,6 @@ from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView
 
 FIDELITY = ("epochs", "imgsz", "fraction", "batch")  # what an ablation may set otherwise than its study
-DEFAULT_NAME = "ablation"
-EARLIER = "difference_before"  # in a recorded design's settings: what mattered when results had been seen already
 LONGEST_NAME = 100  # of a folder, with room for what is put beside it
 
 

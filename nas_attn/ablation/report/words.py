@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from nas_attn.ablation.decide import DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, Decision
 from nas_attn.ablation.design import Contrast
-from nas_attn.ablation.plan.settings import EARLIER
-from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.view import EARLIER, AblationView
 from nas_attn.statistics.paired import ALPHA, MIN_PAIRS
 from nas_attn.study.liveness import UNDERTRAINED
 
+PARTIAL = "PARTIAL: training is not finished"
 MOST_NAMES = 8  # in a sentence
 MANY_SEEDS = 1000  # more than anybody trains: the number itself says nothing
 
@@ -106,6 +106,16 @@ _COUNTED = {
 }
 
 
+def about(view: AblationView) -> str:
+    """The architecture, the base, the data and the training behind all tables, in sentences."""
+    c = view.header["config"]
+    data = c.get("data") or "the generated data set"
+    full = view.header["ablation"]["full"]
+    how = f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"
+    trained = f"Data: {data}. Each trial: {how}. Seeds: {planned_seeds(view)}."
+    return f"Full architecture: {full}. Base model: {view.header['base']}. {trained}"
+
+
 def method(view: AblationView, family: str) -> str:
     """How the figures of a table were made."""
     found = [d for d in view.decisions if d.contrast.family == family and d.verdict != DEAD]
@@ -189,6 +199,17 @@ def planned_seeds(view: AblationView) -> str:
     seeds, first = view.looks.seeds, view.header["ablation"]["seed"]
     looks = f"{seeds[0]}" if len(seeds) == 1 else f"{', '.join(map(str, seeds))} (looked at each time)"
     return f"{looks}, from {first} on"
+
+
+def ranges(numbers: tuple[int, ...]) -> str:
+    """Ascending numbers in short: `0-2, 5`."""
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
 def _share(value: float | None) -> str:

@@ -13,12 +13,12 @@ from scipy import stats
 from untrained_ablations import Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
 
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.report.files import CSV_COLUMNS, _tex, csv_text, figures, latex, markdown, ranges, write_tables
-from nas_attn.ablation.report.forest import forest_numbers
-from nas_attn.ablation.report.forest_figure import forest_figure
+from nas_attn.ablation.report.files import CSV_COLUMNS, csv_text, figures, markdown, write_tables
+from nas_attn.ablation.report.forest_figure import forest_figure, forest_numbers
+from nas_attn.ablation.report.latex import _tex, latex
 from nas_attn.ablation.report.rows import family_rows
 from nas_attn.ablation.report.tables import ablation_tables, p_value
-from nas_attn.ablation.report.words import method
+from nas_attn.ablation.report.words import method, ranges
 from nas_attn.ablation.view import AblationView
 from nas_attn.cli.ablation_tables import ablation_tables as terminal_tables
 from nas_attn.dashboard.ablation import ablation_card
