@@ -61,7 +61,7 @@ def _seeds(view: AblationView, arm: Arm) -> str:
     mine = [d for d in view.decisions if arm.name in d.contrast.arms]
     if mine and all(d.verdict == DEAD for d in mine) and not arm.architecture.is_base:
         return "dead"
-    if mine and all(d.lost for d in mine):
+    if mine and all(d.base_failed for d in mine):
         return "base failed"
     if mine and all(d.final for d in mine):
         return f"{max(len(d.indices) for d in mine)}, done"

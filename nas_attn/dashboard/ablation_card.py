@@ -154,7 +154,7 @@ def _arranged(table: Table) -> Table:
 
 def _liveness(view: AblationView, model: str | None) -> str:
     where = f" of {Path(model).stem}" if model else ""
-    if view.lost(model):
+    if view.base_failed(model):
         return f"The slots{where} could not be checked for life: its base could not be trained."
     if not view.measured(model):
         return f"The slots{where} are not checked for life yet: that needs trained bases."

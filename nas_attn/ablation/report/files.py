@@ -19,16 +19,8 @@ from nas_attn.statistics.paired import Paired
 FILES = ("ablation.md", "ablation.tex", "ablation_tables.tex", "ablation.csv")
 CSV_COLUMNS = (
     *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
-    *(
-        "val_map50_95_mean",
-        "val_map50_95_sd",
-        "val_delta",
-        "val_delta_low",
-        "val_delta_high",
-        "val_delta_sd",
-        "confidence",
-    ),
-    *("p_uncorrected", "p_corrected", "effect_dz", "verdict", "verdict_words", "more_seeds", "power_then"),
+    *("val_map50_95_mean", "val_map50_95_sd", "val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
+    *("confidence", "p_uncorrected", "p_corrected", "effect_dz", "verdict", "verdict_words", "more_seeds", "power_then"),
     *("test_map50_95_mean", "test_map50_95_sd", "test_delta", "test_delta_low", "test_delta_high"),
     *("gmacs", "params_m", "trials", "remarks", "partial"),
 )
@@ -66,7 +58,7 @@ def markdown(view: AblationView) -> str:
 
 
 def csv_text(view: AblationView) -> str:
-    """Every figure at full precision, one row a contrast and one a base."""
+    """Every figure at full precision, one row per contrast and one per base."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -75,7 +67,7 @@ def csv_text(view: AblationView) -> str:
 
 
 def figures(view: AblationView) -> list[dict[str, Any]]:
-    """The rows of all tables as JSON-ready values, `CSV_COLUMNS` each; what a row does not have is None."""
+    """The rows of all tables as JSON-ready values, `CSV_COLUMNS` each; None for what a row does not have."""
     return [_figures(view, row) for family in FAMILIES for row in family_rows(view, family)]
 
 

@@ -21,7 +21,7 @@ from nas_attn.statistics.paired import MIN_PAIRS, Paired
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# verdict -> colour, shape, size: the claims point to their side and are filled, what is open is hollow
+# verdict -> colour, shape, size: claims are filled and point to their side; open verdicts are hollow
 STYLES = {
     BETTER: (PALETTE[0], "triangle-right", 13),
     WORSE: (PALETTE[1], "triangle-left", 13),
@@ -35,7 +35,7 @@ BAND = "#eef1f4"
 LABEL, WIDEST = 38, 4  # characters of a label's line; lines of a label
 LINE, TOP, BOTTOM = 15, 40, 72  # pixels
 MIN_WIDTH = 760  # below, it scrolls
-MOST_TRIALS, MOST_REMARK = 90, 110  # characters where something is pointed at
+MOST_TRIALS, MOST_REMARK = 90, 110  # characters in the box shown at the pointer
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,15 @@ class ForestNumbers:
 
 
 def forest_numbers(view: AblationView, family: str = "base") -> ForestNumbers:
-    """One line per contrast of a family; bases are what the others are compared with and have none."""
+    """One line per contrast of a family; a base has none, as the others are compared with it."""
     lines = tuple(row for row in family_rows(view, family) if row.decision is not None)
     return ForestNumbers(lines, float(view.settings["difference"]), level(view), view.partial)
 
 
 def forest_figure(numbers: ForestNumbers) -> Figure:
-    """A line a contrast: Δ with its interval, on val and, where it was scored, on test.
+    """The figure, one line per contrast: Δ with its interval, on val and, if it was scored, on test.
 
-    Lines without a pair have their mark in a gutter at the left, so that nobody reads it as a difference of zero.
+    A line without a pair has its mark in a gutter at the left, so that nobody reads it as a difference of zero.
     """
     from plotly.subplots import make_subplots
 
@@ -196,9 +196,9 @@ def _frame(figure: Figure, numbers: ForestNumbers, panels: int) -> None:
 
 
 def _range(numbers: ForestNumbers) -> tuple[float, float]:
-    """What shows the band, every difference and every interval that can be tested, with some air.
+    """Ends of the x axis: room for the band, every difference and every interval that can be tested.
 
-    The interval of two seeds is so wide that the others would vanish beside it: it runs out of the panel.
+    The interval of two seeds is so wide that the others would vanish beside it, so it may run out of the panel.
     """
     results = [r for line in numbers.lines for r in (line.result, line.test_result) if r is not None]
     ends = [v for r in results for v in _ends(r)] + [numbers.difference, -numbers.difference]
@@ -212,7 +212,7 @@ def _ends(r: Paired) -> tuple[float, ...]:
 
 
 def _label(text: str) -> str:
-    """A label over a few lines, broken behind commas and spaces."""
+    """A label over a few lines, broken after commas and spaces."""
     lines = wrap(re.sub(r"([,(])", "\\1\u200b ", text), LABEL) if len(text) > LABEL else [text]
     lines = [line.replace("\u200b ", "").replace("\u200b", "") for line in lines]
     if len(lines) > WIDEST:

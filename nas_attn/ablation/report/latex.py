@@ -1,4 +1,4 @@
-"""An ablation's tables as LaTeX with booktabs: floats that a document has by `\\input`.
+"""An ablation's tables as LaTeX with booktabs: floats for a document to `\\input`.
 
 A float and no `longtable`, because papers have two columns and `longtable` refuses them; so long tables are cut here.
 """
@@ -85,7 +85,7 @@ def _line(t: TitledTable, cells: tuple[str, ...], row: ComparisonRow) -> _Line:
 
 
 def _pages(lines: Iterable[_Line], height: float) -> Iterator[list[_Line]]:
-    """The rows of each float, as it cannot break over pages; the first begins with a height."""
+    """The rows of each float, which cannot break over pages; the first starts at a height, in lines of text."""
     page: list[_Line] = []
     for line in lines:
         if page and (len(page) == FLOAT_ROWS or height + line.height > FLOAT_LINES):
@@ -128,13 +128,13 @@ _SIGNS = {
     "–": "--", "−": "$-$", "×": r"$\times$", "γ": r"$\gamma$", "·": r"$\cdot$", "…": r"\ldots{}",
     "\0": "$", "\1": r"\allowbreak{}",
 }  # fmt: skip
-# around what is set in math, and where a line may end; no other control character is let through
+# around text set in math, and at places where a line may end; no other control character is let through
 _MARK, _BREAK = "\0", "\1"
 _PIECES = re.compile(rf".{{1,{WORD // 2}}}$|.{{0,{WORD // 2}}}[,;/_(=]|.{{5}}")
 
 
 def _tex(text: str) -> str:
-    """Text as LaTeX that pdflatex compiles, whatever is in it."""
+    """Any text as LaTeX that pdflatex compiles."""
     plain = "".join(c for c in " ".join(text.split()) if c.isprintable())
     marked = re.sub(r"(?<![\w.])([-+]?\d+\.\d+)", rf"{_MARK}\1{_MARK}", plain)  # signed numbers, for the minus
     broken = " ".join(_breakable(word) for word in marked.split(" "))
@@ -142,7 +142,7 @@ def _tex(text: str) -> str:
 
 
 def _breakable(word: str) -> str:
-    """A word with places where a line may end, where it is too long for a narrow column."""
+    """A word; if it is too long for a narrow column, with places where a line may end."""
     return _BREAK.join(_PIECES.findall(word)) if len(word) > WORD else word
 
 

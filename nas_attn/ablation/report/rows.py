@@ -33,10 +33,10 @@ class ComparisonRow:
         label: its name, e.g. `without p4`.
         kinds: kinds of comparisons that ask for it.
         arm: the arm that the row is about; None for a contrast of more than two arms.
-        inserted: what stands where, in writing; empty for the base.
-        val, test: mAP50-95 over the seeds that are compared; None where there is none.
-        decision: what is known of its contrast; None for a base.
-        test_result: the paired comparison on the test split, for reading only; None where there is none.
+        inserted: `slot=gene` of each gene that its arm inserts; empty for the base.
+        val, test: mAP50-95 over the seeds that are compared; None if there is none.
+        decision: the decision on its contrast; None for a base.
+        test_result: the paired comparison on the test split, for reading only; None if there is none.
         verdict: one of `decide`'s words; `dead` also if the arms were trained although only dead slots differ; empty
             for a base.
         words: the verdict as a person reads it.
@@ -107,7 +107,6 @@ def _row(view: AblationView, decision: Decision) -> ComparisonRow:
     contrast = decision.contrast
     arms = tuple(view.design.arm(name) for name in contrast.arms)
     first = arms[0] if contrast.family == "base" else None  # elsewhere an arm's own mean would say little
-    idle = contrast in view.idle
     shown = decision.indices
     return ComparisonRow(
         family=contrast.family,
@@ -121,7 +120,7 @@ def _row(view: AblationView, decision: Decision) -> ComparisonRow:
         test_result=_on_test(view, contrast, shown),
         verdict=shown_verdict(view, decision),
         words=words(view, decision),
-        remarks=(*_mishaps(view, arms), *(() if idle else _not_live(view, contrast))),
+        remarks=(*_mishaps(view, arms), *(() if contrast in view.in_dead_slots else _not_live(view, contrast))),
         trials=_numbers(view, arms, shown),
         cost=_cost(view, first) if first is not None else {},
     )

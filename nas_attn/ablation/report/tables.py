@@ -1,4 +1,4 @@
-"""An ablation's tables as text, for the report, the dashboard, the terminal and the files alike."""
+"""An ablation's tables as text: the same for the report, the dashboard, the terminal and the files."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ TINY_P = 0.0001
 
 @dataclass(frozen=True)
 class TitledTable:
-    """A table with what a reader needs beside it.
+    """A table with its title, its method and its rows as numbers.
 
     Attributes:
         family: key of `FAMILIES`.
         title: its title.
         table: the rows as text.
         rows: the same rows as numbers and words.
-        method: how the figures were made.
-        partial: whether training is not finished.
+        method: how the figures were made, in sentences.
+        partial: True until training is finished.
     """
 
     family: str

@@ -1,4 +1,4 @@
-"""The trials behind an ablation's figures. They are numbered on their own: number 3 here is not the study's trial 3."""
+"""The trials behind an ablation's figures, as a table. Their numbers are their own: 3 is not the study's trial 3."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.tables import Table, trial_cells
 
-NUMBER = "ablation trial"  # the column that tells them from the study's
+NUMBER = "ablation trial"  # the column's name, unlike that of a study's trials
 
 
 def arm_names(view: AblationView) -> dict[int, str]:
@@ -22,11 +22,11 @@ def arm_names(view: AblationView) -> dict[int, str]:
 
 
 def trials_table(view: AblationView, numbers: Collection[int] | None = None) -> Table:
-    """Every trial in order of its number, or those of some numbers, a seed's beside one another.
+    """Every trial in order of its number, or only some, those of a seed beside one another.
 
     Args:
         view: the ablation.
-        numbers: those that are meant; None for all.
+        numbers: numbers of the trials to show; None for all.
     """
     names = arm_names(view)
     has_test = any(t.evaluation is not None and t.evaluation.test_map50_95 is not None for t in view.trials)

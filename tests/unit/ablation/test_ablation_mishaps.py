@@ -92,9 +92,9 @@ def test_a_scale_whose_base_failed_on_one_seed_is_tried_on_more(tmp_path):
         return plan
 
     one = run_ablation_plan(planned(1))
-    assert one.lost("yolo11s.yaml") and len(one.views["yolo11s.yaml"].trials) == 1
+    assert one.base_failed("yolo11s.yaml") and len(one.views["yolo11s.yaml"].trials) == 1
     five = run_ablation_plan(planned(5))
-    assert not five.lost("yolo11s.yaml") and five.measured("yolo11s.yaml") and not five.partial
+    assert not five.base_failed("yolo11s.yaml") and five.measured("yolo11s.yaml") and not five.partial
     assert "on the 4 of 5 seeds" in words(five)["full on yolo11s"]
 
 
