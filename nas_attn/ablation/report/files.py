@@ -20,7 +20,8 @@ FILES = ("ablation.md", "ablation.tex", "ablation_tables.tex", "ablation.csv")
 CSV_COLUMNS = (
     *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
     *("val_map50_95_mean", "val_map50_95_sd", "val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
-    *("confidence", "p_uncorrected", "p_corrected", "effect_dz", "verdict", "verdict_words", "more_seeds", "power_then"),
+    *("confidence", "p_uncorrected", "p_corrected", "effect_dz"),
+    *("verdict", "verdict_words", "more_seeds", "power_then"),
     *("test_map50_95_mean", "test_map50_95_sd", "test_delta", "test_delta_low", "test_delta_high"),
     *("gmacs", "params_m", "trials", "remarks", "partial"),
 )
