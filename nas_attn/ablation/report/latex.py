@@ -1,6 +1,6 @@
 """An ablation's tables as LaTeX with booktabs: floats for a document to `\\input`.
 
-A float and no `longtable`, because papers have two columns and `longtable` refuses them; so long tables are cut here.
+Floats, because `longtable` is refused in a paper of two columns; so long tables are cut here, to fit a page.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ DOCUMENT = r"""% pdflatex ablation.tex; for a paper, \usepackage{booktabs} and \
 \input{ablation_tables}
 \end{document}
 """
+# a caption has no distance to a table below it, unless `belowcaptionskip` gives one
 _FLOAT = r"""\begin{table}[p]
 \centering<size>\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}
 \caption{<caption>}
@@ -71,7 +72,7 @@ class _Line:
 
     @property
     def height(self) -> float:
-        """In lines of text, about: a note begins a line of its own, what is inserted goes on in one."""
+        """The height in lines of text, estimated: each note begins a new line, the genes inserted share lines."""
         arm = f"{self.cells[0]}: {self.inserted}; " if self.inserted else ""
         return 1 + math.ceil(len(self.note) / NOTE_WIDTH) + len(arm) / NOTE_WIDTH
 
