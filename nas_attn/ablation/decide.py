@@ -1,4 +1,4 @@
-"""From trained seeds to verdicts, and to what is still to be trained: the same for a run, a table, a simulation."""
+"""From trained seeds to verdicts and to the trials still needed: the same for a run, a table, a simulation."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, UNDECIDED = "no difference shown", "undecided"
 DEAD, WAITING, UNTESTED = "dead", "waiting", "not tested"
 
-# (arm, seed's index) -> mAP50-95 of a trial that ended; None where it failed or is not comparable
+# (arm, seed's index) -> mAP50-95 of a trial that ended; None if it failed or is not comparable
 Values = Mapping[tuple[str, int], float | None]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is known of one contrast.
+    """The state of one contrast: its verdict, and the figures behind it.
 
     Attributes:
         contrast: the contrast.
-        verdict: `better`, `worse`, `no difference shown`, `undecided`; `dead` where only dead slots differ, `waiting`
-            before the first look, `not tested` where nothing can be tested.
+        verdict: `better`, `worse`, `no difference shown`, `undecided`; `dead` if only dead slots differ, `waiting`
+            before the first look, `not tested` if nothing can be tested.
         looks: looks that were made.
-        indices: indices of the seeds whose pairs are counted; before the first look those that ended.
+        indices: indices of the seeds whose pairs are counted; before the first look, those that ended.
         result: the paired comparison over these; None without a pair. Its interval holds for every look at once.
-        p: p-value corrected for looks and for the family; None where nothing was tested.
-        final: whether no further look is planned.
+        p: p-value corrected for looks and for the family; None if nothing was tested.
+        final: True if no further look is planned.
         difference: smallest difference in mAP50-95 that matters.
         beyond: the level at which further seeds would be tested.
         outside: 1 minus the confidence of the interval.
-        low: whether every arm scores less than `difference`, so that none of it could be lost: nothing is tested then.
-        lost: whether it is on a scale whose base could not be trained.
+        low: True if every arm scores less than `difference`, so that none could lose it: nothing is tested then.
+        base_failed: True on a scale whose base could not be trained.
     """
 
     contrast: Contrast
@@ -51,14 +51,14 @@ class Decision:
     beyond: float = ALPHA
     outside: float = ALPHA
     low: bool = False
-    lost: bool = False
+    base_failed: bool = False
 
     @property
     def more(self) -> int | None:
         """Further seeds that would probably decide: None unless undecided.
 
-        With them `difference` is seen with a power of 80 %, and excluded with as much where there is no difference; the
-        spread is taken to be what it was so far.
+        With them `difference` is seen with a power of 80 %, and excluded with the same power if there is none. The
+        spread is assumed to stay as it was so far.
         """
         if self.verdict != UNDECIDED or self.result is None or not self.result.sd:
             return None
@@ -79,29 +79,29 @@ def decide(
     values: Values,
     *,
     dead: Collection[Contrast] = (),
-    lost: Collection[Contrast] = (),
+    base_failed: Collection[Contrast] = (),
     difference: float,
     alpha: float = ALPHA,
 ) -> list[Decision]:
-    """The verdict of every contrast, in the design's order.
+    """A decision on every contrast, in the design's order.
 
     Args:
         design: arms and contrasts.
         looks: when contrasts are tested.
-        values: what ended so far.
-        dead: contrasts whose arms differ only where no output is needed.
-        lost: contrasts that can never be tested; they stay in their family, which was planned with them.
+        values: scores of the trials that ended so far.
+        dead: contrasts whose arms differ only in slots whose output the base does not need.
+        base_failed: contrasts that can never be tested; they stay in their family, which was planned with them.
         difference: smallest difference in mAP50-95 that matters.
         alpha: family-wise error of each family.
     """
     found: list[Decision] = []
     for family in dict.fromkeys(c.family for c in design.contrasts):
-        found += _family(design.family(family), looks, values, dead, lost, difference, alpha)
+        found += _family(design.family(family), looks, values, dead, base_failed, difference, alpha)
     return sorted(found, key=lambda d: design.contrasts.index(d.contrast))
 
 
 def wanted(design: Design, looks: Looks, decisions: Sequence[Decision], values: Values) -> Iterator[tuple[str, int]]:
-    """(arm, seed's index) of what is still to be trained, in order: seed by seed, the base first.
+    """(arm, seed's index) of each trial still to be trained, in order: seed by seed, the base first.
 
     An arm is trained up to the next look of any of its contrasts that is still open.
     """
@@ -122,11 +122,11 @@ def _family(
     looks: Looks,
     values: Values,
     dead: Collection[Contrast],
-    lost: Collection[Contrast],
+    base_failed: Collection[Contrast],
     difference: float,
     alpha: float,
 ) -> list[Decision]:
-    """The decisions of one family, look by look: what was claimed at one keeps its figures."""
+    """The decisions of one family, look by look: a claim keeps the figures of the look at which it was made."""
     live = [c for c in contrasts if c not in dead]
     raw: dict[int, float] = {}  # position in `live` -> p of its last look
     found: dict[int, Decision] = {}
@@ -134,7 +134,7 @@ def _family(
         last = number == len(looks.seeds)
         tested = []
         for i, contrast in enumerate(live):
-            if contrast in lost or (i in found and found[i].final) or not _ended(contrast, seeds, values):
+            if contrast in base_failed or (i in found and found[i].final) or not _ended(contrast, seeds, values):
                 continue
             if i in found and found[i].looks != number - 1:
                 continue
@@ -150,9 +150,9 @@ def _family(
         for i in found:
             d = found[i]
             if i in tested or d.verdict not in (BETTER, WORSE):
-                # a rejection elsewhere may lower what is left to correct for
+                # a rejection elsewhere may lower the number of comparisons left to correct for
                 found[i] = _judged(d, corrected[i], i in raw, still, looks, difference, alpha)
-    found |= {i: Decision(c, UNTESTED, final=True, lost=True) for i, c in enumerate(live) if c in lost}
+    found |= {i: Decision(c, UNTESTED, final=True, base_failed=True) for i, c in enumerate(live) if c in base_failed}
     decisions = [found.get(i) or _waiting(c, looks, values, alpha) for i, c in enumerate(live)]
     return decisions + [Decision(c, DEAD, final=True) for c in contrasts if c in dead]
 
@@ -165,7 +165,7 @@ def _judged(
     Args:
         d: the decision.
         p: its corrected p-value.
-        testable: whether there is one.
+        testable: True if there is one.
         still: contrasts of the family that are not rejected.
         looks: the looks.
         difference: smallest difference that matters.
@@ -191,7 +191,7 @@ def _judged(
 
 
 def _waiting(contrast: Contrast, looks: Looks, values: Values, alpha: float) -> Decision:
-    """A contrast before its first look: what there is of it, without any test."""
+    """A contrast before its first look: the pairs so far, without any test."""
     indices, result = _compare(contrast, looks.seeds[0], values, looks.count, alpha)
     return Decision(contrast, WAITING, 0, indices, result)
 

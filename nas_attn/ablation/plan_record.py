@@ -1,4 +1,4 @@
-"""The `design` record of an ablation: the types of its fields, and that what it names is there."""
+"""The `design` record of an ablation: the types of its fields, and a check that all names in it exist."""
 
 from __future__ import annotations
 

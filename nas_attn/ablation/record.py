@@ -1,4 +1,4 @@
-"""What a plan adds to an ablation's log, and what that does to the looks when results have been seen already."""
+"""A plan is added to an ablation's log, and the looks pay for what is added after results have been seen."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from nas_attn.ablation.decide import BETTER, DEAD, WORSE
 from nas_attn.ablation.design import Contrast
 from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.plan.prepare import AblationPlan
-from nas_attn.ablation.plan.settings import EARLIER, Request
+from nas_attn.ablation.plan.settings import Request
 from nas_attn.ablation.plan_record import plan_fields
-from nas_attn.ablation.view import FRESH, AblationView
+from nas_attn.ablation.view import EARLIER, FRESH, AblationView
 from nas_attn.attention import user
 from nas_attn.detector.model.shipped_models import scale_of
 from nas_attn.study.folder import RunFolder
 
 
 def record_plan(plan: AblationPlan, folder: RunFolder) -> tuple[str, ...]:
-    """Write what a plan adds to the log: its header, scales, and the design where it changed.
+    """Add a plan to the log: its header, its scales, and the design if it changed.
 
     Returns:
-        what of it will not happen, in sentences.
+        sentences on parts of the plan that will not happen.
     """
     records: list[dict[str, Any]] = list(folder.log.read())
     if not records:
@@ -52,13 +52,13 @@ def record_plan(plan: AblationPlan, folder: RunFolder) -> tuple[str, ...]:
 
 
 def _seen(before: AblationView) -> bool:
-    """Whether any comparison was tested."""
+    """True once any comparison was tested."""
     return bool(before.design.arms) and any(d.looks for d in before.decisions)
 
 
 def _settled(before: AblationView) -> bool:
-    """Whether every comparison is decided for good, whatever further seeds would say."""
-    return _seen(before) and all(d.verdict in (BETTER, WORSE, DEAD) or d.lost for d in before.decisions)
+    """True if every comparison is decided for good: no further seed can change it."""
+    return _seen(before) and all(d.verdict in (BETTER, WORSE, DEAD) or d.base_failed for d in before.decisions)
 
 
 def _added(before: AblationView, plan: AblationPlan) -> list[Contrast]:
@@ -69,7 +69,7 @@ def _added(before: AblationView, plan: AblationPlan) -> list[Contrast]:
 
 
 def _stated(plan: AblationPlan, before: AblationView) -> dict[str, Any]:
-    """What must be told later: the scales that were built, what mattered when results were seen, seeds used before."""
+    """Facts that must be told later: scales that were built, earlier values of `difference`, seeds used before."""
     letters = [size for m in plan.scales if m is not None and (size := scale_of(m)) is not None]
     earlier = list(before.settings.get(EARLIER, ()))
     if _seen(before) and before.settings["difference"] != plan.request.settings.difference:
@@ -88,7 +88,7 @@ def _widened(looks: Looks, before: AblationView, plan: AblationPlan, new: list[C
 
 
 def wanted_looks(request: Request, before: AblationView) -> Looks:
-    """When comparisons are to be tested, looks that were made before included."""
+    """The looks that a request asks for, those that were made before included."""
     wanted = Looks.asked(request.settings)
     if not before.design.arms:
         return wanted

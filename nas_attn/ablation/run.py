@@ -88,7 +88,7 @@ class Ablation(Supervisor[AblationView]):
         if (trial := self._base_again()) is not None:
             return trial
         for model in self._view.design.models:
-            if not self._view.measured(model) and self._view.bases_ended(model) and not self._view.lost(model):
+            if not self._view.measured(model) and self._view.bases_ended(model) and not self._view.base_failed(model):
                 self._measure(model)
         left = [(self._view.design.arm(name), index) for name, index in self._view.left]
         ready = [(arm, index) for arm, index in left if self._view.trial(arm, index) is None]
@@ -136,7 +136,7 @@ class Ablation(Supervisor[AblationView]):
 
     def _ended(self, trial: Trial) -> None:
         self.observer.finished(self._view, trial)
-        if self._view.lost(trial.model):
+        if self._view.base_failed(trial.model):
             self.observer.note(f"the base could not be trained on {trial.model}: {self._reasons(trial.model)}")
 
     # liveness

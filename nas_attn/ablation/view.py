@@ -19,13 +19,15 @@ from nas_attn.study.trial import Trial, numbered, paired
 from nas_attn.study.view import TRIAL_KINDS, StudyView, folded
 
 FOLDER = "ablations"  # in a study's run folder: one folder an ablation
-FRESH = "fresh"  # in a recorded design's settings: False from when it got seeds that others had used
+DEFAULT_NAME = "ablation"
+EARLIER = "difference_before"  # in a recorded design's settings: `difference` as it was when results had been seen
+FRESH = "fresh"  # in a recorded design's settings: False once it got seeds that others had used
 LIVENESS_SEEDS = 3  # base trials over which a slot's liveness is averaged
 
 
 @dataclass(frozen=True)
 class AblationView:
-    """Everything a reader may know of an ablation.
+    """An ablation: all that a reader may know of it.
 
     Its record log is that of a study with a `design` record, so its folder can be read as a study too.
 
@@ -34,7 +36,7 @@ class AblationView:
         header: the `study` record, with `ablation`: `name`, `full` (the architecture taken apart), `seed` (the first).
         settings: the options that the last command gave: `difference`, `dead_slots`, `kinds`, `hours`.
         design: what is trained and compared.
-        looks: when.
+        looks: the numbers of seeds at which contrasts are tested.
         views: base model (None for the ablation's own) -> its trials and slots.
         trials: all trials, in order of their numbers.
     """
@@ -49,7 +51,7 @@ class AblationView:
 
     @classmethod
     def read(cls, folder: Path) -> AblationView:
-        """The ablation in a folder as of now; safe while one is running.
+        """The ablation in a folder as of now; safe during a run.
 
         Raises:
             UserError: the folder holds none.
@@ -62,7 +64,7 @@ class AblationView:
 
     @classmethod
     def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> AblationView:
-        """The ablation that these records tell."""
+        """The ablation that these records tell of."""
         study = StudyView.empty(folder)
         empty = cls(folder, study.header, {}, Design((), ()), Looks.fixed(1), {None: study}, ())
         view, trials = folded(empty, records)
@@ -73,7 +75,7 @@ class AblationView:
         return view._with_views(views)
 
     def grown(self, record: Mapping[str, Any]) -> AblationView:
-        """The view after one more record of its log: the same as all records read anew."""
+        """The view after one more record of its log: equal to a view of all records read anew."""
         kind = record["kind"]
         if kind in TRIAL_KINDS:
             known = numbered(self.trials, record["number"])
@@ -110,11 +112,11 @@ class AblationView:
 
     @property
     def fresh(self) -> bool:
-        """Whether its seeds were nobody else's when it got them."""
+        """True if nobody else had used its seeds when it got them."""
         return bool(self.settings.get(FRESH, True))
 
     def seed(self, arm: Arm, index: int) -> int:
-        """The seed of an arm's trial: the same for all arms, but for those that must not share it."""
+        """The seed of an arm's trial: the same for all arms except those that must not share it."""
         return int(self.header["ablation"]["seed"]) + index + arm.offset
 
     @cached_property
@@ -126,7 +128,7 @@ class AblationView:
         return self._found.get((arm.model, arm.architecture, self.seed(arm, index)))
 
     def place(self, trial: Trial) -> tuple[Arm, int] | None:
-        """The arm of a trial and its seed's index; None where the design no longer has it."""
+        """The arm of a trial and its seed's index; None if the design no longer has it."""
         for arm in self.design.arms:
             index = trial.seed - self.seed(arm, 0)
             if (arm.model, arm.architecture) == (trial.model, trial.architecture) and 0 <= index < ELSEWHERE:
@@ -135,12 +137,12 @@ class AblationView:
 
     @cached_property
     def values(self) -> Values:
-        """mAP50-95 on val of what ended; None where it failed or is not comparable."""
+        """mAP50-95 on val of each trial that ended; None if it failed or is not comparable."""
         return self._values("val")
 
     @cached_property
     def test_values(self) -> Values:
-        """The same on the test split; None also where the data has none."""
+        """mAP50-95 on the test split, likewise; None also if the data has none."""
         return self._values("test")
 
     def _values(self, split: str) -> dict[tuple[str, int], float | None]:
@@ -159,9 +161,9 @@ class AblationView:
         return tuple(slot for state, slots in states.items() if state != LIVE for slot in slots)
 
     def states(self, slots: Iterable[str], model: str | None = None) -> dict[str, list[str]]:
-        """`live`, `dead`, `undertrained` -> which of some slots are so on a scale; unmeasured ones are left out.
+        """`live`, `dead`, `undertrained` -> those of some slots that are so on a scale; unmeasured ones are left out.
 
-        None is known where the base has learned so little that no slot could be worth the threshold.
+        Empty if the base has learned so little that no slot could be worth the threshold.
         """
         record = self.views[model].slots
         found: dict[str, list[str]] = {}
@@ -171,69 +173,71 @@ class AblationView:
         return found
 
     def trained(self, model: str | None) -> bool:
-        """Whether a scale's base, once measured, has learned enough to tell which slots it needs."""
+        """True if a scale's base was measured and has learned enough to tell which slots it needs."""
         record = self.views[model].slots
         return learned(record) if record else False
 
     def measured(self, model: str | None) -> bool:
-        """Whether the slots of a scale's base were checked for life."""
+        """True once the liveness of the slots of a scale's base was measured."""
         return bool(self.views[model].slots)
 
     def bases(self, model: str | None) -> list[Trial]:
-        """The trials so far of the bases that are checked for life."""
+        """The trials so far of the bases on which liveness is measured."""
         base = self.design.base_of(model)
         return [t for i in range(LIVENESS_SEEDS) if (t := self.trial(base, i)) is not None]
 
     def bases_ended(self, model: str | None) -> bool:
-        """Whether the bases are trained on which the slots of a scale are checked for life."""
+        """True once the bases are trained on which the liveness of a scale's slots is measured."""
         return all((self.design.base_of(model).name, i) in self.values for i in self.liveness_seeds)
 
     @property
     def liveness_seeds(self) -> range:
-        """Indices of the seeds whose bases are checked for life."""
+        """Indices of the seeds on whose bases liveness is measured."""
         return range(min(LIVENESS_SEEDS, self.looks.seeds[0]))
 
-    def lost(self, model: str | None) -> bool:
-        """Whether the base of a larger scale failed on all its first seeds: nothing else is trained there then."""
+    def base_failed(self, model: str | None) -> bool:
+        """True if the base of a larger scale failed on all its first seeds: nothing else is trained there then."""
         ended = model is not None and not self.measured(model) and self.bases_ended(model)
         return ended and not any(t.evaluation and t.evaluation.liveness for t in self.bases(model))
 
     @cached_property
-    def idle(self) -> tuple[Contrast, ...]:
-        """Contrasts between arms that differ in dead slots only."""
-        return tuple(c for c in self.design.contrasts if self.idle_on(c))
+    def in_dead_slots(self) -> tuple[Contrast, ...]:
+        """Contrasts between arms that differ only in dead slots."""
+        return tuple(c for c in self.design.contrasts if self.dead_on(c))
 
-    def idle_on(self, contrast: Contrast) -> tuple[str | None, ...]:
+    def dead_on(self, contrast: Contrast) -> tuple[str | None, ...]:
         """The scales on which a contrast can show nothing, because its slots are dead there."""
         models = dict.fromkeys(self.design.arm(name).model for name in contrast.arms)
         return tuple(m for m in models if m in self.views and contrast.differs_only_in_dead_slots(self.dead_slots(m)))
 
     @property
     def skipped(self) -> tuple[Contrast, ...]:
-        """Those of them that are left out: all, unless dead slots are kept."""
-        return () if self.settings.get("dead_slots") == "keep" else self.idle
+        """Contrasts that differ only in dead slots and are left out: all such, unless dead slots are kept."""
+        return () if self.settings.get("dead_slots") == "keep" else self.in_dead_slots
 
     @cached_property
     def decisions(self) -> list[Decision]:
         """The verdict of every contrast as of now."""
         difference = float(self.settings["difference"])
-        models = {m for m in self.design.models if self.lost(m)}
-        lost = [c for c in self.design.contrasts if models & {self.design.arm(name).model for name in c.arms}]
-        return decide(self.design, self.looks, self.values, dead=self.skipped, lost=lost, difference=difference)
+        models = {m for m in self.design.models if self.base_failed(m)}
+        failed = [c for c in self.design.contrasts if models & {self.design.arm(name).model for name in c.arms}]
+        return decide(
+            self.design, self.looks, self.values, dead=self.skipped, base_failed=failed, difference=difference
+        )
 
     @cached_property
     def left(self) -> tuple[tuple[str, int], ...]:
-        """(arm, seed's index) of what is still to be trained for the next looks."""
+        """(arm, seed's index) of each trial still to be trained for the next looks."""
         return tuple(wanted(self.design, self.looks, self.decisions, self.values))
 
     @property
     def partial(self) -> bool:
-        """Whether something that was planned is not trained yet."""
+        """True until everything that was planned is trained."""
         return bool(self.left)
 
 
 def load_ablations(folder: Path) -> list[AblationView]:
-    """The ablations in a study's run folder, or the one that the folder itself is; the oldest first."""
+    """The ablations in a study's run folder, or in a folder that is an ablation's own; the oldest first."""
     folder = Path(folder)
     folders = [p.parent for p in (folder / FOLDER).glob("*/records.jsonl")]
     if (folder / "records.jsonl").exists():

@@ -17,6 +17,10 @@ EMPTY = "–"
 CONTROLS = ("base", "conv")  # roles of trials
 MANY_SLOTS = 4
 PAIRED = "paired mAP50-95"  # `Candidate.score`: what the front compares
+TRIAL_COLUMNS = (
+    *("trial", "state", "role", "architecture", "seed", "val mAP50-95", "Δ to base, same seed"),
+    *("test mAP50-95", "GMACs", "params (M)", "seconds", "remark"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,28 +73,28 @@ def front_table(view: StudyView) -> Table:
 
 def trials_table(view: StudyView) -> Table:
     """Every trial in order, failures and refusals with their reasons."""
-    columns = (
-        *("trial", "state", "role", "architecture", "seed", "val mAP50-95", "Δ to base, same seed"),
-        *("test mAP50-95", "GMACs", "params (M)", "seconds", "remark"),
+    rows = tuple(tuple(trial_cells(t).values()) for t in view.trials)
+    return Table(TRIAL_COLUMNS, rows, tuple(str(t.architecture) for t in view.trials))
+
+
+def trial_cells(t: Trial) -> dict[str, str]:
+    """The figures of a trial as text, by `TRIAL_COLUMNS`."""
+    e = t.evaluation
+    cells = (
+        str(t.number),
+        state_of(t),
+        t.role,
+        str(t.architecture),
+        str(t.seed),
+        number(t.map50_95),
+        signed(t.delta),
+        number(e.test_map50_95 if e else None),
+        number(t.cost.get("gmacs"), 3),
+        number(t.cost.get("params_m"), 3),
+        number(e.seconds if e else None, 1),
+        t.reason or ", ".join(e.flags if e else ()),
     )
-    rows = tuple(
-        (
-            str(t.number),
-            state_of(t),
-            t.role,
-            str(t.architecture),
-            str(t.seed),
-            number(t.map50_95),
-            signed(t.delta),
-            number(t.evaluation.test_map50_95 if t.evaluation else None),
-            number(t.cost.get("gmacs"), 3),
-            number(t.cost.get("params_m"), 3),
-            number(t.evaluation.seconds if t.evaluation else None, 1),
-            t.reason or ", ".join(t.evaluation.flags if t.evaluation else ()),
-        )
-        for t in view.trials
-    )
-    return Table(columns, rows, tuple(str(t.architecture) for t in view.trials))
+    return dict(zip(TRIAL_COLUMNS, cells, strict=True))
 
 
 def liveness_table(view: StudyView) -> Table | None:

@@ -9,9 +9,9 @@ from rich.table import Table as RichTable
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
-from nas_attn.ablation.report.files import PARTIAL
 from nas_attn.ablation.report.rows import written
 from nas_attn.ablation.report.tables import ablation_tables as text_tables
+from nas_attn.ablation.report.words import PARTIAL
 from nas_attn.ablation.view import AblationView
 
 WIDE = ("verdict", "remarks", "arm", "comparison")
@@ -61,7 +61,7 @@ def _seeds(view: AblationView, arm: Arm) -> str:
     mine = [d for d in view.decisions if arm.name in d.contrast.arms]
     if mine and all(d.verdict == DEAD for d in mine) and not arm.architecture.is_base:
         return "dead"
-    if mine and all(d.lost for d in mine):
+    if mine and all(d.base_failed for d in mine):
         return "base failed"
     if mine and all(d.final for d in mine):
         return f"{max(len(d.indices) for d in mine)}, done"

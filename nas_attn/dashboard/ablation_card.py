@@ -7,13 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from nas_attn.ablation.decide import DEAD
-from nas_attn.ablation.plan.settings import DEFAULT_NAME
-from nas_attn.ablation.report.files import PARTIAL, ranges
-from nas_attn.ablation.report.forest import ForestNumbers, forest_numbers
-from nas_attn.ablation.report.rows import family_rows, line_key
+from nas_attn.ablation.report.forest_figure import ForestNumbers, forest_numbers
 from nas_attn.ablation.report.tables import ablation_tables
-from nas_attn.ablation.report.words import planned_seeds, summary
-from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.report.words import PARTIAL, planned_seeds, ranges, summary
+from nas_attn.ablation.view import DEFAULT_NAME, AblationView
 from nas_attn.analysis.tables import Table, facts, signed, state_of
 from nas_attn.study.liveness import DEAD as DEAD_SLOT
 from nas_attn.study.liveness import UNDERTRAINED, too_little
@@ -130,9 +127,8 @@ class AblationCard:
         """The tables."""
         found = []
         for t in ablation_tables(self.view):
-            found_rows = family_rows(self.view, t.family)
-            trials = tuple(r.trials for r in found_rows)
-            lines = tuple(line_key(t.family, r.label) for r in found_rows)
+            trials = tuple(r.trials for r in t.rows)
+            lines = tuple(r.key for r in t.rows)
             rows = tuple((*row, ranges(n)) for row, n in zip(t.table.rows, trials, strict=True))
             table = _arranged(replace(t.table, columns=(*t.table.columns, "trials"), rows=rows))
             found.append(Section(t.family, t.title, lines, table, trials, t.method))
@@ -158,7 +154,7 @@ def _arranged(table: Table) -> Table:
 
 def _liveness(view: AblationView, model: str | None) -> str:
     where = f" of {Path(model).stem}" if model else ""
-    if view.lost(model):
+    if view.base_failed(model):
         return f"The slots{where} could not be checked for life: its base could not be trained."
     if not view.measured(model):
         return f"The slots{where} are not checked for life yet: that needs trained bases."

@@ -122,7 +122,7 @@ def verdicts(view: AblationView, family: str = "base") -> dict[str, str]:
 
 
 def words(view: AblationView, family: str = "base") -> dict[str, str]:
-    return {r.label: r.verdict for r in family_rows(view, family)}
+    return {r.label: r.words for r in family_rows(view, family)}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which arms and contrasts each kind of comparison asks for. Pure: spaces and genes in, a design out."""
+"""The arms and contrasts that each kind of comparison asks for. Pure: spaces and genes in, a design out."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ CONV = "conv"
 
 @dataclass(frozen=True)
 class Choices:
-    """What a design may choose from.
+    """The material of a design: the space, the full architecture, and what can stand at which slot.
 
     Attributes:
         space: the study's space; swaps and sweeps stay in it.
         full: the architecture to take apart, at slots of the space; its modules may be others.
-        fits: (slot, gene) -> whether the gene can stand there, for every slot of the base, in the order of the graph.
+        fits: (slot, gene) -> True if the gene can stand there; for every slot of the base, in the order of the graph.
         conv: (slot, gene) -> the plain convolution nearest in size to the gene there; None without one.
         everywhere: every slot of the base that can hold something.
         scales: names of larger base models, as `load_base` takes them.
-        further: further architectures.
+        further: architectures that a user names, each an arm of its own.
+        controls: True to train plain convolutions in place of the attention.
+        notes: sentences on what cannot be compared; the design adds to them.
     """
 
     space: SearchSpace
@@ -51,7 +53,7 @@ class Choices:
 
 
 class _Builder:
-    """Collects arms, each trained once however many kinds ask for it."""
+    """Collector of arms: each is trained once, even if many kinds ask for it."""
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
@@ -73,7 +75,7 @@ class _Builder:
         return found
 
     def against(self, family: str, label: str, arm: Arm, reference: Arm) -> None:
-        """Ask for one arm minus another."""
+        """Add the contrast of one arm minus another."""
         if arm.name != reference.name:
             self.contrasts.append(Contrast.between(label, family, arm, reference))
 
@@ -207,7 +209,7 @@ def _factorial(build: _Builder, base: Arm, full: Arm) -> None:
         weights = tuple((a.name, (1.0 if slot in on else -1.0) / half) for on, a in arms.items())
         build.contrasts.append(Contrast(f"main effect of {slot}", "factorial", weights, (slot,)))
     for one, two in itertools.combinations(filled, 2):
-        # difference of differences: what `two` does where `one` is filled, minus what it does where it is not
+        # difference of differences: the effect of `two` with `one` filled, minus its effect with `one` empty
         signs = {on: (1.0 if one in on else -1.0) * (1.0 if two in on else -1.0) for on in arms}
         weights = tuple((arms[on].name, 2 * sign / half) for on, sign in signs.items())
         label = f"interaction of {one} and {two}"
@@ -219,7 +221,7 @@ def _same_again(build: _Builder, base: Arm, full: Arm) -> None:
 
 
 def _against_full(build: _Builder, full: Arm) -> None:
-    """The full architecture minus each arm that is it with something taken away or exchanged."""
+    """Add the full architecture minus each arm that lacks a part of it or has another in its place."""
     for arm in build.arms.values():
         if arm.model is not None or arm.offset:
             continue
@@ -233,12 +235,12 @@ def _against_full(build: _Builder, full: Arm) -> None:
 
 
 def _is_part(arm: Arm, full: Arm) -> bool:
-    """Whether an arm is the full architecture with some slots emptied."""
+    """True if an arm is the full architecture with some slots emptied."""
     return all(dict(full.architecture).get(s) == arm.architecture[s] for s in arm.filled)
 
 
 def _against_conv(build: _Builder) -> None:
-    """Each arm with attention minus the one with plain convolutions in the very same slots, where there is one."""
+    """Add each arm with attention minus the arm with plain convolutions in the same slots, if there is one."""
     arms = [a for a in build.arms.values() if a.model is None and not a.offset and a.filled]
     convs = {a.filled: a for a in arms if all(a.architecture[s].module == CONV for s in a.filled)}
     for arm in arms:
@@ -248,7 +250,7 @@ def _against_conv(build: _Builder) -> None:
 
 
 def _instead(slot: str, full: Arm, arm: Arm) -> str:
-    """What stands at a slot and what stood in its place, as short as it can be said."""
+    """The label of a swap or sweep at a slot: the full architecture's gene or setting, not the arm's."""
     own, other = full.architecture[slot], arm.architecture[slot]
     ours, theirs = ({"residual": "none", **g.as_dict()} for g in (own, other))
     if own.module != other.module:

@@ -1,4 +1,4 @@
-"""What an ablation will cost in hours, before it runs: from trials that were trained, or from one measured step."""
+"""The hours that an ablation will take, before it runs: from trials that were trained, or from one measured step."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ BATCHES = 3  # measured after one that warms up
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of what is still to be trained.
+    """The cost of all trials still to be trained.
 
     Attributes:
         seconds: arm -> seconds of one of its trials.
-        trials: trials still to be trained; the most there can be, where results decide.
-        at_most: whether results may make it fewer.
+        trials: trials still to be trained; the most there can be, if results decide.
+        at_most: True if results may make it fewer.
         hours: wall hours on `workers` workers.
         workers: trials at a time.
-        source: where the seconds come from, in words.
+        source: the origin of the seconds, in words.
     """
 
     seconds: dict[str, float]
@@ -64,15 +64,15 @@ def estimate(plan: AblationPlan, view: AblationView) -> Estimate:
     looks = view.looks
     undecided = [d for d in view.decisions if not d.final]
     wanted = {name for d in undecided for name in d.contrast.arms}
-    bases = {view.design.base_of(m).name for m in view.design.models if not view.lost(m)}
+    bases = {view.design.base_of(m).name for m in view.design.models if not view.base_failed(m)}
     first = dict.fromkeys(bases, len(view.liveness_seeds))
     left = {
         (a.name, i)
         for a in plan.design.arms
-        for i in range(looks.most if a.name in wanted else first.get(a.name, 0))  # bases are needed to see what is dead
+        for i in range(looks.most if a.name in wanted else first.get(a.name, 0))  # bases are needed to measure liveness
         if (a.name, i) not in view.values
     }
-    begun = (view.place(t) for t in view.trials if t.state == "running")  # taken up again, whatever is wanted now
+    begun = (view.place(t) for t in view.trials if t.state == "running")  # taken up again, even if no longer wanted
     left |= {(place[0].name, place[1]) for place in begun if place is not None}
     workers = len(plan.study.devices)
     hours = sum(seconds[name] for name, _ in left) / workers / 3600
@@ -81,7 +81,7 @@ def estimate(plan: AblationPlan, view: AblationView) -> Estimate:
 
 
 def foresight(plan: AblationPlan, view: AblationView) -> str:
-    """What the planned seeds can show, in a sentence; empty where nothing is known of the noise."""
+    """The power of the planned seeds, in a sentence; empty if nothing is known of the noise."""
     spread = _spread(plan, view)
     if spread is None:
         return ""
@@ -99,10 +99,10 @@ def foresight(plan: AblationPlan, view: AblationView) -> str:
 
 
 def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | None:
-    """Standard deviation of a paired difference, its degrees of freedom, and whose it is.
+    """Standard deviation of a paired difference, its degrees of freedom, and its origin.
 
-    The ablation's own where it has enough; otherwise the study's, and of its two estimates the larger unless the paired
-    one is known well: a few lucky pairs would promise too much.
+    It is the ablation's own if that has enough pairs; otherwise the study's. Of the study's two estimates the larger is
+    taken, unless the paired one is known well: a few lucky pairs would promise too much.
     """
     results = [d.result for d in view.decisions if d.contrast.family == "base"]
     own = [(r.n - 1, r.sd) for r in results if r is not None and r.sd]
@@ -123,7 +123,7 @@ def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | 
 
 
 def _from_trials(plan: AblationPlan, arm: Arm, known: list[Trial]) -> float:
-    """Seconds of one trial of an arm: of the same network where one was trained, otherwise in proportion to cost."""
+    """Seconds of one trial of an arm: of the same network if one was trained, otherwise in proportion to cost."""
     own = [t for t in known if t.architecture == arm.architecture and t.model == arm.model]
     if own:
         return statistics.median(_here(plan, t) for t in own)
@@ -168,7 +168,7 @@ def _measured(plan: AblationPlan) -> float:
 
 
 def _total(output: Any) -> Any:
-    """The sum of every map in a detector's training output, whatever its nesting."""
+    """The sum of every map in a detector's training output, however nested."""
     import torch
 
     if isinstance(output, torch.Tensor):

@@ -50,7 +50,7 @@ class Scale:
     evaluator: ProxyEvaluator | Any
 
     def fits(self, slot: str, gene: Gene, *sizes: int) -> bool:
-        """Whether a gene can stand at a slot at these image sizes, alone."""
+        """True if a gene can stand at a slot at these image sizes, alone."""
         found = next((s for s in self.slots if s.name == slot), None)
         if found is None or not keeps_head(self.base, [found]):
             return False
@@ -68,10 +68,10 @@ class AblationPlan:
         request: what was asked for.
         study: configuration, space, devices: as for a search.
         design: arms and contrasts.
-        scales: base model -> what is known of it.
+        scales: base model -> its slots and its evaluator.
         costs: arm -> cost of its final model.
         probed: slots whose liveness is measured.
-        notes: what could not be had, in sentences.
+        notes: sentences on what cannot be compared.
         full: the architecture that is taken apart.
     """
 
@@ -94,11 +94,11 @@ class AblationPlan:
 
 
 def prepare_ablation(request: Request, progress: Callable[[str], None]) -> AblationPlan:
-    """Check and resolve everything.
+    """The plan of an ablation, with everything checked and resolved.
 
     Raises:
         ConfigError: all that is wrong with the study's part, together.
-        UserError: an architecture that is not in the space, or a kind that cannot be had here.
+        UserError: an architecture that is not in the space, or a kind that is not possible here.
     """
     config, settings, folder = request.config, request.settings, RunFolder(request.folder)
     stored = request.stored or (request.study.header if request.study is not None else None)
@@ -130,14 +130,14 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
     counting = counting_of(stored)
     tables = {m: _table(scale, design, counting, study.table) for m, scale in scales.items()}
     costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
-    probed = tuple(s.name for s in own.slots)  # all of them: comparisons may be added when the bases are trained
+    probed = tuple(s.name for s in own.slots)  # all of them: comparisons may be added after the bases are trained
     _check_measured(request, design)
     notes = [*request.notes, *notes]
     return AblationPlan(request, study, design, scales, costs, probed, tuple(dict.fromkeys(notes)), full)
 
 
 def _check_measured(request: Request, design: Design) -> None:
-    """Refuse arms at slots of which an ablation that was begun does not know whether they are alive.
+    """Refuse arms at slots whose liveness was not measured when the ablation's bases were trained.
 
     Raises:
         UserError: there are some.
@@ -162,15 +162,15 @@ def _base(study: Plan, model: str) -> tuple[BaseModel, tuple[Slot, ...]]:
 
 
 def _with_the_studys_images(study: Plan, request: Request) -> Plan:
-    """The plan with the decoded images that the study keeps, where it has some."""
+    """The plan with the study's cache of decoded images, if it has one."""
     cache = request.folder.parent.parent / "cache"
     return replace(study, evaluator=replace(study.evaluator, cache=str(cache.resolve())))
 
 
 def _named(study: Plan, own: Scale, text: str, where: str) -> Architecture:
-    """The architecture that a text means at the study's slots: its modules may be others than the space has.
+    """The architecture that a text means at the study's slots: it may have modules that the space has not.
 
-    Settings that it leaves out have their published values; for one that the space holds as an alias, the kept stands.
+    Settings that it leaves out get their published values; an alias in the space becomes the gene that is kept for it.
 
     Raises:
         UserError: a slot that the study does not have, no such module or setting, or one that cannot stand there.
@@ -207,7 +207,7 @@ def _with_what_is_named(study: Plan, own: Scale, named: Iterable[Architecture]) 
     """The plan with the cost and the source of modules and settings that its space does not have.
 
     Raises:
-        ConfigError: modules of the user's own that cannot stand where they are named.
+        ConfigError: modules of the user's own that cannot stand at the slots for which they are named.
     """
     cells, config = study.table.cells, study.config
     genes = {
@@ -229,7 +229,7 @@ def _with_what_is_named(study: Plan, own: Scale, named: Iterable[Architecture]) 
 
 
 def _refused_start(config: StudyConfig, own: Scale, slot: str, gene: Gene) -> bool:
-    """Whether `start: base` refuses a slot: a module in the place of a trained convolution."""
+    """True if `start: base` refuses a slot: a module in the place of a trained convolution."""
     return config.start == "base" and next(s for s in own.slots if s.name == slot).replaces
 
 
@@ -296,7 +296,7 @@ def _sizes(model: str, wanted: list[str] | None) -> tuple[str, ...]:
 
 
 def _table(scale: Scale, design: Design, counting: int, study: CostTable) -> CostTable:
-    """Cost of everything that the arms of a scale put anywhere; on the study's own base as its table has it."""
+    """A cost table of all genes in the arms of a scale; on the study's own base it has the study's figures."""
     arms = [dict(a.architecture) for a in design.arms if a.model == scale.model]
     genes = {s: tuple(dict.fromkeys([NONE, *(arm.get(s.name, NONE) for arm in arms)])) for s in scale.slots}
     known = study if scale.model is None else None
@@ -304,7 +304,7 @@ def _table(scale: Scale, design: Design, counting: int, study: CostTable) -> Cos
 
 
 def _check_same(request: Request, study: Plan, full: Architecture) -> None:
-    """Refuse to continue another ablation, or to ablate a study whose data or base are no longer what was searched.
+    """Refuse to continue another ablation, or to ablate a study whose data or base has changed since its search.
 
     Raises:
         StudyChanged: the message says what differs.

@@ -1,4 +1,4 @@
-"""Which seeds are spent: what was chosen by the results of some seeds must not be confirmed by the same ones."""
+"""Seeds that are spent: an architecture chosen by the results of some seeds must be confirmed by others."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nas_attn.study.view import StudyView
 
 @dataclass(frozen=True)
 class Spent:
-    """Seeds of a study and of its other ablations.
+    """Seeds that a study and its other ablations have taken.
 
     Attributes:
         seeds: those that were trained or are planned.
-        last: the highest of them, with room for other ablations to be given more; -1 without any.
+        last: the highest of them, with room for other ablations to grow; -1 without any.
     """
 
     seeds: frozenset[int]
@@ -29,10 +29,10 @@ class Spent:
 
 
 def spent(searched: StudyView | None, folder: Path, own: Path) -> Spent:
-    """What a study and its ablations, but for one of them, have taken.
+    """The seeds that a study and all its ablations but one have taken.
 
     Args:
-        searched: the study; None where nothing was searched.
+        searched: the study; None if nothing was searched.
         folder: its run folder.
         own: folder of the ablation that asks.
     """
@@ -42,7 +42,7 @@ def spent(searched: StudyView | None, folder: Path, own: Path) -> Spent:
         if other.folder not in (own, folder):
             taken, first = taken_by(other), int(other.header["ablation"]["seed"])
             seeds |= taken
-            # those of arms that must not share the base's seeds lie far off, out of everybody's way
+            # those of arms that must not share the base's seeds lie far off, where no other ablation looks for seeds
             last = max(last, first + MAX_SEEDS - 1, *(s for s in taken if s < first + ELSEWHERE))
     return Spent(frozenset(seeds), last)
 
@@ -61,7 +61,7 @@ def first_seed(
     stored: Mapping[str, Any] | None,
     given: Mapping[str, Any],
 ) -> int:
-    """The first seed of an ablation: its own where it has one, what is asked for, or the first that nobody needs."""
+    """The first seed of an ablation: its own if it has one, the one asked for, or the first that nobody needs."""
     if stored is not None and given.get("seed") is None:
         return int(stored["ablation"]["seed"])
     if settings.seed is not None:
@@ -70,11 +70,11 @@ def first_seed(
 
 
 def is_fresh(others: Spent, settings: AblationConfig, seed: int, before: AblationView | None) -> bool:
-    """Whether none of the seeds that an ablation has and now gets was another's when it got them.
+    """True if nobody else had used the seeds of an ablation when it got them, those it gets now included.
 
     Args:
-        others: what others have.
-        settings: what is asked for now.
+        others: the seeds that others have.
+        settings: the settings asked for now.
         seed: its first seed.
         before: the ablation as it is; None for a new one.
     """

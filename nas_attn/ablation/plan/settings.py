@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_attn.ablation.plan.seeds import first_seed, is_fresh, spent
-from nas_attn.ablation.view import FOLDER, FRESH, AblationView
+from nas_attn.ablation.view import DEFAULT_NAME, EARLIER, FOLDER, FRESH, AblationView
 from nas_attn.analysis.front import pick
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture
@@ -18,28 +18,26 @@ from nas_attn.study.config_sources import load_config, study_name
 from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView
 
-FIDELITY = ("epochs", "imgsz", "fraction", "batch")  # what an ablation may set otherwise than its study
-DEFAULT_NAME = "ablation"
-EARLIER = "difference_before"  # in a recorded design's settings: what mattered when results had been seen already
-LONGEST_NAME = 100  # of a folder, with room for what is put beside it
+FIDELITY = ("epochs", "imgsz", "fraction", "batch")  # options that an ablation may set differently from its study
+LONGEST_NAME = 100  # of a folder, with room for the suffix of a file beside it
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be ablated, as far as it can be known without looking at the data.
+    """An ablation as asked for, as far as it can be known before the data is read.
 
     Attributes:
         name: the ablation's own name.
         folder: its folder.
-        study: the study, where it was searched; None otherwise.
+        study: the study, if it was searched; None otherwise.
         config: the study's configuration at the ablation's fidelity.
         settings: the ablation's.
         full: the architecture to take apart, as text; settings of modules may be missing.
         seed: its first seed.
         stored: the header of an ablation of this name that exists; None for a new one.
         named: kinds that this command names, so that one that cannot be had is an error.
-        fresh: whether its seeds were nobody else's when it got them.
-        notes: what of the command was not taken as it stands, in sentences.
+        fresh: True if nobody else had used its seeds when it got them.
+        notes: sentences on parts of the command that were not taken as given.
     """
 
     name: str
@@ -58,7 +56,7 @@ class Request:
 def load_request(
     study: str | None, given: Mapping[str, Any], options: Mapping[str, Any], *, runs: Path, name: str | None = None
 ) -> Request:
-    """What a command asks for.
+    """The request that a command makes.
 
     Args:
         study: name of a study, path of a study YAML, or None.
@@ -76,18 +74,18 @@ def load_request(
     records = list(RecordLog(own).read())
     stored = records[0] if records and records[0]["kind"] == "study" else None
     before: dict[str, Any] = next((dict(r["settings"]) for r in reversed(records) if r["kind"] == "design"), {})
-    for told in (EARLIER, FRESH):  # recorded beside the settings, none of them
+    for told in (EARLIER, FRESH):  # recorded beside the settings, but not settings
         before.pop(told, None)
     wanted = _inserted(given)
     values = dict(options)
     if searched is None and stored is None and "slots" not in values and wanted:
-        values["slots"] = wanted  # an architecture that stands alone brings its own slots
+        values["slots"] = wanted  # an architecture without a study brings its own slots
     base = searched.header if searched is not None else stored
-    config = load_config(study, values, base).model_copy(update={"storage": None})  # a search's own
+    config = load_config(study, values, base).model_copy(update={"storage": None})  # the storage belongs to a search
     _check_given(given)
     notes: list[str] = []
     settings = _merged(config, before, given, any(r["kind"] == "started" for r in records), notes)
-    if stored is not None:  # what a trial measures stands
+    if stored is not None:  # the fidelity of its trials stays
         kept = {k: stored["config"][k] for k in FIDELITY}
         config = config.model_copy(update={**kept, **{k: given[k] for k in FIDELITY if given.get(k) is not None}})
     else:
@@ -133,9 +131,9 @@ def _check_given(given: Mapping[str, Any]) -> None:
 def _merged(
     config: StudyConfig, before: Mapping[str, Any], given: Mapping[str, Any], begun: bool, notes: list[str]
 ) -> AblationConfig:
-    """The study's block, then what the last command said, then this one.
+    """The study's block, then the options of the last command, then those of this one.
 
-    Once training has begun, comparisons are added and none is taken away: what was compared stays in its family.
+    Once training has begun, comparisons are added and none is taken away: each stays in its family.
     """
     values: dict[str, Any] = config.ablation.model_dump() if config.ablation is not None else {}
     values |= before

@@ -1,25 +1,27 @@
-"""The forest plot of an ablation: numbers -> plotly. Every point carries its line's key, so that a click finds it."""
+"""The forest plot of an ablation: rows -> numbers -> plotly. Every point carries its row's key for clicks on it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.ablation.decide import BETTER, DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, WORSE
-from nas_attn.ablation.report.files import PARTIAL, ranges
-from nas_attn.ablation.report.forest import ForestLine, ForestNumbers
-from nas_attn.ablation.report.tables import estimate, p_value
+from nas_attn.ablation.report.rows import ComparisonRow, family_rows
+from nas_attn.ablation.report.tables import effect_size, estimate, p_value
+from nas_attn.ablation.report.words import PARTIAL, level, ranges
+from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.figures import FONT, GREY, GRID, INK, PALETTE
-from nas_attn.analysis.tables import EMPTY, number
+from nas_attn.analysis.tables import number
 from nas_attn.statistics.paired import MIN_PAIRS, Paired
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# verdict -> colour, shape, size: the claims point to their side and are filled, what is open is hollow
+# verdict -> colour, shape, size: claims are filled and point to their side; open verdicts are hollow
 STYLES = {
     BETTER: (PALETTE[0], "triangle-right", 13),
     WORSE: (PALETTE[1], "triangle-left", 13),
@@ -33,13 +35,41 @@ BAND = "#eef1f4"
 LABEL, WIDEST = 38, 4  # characters of a label's line; lines of a label
 LINE, TOP, BOTTOM = 15, 40, 72  # pixels
 MIN_WIDTH = 760  # below, it scrolls
-MOST_TRIALS, MOST_REMARK = 90, 110  # characters where something is pointed at
+MOST_TRIALS, MOST_REMARK = 90, 110  # characters in the box shown at the pointer
+
+
+@dataclass(frozen=True)
+class ForestNumbers:
+    """The contrasts of one family.
+
+    Attributes:
+        lines: in the order of the table.
+        difference: the smallest difference in mAP50-95 that matters.
+        level: the confidence of the intervals, e.g. `95 %`.
+        partial: True until training is finished.
+    """
+
+    lines: tuple[ComparisonRow, ...]
+    difference: float
+    level: str
+    partial: bool
+
+    @property
+    def has_test(self) -> bool:
+        """True if a test split was scored."""
+        return any(line.test_result is not None for line in self.lines)
+
+
+def forest_numbers(view: AblationView, family: str = "base") -> ForestNumbers:
+    """One line per contrast of a family; a base has none, as the others are compared with it."""
+    lines = tuple(row for row in family_rows(view, family) if row.decision is not None)
+    return ForestNumbers(lines, float(view.settings["difference"]), level(view), view.partial)
 
 
 def forest_figure(numbers: ForestNumbers) -> Figure:
-    """A line a contrast: Δ with its interval, on val and, where it was scored, on test.
+    """The figure, one line per contrast: Δ with its interval, on val and, if it was scored, on test.
 
-    Lines without a pair have their mark in a gutter at the left, so that nobody reads it as a difference of zero.
+    A line without a pair has its mark in a gutter at the left, so that nobody reads it as a difference of zero.
     """
     from plotly.subplots import make_subplots
 
@@ -50,11 +80,11 @@ def forest_figure(numbers: ForestNumbers) -> Figure:
     for verdict, style in STYLES.items():
         mine = [(i, line) for i, line in enumerate(numbers.lines) if line.verdict == verdict]
         for panel in range(1, panels + 1):
-            drawn = [(i, line, r) for i, line in mine if (r := line.val if panel == 1 else line.test) is not None]
+            drawn = [(i, line, r) for i, line in mine if (r := (line.result, line.test_result)[panel - 1]) is not None]
             if drawn:
-                first = panel == 1 or not any(line.val for _, line in mine)
+                first = panel == 1 or not any(line.result for _, line in mine)
                 figure.add_trace(_points(verdict, style, drawn, numbers.level, legend=first), row=1, col=panel)
-        empty = [(i, line) for i, line in mine if line.val is None]
+        empty = [(i, line) for i, line in mine if line.result is None]
         if empty:
             figure.add_trace(_gutter(verdict, style, empty, numbers.level, legend=len(empty) == len(mine)))
     _frame(figure, numbers, panels)
@@ -116,7 +146,7 @@ def _points(verdict: str, style: tuple[str, str, int], drawn: Sequence[Any], lev
 
 
 def _gutter(
-    verdict: str, style: tuple[str, str, int], empty: Sequence[tuple[int, ForestLine]], level: str, *, legend: bool
+    verdict: str, style: tuple[str, str, int], empty: Sequence[tuple[int, ComparisonRow]], level: str, *, legend: bool
 ) -> Any:
     """Marks of lines without a pair, with the verdict beside each."""
     import plotly.graph_objects as go
@@ -166,11 +196,11 @@ def _frame(figure: Figure, numbers: ForestNumbers, panels: int) -> None:
 
 
 def _range(numbers: ForestNumbers) -> tuple[float, float]:
-    """What shows the band, every difference and every interval that can be tested, with some air.
+    """Ends of the x axis: room for the band, every difference and every interval that can be tested.
 
-    The interval of two seeds is so wide that the others would vanish beside it: it runs out of the panel.
+    The interval of two seeds is so wide that the others would vanish beside it, so it may run out of the panel.
     """
-    results = [r for line in numbers.lines for r in (line.val, line.test) if r is not None]
+    results = [r for line in numbers.lines for r in (line.result, line.test_result) if r is not None]
     ends = [v for r in results for v in _ends(r)] + [numbers.difference, -numbers.difference]
     low, high = min(ends), max(ends)
     air = 0.06 * (high - low)
@@ -182,7 +212,7 @@ def _ends(r: Paired) -> tuple[float, ...]:
 
 
 def _label(text: str) -> str:
-    """A label over a few lines, broken behind commas and spaces."""
+    """A label over a few lines, broken after commas and spaces."""
     lines = wrap(re.sub(r"([,(])", "\\1\u200b ", text), LABEL) if len(text) > LABEL else [text]
     lines = [line.replace("\u200b ", "").replace("\u200b", "") for line in lines]
     if len(lines) > WIDEST:
@@ -190,17 +220,16 @@ def _label(text: str) -> str:
     return "<br>".join(escape(line) for line in lines)
 
 
-def _hover(line: ForestLine, level: str) -> str:
+def _hover(line: ComparisonRow, level: str) -> str:
     inserted = [escape(gene) for gene in line.inserted.split()]
-    parts = [f"<b>{escape(line.label)}</b>", *inserted, *_words(line.words)]
-    if line.val is not None:
-        effect = EMPTY if line.val.effect is None else f"{line.val.effect:+.2f}"
-        p = "not tested" if line.p is None else f"p {escape(p_value(line.p))}, corrected (Holm)"
-        seeds = f"{line.val.n} seed{'s' * (line.val.n != 1)}"
-        parts += [f"Δ on val {_interval(line.val, level)}, {seeds}", f"{p}; d {effect}"]
-    if line.test is not None:
-        parts.append(f"Δ on test {_interval(line.test, level)}")
-    if line.cost:
+    parts = [f"<b>{escape(line.label)}</b>", *inserted, *(escape(part) for part in wrap(line.words, 70))]
+    if line.decision is not None and (val := line.result) is not None:
+        p = "not tested" if line.decision.p is None else f"p {escape(p_value(line.decision.p))}, corrected (Holm)"
+        seeds = f"{val.n} seed{'s' * (val.n != 1)}"
+        parts += [f"Δ on val {_interval(val, level)}, {seeds}", f"{p}; d {effect_size(val)}"]
+    if line.test_result is not None:
+        parts.append(f"Δ on test {_interval(line.test_result, level)}")
+    if line.cost and line.result is not None:
         parts.append(f"{number(line.cost.get('gmacs'), 3)} GMACs, {number(line.cost.get('params_m'), 3)} M parameters")
     if line.trials:
         parts.append(f"ablation trials {_short(ranges(line.trials), MOST_TRIALS)}")
@@ -212,10 +241,6 @@ def _hover(line: ForestLine, level: str) -> str:
 
 def _interval(result: Paired, level: str) -> str:
     return estimate(result) + (f" ({level} interval)" if result.low is not None else "")
-
-
-def _words(text: str) -> list[str]:
-    return [escape(part) for part in wrap(text, 70)]
 
 
 def _short(text: str, most: int) -> str:

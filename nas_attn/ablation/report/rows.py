@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nas_attn.ablation.decide import Decision, Values
 from nas_attn.ablation.design import Arm, Contrast
-from nas_attn.ablation.report.words import confidence, words
+from nas_attn.ablation.report.words import confidence, shown_verdict, words
 from nas_attn.ablation.view import AblationView
 from nas_attn.space import NONE
 from nas_attn.statistics.paired import Paired, paired
@@ -25,23 +25,27 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One arm or contrast.
+class ComparisonRow:
+    """One arm or contrast, with all that a table, a file or the forest plot tells of it.
 
     Attributes:
+        family: key of `FAMILIES`.
         label: its name, e.g. `without p4`.
         kinds: kinds of comparisons that ask for it.
         arm: the arm that the row is about; None for a contrast of more than two arms.
-        inserted: what stands where, in writing; empty for the base.
-        val, test: mAP50-95 over the seeds that are compared; None where there is none.
-        decision: what is known of its contrast; None for a base.
-        test_result: the paired comparison on the test split, for reading only; None where there is none.
-        verdict: in words.
-        remarks: what else must be known: failures, flags, dead slots.
+        inserted: `slot=gene` of each gene that its arm inserts; empty for the base.
+        val, test: mAP50-95 over the seeds that are compared; None if there is none.
+        decision: the decision on its contrast; None for a base.
+        test_result: the paired comparison on the test split, for reading only; None if there is none.
+        verdict: one of `decide`'s words; `dead` also if the arms were trained although only dead slots differ; empty
+            for a base.
+        words: the verdict as a person reads it.
+        remarks: failures, flags, dead slots.
         trials: numbers of all trials behind the figures.
         cost: `gmacs`, `params_m` and the like of the arm's final model; empty before its first trial or without arm.
     """
 
+    family: str
     label: str
     kinds: tuple[str, ...]
     arm: Arm | None
@@ -51,17 +55,23 @@ class Row:
     decision: Decision | None
     test_result: Paired | None
     verdict: str
+    words: str
     remarks: tuple[str, ...]
     trials: tuple[int, ...]
     cost: dict[str, float]
 
+    @property
+    def key(self) -> str:
+        """A name that no other row of the ablation has, also after comparisons were added: no family has a space."""
+        return f"{self.family} {self.label}"
 
-def line_key(family: str, label: str) -> str:
-    """What tells a line from all others of its ablation, also after comparisons were added; no family has a space."""
-    return f"{family} {label}"
+    @property
+    def result(self) -> Paired | None:
+        """The paired comparison on val; None without a pair."""
+        return self.decision.result if self.decision is not None else None
 
 
-def family_rows(view: AblationView, family: str) -> list[Row]:
+def family_rows(view: AblationView, family: str) -> list[ComparisonRow]:
     """The contrasts of one family, in the design's order; against the base, a scale's base stands before its arms."""
     rows = [_row(view, d) for d in view.decisions if d.contrast.family == family]
     if family != "base":
@@ -72,10 +82,11 @@ def family_rows(view: AblationView, family: str) -> list[Row]:
     return found
 
 
-def _base_row(view: AblationView, model: str | None) -> Row:
+def _base_row(view: AblationView, model: str | None) -> ComparisonRow:
     arm = view.design.base_of(model)
     trained = [i for i in range(view.looks.most) if (arm.name, i) in view.values]
-    return Row(
+    return ComparisonRow(
+        family="base",
         label=arm.name,
         kinds=(),
         arm=arm,
@@ -84,20 +95,21 @@ def _base_row(view: AblationView, model: str | None) -> Row:
         test=_moments(arm, trained, view.test_values),
         decision=None,
         test_result=None,
-        verdict="the base",
+        verdict="",
+        words="the base",
         remarks=_mishaps(view, (arm,)),
         trials=_numbers(view, (arm,), trained),
         cost=_cost(view, arm),
     )
 
 
-def _row(view: AblationView, decision: Decision) -> Row:
+def _row(view: AblationView, decision: Decision) -> ComparisonRow:
     contrast = decision.contrast
     arms = tuple(view.design.arm(name) for name in contrast.arms)
     first = arms[0] if contrast.family == "base" else None  # elsewhere an arm's own mean would say little
-    idle = contrast in view.idle
     shown = decision.indices
-    return Row(
+    return ComparisonRow(
+        family=contrast.family,
         label=contrast.label,
         kinds=first.kinds if first is not None else (),
         arm=first,
@@ -106,15 +118,16 @@ def _row(view: AblationView, decision: Decision) -> Row:
         test=_moments(first, shown, view.test_values) if first is not None else None,
         decision=decision,
         test_result=_on_test(view, contrast, shown),
-        verdict=words(view, decision),
-        remarks=(*_mishaps(view, arms), *(() if idle else _not_live(view, contrast))),
+        verdict=shown_verdict(view, decision),
+        words=words(view, decision),
+        remarks=(*_mishaps(view, arms), *(() if contrast in view.in_dead_slots else _not_live(view, contrast))),
         trials=_numbers(view, arms, shown),
         cost=_cost(view, first) if first is not None else {},
     )
 
 
 def written(arm: Arm) -> str:
-    """What an arm inserts, as text: its genes but for `none`."""
+    """The genes that an arm inserts, as text."""
     return " ".join(f"{slot}={gene}" for slot, gene in arm.architecture if gene != NONE)
 
 

@@ -1,11 +1,11 @@
-"""An ablation's tables as text, for the report, the dashboard, the terminal and the files alike."""
+"""An ablation's tables as text: the same for the report, the dashboard, the terminal and the files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.report.rows import Moments, Row, family_rows
+from nas_attn.ablation.report.rows import ComparisonRow, Moments, family_rows
 from nas_attn.ablation.report.words import level, method
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.tables import EMPTY, Table, number, signed
@@ -16,19 +16,21 @@ TINY_P = 0.0001
 
 @dataclass(frozen=True)
 class TitledTable:
-    """A table with what a reader needs beside it.
+    """A table with its title, its method and its rows as numbers.
 
     Attributes:
         family: key of `FAMILIES`.
         title: its title.
-        table: the rows.
-        method: how the figures were made.
-        partial: whether training is not finished.
+        table: the rows as text.
+        rows: the same rows as numbers and words.
+        method: how the figures were made, in sentences.
+        partial: True until training is finished.
     """
 
     family: str
     title: str
     table: Table
+    rows: tuple[ComparisonRow, ...]
     method: str
     partial: bool
 
@@ -40,11 +42,11 @@ def ablation_tables(view: AblationView) -> list[TitledTable]:
         rows = family_rows(view, family)
         table = (_base_table if family == "base" else _contrast_table)(rows, level(view))
         if rows:
-            found.append(TitledTable(family, title, table, method(view, family), view.partial))
+            found.append(TitledTable(family, title, table, tuple(rows), method(view, family), view.partial))
     return found
 
 
-def _base_table(rows: list[Row], level: str) -> Table:
+def _base_table(rows: list[ComparisonRow], level: str) -> Table:
     has_test = any(r.test is not None for r in rows)
     columns = [
         *("arm", "inserted", "seeds", "val mAP50-95", f"Δ to base [{level}]", "p (Holm)", "d"),
@@ -63,7 +65,7 @@ def _base_table(rows: list[Row], level: str) -> Table:
                 *((spread(r.test), estimate(r.test_result)) if has_test else ()),
                 number(r.cost.get("gmacs"), 3),
                 number(r.cost.get("params_m"), 3),
-                r.verdict,
+                r.words,
                 "; ".join(r.remarks),
             )
         )
@@ -71,7 +73,7 @@ def _base_table(rows: list[Row], level: str) -> Table:
     return Table(tuple(columns), tuple(body), tuple(keys))
 
 
-def _contrast_table(rows: list[Row], level: str) -> Table:
+def _contrast_table(rows: list[ComparisonRow], level: str) -> Table:
     has_test = any(r.test_result is not None for r in rows)
     columns = [
         *("comparison", "seeds", f"Δ [{level}]", "p (Holm)", "d"),
@@ -81,10 +83,10 @@ def _contrast_table(rows: list[Row], level: str) -> Table:
     body = tuple(
         (
             r.label,
-            str(r.decision.result.n) if r.decision and r.decision.result else "0",
+            str(r.result.n) if r.result else "0",
             *_compared(r),
             *((estimate(r.test_result),) if has_test else ()),
-            r.verdict,
+            r.words,
             "; ".join(r.remarks),
         )
         for r in rows
@@ -100,7 +102,7 @@ def spread(moments: Moments | None) -> str:
 
 
 def estimate(result: Paired | None) -> str:
-    """`+0.0120 [-0.0031, +0.0271]`, without the interval where there is none."""
+    """`+0.0120 [-0.0031, +0.0271]`, or without the interval if there is none."""
     if result is None:
         return EMPTY
     if result.low is None or result.high is None:
@@ -115,9 +117,12 @@ def p_value(p: float | None) -> str:
     return f"< {TINY_P:g}" if p < TINY_P else f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
 
 
-def _compared(row: Row) -> tuple[str, str, str]:
-    d = row.decision
-    if d is None or d.result is None:
+def effect_size(result: Paired) -> str:
+    """A standardised difference with its sign, or a dash."""
+    return EMPTY if result.effect is None else f"{result.effect:+.2f}"
+
+
+def _compared(row: ComparisonRow) -> tuple[str, str, str]:
+    if row.decision is None or row.result is None:
         return EMPTY, EMPTY, EMPTY
-    effect = EMPTY if d.result.effect is None else f"{d.result.effect:+.2f}"
-    return estimate(d.result), p_value(d.p), effect
+    return estimate(row.result), p_value(row.decision.p), effect_size(row.result)

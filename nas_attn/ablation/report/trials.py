@@ -1,14 +1,13 @@
-"""The trials behind an ablation's figures. They are numbered on their own: number 3 here is not the study's trial 3."""
+"""The trials behind an ablation's figures, as a table. Their numbers are their own: 3 is not the study's trial 3."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 from nas_attn.ablation.view import AblationView
-from nas_attn.analysis.tables import Table, number, signed, state_of
-from nas_attn.study.view import Trial
+from nas_attn.analysis.tables import Table, trial_cells
 
-NUMBER = "ablation trial"  # the column that tells them from the study's
+NUMBER = "ablation trial"  # the column's name, unlike that of a study's trials
 
 
 def arm_names(view: AblationView) -> dict[int, str]:
@@ -23,11 +22,11 @@ def arm_names(view: AblationView) -> dict[int, str]:
 
 
 def trials_table(view: AblationView, numbers: Collection[int] | None = None) -> Table:
-    """Every trial in order of its number, or those of some numbers, a seed's beside one another.
+    """Every trial in order of its number, or only some, those of a seed beside one another.
 
     Args:
         view: the ablation.
-        numbers: those that are meant; all where None.
+        numbers: numbers of the trials to show; None for all.
     """
     names = arm_names(view)
     has_test = any(t.evaluation is not None and t.evaluation.test_map50_95 is not None for t in view.trials)
@@ -39,23 +38,5 @@ def trials_table(view: AblationView, numbers: Collection[int] | None = None) -> 
     shown = list(view.trials)
     if numbers is not None:
         shown = sorted((t for t in shown if t.number in numbers), key=lambda t: (t.seed, t.number))
-    rows = tuple(_row(t, names.get(t.number, t.role), has_test) for t in shown)
-    return Table(columns, rows, tuple(str(t.number) for t in shown))
-
-
-def _row(t: Trial, name: str, has_test: bool) -> tuple[str, ...]:
-    e = t.evaluation
-    return (
-        str(t.number),
-        state_of(t),
-        name,
-        str(t.seed),
-        number(t.map50_95),
-        signed(t.delta),
-        *((number(e.test_map50_95 if e else None),) if has_test else ()),
-        number(t.cost.get("gmacs"), 3),
-        number(t.cost.get("params_m"), 3),
-        number(e.seconds if e else None, 1),
-        str(t.architecture),
-        t.reason or ", ".join(e.flags if e else ()),
-    )
+    cells = [{**trial_cells(t), NUMBER: str(t.number), "arm": names.get(t.number, t.role)} for t in shown]
+    return Table(columns, tuple(tuple(c[name] for name in columns) for c in cells), tuple(c[NUMBER] for c in cells))

@@ -1,4 +1,4 @@
-"""What an ablation's figures say, in words: verdicts, the summary, how a table was made."""
+"""An ablation's figures in words: verdicts, the summary, the method behind a table."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from nas_attn.ablation.decide import DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, Decision
 from nas_attn.ablation.design import Contrast
-from nas_attn.ablation.plan.settings import EARLIER
-from nas_attn.ablation.view import AblationView
+from nas_attn.ablation.view import EARLIER, AblationView
 from nas_attn.statistics.paired import ALPHA, MIN_PAIRS
 from nas_attn.study.liveness import UNDERTRAINED
 
+PARTIAL = "PARTIAL: training is not finished"
 MOST_NAMES = 8  # in a sentence
 MANY_SEEDS = 1000  # more than anybody trains: the number itself says nothing
 
 
 def shown_verdict(view: AblationView, decision: Decision) -> str:
-    """The verdict as tables count it: `dead` where only dead slots differ, trained or not, unless a claim stands."""
-    kept = decision.contrast in view.idle and decision.verdict in (NO_DIFFERENCE, UNDECIDED, UNTESTED)
+    """The verdict as tables count it: `dead` if only dead slots differ, trained or not, unless a claim stands."""
+    kept = decision.contrast in view.in_dead_slots and decision.verdict in (NO_DIFFERENCE, UNDECIDED, UNTESTED)
     return DEAD if kept else decision.verdict
 
 
@@ -47,8 +47,8 @@ def words(view: AblationView, decision: Decision) -> str:
 
 
 def _unneeded(view: AblationView, contrast: Contrast) -> str:
-    """Why slots that the base does not need show nothing."""
-    model = view.idle_on(contrast)[0]
+    """The reason that a contrast in slots that the base does not need shows nothing."""
+    model = view.dead_on(contrast)[0]
     dead = [s for s in contrast.slots if s in view.dead_slots(model)]
     states = view.states(dead, model)
     said = " and ".join(
@@ -62,15 +62,15 @@ def _unneeded(view: AblationView, contrast: Contrast) -> str:
 
 
 def _missing(view: AblationView, d: Decision) -> str:
-    """What a verdict leaves out: seeds without a comparable pair."""
+    """The part of the seeds that a verdict rests on, if some have no comparable pair."""
     asked, pairs = view.looks.seeds[d.looks - 1], d.result.n if d.result is not None else 0
     return f"; on the {pairs} of {asked} seeds that can be compared" if pairs < asked else ""
 
 
 def _why_untested(view: AblationView, d: Decision) -> str:
-    if d.lost:
+    if d.base_failed:
         scales = (view.design.arm(name).model for name in d.contrast.arms)
-        return f"the base could not be trained on {next(m for m in scales if view.lost(m))}"
+        return f"the base could not be trained on {next(m for m in scales if view.base_failed(m))}"
     if d.result is None:
         return "no seed gave a comparable pair"
     if d.low:
@@ -81,7 +81,7 @@ def _why_untested(view: AblationView, d: Decision) -> str:
 
 
 def summary(view: AblationView) -> str:
-    """What the table against the base shows, in a sentence."""
+    """The result of the table against the base, in a sentence."""
     found = [d for d in view.decisions if d.contrast.family == "base"]
     parts = []
     for word, text in _COUNTED.items():
@@ -106,8 +106,18 @@ _COUNTED = {
 }
 
 
+def about(view: AblationView) -> str:
+    """The architecture, the base, the data and the training behind all tables, in sentences."""
+    c = view.header["config"]
+    data = c.get("data") or "the generated data set"
+    full = view.header["ablation"]["full"]
+    how = f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"
+    trained = f"Data: {data}. Each trial: {how}. Seeds: {planned_seeds(view)}."
+    return f"Full architecture: {full}. Base model: {view.header['base']}. {trained}"
+
+
 def method(view: AblationView, family: str) -> str:
-    """How the figures of a table were made."""
+    """The method behind the figures of a table, in sentences."""
     found = [d for d in view.decisions if d.contrast.family == family and d.verdict != DEAD]
     looks, own = view.looks, view.header["ablation"]
     over = f" ({100 * (1 - ALPHA):g} % over all looks)" if looks.count > 1 else ""
@@ -127,7 +137,7 @@ def method(view: AblationView, family: str) -> str:
 
 
 def _tested(view: AblationView, found: Sequence[Decision]) -> str:
-    """The test behind the p-values of a table, and what they are corrected for."""
+    """The test behind the p-values of a table, and their correction."""
     looks = view.looks
     if not any(d.p is not None for d in found):
         return "none yet" if any(d.verdict == WAITING for d in found) else "none, as nothing could be tested"
@@ -140,7 +150,7 @@ def _tested(view: AblationView, found: Sequence[Decision]) -> str:
 
 
 def _apart(view: AblationView, found: Sequence[Decision]) -> str:
-    """Why a difference may not be that of the means in the table against the base; empty where it is."""
+    """The reasons that a difference may not be that of the means in the table against the base; empty if it is."""
     ended = Counter(name for name, _ in view.values)
 
     def seeds(d: Decision) -> int:
@@ -158,7 +168,7 @@ def _apart(view: AblationView, found: Sequence[Decision]) -> str:
 
 
 def _chance(view: AblationView, found: Sequence[Decision]) -> str:
-    """How often a table like this claims what is not so."""
+    """The rate of false claims of a table like this."""
     looks, chance = view.looks, f"{100 * ALPHA:g} %"
     later = [w for w, yes in (("seeds", looks.added), ("comparisons", looks.widened)) if yes]
     if later:
@@ -168,27 +178,38 @@ def _chance(view: AblationView, found: Sequence[Decision]) -> str:
 
 
 def _mattering(view: AblationView) -> str:
-    """The smallest difference that matters, and what it was when results were there to choose it by."""
+    """The smallest difference that matters, and its earlier values if it was changed after results had been seen."""
     said = f"The smallest difference that matters was set to {float(view.settings['difference']):g}"
     earlier = [f"{float(v):g}" for v in view.settings.get(EARLIER) or ()]
     return f"{said} after results had been seen; before it was {', then '.join(earlier)}." if earlier else f"{said}."
 
 
 def confidence(view: AblationView) -> float:
-    """Of every interval in an ablation's tables: each look may mislead, so that all of them share one chance to."""
+    """The confidence of every interval in an ablation's tables: all looks share one chance to mislead."""
     return 1 - ALPHA / view.looks.count
 
 
 def level(view: AblationView) -> str:
-    """The same in writing: `95 %`, `98.75 %`."""
+    """The confidence in writing: `95 %`, `98.75 %`."""
     return f"{100 * confidence(view):.4g} %"
 
 
 def planned_seeds(view: AblationView) -> str:
-    """How many seeds there are, and which."""
+    """The planned number of seeds and the first of them, in writing."""
     seeds, first = view.looks.seeds, view.header["ablation"]["seed"]
     looks = f"{seeds[0]}" if len(seeds) == 1 else f"{', '.join(map(str, seeds))} (looked at each time)"
     return f"{looks}, from {first} on"
+
+
+def ranges(numbers: tuple[int, ...]) -> str:
+    """Ascending numbers in short: `0-2, 5`."""
+    runs: list[list[int]] = []
+    for n in numbers:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
 def _share(value: float | None) -> str:

@@ -59,7 +59,7 @@ def test_a_flagged_arm_is_left_out_and_named(ablated):
 def test_a_failing_arm_is_named_and_the_rest_goes_on(ablated):
     view = ablated(SyntheticEvaluator(**QUIET, fail_on=(f"p3=none {LSKA} p5=none",)), seeds=5)
     row = next(r for r in family_rows(view, "base") if r.label == "without p3")
-    assert row.verdict == "not tested: no seed gave a comparable pair"
+    assert row.words == "not tested: no seed gave a comparable pair"
     assert all("failed: the synthetic evaluator" in r for r in row.remarks)
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE) and not view.partial
 
@@ -92,9 +92,9 @@ def test_a_scale_whose_base_failed_on_one_seed_is_tried_on_more(tmp_path):
         return plan
 
     one = run_ablation_plan(planned(1))
-    assert one.lost("yolo11s.yaml") and len(one.views["yolo11s.yaml"].trials) == 1
+    assert one.base_failed("yolo11s.yaml") and len(one.views["yolo11s.yaml"].trials) == 1
     five = run_ablation_plan(planned(5))
-    assert not five.lost("yolo11s.yaml") and five.measured("yolo11s.yaml") and not five.partial
+    assert not five.base_failed("yolo11s.yaml") and five.measured("yolo11s.yaml") and not five.partial
     assert "on the 4 of 5 seeds" in words(five)["full on yolo11s"]
 
 

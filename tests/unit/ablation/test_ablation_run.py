@@ -167,7 +167,7 @@ def test_a_waiting_row_shows_what_there_is(tmp_path):
         run_ablation_plan(plan, StoppingEngine(13))
     view = AblationView.read(plan.request.folder)
     row = next(r for r in family_rows(view, "base") if r.label == "full")
-    assert row.verdict.startswith("waiting: ") and row.val.n >= 2 and row.decision.p is None
+    assert row.words.startswith("waiting: ") and row.val.n >= 2 and row.decision.p is None
 
 
 def test_sequential_testing_stops_what_is_decided(tmp_path):
@@ -280,7 +280,7 @@ def test_no_late_claim_from_an_early_look(tmp_path):
 def test_dead_comparisons_are_counted_as_such_where_they_are_kept(ablated):
     view = ablated(SyntheticEvaluator(**QUIET, dead=("p3", "p4")), seeds=5, dead_slots="keep")
     assert summary(view) == "3 comparisons with the base: 3 on slots that the base does not need."
-    assert all("dead" in r.verdict for r in family_rows(view, "base") if r.decision)
+    assert all("dead" in r.words for r in family_rows(view, "base") if r.decision)
 
 
 def test_an_untestable_look_costs_nothing(tmp_path):

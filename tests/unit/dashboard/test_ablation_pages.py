@@ -13,8 +13,7 @@ from fabricated_studies import HOSTILE, fabricate
 from untrained_ablations import FULL, Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
 
 from nas_attn.ablation.decide import BETTER, DEAD, UNTESTED, WAITING, WORSE
-from nas_attn.ablation.report.forest import forest_numbers
-from nas_attn.ablation.report.forest_figure import STYLES, forest_figure
+from nas_attn.ablation.report.forest_figure import STYLES, forest_figure, forest_numbers
 from nas_attn.ablation.report.trials import trials_table
 from nas_attn.ablation.report.words import summary
 from nas_attn.ablation.view import AblationView, load_ablations
@@ -78,7 +77,7 @@ def test_forest_numbers_are_those_of_the_table(full):
     found = {line.label: line for line in numbers.lines}
     assert [d.contrast.label for d in full.decisions if d.contrast.family == "base"] == list(found)
     assert found["p3 alone"].verdict == WORSE and found["p4 alone"].verdict == BETTER
-    assert found["p5 alone"].verdict == DEAD and found["p5 alone"].val is None and not found["p5 alone"].trials
+    assert found["p5 alone"].verdict == DEAD and found["p5 alone"].result is None and not found["p5 alone"].trials
     assert found["without p3"].verdict == UNTESTED and "failed" in found["without p3"].remarks[0]
     assert found["p3 alone"].cost == {"gmacs": 3.0, "params_m": 2.6}
     assert numbers.has_test and numbers.difference == 0.01 and not numbers.partial
@@ -97,12 +96,12 @@ def test_forest_draws_val_and_test_on_one_scale(full):
     assert figure.layout.xaxis.range == figure.layout.xaxis2.range
     low, high = figure.layout.xaxis.range
     for line in numbers.lines:
-        assert line.val is None or low < line.val.low < line.val.high < high
+        assert line.result is None or low < line.result.low < line.result.high < high
     val, test = traces(figure, WORSE)
     lines = [(i, line) for i, line in enumerate(numbers.lines) if line.verdict == WORSE]
-    assert list(val.x) == [line.val.mean for _, line in lines] and list(val.y) == [i for i, _ in lines]
-    assert list(test.x) == [line.test.mean for _, line in lines]
-    assert val.error_x.arrayminus[0] == pytest.approx(lines[0][1].val.mean - lines[0][1].val.low)
+    assert list(val.x) == [line.result.mean for _, line in lines] and list(val.y) == [i for i, _ in lines]
+    assert list(test.x) == [line.test_result.mean for _, line in lines]
+    assert val.error_x.arrayminus[0] == pytest.approx(lines[0][1].result.mean - lines[0][1].result.low)
     assert [d[0] for d in val.customdata] == [line.key for _, line in lines]
     assert val.showlegend and not test.showlegend
     bands = [(s.x0, s.x1) for s in figure.layout.shapes if s.type == "rect"]
@@ -129,7 +128,7 @@ def test_forest_from_few_lines_to_many(ablated, kinds):
 def test_a_dead_slot_that_was_trained_is_drawn_as_dead(ablated):
     view = ablated(evaluator(dead=("p4",)), seeds=6, dead_slots="keep")
     line = next(x for x in forest_numbers(view).lines if x.label == "without p3")
-    assert line.verdict == DEAD and line.val is not None
+    assert line.verdict == DEAD and line.result is not None
     assert [t.xaxis for t in traces(forest_figure(forest_numbers(view)), DEAD)] == ["x", "x2"]
 
 

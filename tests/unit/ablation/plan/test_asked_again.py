@@ -249,12 +249,12 @@ def test_a_base_that_learned_nothing_proves_no_slot_dead_and_excludes_nothing(ab
     assert view.measured(None) and not view.trained(None) and view.dead_slots() == ()
     assert {d.verdict for d in view.decisions} == {UNTESTED}
     row = next(r for r in family_rows(view, "base") if r.label == "full")
-    assert row.verdict == "not tested: no arm reaches 0.01 mAP50-95, so none could lose it: train longer"
+    assert row.words == "not tested: no arm reaches 0.01 mAP50-95, so none could lose it: train longer"
 
 
 def test_an_interaction_with_a_dead_slot_shows_nothing(ablated):
     view = ablated(SyntheticEvaluator(effect_sd=0.02, noise_sd=0.002, dead=("p4",)), kinds=("factorial",), seeds=8)
-    found = {r.label: r.verdict for r in family_rows(view, "factorial")}
+    found = {r.label: r.words for r in family_rows(view, "factorial")}
     assert found["interaction of p3 and p4"].startswith("slot p4 is dead: the base does not need its output")
     assert found["main effect of p4"].startswith("slot p4 is dead")
     assert not found["main effect of p3"].startswith("slot")

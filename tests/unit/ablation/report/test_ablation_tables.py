@@ -13,12 +13,12 @@ from scipy import stats
 from untrained_ablations import Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
 
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.report.files import CSV_COLUMNS, _tex, csv_text, figures, latex, markdown, ranges, write_tables
-from nas_attn.ablation.report.forest import forest_numbers
-from nas_attn.ablation.report.forest_figure import forest_figure
+from nas_attn.ablation.report.files import CSV_COLUMNS, csv_text, figures, markdown, write_tables
+from nas_attn.ablation.report.forest_figure import forest_figure, forest_numbers
+from nas_attn.ablation.report.latex import DOCUMENT, _tex, latex
 from nas_attn.ablation.report.rows import family_rows
 from nas_attn.ablation.report.tables import ablation_tables, p_value
-from nas_attn.ablation.report.words import method
+from nas_attn.ablation.report.words import method, ranges
 from nas_attn.ablation.view import AblationView
 from nas_attn.cli.ablation_tables import ablation_tables as terminal_tables
 from nas_attn.dashboard.ablation import ablation_card
@@ -60,6 +60,16 @@ def test_latex_compiles_as_it_is(large, tmp_path):
     text = (tmp_path / "ablation_tables.tex").read_text()
     assert r"\toprule" in text and r"\bottomrule" in text and "continued" in text
     assert (tmp_path / "ablation.pdf").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("kind", ["table", "table*"])
+def test_latex_compiles_in_a_paper_of_two_columns(large, tmp_path, kind):
+    write_tables(large, tmp_path)
+    tables = (tmp_path / "ablation_tables.tex").read_text()
+    (tmp_path / "ablation_tables.tex").write_text(tables.replace("{table}", f"{{{kind}}}"))
+    paper = DOCUMENT.replace("{article}", "[twocolumn]{article}").replace("a4paper,landscape", "a4paper")
+    (tmp_path / "ablation.tex").write_text(paper)
+    assert compiled(tmp_path).returncode == 0
 
 
 def test_latex_survives_any_text(ablated, tmp_path):
