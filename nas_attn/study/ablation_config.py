@@ -24,24 +24,30 @@ class AblationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    base: str | None = Field(None, description="the full architecture, in place of one picked from the study")
-    pick: str | None = Field(None, description="best, knee or trial:N of the study; best where neither is given")
-    kinds: list[str] | None = Field(None, description="kinds of comparisons; all but factorial and a/a if None")
-    arms: list[str] = Field(default_factory=list, description="further architectures to compare with the base")
-    controls: bool = Field(True, description="a plain convolution of the same size in the place of each module")
-    seeds: int = Field(5, ge=1, le=1000, description="seeds of every arm")
-    seed: int | None = Field(None, ge=0, lt=2**31, description="first seed; one that the search did not use if None")
-    epochs: int | None = Field(None, ge=1, lt=2**53, description="passes over the data, in place of the study's")
-    imgsz: int | None = Field(None, ge=32, lt=2**53, description="image size in pixels, in place of the study's")
-    fraction: float | None = Field(
-        None, gt=0, le=1, description="share of the training images, in place of the study's"
+    base: str | None = Field(None, description="Architecture, in place of the study's winner.")
+    pick: str | None = Field(None, description="best, knee or trial:N of the study. [best]")
+    kinds: list[str] | None = Field(
+        None,
+        description="leave-one-out, add-one-in, swap, sweep, placement, scale; and, where asked, factorial, a/a. "
+        "[the first six]",
     )
-    batch: int | None = Field(None, ge=1, lt=2**53, description="images a step, in place of the study's")
-    scales: list[str] | None = Field(None, description="larger scales of the base for `scale`; the next two if None")
-    hours: float | None = Field(None, gt=0, description="decide the seeds by sequential testing within this time")
-    max_seeds: int | None = Field(None, ge=3, le=1000, description="most seeds of sequential testing; 20 if None")
-    difference: float = Field(0.01, gt=0, lt=1, description="smallest difference in mAP50-95 that matters")
-    dead_slots: Literal["skip", "keep"] | None = Field(None, description="what to do with them; the study's if None")
+    arms: list[str] = Field(default_factory=list, description="A further architecture; may be repeated.")
+    controls: bool = Field(True, description="Plain convolutions in place of attention.")
+    seeds: int = Field(5, ge=1, le=1000, description="Seeds of every arm.")
+    seed: int | None = Field(None, ge=0, lt=2**31, description="First seed. [one that the search did not use]")
+    epochs: int | None = Field(None, ge=1, lt=2**53, description="Epochs of a trial. [the study's]")
+    imgsz: int | None = Field(None, ge=32, lt=2**53, description="Image size, pixels. [the study's]")
+    fraction: float | None = Field(None, gt=0, le=1, description="Share of the training images. [the study's]")
+    batch: int | None = Field(None, ge=1, lt=2**53, description="Images a step. [the study's]")
+    scales: list[str] | None = Field(None, description="Larger scales of the base for `scale`. [the next two]")
+    hours: float | None = Field(
+        None, gt=0, description="Let results decide the seeds, and start no new trial after this long."
+    )
+    max_seeds: int | None = Field(None, ge=3, le=1000, description="Most seeds where results decide. [20]")
+    difference: float = Field(0.01, gt=0, lt=1, description="Smallest difference in mAP50-95 that matters.")
+    dead_slots: Literal["skip", "keep"] | None = Field(
+        None, description="skip or keep arms that differ in dead slots only. [the study's]"
+    )
 
     @property
     def asked_kinds(self) -> tuple[str, ...]:
