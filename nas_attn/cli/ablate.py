@@ -1,4 +1,4 @@
-"""`ablate`: take an architecture apart, with paired seeds, and say what survives."""
+"""`ablate`: takes an architecture apart with paired seeds, and reports which differences survive."""
 
 from __future__ import annotations
 
@@ -62,8 +62,11 @@ def command(
         _print_plan(request, as_json)
         return 0
     if not request.fresh:
-        print("warning: these seeds were used before, by the search or another ablation; what they chose they confirm",
-              file=sys.stderr)  # fmt: skip
+        print(
+            "warning: the search or another ablation has used these seeds before; the seeds that chose an architecture "
+            "are no independent evidence for it",
+            file=sys.stderr,
+        )
     return _run(request, output, as_json)
 
 

@@ -1,4 +1,4 @@
-"""`cost`: what architectures cost, before any training."""
+"""`cost`: counts the cost of architectures, before any training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
+    """Count the cost of the base and of given architectures: GMACs, parameters, and figures of other conventions."""
     from nas_attn.cli.models import named_architecture, say_what_it_holds
     from nas_attn.cost import CostTable
     from nas_attn.detector.model.base_model import build_yaml, load_base

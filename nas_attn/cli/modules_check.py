@@ -1,4 +1,4 @@
-"""`modules check`: do these modules keep the rules, and what do they take on this machine?"""
+"""`modules check`: tests modules against the rules, and measures their latency and memory on this machine."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ def command(
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
     batch: Annotated[int, typer.Option(min=1, help="Images of a training step.")] = 4,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [cuda if there is one]")] = None,
-    all_settings: Annotated[bool, typer.Option("--all-settings", help="Slow checks on every setting too.")] = False,
+    all_settings: Annotated[
+        bool, typer.Option("--all-settings", help="Run the slow checks on every setting too.")
+    ] = False,
     modules: Modules = None,
     as_json: Json = False,
 ) -> int:
-    """Run the conformance checks here, and measure latency and memory per slot. Exit code 1 where a check fails."""
+    """Run the conformance checks here, and measure latency and memory per slot. Exit code 1 if a check fails."""
     from nas_attn.attention import registry
     from nas_attn.conformance import check_modules
     from nas_attn.detector.model.base_model import load_base

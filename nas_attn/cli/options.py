@@ -36,7 +36,7 @@ Trust = Annotated[
         "--trust",
         callback=_trust,
         expose_value=False,
-        help="Run what checkpoints and run folders of others bring: module files, and any pickle.",
+        help="Trust checkpoints and run folders of others: run their module files, load any pickle.",
     ),
 ]
 
@@ -45,7 +45,7 @@ def use_modules(files: list[str] | None) -> None:
     """Register the modules of the files that `--modules` names.
 
     Raises:
-        ConfigError: what is wrong with them, everything together.
+        ConfigError: everything that is wrong with them.
     """
     if not files:
         return

@@ -1,4 +1,4 @@
-"""`report`: one self-contained HTML file, and the trials as CSV."""
+"""`report`: writes a study as one self-contained HTML file, and its trials as CSV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The HTML file.")] = Path(
         "report.html"
     ),
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write one row a trial here.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write a CSV with one row per trial.")
+    ] = None,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
     force: Force = False,

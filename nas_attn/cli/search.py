@@ -1,4 +1,4 @@
-"""`search`: train controls and sampled architectures, and show the Pareto front."""
+"""`search`: trains controls and sampled architectures, and shows the Pareto front."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def command(
     as_json: Json = False,
     trust: Trust = False,
 ) -> int:
-    """Search attention modules for a neck. Run it again to continue, or with more --trials to go on."""
+    """Search attention modules for a neck. Run it again to continue, or with more --trials to extend it."""
     from nas_attn.cli.progress import Reporter
     from nas_attn.study import run_search
 

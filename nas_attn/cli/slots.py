@@ -1,4 +1,4 @@
-"""`slots`: the network and its slots as a table; with data, where attention can matter there, before any search."""
+"""`slots`: shows the network and its slots; with data, measures at which slots attention can matter."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Draw a model with its slots. With STUDY or --data, train it and zero each slot in turn.
 
-    A slot whose loss costs nothing cannot gain from attention.
+    Attention cannot help at a slot that costs nothing when it is zeroed.
     """
     if study is None and "data" not in given:
         training = {**given, "seeds": seeds, "seed": seed}

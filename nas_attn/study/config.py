@@ -1,4 +1,4 @@
-"""What a study does, as one checked value."""
+"""The configuration of a study, as one checked value."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ LEAST_MINUTES = 0.01  # of a trial: a process does not even start in less
 class StudyConfig(BaseModel):
     """Everything that a study YAML may say and a command line may override.
 
-    The fields up to `dead_slots` decide what a trial measures: they cannot change while a study lives. The rest may
-    be given anew each time it is continued.
+    The fields up to `live_threshold` decide what a trial measures: they cannot change while a study lives. The rest
+    may be given anew each time the study is continued. A description is also the help of the field's option.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -36,16 +36,16 @@ class StudyConfig(BaseModel):
     demo: bool = Field(
         False, description="Train on generated data: a demonstration, whose ranking does not carry over to real data."
     )
-    data: str | None = Field(None, description="data.yaml, or one of Ultralytics', as VOC.yaml.")
+    data: str | None = Field(None, description="data.yaml, or one that Ultralytics ships, such as VOC.yaml.")
     model: str = Field("yolo11n.yaml", description="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")
     width: float | None = Field(None, gt=0, le=2, description="Width factor, in place of the scale's own.")
     start: Literal["scratch", "weights", "base"] = Field(
-        "scratch", description="scratch, weights, or base (train the base once, go on)."
+        "scratch", description="scratch, weights, or base (train the base once, then go on from it)."
     )
     weights: str | None = Field(None, description="Checkpoint to start every trial from.")
     space: str = Field("neck", description="Search space: a shipped name or a YAML path.")
     modules: dict[str, dict[str, list[Any]] | None] | None = Field(
-        None, description="Modules to search, e.g. acmix,lska; or a file of your own ones."
+        None, description="Modules to search, e.g. acmix,lska; or a Python file with your own."
     )
     module_files: list[str] | None = Field(
         None, description="Python file with attention modules of your own; may be repeated."
@@ -57,8 +57,8 @@ class StudyConfig(BaseModel):
     epochs: int = Field(15, ge=1, lt=2**53, description="Epochs of a proxy run.")
     imgsz: int = Field(320, ge=32, lt=2**53, description="Image size of the proxy, pixels.")
     fraction: float = Field(1.0, gt=0, le=1, description="Share of the training images used.")
-    final_imgsz: int = Field(640, ge=32, lt=2**53, description="Image size of the final training; cost is for it.")
-    batch: int = Field(8, ge=1, lt=2**53, description="Images a step.")
+    final_imgsz: int = Field(640, ge=32, lt=2**53, description="Image size of the final training and of costs, pixels.")
+    batch: int = Field(8, ge=1, lt=2**53, description="Images per training step.")
     lr0: float = Field(0.002, gt=0, description="Highest learning rate; it falls to 0 by the last step.")
     precision: Literal["fp32", "bf16"] | None = Field(
         None, description="fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"
@@ -67,7 +67,7 @@ class StudyConfig(BaseModel):
     live_threshold: float = Field(0.003, ge=0, description="Least mAP50-95 that is lost if a live slot is zeroed.")
 
     trials: int = Field(100, ge=1, lt=2**53, description="Trials of the whole study, controls included.")
-    hours: float | None = Field(None, gt=0, description="Start no new trial after this long.")
+    hours: float | None = Field(None, gt=0, description="Start no new trial after this many hours.")
     trial_minutes: float | None = Field(
         None,
         gt=0,
@@ -79,7 +79,7 @@ class StudyConfig(BaseModel):
         None, description="Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"
     )
     device: str | None = Field(None, description="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")
-    jobs: int | None = Field(None, ge=1, le=1024, description="Trials at a time. [one a GPU, or one a core]")
+    jobs: int | None = Field(None, ge=1, le=1024, description="Trials at a time. [one per GPU, or one per core]")
     test: bool = Field(True, description="Score the test split too, if data.yaml has one.")
     ablation: AblationConfig | None = Field(None, description="What `ablate` does; a search does not read it.")
 
@@ -94,10 +94,10 @@ class StudyConfig(BaseModel):
 
         Args:
             values: by field name.
-            where: where they come from, or field name -> where that one comes from; for messages.
+            where: the source of the values, or field name -> its source; for messages.
 
         Raises:
-            ConfigError: all that is wrong with them, together.
+            ConfigError: everything that is wrong with them.
         """
 
         def source(name: str) -> str:
@@ -143,19 +143,19 @@ class StudyConfig(BaseModel):
 
     @classmethod
     def _readable(cls, values: Mapping[str, Any], broken: set[str]) -> StudyConfig | None:
-        """What is left without the broken values; None where that is not enough."""
+        """The configuration without the broken values; None if the others do not make one."""
         try:
             return cls.model_validate({k: v for k, v in values.items() if k not in broken})
         except ValidationError:
             return None
 
     def identity(self) -> dict[str, Any]:
-        """The part that cannot change while a study lives; of files, it is their content."""
+        """The fields that cannot change while a study lives."""
         return self.model_dump(exclude=FREE)
 
 
 def by_name(modules: Any) -> Any:
-    """A list of module names as the mapping that it stands for; anything else as it is."""
+    """A list of module names as the mapping that it stands for; any other value unchanged."""
     listed = isinstance(modules, list) and all(isinstance(name, str) for name in modules)
     return dict.fromkeys(modules) if listed else modules
 
