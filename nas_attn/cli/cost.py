@@ -57,7 +57,7 @@ def command(
     architectures = [Architecture.none(n for n in by_name if "." not in n), *wanted]
     cells = {s: [dict(a).get(s.name, NONE) for a in architectures] for s in slots}
     table = CostTable.build(built, cells, imgsz)
-    with redirect_stdout(sys.stderr):  # what a module prints is no result
+    with redirect_stdout(sys.stderr):  # output of a module is no result
         rows = [
             {
                 "architecture": str(a),

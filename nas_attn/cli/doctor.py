@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has, and what it lacks."""
+"""`doctor`: checks what this machine has and what it lacks."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def command(
 
 
 def without_attention(architecture: Architecture) -> str | None:
-    """The reason why an architecture has no attention; None if it has some."""
+    """A sentence on an architecture without attention; None if it has some."""
     modules = {gene.module for _, gene in architecture} - {"none"}
     if not modules:
         return "this is the base itself, without any attention"

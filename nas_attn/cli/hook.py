@@ -1,4 +1,4 @@
-"""`hook`: makes the `yolo` command of this environment know the modules, without a change to any code."""
+"""`hook`: makes the `yolo` command of this environment know the modules, without changing any code."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from nas_attn.space import Slot
 
 NAME = "check"
-CONTROL = "conv"  # every figure is set against a plain convolution at the same slot
-SLOW = LARGE = 10  # times the control's
+CONTROL = "conv"  # all figures are compared with a plain convolution at the same slot
+SLOW = LARGE = 10  # times the control's figure
 
 
 def command(
@@ -79,7 +79,7 @@ def command(
 
 
 def verdict(found: list[dict[str, Any]]) -> str:
-    """The last line: which modules are wrong, and which are marked as slow or large at a slot."""
+    """The last line of the output: modules that are wrong, and modules that are marked as slow or large."""
     wrong = [m["name"] for m in found if not m["ok"]]
     marked = []
     for m in found:
@@ -92,7 +92,7 @@ def verdict(found: list[dict[str, Any]]) -> str:
 
 
 def summary(results: list[Result]) -> list[dict[str, Any]]:
-    """One row a check: its worst state over the settings, how many settings have it, and the first reason."""
+    """One row per check: its worst state over the settings, the number of settings in it, and the first reason."""
     from nas_attn.conformance import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT
 
     order = (FAILED, STALE, MISSING, NOT_RUN, DECLARED, PASSED, UNFIT)
@@ -145,7 +145,7 @@ def _measured(entry: ModuleEntry, slot: Slot, imgsz: int, batch: int, device: st
                 return {**row, "refused": reason}
             module = build_module(entry, slot.channels, entry.defaults())
             return {**row, **asdict(measure(module, slot.channels, side, side, batch=batch, device=device))}
-        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks say what is wrong
+        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks name the mistake
             words = " ".join(str(error).split())[:200] or "no message"
             return {**row, "error": f"{type(error).__name__}: {words}"}
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nas_attn.attention import ModuleEntry
 
 NAME = "gallery"
-CHANNELS, SIDE = 64, 80  # P3 of a yolo11n at 640 pixels: where modules cost most
+CHANNELS, SIDE = 64, 80  # the map of all listed costs: P3 of yolo11n at 640 pixels, at which modules cost most
 SMALLER = 40  # side for modules whose default is too large for that map
 PICTURE = "gallery.png"
 SIGHT = 41  # side of the maps of the picture

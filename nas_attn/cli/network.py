@@ -1,4 +1,4 @@
-"""A drawn base model as a table on a terminal."""
+"""A drawn base model as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = (
 
 
 def network_table(drawn: Mapping[str, Any]) -> Table:
-    """The table of what `detector.drawing.draw` gives: one line a row and slot, narrow enough for 80 columns."""
+    """A model drawn by `detector.neck.drawing.draw`: one line per row and slot, at most 80 columns wide."""
     slots = sum(len(row["slots"]) for row in drawn["rows"])
     title = (
         f"{drawn['model']}: {drawn['task']}, {drawn['classes']} classes, {drawn['params'] / 1e6:.2f} M parameters, "
@@ -56,7 +56,7 @@ def _module(row: Mapping[str, Any]) -> str:
 
 
 def _slots(slots: list[Mapping[str, Any]]) -> Text:
-    """One line a slot: its names, and what sets it apart from the row's output."""
+    """One line per slot: its names, and how it differs from the row's output."""
     lines = []
     for slot in slots:
         line = Text(slot["name"], style="cyan")

@@ -32,7 +32,7 @@ def command(
     from nas_attn.dashboard.source import load_shown, shown_folder
     from nas_attn.study.config_sources import study_name
 
-    # an older report is renewed; any other file is not one
+    # an older report is replaced; a file with another suffix is no report
     check_free([output] if output.suffix.lower() not in (".html", ".htm") else [], force)
     check_free([csv] if csv is not None and csv.suffix.lower() != ".csv" else [], force, "--csv")
     use_modules(modules)

@@ -85,7 +85,7 @@ def _show(view: Any) -> None:
     if view.header["config"]["demo"]:
         out.print("This was the demo on generated data: its ranking does not carry over to real data.", soft_wrap=True)
     folder = Path(view.folder)
-    name = folder.name  # a copied folder is another study than the one that its records name
+    name = folder.name  # of the folder, not of its records: a copied folder is another study
     where = "" if folder.parent == RUNS_DEFAULT else f" --runs {folder.parent}"
     word = "" if name == "demo" else f" {name}"
     out.print(

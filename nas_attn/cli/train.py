@@ -87,7 +87,7 @@ def command(
         for training in trainings:
             training.run.check(force=force)
         results = []
-        for training in sorted(trainings, key=lambda t: t.seed):  # so that an early stop leaves whole pairs
+        for training in sorted(trainings, key=lambda t: t.seed):  # an early stop then leaves whole pairs
             what = f"{training.name} with seed {training.seed}"
             finished = training.run.state() == "finished"
             print(f"{what} is finished: its figures are read from {shown(training.folder)}" if finished

@@ -33,9 +33,7 @@ class StudyConfig(BaseModel):
     name: str = Field(
         DEFAULT, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run folder."
     )
-    demo: bool = Field(
-        False, description="Train on generated data: a demonstration, whose ranking does not carry over to real data."
-    )
+    demo: bool = Field(False, description="Train on generated data; the ranking does not carry over to real data.")
     data: str | None = Field(None, description="data.yaml, or one that Ultralytics ships, such as VOC.yaml.")
     model: str = Field("yolo11n.yaml", description="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")
     width: float | None = Field(None, gt=0, le=2, description="Width factor, in place of the scale's own.")
