@@ -1,4 +1,4 @@
-"""`ablate`: take an architecture apart, with paired seeds, and say what survives."""
+"""`ablate`: takes an architecture apart with paired seeds, and reports which differences survive."""
 
 from __future__ import annotations
 
@@ -9,63 +9,36 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Modules, Runs, Slots, Study, TrialMinutes, Trust, slot_names
+from nas_attn.cli.fields import Fields, with_fields
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust
+from nas_attn.study.ablation_config import AblationConfig
+from nas_attn.study.config import StudyConfig
 
 NAME = "ablate"
-STUDY_OPTIONS = ("data", "model", "weights", "start", "space", "device", "jobs", "trial_minutes")
+OFFERED = (
+    *("base", "pick", "kinds", "arms", "controls", "seeds", "hours", "max_seeds", "difference", "scales", "seed"),
+    *("epochs", "imgsz", "fraction", "batch", "dead_slots"),
+)
+OF_THE_STUDY = (
+    *("data", "model", "weights", "start", "space", "slots", "module_files"),
+    *("device", "jobs", "trial_minutes"),
+)
+WITHOUT_STUDY = {
+    "data": "data.yaml, if there is no study.",
+    "model": "Base model, if there is no study.",
+    "start": "scratch, weights or base, if there is no study.",
+    "space": "Search space, if there is no study.",
+}
 
 
+@with_fields
 def command(
     study: Study = None,
-    base: Annotated[
-        str | None, typer.Option(metavar='"p3=... p4=..."', help="Architecture, in place of the study's winner.")
-    ] = None,
-    pick: Annotated[str | None, typer.Option(help="best, knee or trial:N of the study. [best]")] = None,
-    kinds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,...",
-            help="leave-one-out, add-one-in, swap, sweep, placement, scale; and, where asked, factorial, a/a. [the "
-            "first six]",
-        ),
-    ] = None,
-    arm: Annotated[
-        list[str] | None, typer.Option(metavar='"p5=..."', help="A further architecture; may be repeated.")
-    ] = None,
-    controls: Annotated[
-        bool | None, typer.Option("--controls/--no-controls", help="Plain convolutions in place of attention. [yes]")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds of every arm. [5]")] = None,
-    hours: Annotated[
-        float | None, typer.Option(help="Let results decide the seeds, and start no new trial after this long.")
-    ] = None,
-    max_seeds: Annotated[int | None, typer.Option(help="Most seeds where results decide. [20]")] = None,
-    difference: Annotated[
-        float | None, typer.Option(help="Smallest difference in mAP50-95 that matters. [0.01]")
-    ] = None,
-    scales: Annotated[
-        str | None, typer.Option(metavar="s,m", help="Larger scales of the base for `scale`. [the next two]")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="First seed. [one that the search did not use]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of a trial. [the study's]")] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Image size, pixels. [the study's]")] = None,
-    fraction: Annotated[float | None, typer.Option(help="Share of the training images. [the study's]")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step. [the study's]")] = None,
-    dead_slots: Annotated[
-        str | None, typer.Option(help="skip or keep arms that differ in dead slots only. [the study's]")
-    ] = None,
+    *,
+    ablation: Annotated[dict[str, Any], Fields(AblationConfig, OFFERED)],
     name: Annotated[str | None, typer.Option(help="Name of the ablation within the study. [ablation]")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run and what it costs; run nothing.")] = False,
-    data: Annotated[str | None, typer.Option(metavar="D.yaml", help="data.yaml, where there is no study.")] = None,
-    model: Annotated[str | None, typer.Option(help="Base model, where there is no study.")] = None,
-    weights: Annotated[str | None, typer.Option(metavar="W.pt", help="Checkpoint to start every trial from.")] = None,
-    start: Annotated[str | None, typer.Option(help="scratch, weights or base, where there is no study.")] = None,
-    space: Annotated[str | None, typer.Option(help="Search space, where there is no study. [neck]")] = None,
-    slots: Slots = None,
-    modules: Modules = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Trials at a time. [one a GPU, or one a core]")] = None,
-    trial_minutes: TrialMinutes = None,
+    options: Annotated[dict[str, Any], Fields(StudyConfig, OF_THE_STUDY, WITHOUT_STUDY)],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Also write the tables here.")
     ] = None,
@@ -77,22 +50,6 @@ def command(
 
     Run it again to continue. Tables are written as Markdown, LaTeX and CSV beside the trials.
     """
-    values = locals()
-    given: dict[str, Any] = {
-        n: values[n]
-        for n in (
-            *("base", "pick", "controls", "seeds", "hours", "max_seeds", "difference", "seed"),
-            *("epochs", "imgsz", "fraction", "batch", "dead_slots"),
-        )
-    }
-    given |= {"kinds": _names(kinds), "arms": arm or None, "scales": _names(scales)}
-    options = {n: values[n] for n in STUDY_OPTIONS if values[n] is not None}
-    if slots is not None:
-        options["slots"] = slot_names(slots)
-    if modules:
-        from nas_attn.cli.search import modules_given
-
-        options |= modules_given(modules)
     from nas_attn.ablation.plan.settings import load_request
     from nas_attn.environment import prepare
     from nas_attn.errors import UserError
@@ -100,18 +57,17 @@ def command(
     prepare()
     if output is not None and output.exists() and not output.is_dir():
         raise UserError("`--output` must be a folder", got=f"the file '{output}'", where="--output")
-    request = load_request(study, given, options, runs=runs, name=name)
+    request = load_request(study, ablation, options, runs=runs, name=name)
     if plan:
         _print_plan(request, as_json)
         return 0
     if not request.fresh:
-        print("warning: these seeds were used before, by the search or another ablation; what they chose they confirm",
-              file=sys.stderr)  # fmt: skip
+        print(
+            "warning: the search or another ablation has used these seeds before; the seeds that chose an architecture "
+            "are no independent evidence for it",
+            file=sys.stderr,
+        )
     return _run(request, output, as_json)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else slot_names(text)
 
 
 def _print_plan(request: Any, as_json: bool) -> None:

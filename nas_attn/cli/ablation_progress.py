@@ -1,4 +1,4 @@
-"""What a person sees while an ablation runs. All on stderr."""
+"""The lines and the bar of a running ablation, all on stderr."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nas_attn.study.view import Trial
 
 
 class AblationReporter(Bar):
-    """The observer of `ablate`."""
+    """The observer of `ablate`: prints what happens."""
 
     def opened(self, view: AblationView) -> None:
-        """Say what is taken apart; the clock of the ETA starts."""
+        """Print the architecture that is taken apart; the clock of the ETA starts."""
         self._begun, self._before = time.monotonic(), _ended(view)
         config, own = view.header["config"], view.header["ablation"]
         self._say(f"{view.header['name']}: {own['full']} on {view.header['base']}; files in {view.folder}")
@@ -51,7 +51,7 @@ class AblationReporter(Bar):
         record = view.views[model].slots
         where = f" on {model}" if model else ""
         if record["drop"] and not learned(record):
-            self._say(f"  slots{where} not checked for life: {too_little(record)}")
+            self._say(f"  liveness of slots{where} not measured: {too_little(record)}")
             return
         for name, drop in record["drop"].items():
             self._say(f"  {name}{where}: {liveness(drop, record)}")

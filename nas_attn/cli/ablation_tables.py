@@ -1,4 +1,4 @@
-"""Tables of an ablation on a terminal."""
+"""Tables of an ablation for a terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nas_attn.ablation.report.words import PARTIAL
 from nas_attn.ablation.view import AblationView
 
 WIDE = ("verdict", "remarks", "arm", "comparison")
-LEFT_OUT = ("inserted", "remarks", "params (M)", "d")  # they are in the files; a terminal is narrow
+LEFT_OUT = ("inserted", "remarks", "params (M)", "d")  # columns of the files only, because a terminal is narrow
 
 
 def ablation_tables(view: AblationView) -> list[tuple[RichTable, str]]:
-    """Each table, and how its figures were made."""
+    """The tables of the results, each with a sentence on the method behind its figures."""
     found = []
     for t in text_tables(view):
         title = f"{t.title}{f' ({PARTIAL})' if t.partial else ''}"
@@ -35,7 +35,7 @@ def ablation_tables(view: AblationView) -> list[tuple[RichTable, str]]:
 
 
 def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:
-    """What would be trained."""
+    """The table of the arms that would be trained."""
     title = f"{plan.request.config.name}: {plan.full}"
     table = RichTable(title=title.replace("[", r"\["), box=box.SIMPLE, title_justify="left")
     for name in ("arm", "kinds", "inserted", "seeds", "GMACs", "min a trial"):
@@ -57,7 +57,7 @@ def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:
 
 
 def _seeds(view: AblationView, arm: Arm) -> str:
-    """To which numbers of seeds an arm goes."""
+    """The numbers of seeds at which an arm is looked at, or the reason why no more are trained."""
     mine = [d for d in view.decisions if arm.name in d.contrast.arms]
     if mine and all(d.verdict == DEAD for d in mine) and not arm.architecture.is_base:
         return "dead"

@@ -1,4 +1,4 @@
-"""`adopt`: a community's model YAML made to build, its architecture and cost, and what is wrong with it."""
+"""`adopt`: makes a community's model YAML build, and tells its architecture, its cost and its mistakes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NAME = "adopt"
 def command(
     article: Annotated[Path, typer.Argument(metavar="ARTICLE.yaml", help="A community's model YAML.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The fixed YAML; none where left out.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The fixed YAML. [none is written]")
     ] = None,
     model_scale: Annotated[
-        str | None, typer.Option(metavar="n|s|m|l|x", help="Which of the file's scales. [the one it states or names]")
+        str | None, typer.Option(metavar="n|s|m|l|x", help="One of the file's scales. [the one it states or names]")
     ] = None,
     nc: Annotated[int | None, typer.Option(min=1, help="Number of classes. [the file's]")] = None,
     imgsz: Annotated[int, typer.Option(help="Image size of the final training, pixels.")] = 640,
@@ -34,16 +34,16 @@ def command(
         str,
         typer.Option(
             metavar="repair|in-line|keep",
-            help="What is done about rows that read the wrong row: repair what is certainly a mistake, let all readers "
-            "read the attention, or keep what the file says.",
+            help="Rows that read the wrong row: repair those that are certainly mistakes, let all readers read the "
+            "attention, or keep what the file says.",
         ),
     ] = "repair",
     inside: Annotated[
         str | None,
         typer.Option(
             metavar="insert|replace|after",
-            help="Where attention stands in blocks such as C2f_ACmix: at the end of each bottleneck, for its second "
-            "convolution, or behind the whole block. [as usual]",
+            help="Place of attention in blocks such as C2f_ACmix: at the end of each bottleneck, instead of its second "
+            "convolution, or after the whole block. [as usual]",
         ),
     ] = None,
     meanings: Annotated[
@@ -51,8 +51,8 @@ def command(
         typer.Option(
             "--as",
             metavar="NAME=MODULE",
-            help="Read the file's NAME as MODULE, such as CBAM=cbam or C3k2_Strip=C3k2_StripPooling; for names of "
-            "several meanings. Repeatable.",
+            help="Read the file's NAME as MODULE, such as CBAM=cbam or C3k2_Strip=C3k2_StripPooling; for names "
+            "with several meanings; may be repeated.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
@@ -61,7 +61,7 @@ def command(
 ) -> None:
     """Make a community's model YAML build: fill arguments, find slots, repair or name mistakes, and count the cost.
 
-    Without -o, only say what would be done.
+    Without -o, nothing is written.
     """
     from nas_attn.environment import prepare
     from nas_attn.errors import UserError
@@ -89,7 +89,7 @@ def command(
 
 
 def _meanings(given: list[str] | None) -> dict[str, str]:
-    """NAME=MODULE, each, as a dictionary."""
+    """Texts NAME=MODULE as a dictionary."""
     from nas_attn.errors import UserError
 
     found: dict[str, str] = {}
@@ -102,7 +102,7 @@ def _meanings(given: list[str] | None) -> dict[str, str]:
 
 
 def _cost(found: Adopted, imgsz: int) -> tuple[Cost, Cost]:
-    """Cost of the base without any attention, and of the whole."""
+    """Cost of the base without attention, and of the whole model."""
     from nas_attn.cost import CostTable
     from nas_attn.errors import UserError
     from nas_attn.space import NONE
@@ -160,7 +160,7 @@ def _figures(cost: Cost) -> str:
 
 
 def _say(line: str) -> None:
-    """One line; on a terminal broken at its width, so that what follows stays below the text of its line."""
+    """Print a line; on a terminal it is wrapped, and its further lines are indented below its text."""
     if sys.stdout.isatty():
         lead = len(line) - len(line.lstrip(" -"))
         width = max(40, shutil.get_terminal_size().columns)

@@ -1,4 +1,4 @@
-"""All commands, and what becomes of their errors: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+"""All commands, and the exit codes of their errors: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nas_attn.environment import one_command
 from nas_attn.errors import ConfigError, ExportChanged, NasAttnError, UserError, room_wanted
 from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
 
-# the root of its usage errors, ClickException: typer brings its own click, under a private name
+# ClickException, the root of typer's usage errors: typer brings its own click under a private name
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
@@ -57,7 +57,9 @@ def _explained(error: NasAttnError) -> NasAttnError:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    os.environ["YOLO_AUTOINSTALL"] = "0"  # here and in every process started: nothing may pip install by itself
+    os.environ["YOLO_AUTOINSTALL"] = (
+        "0"  # here and in every process started from here: nothing may run pip install by itself
+    )
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
     try:
@@ -73,7 +75,7 @@ def run(arguments: list[str]) -> int:
         return UserError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
-    except SystemExit as error:  # none of ours is raised in a command
+    except SystemExit as error:  # no command of this package raises it
         print(f"error: a module or a library ended the command (SystemExit: {error.code})", file=sys.stderr)
         return 1
     except USAGE_ERROR as error:

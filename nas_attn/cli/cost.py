@@ -1,4 +1,4 @@
-"""`cost`: what architectures cost, before any training."""
+"""`cost`: counts the cost of architectures, before any training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Count what the base and given architectures cost: GMACs, parameters, and other people's conventions."""
+    """Count the cost of the base and of given architectures: GMACs, parameters, and figures of other conventions."""
     from nas_attn.bundle.named_model import named_architecture, named_model
     from nas_attn.cost import CostTable
     from nas_attn.detector.model.base_model import build_yaml
@@ -48,7 +48,7 @@ def command(
     architectures = [Architecture.none(n for n in by_name if "." not in n), *wanted]
     cells = {s: [dict(a).get(s.name, NONE) for a in architectures] for s in slots}
     table = CostTable.build(named.built, cells, imgsz)
-    with redirect_stdout(sys.stderr):  # what a module prints is no result
+    with redirect_stdout(sys.stderr):  # output of a module is no result
         rows = [
             {
                 "architecture": str(a),

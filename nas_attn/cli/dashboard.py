@@ -1,4 +1,4 @@
-"""`dashboard`: a live page of one study."""
+"""`dashboard`: serves a live page of one study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "dashboard"
 def command(
     study: Study = None,
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8050,
-    host: Annotated[str, typer.Option(help="Address to listen on; others can read the study on any but loopback.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on; any but loopback lets others read the study.")] = (
         "127.0.0.1"
     ),
     modules: Modules = None,

@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has, and what it lacks."""
+"""`doctor`: checks what this machine has and what it lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUNDLES = ("onnx", "onnxruntime")
 
 
 def command(modules: Modules = None, as_json: Json = False) -> int:
-    """Check everything that a search needs here. Exit code 1 where something necessary is missing."""
+    """Check everything that a search needs here. Exit code 1 if something necessary is missing."""
     checks = (_python, _packages, _bundles, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock, _hook)
     use_modules(modules)
     results = [check() for check in checks]

@@ -1,4 +1,4 @@
-"""`export`: one candidate, or an architecture of one's own, as a commented model YAML and as a bundle."""
+"""`export`: writes a candidate, or a given architecture, as a commented model YAML and as a bundle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BEST = Path("best.yaml")
 def command(
     study: Study = None,
     pick: Annotated[str | None, typer.Option(help="best, knee or trial:N. [knee]", show_default=False)] = None,
-    max_gmacs: Annotated[float | None, typer.Option(help="Leave out what costs more.")] = None,
+    max_gmacs: Annotated[float | None, typer.Option(help="Leave out candidates that cost more.")] = None,
     architecture: Annotated[
         str | None, typer.Option(metavar="'p3=...'", help="Write this one, without a study.", show_default=False)
     ] = None,
@@ -36,7 +36,7 @@ def command(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The YAML file. [best.yaml, if no --bundle]")
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Also all of it: YAML, ONNX, card, weights.")
+        Path | None, typer.Option(metavar="FOLDER", help="Also write a bundle: YAML, ONNX, card, weights.")
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="best.pt", help="Bundle: weights of a finished training of the YAML.")
@@ -47,7 +47,7 @@ def command(
     no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Bundle: no ONNX files.")] = False,
     verify: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Check a bundle: rebuild it in a new process. Runs what is in it."),
+        typer.Option(metavar="FOLDER", help="Check a bundle: rebuild it in a new process. Runs the code in it."),
     ] = None,
     force: Force = False,
     modules: Modules = None,
@@ -56,7 +56,7 @@ def command(
 ) -> int:
     """Write a candidate, or an architecture, as a model YAML that Ultralytics builds and trains; or a bundle of it.
 
-    Exit code 1 where --verify finds that a bundle is not what its card says.
+    Exit code 1 if --verify finds that a bundle is not what its card says.
     """
     own = {"--model": model, "--nc": nc, "--width": width, "--imgsz": imgsz}
     shipped = {"--weights": weights, "--seed": seed, "--no-onnx": no_onnx or None}
@@ -116,7 +116,7 @@ def command(
 
 
 def without_attention(architecture: Architecture) -> str | None:
-    """The reason why an architecture has no attention; None if it has some."""
+    """A sentence on an architecture without attention; None if it has some."""
     modules = {gene.module for _, gene in architecture} - {"none"}
     if not modules:
         return "this is the base itself, without any attention"

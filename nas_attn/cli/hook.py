@@ -1,4 +1,4 @@
-"""`hook`: makes the `yolo` command of this environment know the modules, without a change to any code."""
+"""`hook`: makes the `yolo` command of this environment know the modules, without changing any code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 @app.command()
 def install(
     system: Annotated[
-        bool, typer.Option("--system", help="Also where the interpreter is the system's, not an environment's.")
+        bool, typer.Option("--system", help="Install even if the interpreter is the system's, not an environment's.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -90,7 +90,7 @@ def describe() -> str:
 
 
 def importable() -> bool:
-    """Whether an interpreter of this environment that is started anywhere finds the package."""
+    """True if an interpreter of this environment finds the package from any folder."""
     code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('nas_attn') is None)"
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run([sys.executable, "-E", "-c", code], cwd=folder, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""`modules`: what the zoo holds, and one module in detail; `modules check` and `modules gallery` stand beside it."""
+"""`modules`: lists the zoo, or shows one module in detail; `modules check` and `gallery` have their own files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from nas_attn.cli import modules_check, modules_gallery
+from nas_attn.cli.modules_gallery import CHANNELS, SIDE
 from nas_attn.cli.options import Json, Modules, use_modules
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from nas_attn.cost import Cost
 
 NAME = "modules"
-CHANNELS, SIDE = 64, 80  # the map on which costs are listed: P3 of the smallest models at 640 px
 
 
 class _Group(TyperGroup):
@@ -124,7 +124,7 @@ def show(name: str, modules: Modules = None, as_json: Json = False) -> None:
 
 
 def describe(entry: ModuleEntry) -> dict[str, Any]:
-    """Everything known about a module, JSON-ready; `gmacs` and `params` are of the default gene on the listed map."""
+    """All facts about a module, JSON-ready; `gmacs` and `params` are those of the default gene on the listed map."""
     import inspect
 
     refused, cost = _counted(entry)
@@ -148,10 +148,10 @@ def describe(entry: ModuleEntry) -> dict[str, Any]:
 
 
 def _counted(entry: ModuleEntry) -> tuple[str | None, Cost | None]:
-    """Why the default gene does not fit the listed map, or what it costs there.
+    """The reason why the default gene does not fit the listed map, or its cost there.
 
     Raises:
-        UserError: the module raises something.
+        UserError: the module raises an error.
     """
     from nas_attn.cost.counter import gene_cost
     from nas_attn.errors import NasAttnError, UserError

@@ -1,4 +1,4 @@
-"""`modules check`: do these modules keep the rules, and what do they take on this machine?"""
+"""`modules check`: tests modules against the rules, and measures their latency and memory on this machine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from nas_attn.space import Slot
 
 NAME = "check"
-CONTROL = "conv"  # every figure is set against a plain convolution at the same slot
-SLOW = LARGE = 10  # times the control's
+CONTROL = "conv"  # all figures are compared with a plain convolution at the same slot
+SLOW = LARGE = 10  # times the control's figure
 
 
 def command(
@@ -28,11 +28,13 @@ def command(
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
     batch: Annotated[int, typer.Option(min=1, help="Images of a training step.")] = 4,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [cuda if there is one]")] = None,
-    all_settings: Annotated[bool, typer.Option("--all-settings", help="Slow checks on every setting too.")] = False,
+    all_settings: Annotated[
+        bool, typer.Option("--all-settings", help="Run the slow checks on every setting too.")
+    ] = False,
     modules: Modules = None,
     as_json: Json = False,
 ) -> int:
-    """Run the conformance checks here, and measure latency and memory per slot. Exit code 1 where a check fails."""
+    """Run the conformance checks here, and measure latency and memory per slot. Exit code 1 if a check fails."""
     from nas_attn.attention import registry
     from nas_attn.conformance import check_modules
     from nas_attn.detector.model.base_model import load_base
@@ -77,7 +79,7 @@ def command(
 
 
 def verdict(found: list[dict[str, Any]]) -> str:
-    """The last line: which modules are wrong, and which are marked as slow or large at a slot."""
+    """The last line of the output: modules that are wrong, and modules that are marked as slow or large."""
     wrong = [m["name"] for m in found if not m["ok"]]
     marked = []
     for m in found:
@@ -90,7 +92,7 @@ def verdict(found: list[dict[str, Any]]) -> str:
 
 
 def summary(results: list[Result]) -> list[dict[str, Any]]:
-    """One row a check: its worst state over the settings, how many settings have it, and the first reason."""
+    """One row per check: its worst state over the settings, the number of settings in it, and the first reason."""
     from nas_attn.conformance import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT
 
     order = (FAILED, STALE, MISSING, NOT_RUN, DECLARED, PASSED, UNFIT)
@@ -143,7 +145,7 @@ def _measured(entry: ModuleEntry, slot: Slot, imgsz: int, batch: int, device: st
                 return {**row, "refused": reason}
             module = build_module(entry, slot.channels, entry.defaults())
             return {**row, **asdict(measure(module, slot.channels, side, side, batch=batch, device=device))}
-        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks say what is wrong
+        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks name the mistake
             words = " ".join(str(error).split())[:200] or "no message"
             return {**row, "error": f"{type(error).__name__}: {words}"}
 

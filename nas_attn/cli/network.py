@@ -1,4 +1,4 @@
-"""A drawn base model as a table on a terminal."""
+"""A drawn base model as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _module(row: Mapping[str, Any]) -> str:
 
 
 def _slots(slots: list[Mapping[str, Any]]) -> Text:
-    """One line a slot: its names, and what sets it apart from the row's output."""
+    """One line per slot: its names, and how it differs from the row's output."""
     lines = []
     for slot in slots:
         line = Text(slot["name"], style="cyan")

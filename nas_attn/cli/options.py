@@ -1,4 +1,4 @@
-"""Arguments that several commands share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from nas_attn.cli.fields import option
 from nas_attn.environment import TRUST
 from nas_attn.study import RUNS
+from nas_attn.study.config import StudyConfig
 
 Study = Annotated[
     str | None,
@@ -19,18 +21,7 @@ Study = Annotated[
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder of the run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Modules = Annotated[
-    list[str] | None,
-    typer.Option("--modules", metavar="FILE", help="Python file with attention modules of your own; may be repeated."),
-]
-Slots = Annotated[
-    str | None,
-    typer.Option(metavar="NAME,...", help="Slots, e.g. p3,td.p4; or patterns of names, e.g. 'p?,inner.*'."),
-]
-TrialMinutes = Annotated[
-    float | None,
-    typer.Option(help="A trial that takes longer is stopped and fails. [ten times the base's own time, at least 10]"),
-]
+Modules = Annotated[list[str] | None, option(StudyConfig, "module_files")]
 RUNS_DEFAULT = RUNS
 
 
@@ -45,21 +36,16 @@ Trust = Annotated[
         "--trust",
         callback=_trust,
         expose_value=False,
-        help="Run what checkpoints and run folders of others bring: module files, and any pickle.",
+        help="Trust checkpoints and run folders of others: run their module files, load any pickle.",
     ),
 ]
-
-
-def slot_names(text: str) -> list[str]:
-    """The names that `--slots` gives."""
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def use_modules(files: list[str] | None) -> None:
     """Register the modules of the files that `--modules` names.
 
     Raises:
-        ConfigError: what is wrong with them, everything together.
+        ConfigError: everything that is wrong with them.
     """
     if not files:
         return

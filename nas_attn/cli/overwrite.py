@@ -1,4 +1,4 @@
-"""Results that are there already: kept, unless `--force` says otherwise."""
+"""Existing files are kept, unless `--force` is given."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def check_free(files: Iterable[Path], force: bool, option: str = "-o") -> None:
     """Refuse to write over a file.
 
     Args:
-        files: what will be written.
-        force: write over it.
-        option: which option names another file, for the message.
+        files: the files that will be written.
+        force: write over existing files.
+        option: the option that names another file, for the message.
 
     Raises:
         UserError: one of them exists, or is a folder.

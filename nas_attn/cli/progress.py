@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a bar with ETA and the best so far, and one line a trial. All on stderr."""
+"""The lines and the bar of a running search: one line per trial, ETA and best so far, all on stderr."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Bar:
             TextColumn("{task.fields[best]}"),
             console=self.console,
             transient=True,
-            disable=not self.console.is_interactive,  # where no bar is seen, its end would be an empty line
+            disable=not self.console.is_interactive,  # an invisible bar would leave an empty line at its end
         )
         self._task = self._bar.add_task("preparing", total=None, eta="", best="")
         self._begun: float | None = None
@@ -45,7 +45,7 @@ class Bar:
         self._bar.stop()
 
     def preparing(self, what: str) -> None:
-        """Say what is being prepared."""
+        """Show what is being prepared, beside the bar."""
         self._bar.update(self._task, description=what)
 
     def note(self, text: str) -> None:
@@ -65,10 +65,10 @@ class Bar:
 
 
 class Reporter(Bar):
-    """The observer of `search`."""
+    """The observer of `search`: prints what happens."""
 
     def opened(self, view: StudyView, trials: int) -> None:
-        """Say what the study is; the clock of the ETA starts."""
+        """Print a line about the study; the clock of the ETA starts."""
         self._begun, self._before = time.monotonic(), _ended(view)
         config = view.header["config"]
         self._say(
@@ -89,7 +89,7 @@ class Reporter(Bar):
         self._bar.update(self._task, description="searching", total=trials, completed=self._before)
 
     def started(self, view: StudyView, trial: Trial) -> None:
-        """Nothing to say before it ends."""
+        """Print nothing: a trial has its line when it ends."""
 
     def finished(self, view: StudyView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""
@@ -123,7 +123,7 @@ def line(trial: Trial) -> str:
 
 
 def liveness(drop: float, record: Mapping[str, Any]) -> str:
-    """A slot's state in words, from the mAP50-95 that zeroing it costs and the record with it."""
+    """The state of a slot in words, from the mAP50-95 that zeroing it costs and the liveness record."""
     state = slot_state(drop, record)
     if state == UNKNOWN:
         return "not known (the base scores too little to tell)"

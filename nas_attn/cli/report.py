@@ -1,4 +1,4 @@
-"""`report`: one self-contained HTML file, and the trials as CSV."""
+"""`report`: writes a study as one self-contained HTML file, and its trials as CSV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The HTML file.")] = Path(
         "report.html"
     ),
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write one row a trial here.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write a CSV with one row per trial.")
+    ] = None,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
     force: Force = False,
@@ -30,7 +32,7 @@ def command(
     from nas_attn.dashboard.source import load_shown, shown_folder
     from nas_attn.study.config_sources import study_name
 
-    # an older report is renewed; any other file is not one
+    # an older report is replaced; a file with another suffix is no report
     check_free([output] if output.suffix.lower() not in (".html", ".htm") else [], force)
     check_free([csv] if csv is not None and csv.suffix.lower() != ".csv" else [], force, "--csv")
     use_modules(modules)

@@ -1,4 +1,4 @@
-"""`slots`: the network and its slots as a table; with data, where attention can matter there, before any search."""
+"""`slots`: shows the network and its slots; with data, measures at which slots attention can matter."""
 
 from __future__ import annotations
 
@@ -10,42 +10,40 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, Slots, Study, Trust, slot_names, use_modules
+from nas_attn.cli.fields import Fields, option, with_fields
+from nas_attn.cli.options import Json, Modules, Study, Trust, use_modules
 from nas_attn.errors import ConfigError, UserError
+from nas_attn.study.config import StudyConfig
 
 NAME = "slots"
 DEFAULT_MODEL = "yolo11n.yaml"
 HOW_TO_MEASURE = "To measure which of them matter on your data: python -m nas_attn slots --data D.yaml"
-TRAINING = ("weights", "epochs", "imgsz", "batch", "device", "jobs", "seeds", "seed")
+OFFERED = ("data", "model", "slots", "weights", "epochs", "imgsz", "batch", "device", "jobs")
+HELP = {
+    "model": f"Base model. [{DEFAULT_MODEL}, or the study's]",
+    "weights": "Checkpoint to start the base from.",
+    "jobs": "Seeds at a time.",
+}
 
 
+@with_fields
 def command(
     study: Study = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="D.yaml", help="data.yaml, or one of Ultralytics', as VOC.yaml.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help=f"Base model. [{DEFAULT_MODEL}, or the study's]")] = None,
-    slots: Slots = None,
-    weights: Annotated[str | None, typer.Option(metavar="W.pt", help="Checkpoint to start the base from.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs.")] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Image size, pixels.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, or GPU indices. [GPUs if any]")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Seeds at a time.")] = None,
+    *,
+    given: Annotated[dict[str, Any], Fields(StudyConfig, OFFERED, HELP)],
     seeds: Annotated[int | None, typer.Option(min=1, help="Bases trained; their mean is reported. [1]")] = None,
-    seed: Annotated[int | None, typer.Option(help="First seed. [0]")] = None,
+    seed: Annotated[int | None, option(StudyConfig, "seed")] = None,
     modules: Modules = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
     """Draw a model with its slots. With STUDY or --data, train it and zero each slot in turn.
 
-    A slot whose loss costs nothing cannot gain from attention.
+    Attention cannot help at a slot that costs nothing when it is zeroed.
     """
-    values = locals()
-    wanted = None if slots is None else slot_names(slots)
-    if study is None and data is None:
-        unused = [f"--{name}" for name in TRAINING if values[name] is not None]
+    if study is None and "data" not in given:
+        training = {**given, "seeds": seeds, "seed": seed}
+        unused = [f"--{n}" for n, value in training.items() if value is not None and n not in ("model", "slots")]
         if unused:
             raise UserError(
                 "options of a measurement need STUDY or --data",
@@ -53,14 +51,11 @@ def command(
                 remedy="Give one, or only --model and --slots to see the network.",
             )
         use_modules(modules)
-        _draw(DEFAULT_MODEL if model is None else model, wanted, as_json)
+        _draw(given.get("model", DEFAULT_MODEL), given.get("slots"), as_json)
         return
-    names = ("data", "model", "weights", "epochs", "imgsz", "batch", "device", "jobs", "seed")
-    given: dict[str, Any] = {n: values[n] for n in names} | {"control_seeds": seeds or 1, "test": False}
+    given |= {"seed": seed, "control_seeds": seeds or 1, "test": False}
     if modules:
         given["module_files"] = modules
-    if wanted is not None:
-        given["slots"] = wanted
     _measure(study, given, as_json)
 
 
@@ -96,7 +91,7 @@ def _measure(study: str | None, given: dict[str, Any], as_json: bool) -> None:
     from nas_attn.study import RUNS
     from nas_attn.study.config_sources import known_study, load_config
 
-    stored = known_study(study, RUNS) if study is not None and given["data"] is None else None
+    stored = known_study(study, RUNS) if study is not None and "data" not in given else None
     config = load_config(study, given, stored)
     prepare()
     from nas_attn.study.slot_check import check_slots

@@ -1,4 +1,4 @@
-"""The tables of `analysis` on a terminal."""
+"""The tables of `analysis` for a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas_attn.analysis import tables
 from nas_attn.analysis.tables import genes
 from nas_attn.study.view import StudyView
 
-# the other columns are in the report: a terminal is narrow
+# column -> title; a terminal is narrow, and the report has all columns
 _FRONT = {
     0: "architecture",
     1: "place",
@@ -25,7 +25,7 @@ _FRONT = {
     10: "params M",
 }
 _SLOTS = {0: "slot", 1: "mAP50-95 zeroed", 2: "lost", 3: "state", 4: "searched"}
-PIPE_WIDTH = 160  # characters where stdout is no terminal
+PIPE_WIDTH = 160  # characters, if stdout is no terminal
 
 
 def stdout() -> Console:
@@ -39,7 +39,7 @@ def front_table(view: StudyView) -> RichTable:
 
 
 def liveness_table(view: StudyView) -> RichTable:
-    """What each slot is worth to the trained base."""
+    """The liveness of each slot of the trained base."""
     table = tables.liveness_table(view)
     assert table is not None
     return _rich(table, "slots of the trained base", _SLOTS)
@@ -56,6 +56,6 @@ def _rich(table: tables.Table, title: str, columns: Mapping[int, str]) -> RichTa
             min_width=30 if first and len(columns) > 5 else None,
         )
     for row in table.rows:
-        # one slot a line: genes are long, and breaking them anywhere makes them unreadable
+        # one line per slot: a long gene that is broken anywhere is unreadable
         rich.add_row(*("\n".join(genes(row[i])).replace("[", r"\[") if i == 0 else row[i] for i in columns))
     return rich

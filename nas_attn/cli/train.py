@@ -1,4 +1,4 @@
-"""`train`: exported YAMLs, trained in full by Ultralytics and put side by side."""
+"""`train`: trains exported YAMLs in full with Ultralytics, and compares them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas_attn.cli.fields import option
 from nas_attn.cli.options import Json, Modules, Trust, use_modules
 from nas_attn.errors import UserError
+from nas_attn.study.config import StudyConfig
 
 if TYPE_CHECKING:
     from nas_attn.data.check import DataInfo
@@ -26,10 +28,10 @@ def command(
         list[str],
         typer.Argument(metavar="MODEL.yaml... [KEY=VALUE]...", help="Model YAMLs; then Ultralytics arguments."),
     ],
-    data: Annotated[str, typer.Option(metavar="D.yaml", help="data.yaml, or one of Ultralytics', as VOC.yaml.")],
+    data: Annotated[str, option(StudyConfig, "data")],
     epochs: Annotated[int, typer.Option(min=1, help="Epochs.")] = 300,
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
-    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: each model is trained once with each.")] = 1,
     weights: Annotated[
@@ -42,7 +44,7 @@ def command(
         "runs/train"
     ),
     partial: Annotated[
-        bool, typer.Option("--partial-weights", help="Take what fits of weights, also of another base.")
+        bool, typer.Option("--partial-weights", help="Take the weights that fit, even from another base.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Train over a folder that another command filled.")] = False,
     modules: Modules = None,
@@ -54,7 +56,7 @@ def command(
     The trainer and its defaults are Ultralytics' own, but for two: no pictures (plots=False), and half precision only
     as bfloat16, where the GPU has it (amp=bf16, otherwise amp=False). Both can be given as KEY=VALUE.
 
-    Repeat the command after an interruption: what finished is kept, what was broken off goes on behind its last epoch.
+    Repeat the command after an interruption: finished runs are kept, others continue after their last epoch.
     """
     from nas_attn.environment import prepare, stdout_to_stderr
 
@@ -64,8 +66,8 @@ def command(
         raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
     prepare()
     use_modules(modules)
-    os.environ["YOLO_VERBOSE"] = "true"  # hours of training are not to be silent, here or in further processes
-    with stdout_to_stderr():  # from the import of Ultralytics on: its first words are of settings
+    os.environ["YOLO_VERBOSE"] = "true"  # hours of training must not be silent, here or in further processes
+    with stdout_to_stderr():  # from the import of Ultralytics on, which prints about its settings
         from nas_attn.detector.final.arguments import check_arguments
         from nas_attn.detector.final.plain_command import shown
         from nas_attn.detector.final.training import Training, check_processes, train_final
@@ -85,7 +87,7 @@ def command(
         for training in trainings:
             training.run.check(force=force)
         results = []
-        for training in sorted(trainings, key=lambda t: t.seed):  # so that an early stop leaves whole pairs
+        for training in sorted(trainings, key=lambda t: t.seed):  # an early stop then leaves whole pairs
             what = f"{training.name} with seed {training.seed}"
             finished = training.run.state() == "finished"
             print(f"{what} is finished: its figures are read from {shown(training.folder)}" if finished
@@ -95,7 +97,7 @@ def command(
 
 
 def _files(models: Iterable[str]) -> dict[str, Path]:
-    """name -> model YAML; the name is the file's own, with as many folders before it as it takes to be the only one."""
+    """Model YAMLs by name; a name is the file's, with as many of its folders as make it unique."""
     files = list(dict.fromkeys(Path(m).resolve() for m in models))
     if not files:
         raise UserError("`train` needs at least one model YAML", remedy="Write one with `python -m nas_attn export`.")
@@ -120,7 +122,7 @@ def _load(file: Path) -> BaseModel:
     """A model that this command can train.
 
     Raises:
-        UserError: it is none, or its name asks Ultralytics for another.
+        UserError: this command cannot train it, or its file name makes Ultralytics build another scale.
     """
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.export import check_name
@@ -152,7 +154,7 @@ def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
 
 
 def _check_model(file: Path, model: BaseModel, nc: int, imgsz: int, weights: Path | None, partial: bool) -> None:
-    """Refuse what would stop the training of this model, or train another one."""
+    """Refuse a model whose training would stop, or would train another model."""
     from nas_attn.detector.weights.start_model import start_model
 
     if model.nc != nc:

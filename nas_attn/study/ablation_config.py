@@ -1,4 +1,4 @@
-"""What an ablation does, as one checked value: the block `ablation:` of a study, and the options of `ablate`."""
+"""The configuration of an ablation: the block `ablation:` of a study, and the options of `ablate`."""
 
 from __future__ import annotations
 
@@ -14,41 +14,46 @@ KINDS = {
     "placement": "one of its genes alone at every live slot of any kind",
     "scale": "the full architecture on larger scales of the base",
     "factorial": "every combination of its filled slots",
-    "a/a": "the base against itself under other seeds: what no difference looks like",
+    "a/a": "the base against itself under other seeds: shows no difference but noise",
 }
 DEFAULT_KINDS = ("leave-one-out", "add-one-in", "swap", "sweep", "placement", "scale")
 
 
 class AblationConfig(BaseModel):
-    """An ablation of one architecture. Where a value is None, the study's or the one that suits it is taken."""
+    """An ablation of one architecture. None means the study's value, or the one in brackets in the description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    base: str | None = Field(None, description="the full architecture, in place of one picked from the study")
-    pick: str | None = Field(None, description="best, knee or trial:N of the study; best where neither is given")
-    kinds: list[str] | None = Field(None, description="kinds of comparisons; all but factorial and a/a if None")
-    arms: list[str] = Field(default_factory=list, description="further architectures to compare with the base")
-    controls: bool = Field(True, description="a plain convolution of the same size in the place of each module")
-    seeds: int = Field(5, ge=1, le=1000, description="seeds of every arm")
-    seed: int | None = Field(None, ge=0, lt=2**31, description="first seed; one that the search did not use if None")
-    epochs: int | None = Field(None, ge=1, lt=2**53, description="passes over the data, in place of the study's")
-    imgsz: int | None = Field(None, ge=32, lt=2**53, description="image size in pixels, in place of the study's")
-    fraction: float | None = Field(
-        None, gt=0, le=1, description="share of the training images, in place of the study's"
+    base: str | None = Field(None, description="Architecture, in place of the study's winner.")
+    pick: str | None = Field(None, description="best, knee or trial:N of the study. [best]")
+    kinds: list[str] | None = Field(
+        None,
+        description=f"{', '.join(DEFAULT_KINDS)}; only if named: factorial, a/a. [the first six]",
     )
-    batch: int | None = Field(None, ge=1, lt=2**53, description="images a step, in place of the study's")
-    scales: list[str] | None = Field(None, description="larger scales of the base for `scale`; the next two if None")
-    hours: float | None = Field(None, gt=0, description="decide the seeds by sequential testing within this time")
-    max_seeds: int | None = Field(None, ge=3, le=1000, description="most seeds of sequential testing; 20 if None")
-    difference: float = Field(0.01, gt=0, lt=1, description="smallest difference in mAP50-95 that matters")
-    dead_slots: Literal["skip", "keep"] | None = Field(None, description="what to do with them; the study's if None")
+    arms: list[str] = Field(default_factory=list, description="A further architecture; may be repeated.")
+    controls: bool = Field(True, description="Also train plain convolutions in place of attention.")
+    seeds: int = Field(5, ge=1, le=1000, description="Seeds of every arm.")
+    seed: int | None = Field(None, ge=0, lt=2**31, description="First seed. [one that the search did not use]")
+    epochs: int | None = Field(None, ge=1, lt=2**53, description="Epochs of a trial. [the study's]")
+    imgsz: int | None = Field(None, ge=32, lt=2**53, description="Image size, pixels. [the study's]")
+    fraction: float | None = Field(None, gt=0, le=1, description="Share of the training images. [the study's]")
+    batch: int | None = Field(None, ge=1, lt=2**53, description="Images per training step. [the study's]")
+    scales: list[str] | None = Field(None, description="Larger scales of the base for `scale`. [the next two]")
+    hours: float | None = Field(
+        None, gt=0, description="Let results decide the number of seeds; start no new trial after this many hours."
+    )
+    max_seeds: int | None = Field(None, ge=3, le=1000, description="Most seeds, if results decide their number. [20]")
+    difference: float = Field(0.01, gt=0, lt=1, description="Smallest difference in mAP50-95 that matters.")
+    dead_slots: Literal["skip", "keep"] | None = Field(
+        None, description="skip or keep arms that differ in dead slots only. [the study's]"
+    )
 
     @property
     def asked_kinds(self) -> tuple[str, ...]:
-        """The kinds, those of an ablation that names none included."""
+        """The kinds of comparisons; the default ones if none are named."""
         return DEFAULT_KINDS if self.kinds is None else tuple(self.kinds)
 
     @property
     def sequential(self) -> bool:
-        """Whether results decide how many seeds are trained."""
+        """True if results decide how many seeds are trained."""
         return self.hours is not None or self.max_seeds is not None

@@ -1,4 +1,4 @@
-"""What a study does, as one checked value."""
+"""The configuration of a study, as one checked value."""
 
 from __future__ import annotations
 
@@ -24,48 +24,62 @@ LEAST_MINUTES = 0.01  # of a trial: a process does not even start in less
 class StudyConfig(BaseModel):
     """Everything that a study YAML may say and a command line may override.
 
-    The fields up to `dead_slots` decide what a trial measures: they cannot change while a study lives. The rest may
-    be given anew each time it is continued.
+    The fields up to `live_threshold` decide what a trial measures: they cannot change while a study lives. The rest
+    may be given anew each time the study is continued. A description is also the help of the field's option.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(
-        DEFAULT, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run folder"
+        DEFAULT, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run folder."
     )
-    demo: bool = Field(False, description="generated data: a demonstration whose ranking means nothing elsewhere")
-    data: str | None = Field(None, description="data.yaml, or a name of Ultralytics'; generated if None")
-    model: str = Field("yolo11n.yaml", description="base model: an Ultralytics model YAML")
-    width: float | None = Field(None, gt=0, le=2, description="width factor in place of the scale's own")
-    start: Literal["scratch", "weights", "base"] = Field("scratch", description="what a trial starts from")
-    weights: str | None = Field(None, description="checkpoint for `start: weights`")
-    space: str = Field("neck", description="search space: a shipped name or a path")
-    modules: dict[str, dict[str, list[Any]] | None] | None = Field(None, description="in place of the space's modules")
-    module_files: list[str] | None = Field(None, description="Python files with attention modules of one's own")
-    slots: list[str] | None = Field(None, description="in place of the space's slots")
-    sampler: str = Field("tpe", description="tpe, gp, nsga2 or random")
-    seed: int = Field(0, ge=0, lt=2**31, description="first seed; the controls use this one and the following")
-    control_seeds: int = Field(3, ge=1, le=100, description="seeds of each control")
-    epochs: int = Field(15, ge=1, lt=2**53, description="passes over the data in a proxy run")
-    imgsz: int = Field(320, ge=32, lt=2**53, description="image size of the proxy, pixels")
-    fraction: float = Field(1.0, gt=0, le=1, description="share of the training images used")
-    final_imgsz: int = Field(640, ge=32, lt=2**53, description="image size of the final training, and of costs")
-    batch: int = Field(8, ge=1, lt=2**53, description="images a step")
-    lr0: float = Field(0.002, gt=0, description="highest learning rate; it falls to 0 by the last step")
-    precision: Literal["fp32", "bf16"] | None = Field(None, description="bf16 on GPU and fp32 on CPU where left out")
-    dead_slots: Literal["skip", "keep"] = Field("skip", description="what to do with slots that the base does not use")
-    live_threshold: float = Field(0.003, ge=0, description="mAP50-95 that zeroing a live slot costs at least")
+    demo: bool = Field(False, description="Train on generated data; the ranking does not carry over to real data.")
+    data: str | None = Field(None, description="data.yaml, or one that Ultralytics ships, such as VOC.yaml.")
+    model: str = Field("yolo11n.yaml", description="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")
+    width: float | None = Field(None, gt=0, le=2, description="Width factor, in place of the scale's own.")
+    start: Literal["scratch", "weights", "base"] = Field(
+        "scratch", description="scratch, weights, or base (train the base once, then go on from it)."
+    )
+    weights: str | None = Field(None, description="Checkpoint to start every trial from.")
+    space: str = Field("neck", description="Search space: a shipped name or a YAML path.")
+    modules: dict[str, dict[str, list[Any]] | None] | None = Field(
+        None, description="Modules to search, e.g. acmix,lska; or a Python file with your own."
+    )
+    module_files: list[str] | None = Field(
+        None, description="Python file with attention modules of your own; may be repeated."
+    )
+    slots: list[str] | None = Field(None, description="Slots, e.g. p3,td.p4; or patterns of names, e.g. 'p?,inner.*'.")
+    sampler: str = Field("tpe", description="tpe, gp, nsga2 or random.")
+    seed: int = Field(0, ge=0, lt=2**31, description="First seed.")
+    control_seeds: int = Field(3, ge=1, le=100, description="Seeds of each control.")
+    epochs: int = Field(15, ge=1, lt=2**53, description="Epochs of a proxy run.")
+    imgsz: int = Field(320, ge=32, lt=2**53, description="Image size of the proxy, pixels.")
+    fraction: float = Field(1.0, gt=0, le=1, description="Share of the training images used.")
+    final_imgsz: int = Field(640, ge=32, lt=2**53, description="Image size of the final training and of costs, pixels.")
+    batch: int = Field(8, ge=1, lt=2**53, description="Images per training step.")
+    lr0: float = Field(0.002, gt=0, description="Highest learning rate; it falls to 0 by the last step.")
+    precision: Literal["fp32", "bf16"] | None = Field(
+        None, description="fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"
+    )
+    dead_slots: Literal["skip", "keep"] = Field("skip", description="skip or keep slots that the base does not use.")
+    live_threshold: float = Field(0.003, ge=0, description="Least mAP50-95 that is lost if a live slot is zeroed.")
 
-    trials: int = Field(100, ge=1, lt=2**53, description="trials of the whole study")
-    hours: float | None = Field(None, gt=0, description="no new trial is started after this long")
-    trial_minutes: float | None = Field(None, gt=0, description="limit of a trial; ten times the base's, at least 10")
-    max_gmacs: float | None = Field(None, gt=0, description="costlier architectures are refused before training")
-    max_params: float | None = Field(None, gt=0, description="the same, in million parameters")
-    storage: StorageUrl | None = Field(None, description="Optuna storage URL; SQLite in the run folder where left out")
-    device: str | None = Field(None, description="cpu, cuda, or GPU indices such as 0,1")
-    jobs: int | None = Field(None, ge=1, le=1024, description="trials at a time")
-    test: bool = Field(True, description="also score the test split where data.yaml has one")
-    ablation: AblationConfig | None = Field(None, description="what `ablate` does; a search passes it over")
+    trials: int = Field(100, ge=1, lt=2**53, description="Trials of the whole study, controls included.")
+    hours: float | None = Field(None, gt=0, description="Start no new trial after this many hours.")
+    trial_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="A trial that takes longer is stopped and fails. [ten times the base's own time, at least 10]",
+    )
+    max_gmacs: float | None = Field(None, gt=0, description="Refuse costlier architectures before training.")
+    max_params: float | None = Field(None, gt=0, description="The same, in million parameters.")
+    storage: StorageUrl | None = Field(
+        None, description="Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"
+    )
+    device: str | None = Field(None, description="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")
+    jobs: int | None = Field(None, ge=1, le=1024, description="Trials at a time. [one per GPU, or one per core]")
+    test: bool = Field(True, description="Score the test split too, if data.yaml has one.")
+    ablation: AblationConfig | None = Field(None, description="What `ablate` does; a search does not read it.")
 
     @field_validator("modules", mode="before")
     @classmethod
@@ -78,10 +92,10 @@ class StudyConfig(BaseModel):
 
         Args:
             values: by field name.
-            where: where they come from, or field name -> where that one comes from; for messages.
+            where: the source of the values, or field name -> its source; for messages.
 
         Raises:
-            ConfigError: all that is wrong with them, together.
+            ConfigError: everything that is wrong with them.
         """
 
         def source(name: str) -> str:
@@ -127,19 +141,19 @@ class StudyConfig(BaseModel):
 
     @classmethod
     def _readable(cls, values: Mapping[str, Any], broken: set[str]) -> StudyConfig | None:
-        """What is left without the broken values; None where that is not enough."""
+        """The configuration without the broken values; None if the others do not make one."""
         try:
             return cls.model_validate({k: v for k, v in values.items() if k not in broken})
         except ValidationError:
             return None
 
     def identity(self) -> dict[str, Any]:
-        """The part that cannot change while a study lives; of files, it is their content."""
+        """The fields that cannot change while a study lives."""
         return self.model_dump(exclude=FREE)
 
 
 def by_name(modules: Any) -> Any:
-    """A list of module names as the mapping that it stands for; anything else as it is."""
+    """A list of module names as the mapping that it stands for; any other value unchanged."""
     listed = isinstance(modules, list) and all(isinstance(name, str) for name in modules)
     return dict.fromkeys(modules) if listed else modules
 

@@ -15,7 +15,7 @@ from module_files import GOOD, clean, write
 
 from nas_attn.attention import choice, get, user
 from nas_attn.attention.residual import build_module
-from nas_attn.cli.search import modules_given
+from nas_attn.cli.fields import modules_given
 from nas_attn.detector.model.registration import register, unregister
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.space import Slot

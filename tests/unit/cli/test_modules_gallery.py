@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas_attn.attention import entries, zoo
-from nas_attn.cost import gallery
+from nas_attn.cli import modules_gallery as gallery
 
 PAGE = Path(zoo.__path__[0]) / "README.md"
 REMEDY = "write it anew: python -m nas_attn modules gallery -o nas_attn/attention/zoo/README.md"

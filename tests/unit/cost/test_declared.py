@@ -9,9 +9,9 @@ from torch import nn
 
 from nas_attn.attention import get, user
 from nas_attn.attention.residual import build_module
+from nas_attn.cli.modules_gallery import page
 from nas_attn.cost import CostTable
 from nas_attn.cost.counter import count, gene_cost
-from nas_attn.cost.gallery import page
 from nas_attn.detector.model.base_model import build_yaml
 from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.errors import ConfigError, UserError

@@ -1,0 +1,106 @@
+"""Options that stand for fields of a configuration: type, default and help are the field's own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, get_args
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+FLAGS = {"arms": ["--arm"], "module_files": ["--modules"]}  # of fields whose option has another name
+METAVARS = {
+    "data": "D.yaml", "weights": "W.pt", "slots": "NAME,...", "modules": "NAME,...|FILE.py", "module_files": "FILE",
+    "storage": "URL", "base": '"p3=... p4=..."', "kinds": "NAME,...", "arms": '"p5=..."', "scales": "s,m",
+}  # fmt: skip
+COMMAS = ("slots", "kinds", "scales")  # several names in one text
+REPEATED = ("arms", "modules", "module_files")
+UNSHOWN = ("model", "start", "epochs", "imgsz")  # their defaults: the help names them, or the demo has others
+
+
+def option(config: type[BaseModel], name: str, text: str | None = None) -> Any:
+    """The Typer option of a field; `text` is its help, if not the field's description."""
+    found = config.model_fields[name]
+    text, default = text or found.description or "", found.default
+    if name not in UNSHOWN and default not in (None, PydanticUndefined):
+        text += f" [{'yes' if default is True else f'{default:g}' if isinstance(default, float) else default}]"
+    return typer.Option(*FLAGS.get(name, ()), metavar=METAVARS.get(name), help=text)
+
+
+def _type(config: type[BaseModel], name: str) -> Any:
+    """The type of a field's option: text, unless the field is a number or a flag; None if the option is not given."""
+    if name in REPEATED:
+        return list[str] | None
+    annotation = config.model_fields[name].annotation
+    return next((kind for kind in (bool, int, float) if kind in (annotation, *get_args(annotation))), str) | None
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Annotation of a command's parameter that stands for several options, one for each field.
+
+    Attributes:
+        config: the configuration.
+        names: its fields, in the order of the help.
+        help: help texts in place of the fields' descriptions.
+    """
+
+    config: type[BaseModel]
+    names: tuple[str, ...]
+    help: Mapping[str, str] = field(default_factory=dict)
+
+    def parameters(self, group: inspect.Parameter) -> list[inspect.Parameter]:
+        """One parameter for each field, as Typer reads them, in place of the one that stands for them."""
+        types = {n: Annotated[_type(self.config, n), option(self.config, n, self.help.get(n))] for n in self.names}
+        return [group.replace(name=name, default=None, annotation=kind) for name, kind in types.items()]
+
+    def given(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The fields whose options were given; they are taken out of the values of all options."""
+        found: dict[str, Any] = {}
+        for name in self.names:
+            if (value := values.pop(name)) is not None:
+                said = comma_separated(value) if name in COMMAS else value
+                found |= modules_given(said) if name in ("modules", "module_files") else {name: said}
+        return found
+
+
+def with_fields(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """The command as Typer takes it: a parameter annotated with `Fields` becomes options, one for each field.
+
+    The command gets, as that parameter, a dictionary of the fields that were given.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, Fields] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        parameters.append(parameter)
+        for fields in get_args(parameter.annotation):
+            if isinstance(fields, Fields):
+                groups[name] = fields
+                parameters[-1:] = fields.parameters(parameter)
+
+    @functools.wraps(command)
+    def called(**values: Any) -> int | None:
+        given = {name: fields.given(values) for name, fields in groups.items()}
+        return command(**values, **given)
+
+    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return called
+
+
+def comma_separated(text: str) -> list[str]:
+    """The names in a text such as `p3, p4`."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def modules_given(items: Iterable[str]) -> dict[str, Any]:
+    """The fields that `--modules` sets: `module_files` from files, `modules` from names separated by commas."""
+    files = [item for item in items if item.endswith(".py") or os.sep in item]
+    names = [name for item in items if item not in files for name in comma_separated(item)]
+    given: dict[str, Any] = {"module_files": files} if files else {}
+    return given | ({"modules": dict.fromkeys(names)} if names else {})
