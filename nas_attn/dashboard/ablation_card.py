@@ -1,23 +1,29 @@
-"""What the card of an ablation holds, on the report and on the live page alike: view -> words, numbers and tables."""
+"""The card of an ablation: answer, forest plot, tables, and the trials behind every figure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.plan.settings import DEFAULT_NAME
 from nas_attn.ablation.report.files import PARTIAL, ranges
 from nas_attn.ablation.report.forest import ForestNumbers, forest_numbers
+from nas_attn.ablation.report.forest_figure import MIN_WIDTH, forest_figure
 from nas_attn.ablation.report.rows import family_rows, line_key
 from nas_attn.ablation.report.tables import ablation_tables
+from nas_attn.ablation.report.trials import trials_table
 from nas_attn.ablation.report.words import planned_seeds, summary
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.tables import Table, facts, signed, state_of
+from nas_attn.dashboard import blocks as blocks_of
+from nas_attn.dashboard.blocks import Block, Element, Plot, Row, element, text
 from nas_attn.study.liveness import DEAD as DEAD_SLOT
 from nas_attn.study.liveness import UNDERTRAINED, too_little
 
+ABOUT = "An architecture taken apart: every arm trained with the same seeds as the base"
 READING = (
     "Difference to the base at equal seeds, with its {level} interval{looks}. Grey band: differences smaller than what "
     "was set to matter. Colour and shape are the verdict after correction for the number of comparisons, which an "
@@ -27,7 +33,9 @@ TRACE = "Point at a line for all its figures. Click it, or a row of a table, to 
 OWN_NUMBERS = "Trials of this ablation are numbered on their own: its trial 3 is not trial 3 of a study."
 MEASURED = ("cost counted at", "training time", "device", "versions")
 LAST = ("inserted", "remarks", "trials")
+ABOVE_TRIALS = (element("h3", "Trials of this ablation"), text(OWN_NUMBERS, "soft"))
 LONG = 15  # rows from which a table scrolls
+NEWEST = 200  # trials that the live page lists before a line is picked; the report lists all
 
 
 @dataclass(frozen=True)
@@ -49,11 +57,6 @@ class Section:
     table: Table
     trials: tuple[tuple[int, ...], ...]
     method: str
-
-    @property
-    def tall(self) -> bool:
-        """Whether it should scroll."""
-        return len(self.table.rows) > LONG
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,6 @@ class AblationCard:
     def title(self) -> str:
         """The card's heading."""
         return "Ablation" if self.key == DEFAULT_NAME else f"Ablation: {self.key}"
-
-    @property
-    def mark(self) -> str:
-        """What is said beside every heading while training is not finished; empty afterwards."""
-        return PARTIAL if self.view.partial else ""
 
     @cached_property
     def summary(self) -> str:
@@ -145,6 +143,68 @@ class AblationCard:
                 at = s.lines.index(key)
                 return s.table.rows[at][0], s.trials[at]
         return None
+
+
+def part(ablation: Any, name: str, **more: Any) -> dict[str, Any]:
+    """The id of a part of an ablation's card on the live page."""
+    return {"ablation": ablation, "part": name, **more}
+
+
+def whole_card(card: AblationCard, number: int) -> Element:
+    """The report's card: with the list of all its trials, of which a click leaves those behind a line.
+
+    Args:
+        card: its content.
+        number: tells its plot from those of other cards on the page.
+    """
+    trials = _trials(card, trials_table(card.view), f"All {len(card.view.trials)} trials.")
+    listed = element("div", *ABOVE_TRIALS, *trials, kind="trials")
+    return element("section", *ablation_blocks(card, number), listed, kind="card", **{"data-ablation": card.key})
+
+
+def ablation_blocks(card: AblationCard, number: int = 0) -> list[Block]:
+    """Answer, facts, forest plot and tables."""
+    blocks: list[Block] = [_heading("h2", card.title, card), text(card.summary, "answer"), blocks_of.facts(card.facts)]
+    if card.forest.lines:
+        figure, live = forest_figure(card.forest), part(card.key, "forest", at=0)
+        plot = Plot(figure, f"forest-{number}", min_width=MIN_WIDTH, live=live)
+        blocks += [plot, text(card.reading, "soft")]
+    for s in card.sections:
+        rows = [
+            Row({"data-trials": " ".join(map(str, numbers)), "data-line": key}, part(card.key, "line", line=key))
+            for key, numbers in zip(s.lines, s.trials, strict=True)
+        ]
+        table = blocks_of.table(s.table, tall=len(s.table.rows) > LONG, rows=rows)
+        blocks += [_heading("h3", s.title, card), table, text(s.method, "soft")]
+    return [*blocks, element("h3", "Which slots are alive"), text(card.liveness)]
+
+
+def trials_blocks(card: AblationCard, line: str | None) -> list[Block]:
+    """The live page's list: the trials behind the picked line, or the newest."""
+    found = card.line(line) if line else None
+    every = len(card.view.trials)
+    if found is not None:
+        name, numbers = found
+        table = trials_table(card.view, numbers)
+        return _trials(card, table, f'Behind "{name}": {len(table.rows)} of {every} trials.', picked=True)
+    table, newest = trials_table(card.view), slice(None, -NEWEST - 1, -1)
+    table = replace(table, rows=table.rows[newest], keys=table.keys[newest])
+    words = f"The newest {len(table.rows)} of {every} trials; pick a line above to see those behind it."
+    return _trials(card, table, words)
+
+
+def _heading(tag: str, title: str, card: AblationCard) -> Element:
+    warning = [element("span", PARTIAL, kind="chip warn")] if card.view.partial else []
+    return element(tag, element("span", title), *warning)
+
+
+def _trials(card: AblationCard, table: Table, words: str, *, picked: bool = False) -> list[Block]:
+    """What is listed, in words; a button that lists all again, if a line is picked; the trials."""
+    attributes = {"type": "button"} | ({} if picked else {"hidden": "hidden"})
+    button = Element("button", ["show all"], attributes, part(card.key, "every", at=0))
+    rows = [Row({"data-trial": str(key)}) for key in table.keys]
+    said = element("p", element("span", words, kind="said"), " ", button)
+    return [said, blocks_of.table(table, tall=True, rows=rows)]
 
 
 def _arranged(table: Table) -> Table:

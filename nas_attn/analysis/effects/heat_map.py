@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.effects.conclusion import change, verdict_at
 from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
-from nas_attn.analysis.figures import FONT, GREY, INK
+from nas_attn.analysis.plot_style import FONT, INK, template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -55,13 +55,11 @@ def heat_map(numbers: EffectNumbers) -> Figure:
     )
     column = min(190, max(138, 1080 // max(1, len(slots))))
     figure.update_layout(
-        template="plotly_white",
-        font={"family": FONT, "size": 13, "color": INK},
+        template=template(),
         width=LEFT + RIGHT + column * len(slots),
         height=TOP + 12 + ROW * len(modules),
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": 12},
         shapes=[*(_hatch(s, numbers) for s in numbers.dead), *(_frame(c, numbers) for c in numbers.shown)],
-        hoverlabel={"bgcolor": "white", "bordercolor": GREY, "font": {"family": FONT, "size": 12}, "align": "left"},
     )
     figure.update_xaxes(side="top", type="category", fixedrange=True, showgrid=False, tickangle=0)
     figure.update_yaxes(type="category", autorange="reversed", fixedrange=True, showgrid=False)
