@@ -1,4 +1,4 @@
-"""Figures: numbers -> plotly. Every point carries its candidate's key as customdata, so that a click finds it."""
+"""Figures of a study: numbers -> plotly. Each point carries its candidate's key as customdata: a click finds it."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _styles(groups: tuple[str, ...]) -> dict[str, tuple[str, str, int]]:
 
 
 def _uid(name: str) -> str:
-    """A trace's identity while a study grows. Plotly looks for its parts by a CSS class, so it holds no other signs."""
+    """The identity of a trace while a study grows; only letters and digits, since plotly uses it as a CSS class."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", name)
 
 

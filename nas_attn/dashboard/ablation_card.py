@@ -17,9 +17,9 @@ from nas_attn.ablation.report.tables import ablation_tables
 from nas_attn.ablation.report.trials import trials_table
 from nas_attn.ablation.report.words import planned_seeds, summary
 from nas_attn.ablation.view import AblationView
-from nas_attn.analysis.tables import Table, facts, signed, state_of
-from nas_attn.dashboard import blocks as blocks_of
-from nas_attn.dashboard.blocks import Block, Element, Plot, Row, element, text
+from nas_attn.analysis import tables
+from nas_attn.analysis.tables import Table, newest_first, signed, state_of
+from nas_attn.dashboard.blocks import Block, Element, Plot, Row, element, facts, table, text
 from nas_attn.study.liveness import DEAD as DEAD_SLOT
 from nas_attn.study.liveness import UNDERTRAINED, too_little
 
@@ -43,15 +43,13 @@ class Section:
     """One table.
 
     Attributes:
-        family: key of `FAMILIES`.
         title: its title.
-        lines: what tells each row from all others of the ablation.
+        lines: the `line_key` of each row, unique in the ablation.
         table: its rows; the last column has the numbers of their trials.
         trials: the same as numbers, one tuple a row.
         method: how the figures were made.
     """
 
-    family: str
     title: str
     lines: tuple[str, ...]
     table: Table
@@ -65,7 +63,7 @@ class AblationCard:
 
     Attributes:
         view: the ablation.
-        state: changes whenever its record log does; empty where nobody follows it.
+        state: a text that changes whenever its record log does; empty if nobody follows it.
     """
 
     view: AblationView
@@ -73,7 +71,7 @@ class AblationCard:
 
     @property
     def key(self) -> str:
-        """What tells it from the study's others."""
+        """The name of its folder, unique in the study."""
         return self.view.folder.name
 
     @property
@@ -88,7 +86,7 @@ class AblationCard:
 
     @cached_property
     def facts(self) -> list[tuple[str, str]]:
-        """What was run: (name, value)."""
+        """The conditions of the run as (name, value) pairs."""
         v, c = self.view, self.view.header["config"]
         states = [state_of(t) for t in v.trials]
         counted = [f"{states.count(s)} {s}" for s in dict.fromkeys(states)]
@@ -99,13 +97,13 @@ class AblationCard:
             ("each trial", f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"),
             ("seeds", planned_seeds(v)),
             ("trials", f"{', '.join(counted) or 'none yet'}; {len(v.left)} left"),
-            *(pair for pair in facts(replace(v.views[None], trials=v.trials)) if pair[0] in MEASURED),
+            *(pair for pair in tables.facts(replace(v.views[None], trials=v.trials)) if pair[0] in MEASURED),
             ("folder", str(v.folder)),
         ]
 
     @cached_property
     def liveness(self) -> str:
-        """Which slots can show anything at all, in a sentence."""
+        """A sentence on which slots are alive; only these can show a difference."""
         skipped = sum(d.verdict == DEAD for d in self.view.decisions)
         said = [_liveness(self.view, model) for model in self.view.design.models]
         if skipped:
@@ -119,7 +117,7 @@ class AblationCard:
 
     @property
     def reading(self) -> str:
-        """How to read the forest plot, and what can be done with it."""
+        """The words below the forest plot: how to read it, and what a click does."""
         looks = ", which holds for all looks at once" if self.view.looks.count > 1 else ""
         return f"{READING.format(level=self.forest.level, looks=looks)} {TRACE}"
 
@@ -133,11 +131,11 @@ class AblationCard:
             lines = tuple(line_key(t.family, r.label) for r in found_rows)
             rows = tuple((*row, ranges(n)) for row, n in zip(t.table.rows, trials, strict=True))
             table = _arranged(replace(t.table, columns=(*t.table.columns, "trials"), rows=rows))
-            found.append(Section(t.family, t.title, lines, table, trials, t.method))
+            found.append(Section(t.title, lines, table, trials, t.method))
         return tuple(found)
 
     def line(self, key: str) -> tuple[str, tuple[int, ...]] | None:
-        """Name of the row that a key means and the numbers of its trials; None where there is no such row any more."""
+        """The name of the row of that key and the numbers of its trials; None if there is no such row any more."""
         for s in self.sections:
             if key in s.lines:
                 at = s.lines.index(key)
@@ -151,7 +149,7 @@ def part(ablation: Any, name: str, **more: Any) -> dict[str, Any]:
 
 
 def whole_card(card: AblationCard, number: int) -> Element:
-    """The report's card: with the list of all its trials, of which a click leaves those behind a line.
+    """The card in the report, with the list of all its trials; a click on a line leaves only those behind it.
 
     Args:
         card: its content.
@@ -164,7 +162,7 @@ def whole_card(card: AblationCard, number: int) -> Element:
 
 def ablation_blocks(card: AblationCard, number: int = 0) -> list[Block]:
     """Answer, facts, forest plot and tables."""
-    blocks: list[Block] = [_heading("h2", card.title, card), text(card.summary, "answer"), blocks_of.facts(card.facts)]
+    blocks: list[Block] = [_heading("h2", card.title, card), text(card.summary, "answer"), facts(card.facts)]
     if card.forest.lines:
         figure, live = forest_figure(card.forest), part(card.key, "forest", at=0)
         plot = Plot(figure, f"forest-{number}", min_width=MIN_WIDTH, live=live)
@@ -174,23 +172,22 @@ def ablation_blocks(card: AblationCard, number: int = 0) -> list[Block]:
             Row({"data-trials": " ".join(map(str, numbers)), "data-line": key}, part(card.key, "line", line=key))
             for key, numbers in zip(s.lines, s.trials, strict=True)
         ]
-        table = blocks_of.table(s.table, tall=len(s.table.rows) > LONG, rows=rows)
-        blocks += [_heading("h3", s.title, card), table, text(s.method, "soft")]
+        blocks.append(_heading("h3", s.title, card))
+        blocks += [table(s.table, tall=len(s.table.rows) > LONG, rows=rows), text(s.method, "soft")]
     return [*blocks, element("h3", "Which slots are alive"), text(card.liveness)]
 
 
 def trials_blocks(card: AblationCard, line: str | None) -> list[Block]:
-    """The live page's list: the trials behind the picked line, or the newest."""
+    """The list on the live page: the trials behind the picked line, or the newest."""
     found = card.line(line) if line else None
     every = len(card.view.trials)
     if found is not None:
         name, numbers = found
-        table = trials_table(card.view, numbers)
-        return _trials(card, table, f'Behind "{name}": {len(table.rows)} of {every} trials.', picked=True)
-    table, newest = trials_table(card.view), slice(None, -NEWEST - 1, -1)
-    table = replace(table, rows=table.rows[newest], keys=table.keys[newest])
-    words = f"The newest {len(table.rows)} of {every} trials; pick a line above to see those behind it."
-    return _trials(card, table, words)
+        trials = trials_table(card.view, numbers)
+        return _trials(card, trials, f'Behind "{name}": {len(trials.rows)} of {every} trials.', picked=True)
+    trials = newest_first(trials_table(card.view), NEWEST)
+    words = f"The newest {len(trials.rows)} of {every} trials; pick a line above to see those behind it."
+    return _trials(card, trials, words)
 
 
 def _heading(tag: str, title: str, card: AblationCard) -> Element:
@@ -198,17 +195,17 @@ def _heading(tag: str, title: str, card: AblationCard) -> Element:
     return element(tag, element("span", title), *warning)
 
 
-def _trials(card: AblationCard, table: Table, words: str, *, picked: bool = False) -> list[Block]:
-    """What is listed, in words; a button that lists all again, if a line is picked; the trials."""
+def _trials(card: AblationCard, trials: Table, words: str, *, picked: bool = False) -> list[Block]:
+    """A sentence on the list, a button that lists all again (hidden if no line is picked), and the list."""
     attributes = {"type": "button"} | ({} if picked else {"hidden": "hidden"})
     button = Element("button", ["show all"], attributes, part(card.key, "every", at=0))
-    rows = [Row({"data-trial": str(key)}) for key in table.keys]
+    rows = [Row({"data-trial": str(key)}) for key in trials.keys]
     said = element("p", element("span", words, kind="said"), " ", button)
-    return [said, blocks_of.table(table, tall=True, rows=rows)]
+    return [said, table(trials, tall=True, rows=rows)]
 
 
 def _arranged(table: Table) -> Table:
-    """A wide table for a page: the verdict beside the name, what is long last, no empty column of remarks."""
+    """A wide table arranged for a page: verdict beside the name, long columns last, no empty column of remarks."""
     order = {"verdict": 1, **{c: 3 + i for i, c in enumerate(LAST)}}
     columns = sorted(range(len(table.columns)), key=lambda i: order.get(table.columns[i], 0 if i == 0 else 2))
     kept = [i for i in columns if table.columns[i] != "remarks" or any(row[i] for row in table.rows)]

@@ -13,7 +13,7 @@ from nas_attn.dashboard.source import LiveAblations
 if TYPE_CHECKING:
     from dash import Dash
 
-# marks the picked line in its table, whichever of click, table and trials comes last, and brings its trials into view
+# marks the picked line in its table after a click, a new table or a new list of trials, and brings its trials into view
 # once they are there
 _MARK = """(picked, body, trials, identity) => {
   const card = [...document.querySelectorAll('section[data-ablation]')]
@@ -25,8 +25,8 @@ _MARK = """(picked, body, trials, identity) => {
   return window.dash_clientside.no_update;
 }"""
 
-# Answered on the page: a click sent to the server is dropped when the card is drawn again before the answer arrives. A
-# redrawn table announces its rows too, with no click on them. A click on a mark is forgotten: a second one counts.
+# Runs in the browser: a click that is sent to the server is lost if the card is drawn again before the answer arrives.
+# A redrawn table reports its rows too, without a click on them. A click on a mark is cleared, so that a second counts.
 _PICK = """(rows, marks, every) => {
   const none = window.dash_clientside.no_update;
   const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
@@ -61,7 +61,7 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
     )
     def frames(_: str, shown: list[str] | None) -> Any:
         keys, shown = [c.key for c in ablations.cards()], shown or []
-        # what stands in a card stays while it grows: what was picked, how far its tables were scrolled
+        # a card that stands stays while others come: with the picked line, and its tables scrolled as they are
         if keys == shown:
             return no_update, no_update
         if keys[: len(shown)] != shown:
@@ -79,7 +79,7 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
     )
     def body(_: str, drawn: str | None, identity: dict[str, str]) -> Any:
         card = ablations.card(identity["ablation"])
-        # what is drawn can be newer than the news that asked for it; the same twice would only disturb a reader
+        # the card can be newer than the news that asked for it; to draw it twice would only disturb a reader
         if card is None or card.state == drawn:
             return no_update, no_update
         return render(*ablation_blocks(card)), card.state

@@ -1,15 +1,14 @@
-"""The live page: follows a growing study and shows what a click points at. Reads records, never writes."""
+"""The live page: it follows a growing study and shows the candidate that is clicked. Reads records, never writes."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.figures import pareto_figure, pareto_numbers
 from nas_attn.analysis.noise import noise_words
-from nas_attn.analysis.tables import Table, front_table, trials_table
+from nas_attn.analysis.tables import front_table, newest_first, trials_table
 from nas_attn.dashboard.blocks import table
 from nas_attn.dashboard.candidate_card import candidate_blocks
 from nas_attn.dashboard.source import LiveAblations, LiveStudy, load_shown
@@ -37,8 +36,8 @@ _KEEP_ZOOM = """(drawn, shown) => {
   return {...drawn, layout};
 }"""
 
-# Answered on the page: a click sent to the server is dropped when a table is drawn again before the answer arrives. A
-# redrawn table announces its rows too, with no click on them. A click on a point is forgotten: a second one counts.
+# Runs in the browser: a click that is sent to the server is lost if a table is drawn again before the answer arrives.
+# A redrawn table reports its rows too, without a click on them. A click on a point is cleared, so that a second counts.
 _PICK = """() => {
   const none = window.dash_clientside.no_update;
   const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
@@ -115,7 +114,7 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
             pareto_figure(pareto_numbers(view)).to_plotly_json(),
             noise_words(view),
             render(table(front_table(view), "front")),
-            render(table(_newest_first(trials_table(view)), "trials", tall=True)),
+            render(table(newest_first(trials_table(view), NEWEST), "trials", tall=True)),
         )
 
     app.clientside_callback(_KEEP_ZOOM, Output("pareto", "figure"), Input("drawn", "data"), State("pareto", "figure"))
@@ -139,10 +138,6 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
     def show(key: str | None, _: str | None, shown: str | None) -> Any:
         candidate = study.candidate(key)
         state = f"{key}: {[(t.number, t.state) for t in candidate.trials] if candidate else ''}"
-        if state == shown:  # others' news must not fold up or scroll away what is being read
+        if state == shown:  # news of other candidates must not fold up or scroll away what is being read
             return no_update, no_update
         return render(*candidate_blocks(study.view(), candidate, yaml_of)), state
-
-
-def _newest_first(content: Table) -> Table:
-    return dataclasses.replace(content, rows=content.rows[: -NEWEST - 1 : -1], keys=content.keys[: -NEWEST - 1 : -1])

@@ -26,9 +26,9 @@ class Element:
 
     Attributes:
         tag: its name.
-        content: the blocks in it; text is escaped by whoever renders it.
+        content: the blocks in it; the renderer escapes texts.
         attributes: as HTML names them.
-        pressed: its id on the live page, if a click on it counts there.
+        pressed: its id on the live page, if a click on it does something there.
     """
 
     tag: str
@@ -76,7 +76,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Row:
-    """The attributes of a table's row, and its id on the live page, if a click on it counts there."""
+    """The attributes of a table's row, and its id on the live page, if a click on it does something there."""
 
     attributes: Mapping[str, str] = field(default_factory=dict)
     pressed: Mapping[str, Any] | None = None

@@ -18,7 +18,7 @@ NO_YAML = "The model YAML is shown where the detector package is at hand: start 
 def candidate_blocks(
     view: StudyView, candidate: Candidate | None, yaml_of: Callable[[Candidate], str] | None
 ) -> list[Block]:
-    """The card's content; without a candidate, how to choose one."""
+    """The card's content; without a candidate, a hint how to choose one."""
     if candidate is None:
         return [text(CLICK_HINT, "soft")]
     numbers = curve_numbers(view, candidate)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Newest(Generic[T]):
     """A slow answer about the newest view: computed once per state of the study, by one thread at a time.
 
-    Whoever waited meanwhile gets the answer to the newest state, so that requests never pile up.
+    A request that waited meanwhile gets the answer about the newest state, so that requests never pile up.
 
     Args:
         study: the study.

@@ -1,4 +1,4 @@
-"""The live page before its callbacks fill it, and the bar that tells how far the study is."""
+"""The live page before its callbacks fill it, and the bar that shows the progress of the study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The static report: one HTML file that opens anywhere, offline, and asks nobody for anything."""
+"""The static report: one HTML file that opens anywhere, offline, and loads nothing from anywhere."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def write_report(shown: StudyView | Shown, path: Path, yaml_of: Callable[[Candid
     Args:
         shown: the study, or what `load_shown` found.
         path: the file; an older one is replaced.
-        yaml_of: gives a candidate's model YAML; where given, the front's are included.
+        yaml_of: gives a candidate's model YAML; if given, those of the front are included.
 
     Raises:
         UserError: the file cannot be written.

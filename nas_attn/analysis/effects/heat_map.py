@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 WORSE, BETTER, DEAD, BLANK = "#ee9c63", "#5fa8d8", "#e4e7eb", "#f8f9fb"  # ink can be read on all of them
 ROW, TOP, LEFT, RIGHT = 48, 62, 170, 16  # pixels
-FAINT = 0.22  # of the colour, where noise explains the difference
+FAINT = 0.22  # of the colour, if noise explains the difference
 
 
 def heat_map(numbers: EffectNumbers) -> Figure:
     """Modules down, slots across; each cell its difference to the base with interval and number of trials.
 
-    Full colour and a frame mark what the data shows after correction; dead slots are hatched; where nothing is
-    determined the cell is blank, and says why when pointed at. Width and height are set: many slots scroll.
+    Full colour and a frame mark cells that differ from the base after correction. Dead slots are hatched. A cell
+    that is not determined is blank, and its hover text gives the reason. Width and height are set: many slots scroll.
     """
     import plotly.graph_objects as go
 

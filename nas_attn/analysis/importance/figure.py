@@ -25,9 +25,9 @@ def drawn(numbers: ImportanceNumbers) -> list[Importance]:
 
 
 def importance_figure(numbers: ImportanceNumbers) -> Figure:
-    """A row a choice, a panel a measure: bar, 95 % bootstrap interval, and a tick where shuffled results end.
+    """A row a choice, a panel a measure: bar, 95 % bootstrap interval, and a tick at the limit of shuffled results.
 
-    Coloured where the choice is beyond chance, grey where it is not.
+    A bar is coloured if the choice is beyond chance, and grey if not.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
