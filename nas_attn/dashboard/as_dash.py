@@ -16,6 +16,8 @@ def render(*blocks: Block) -> list[Any]:
 
 def _block(block: Block) -> Any:
     match block:
+        case str():
+            return block
         case Element(tag, content, attributes, pressed):
             properties = {"className" if name == "class" else name: value for name, value in attributes.items()}
             clicks = {"id": pressed, "n_clicks": 0} if pressed else {}
@@ -24,8 +26,6 @@ def _block(block: Block) -> Any:
             return text.replace(",", ",\u200b")
         case Plot():
             return _plot(block)
-        case _:
-            return block
 
 
 def _plot(plot: Plot) -> Any:

@@ -14,6 +14,8 @@ def render(*blocks: Block) -> str:
 
 def _block(block: Block) -> str:
     match block:
+        case str():
+            return escape(block)
         case Element(tag, content, attributes):
             written = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
             return f"<{tag}{written}>{render(*content)}</{tag}>"
@@ -21,8 +23,6 @@ def _block(block: Block) -> str:
             return escape(text).replace(",", ",<wbr>")
         case Plot():
             return _plot(block)
-        case _:
-            return escape(block)
 
 
 def _plot(plot: Plot) -> str:
