@@ -1,4 +1,4 @@
-"""What the figures show, as plain data: computed once, testable, drawn by `analysis/figures.py`."""
+"""The numbers behind the figures, as plain data: computed once, testable, drawn by `analysis/figures.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas_attn.analysis.noise import Noise, noise, verdict
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.view import Candidate, StudyView
 
-LIVE_THRESHOLD = 0.003  # where a study does not say
+LIVE_THRESHOLD = 0.003  # of a study that does not record it
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Point:
     """One candidate in the Pareto plot.
 
     Attributes:
-        key: the architecture as text; what a click finds.
+        key: the architecture as text; a click on the point finds it.
         group: `base`, `conv control`, the one module it uses, or `mixed`.
         state: `usable`, `flagged` or `failed`.
         gmacs: cost of the final model, giga multiply-accumulates.
@@ -26,8 +26,8 @@ class Point:
         sd: standard deviation over seeds; None below two.
         seeds: seeds of the runs shown.
         delta: mean difference to the base of the same seeds.
-        verdict: the same in words; for what is not usable, why.
-        on_front: whether no other candidate dominates it.
+        verdict: the same in words; of a candidate that is not usable, the reason.
+        on_front: True if no other candidate dominates it.
     """
 
     key: str
@@ -51,7 +51,7 @@ class ParetoNumbers:
         front: keys of the front, cheapest first.
         groups: the points' groups in order of first appearance, so that a live plot keeps its colours.
         base_map50_95: mean of the base on val.
-        noise: mAP50-95 half-width of what seed noise explains in one paired run.
+        noise: half-width in mAP50-95 of the differences that seed noise explains in one paired run.
     """
 
     points: tuple[Point, ...]
@@ -69,9 +69,9 @@ class Curve:
         label: e.g. `candidate, seed 0`.
         number: the trial.
         seed: its seed.
-        is_base: whether it is the reference.
+        is_base: True if it is the reference.
         loss: (epoch, training loss).
-        map50_95: (epoch, mAP50-95 on val) where that epoch was validated.
+        map50_95: (epoch, mAP50-95 on val) of the epochs that were validated.
     """
 
     label: str
@@ -97,7 +97,7 @@ class LivenessNumbers:
     Attributes:
         drop: (slot, mAP50-95 lost), in the study's order.
         live: the live slots.
-        threshold: what a live slot loses at least.
+        threshold: mAP50-95 that a live slot loses at least.
         intact: mAP50-95 of the untouched base.
     """
 
@@ -155,7 +155,7 @@ def curve_numbers(view: StudyView, candidate: Candidate) -> CurveNumbers:
 
 
 def liveness_numbers(view: StudyView) -> LivenessNumbers | None:
-    """What each slot is worth to the trained base; None before that was measured."""
+    """The mAP50-95 that each slot is worth to the trained base; None before that was measured."""
     if not view.slots.get("drop"):
         return None
     return LivenessNumbers(

@@ -1,4 +1,4 @@
-"""Figures: numbers -> plotly. Every point carries its candidate's key as customdata, so that a click finds it."""
+"""Figures of a study: numbers -> plotly. Each point carries its candidate's key as customdata: a click finds it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from nas_attn.analysis.figure_numbers import (
     liveness_numbers,
     pareto_numbers,
 )
+from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
 from nas_attn.analysis.tables import genes
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 __all__ = [
-    "PLOT_CONFIG",
     "curve_figure",
     "curve_numbers",
     "liveness_figure",
@@ -30,18 +30,6 @@ __all__ = [
     "pareto_numbers",
 ]
 
-# `PLOT_CONFIG` goes with every figure: no button may send a study to somebody's cloud
-PLOT_CONFIG: Any = {
-    "displaylogo": False,
-    "responsive": True,
-    "plotlyServerURL": "",
-    "showSendToCloud": False,
-    "modeBarButtonsToRemove": ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d"],
-}
-INK, GREY, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
-# Okabe and Ito's palette without its yellow, which white paper swallows; a shape beside each colour
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6b4c9a", "#8c6d1f")
 SHAPES = ("circle", "square", "triangle-up", "pentagon", "triangle-down", "hexagon", "star-triangle-up", "bowtie")
 CONTROLS = {"base": (INK, "star", 17), "conv control": (INK, "diamond", 13)}
 
@@ -152,7 +140,7 @@ def _styles(groups: tuple[str, ...]) -> dict[str, tuple[str, str, int]]:
 
 
 def _uid(name: str) -> str:
-    """A trace's identity while a study grows. Plotly looks for its parts by a CSS class, so it holds no other signs."""
+    """The identity of a trace while a study grows; only letters and digits, since plotly uses it as a CSS class."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", name)
 
 
@@ -224,7 +212,7 @@ def _noise_band(figure: Figure, numbers: ParetoNumbers) -> None:
             layer="below",
             annotation={
                 "text": f"within seed noise of the base (±{numbers.noise:.4f}, 95 %, one run)",
-                "font": {"size": 11, "color": "#52606d"},
+                "font": {"size": 11, "color": SOFT},
             },
             annotation_position="bottom right",
         )
@@ -280,17 +268,10 @@ def _legend_below(y: float = -0.17) -> dict[str, Any]:
 
 def _layout(figure: Figure, *, height: int) -> None:
     figure.update_layout(
-        template="plotly_white",
-        font={"family": FONT, "size": 13, "color": INK},
+        template=template(),
         margin={"l": 76, "r": 24, "t": 28, "b": 60},
         height=height,
         uirevision="constant",  # a redraw with new data keeps zoom and hidden traces
-        hoverlabel={
-            "bgcolor": "white",
-            "bordercolor": GREY,
-            "font": {"family": FONT, "size": 12, "color": INK},
-            "align": "left",
-        },
     )
-    figure.update_xaxes(gridcolor=GRID, zeroline=False, automargin=True, linecolor=GREY, ticks="outside")
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True, linecolor=GREY, ticks="outside")
+    figure.update_xaxes(ticks="outside", showline=True)
+    figure.update_yaxes(ticks="outside", showline=True)

@@ -15,7 +15,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Indices of the points that no other point dominates.
 
     A point dominates another when it has at least its mAP at no more cost and is strictly better in one of the two;
-    so equal points stand or fall together.
+    so equal points are dominated together or not at all.
 
     Args:
         points: (mAP, gmacs) pairs; mAP up, gmacs down.
@@ -51,7 +51,7 @@ def best(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Can
 
     Args:
         candidates: a front.
-        max_gmacs: leave out what costs more.
+        max_gmacs: leave out candidates that cost more.
 
     Raises:
         UserError: nothing is left.
@@ -62,7 +62,7 @@ def best(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Can
 def knee(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Candidate:
     """The candidate farthest above the chord between the front's ends, both axes scaled to [0, 1].
 
-    This is where further cost starts to buy little. Of equals, the cheapest; of one or two, the best.
+    From there on further cost buys little. Of equals, the cheapest; of one or two, the best.
 
     Args:
         candidates: a front, cheapest first.

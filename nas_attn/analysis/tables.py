@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nas_attn.analysis.figure_numbers import liveness_numbers
@@ -30,12 +30,18 @@ class Table:
     Attributes:
         columns: names, with units.
         rows: one text per column.
-        keys: the candidate that a row is about, as text; None where it is about none.
+        keys: the candidate that a row is about, as text; None if it is about none.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     keys: tuple[str | None, ...]
+
+
+def newest_first(table: Table, most: int) -> Table:
+    """The last rows of a table, the newest first."""
+    newest = slice(None, -most - 1, -1)
+    return replace(table, rows=table.rows[newest], keys=table.keys[newest])
 
 
 def front_table(view: StudyView) -> Table:
@@ -98,7 +104,7 @@ def trial_cells(t: Trial) -> dict[str, str]:
 
 
 def liveness_table(view: StudyView) -> Table | None:
-    """What each slot is worth to the trained base; None before that was measured."""
+    """The mAP50-95 that each slot is worth to the trained base; None before that was measured."""
     numbers = liveness_numbers(view)
     if numbers is None:
         return None
@@ -115,7 +121,7 @@ def liveness_table(view: StudyView) -> Table | None:
 
 
 def alias_table(view: StudyView) -> Table | None:
-    """Genes that compute the same function on this study's maps as a kept one; None where there are none.
+    """Genes that compute the same function on this study's maps as a kept one; None if there are none.
 
     Read from the header's `aliases`: slot -> {alias: kept gene}.
     """
@@ -126,7 +132,7 @@ def alias_table(view: StudyView) -> Table | None:
 
 
 def facts(view: StudyView) -> list[tuple[str, str]]:
-    """What was run: (name, value) pairs, from the configuration and from the trials themselves."""
+    """The conditions of a study as (name, value) pairs, from its configuration and from its trials."""
     config = view.header.get("config", {})
     results = [t.evaluation for t in view.trials if t.evaluation]
     model = str(config.get("model") or view.header.get("base", EMPTY))
@@ -174,7 +180,7 @@ def signed(value: float | None) -> str:
 
 
 def genes(architecture: str) -> list[str]:
-    """An architecture's genes in writing; where they are many, only those that insert something."""
+    """The genes of a written architecture; if they are many, only those that insert something."""
     written = re.split(r" (?=[\w.]+=)", architecture)
     if len(written) <= MANY_SLOTS:
         return written

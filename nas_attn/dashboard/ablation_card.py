@@ -1,20 +1,25 @@
-"""What the card of an ablation holds, on the report and on the live page alike: view -> words, numbers and tables."""
+"""The card of an ablation: answer, forest plot, tables, and the trials behind every figure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from nas_attn.ablation.decide import DEAD
-from nas_attn.ablation.report.forest_figure import ForestNumbers, forest_numbers
+from nas_attn.ablation.report.forest_figure import MIN_WIDTH, ForestNumbers, forest_figure, forest_numbers
 from nas_attn.ablation.report.tables import ablation_tables
+from nas_attn.ablation.report.trials import trials_table
 from nas_attn.ablation.report.words import PARTIAL, planned_seeds, ranges, summary
 from nas_attn.ablation.view import DEFAULT_NAME, AblationView
-from nas_attn.analysis.tables import Table, facts, signed, state_of
+from nas_attn.analysis import tables
+from nas_attn.analysis.tables import Table, newest_first, signed, state_of
+from nas_attn.dashboard.blocks import Block, Element, Plot, Row, element, facts, table, text
 from nas_attn.study.liveness import DEAD as DEAD_SLOT
 from nas_attn.study.liveness import UNDERTRAINED, too_little
 
+ABOUT = "An architecture taken apart: every arm trained with the same seeds as the base"
 READING = (
     "Difference to the base at equal seeds, with its {level} interval{looks}. Grey band: differences smaller than what "
     "was set to matter. Colour and shape are the verdict after correction for the number of comparisons, which an "
@@ -24,7 +29,9 @@ TRACE = "Point at a line for all its figures. Click it, or a row of a table, to 
 OWN_NUMBERS = "Trials of this ablation are numbered on their own: its trial 3 is not trial 3 of a study."
 MEASURED = ("cost counted at", "training time", "device", "versions")
 LAST = ("inserted", "remarks", "trials")
+ABOVE_TRIALS = (element("h3", "Trials of this ablation"), text(OWN_NUMBERS, "soft"))
 LONG = 15  # rows from which a table scrolls
+NEWEST = 200  # trials that the live page lists before a line is picked; the report lists all
 
 
 @dataclass(frozen=True)
@@ -32,25 +39,18 @@ class Section:
     """One table.
 
     Attributes:
-        family: key of `FAMILIES`.
         title: its title.
-        lines: what tells each row from all others of the ablation.
+        lines: the `line_key` of each row, unique in the ablation.
         table: its rows; the last column has the numbers of their trials.
         trials: the same as numbers, one tuple a row.
         method: how the figures were made.
     """
 
-    family: str
     title: str
     lines: tuple[str, ...]
     table: Table
     trials: tuple[tuple[int, ...], ...]
     method: str
-
-    @property
-    def tall(self) -> bool:
-        """Whether it should scroll."""
-        return len(self.table.rows) > LONG
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class AblationCard:
 
     Attributes:
         view: the ablation.
-        state: changes whenever its record log does; empty where nobody follows it.
+        state: a text that changes whenever its record log does; empty if nobody follows it.
     """
 
     view: AblationView
@@ -67,18 +67,13 @@ class AblationCard:
 
     @property
     def key(self) -> str:
-        """What tells it from the study's others."""
+        """The name of its folder, unique in the study."""
         return self.view.folder.name
 
     @property
     def title(self) -> str:
         """The card's heading."""
         return "Ablation" if self.key == DEFAULT_NAME else f"Ablation: {self.key}"
-
-    @property
-    def mark(self) -> str:
-        """What is said beside every heading while training is not finished; empty afterwards."""
-        return PARTIAL if self.view.partial else ""
 
     @cached_property
     def summary(self) -> str:
@@ -87,7 +82,7 @@ class AblationCard:
 
     @cached_property
     def facts(self) -> list[tuple[str, str]]:
-        """What was run: (name, value)."""
+        """The conditions of the run as (name, value) pairs."""
         v, c = self.view, self.view.header["config"]
         states = [state_of(t) for t in v.trials]
         counted = [f"{states.count(s)} {s}" for s in dict.fromkeys(states)]
@@ -98,13 +93,13 @@ class AblationCard:
             ("each trial", f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"),
             ("seeds", planned_seeds(v)),
             ("trials", f"{', '.join(counted) or 'none yet'}; {len(v.left)} left"),
-            *(pair for pair in facts(replace(v.views[None], trials=v.trials)) if pair[0] in MEASURED),
+            *(pair for pair in tables.facts(replace(v.views[None], trials=v.trials)) if pair[0] in MEASURED),
             ("folder", str(v.folder)),
         ]
 
     @cached_property
     def liveness(self) -> str:
-        """Which slots can show anything at all, in a sentence."""
+        """A sentence on which slots are alive; only these can show a difference."""
         skipped = sum(d.verdict == DEAD for d in self.view.decisions)
         said = [_liveness(self.view, model) for model in self.view.design.models]
         if skipped:
@@ -118,7 +113,7 @@ class AblationCard:
 
     @property
     def reading(self) -> str:
-        """How to read the forest plot, and what can be done with it."""
+        """The words below the forest plot: how to read it, and what a click does."""
         looks = ", which holds for all looks at once" if self.view.looks.count > 1 else ""
         return f"{READING.format(level=self.forest.level, looks=looks)} {TRACE}"
 
@@ -131,11 +126,11 @@ class AblationCard:
             lines = tuple(r.key for r in t.rows)
             rows = tuple((*row, ranges(n)) for row, n in zip(t.table.rows, trials, strict=True))
             table = _arranged(replace(t.table, columns=(*t.table.columns, "trials"), rows=rows))
-            found.append(Section(t.family, t.title, lines, table, trials, t.method))
+            found.append(Section(t.title, lines, table, trials, t.method))
         return tuple(found)
 
     def line(self, key: str) -> tuple[str, tuple[int, ...]] | None:
-        """Name of the row that a key means and the numbers of its trials; None where there is no such row any more."""
+        """The name of the row of that key and the numbers of its trials; None if there is no such row any more."""
         for s in self.sections:
             if key in s.lines:
                 at = s.lines.index(key)
@@ -143,8 +138,69 @@ class AblationCard:
         return None
 
 
+def part(ablation: Any, name: str, **more: Any) -> dict[str, Any]:
+    """The id of a part of an ablation's card on the live page."""
+    return {"ablation": ablation, "part": name, **more}
+
+
+def whole_card(card: AblationCard, number: int) -> Element:
+    """The card in the report, with the list of all its trials; a click on a line leaves only those behind it.
+
+    Args:
+        card: its content.
+        number: tells its plot from those of other cards on the page.
+    """
+    trials = _trials(card, trials_table(card.view), f"All {len(card.view.trials)} trials.")
+    listed = element("div", *ABOVE_TRIALS, *trials, kind="trials")
+    return element("section", *ablation_blocks(card, number), listed, kind="card", **{"data-ablation": card.key})
+
+
+def ablation_blocks(card: AblationCard, number: int = 0) -> list[Block]:
+    """Answer, facts, forest plot and tables."""
+    blocks: list[Block] = [_heading("h2", card.title, card), text(card.summary, "answer"), facts(card.facts)]
+    if card.forest.lines:
+        figure, live = forest_figure(card.forest), part(card.key, "forest", at=0)
+        plot = Plot(figure, f"forest-{number}", min_width=MIN_WIDTH, live=live)
+        blocks += [plot, text(card.reading, "soft")]
+    for s in card.sections:
+        rows = [
+            Row({"data-trials": " ".join(map(str, numbers)), "data-line": key}, part(card.key, "line", line=key))
+            for key, numbers in zip(s.lines, s.trials, strict=True)
+        ]
+        blocks.append(_heading("h3", s.title, card))
+        blocks += [table(s.table, tall=len(s.table.rows) > LONG, rows=rows), text(s.method, "soft")]
+    return [*blocks, element("h3", "Which slots are alive"), text(card.liveness)]
+
+
+def trials_blocks(card: AblationCard, line: str | None) -> list[Block]:
+    """The list on the live page: the trials behind the picked line, or the newest."""
+    found = card.line(line) if line else None
+    every = len(card.view.trials)
+    if found is not None:
+        name, numbers = found
+        trials = trials_table(card.view, numbers)
+        return _trials(card, trials, f'Behind "{name}": {len(trials.rows)} of {every} trials.', picked=True)
+    trials = newest_first(trials_table(card.view), NEWEST)
+    words = f"The newest {len(trials.rows)} of {every} trials; pick a line above to see those behind it."
+    return _trials(card, trials, words)
+
+
+def _heading(tag: str, title: str, card: AblationCard) -> Element:
+    warning = [element("span", PARTIAL, kind="chip warn")] if card.view.partial else []
+    return element(tag, element("span", title), *warning)
+
+
+def _trials(card: AblationCard, trials: Table, words: str, *, picked: bool = False) -> list[Block]:
+    """A sentence on the list, a button that lists all again (hidden if no line is picked), and the list."""
+    attributes = {"type": "button"} | ({} if picked else {"hidden": "hidden"})
+    button = Element("button", ["show all"], attributes, part(card.key, "every", at=0))
+    rows = [Row({"data-trial": str(key)}) for key in trials.keys]
+    said = element("p", element("span", words, kind="said"), " ", button)
+    return [said, table(trials, tall=True, rows=rows)]
+
+
 def _arranged(table: Table) -> Table:
-    """A wide table for a page: the verdict beside the name, what is long last, no empty column of remarks."""
+    """A wide table arranged for a page: verdict beside the name, long columns last, no empty column of remarks."""
     order = {"verdict": 1, **{c: 3 + i for i, c in enumerate(LAST)}}
     columns = sorted(range(len(table.columns)), key=lambda i: order.get(table.columns[i], 0 if i == 0 else 2))
     kept = [i for i in columns if table.columns[i] != "remarks" or any(row[i] for row in table.rows)]

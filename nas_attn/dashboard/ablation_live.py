@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dash import ALL, MATCH, Input, Output, Patch, State, dcc, html, no_update
 
-from nas_attn.ablation.report.forest_figure import MIN_WIDTH, forest_figure
-from nas_attn.ablation.report.trials import trials_table
-from nas_attn.analysis.figures import PLOT_CONFIG
-from nas_attn.dashboard import as_dash
-from nas_attn.dashboard.ablation_card import OWN_NUMBERS, AblationCard, Section
+from nas_attn.dashboard.ablation_card import ABOVE_TRIALS, ablation_blocks, part, trials_blocks
+from nas_attn.dashboard.as_dash import render
 from nas_attn.dashboard.source import LiveAblations
 
 if TYPE_CHECKING:
     from dash import Dash
 
-NEWEST = 200  # trials listed before a line is picked; the report lists all
-
-# marks the picked line in its table, whichever of click, table and trials comes last, and brings its trials into view
+# marks the picked line in its table after a click, a new table or a new list of trials, and brings its trials into view
 # once they are there
 _MARK = """(picked, body, trials, identity) => {
   const card = [...document.querySelectorAll('section[data-ablation]')]
@@ -31,8 +25,8 @@ _MARK = """(picked, body, trials, identity) => {
   return window.dash_clientside.no_update;
 }"""
 
-# Answered on the page: a click sent to the server is dropped when the card is drawn again before the answer arrives. A
-# redrawn table announces its rows too, with no click on them. A click on a mark is forgotten: a second one counts.
+# Runs in the browser: a click that is sent to the server is lost if the card is drawn again before the answer arrives.
+# A redrawn table reports its rows too, without a click on them. A click on a mark is cleared, so that a second counts.
 _PICK = """(rows, marks, every) => {
   const none = window.dash_clientside.no_update;
   const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
@@ -43,11 +37,6 @@ _PICK = """(rows, marks, every) => {
   const data = asked.value.points[0].customdata;
   return [data ? {line: data[0]} : none, marks.map(() => null)];
 }"""
-
-
-def part(card: str | Any, name: str, **more: Any) -> dict[str, Any]:
-    """The id of a part of an ablation's card."""
-    return {"ablation": card, "part": name, **more}
 
 
 def section() -> Any:
@@ -72,7 +61,7 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
     )
     def frames(_: str, shown: list[str] | None) -> Any:
         keys, shown = [c.key for c in ablations.cards()], shown or []
-        # what stands in a card stays while it grows: what was picked, how far its tables were scrolled
+        # a card that stands stays while others come: with the picked line, and its tables scrolled as they are
         if keys == shown:
             return no_update, no_update
         if keys[: len(shown)] != shown:
@@ -90,8 +79,10 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
     )
     def body(_: str, drawn: str | None, identity: dict[str, str]) -> Any:
         card = ablations.card(identity["ablation"])
-        # what is drawn can be newer than the news that asked for it; the same twice would only disturb a reader
-        return (no_update, no_update) if card is None or card.state == drawn else (content(card), card.state)
+        # the card can be newer than the news that asked for it; to draw it twice would only disturb a reader
+        if card is None or card.state == drawn:
+            return no_update, no_update
+        return render(*ablation_blocks(card)), card.state
 
     app.clientside_callback(
         _PICK,
@@ -120,7 +111,9 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
     )
     def trials(picked: dict[str, Any] | None, _: str, identity: dict[str, str]) -> Any:
         card = ablations.card(identity["ablation"])
-        return no_update if card is None else listed(card, picked)
+        if card is None:
+            return no_update
+        return render(*trials_blocks(card, picked.get("line") if picked else None))
 
 
 def frame(key: str) -> Any:
@@ -131,59 +124,9 @@ def frame(key: str) -> Any:
             dcc.Store(id=part(key, "picked")),
             dcc.Store(id=part(key, "marked")),
             html.Div(id=part(key, "body")),
-            html.H3("Trials of this ablation"),
-            html.P(OWN_NUMBERS, className="soft"),
+            *render(*ABOVE_TRIALS),
             html.Div(id=part(key, "trials"), className="trials"),
         ],
         className="card",
         **{"data-ablation": key},
     )
-
-
-def content(card: AblationCard) -> list[Any]:
-    """Answer, facts, forest plot and tables."""
-    parts: list[Any] = [
-        html.H2([html.Span(card.title), *_mark(card)]),
-        html.P(card.summary, className="answer"),
-        html.Dl([p for k, v in card.facts for p in (html.Dt(k), html.Dd(v))], className="facts"),
-    ]
-    if card.forest.lines:
-        figure = forest_figure(card.forest)
-        size = {"height": f"{figure.layout.height}px", "minWidth": f"{MIN_WIDTH}px"}
-        config = {**PLOT_CONFIG, "displayModeBar": False}
-        graph = dcc.Graph(id=part(card.key, "forest", at=0), figure=figure, config=config, style=size)
-        parts += [html.Div(graph, className="scroll"), html.P(card.reading, className="soft")]
-    for found in card.sections:
-        parts += _section(card, found)
-    return [*parts, html.H3("Which slots are alive"), html.P(card.liveness)]
-
-
-def listed(card: AblationCard, picked: dict[str, Any] | None) -> list[Any]:
-    """The trials behind the picked line, or the newest."""
-    line = card.line(picked["line"]) if picked else None
-    if line is not None:
-        name, numbers = line
-        table = trials_table(card.view, numbers)
-        words = f'Behind "{name}": {len(table.rows)} of {len(card.view.trials)} trials.'
-    else:
-        every = trials_table(card.view)
-        newest = slice(None, -NEWEST - 1, -1)
-        table = replace(every, rows=every.rows[newest], keys=every.keys[newest])
-        words = f"The newest {len(table.rows)} of {len(every.rows)} trials; pick a line above to see those behind it."
-    every_id = part(card.key, "every", at=0)
-    button = [html.Button("show all", id=every_id, n_clicks=0)] if line is not None else []
-    rows = [{"data-trial": str(key)} for key in table.keys]
-    return [html.P([words, *button]), as_dash.table(table, "", tall=True, rows=rows)]
-
-
-def _mark(card: AblationCard) -> list[Any]:
-    return [html.Span(card.mark, className="chip warn")] if card.mark else []
-
-
-def _section(card: AblationCard, found: Section) -> list[Any]:
-    rows = [{"id": part(card.key, "line", line=key), "n_clicks": 0, "data-line": key} for key in found.lines]
-    return [
-        html.H3([html.Span(found.title), *_mark(card)]),
-        as_dash.table(found.table, "", tall=found.tall, rows=rows),
-        html.P(found.method, className="soft"),
-    ]

@@ -1,15 +1,16 @@
-"""The live page: follows a growing study and shows what a click points at. Reads records, never writes."""
+"""The live page: it follows a growing study and shows the candidate that is clicked. Reads records, never writes."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.figures import pareto_figure, pareto_numbers
 from nas_attn.analysis.noise import noise_words
-from nas_attn.analysis.tables import Table, front_table, trials_table
+from nas_attn.analysis.tables import front_table, newest_first, trials_table
+from nas_attn.dashboard.blocks import table
+from nas_attn.dashboard.candidate_card import candidate_blocks
 from nas_attn.dashboard.source import LiveAblations, LiveStudy, load_shown
 from nas_attn.dashboard.style import CSS
 from nas_attn.study.view import Candidate
@@ -35,8 +36,8 @@ _KEEP_ZOOM = """(drawn, shown) => {
   return {...drawn, layout};
 }"""
 
-# Answered on the page: a click sent to the server is dropped when a table is drawn again before the answer arrives. A
-# redrawn table announces its rows too, with no click on them. A click on a point is forgotten: a second one counts.
+# Runs in the browser: a click that is sent to the server is lost if a table is drawn again before the answer arrives.
+# A redrawn table reports its rows too, without a click on them. A click on a point is cleared, so that a second counts.
 _PICK = """() => {
   const none = window.dash_clientside.no_update;
   const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
@@ -61,7 +62,7 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
     import dash
     import pandas  # noqa: F401  plotly looks at it in one thread while another is still importing it
 
-    from nas_attn.dashboard import ablation_live, as_dash, effects_live
+    from nas_attn.dashboard import ablation_live, effects_live, live_page
 
     shown = load_shown(folder)
     ablations = LiveAblations(folder)
@@ -77,10 +78,10 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
     )
     ablation_live.connect(app, ablations)
     if not shown.searched:
-        app.layout = lambda: as_dash.ablation_page(shown.name, ablation_live.section())
+        app.layout = lambda: live_page.ablation_page(shown.name, ablation_live.section())
         return app
     study = LiveStudy(folder)
-    app.layout = lambda: as_dash.page(study.view().name, ablation_live.section(), effects_live.section())
+    app.layout = lambda: live_page.study_page(study.view().name, ablation_live.section(), effects_live.section())
     _connect(app, study, yaml_of)
     effects_live.connect(app, study)
     return app
@@ -89,7 +90,8 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
 def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | None) -> None:
     from dash import ALL, Input, Output, State, no_update
 
-    from nas_attn.dashboard import as_dash
+    from nas_attn.dashboard.as_dash import render
+    from nas_attn.dashboard.live_page import progress
 
     @app.callback(Output("stamp", "data"), Input("tick", "n_intervals"), State("stamp", "data"))
     def follow(_: int | None, shown: str | None) -> Any:
@@ -108,11 +110,11 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
     def refresh(_: str) -> tuple[Any, ...]:
         view = study.view()
         return (
-            as_dash.progress(view),
+            progress(view),
             pareto_figure(pareto_numbers(view)).to_plotly_json(),
             noise_words(view),
-            as_dash.table(front_table(view), "front"),
-            as_dash.table(_newest_first(trials_table(view)), "trials", tall=True),
+            render(table(front_table(view), "front")),
+            render(table(newest_first(trials_table(view), NEWEST), "trials", tall=True)),
         )
 
     app.clientside_callback(_KEEP_ZOOM, Output("pareto", "figure"), Input("drawn", "data"), State("pareto", "figure"))
@@ -136,10 +138,6 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
     def show(key: str | None, _: str | None, shown: str | None) -> Any:
         candidate = study.candidate(key)
         state = f"{key}: {[(t.number, t.state) for t in candidate.trials] if candidate else ''}"
-        if state == shown:  # others' news must not fold up or scroll away what is being read
+        if state == shown:  # news of other candidates must not fold up or scroll away what is being read
             return no_update, no_update
-        return as_dash.details(study.view(), candidate, yaml_of), state
-
-
-def _newest_first(content: Table) -> Table:
-    return dataclasses.replace(content, rows=content.rows[: -NEWEST - 1 : -1], keys=content.keys[: -NEWEST - 1 : -1])
+        return render(*candidate_blocks(study.view(), candidate, yaml_of)), state

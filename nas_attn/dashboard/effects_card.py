@@ -1,21 +1,15 @@
-"""The report's card on effects: sentence, heat map, each module's best and median, importance."""
+"""The card on effects: sentence, heat map, each module's best and median, importance."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nas_attn.analysis.effects.conclusion import effects_sentence
-from nas_attn.analysis.effects.estimate import EffectNumbers, effect_numbers
+from nas_attn.analysis.effects.estimate import effect_numbers
 from nas_attn.analysis.effects.heat_map import heat_map
 from nas_attn.analysis.effects.module_table import LUCK, module_table
-from nas_attn.analysis.figures import PLOT_CONFIG
 from nas_attn.analysis.importance.figure import importance_figure
 from nas_attn.analysis.importance.numbers import importance_numbers, importance_sentence
-from nas_attn.dashboard import as_html
+from nas_attn.dashboard.blocks import Block, Plot, element, table, text
 from nas_attn.study.view import StudyView
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 TITLE = "What modules did, slot by slot"
 READING = (
@@ -33,39 +27,25 @@ LONG = 12  # modules from which their table scrolls
 BEST, IMPORTANCE = "Each module's best and median", "Which choices matter"
 
 
-def effects_card(view: StudyView) -> list[str]:
-    """The card's content as HTML."""
+def effects_blocks(view: StudyView) -> list[Block]:
+    """Sentence, heat map, and each module's best and median."""
     numbers = effect_numbers(view)
-    parts = [as_html.text("p", effects_sentence(numbers), class_="answer")]
-    if not has_modules(numbers):
-        return parts
-    if has_effects(numbers):
-        parts.append(as_html.element("div", _plot(heat_map(numbers), "effects"), class_="scroll"))
-        parts.append(as_html.text("p", READING, class_="soft"))
-    table = module_table(view, numbers)
-    parts += [
-        as_html.text("h3", BEST),
-        as_html.table(table, tall=len(table.rows) > LONG),
-        as_html.text("p", LUCK, class_="soft"),
-        as_html.text("h3", IMPORTANCE),
-    ]
-    choices = importance_numbers(view)
-    parts.append(as_html.text("p", importance_sentence(choices)))
-    if choices.choices:
-        parts += [_plot(importance_figure(choices), "importance"), as_html.text("p", CHANCE, class_="soft")]
-    return parts
+    blocks: list[Block] = [text(effects_sentence(numbers), "answer")]
+    if not any(c.trials for c in numbers.cells):
+        return blocks
+    if any(c.estimate is not None for c in numbers.cells):  # a map of blanks would say nothing
+        blocks += [Plot(heat_map(numbers), "effects-map"), text(READING, "soft")]
+    modules = module_table(view, numbers)
+    rows = table(modules, "modules", tall=len(modules.rows) > LONG)
+    return [*blocks, element("h3", BEST), rows, text(LUCK, "soft")]
 
 
-def has_modules(numbers: EffectNumbers) -> bool:
-    """Whether a usable trial has a module."""
-    return any(c.trials for c in numbers.cells)
-
-
-def has_effects(numbers: EffectNumbers) -> bool:
-    """Whether there is anything to draw: a map of blanks would say nothing."""
-    return any(c.estimate is not None for c in numbers.cells)
-
-
-def _plot(figure: Figure, name: str) -> str:
-    config = {**PLOT_CONFIG, "displayModeBar": False}
-    return figure.to_html(full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=name, config=config)
+def importance_blocks(view: StudyView) -> list[Block]:
+    """Importance of slots and settings; nothing before a module was trained."""
+    if not any(t.usable and not t.architecture.is_base for t in view.trials):
+        return []
+    numbers = importance_numbers(view)
+    blocks: list[Block] = [element("h3", IMPORTANCE), text(importance_sentence(numbers))]
+    if numbers.choices:
+        blocks += [Plot(importance_figure(numbers), "importance-bars"), text(CHANCE, "soft")]
+    return blocks

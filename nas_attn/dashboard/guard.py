@@ -1,7 +1,8 @@
 """The dashboard's guard: a page of another web site must not read a study through the reader's own browser.
 
-Such a page reaches a server on this machine in two ways. It asks across origins, which its Origin tells; or its own
-name is made to point here (DNS rebinding), and then the Host is that name. Addresses cannot be made to point elsewhere.
+Such a page can reach a server on this machine in two ways. It asks across origins: then the Origin header names it. Or
+its own name is made to point here (DNS rebinding): then the Host header is that name. A numeric address cannot be made
+to point elsewhere.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class Guard:
 
     Args:
         app: the application.
-        host: the address that the server listens on. Names of loopback are always answered, and this one; where it
-            means every address of this machine, its name and all numeric addresses too.
+        host: the address that the server listens on. Names of loopback are always answered, and this one; if it
+            means every address of this machine, then also its name and all numeric addresses.
     """
 
     def __init__(self, app: Callable[..., Iterable[bytes]], host: str) -> None:

@@ -1,4 +1,4 @@
-"""Serving the dashboard: a socket of our own, so that a taken port is an answer and not a traceback."""
+"""The dashboard's server. It opens its socket itself, so that a taken port gives an error message, not a traceback."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def serve(
     port: int = PORT,
     yaml_of: Callable[[Candidate], str] | None = None,
 ) -> None:
-    """Serve the dashboard of a run folder until interrupted; says its address on stderr.
+    """Serve the dashboard of a run folder until interrupted, and print its address on stderr.
 
     Args:
         folder: the run folder; only read.
         host: address to listen on; by default nobody outside this machine can connect. Requests for other names than
-            this one and loopback's get 403; where it is 0.0.0.0 or ::, the machine's name and its addresses are known.
+            this one and loopback's get 403; with 0.0.0.0 or ::, the machine's name and addresses are known too.
         port: TCP port; 0 takes a free one.
         yaml_of: gives a candidate's model YAML.
 
@@ -63,7 +63,7 @@ def make_server(
     from werkzeug.serving import make_server as make
 
     app = build_app(folder, yaml_of)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line per request every two seconds helps nobody
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print a line per request, every two seconds
     with _listen(host, port) as listener:
         # the server works on a duplicate of the descriptor
         return make(host, listener.getsockname()[1], Guard(app.server, host), threaded=True, fd=listener.fileno())

@@ -1,4 +1,4 @@
-"""What a page shows, and how it follows a growing study: a record log is read again only when it changed."""
+"""The studies and ablations that a page shows. A growing study is followed: a log is read again if it changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Shown:
     """A study with its ablations, or ablations alone.
 
     Attributes:
-        study: the study; where nothing was searched, the newest ablation read as one.
+        study: the study; if nothing was searched, the newest ablation read as one.
         ablations: the oldest first.
         searched: whether `study` is one.
     """
@@ -41,11 +41,11 @@ class Shown:
 
     @property
     def name(self) -> str:
-        """The study's name, also where only its ablations were run."""
+        """The study's name, also if only its ablations were run."""
         return str(self.study.name if self.searched else self.study.header["config"]["name"])
 
     def frame(self) -> pandas.DataFrame:
-        """One row a trial; where only ablations were run those of all, with their `ablation` and base `model`."""
+        """One row a trial; without a search those of all ablations, with their `ablation` and base `model`."""
         if self.searched:
             return self.study.frame()
         import pandas as pd
@@ -67,7 +67,7 @@ def shown_folder(name: str, runs: Path) -> Path:
 
 
 def load_shown(folder: Path) -> Shown:
-    """What there is in a run folder.
+    """The study and the ablations in a run folder.
 
     Raises:
         UserError: neither a study nor an ablation.
@@ -86,17 +86,17 @@ def load_shown(folder: Path) -> Shown:
 
 
 def is_searched(folder: Path) -> bool:
-    """Whether a folder's own record log is that of a search, not of an ablation."""
+    """True if a folder's own record log is that of a search, not of an ablation."""
     first = next(RecordLog(folder).read(), None)
     return first is not None and "ablation" not in first
 
 
 class Followed(Generic[T]):
-    """What a record log tells as of now; shared by the server's threads, never writes.
+    """The newest value read from a record log; shared by the server's threads, never writes.
 
     Args:
         folder: the log's folder.
-        read: folder -> what it tells.
+        read: folder -> value.
     """
 
     def __init__(self, folder: Path, read: Callable[[Path], T]) -> None:
@@ -110,7 +110,7 @@ class Followed(Generic[T]):
         return _stamp(self.folder)
 
     def value(self) -> T:
-        """What it tells."""
+        """The value as of now."""
         with self._lock:
             stamp = self.stamp()
             if stamp not in ("", self._stamp):  # a folder that was taken away keeps its last state
@@ -120,7 +120,7 @@ class Followed(Generic[T]):
 
 
 class _Growing:
-    """A study's view that reads only what its log has got since the last time."""
+    """A reader of a study's view that reads only the records added since the last time."""
 
     def __init__(self) -> None:
         self._since = Position()
@@ -129,7 +129,7 @@ class _Growing:
     def __call__(self, folder: Path) -> StudyView:
         """The study as of now."""
         log = RecordLog(folder)
-        view, self._view = self._view, None  # a damaged log is read anew the next time
+        view, self._view = self._view, None  # after an error the log is read from its start the next time
         if view is None or not log.holds(self._since):
             self._since = Position()
             view = StudyView.whole(folder, log.read(self._since))
@@ -204,7 +204,7 @@ class LiveAblations:
 
 def _cards(folder: Path) -> list[AblationCard]:
     """The ablation in its own folder; none before its design is known."""
-    stamp = _stamp(folder)  # before reading, so that what was added meanwhile is drawn again rather than missed
+    stamp = _stamp(folder)  # taken before reading: records added meanwhile are then drawn again, not missed
     return [AblationCard(view, stamp) for view in load_ablations(folder)]
 
 

@@ -39,15 +39,15 @@ def test_report(watched, study: Fabricator, tmp_path):
     page = watched.page
     page.context.set_offline(True)
     page.goto((tmp_path / "r.html").as_uri())
-    page.wait_for_selector("#effects .heatmaplayer")
+    page.wait_for_selector("#effects-map .heatmaplayer")
     card = page.locator("section.card", has_text=TITLE)
     assert sentence(study) in card.text_content()
     numbers = effect_numbers(StudyView.read(study.folder))
     blank = next(c for c in numbers.cells if c.estimate is None and c.trials)
-    told = point_at(page, "effects", numbers.slots.index(blank.slot), numbers.modules.index(blank.module))
+    told = point_at(page, "effects-map", numbers.slots.index(blank.slot), numbers.modules.index(blank.module))
     assert blank.why.split(",")[0] in told
-    assert "dead" in page.locator("#effects .xaxislayer-above").text_content()
-    assert page.locator("#importance .bars .point").count() > 0
+    assert "dead" in page.locator("#effects-map .xaxislayer-above").text_content()
+    assert page.locator("#importance-bars .bars .point").count() > 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert watched.complaints == []
 

@@ -15,7 +15,8 @@ from untrained_searches import InlineEngine, run_plan
 from nas_attn.bundle.study_base import base_of
 from nas_attn.bundle.winner import yaml_maker
 from nas_attn.cli.app import run
-from nas_attn.dashboard.as_dash import details
+from nas_attn.dashboard.as_dash import render
+from nas_attn.dashboard.candidate_card import candidate_blocks
 from nas_attn.data.demo import write_data
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import StudyChanged
@@ -99,7 +100,7 @@ def test_it_is_reported_and_shown(winner, task, tmp_path, capfd):
     text = (tmp_path / "r.html").read_text()
     assert "nas_attn.LSKA" in text and "another content" not in text
     assert ("kpt_shape: [4, 3]" in text) == (task == "pose")
-    shown = str(details(view, candidate, yaml_maker(view)))
+    shown = str(render(*candidate_blocks(view, candidate, yaml_maker(view))))
     assert "nas_attn.LSKA" in shown and "another content" not in shown
 
 

@@ -14,7 +14,7 @@ from nas_attn.ablation.report.rows import ComparisonRow, family_rows
 from nas_attn.ablation.report.tables import effect_size, estimate, p_value
 from nas_attn.ablation.report.words import PARTIAL, level, ranges
 from nas_attn.ablation.view import AblationView
-from nas_attn.analysis.figures import FONT, GREY, GRID, INK, PALETTE
+from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
 from nas_attn.analysis.tables import number
 from nas_attn.statistics.paired import MIN_PAIRS, Paired
 
@@ -92,10 +92,9 @@ def forest_figure(numbers: ForestNumbers) -> Figure:
     figure.update_yaxes(
         tickvals=list(range(count)), ticktext=labels, range=[count - 0.5, -0.5], fixedrange=True, automargin=True
     )
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, tickfont={"size": 12})
+    figure.update_yaxes(tickfont={"size": 12})
     figure.update_layout(
-        template="plotly_white",
-        font={"family": FONT, "size": 13, "color": INK},
+        template=template(),
         height=TOP + BOTTOM + row * max(count, 2),
         margin={"l": 20, "r": 20, "t": TOP, "b": BOTTOM},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container"},
@@ -104,12 +103,6 @@ def forest_figure(numbers: ForestNumbers) -> Figure:
         hovermode="closest",
         clickmode="event",
         uirevision="constant",
-        hoverlabel={
-            "bgcolor": "white",
-            "bordercolor": GREY,
-            "font": {"family": FONT, "size": 12, "color": INK},
-            "align": "left",
-        },
     )
     figure.update_xaxes(fixedrange=True)
     # the gutter's axis: as wide as val's panel, never drawn
@@ -163,7 +156,7 @@ def _gutter(
         mode="markers+text",
         text=[f" {verdict}"] * len(empty),
         textposition="middle right",
-        textfont={"size": 11, "color": "#52606d"},
+        textfont={"size": 11, "color": SOFT},
         cliponaxis=False,
         marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 1.6, "color": color}},
         customdata=[[line.key] for _, line in empty],
@@ -187,9 +180,7 @@ def _frame(figure: Figure, numbers: ForestNumbers, panels: int) -> None:
             range=[low, high],
             tickformat="+.3f" if high - low < 0.05 else "+.2f",
             nticks=7,
-            gridcolor=GRID,
-            zeroline=False,
-            linecolor=GREY,
+            showline=True,
             ticks="outside",
             **where,
         )

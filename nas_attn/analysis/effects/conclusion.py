@@ -1,4 +1,4 @@
-"""What a study's effects allow to say, in words: which modules differ from the base, or that it cannot rank them."""
+"""The conclusion from a study's effects, in words: the modules that differ from the base, or that it ranks none."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ CANNOT = "This study cannot rank these modules"
 def effects_sentence(numbers: EffectNumbers) -> str:
     """The answer that stands above the heat map.
 
-    Names only differences to the base that survive Holm's correction, and ranks nothing whose intervals overlap. What
-    a single architecture shows is said of that architecture, not of its module.
+    It names only differences to the base that survive Holm's correction, and ranks no modules whose intervals overlap.
+    A result of a single architecture is told of that architecture, not of its module.
     """
     if not any(c.trials for c in numbers.cells):
         return "This study cannot rank modules yet: no usable trial has one."
@@ -41,9 +41,9 @@ def effects_sentence(numbers: EffectNumbers) -> str:
 def trials_needed(numbers: EffectNumbers) -> int | None:
     """About how many trials show a difference of 0.01 mAP50-95 between a module and the base.
 
-    With power 80 % at the level that Holm's correction leaves to one of these cells, every trial filling all slots at
-    once and its modules spread evenly: runs per level, times the levels of the slot that has most. None without an
-    estimate of noise.
+    The power is 80 % at the level that Holm's correction leaves to one of these cells. Every trial fills all slots at
+    once, and its modules are spread evenly; so the number is the runs per level, times the levels of the slot that has
+    most. None without an estimate of noise.
     """
     if numbers.sd is None or not numbers.sd > EXACT:
         return None
@@ -55,14 +55,14 @@ def trials_needed(numbers: EffectNumbers) -> int | None:
     size = min(WORTH / numbers.sd, 5.0)  # beyond that, two runs a level would do, and the solver leaves its range
     runs = TTestIndPower().solve_power(effect_size=size, alpha=LEVEL / tests, power=POWER)
     trials = math.ceil(float(runs)) * levels
-    unit = 10 ** max(0, len(str(trials)) - 2)  # two digits: nobody knows the noise better
+    unit = 10 ** max(0, len(str(trials)) - 2)  # two digits: the noise is not known better
     return math.ceil(trials / unit) * unit
 
 
 def verdict_at(cell: Cell) -> str:
-    """Of the module, after correction: `better`, `worse` or `not distinguishable`; else `not measured`, or `TOO_FEW`.
+    """The verdict on a cell's module after correction: `better`, `worse` or `not distinguishable`.
 
-    The last where there is an interval, but not the architectures to speak of the module.
+    Without an interval it is `not measured`; with one from too few architectures it is `TOO_FEW`.
     """
     if cell.p is None or cell.estimate is None:
         return "not measured"

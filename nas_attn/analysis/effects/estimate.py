@@ -1,19 +1,19 @@
-"""What each module does at each slot, over all trials of a study at once: numbers for the heat map and the sentence.
+"""The effect of each module at each slot, from all trials of a study at once: numbers for heat map and sentence.
 
 The model is additive least squares:
 
     mAP50-95[trial] = level[seed] + Σ over slots of effect[slot, module there] + noise,    effect[slot, none] = 0
 
 so an effect is the difference to the base that a module makes at a slot, and a base trial of the same seed anchors it
-(of one module alone, with all seeds, this is the paired t-test). It assumes that effects add up: no interaction between
-slots, and of a module's settings the average over those that were trained. What the sum leaves out widens the
-intervals: errors are measured between architectures wherever these may differ by more than the noise of runs, and
-always where they are too few to rule it out (see `additive_model`).
+(of one module alone, with all seeds, this is the paired t-test). It assumes that effects add up: slots do not interact,
+and a module's effect is the average over its settings that were trained. Differences that the sum leaves out widen the
+intervals: errors are measured between architectures if these may differ by more than the noise of runs, and also if
+they are too few to rule that out (see `additive_model`).
 
-A claim about a module rests on at least three architectures that have it at that slot; with fewer, what is seen may as
-well be one architecture's own luck with its settings and neighbours, and the cell is shown without a claim. Where its
-only architecture has nothing else, that architecture is compared with the base itself, by the noise of their runs, and
-may be named in the module's stead. Both kinds of test share one correction.
+A claim about a module rests on at least three architectures that have it at that slot; with fewer, the difference may
+as well come from the settings and neighbours of one architecture, and the cell is shown without a claim. If its only
+architecture has no other module, that architecture is compared with the base itself, by the noise of their runs, and
+may be named in place of the module. Both kinds of test share one correction.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ class Cell:
         module: the module, `none` left out.
         trials: usable trials that have it there.
         seeds: their distinct seeds.
-        estimate: difference to the base in mAP50-95; None where the trials do not determine it.
+        estimate: difference to the base in mAP50-95; None if the trials do not determine it.
         low: lower end of its 95 % interval (this cell alone); None without an estimate or without noise to go by.
         high: upper end.
         p: two-sided; None as for `low`.
-        p_corrected: the same after Holm's correction over all that is tested; None where nothing is claimed.
-        why: why there is no estimate, no interval, or no claim about the module.
+        p_corrected: the same after Holm's correction over all tests; None if nothing is claimed.
+        why: the reason why there is no estimate, no interval, or no claim about the module.
         architectures: distinct architectures of its usable trials.
-        alone: the only one of them, e.g. `p3=lska(k_size=23)`, where it has nothing else and is compared with the base
-            itself: what the numbers are about.
+        alone: the only one of them, e.g. `p3=lska(k_size=23)`, if it has no other module: the numbers are then about
+            this architecture, compared with the base itself.
     """
 
     slot: str
@@ -80,17 +80,17 @@ class Cell:
 
     @property
     def of_module(self) -> bool:
-        """Whether there are enough architectures to speak of the module."""
+        """True if there are enough architectures to speak of the module."""
         return self.architectures >= LEAST
 
     @property
     def differs(self) -> bool:
-        """Whether the data shows a difference to the base, after correction: of the module, or of `alone`."""
+        """True if the data shows a difference to the base, after correction: of the module, or of `alone`."""
         return self.p_corrected is not None and self.p_corrected < LEVEL
 
     @property
     def shown(self) -> bool:
-        """Whether the data shows that the module differs from the base at this slot, after correction."""
+        """True if the data shows that the module differs from the base at this slot, after correction."""
         return self.differs and self.of_module
 
 
@@ -105,11 +105,11 @@ class EffectNumbers:
         dead: slots that the trained base does not need.
         trials: usable trials that the model is fitted to.
         seeds: their distinct seeds.
-        df: degrees of freedom of the model's error; 0 where it leaves none.
+        df: degrees of freedom of the model's error; 0 if it leaves none.
         sd: mAP50-95 standard deviation of one run around the model; with no degrees of freedom that of the controls'
             repeated runs, and None without these.
-        between: whether architectures differ by more than the sum and the noise of runs.
-        based: whether a usable trial of the base is among them; otherwise an effect is the difference to runs without
+        between: True if architectures differ by more than the sum and the noise of runs.
+        based: True if a usable trial of the base is among them; otherwise an effect is the difference to runs without
             a module at that slot.
         drawn: (architectures that the model is fitted to, all there are) of a study with more than `MOST`.
     """
@@ -137,17 +137,17 @@ class EffectNumbers:
 
     @property
     def shown(self) -> tuple[Cell, ...]:
-        """Cells whose module the data shows to differ from the base."""
+        """Cells whose module differs from the base, as the data shows."""
         return tuple(c for c in self.cells if c.shown)
 
     @property
     def singled(self) -> tuple[Cell, ...]:
-        """Cells of which the data shows that their only architecture differs from the base."""
+        """Cells whose only architecture differs from the base, as the data shows."""
         return tuple(c for c in self.cells if c.differs and not c.of_module)
 
 
 def effect_numbers(view: StudyView) -> EffectNumbers:
-    """The effects in a study: usable trials of the base, the convolution and the search, whatever their order."""
+    """The effects in a study, from usable trials of the base, the convolution and the search, in any order."""
     asked = [t for t in view.trials if t.role in ROLES and t.state != "running"]
     rows = sorted((t for t in asked if _counts(t)), key=lambda t: t.number)
     architectures = {str(t.architecture) for t in rows if not t.architecture.is_base}
@@ -182,7 +182,7 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
 
 
 def drawn(names: Collection[str], most: int = MOST) -> set[str]:
-    """So many of the names at most, drawn without regard to anything but themselves."""
+    """At most so many of the names; the draw depends on nothing but the names."""
     return set(names) if len(names) <= most else set(random.Random(0).sample(sorted(names), most))
 
 
@@ -247,7 +247,7 @@ def _valued(cell: Cell, effect: Effect, why: str) -> Cell:
 
 
 def _unclaimed(cell: Cell, lack: int) -> str:
-    """Why nothing is claimed about the module of a cell with an interval."""
+    """The reason why nothing is claimed about the module of a cell with an interval; empty if there is none."""
     if not cell.of_module:
         number = f"{cell.architectures} architecture{'s' * (cell.architectures > 1)}"
         return f"rests on {number}: says nothing of the module in general, which takes {LEAST}"
@@ -255,7 +255,7 @@ def _unclaimed(cell: Cell, lack: int) -> str:
 
 
 def _confounded(own: int, mixed: Sequence[int], design: np.ndarray, keys: Sequence[Key]) -> str:
-    """Why a cell that was trained has no estimate, e.g. `always together with lska at p4`."""
+    """The reason why a cell that was trained has no estimate, e.g. `always together with lska at p4`."""
     here = design[design[:, own] > 0]
     always = [k for j, k in enumerate(keys) if j != own and (here[:, j] > 0).all()]
     if always:

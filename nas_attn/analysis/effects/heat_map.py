@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.effects.conclusion import change, verdict_at
 from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
-from nas_attn.analysis.figures import FONT, GREY, INK
+from nas_attn.analysis.plot_style import FONT, INK, template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 WORSE, BETTER, DEAD, BLANK = "#ee9c63", "#5fa8d8", "#e4e7eb", "#f8f9fb"  # ink can be read on all of them
 ROW, TOP, LEFT, RIGHT = 48, 62, 170, 16  # pixels
-FAINT = 0.22  # of the colour, where noise explains the difference
+FAINT = 0.22  # of the colour, if noise explains the difference
 
 
 def heat_map(numbers: EffectNumbers) -> Figure:
     """Modules down, slots across; each cell its difference to the base with interval and number of trials.
 
-    Full colour and a frame mark what the data shows after correction; dead slots are hatched; where nothing is
-    determined the cell is blank, and says why when pointed at. Width and height are set: many slots scroll.
+    Full colour and a frame mark cells that differ from the base after correction. Dead slots are hatched. A cell
+    that is not determined is blank, and its hover text gives the reason. Width and height are set: many slots scroll.
     """
     import plotly.graph_objects as go
 
@@ -55,13 +55,11 @@ def heat_map(numbers: EffectNumbers) -> Figure:
     )
     column = min(190, max(138, 1080 // max(1, len(slots))))
     figure.update_layout(
-        template="plotly_white",
-        font={"family": FONT, "size": 13, "color": INK},
+        template=template(),
         width=LEFT + RIGHT + column * len(slots),
         height=TOP + 12 + ROW * len(modules),
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": 12},
         shapes=[*(_hatch(s, numbers) for s in numbers.dead), *(_frame(c, numbers) for c in numbers.shown)],
-        hoverlabel={"bgcolor": "white", "bordercolor": GREY, "font": {"family": FONT, "size": 12}, "align": "left"},
     )
     figure.update_xaxes(side="top", type="category", fixedrange=True, showgrid=False, tickangle=0)
     figure.update_yaxes(type="category", autorange="reversed", fixedrange=True, showgrid=False)

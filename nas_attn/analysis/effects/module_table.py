@@ -1,4 +1,4 @@
-"""Each module's best and median architecture, and what the corrected effects say of it."""
+"""The table of modules: each one's best and median architecture, and its verdict from the corrected effects."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from nas_attn.analysis.figures import FONT, GREY, GRID, INK, PALETTE
 from nas_attn.analysis.importance.numbers import Importance, ImportanceNumbers, Share
+from nas_attn.analysis.plot_style import INK, PALETTE, template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -25,9 +25,9 @@ def drawn(numbers: ImportanceNumbers) -> list[Importance]:
 
 
 def importance_figure(numbers: ImportanceNumbers) -> Figure:
-    """A row a choice, a panel a measure: bar, 95 % bootstrap interval, and a tick where shuffled results end.
+    """A row a choice, a panel a measure: bar, 95 % bootstrap interval, and a tick at the limit of shuffled results.
 
-    Coloured where the choice is beyond chance, grey where it is not.
+    A bar is coloured if the choice is beyond chance, and grey if not.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
@@ -76,15 +76,13 @@ def importance_figure(numbers: ImportanceNumbers) -> Figure:
         )
         figure.update_xaxes(title_text=title, tickformat=".0%", rangemode="tozero", row=1, col=column)
     figure.update_layout(
-        template="plotly_white",
-        font={"family": FONT, "size": 13, "color": INK},
+        template=template(),
         height=120 + 26 * len(rows),
         margin={"l": 20, "r": 20, "t": 36, "b": 50},
         bargap=0.35,
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        hoverlabel={"bgcolor": "white", "bordercolor": GREY, "font": {"family": FONT, "size": 12}, "align": "left"},
     )
-    figure.update_xaxes(gridcolor=GRID, fixedrange=True, zeroline=False)
+    figure.update_xaxes(fixedrange=True)
     figure.update_yaxes(type="category", autorange="reversed", fixedrange=True, automargin=True, showgrid=False)
     return figure
 

@@ -1,14 +1,14 @@
-"""Which choices the result hangs on: slots (which module) and settings (of a module at a slot), with what chance gives.
+"""The importance of choices for the result: slots (which module) and settings (of a module at a slot).
 
-One row is one candidate with its paired mAP50-95 (`Candidate.score`): seeds of one architecture stay together, however
-often it was trained. Two measures, since they ask different questions:
+One row is one candidate with its paired mAP50-95 (`Candidate.score`); so the seeds of one architecture stay together.
+There are two measures, since they ask different questions:
 
 - main effect: share of the variance that a choice explains by itself (omega squared, from statsmodels' one-way F);
   of a setting within the candidates that have its module at that slot.
 - PED-ANOVA: how much the choice differs between the best tenth and all (Optuna's evaluator, which treats a setting as
   conditional on its module; Watanabe et al. 2023 and 2026), as a share of the sum over choices.
 
-A null reference is worth much: the same on shuffled results says what noise alone would show as important.
+Each is compared with a null reference: the same measure on shuffled results, which is what noise alone would give.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Share:
         value: the estimate, from 0 to 1.
         low: lower end of its 95 % bootstrap interval over candidates.
         high: upper end.
-        chance: what shuffled results stay below, all choices of the measure together, 95 % of the time.
-        clear: whether the estimate is above `chance` and the interval above what shuffled results give on average.
+        chance: the value that shuffled results stay below, all choices of the measure together, 95 % of the time.
+        clear: True if the estimate is above `chance` and the interval above the average of shuffled results.
     """
 
     value: float
@@ -69,7 +69,7 @@ class Importance:
 
     Attributes:
         name: a slot (`p3`), or a setting of a module there (`p3.acmix.head`).
-        is_slot: whether it is a slot.
+        is_slot: True if it is a slot.
         candidates: candidates that have the choice.
         levels: values that it takes.
         main: main effect.
@@ -95,10 +95,10 @@ class ImportanceNumbers:
     """The choices of a study.
 
     Attributes:
-        choices: slots in natural order, then settings by name; with none, `note` says why.
+        choices: slots in natural order, then settings by name; if there are none, `note` gives the reason.
         candidates: candidates with a paired result.
         left_out: settings that too few candidates have, or fewer than others.
-        note: what is missing, in words.
+        note: a sentence on what is missing.
     """
 
     choices: tuple[Importance, ...]
@@ -119,7 +119,7 @@ def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int
 
     found = {str(c.architecture): c for c in view.candidates() if c.role in ROLES and c.score is not None}
     kept = drawn(found)
-    candidates = [found[k] for k in sorted(kept)]  # whatever the order of the trials
+    candidates = [found[k] for k in sorted(kept)]  # independent of the order of the trials
     rows = [parameters(c.architecture) for c in candidates]
     values = np.array([c.score for c in candidates], float)
     if len(rows) < LEAST:
@@ -146,7 +146,7 @@ def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int
 
 
 def importance_sentence(numbers: ImportanceNumbers) -> str:
-    """What is beyond chance, in words."""
+    """A sentence that names the choices beyond chance."""
     if not numbers.choices:
         return numbers.note
     clear = [c.label for c in numbers.choices if c.main.clear or (c.ped and c.ped.clear)]
@@ -171,7 +171,7 @@ def _testable(rows: Sequence[dict[str, Any]], slots: set[str]) -> tuple[list[str
 
 
 def _codes(values: Sequence[Any]) -> np.ndarray:
-    """(n,) number of each value among the distinct ones; -1 where a candidate does not have the choice."""
+    """(n,) number of each value among the distinct ones; -1 if a candidate does not have the choice."""
     import numpy as np
 
     order = {v: i for i, v in enumerate(sorted({v for v in values if v is not None}, key=str))}
@@ -200,7 +200,7 @@ def _main_effects(codes: Sequence[np.ndarray]) -> Measure:
 
 
 def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure | None:
-    """Optuna's measure of these choices, as shares of their sum; None where Optuna is not installed."""
+    """Optuna's measure of these choices, as shares of their sum; None if Optuna is not installed."""
     try:
         import optuna
     except ImportError:
@@ -226,7 +226,7 @@ def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure 
         [optuna.trial.create_trial(params=row, distributions={n: spaces[n] for n in row}, value=0.0) for row in kept]
     )
     trials = whole.get_trials()
-    for trial in trials:  # the very same objects in each, or most of the time goes into finding copies equal
+    for trial in trials:  # the very same objects in each: comparing equal copies would take most of the time
         trial.distributions = {n: spaces[n] for n in trial.distributions}
     study = Resampled(study_name="importance", storage=storage)
     evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(TENTH, TOP / len(rows))))
@@ -237,7 +237,7 @@ def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure 
             trial.values = [float(value)]
         present = [n for n in names if any(n in t.params for t in study.drawn)]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of few trials in a condition, which is what `chance` is for
+            warnings.simplefilter("ignore")  # it warns of few trials in a condition; `chance` answers that
             found = get_param_importances(study, evaluator=evaluator, params=present, normalize=False)
         return np.array([found.get(n, 0.0) for n in names])
 
@@ -245,7 +245,7 @@ def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure 
 
 
 def _shares(measure: Measure, values: np.ndarray, resamples: int, rng: np.random.Generator) -> list[Share]:
-    """The measure with a bootstrap interval over rows, and with what it gives when results are shuffled."""
+    """The measure with a bootstrap interval over rows, and with its limit on shuffled results."""
     import numpy as np
 
     everything = np.arange(len(values))
@@ -253,7 +253,7 @@ def _shares(measure: Measure, values: np.ndarray, resamples: int, rng: np.random
     chance = np.array([measure(everything, rng.permutation(values)) for _ in range(resamples)])
     draws = [rng.integers(len(values), size=len(values)) for _ in range(resamples)]
     again = np.array([measure(drawn, values[drawn]) for drawn in draws])
-    # a draw repeats rows, which makes choices look purer than they are: shifted back by its own bias
+    # a draw repeats rows, so choices look purer than they are: the interval is shifted back by this bias
     low, high = np.quantile(again, (0.025, 0.975), axis=0) - (again.mean(axis=0) - estimate)
     mean, sd = chance.mean(axis=0), chance.std(axis=0)
     scaled = np.divide(chance - mean, sd, out=np.zeros_like(chance), where=sd > 0)

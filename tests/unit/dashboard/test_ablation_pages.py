@@ -20,8 +20,9 @@ from nas_attn.ablation.view import AblationView, load_ablations
 from nas_attn.analysis.tables import Table, front_table
 from nas_attn.cli.app import run
 from nas_attn.dashboard import as_html
-from nas_attn.dashboard.ablation import ablation_card
-from nas_attn.dashboard.ablation_card import AblationCard
+from nas_attn.dashboard.ablation_card import AblationCard, whole_card
+from nas_attn.dashboard.blocks import table, text
+from nas_attn.dashboard.candidate_card import settings as settings_of
 from nas_attn.dashboard.report import report_html
 from nas_attn.dashboard.source import LiveAblations, Shown, load_shown
 from nas_attn.errors import UserError
@@ -58,7 +59,7 @@ def full(tmp_path_factory) -> AblationView:
 
 
 def card_html(view: AblationView) -> str:
-    return ablation_card(AblationCard(view), 0)
+    return as_html.render(whole_card(AblationCard(view), 0))
 
 
 def rows_of(text: str, mark: str) -> list[str]:
@@ -146,14 +147,14 @@ def test_partial_ablations_wait(tmp_path):
 
 
 def test_card_says_what_the_tables_say(full):
-    text = card_html(full)
-    assert as_html.text("p", summary(full), class_="answer") in text
-    assert "PARTIAL" not in text
-    assert "Holm-corrected over" in text and "Against the base" in text and "What each part adds" in text
+    card = card_html(full)
+    assert as_html.render(text(summary(full), "answer")) in card
+    assert "PARTIAL" not in card
+    assert "Holm-corrected over" in card and "Against the base" in card and "What each part adds" in card
     skipped = sum(d.verdict == DEAD for d in full.decisions)
-    assert f"differ only there: {skipped} comparison" in text and skipped > 0
-    assert "Dead slots: p5" in text
-    assert "is not trial 3 of a study" in text
+    assert f"differ only there: {skipped} comparison" in card and skipped > 0
+    assert "Dead slots: p5" in card
+    assert "is not trial 3 of a study" in card
 
 
 def test_rows_lead_to_their_trials(full):
@@ -230,17 +231,16 @@ def test_the_verdict_stands_beside_the_name(full):
 
 def test_many_slots_are_shown_by_what_they_hold():
     key = " ".join(f"s{i}=none" for i in range(16)) + " p5=lska(k_size=7)"
-    text = as_html.table(Table(("architecture",), ((key,),), (key,)))
-    assert text.count("<span>") == 1 and "p5=lska(k_size=7)" in text and f'data-key="{key}"' in text
+    written = as_html.render(table(Table(("architecture",), ((key,),), (key,))))
+    assert written.count("<span>") == 1 and "p5=lska(k_size=7)" in written and f'data-key="{key}"' in written
 
 
 def test_details_of_many_slots_name_what_is_filled():
-    from nas_attn.dashboard.as_dash import _settings
     from nas_attn.space import Architecture
     from nas_attn.study.view import Candidate
 
     def settings(text: str) -> list[tuple[str, str]]:
-        return _settings(Candidate(Architecture.parse(text), "search", (), None, None, None, None, None))
+        return settings_of(Candidate(Architecture.parse(text), "search", (), None, None, None, None, None))
 
     none = " ".join(f"s{i}=none" for i in range(9))
     assert settings(f"{none} p5=se") == [("p5", "se"), ("other slots", "none in all 9")]

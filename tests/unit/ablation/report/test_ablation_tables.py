@@ -21,8 +21,8 @@ from nas_attn.ablation.report.tables import ablation_tables, p_value
 from nas_attn.ablation.report.words import method, ranges
 from nas_attn.ablation.view import AblationView
 from nas_attn.cli.ablation_tables import ablation_tables as terminal_tables
-from nas_attn.dashboard.ablation import ablation_card
-from nas_attn.dashboard.ablation_card import AblationCard
+from nas_attn.dashboard.ablation_card import AblationCard, whole_card
+from nas_attn.dashboard.as_html import render
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
 
@@ -217,7 +217,7 @@ def test_every_interval_has_one_level_and_all_writings_name_it(ablated, options,
     written = {r["confidence"] for r in csv.DictReader(csv_text(view).splitlines())}
     assert {float(x) for x in written if x} == {wanted}
     assert f"with its {said} interval" in AblationCard(view).reading
-    assert f"with its {said} interval" in ablation_card(AblationCard(view), 0)
+    assert f"with its {said} interval" in render(whole_card(AblationCard(view), 0))
     assert all(f"with its {said} interval" in t.method for t in ablation_tables(view))
     hovers = [h for t in forest_figure(forest_numbers(view)).data for h in t.hovertext]
     assert hovers and all(h.count(f"({said} interval)") == 2 for h in hovers)

@@ -17,6 +17,7 @@ from nas_attn.analysis.effects.heat_map import heat_map
 from nas_attn.analysis.importance.figure import MOST, drawn, importance_figure
 from nas_attn.analysis.importance.numbers import importance_numbers
 from nas_attn.dashboard import effects_card
+from nas_attn.dashboard.as_html import render
 from nas_attn.dashboard.report import report_html
 from nas_attn.study.view import StudyView
 
@@ -27,6 +28,10 @@ LIVE = {"drop": {"p3": 0.3, "p4": 0.1, "p5": 0.0}, "live": ["p3", "p4"], "search
 def numbers():
     rows = random_rows(np.random.default_rng(5), 80, effect={("p3", "lska"): 0.04, ("p4", "se"): -0.04})
     return effect_numbers(study_of([(f"{text} p5=none", *rest) for text, *rest in rows], slots=LIVE))
+
+
+def card_html(view: StudyView) -> str:
+    return render(*effects_card.effects_blocks(view), *effects_card.importance_blocks(view))
 
 
 def layer(figure, name):
@@ -133,9 +138,9 @@ def test_the_report_answers_before_it_draws(tmp_path):
         for s in (
             effects_card.TITLE,
             effects_sentence(effect_numbers(view)),
-            'id="effects"',
+            'id="effects-map"',
             escape(effects_card.BEST),
-            'id="importance"',
+            'id="importance-bars"',
         )
     ]
     assert places == sorted(places)
@@ -144,13 +149,13 @@ def test_the_report_answers_before_it_draws(tmp_path):
 def test_a_study_that_has_only_begun(tmp_path):
     study = Fabricator(tmp_path)
     study.start(BASE, role="base")
-    card = "".join(effects_card.effects_card(StudyView.read(tmp_path)))
+    card = card_html(StudyView.read(tmp_path))
     assert "no usable trial has one" in card and "plotly" not in card
 
 
 def test_a_map_of_blanks_is_not_drawn():
-    card = "".join(effects_card.effects_card(study_of([("p3=a p4=b", 0.4, 0), ("p3=none p4=none", 0.4, 0)])))
-    assert 'id="effects"' not in card and "<td>not measured</td>" in card
+    card = card_html(study_of([("p3=a p4=b", 0.4, 0), ("p3=none p4=none", 0.4, 0)]))
+    assert 'id="effects-map"' not in card and "<td>not measured</td>" in card
 
 
 def test_names_are_escaped(numbers, monkeypatch):
@@ -159,7 +164,7 @@ def test_names_are_escaped(numbers, monkeypatch):
     modules = tuple(wild if m == "lska" else m for m in numbers.modules)
     hostile = dataclasses.replace(numbers, cells=cells, modules=modules)
     monkeypatch.setattr(effects_card, "effect_numbers", lambda _: hostile)
-    card = "".join(effects_card.effects_card(study_of(random_rows(np.random.default_rng(5), 30))))
+    card = card_html(study_of(random_rows(np.random.default_rng(5), 30)))
     markup = re.sub(r"<script.*?</script>", "", card, flags=re.DOTALL)
     assert "<img" not in markup and "&lt;img" in markup
     figure = heat_map(hostile)

@@ -1,0 +1,64 @@
+"""The card on one candidate: its settings, results, learning curves and model YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nas_attn.analysis.figures import curve_figure, curve_numbers
+from nas_attn.analysis.noise import noise, verdict
+from nas_attn.analysis.tables import EMPTY, MANY_SLOTS, PAIRED, number, signed
+from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, text
+from nas_attn.errors import NasAttnError
+from nas_attn.study.view import Candidate, StudyView
+
+CLICK_HINT = "Click a point, or a row of a table, to see its settings, learning curves and model YAML."
+NO_YAML = "The model YAML is shown where the detector package is at hand: start this page with `nas_attn dashboard`."
+
+
+def candidate_blocks(
+    view: StudyView, candidate: Candidate | None, yaml_of: Callable[[Candidate], str] | None
+) -> list[Block]:
+    """The card's content; without a candidate, a hint how to choose one."""
+    if candidate is None:
+        return [text(CLICK_HINT, "soft")]
+    numbers = curve_numbers(view, candidate)
+    curves = Plot(curve_figure(numbers), "curves", tools=True) if numbers.curves else text("No trial has ended yet.")
+    yaml = yaml_block(candidate, yaml_of, id="yaml") if yaml_of else text(NO_YAML, "soft")
+    return [
+        facts([*settings(candidate), *_results(view, candidate)], "facts one"),
+        details("Learning curves", curves, open="open"),
+        details("Model YAML", yaml, open="open"),
+    ]
+
+
+def yaml_block(candidate: Candidate, yaml_of: Callable[[Candidate], str], **attributes: str) -> Block:
+    """A candidate's model YAML, or the reason why it cannot be built."""
+    try:
+        return element("pre", yaml_of(candidate), **attributes)
+    except NasAttnError as error:
+        return text(str(error))
+
+
+def settings(candidate: Candidate) -> list[tuple[str, str]]:
+    """(slot, gene); of many slots only those that hold something."""
+    every = [(slot, str(gene)) for slot, gene in candidate.architecture]
+    filled = [(slot, gene) for slot, gene in every if gene != "none"]
+    if len(every) <= MANY_SLOTS or len(filled) == len(every):
+        return every
+    return [*filled, ("other slots" if filled else "slots", f"none in all {len(every) - len(filled)}")]
+
+
+def _results(view: StudyView, candidate: Candidate) -> list[tuple[str, str]]:
+    spread = f" ± {candidate.sd:.4f}" if candidate.sd is not None else ""
+    seeds = ", ".join(map(str, candidate.seeds)) or EMPTY
+    rows = [(PAIRED, number(candidate.score)), ("val mAP50-95", number(candidate.mean) + spread), ("seeds", seeds)]
+    if not candidate.architecture.is_base and candidate.score is not None:
+        rows.append(("Δ to base", f"{signed(candidate.delta)} ({verdict(candidate, noise(view))})"))
+    rows.append(("cost", f"{candidate.gmacs:.3f} GMACs, {number(candidate.cost.get('params_m'), 3)} M parameters"))
+    trials = [f"{t.number} ({t.state})" for t in candidate.trials]
+    rows.append(("trials", ", ".join(trials)))
+    flags = dict.fromkeys(f for t in candidate.trials if t.evaluation for f in t.evaluation.flags)
+    if flags:
+        rows.append(("not comparable", ", ".join(flags)))
+    rows += [(f"trial {t.number} failed", t.reason) for t in candidate.trials if t.state == "failed"]
+    return rows

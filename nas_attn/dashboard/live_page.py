@@ -1,0 +1,66 @@
+"""The live page before its callbacks fill it, and the bar that shows the progress of the study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import dcc, html
+
+from nas_attn.analysis.plot_style import PLOT_CONFIG
+from nas_attn.analysis.tables import counts
+from nas_attn.dashboard.ablation_card import ABOUT
+from nas_attn.study.view import StudyView
+
+REFRESH_MS = 2000
+
+
+def study_page(name: str, *cards: Any) -> Any:
+    """The empty page of a study.
+
+    Args:
+        name: the study's name.
+        cards: more of them, shown below the plot.
+    """
+    plot = dcc.Graph(id="pareto", config=PLOT_CONFIG, style={"height": "520px"})
+    first = _card("Accuracy against cost", plot, html.P(id="noise", className="soft"))
+    return _page(
+        *(dcc.Store(id=name) for name in ("stamp", "picked", "shown", "drawn")),
+        html.H1(name),
+        html.Div(id="progress"),
+        html.Div([first, _card("Candidate", html.Div(id="candidate"))], className="columns"),
+        *cards,
+        _card("Front and controls", html.Div(id="front")),
+        _card("Newest trials", html.Div(id="trials")),
+    )
+
+
+def ablation_page(name: str, *cards: Any) -> Any:
+    """The empty page of ablations without a study."""
+    return _page(html.H1(name), html.P(ABOUT, className="soft"), *cards)
+
+
+def progress(view: StudyView) -> Any:
+    """A bar and one chip per state."""
+    found = counts(view)
+    done = sum(n for state, n in found.items() if state not in ("running", "refused"))
+    config = view.header.get("config", {})
+    words = [f"{done} of {max(done, view.target)} trials done", *(f"{n} {state}" for state, n in found.items())]
+    share = min(100.0, 100.0 * done / view.target)
+    source = " · ".join(str(v) for v in (config.get("model") or view.header.get("base"), config.get("data")) if v)
+    parts = [
+        html.Div(source, className="soft"),
+        html.Div([html.Span(word, className="chip") for word in words], className="chips"),
+        html.Div(html.Div(style={"width": f"{share:.1f}%"}), className="bar"),
+    ]
+    if config.get("demo"):
+        note = "Built-in demonstration on generated pictures: its ranking does not carry over to real data."
+        parts.append(html.Div(note, className="note"))
+    return parts
+
+
+def _page(*content: Any) -> Any:
+    return html.Div([dcc.Interval(id="tick", interval=REFRESH_MS), *content], className="page")
+
+
+def _card(title: str, *content: Any) -> Any:
+    return html.Section([html.H2(title), *content], className="card")
