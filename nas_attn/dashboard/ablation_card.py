@@ -211,14 +211,14 @@ def _arranged(table: Table) -> Table:
 def _liveness(view: AblationView, model: str | None) -> str:
     where = f" of {Path(model).stem}" if model else ""
     if view.base_failed(model):
-        return f"The slots{where} could not be checked for life: its base could not be trained."
+        return f"The liveness of the slots{where} could not be measured: its base could not be trained."
     if not view.measured(model):
-        return f"The slots{where} are not checked for life yet: that needs trained bases."
+        return f"The liveness of the slots{where} is not measured yet: that needs trained bases."
     record = view.views[model].slots
     drop = record.get("drop", {})
     states = view.states(drop, model)
     if not view.trained(model):
-        return f"The slots{where} could not be checked for life: {too_little(record)}."
+        return f"The liveness of the slots{where} could not be measured: {too_little(record)}."
     lost = ", ".join(f"{s} {signed(d)}" for s, d in drop.items())
     rule = f"mAP50-95 that the trained base loses when a slot's output is zeroed: {lost}"
     named = {DEAD_SLOT: f"dead slots{where}", UNDERTRAINED: f"undertrained slots{where}, better zeroed"}

@@ -78,7 +78,7 @@ def test_a_scale_whose_base_fails_trains_nothing_else_there(tmp_path):
     cost = estimate(plan, view)
     column = plan_table(plan, cost, view).columns[3]
     assert cost.trials == 0 and list(column.cells) == ["5, done", "5, done", "base failed", "base failed"]
-    assert "The slots of yolo11s could not be checked for life: its base could not be trained." in (
+    assert "The liveness of the slots of yolo11s could not be measured: its base could not be trained." in (
         AblationCard(view).liveness
     )
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE)
