@@ -14,7 +14,7 @@ from typing import Any
 from nas_attn.attention import user
 from nas_attn.engine import worker
 from nas_attn.engine.process import Died, WorkerProcess, packed
-from nas_attn.engine.protocol import Failure, Outcome, Task
+from nas_attn.engine.protocol import Call, Failure, Outcome
 from nas_attn.errors import NasAttnError
 
 TICK = 1.0  # seconds between two looks at the clock
@@ -24,7 +24,7 @@ TICK = 1.0  # seconds between two looks at the clock
 class _Slot:
     start: dict[str, Any]
     process: WorkerProcess | None = None
-    task: Task | None = None
+    call: Call | None = None
     repeated: bool = False
     spent: float = 0.0
     seen: float = 0.0
@@ -53,18 +53,18 @@ class LocalEngine:
 
     @property
     def free(self) -> int:
-        return sum(s.task is None for s in self._slots)
+        return sum(s.call is None for s in self._slots)
 
-    def submit(self, task: Task) -> None:
-        slot = next(s for s in self._slots if s.task is None)
-        slot.task, slot.repeated = task, False
+    def submit(self, call: Call) -> None:
+        slot = next(s for s in self._slots if s.call is None)
+        slot.call, slot.repeated = call, False
         self._hand_over(slot)
 
     def _hand_over(self, slot: _Slot) -> None:
-        """Give a slot's task to its process, which is started if there is none."""
-        assert slot.task is not None
+        """Give a slot's call to its process, which is started if there is none."""
+        assert slot.call is not None
         slot.spent, slot.seen = 0.0, time.monotonic()
-        content = packed(slot.task)
+        content = packed(slot.call)
         if isinstance(content, Failure):
             self._answers.put((slot.process, slot, content))
             return
@@ -83,7 +83,7 @@ class LocalEngine:
                 if time.monotonic() >= end:
                     return None
                 continue
-            if process is not slot.process or slot.task is None:
+            if process is not slot.process or slot.call is None:
                 continue  # of a process that was replaced
             if isinstance(answer, NasAttnError):
                 raise answer
@@ -97,7 +97,7 @@ class LocalEngine:
             return _end(slot, answer)
 
     def _overdue(self) -> Outcome | None:
-        """Stop the first task that took longer than its limit.
+        """Stop the first call that took longer than its limit.
 
         Only time that this process saw pass counts: a machine that slept, or a terminal that was stopped, fails no
         trial.
@@ -109,7 +109,7 @@ class LocalEngine:
         for slot in self._slots:
             slot.spent, slot.seen = slot.spent + min(now - slot.seen, 5 * TICK), now
         for slot in self._slots:
-            limit = slot.task.limit() if slot.task is not None and slot.task.limit is not None else None
+            limit = slot.call.limit() if slot.call is not None and slot.call.limit is not None else None
             if limit is not None and slot.spent > limit:
                 if slot.process is not None:
                     slot.process.end()
@@ -131,6 +131,6 @@ class LocalEngine:
 
 
 def _end(slot: _Slot, value: Any) -> Outcome:
-    assert slot.task is not None
-    task, slot.task = slot.task, None
-    return Outcome(task, value)
+    assert slot.call is not None
+    call, slot.call = slot.call, None
+    return Outcome(call, value)

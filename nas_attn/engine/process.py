@@ -1,4 +1,4 @@
-"""One worker process, as its supervisor sees it: started, given tasks one at a time, stopped.
+"""One worker process, as its supervisor sees it: started, given calls one at a time, stopped.
 
 The process is no child of `multiprocessing`: that would run the user's script again in every worker, and so end in an
 error wherever the script has no `__main__` guard.
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nas_attn.engine.protocol import Failure, Task
+from nas_attn.engine.protocol import Call, Failure
 
 PATIENCE = 3.0  # seconds that a process is given to end by itself
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from nas_attn.engine.worker import main; main()"
@@ -30,7 +30,7 @@ class Died:
 
     Attributes:
         how: in words.
-        idle: it had worked before and did not take the task any more, so that no task ended with it.
+        idle: it had worked before and did not take the call any more, so that no call ended with it.
     """
 
     how: str
@@ -43,7 +43,7 @@ class WorkerProcess:
     Args:
         start: keyword arguments of `worker.start`.
         needs: Python modules that it must import to know what this process knows.
-        answer: called with the process and its answer to each task; in a thread.
+        answer: called with the process and its answer to each call; in a thread.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class WorkerProcess:
     ) -> None:
         self._opening = pickle.dumps((start, _surroundings(needs), needs))
         self._answer = answer
-        self._tasks: queue.Queue[bytes | None] = queue.Queue()
+        self._calls: queue.Queue[bytes | None] = queue.Queue()
         command = [
             multiprocessing.spawn.get_executable(),
             *multiprocessing.util._args_from_interpreter_flags(),  # type: ignore[attr-defined]
@@ -62,15 +62,15 @@ class WorkerProcess:
         self._thread = threading.Thread(target=self._talk, daemon=True)
         self._thread.start()
 
-    def give(self, task: bytes) -> None:
-        """Hand it a pickled task."""
-        self._tasks.put(task)
+    def give(self, call: bytes) -> None:
+        """Hand it a pickled call."""
+        self._calls.put(call)
 
     def end(self) -> None:
         """Ask it to end at once; `join` sees to it."""
         with contextlib.suppress(OSError):
             self._process.terminate()
-        self._tasks.put(None)
+        self._calls.put(None)
 
     def join(self) -> None:
         """Wait until it has ended, which it cannot refuse."""
@@ -78,16 +78,16 @@ class WorkerProcess:
         self._thread.join()
 
     def _talk(self) -> None:
-        """Send tasks and pass on answers until the process ends; writing may block, so the supervisor does not."""
+        """Send calls and pass on answers until the process ends; writing may block, so the supervisor does not."""
         process, answered = self._process, False
         assert process.stdin is not None and process.stdout is not None
         try:
-            while (task := self._tasks.get()) is not None:
+            while (call := self._calls.get()) is not None:
                 sent = False
                 try:
                     if not answered:
                         process.stdin.write(self._opening)
-                    process.stdin.write(pickle.dumps(task))
+                    process.stdin.write(pickle.dumps(call))
                     process.stdin.flush()
                     sent = True
                     answer = pickle.load(process.stdout)
@@ -111,9 +111,9 @@ class WorkerProcess:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def packed(task: Task) -> bytes | Failure:
-    """A task as it travels; a failure if it cannot."""
-    plain = Task(None, task.call, task.arguments, task.keywords, task.result, task.signature)
+def packed(call: Call) -> bytes | Failure:
+    """A call as it travels; a failure if it cannot."""
+    plain = Call(None, call.function, call.arguments, call.keywords, call.result, call.signature)
     try:
         return pickle.dumps(plain)
     except Exception as error:  # pickling may raise anything

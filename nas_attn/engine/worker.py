@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_attn.atomic_files import write_text_atomic
-from nas_attn.engine.protocol import Failure, Task
+from nas_attn.engine.protocol import Call, Failure
 from nas_attn.errors import EvaluationFailed, MissingPart, NasAttnError, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 
@@ -24,14 +24,14 @@ _INSIDE: list[int] = []  # this process's id, if it is a worker
 
 
 def main() -> None:
-    """Be a worker: read tasks from standard input until it ends, and write the answer to each to standard output."""
-    tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    """Be a worker: read calls from standard input until it ends, and write the answer to each to standard output."""
+    calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)  # the pipes are ours: a module's own input and output must stay out of them
     os.dup2(2, 1)
     os.close(nothing)
     if hasattr(os, "register_at_fork"):  # loader processes; the end of this one must be seen in spite of them
-        for pipe in (tasks, answers):
+        for pipe in (calls, answers):
             os.register_at_fork(after_in_child=pipe.close)
     for name in ("SIGINT", "SIGHUP"):  # meant for the supervisor, which ends its workers
         if hasattr(signal, name):
@@ -39,7 +39,7 @@ def main() -> None:
     _INSIDE.append(os.getpid())
     problem: Any = None
     try:
-        told, surroundings, needs = pickle.load(tasks)
+        told, surroundings, needs = pickle.load(calls)
         start(**told)
         join(surroundings, needs)
     except EOFError:
@@ -48,10 +48,10 @@ def main() -> None:
         problem = judged(error)
     while True:
         try:
-            task = pickle.load(tasks)
+            call = pickle.load(calls)
         except EOFError:
             os._exit(0)  # in spite of threads that a module left
-        pickle.dump(_packed(problem if problem is not None else answer(task)), answers)
+        pickle.dump(_packed(problem if problem is not None else answer(call)), answers)
         answers.flush()
 
 
@@ -113,35 +113,35 @@ def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
             traceback.print_exc()
 
 
-def run(task: Task) -> Evaluation:
-    """Make the task's call, or return the result that an earlier process left."""
-    if task.result is not None and task.result.exists():
-        found = json.loads(task.result.read_text())
-        if found["signature"] == task.signature:
+def run(call: Call) -> Evaluation:
+    """Make the call, or return the result that an earlier process left."""
+    if call.result is not None and call.result.exists():
+        found = json.loads(call.result.read_text())
+        if found["signature"] == call.signature:
             return Evaluation.from_dict(found["evaluation"])
     try:
-        value = task.call(*task.arguments, **task.keywords)
+        value = call.function(*call.arguments, **call.keywords)
     except MemoryError as error:
         raise EvaluationFailed("out of memory") from error
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    if task.result is not None:
-        write_text_atomic(task.result, json.dumps({"signature": task.signature, "evaluation": value.as_dict()}))
+    if call.result is not None:
+        write_text_atomic(call.result, json.dumps({"signature": call.signature, "evaluation": value.as_dict()}))
     return value
 
 
-def answer(task: bytes) -> Evaluation | Failure | NasAttnError:
-    """The answer to a pickled task. Nothing that a module raises ends the worker, `SystemExit` included."""
+def answer(call: bytes) -> Evaluation | Failure | NasAttnError:
+    """The answer to a pickled call. Nothing that a module raises ends the worker, `SystemExit` included."""
     try:
-        value = run(pickle.loads(task))
+        value = run(pickle.loads(call))
     except BaseException as error:
         return judged(error)
     return value if isinstance(value, Evaluation) else Failure(f"no evaluation, but {type(value).__name__}")
 
 
 def judged(error: BaseException) -> Failure | NasAttnError:
-    """An error that concerns every task as it is; any other as the failure of one."""
+    """An error that concerns every call as it is; any other as the failure of one."""
     if (full := storage_full(error)) is not None:
         return full
     text = _first_line(error)

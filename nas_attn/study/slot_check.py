@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas_attn.engine import Failure, LocalEngine, Task
+from nas_attn.engine import Call, Failure, LocalEngine
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation
 from nas_attn.study.config import StudyConfig
@@ -39,13 +39,13 @@ def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], Non
         while len(found) < len(seeds):
             while waiting and engine.free:
                 seed = waiting.pop(0)
-                engine.submit(Task(seed, plan.evaluator, (base, plan.fidelity, seed), {"liveness": True}))
+                engine.submit(Call(seed, plan.evaluator, (base, plan.fidelity, seed), {"liveness": True}))
             progress(f"training the base, {len(found)} of {len(seeds)} seeds done")
             outcome = engine.wait()
             assert outcome is not None
             if isinstance(outcome.value, Failure):
                 raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason}")
-            found[outcome.task.key] = outcome.value
+            found[outcome.call.key] = outcome.value
     results = [found[s] for s in seeds]
     drops = {n: [e.map50_95 - (e.liveness or {})[n] for e in results] for n in plan.space.names}
     measured = averaged(results, config.live_threshold, plan.space.names)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from nas_attn.engine import Engine, Failure, Outcome, Task
+from nas_attn.engine import Call, Engine, Failure, Outcome
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
@@ -139,7 +139,7 @@ class Supervisor(ABC, Generic[V]):
         while True:
             while self.engine.free and (trial := self._next()) is not None:
                 self._running.add(trial.number)
-                self.engine.submit(self._task(trial))
+                self.engine.submit(self._call(trial))
                 self._started(trial)
             if not self._running:
                 return
@@ -150,12 +150,12 @@ class Supervisor(ABC, Generic[V]):
     def _study_id(self) -> str:
         return self._view.header.get("id", "")
 
-    def _task(self, trial: Trial) -> Task:
+    def _call(self, trial: Trial) -> Call:
         evaluator, architecture, liveness = self._training(trial)
         name = f"{trial.number:04d}"
-        return Task(
+        return Call(
             key=trial.number,
-            call=evaluator,
+            function=evaluator,
             arguments=(architecture, self.study.fidelity, trial.seed),
             keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness},
             result=self.folder.result(name),
@@ -179,9 +179,9 @@ class Supervisor(ABC, Generic[V]):
             return
         if not weights.exists():
             self.folder.result("base").unlink(missing_ok=True)  # the weights are what trials need
-        task = Task(
+        call = Call(
             key="base",
-            call=self.study.evaluator.train_base,
+            function=self.study.evaluator.train_base,
             arguments=(self.study.fidelity, seed, weights),
             keywords={"checkpoint": self.folder.checkpoint("base"), "slots": slots},
             result=self.folder.result("base"),
@@ -189,7 +189,7 @@ class Supervisor(ABC, Generic[V]):
             limit=self._limit,
         )
         self.observer.note("Training the base once; every trial continues from it.")
-        self.engine.submit(task)
+        self.engine.submit(call)
         outcome = self.engine.wait()
         assert outcome is not None
         if isinstance(outcome.value, Failure):
@@ -224,7 +224,7 @@ class Supervisor(ABC, Generic[V]):
         return self._trial(number)
 
     def _finish(self, outcome: Outcome) -> None:
-        number, value = outcome.task.key, outcome.value
+        number, value = outcome.call.key, outcome.value
         self._running.discard(number)
         if isinstance(value, Failure):
             ended: dict[str, Any] = {"number": number, "state": "failed", "reason": value.reason}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas_attn.attention import table, user
-from nas_attn.engine import Failure, LocalEngine, Task
+from nas_attn.engine import Call, Failure, LocalEngine
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture
@@ -91,6 +91,6 @@ def test_modules_that_interrupt_or_hang_fail_their_trial(tmp_path, wild, tiny_da
             source = user.load(wild(act))
             evaluator = ProxyEvaluator("yolo11n.yaml", str(tiny_data), nc=3, width=0.0625, modules=(source,))
             arguments = (Architecture.parse("p3=wild p4=none p5=none"), Fidelity(1, 64), 0)
-            engine.submit(Task(act, evaluator, arguments, limit=lambda: 0.0 if mark.exists() else None))
+            engine.submit(Call(act, evaluator, arguments, limit=lambda: 0.0 if mark.exists() else None))
             found = engine.wait(timeout=300)
             assert found is not None and isinstance(found.value, Failure) and found.value.reason.startswith(reason), act

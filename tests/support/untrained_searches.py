@@ -10,7 +10,7 @@ from typing import Any
 
 from nas_attn.cost import CostTable
 from nas_attn.cost.cost import Cost
-from nas_attn.engine import Failure, Outcome, Task, worker
+from nas_attn.engine import Call, Failure, Outcome, worker
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
@@ -29,31 +29,31 @@ MODULES = {"acmix": {"head": [2, 4], "kernel_att": [3, 7]}, "conv": None, "lska"
 
 
 class InlineEngine:
-    """An engine of this process: one task at a time, or `width` of them handed back in order."""
+    """An engine of this process: one call at a time, or `width` of them handed back in order."""
 
     def __init__(self, width: int = 1) -> None:
         self._width = width
-        self._tasks: deque[Task] = deque()
+        self._calls: deque[Call] = deque()
 
     @property
     def free(self) -> int:
-        return self._width - len(self._tasks)
+        return self._width - len(self._calls)
 
-    def submit(self, task: Task) -> None:
-        self._tasks.append(task)
+    def submit(self, call: Call) -> None:
+        self._calls.append(call)
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        task = self._tasks.popleft()
+        call = self._calls.popleft()
         try:
-            return Outcome(task, worker.run(task))
+            return Outcome(call, worker.run(call))
         except EvaluationFailed as error:
-            return Outcome(task, Failure(str(error)))
+            return Outcome(call, Failure(str(error)))
 
     def __enter__(self) -> InlineEngine:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._tasks.clear()
+        self._calls.clear()
 
 
 class NoMirror:

@@ -14,7 +14,7 @@ import pytest
 from untrained_searches import InlineEngine, content, make_plan, run_plan
 from worker_calls import misbehave, out_of_room, pinned, save_until
 
-from nas_attn.engine import Failure, LocalEngine, Task
+from nas_attn.engine import Call, Failure, LocalEngine
 from nas_attn.errors import DataError, StorageFull, UserError, room_wanted
 from nas_attn.evaluate import Evaluation
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
@@ -23,7 +23,7 @@ from nas_attn.study.mirror import Mirror
 from nas_attn.study.records import LOG_NAME
 from nas_attn.study.view import StudyView
 
-PHASES = ("idle", "at its task", "starting", "running")
+PHASES = ("idle", "at its call", "starting", "running")
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def engine():
         yield engine
 
 
-def outcome(engine: LocalEngine, task: Task) -> Evaluation | Failure:
-    engine.submit(task)
+def outcome(engine: LocalEngine, call: Call) -> Evaluation | Failure:
+    engine.submit(call)
     found = engine.wait(timeout=120)
     assert found is not None, "no outcome within two minutes"
     return found.value
@@ -50,20 +50,20 @@ def kill(engine: LocalEngine, *, wait: bool = False) -> None:
 
 
 class Shot(LocalEngine):
-    """One worker that is killed once a task, in each phase of its life in turn."""
+    """One worker that is killed once a call, in each phase of its life in turn."""
 
     def __init__(self, kills: int) -> None:
         super().__init__(["cpu"])
         self.left = kills
         self.seen: list[str] = []
 
-    def submit(self, task: Task) -> None:
+    def submit(self, call: Call) -> None:
         phase = PHASES[len(self.seen) % len(PHASES)] if self.left else ""
         self.left -= bool(phase)
         self.seen.append(phase)
-        if phase in ("idle", "at its task", "starting"):
-            kill(self, wait=phase != "at its task")
-        super().submit(task)
+        if phase in ("idle", "at its call", "starting"):
+            kill(self, wait=phase != "at its call")
+        super().submit(call)
         if phase == "running":
             time.sleep(0.5)
         if phase in ("running", "starting"):
@@ -83,16 +83,16 @@ def test_a_search_whose_workers_are_killed_writes_the_log_of_one_left_alone(tmp_
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_task_is_repeated_once(engine, again):
-    engine.submit(Task("x", pinned))
+    engine.submit(Call("x", pinned))
     kill(engine)
-    while engine.wait(timeout=0.01) is None and engine._slots[0].task is not None and not engine._slots[0].repeated:
+    while engine.wait(timeout=0.01) is None and engine._slots[0].call is not None and not engine._slots[0].repeated:
         pass
     if again:
         kill(engine)
         found = engine.wait(timeout=120)
         assert found is not None and isinstance(found.value, Failure) and found.value.died
         assert found.value.reason == "the worker process died (signal 9)"
-        assert isinstance(outcome(engine, Task("y", pinned)), Evaluation)
+        assert isinstance(outcome(engine, Call("y", pinned)), Evaluation)
     else:
         found = engine.wait(timeout=120)
         assert found is not None and isinstance(found.value, Evaluation)
@@ -117,19 +117,19 @@ REASONS = {
 
 def test_whatever_a_module_raises_fails_its_trial_alone(engine):
     for how, reason in REASONS.items():
-        found = outcome(engine, Task(how, misbehave, (how,)))
+        found = outcome(engine, Call(how, misbehave, (how,)))
         assert isinstance(found, Failure), how
         assert found.reason.startswith(reason) and "\n" not in found.reason, (how, found.reason)
-    assert isinstance(outcome(engine, Task("well", pinned)), Evaluation)
+    assert isinstance(outcome(engine, Call("well", pinned)), Evaluation)
 
 
 def test_a_task_that_cannot_be_sent_fails(engine):
-    found = outcome(engine, Task("x", pinned, (lambda: None,)))
+    found = outcome(engine, Call("x", pinned, (lambda: None,)))
     assert isinstance(found, Failure) and "cannot be sent" in found.reason
 
 
 def test_a_users_mistake_is_told_even_if_it_cannot_be_carried(engine):
-    engine.submit(Task("x", misbehave, ("user's",)))
+    engine.submit(Call("x", misbehave, ("user's",)))
     with pytest.raises(UserError, match="a folder must hold images, but got 'none'") as caught:
         engine.wait(timeout=120)
     assert not isinstance(caught.value, DataError)
@@ -137,15 +137,15 @@ def test_a_users_mistake_is_told_even_if_it_cannot_be_carried(engine):
 
 def test_a_task_that_takes_too_long_is_stopped_and_not_repeated(engine):
     limits = iter([None, None])  # the limit becomes known while it runs
-    found = outcome(engine, Task("x", misbehave, ("hang",), limit=lambda: next(limits, 0.6)))
+    found = outcome(engine, Call("x", misbehave, ("hang",), limit=lambda: next(limits, 0.6)))
     assert found == Failure("stopped after 0.01 minutes, the limit of a trial (--trial-minutes)")
-    assert isinstance(outcome(engine, Task("y", pinned)), Evaluation)
+    assert isinstance(outcome(engine, Call("y", pinned)), Evaluation)
 
 
 @pytest.mark.parametrize("how", ["said", "hidden"])
 @pytest.mark.parametrize("code", ["ENOSPC", "EDQUOT", "EROFS"])
 def test_a_full_disk_concerns_every_task(engine, code, how):
-    engine.submit(Task("x", out_of_room, (code, how)))
+    engine.submit(Call("x", out_of_room, (code, how)))
     with pytest.raises(StorageFull, match=r"nothing more can be written .*then give the same command") as caught:
         engine.wait(timeout=120)
     assert os.strerror(getattr(errno, code)) in str(caught.value)
@@ -165,16 +165,16 @@ def small_disk(tmp_path):
 
 
 def test_a_training_that_met_a_full_disk_goes_on_from_its_checkpoint(small_disk, tmp_path):
-    task = Task("x", save_until, (str(small_disk), str(tmp_path / "enough")), result=small_disk / "evaluation.json")
+    call = Call("x", save_until, (str(small_disk), str(tmp_path / "enough")), result=small_disk / "evaluation.json")
     with LocalEngine(["cpu"], logs=tmp_path) as engine:
-        engine.submit(task)
+        engine.submit(call)
         with pytest.raises(StorageFull, match="No space left on device"):
             engine.wait(timeout=120)
     assert [p.name for p in small_disk.iterdir() if p.name != "others"] == ["checkpoint.pt"]
     (small_disk / "others").unlink()
     (tmp_path / "enough").touch()
     with LocalEngine(["cpu"]) as engine:
-        found = outcome(engine, task)
+        found = outcome(engine, call)
     assert isinstance(found, Evaluation) and found.seed == 1  # the state it went on from
 
 

@@ -12,10 +12,10 @@ import pytest
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
 SEARCH = """
 print("once")
-from nas_attn.engine import LocalEngine, Task
+from nas_attn.engine import LocalEngine, Call
 from worker_calls import pinned, knows
 engine = LocalEngine(["cpu"])
-engine.submit(Task("x", {call}))
+engine.submit(Call("x", {call}))
 print(engine.wait(60).value.versions["{key}"])
 engine.__exit__()
 """
