@@ -12,6 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from nas_attn.attention.decorated import refuse_unsupported
 from nas_attn.attention.registry import ModuleEntry, by_class_name
 from nas_attn.attention.residual import Scaled, build_module
 from nas_attn.conformance.support import SAME, WIDTHS, agree, difference, fitting, move
@@ -40,7 +41,8 @@ def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
                 ) from None
             continue
         except TypeError as error:
-            if traceback.extract_tb(error.__traceback__)[-1].filename != inspect.getfile(ModuleEntry):
+            callers = (inspect.getfile(build_module), inspect.getfile(refuse_unsupported))
+            if traceback.extract_tb(error.__traceback__)[-1].filename not in callers:
                 raise  # the constructor was called and failed inside
             raise CheckFailed(
                 "settings must resolve to arguments of the constructor",

@@ -23,6 +23,7 @@ from broken_modules import (
 from first_modules import HABITS, LeavingLater, Retyping, Threading
 
 from nas_attn.attention import registry, table
+from nas_attn.attention.decorated import refuse_unsupported
 from nas_attn.attention.validation import read_settings
 from nas_attn.conformance import (
     BY_NAME,
@@ -41,6 +42,7 @@ from nas_attn.conformance import (
     plain_settings,
     run_check,
 )
+from nas_attn.conformance.construction import construction
 from nas_attn.conformance.surroundings import flags, generators
 from nas_attn.errors import CheckFailed
 
@@ -208,3 +210,17 @@ def test_dropout_in_training_is_no_mistake(entered):
     entry = entered(Dropping)
     for name in ("pure", "no trace", "deterministic", "batch", "copies", "gradients"):
         assert run_check(BY_NAME[name], entry, entry.defaults()).state == PASSED, name
+
+
+@pytest.mark.parametrize("hook", ["", "unsupported"])
+def test_arguments_that_the_constructor_does_not_take_are_told_from_its_own_mistakes(hook):
+    class Demanding(Plain):
+        def __init__(self, channels, *, needed):
+            super().__init__(channels)
+
+    if hook:
+        Demanding.unsupported = classmethod(lambda cls, channels: None)
+        refuse_unsupported(Demanding, ())
+    entry = registry.ModuleEntry("demanding", Demanding, "test", "", (registry.RESIDUAL,), "", {})
+    with pytest.raises(CheckFailed, match="settings must resolve to arguments of the constructor"):
+        construction(entry, {"residual": "none"})
