@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,10 @@ def server(tmp_path_factory):
     if os.geteuid() == 0:  # the server refuses to run as root
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}
         shutil.chown(folder, "postgres", "postgres")
+        tops = (Path(tempfile.gettempdir()), tmp_path_factory.getbasetemp().parent)
         for parent in folder.parents:
-            if parent.owner() == "root" and str(parent).startswith(str(tmp_path_factory.getbasetemp().parent)):
+            private = parent.owner() == "root" and not parent.stat().st_mode & 0o001
+            if private and any(parent.is_relative_to(top) for top in tops):
                 parent.chmod(0o755)
     data = folder / "data"
 
