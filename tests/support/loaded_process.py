@@ -6,7 +6,9 @@ code. Loading takes seconds, and happens once. Commands run one after another.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -16,11 +18,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 LIBRARIES = (
     "pandas", "plotly.graph_objects", "scipy.stats", "statsmodels.api", "optuna", "ultralytics.models.yolo"
@@ -119,18 +123,34 @@ def _become(asked: Mapping[str, Any]) -> None:
     sys.argv[1:] = asked["arguments"]
 
 
+def _run() -> NoReturn:
+    """Be `python -m nas_attn` to the end, without taking apart all that was loaded."""
+    code: object = 1
+    try:
+        runpy.run_module("nas_attn", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
 def main() -> None:
     """Fork for each line of the standard input, and answer with the exit code."""
     own = sys.stdin, os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries that print while they load do not answer
     _load()
+    gc.freeze()  # a collection in the copies would copy all memory
     for line in own[0]:
         asked = json.loads(line)
         if not (process := os.fork()):
             own[1].close()
             _become(asked)
-            runpy.run_module("nas_attn", run_name="__main__", alter_sys=True)
-            return
+            _run()
         own[1].write(json.dumps(_wait(process, asked["timeout"])) + "\n")
         own[1].flush()
 
