@@ -1,8 +1,12 @@
-"""What all tests share: a private place for Ultralytics' settings, and base models that are built once."""
+"""What all tests share: a private place for Ultralytics' settings, and base models that are built once.
+
+`pytest` alone spreads the files of the whole suite over two processes; `pytest FILES` runs them in one.
+"""
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+PROCESSES = 2  # each takes up to 2 GB
 _HOME = Path(tempfile.mkdtemp(prefix="nas_attn-tests-"))
 
 # before anything imports Ultralytics, here or in a process that a test starts: no network, no files in anyone's home
@@ -34,6 +39,35 @@ settings.load_profile("nas_attn")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", type=float, default=0.1, help="share of the long checks to run, 0 to 1 (default 0.1)")
+    parser.addoption("--matrix-seed", type=int, help="draws the contract cases of modules (default: a new one)")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    if config.option.matrix_seed is None:
+        config.option.matrix_seed = random.randrange(100_000)
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
+        config.option.numprocesses, config.option.dist = PROCESSES, "loadfile"  # fixtures of a file are made once
+        config.option.loadscopereorder = False  # it would leave the longest files, which have few tests, to the end
+
+
+def _matrix(config: pytest.Config) -> str:
+    share = config.option.soak
+    return (
+        f"contract cases: all, --soak {share:g}"
+        if share >= 1
+        else (f"contract cases: --soak {share:g} --matrix-seed {config.option.matrix_seed}")
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return _matrix(config)
+
+
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+    if exitstatus == pytest.ExitCode.TESTS_FAILED:
+        terminalreporter.write_line(_matrix(config))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from loaded_process import Finished, LoadedProcess
 
 STUDY = {
     "model": "yolo11n.yaml",
@@ -20,37 +22,34 @@ STUDY = {
     "batch": 4,
     "trials": 9,
     "dead_slots": "keep",
+    "jobs": 1,
     "control_seeds": 2,
     "modules": {"acmix": {"head": [2], "kernel_att": [3, 5]}, "conv": None, "lska": {"k_size": [7, 23]}},
 }
 
 
-@dataclass
-class Finished:
-    """A command that ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 @dataclass(frozen=True)
 class Shell:
-    """Runs `python -m nas_attn` in a folder, as a user would."""
+    """Runs `python -m nas_attn` in a folder, as a user would; the libraries are loaded once for all commands."""
 
     folder: Path
+    loaded: LoadedProcess
 
     def __call__(self, *arguments: object, timeout: float = 400) -> Finished:
-        done = subprocess.run(
-            [sys.executable, "-m", "nas_attn", *map(str, arguments)],
-            cwd=self.folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        return self.loaded.run([str(a) for a in arguments], self.folder, os.environ, timeout)
+
+    def anew(self, *arguments: object, timeout: float = 400) -> Finished:
+        """The same in a new interpreter, in which nothing is loaded yet."""
+        command = [sys.executable, "-m", "nas_attn", *map(str, arguments)]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=timeout, check=False)
         return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def shell_in() -> Iterator[Callable[[Path], Shell]]:
+    """A function from a folder to the shell in it."""
+    with LoadedProcess() as loaded:
+        yield lambda folder: Shell(folder, loaded)
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +73,9 @@ def write_study(tiny_data):
 
 
 @pytest.fixture(scope="session")
-def searched(tmp_path_factory, write_study):
-    """(shell, result) of one finished search named `tiny`."""
+def searched(tmp_path_factory, write_study, shell_in):
+    """(shell, result) of one finished search named `tiny`, of two workers and in a new interpreter."""
     folder = tmp_path_factory.mktemp("search")
-    write_study(folder / "tiny.yaml")
-    shell = Shell(folder)
-    return shell, shell("search", "tiny.yaml", "--json")
+    write_study(folder / "tiny.yaml", jobs=2)
+    shell = shell_in(folder)
+    return shell, shell.anew("search", "tiny.yaml", "--json")

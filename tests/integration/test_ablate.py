@@ -170,8 +170,8 @@ def test_a_plan_runs_nothing_and_says_what_it_costs(searched):
     assert "Nothing was run" in shown.out and "hours" in shown.out and "factorial" in shown.out
 
 
-def test_without_a_study_seconds_are_measured(tmp_path, tiny_data, searched):
-    shell = type(searched[0])(tmp_path)
+def test_without_a_study_seconds_are_measured(tmp_path, tiny_data, shell_in):
+    shell = shell_in(tmp_path)
     done = shell(
         *("ablate", "new", "--base", "p3=lska(k_size=7)", "--data", tiny_data, "--imgsz", 64, "--epochs", 2),
         *("--kinds", "placement,scale", "--plan", "--json"),
@@ -184,8 +184,8 @@ def test_without_a_study_seconds_are_measured(tmp_path, tiny_data, searched):
     assert not any(tmp_path.iterdir())
 
 
-def test_killed_it_goes_on_where_it_was(tmp_path, write_study, searched):
-    shell = type(searched[0])(tmp_path)
+def test_killed_it_goes_on_where_it_was(tmp_path, write_study, shell_in):
+    shell = shell_in(tmp_path)
     write_study(tmp_path / "tiny.yaml")
     command = ("ablate", "tiny.yaml", "--base", "p3=lska(k_size=7)", *SMALL, "--seeds", "3", "--jobs", "1")
     process = subprocess.Popen(
@@ -210,8 +210,8 @@ def test_killed_it_goes_on_where_it_was(tmp_path, write_study, searched):
     assert "continuing after" in done.err
 
 
-def test_fewer_than_three_seeds_are_warned_of_and_have_no_p(tmp_path, write_study, searched):
-    shell = type(searched[0])(tmp_path)
+def test_fewer_than_three_seeds_are_warned_of_and_have_no_p(tmp_path, write_study, shell_in):
+    shell = shell_in(tmp_path)
     write_study(tmp_path / "tiny.yaml")
     done = shell("ablate", "tiny.yaml", "--base", "p3=lska(k_size=7)", *SMALL, "--seeds", 2)
     assert done.code == 0 and "fewer than 3 seeds" in done.err
@@ -222,9 +222,9 @@ def test_fewer_than_three_seeds_are_warned_of_and_have_no_p(tmp_path, write_stud
     assert "liveness of slots not measured: the base reaches 0.00" in done.err
 
 
-def test_a_dead_slot_is_said(tmp_path, write_study, searched):
+def test_a_dead_slot_is_said(tmp_path, write_study, shell_in):
     """A base of two epochs uses no slot: nothing can be shown there, and nothing but the base is needed to say so."""
-    shell = type(searched[0])(tmp_path)
+    shell = shell_in(tmp_path)
     write_study(tmp_path / "tiny.yaml", live_threshold=SCORES)
     done = shell(
         *("ablate", "tiny.yaml", "--base", "p3=lska(k_size=7) p5=lska(k_size=7)", "--seeds", 3),

@@ -1,4 +1,4 @@
-"""The command line from search to training, on a tiny data set, in processes of its own."""
+"""The command line from search to training, on a tiny data set, each command in a process of its own."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_export_picks(searched):
         assert done.code == 2 and says in done.err and not (shell.folder / "none.yaml").exists()
 
 
-def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study):
+def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study, shell_in):
     """The supervisor and its workers die in the middle; the study is the one that was never interrupted."""
     write_study(tmp_path / "k.yaml", trials=4, epochs=2, control_seeds=1, jobs=1)
     command = [sys.executable, "-m", "nas_attn", "search", "k.yaml", "--json"]
@@ -146,22 +146,16 @@ def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study):
     first.send_signal(signal.SIGKILL)
     first.wait()
     before = [json.loads(x) for x in log.read_bytes().splitlines(keepends=True) if x.endswith(b"\n")]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    trials = json.loads(done.stdout)["trials"]
+    done = shell_in(tmp_path)("search", "k.yaml", "--json")
+    assert done.code == 0, done.err
+    trials = json.loads(done.out)["trials"]
     assert [t["number"] for t in trials] == list(range(4)) and {t["state"] for t in trials} == {"complete"}
     after = [json.loads(x) for x in log.read_text().splitlines()]
     assert after[: len(before)] == before
 
-    whole = write_study(tmp_path / "w.yaml", trials=4, epochs=2, control_seeds=1, jobs=1)
-    reference = subprocess.run(
-        [sys.executable, "-m", "nas_attn", "search", str(whole), "--json"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        check=True,
-    )
-    assert trials == json.loads(reference.stdout)["trials"]
+    write_study(tmp_path / "w.yaml", trials=4, epochs=2, control_seeds=1, jobs=1)
+    reference = shell_in(tmp_path)("search", "w.yaml", "--json")
+    assert trials == json.loads(reference.out)["trials"], reference.err
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["int", "term", "hup"])
@@ -196,18 +190,11 @@ def test_only_one_supervisor(tmp_path, write_study, searched):
     assert done.code == 1 and "another process works on" in done.err and str(os.getpid()) in done.err
 
 
-def test_start_from_a_trained_base(tmp_path, write_study):
+def test_start_from_a_trained_base(tmp_path, write_study, shell_in):
     write_study(tmp_path / "b.yaml", start="base", trials=3, control_seeds=1, epochs=1)
-    done = subprocess.run(
-        [sys.executable, "-m", "nas_attn", "search", "b.yaml", "--json"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    trials = json.loads(done.stdout)["trials"]
+    done = shell_in(tmp_path)("search", "b.yaml", "--json")
+    assert done.code == 0, done.err
+    trials = json.loads(done.out)["trials"]
     assert len(trials) == 3  # the base's own training does not count
     for t in trials:
         for _, gene in Architecture.parse(t["architecture"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,20 +26,17 @@ def _programs() -> Path | None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server():
     """URL of an empty database on a server of our own, reachable through a socket in a folder only."""
     pytest.importorskip("psycopg", reason="missing part: psycopg, pip install 'nas_attn[postgres]'")
     programs = _programs()
     if programs is None:
         pytest.skip("missing part: postgresql, apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("pg")
+    folder = Path(tempfile.mkdtemp(prefix="nas_attn-pg-"))  # every start of pytest closes its own folder to others
     user: dict = {}
     if os.geteuid() == 0:  # the server refuses to run as root
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}
         shutil.chown(folder, "postgres", "postgres")
-        for parent in folder.parents:
-            if parent.owner() == "root" and str(parent).startswith(str(tmp_path_factory.getbasetemp().parent)):
-                parent.chmod(0o755)
     data = folder / "data"
 
     def call(*arguments: object) -> None:
@@ -51,6 +49,7 @@ def server(tmp_path_factory):
         yield f"postgresql+psycopg://tester@/postgres?host={folder}"
     finally:
         call(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 def test_a_study_is_read_back_whole_from_the_database_alone(server, tmp_path):

@@ -7,10 +7,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from loaded_process import Finished
 
 import nas_attn
 from nas_attn.space import Architecture
@@ -18,6 +20,7 @@ from nas_attn.study import load_study
 
 ROOT = Path(nas_attn.__file__).parent.parent
 SECTION = (ROOT / "README.md").read_text().partition("## Your own module")[2].partition("\n## ")[0]
+COMMAND = ("-m", "nas_attn")
 MINE = re.search(r"```python\n(.*?)```", SECTION, re.DOTALL)[1]
 
 
@@ -44,9 +47,17 @@ def python(folder: Path, *arguments: object, code: int = 0, stdin: str = "", **e
     return done
 
 
-def nas(folder: Path, *arguments: object, code: int = 0, **env: str) -> subprocess.CompletedProcess:
-    """One command of ours."""
-    return python(folder, "-m", "nas_attn", *arguments, code=code, **env)
+@pytest.fixture(scope="module")
+def nas(shell_in) -> Callable[..., Finished]:
+    """A function that runs one command of ours in a folder."""
+
+    def call(folder: Path, *arguments: object, code: int = 0) -> Finished:
+        done = shell_in(folder)(*arguments)
+        assert done.code == code, done.err[-3000:]
+        assert code != 2 or "Traceback" not in done.err
+        return done
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +67,12 @@ def searched(home, write_study) -> Path:
     study.parent.mkdir()
     changes = {"trials": 3, "seed": 1, "sampler": "random", "epochs": 1, "control_seeds": 1}
     write_study(study, **changes, module_files=["../mine.py"], modules={"mine": {"residual": ["none"]}})
-    nas(home, "search", "studies/own.yaml", "--json")
+    python(home, *COMMAND, "search", "studies/own.yaml", "--json")
     return home
 
 
 @pytest.fixture(scope="module")
-def exported(searched) -> Path:
+def exported(searched, nas) -> Path:
     """best.yaml of a trial that has the module."""
     view = load_study(searched / "runs" / "own")
     number = next(t.number for t in view.trials if "=mine(" in str(t.architecture))
@@ -70,11 +81,11 @@ def exported(searched) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(exported, tiny_data) -> Path:
+def trained(exported, tiny_data, nas) -> Path:
     """The checkpoint of one epoch of `train best.yaml --modules mine.py`."""
     given = ("--data", tiny_data, "--epochs", 1, "--imgsz", 64, "--batch", 4, "--device", "cpu", "--json")
     done = nas(exported.parent, "train", "best.yaml", "--modules", "mine.py", *given)
-    return Path(json.loads(done.stdout)["runs"][0]["checkpoint"])
+    return Path(json.loads(done.out)["runs"][0]["checkpoint"])
 
 
 def test_the_example_is_short():
@@ -82,19 +93,19 @@ def test_the_example_is_short():
     assert "--modules mine.py" in SECTION and "NAS_ATTN_MODULES" in SECTION and "runs that source" in SECTION
 
 
-def test_it_is_listed_and_costed(home):
-    listed = json.loads(nas(home, "modules", "--modules", "mine.py", "--json").stdout)
+def test_it_is_listed_and_costed(home, nas):
+    listed = json.loads(nas(home, "modules", "--modules", "mine.py", "--json").out)
     mine = next(m for m in listed if m["name"] == "mine")
     assert mine["family"] == "spatial"
     costed = nas(home, "cost", "p3=mine(k_size=7)", "--modules", "mine.py", "--width", "0.25", "--json")
-    base, own = json.loads(costed.stdout)["costs"]
+    base, own = json.loads(costed.out)["costs"]
     assert own["params_m"] - base["params_m"] == pytest.approx(64 * 50e-6, rel=1e-6)  # p3 has 64 channels there
-    assert "'mine'" in nas(home, "cost", "p3=mine", code=2).stderr
+    assert "'mine'" in nas(home, "cost", "p3=mine", code=2).err
 
 
-def test_it_is_checked(home):
+def test_it_is_checked(home, nas):
     given = ("--modules", "mine.py", "--imgsz", "64", "--batch", "1", "--json")
-    mine = json.loads(nas(home, "modules", "check", "mine", *given).stdout)["modules"][0]
+    mine = json.loads(nas(home, "modules", "check", "mine", *given).out)["modules"][0]
     assert mine["name"] == "mine" and mine["ok"] and [s["slot"] for s in mine["slots"]] == ["p3", "p4", "p5"]
 
 
@@ -105,13 +116,13 @@ def test_it_is_searched_by_worker_processes(searched):
     assert [p.read_text() for p in (searched / "runs" / "own" / "modules").glob("*/mine.py")] == [MINE]
 
 
-def test_an_edited_file_is_another_search(searched, write_study):
+def test_an_edited_file_is_another_search(searched, write_study, nas):
     changed = searched / "changed" / "mine.py"
     changed.parent.mkdir()
     changed.write_text(MINE.replace("sigmoid", "tanh"))
-    said = nas(searched, "search", "studies/own.yaml", "--modules", changed, code=2).stderr
+    said = nas(searched, "search", "studies/own.yaml", "--modules", changed, code=2).err
     assert "must stay the same search" in said and "source of module `mine`" in said and "epochs" not in said
-    said = nas(searched, "search", "studies/own.yaml", "--modules", "gone.py", code=2).stderr
+    said = nas(searched, "search", "studies/own.yaml", "--modules", "gone.py", code=2).err
     assert "existing Python file" in said and "gone.py" in said
     copy = next((searched / "runs" / "own" / "modules").glob("*/mine.py"))  # the same content, wherever it lies
     nas(searched, "search", "studies/own.yaml", "--modules", copy)
@@ -135,7 +146,7 @@ except UserError as error:
     )
 
 
-def test_the_export_has_its_row_and_says_what_it_needs(exported):
+def test_the_export_has_its_row_and_says_what_it_needs(exported, nas):
     text = exported.read_text()
     content = yaml.safe_load(text)
     assert any(row[2] == "nas_attn.Mine" for row in content["backbone"] + content["head"])
@@ -153,8 +164,8 @@ def test_its_yaml_in_a_fresh_process(exported, tmp_path):
     assert "KeyError: 'nas_attn.Mine'" in python(tmp_path, "-c", code, code=1).stderr
 
 
-def test_its_yaml_without_the_file_is_refused_with_the_remedy(exported, tiny_data):
-    said = nas(exported.parent, "train", "best.yaml", "--data", tiny_data, "--epochs", 1, code=2).stderr
+def test_its_yaml_without_the_file_is_refused_with_the_remedy(exported, tiny_data, nas):
+    said = nas(exported.parent, "train", "best.yaml", "--data", tiny_data, "--epochs", 1, code=2).err
     assert "'Mine'" in said and "--modules FILE" in said and "NAS_ATTN_MODULES" in said
 
 
@@ -212,10 +223,10 @@ def package(tmp_path_factory) -> Path:
 
 def test_an_installed_package(package, tmp_path):
     env = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(package)))}
-    nas(tmp_path, "cost", "p3=packed(k_size=3)", "--width", "0.25", **env)
-    said = nas(tmp_path, "cost", "p3=broken", code=2, **env).stderr
+    python(tmp_path, *COMMAND, "cost", "p3=packed(k_size=3)", "--width", "0.25", **env)
+    said = python(tmp_path, *COMMAND, "cost", "p3=broken", code=2, **env).stderr
     assert "own-attention" in said and "nowhere_to_be_found" in said
-    checks = json.loads(nas(tmp_path, "doctor", "--json", code=1, **env).stdout)["checks"]
+    checks = json.loads(python(tmp_path, *COMMAND, "doctor", "--json", code=1, **env).stdout)["checks"]
     found = next(c["found"] for c in checks if c["check"] == "modules")
     assert "packed of own_attention.gates" in found and "broken cannot be loaded" in found
 
