@@ -14,6 +14,7 @@ from pathlib import Path
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.errors import MissingPart
 
+PACKAGE = Path(__file__).parent
 _VARIABLES = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
 _ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 DATASETS_DIR = "datasets_dir"  # Ultralytics' setting

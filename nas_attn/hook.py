@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import nas_attn
 from nas_attn.atomic_files import write_text_atomic
+from nas_attn.environment import PACKAGE
 from nas_attn.errors import UserError
 
 MODULE = "_nas_attn_hook"
@@ -111,5 +111,5 @@ def in_environment() -> bool:
 
 
 def _contents() -> dict[str, str]:
-    source = (Path(nas_attn.__file__).parent / "_registration.py").read_text("utf-8")
+    source = (PACKAGE / "_registration.py").read_text("utf-8")
     return dict(zip(FILES, (f"{source}\n\nhook()\n", f"import {MODULE}\n"), strict=True))

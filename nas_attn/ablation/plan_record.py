@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from nas_attn.ablation.design import FAMILIES, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.errors import RecordLost
-from nas_attn.study.record_kinds import Fields, Finite
+from nas_attn.study.record_kinds import Finite, RecordFields
 
 
 def _complete(design: Design) -> Design:
@@ -32,7 +32,7 @@ def _ascending(looks: Looks) -> Looks:
     return looks
 
 
-class _Settings(Fields):
+class _Settings(RecordFields):
     difference: Annotated[float, Field(gt=0, lt=1)]
     dead_slots: Literal["skip", "keep"] | None = None
     kinds: list[str] | None = None
@@ -42,7 +42,7 @@ class _Settings(Fields):
     difference_before: list[Finite] | None = None
 
 
-class _Plan(Fields):
+class _Plan(RecordFields):
     design: Annotated[Design, AfterValidator(_complete)]
     looks: Annotated[Looks, AfterValidator(_ascending)]
     settings: _Settings

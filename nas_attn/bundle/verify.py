@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nas_attn
 from nas_attn.attention import user
 from nas_attn.bundle import card as cards
+from nas_attn.environment import PACKAGE
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _problem(folder: Path, name: str, digest: str) -> str:
 
 def _rebuilt(folder: Path) -> list[CheckedPart]:
     """The answer of the fresh process, which knows the bundle's modules only, and none that this process imported."""
-    root = str(Path(nas_attn.__file__).resolve().parent.parent)
+    root = str(PACKAGE.parent)
     environment: Mapping[str, Any] = {k: v for k, v in os.environ.items() if k != user.ENVIRONMENT}
     paths = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     done = subprocess.run(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.fields import Fields, with_fields
+from nas_attn.cli.fields import FieldOptions, with_fields
 from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust
 from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.config import StudyConfig
@@ -35,10 +35,10 @@ WITHOUT_STUDY = {
 def command(
     study: Study = None,
     *,
-    ablation: Annotated[dict[str, Any], Fields(AblationConfig, OFFERED)],
+    ablation: Annotated[dict[str, Any], FieldOptions(AblationConfig, OFFERED)],
     name: Annotated[str | None, typer.Option(help="Name of the ablation within the study. [ablation]")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run and what it costs; run nothing.")] = False,
-    options: Annotated[dict[str, Any], Fields(StudyConfig, OF_THE_STUDY, WITHOUT_STUDY)],
+    options: Annotated[dict[str, Any], FieldOptions(StudyConfig, OF_THE_STUDY, WITHOUT_STUDY)],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Also write the tables here.")
     ] = None,

@@ -41,7 +41,7 @@ def _type(config: type[BaseModel], name: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Fields:
+class FieldOptions:
     """Annotation of a command's parameter that stands for several options, one for each field.
 
     Attributes:
@@ -70,17 +70,17 @@ class Fields:
 
 
 def with_fields(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """The command as Typer takes it: a parameter annotated with `Fields` becomes options, one for each field.
+    """The command as Typer takes it: a parameter annotated with `FieldOptions` becomes options, one for each field.
 
     The command gets, as that parameter, a dictionary of the fields that were given.
     """
     signature = inspect.signature(command, eval_str=True)
-    groups: dict[str, Fields] = {}
+    groups: dict[str, FieldOptions] = {}
     parameters: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
         parameters.append(parameter)
         for fields in get_args(parameter.annotation):
-            if isinstance(fields, Fields):
+            if isinstance(fields, FieldOptions):
                 groups[name] = fields
                 parameters[-1:] = fields.parameters(parameter)
 

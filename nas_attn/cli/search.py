@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from nas_attn.cli.fields import Fields, with_fields
+from nas_attn.cli.fields import FieldOptions, with_fields
 from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust
 from nas_attn.study.config import StudyConfig
 
@@ -22,7 +22,7 @@ OFFERED = (
 def command(
     study: Study = None,
     *,
-    given: Annotated[dict[str, Any], Fields(StudyConfig, OFFERED)],
+    given: Annotated[dict[str, Any], FieldOptions(StudyConfig, OFFERED)],
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,
     trust: Trust = False,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_attn.cli.fields import Fields, option, with_fields
+from nas_attn.cli.fields import FieldOptions, option, with_fields
 from nas_attn.cli.options import Json, Modules, Study, Trust, use_modules
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.study.config import StudyConfig
@@ -30,7 +30,7 @@ HELP = {
 def command(
     study: Study = None,
     *,
-    given: Annotated[dict[str, Any], Fields(StudyConfig, OFFERED, HELP)],
+    given: Annotated[dict[str, Any], FieldOptions(StudyConfig, OFFERED, HELP)],
     seeds: Annotated[int | None, typer.Option(min=1, help="Bases trained; their mean is reported. [1]")] = None,
     seed: Annotated[int | None, option(StudyConfig, "seed")] = None,
     modules: Modules = None,

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-import nas_attn
 from nas_attn.attention.registry import ModuleEntry
 from nas_attn.conformance.support import fitting, moved
+from nas_attn.environment import PACKAGE
 from nas_attn.errors import CheckFailed
 
 Pair = tuple[ModuleEntry, Mapping[str, Any]]
@@ -56,7 +56,7 @@ def reload(pairs: Sequence[Pair]) -> list[str | None]:
             else:
                 problems.append(None)
                 files[number] = str(file)
-        root = str(Path(nas_attn.__file__).resolve().parent.parent)
+        root = str(PACKAGE.parent)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
         run = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", _READER, *files.values()],

@@ -9,17 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nas_attn
 from nas_attn.attention.registry import ModuleEntry
 from nas_attn.conformance.check import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT, Check, Result
 from nas_attn.conformance.process import fresh_process, judge, reload
 from nas_attn.conformance.remedies import remedy, with_declaration
 from nas_attn.conformance.surroundings import quiet
 from nas_attn.conformance.table import BY_NAME, CHECKS
+from nas_attn.environment import PACKAGE
 from nas_attn.errors import CheckFailed, MissingPart
 from nas_attn.space import Gene
 
-PACKAGE = Path(nas_attn.__file__).parent
 ZOO = PACKAGE / "attention" / "zoo"
 
 

@@ -39,7 +39,7 @@ Count = Annotated[int, Field(ge=0, lt=2**53)]
 Written = Annotated[str, AfterValidator(checked)]  # an architecture
 
 
-class Fields(BaseModel):
+class RecordFields(BaseModel):
     """Fields of a record: their types are strict, further fields are passed over."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
@@ -54,7 +54,7 @@ class _Config(StudyConfig):
     ablation: dict[str, Any] | None = None  # type: ignore[assignment]
 
 
-class _Fingerprints(Fields):
+class _Fingerprints(RecordFields):
     data: str | None = None
     space: str | None = None
     base: str | None = None
@@ -62,20 +62,20 @@ class _Fingerprints(Fields):
     modules: dict[str, str] = {}
 
 
-class _Data(Fields):
+class _Data(RecordFields):
     path: str = ""
     train: Count = 0
     val: Count = 0
     test: Count = 0
 
 
-class _Ablation(Fields):
+class _Ablation(RecordFields):
     name: str
     full: Written
     seed: Count
 
 
-class _Study(Fields):
+class _Study(RecordFields):
     config: _Config
     name: str = ""
     id: str = ""
@@ -98,11 +98,11 @@ class _Study(Fields):
     ablation: _Ablation | None = None
 
 
-class _Target(Fields):
+class _Target(RecordFields):
     trials: Count
 
 
-class _Slots(Fields):
+class _Slots(RecordFields):
     model: str | None = None
     intact: Share | None
     zeroed: dict[str, Share] = {}
@@ -113,12 +113,12 @@ class _Slots(Fields):
     control: Written | None = None
 
 
-class _Sampled(Fields):
+class _Sampled(RecordFields):
     params: dict[str, str | bool | int | float | None] = {}
     attributes: dict[str, int] = {}
 
 
-class _Trial(Fields):
+class _Trial(RecordFields):
     number: Count
     role: str
     architecture: Written
@@ -127,7 +127,7 @@ class _Trial(Fields):
     model: str | None = None
 
 
-class _Cost(Fields):
+class _Cost(RecordFields):
     gmacs: Finite
     gmacs_fvcore_default: Finite | None = None
     gflops_ultralytics: Finite | None = None
@@ -145,7 +145,7 @@ class _Refused(_Trial):
     violation: Finite = 0.0
 
 
-class _Evaluation(Fields):
+class _Evaluation(RecordFields):
     map50_95: Share
     map50: Share
     curve: list[dict[str, float | None]]
@@ -172,7 +172,7 @@ class _Evaluation(Fields):
         return self
 
 
-class _Finished(Fields):
+class _Finished(RecordFields):
     number: Count
     state: Literal["complete", "failed"]
     reason: str = ""
@@ -185,24 +185,24 @@ class _Finished(Fields):
         return self
 
 
-class _ModelHeader(Fields):
+class _ModelHeader(RecordFields):
     base: str
     base_cost: dict[str, Finite] = {}
     aliases: dict[str, dict[str, str]] = {}
 
 
-class _Model(Fields):
+class _Model(RecordFields):
     model: str
     header: _ModelHeader
 
 
-class _Design(Fields):
+class _Design(RecordFields):
     design: dict[str, Any]
     looks: dict[str, Any]
     settings: dict[str, Any]
 
 
-KINDS: dict[str, type[Fields]] = {
+KINDS: dict[str, type[RecordFields]] = {
     "study": _Study,
     "target": _Target,
     "slots": _Slots,

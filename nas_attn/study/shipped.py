@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from nas_attn.atomic_files import is_file
+from nas_attn.environment import PACKAGE
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.safe_yaml import parse_yaml
 
@@ -16,9 +17,8 @@ KINDS = ("studies", "search_spaces")
 
 def folder(kind: str) -> Path:
     """The folder of the YAML files of one kind: package data of the wheel, or beside the package in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / f"_{kind}"
-    return inside if inside.is_dir() else package.parent / kind
+    inside = PACKAGE / f"_{kind}"
+    return inside if inside.is_dir() else PACKAGE.parent / kind
 
 
 def names(kind: str) -> list[str]:

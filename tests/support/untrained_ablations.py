@@ -10,7 +10,8 @@ import pytest
 from untrained_searches import SLOTS, InlineEngine, make_plan
 
 from nas_attn.ablation.plan.arms import Choices, make_design
-from nas_attn.ablation.plan.prepare import AblationPlan, Scale
+from nas_attn.ablation.plan.bases import AblatedBase
+from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.plan.settings import Request
 from nas_attn.ablation.record import record_plan
 from nas_attn.ablation.report.rows import family_rows
@@ -95,7 +96,7 @@ def ablation_plan(
     config = AblationConfig(kinds=list(kinds), controls=settings.pop("controls", False), **settings)
     request = Request("ablation", folder, None, study.config, config, full, 100, None, tuple(kinds))
     costs = {a.name: {"gmacs": 3.0, "params_m": 2.6} for a in design.arms}
-    found = {m: Scale(m, None, SLOTS, evaluator) for m in (None, *scales)}  # type: ignore[arg-type]
+    found = {m: AblatedBase(m, None, SLOTS, evaluator) for m in (None, *scales)}  # type: ignore[arg-type]
     probed = tuple(s for s in study.space.names if any(s in a.filled for a in design.arms))
     for scale in scales:
         object.__setattr__(found[scale], "base", type("Base", (), {"name": scale.removesuffix(".yaml")}))

@@ -16,7 +16,8 @@ ROOT = Path(nas_attn.__file__).parent
 ROOMS = (  # each imports only from rooms above it; those in one line never from each other
     ("errors", "_version"),
     ("stopping", "safe_yaml", "atomic_files"),
-    ("tasks", "environment", "hook"),
+    ("tasks", "environment"),
+    ("hook",),
     ("statistics",),
     ("attention",),
     ("space",),

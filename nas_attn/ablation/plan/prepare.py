@@ -8,56 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.ablation.design import Design
 from nas_attn.ablation.plan.arms import CONV, Choices, make_design
+from nas_attn.ablation.plan.bases import AblatedBase, base_and_slots, cost_table, larger_bases
 from nas_attn.ablation.plan.settings import Request
 from nas_attn.ablation.view import AblationView
 from nas_attn.attention import registry
 from nas_attn.cost import CostTable
 from nas_attn.cost.standing import check_places
-from nas_attn.detector.model.base_model import BaseModel
-from nas_attn.detector.model.head_form import keeps_head
-from nas_attn.detector.model.shipped_models import at_scale, larger_scales
 from nas_attn.detector.neck.slots import canonical
 from nas_attn.environment import cache_root
-from nas_attn.errors import NasAttnError, SlotRefused, StudyChanged, UserError
+from nas_attn.errors import SlotRefused, StudyChanged, UserError
 from nas_attn.evaluate.starts import check_start
-from nas_attn.space import NONE, Architecture, Gene, SearchSpace, Slot
+from nas_attn.space import NONE, Architecture, Gene, SearchSpace
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.identity import check_unchanged
 from nas_attn.study.plan import Plan
 from nas_attn.study.prepare import prepare
-from nas_attn.study.recorded_space import counted, counting_of
+from nas_attn.study.recorded_space import counting_of
 
 if TYPE_CHECKING:
-    from nas_attn.evaluate.proxy import ProxyEvaluator
-
-
-@dataclass(frozen=True)
-class Scale:
-    """One base model of an ablation.
-
-    Attributes:
-        model: as `load_base` takes it; None for the ablation's own.
-        base: the model.
-        slots: all its slots.
-        evaluator: trains on it.
-    """
-
-    model: str | None
-    base: BaseModel
-    slots: tuple[Slot, ...]
-    evaluator: ProxyEvaluator | Any
-
-    def fits(self, slot: str, gene: Gene, *sizes: int) -> bool:
-        """True if a gene can stand at a slot at these image sizes, alone."""
-        found = next((s for s in self.slots if s.name == slot), None)
-        if found is None or not keeps_head(self.base, [found]):
-            return False
-        entry = registry.get(gene.module)
-        settings = entry.complete(gene.as_dict())
-        maps = {found.map_size(size) for size in sizes}
-        return all(entry.refusal(found.channels, m, m, settings) is None for m in maps)
+    pass
 
 
 @dataclass(frozen=True)
@@ -78,7 +49,7 @@ class AblationPlan:
     request: Request
     study: Plan
     design: Design
-    scales: Mapping[str | None, Scale]
+    scales: Mapping[str | None, AblatedBase]
     costs: Mapping[str, dict[str, float]]
     probed: tuple[str, ...]
     notes: tuple[str, ...]
@@ -104,7 +75,7 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
     stored = request.stored or (request.study.header if request.study is not None else None)
     study = prepare(config, folder, progress, stored)
     study = _with_the_studys_images(study, request)
-    own = Scale(None, *_base(study, config.model), study.evaluator)
+    own = AblatedBase(None, *base_and_slots(study, config.model), study.evaluator)
     kinds = settings.asked_kinds
     full = _named(study, own, request.full, "--base" if settings.base else "the picked architecture")
     further = tuple(_named(study, own, text, "--arm") for text in settings.arms)
@@ -113,7 +84,7 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
         raise UserError("an ablation must have an architecture with attention", got=str(full), where="--base")
     _check_same(request, study, full)
     notes: list[str] = []
-    scales = {None: own, **(_scales(request, study, full, notes) if "scale" in kinds else {})}
+    scales = {None: own, **(larger_bases(request, study, full, notes) if "scale" in kinds else {})}
     sizes = (config.imgsz, config.final_imgsz)
     choices = Choices(
         space=study.space,
@@ -128,7 +99,7 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
     )
     design = make_design(choices, kinds)
     counting = counting_of(stored)
-    tables = {m: _table(scale, design, counting, study.table) for m, scale in scales.items()}
+    tables = {m: cost_table(scale, design, counting, study.table) for m, scale in scales.items()}
     costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
     probed = tuple(s.name for s in own.slots)  # all of them: comparisons may be added after the bases are trained
     _check_measured(request, design)
@@ -156,18 +127,13 @@ def _check_measured(request: Request, design: Design) -> None:
         )
 
 
-def _base(study: Plan, model: str) -> tuple[BaseModel, tuple[Slot, ...]]:
-    """The base as trials of an ablation have it, and all its slots."""
-    return replace(study.evaluator, model=model).final_base()[:2]
-
-
 def _with_the_studys_images(study: Plan, request: Request) -> Plan:
     """The plan with the study's cache of decoded images, if it has one."""
     cache = request.folder.parent.parent / "cache"
     return replace(study, evaluator=replace(study.evaluator, cache=str(cache.resolve())))
 
 
-def _named(study: Plan, own: Scale, text: str, where: str) -> Architecture:
+def _named(study: Plan, own: AblatedBase, text: str, where: str) -> Architecture:
     """The architecture that a text means at the study's slots: it may have modules that the space has not.
 
     Settings that it leaves out get their published values; an alias in the space becomes the gene that is kept for it.
@@ -203,7 +169,7 @@ def _named(study: Plan, own: Scale, text: str, where: str) -> Architecture:
     return named
 
 
-def _with_what_is_named(study: Plan, own: Scale, named: Iterable[Architecture]) -> Plan:
+def _with_what_is_named(study: Plan, own: AblatedBase, named: Iterable[Architecture]) -> Plan:
     """The plan with the cost and the source of modules and settings that its space does not have.
 
     Raises:
@@ -228,7 +194,7 @@ def _with_what_is_named(study: Plan, own: Scale, named: Iterable[Architecture]) 
     return replace(study, table=replace(study.table, cells=merged), header=header)
 
 
-def _refused_start(config: StudyConfig, own: Scale, slot: str, gene: Gene) -> bool:
+def _refused_start(config: StudyConfig, own: AblatedBase, slot: str, gene: Gene) -> bool:
     """True if `start: base` refuses a slot: a module in the place of a trained convolution."""
     return config.start == "base" and next(s for s in own.slots if s.name == slot).replaces
 
@@ -241,66 +207,6 @@ def _conv(study: Plan, slot: str, gene: Gene) -> Gene | None:
     choices = conv_genes(study.space[slot].slot, residual)
     wanted = study.params(slot, gene)
     return min(choices, key=lambda g: abs(study.params(slot, g) - wanted), default=None)
-
-
-def _scales(request: Request, study: Plan, full: Architecture, notes: list[str]) -> dict[str | None, Scale]:
-    """Larger scales of the base on which the full architecture can be built.
-
-    Raises:
-        UserError: scales were asked for, and there is none.
-    """
-    config, settings = request.config, request.settings
-    obstacle = ""
-    if config.start != "scratch":
-        obstacle = f"`start: {config.start}` has weights of one scale only"
-    elif config.width is not None:
-        obstacle = f"the study sets its own width ({config.width:g}) in place of a scale's"
-    found: dict[str | None, Scale] = {}
-    for size in () if obstacle else _sizes(config.model, settings.scales):
-        model = at_scale(config.model, size)
-        try:
-            base, slots = _base(study, model)
-        except NasAttnError as error:
-            notes.append(f"scale {size}: {error}")
-            continue
-        scale = Scale(model, base, slots, replace(study.evaluator, model=model))
-        sizes = (config.imgsz, config.final_imgsz)
-        misfits = [f"`{g}` at {s}" for s, g in full if g != NONE and not scale.fits(s, g, *sizes)]
-        if misfits:
-            notes.append(f"scale {size}: {', '.join(misfits)} cannot stand there")
-        else:
-            found[model] = scale
-    if not found:
-        obstacle = obstacle or f"'{config.model}' has no larger scale that can be built"
-        if "scale" in request.named:
-            raise UserError("`scale` must have a larger scale of the base", got=obstacle, where="--kinds")
-        notes.append(f"no comparison of scales: {obstacle}")
-    return found
-
-
-def _sizes(model: str, wanted: list[str] | None) -> tuple[str, ...]:
-    """The scales to train: those named, or the next two.
-
-    Raises:
-        UserError: one that was named is no larger scale of the base.
-    """
-    larger = larger_scales(model)
-    if wrong := [size for size in wanted or () if size not in larger]:
-        raise UserError(
-            f"`--scales` must be larger ones of '{model}'",
-            got=", ".join(wrong),
-            where="--scales",
-            remedy=f"There are {', '.join(larger)}." if larger else "It has none.",
-        )
-    return larger[:2] if wanted is None else tuple(wanted)
-
-
-def _table(scale: Scale, design: Design, counting: int, study: CostTable) -> CostTable:
-    """A cost table of all genes in the arms of a scale; on the study's own base it has the study's figures."""
-    arms = [dict(a.architecture) for a in design.arms if a.model == scale.model]
-    genes = {s: tuple(dict.fromkeys([NONE, *(arm.get(s.name, NONE) for arm in arms)])) for s in scale.slots}
-    known = study if scale.model is None else None
-    return counted(scale.base, genes, study.imgsz, cache_root() / "cost", counting, known)
 
 
 def _check_same(request: Request, study: Plan, full: Architecture) -> None:

@@ -9,7 +9,7 @@ import typer
 from pydantic import BaseModel, Field
 
 from nas_attn.cli import ablate, search, slots
-from nas_attn.cli.fields import Fields, with_fields
+from nas_attn.cli.fields import FieldOptions, with_fields
 from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.config import StudyConfig
 
@@ -33,7 +33,7 @@ def app():
     def command(
         study: Annotated[str | None, typer.Argument()] = None,
         *,
-        given: Annotated[dict[str, Any], Fields(Config, tuple(Config.model_fields), {"limit": "Most."})],
+        given: Annotated[dict[str, Any], FieldOptions(Config, tuple(Config.model_fields), {"limit": "Most."})],
         name: Annotated[str, typer.Option(help="Name.")] = "x",
     ) -> int:
         seen.append((study, given, name))

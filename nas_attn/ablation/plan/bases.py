@@ -1,0 +1,114 @@
+"""The base models of an ablation: the study's own, and its larger scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.ablation.design import Design
+from nas_attn.ablation.plan.settings import Request
+from nas_attn.attention import registry
+from nas_attn.cost import CostTable
+from nas_attn.detector.model.base_model import BaseModel
+from nas_attn.detector.model.head_form import keeps_head
+from nas_attn.detector.model.shipped_models import at_scale, larger_scales
+from nas_attn.environment import cache_root
+from nas_attn.errors import NasAttnError, UserError
+from nas_attn.space import NONE, Architecture, Gene, Slot
+from nas_attn.study.plan import Plan
+from nas_attn.study.recorded_space import counted
+
+if TYPE_CHECKING:
+    from nas_attn.evaluate.proxy import ProxyEvaluator
+
+
+@dataclass(frozen=True)
+class AblatedBase:
+    """One base model of an ablation.
+
+    Attributes:
+        model: as `load_base` takes it; None for the ablation's own.
+        base: the model.
+        slots: all its slots.
+        evaluator: trains on it.
+    """
+
+    model: str | None
+    base: BaseModel
+    slots: tuple[Slot, ...]
+    evaluator: ProxyEvaluator | Any
+
+    def fits(self, slot: str, gene: Gene, *sizes: int) -> bool:
+        """True if a gene can stand at a slot at these image sizes, alone."""
+        found = next((s for s in self.slots if s.name == slot), None)
+        if found is None or not keeps_head(self.base, [found]):
+            return False
+        entry = registry.get(gene.module)
+        settings = entry.complete(gene.as_dict())
+        maps = {found.map_size(size) for size in sizes}
+        return all(entry.refusal(found.channels, m, m, settings) is None for m in maps)
+
+
+def base_and_slots(study: Plan, model: str) -> tuple[BaseModel, tuple[Slot, ...]]:
+    """The base as trials of an ablation have it, and all its slots."""
+    return replace(study.evaluator, model=model).final_base()[:2]
+
+
+def larger_bases(request: Request, study: Plan, full: Architecture, notes: list[str]) -> dict[str | None, AblatedBase]:
+    """Larger scales of the base on which the full architecture can be built.
+
+    Raises:
+        UserError: scales were asked for, and there is none.
+    """
+    config, settings = request.config, request.settings
+    obstacle = ""
+    if config.start != "scratch":
+        obstacle = f"`start: {config.start}` has weights of one scale only"
+    elif config.width is not None:
+        obstacle = f"the study sets its own width ({config.width:g}) in place of a scale's"
+    found: dict[str | None, AblatedBase] = {}
+    for size in () if obstacle else _sizes(config.model, settings.scales):
+        model = at_scale(config.model, size)
+        try:
+            base, slots = base_and_slots(study, model)
+        except NasAttnError as error:
+            notes.append(f"scale {size}: {error}")
+            continue
+        scale = AblatedBase(model, base, slots, replace(study.evaluator, model=model))
+        sizes = (config.imgsz, config.final_imgsz)
+        misfits = [f"`{g}` at {s}" for s, g in full if g != NONE and not scale.fits(s, g, *sizes)]
+        if misfits:
+            notes.append(f"scale {size}: {', '.join(misfits)} cannot stand there")
+        else:
+            found[model] = scale
+    if not found:
+        obstacle = obstacle or f"'{config.model}' has no larger scale that can be built"
+        if "scale" in request.named:
+            raise UserError("`scale` must have a larger scale of the base", got=obstacle, where="--kinds")
+        notes.append(f"no comparison of scales: {obstacle}")
+    return found
+
+
+def _sizes(model: str, wanted: list[str] | None) -> tuple[str, ...]:
+    """The scales to train: those named, or the next two.
+
+    Raises:
+        UserError: one that was named is no larger scale of the base.
+    """
+    larger = larger_scales(model)
+    if wrong := [size for size in wanted or () if size not in larger]:
+        raise UserError(
+            f"`--scales` must be larger ones of '{model}'",
+            got=", ".join(wrong),
+            where="--scales",
+            remedy=f"There are {', '.join(larger)}." if larger else "It has none.",
+        )
+    return larger[:2] if wanted is None else tuple(wanted)
+
+
+def cost_table(scale: AblatedBase, design: Design, counting: int, study: CostTable) -> CostTable:
+    """A cost table of all genes in the arms of a scale; on the study's own base it has the study's figures."""
+    arms = [dict(a.architecture) for a in design.arms if a.model == scale.model]
+    genes = {s: tuple(dict.fromkeys([NONE, *(arm.get(s.name, NONE) for arm in arms)])) for s in scale.slots}
+    known = study if scale.model is None else None
+    return counted(scale.base, genes, study.imgsz, cache_root() / "cost", counting, known)
