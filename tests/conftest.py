@@ -46,6 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.option.matrix_seed is None:
         config.option.matrix_seed = random.randrange(100_000)
+    if hasattr(config, "workerinput"):  # one of the two processes: it shares its work with nobody
+        return
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
         config.option.numprocesses, config.option.dist = PROCESSES, "loadfile"  # fixtures of a file are made once
