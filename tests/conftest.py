@@ -44,14 +44,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at its options
 def pytest_cmdline_main(config: pytest.Config) -> None:
+    if (given := getattr(config, "workerinput", None)) is not None:  # one of the two processes
+        config.option.matrix_seed = given["matrix_seed"]
+        return
     if config.option.matrix_seed is None:
         config.option.matrix_seed = random.randrange(100_000)
-    if hasattr(config, "workerinput"):  # one of the two processes: it shares its work with nobody
-        return
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
         config.option.numprocesses, config.option.dist = PROCESSES, "loadfile"  # fixtures of a file are made once
         config.option.loadscopereorder = False  # it would leave the longest files, which have few tests, to the end
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["matrix_seed"] = node.config.option.matrix_seed
 
 
 def _matrix(config: pytest.Config) -> str:
