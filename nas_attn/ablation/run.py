@@ -24,7 +24,7 @@ from nas_attn.space import Architecture
 from nas_attn.stopping import stopping
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.inputs import named_data
-from nas_attn.study.liveness import averaged
+from nas_attn.study.slot_states import averaged
 from nas_attn.study.supervisor import Supervisor, supervising
 from nas_attn.study.view import Trial
 

@@ -13,8 +13,8 @@ from nas_attn.ablation.design import ELSEWHERE, Arm, Contrast, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.plan_record import read_plan
 from nas_attn.errors import UserError
-from nas_attn.study.liveness import LIVE, learned, slot_state
 from nas_attn.study.records import RecordLog
+from nas_attn.study.slot_states import LIVE, learned, slot_state
 from nas_attn.study.trial import Trial, numbered, paired
 from nas_attn.study.view import TRIAL_KINDS, StudyView, folded
 

@@ -13,13 +13,13 @@ from nas_attn.adoption.findings import Findings, Repair, Suspicion
 from nas_attn.adoption.lineage import Lineage, base_name, choose_scale, find_lineage
 from nas_attn.adoption.placing import Placed, Put, build_plain, listed, own_base, place
 from nas_attn.adoption.wiring import MODES, REPAIR, Wiring, check_wiring
-from nas_attn.detector.model import module_names
+from nas_attn.detector.model import community_names
 from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space.architecture import NONE, Architecture
 from nas_attn.space.slot import INSERT, REPLACE, Slot
 
-INSIDE = (INSERT, REPLACE, module_names.AFTER)
+INSIDE = (INSERT, REPLACE, community_names.AFTER)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
         findings.suspect(
             claims[0][0], "comment", f"comments misnumber rows: {said}. What counts is the place in the list"
         )
-    if own := [r for r in article.attention if module_names.folded(r.as_written) == "cbam" and not r.meaning]:
+    if own := [r for r in article.attention if community_names.folded(r.as_written) == "cbam" and not r.meaning]:
         text = "its reduction tells that it is the paper's CBAM; Ultralytics' own class has no reduction"
         findings.suspect(own[0].number, "name", f"{listed(own)}: {text}")
     for row in article.rows:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas_attn.adoption.argument_types import check_types, literal
-from nas_attn.adoption.community import Usage, community_usage, without_map_size
+from nas_attn.adoption.community_code import Usage, community_usage, without_map_size
 from nas_attn.attention.entry import CHANNEL_ARGUMENTS, RESIDUAL, ModuleEntry
 from nas_attn.errors import SlotRefused, UserError
 from nas_attn.space.architecture import Gene, write_value

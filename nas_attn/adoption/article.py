@@ -15,7 +15,7 @@ import yaml
 from nas_attn.adoption.block_arguments import without_map_size
 from nas_attn.adoption.foreign import numbered, unknown_rows
 from nas_attn.adoption.unreadable_yaml import full_width, unreadable
-from nas_attn.detector.model import module_names
+from nas_attn.detector.model import community_names
 from nas_attn.detector.model.export_key import KEY
 from nas_attn.detector.model.model_yaml import FACTORS, check_detector
 from nas_attn.detector.model.rows import absolute
@@ -57,7 +57,7 @@ class ArticleRow:
     sources: tuple[int, ...]
     written: tuple[int, ...]
     content: list[Any]
-    named: module_names.Named
+    named: community_names.Named
     claim: int | None
     as_written: str
     meaning: str = ""
@@ -177,8 +177,8 @@ def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserErr
             raise UserError(rule, got="a classification model, which has no slots", where=where)
         if isinstance(module, str) and module not in HEADS:
             rule = f"a model's last row must be its head, one of {', '.join(HEADS)}"
-            spelt = {module_names.folded(h): h for h in HEADS}
-            close = difflib.get_close_matches(module_names.folded(module), spelt, n=1, cutoff=0.8)
+            spelt = {community_names.folded(h): h for h in HEADS}
+            close = difflib.get_close_matches(community_names.folded(module), spelt, n=1, cutoff=0.8)
             meant = f"Did you mean '{spelt[close[0]]}'? " if close else ""
             remedy = meant + "A head of somebody's own cannot be built: write the one of Ultralytics that it replaced."
             replaced = next((h for h in sorted(HEADS, key=len, reverse=True) if module.startswith(h)), "Detect")
@@ -192,7 +192,11 @@ def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserErr
 def _is_short_row(got: Any) -> bool:
     """True if a refused row has fewer than [from, repeats, module, arguments] and a plausible module."""
     parts = got if isinstance(got, list) else [got]
-    return len(parts) < 4 and isinstance(parts[-1], str) and module_names.folded(parts[-1]) in module_names.spellings()
+    return (
+        len(parts) < 4
+        and isinstance(parts[-1], str)
+        and community_names.folded(parts[-1]) in community_names.spellings()
+    )
 
 
 def _without_anchors(source: dict[str, Any]) -> str:
@@ -212,7 +216,7 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
     Raises:
         UserError, ConfigError: the mistakes in the names of all rows, after those already in `problems`.
     """
-    theirs = module_names.parser_names()
+    theirs = community_names.parser_names()
     contents = [*source["backbone"], *source["head"]]
     if len(claims) != len(contents):
         claims = [None] * len(contents)
@@ -224,7 +228,7 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
     for number, (content, claim) in enumerate(zip(contents[:last], claims, strict=False)):
         name = content[2]
         meaning = meanings.get(name, "")
-        named = module_names.lookup(meaning or name, theirs, chosen=bool(meaning))
+        named = community_names.lookup(meaning or name, theirs, chosen=bool(meaning))
         if named is None:
             unknown.append(number)
             continue
@@ -263,32 +267,33 @@ def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any
     for name, meaning in meanings.items():
         if name not in (known := {row[2] for row in contents}):
             raise UnknownName("module that --as names", name, known)
-        named = module_names.lookup(meaning, theirs, chosen=True)
-        control = module_names.is_control(named.module if named and named.module else meaning)
+        named = community_names.lookup(meaning, theirs, chosen=True)
+        control = community_names.is_control(named.module if named and named.module else meaning)
         torch_lacks = meaning.startswith("nn.") and not hasattr(nn, meaning.removeprefix("nn."))
         if control or torch_lacks or named is None:
             rule = "`--as NAME=MODULE` must name a module of Ultralytics, of torch.nn or of nas_attn"
             what = ", a control of nas_attn, which no article's module means" if control else ""
             remedy = (
-                module_names.suggestion(meaning, theirs) + "`python -m nas_attn modules` lists the attention modules."
+                community_names.suggestion(meaning, theirs)
+                + "`python -m nas_attn modules` lists the attention modules."
             )
             raise UserError(rule + (", no control" if control else ""), got=f"'{meaning}'{what}", remedy=remedy)
 
 
-def _refusal(name: str, named: module_names.Named, content: Sequence[Any], inside: str | None) -> UserError | None:
+def _refusal(name: str, named: community_names.Named, content: Sequence[Any], inside: str | None) -> UserError | None:
     """The error for a row with a known name whose meaning or form no row can have; None if the row is fine."""
     if named.module and not named.block and isinstance(content[0], list) and len(content[0]) > 1:
         return UserError("a row of attention must read one row", got=content[0])
-    if other := module_names.question(name, named, content[3]):
+    if other := community_names.question(name, named, content[3]):
         return UserError("a row's module must have one meaning", got=f"'{name}'", remedy=other)
     rule = "attention with a block must stand in its bottlenecks or behind it"
     remedy = f"This cannot be brought yet. --inside after puts it behind the whole {named.block}"
     leave = f"{remedy}, and `--as {name}={named.block}` leaves it out."
-    if named.mode == module_names.INNER and inside != module_names.AFTER:
+    if named.mode == community_names.INNER and inside != community_names.AFTER:
         got = f"'{name}', a {named.block} with {named.module} in place of its own attention"
         return UserError(rule, got=got, remedy=leave)
-    bare = named.block in module_names.WITHOUT_BOTTLENECKS and inside != module_names.AFTER
-    if named.mode == module_names.CONCAT and (inside is None or bare):
+    bare = named.block in community_names.WITHOUT_BOTTLENECKS and inside != community_names.AFTER
+    if named.mode == community_names.CONCAT and (inside is None or bare):
         got = f"'{name}', a {named.block} with {named.module} on its concat"
         return UserError(rule, got=got, remedy=leave)
     if bare:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nas_attn.adoption.alignment import aligned
-from nas_attn.detector.model import module_names
+from nas_attn.detector.model import community_names
 from nas_attn.detector.model.model_yaml import read_yaml
 from nas_attn.detector.model.shipped_models import packaged
 from nas_attn.errors import UserError
@@ -39,7 +39,7 @@ def unknown_rows(contents: Sequence[Sequence[Any]], unknown: Iterable[int], wher
     found = []
     for name, own in rows.items():
         needs = _needs(contents[own[0]], theirs, base, instead.get(own[0]))
-        remedy = module_names.suggestion(name, theirs) + needs
+        remedy = community_names.suggestion(name, theirs) + needs
         found.append(UserError(rule, got=f"'{name}'", where=f"{where}, {numbered(own)}", remedy=remedy))
     return found
 
@@ -57,7 +57,7 @@ def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | Non
     sources = row[0] if isinstance(row[0], list) else [row[0]]
     if len(sources) > 1:
         return f"It takes {len(sources)} inputs: a layer of several inputs {_YET}."
-    block, inside = module_names.around(name, theirs)
+    block, inside = community_names.around(name, theirs)
     if block:
         return (f"It is named as a {block} with {inside} inside, and {inside} is no attention module known here. If "
                 f"{inside} keeps the channels and the size of its map, write it as a module of your own and give "
@@ -67,7 +67,7 @@ def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | Non
         does = _does(theirs_there)
         what = f"It stands where {base} has row {number} ({theirs_there[2]})"
         return f"{what}, which {does}: {_SHAPE}." if does else f"{what}: a block in the place of another {_YET}."
-    if module_names.folded(name) in _RESIZING:
+    if community_names.folded(name) in _RESIZING:
         return f"It is known as a layer that changes the size of its map: {_SHAPE}."
     return (f"If it keeps the channels and the size of its map, write it as a module of your own, class {name}, and "
             f"give --modules FILE; {_SHAPE}. `python -m nas_attn modules` lists the modules here.")  # fmt: skip
@@ -85,7 +85,7 @@ def _does(row: Sequence[Any]) -> str:
 
 def _likeness(row: Sequence[Any], there: Sequence[Any]) -> int:
     """A score for a row of an unknown module in the place of one of the base: name first, then arguments and inputs."""
-    called = module_names.folded(there[2].rpartition(".")[2]) in module_names.folded(str(row[2]))
+    called = community_names.folded(there[2].rpartition(".")[2]) in community_names.folded(str(row[2]))
     inputs = [len(r[0]) if isinstance(r[0], list) else 1 for r in (row, there)]
     return 1 + 8 * called + 2 * (row[3] == there[3]) + 2 * (row[3][:1] == there[3][:1]) + 2 * (inputs[0] == inputs[1])
 
@@ -94,7 +94,7 @@ def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[s
     """(nearest base, row of the file -> row of the base whose module an unknown one replaces)."""
     own = []  # (row of the file, module that the base would have there; empty for an unknown one)
     for number, row in enumerate(contents):
-        named = module_names.lookup(str(row[2]), theirs)
+        named = community_names.lookup(str(row[2]), theirs)
         if named is None or named.module is None or named.block:
             own.append((number, "" if named is None else named.block or row[2]))
     best: tuple[float, int, str, list[Any]] = (0.0, 0, "", [])

@@ -17,8 +17,8 @@ from nas_attn.attention import registry
 from nas_attn.detector.blocks import places
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.build_errors import build_refusal
+from nas_attn.detector.model.community_names import AFTER
 from nas_attn.detector.model.model_yaml import built_repeats
-from nas_attn.detector.model.module_names import AFTER
 from nas_attn.detector.model.rows import PREFIX, Insertion, absolute, rewrite
 from nas_attn.detector.neck.graph import Graph
 from nas_attn.detector.neck.slots import all_slots

@@ -8,7 +8,7 @@ from typing import Any
 from nas_attn.adoption.article import ArticleRow
 from nas_attn.adoption.foreign import numbered
 from nas_attn.adoption.wiring import Wiring, shown
-from nas_attn.detector.model import module_names
+from nas_attn.detector.model import community_names
 from nas_attn.errors import UserError
 
 
@@ -42,7 +42,7 @@ def renamed_refusal(wiring: Wiring, failed: int) -> UserError | None:
 
 def _may_not_fit(row: ArticleRow, base: Sequence[Any] | None) -> bool:
     if not row.is_plain:
-        return module_names.lookup(row.as_written, ()) is None
+        return community_names.lookup(row.as_written, ()) is None
     return base is None or row.content[3] != base[3]
 
 

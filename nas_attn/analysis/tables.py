@@ -10,7 +10,7 @@ from typing import Any
 from nas_attn.analysis.figure_numbers import liveness_numbers
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import interval, noise, verdict
-from nas_attn.study.liveness import UNDERTRAINED, slot_state
+from nas_attn.study.slot_states import UNDERTRAINED, slot_state
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 EMPTY = "–"

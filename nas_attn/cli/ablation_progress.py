@@ -7,7 +7,7 @@ import time
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.view import AblationView
 from nas_attn.cli.progress import Bar, liveness
-from nas_attn.study.liveness import learned, too_little
+from nas_attn.study.slot_states import learned, too_little
 from nas_attn.study.view import Trial
 
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from nas_attn.analysis.front import front
 from nas_attn.analysis.tables import genes
-from nas_attn.study.liveness import LIVE, UNDERTRAINED, UNKNOWN, slot_state
+from nas_attn.study.slot_states import LIVE, UNDERTRAINED, UNKNOWN, slot_state
 from nas_attn.study.view import StudyView, Trial
 
 

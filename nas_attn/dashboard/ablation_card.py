@@ -16,8 +16,8 @@ from nas_attn.ablation.view import DEFAULT_NAME, AblationView
 from nas_attn.analysis import tables
 from nas_attn.analysis.tables import Table, newest_first, signed, state_of
 from nas_attn.dashboard.blocks import Block, Element, Plot, Row, element, facts, table, text
-from nas_attn.study.liveness import DEAD as DEAD_SLOT
-from nas_attn.study.liveness import UNDERTRAINED, too_little
+from nas_attn.study.slot_states import DEAD as DEAD_SLOT
+from nas_attn.study.slot_states import UNDERTRAINED, too_little
 
 ABOUT = "An architecture taken apart: every arm trained with the same seeds as the base"
 READING = (

@@ -14,7 +14,7 @@ from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
 SAMPLERS = ("tpe", "gp", "nsga2", "random")
-FREE = {  # fields that may change while a study lives
+MAY_CHANGE = {  # fields that may change while a study lives
     "module_files", "trials", "hours", "trial_minutes", "max_gmacs", "max_params", "storage", "device", "jobs", "test",
     "ablation",
 }  # fmt: skip
@@ -24,8 +24,8 @@ LEAST_MINUTES = 0.01  # of a trial: a process does not even start in less
 class StudyConfig(BaseModel):
     """Everything that a study YAML may say and a command line may override.
 
-    The fields up to `live_threshold` decide what a trial measures: they cannot change while a study lives. The rest
-    may be given anew each time the study is continued. A description is also the help of the field's option.
+    Fields outside `MAY_CHANGE` decide what a trial measures: they cannot change while a study lives. The others may be
+    given anew each time the study is continued. A description is also the help of the field's option.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -149,7 +149,7 @@ class StudyConfig(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """The fields that cannot change while a study lives."""
-        return self.model_dump(exclude=FREE)
+        return self.model_dump(exclude=MAY_CHANGE)
 
 
 def by_name(modules: Any) -> Any:

@@ -12,11 +12,11 @@ from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
-from nas_attn.study.liveness import averaged, learned, too_little
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror, StorageLocked
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
+from nas_attn.study.slot_states import averaged, learned, too_little
 from nas_attn.study.supervisor import ANEW, Supervisor
 from nas_attn.study.trial import Trial, next_number
 from nas_attn.study.view import StudyView

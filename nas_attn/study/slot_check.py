@@ -11,8 +11,8 @@ from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
-from nas_attn.study.liveness import averaged
 from nas_attn.study.prepare import prepare
+from nas_attn.study.slot_states import averaged
 
 
 def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from nas_attn.ablation.view import AblationView
 from nas_attn.space import NONE
 from nas_attn.statistics.paired import Paired, paired
 from nas_attn.statistics.spread import moments
-from nas_attn.study.liveness import LIVE
+from nas_attn.study.slot_states import LIVE
 
 
 @dataclass(frozen=True)

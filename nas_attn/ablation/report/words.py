@@ -9,7 +9,7 @@ from nas_attn.ablation.decide import DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, W
 from nas_attn.ablation.design import Contrast
 from nas_attn.ablation.view import EARLIER, AblationView
 from nas_attn.statistics.paired import ALPHA, MIN_PAIRS
-from nas_attn.study.liveness import UNDERTRAINED
+from nas_attn.study.slot_states import UNDERTRAINED
 
 PARTIAL = "PARTIAL: training is not finished"
 MOST_NAMES = 8  # in a sentence

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nas_attn.detector.model import module_names
+from nas_attn.detector.model import community_names
 from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.errors import UserError
@@ -60,8 +60,8 @@ def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> Use
 
 def _is_article(rows: Iterable[Sequence[Any]]) -> bool:
     """True if a row names a module of the registry in another form than this package writes."""
-    known = module_names.parser_names()
-    found = [module_names.lookup(str(row[2]), known) for row in rows if not str(row[2]).startswith(PREFIX)]
+    known = community_names.parser_names()
+    found = [community_names.lookup(str(row[2]), known) for row in rows if not str(row[2]).startswith(PREFIX)]
     return any(named and named.module for named in found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas_attn.detector.model import module_names
+from nas_attn.detector.model import community_names
 from nas_attn.detector.model.registration import modules_of
 from nas_attn.detector.model.rows import PREFIX, is_block
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def held_attention(base: BaseModel) -> list[tuple[str, int]]:
     """(class, row) of each module of the registry in a base model's rows, also of modules inside blocks."""
-    theirs = module_names.parser_names()
+    theirs = community_names.parser_names()
     found = []
     for number, row in enumerate(base.rows):
         name = str(row[2])
         if name.startswith(PREFIX):
             inside = [n for n in modules_of(row) if n != "Scaled"]
             found += [(n, number) for n in (inside[1:] if is_block(row) else inside)]
-        elif (named := module_names.lookup(name, theirs)) and named.module:
+        elif (named := community_names.lookup(name, theirs)) and named.module:
             found.append((name, number))
     return found
 

@@ -7,7 +7,7 @@ from community_files import changed, extra, said
 
 from nas_attn.adoption.arguments import FeatureMap, read_arguments
 from nas_attn.attention import registry
-from nas_attn.detector.model import module_names
+from nas_attn.detector.model import community_names
 from nas_attn.errors import ConfigError, SlotRefused, UserError
 
 __all__ = ["changed"]  # fixture
@@ -151,7 +151,7 @@ def test_a_control_is_no_meaning_and_the_message_says_so(changed):
 def test_every_other_module_of_the_list_is_a_meaning(changed):
     """Also those that Ultralytics has a layer of nearly the same name for, as `psa`."""
     for entry in registry.entries():
-        named = module_names.lookup(entry.name, module_names.parser_names(), chosen=True)
+        named = community_names.lookup(entry.name, community_names.parser_names(), chosen=True)
         assert entry.family == "control" or (named and named.module == entry.name), entry.name
     found = changed("v8", *extra("[-1, 1, Foo, []]"), meanings={"Foo": "psa"})
     assert [p.row.named.module for p in found.puts] == ["psa"] and "--as says so" in said(found)

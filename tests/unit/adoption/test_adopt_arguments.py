@@ -6,7 +6,7 @@ import pytest
 
 from nas_attn.adoption.arguments import FeatureMap, carried, read_arguments
 from nas_attn.attention import registry
-from nas_attn.detector.model import module_names
+from nas_attn.detector.model import community_names
 from nas_attn.errors import SlotRefused
 
 ACMIX = "acmix(head=4,kernel_att=7)"
@@ -36,7 +36,7 @@ WIDTHS = FeatureMap(64, 80, (0.5, 0.25, 1024), "row 17")
     ],
 )
 def test_a_module_is_known_by_its_usual_names(written, module):
-    assert module_names.lookup(written, module_names.parser_names()) == module_names.Named(module)
+    assert community_names.lookup(written, community_names.parser_names()) == community_names.Named(module)
 
 
 @pytest.mark.parametrize(
@@ -54,21 +54,21 @@ def test_a_module_is_known_by_its_usual_names(written, module):
     ],
 )
 def test_blocks_are_read_and_ultralytics_own_stay(written, named):
-    assert module_names.lookup(written, module_names.parser_names()) == module_names.Named(*named)
+    assert community_names.lookup(written, community_names.parser_names()) == community_names.Named(*named)
 
 
 @pytest.mark.parametrize("written", ["c2psa", "Foo", "C2f_Foo", "BiFPN_Concat", "C2fACmixx"])
 def test_what_nobody_knows_is_no_module(written):
-    assert module_names.lookup(written, module_names.parser_names()) is None
+    assert community_names.lookup(written, community_names.parser_names()) is None
 
 
 def test_every_alias_is_of_a_registered_module_and_of_one_only():
-    assert set(module_names.ALIASES) <= set(registry.names())
-    spelt = [{module_names.folded(n) for n in line.split()} for line in module_names.ALIASES.values()]
+    assert set(community_names.ALIASES) <= set(registry.names())
+    spelt = [{community_names.folded(n) for n in line.split()} for line in community_names.ALIASES.values()]
     assert sum(map(len, spelt)) == len(set().union(*spelt))
-    own = {module_names.folded(n): e.name for e in registry.entries() for n in (e.name, e.cls.__name__)}
-    for module, line in module_names.ALIASES.items():
-        assert all(own.get(module_names.folded(n), module) == module for n in line.split())
+    own = {community_names.folded(n): e.name for e in registry.entries() for n in (e.name, e.cls.__name__)}
+    for module, line in community_names.ALIASES.items():
+        assert all(own.get(community_names.folded(n), module) == module for n in line.split())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_arguments_are_read_in_every_style(module, arguments, gene):
 )
 def test_the_hidden_width_is_the_published_one(name, arguments, channels, gene, hidden):
     """max(8, C // 32) in CoordAtt and max(32, C // 16) in SKAttention, which the zoo has without their floors."""
-    entry = registry.get(str(module_names.lookup(name, module_names.parser_names()).module))
+    entry = registry.get(str(community_names.lookup(name, community_names.parser_names()).module))
     reading = read_arguments(entry, arguments, FeatureMap(channels, 20, (0.5, 1.0, 1024), ""), name)
     assert str(reading.gene) == gene and not reading.refused and not reading.notes
     assert f"hidden width {hidden} of the published code" in reading.said
@@ -140,7 +140,7 @@ def test_the_zoos_own_class_has_no_floor():
     ],
 )
 def test_arguments_are_those_of_the_class_of_that_name(name, arguments, gene):
-    entry = registry.get(str(module_names.lookup(name, module_names.parser_names()).module))
+    entry = registry.get(str(community_names.lookup(name, community_names.parser_names()).module))
     reading = read_arguments(entry, arguments, WIDTHS, name)
     assert str(reading.gene) == gene and not reading.refused
 

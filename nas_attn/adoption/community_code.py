@@ -13,7 +13,7 @@ from typing import Any
 
 from nas_attn.adoption.block_arguments import is_map_size
 from nas_attn.attention.entry import ModuleEntry
-from nas_attn.detector.model.module_names import folded
+from nas_attn.detector.model.community_names import folded
 from nas_attn.detector.model.rows import PREFIX
 
 

@@ -1,4 +1,4 @@
-"""From trained bases to live slots: the same for a search and an ablation."""
+"""States of slots, live or dead, from the liveness that trained bases measured; for a search and an ablation alike."""
 
 from __future__ import annotations
 
