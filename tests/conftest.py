@@ -49,7 +49,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     if config.option.matrix_seed is None:
         config.option.matrix_seed = random.randrange(100_000)
-    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr  # -m gpu: one GPU
     if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
         config.option.numprocesses, config.option.dist = PROCESSES, "loadfile"  # fixtures of a file are made once
         config.option.loadscopereorder = False  # it would leave the longest files, which have few tests, to the end

@@ -67,7 +67,7 @@ class Looks:
         return sum(n <= seeds for n in self.seeds)
 
     def changed(self, wanted: Looks, done: int) -> Looks:
-        """The looks when others are wanted after the first `done` of these were made: those stay, and count.
+        """The new schedule of looks; the first `done` looks of this one were already made and are kept.
 
         Args:
             wanted: the looks asked for now.

@@ -155,7 +155,7 @@ def curve_numbers(view: StudyView, candidate: Candidate) -> CurveNumbers:
 
 
 def liveness_numbers(view: StudyView) -> LivenessNumbers | None:
-    """The mAP50-95 that each slot is worth to the trained base; None before that was measured."""
+    """The mAP50-95 that each slot is worth to the trained base; None until that is measured."""
     if not view.slots.get("drop"):
         return None
     return LivenessNumbers(

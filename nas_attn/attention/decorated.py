@@ -1,4 +1,4 @@
-"""The parts of a module's class that `@attention` writes, because all modules have them alike.
+"""The parts of a class of the zoo that `@attention` writes, because all have them alike; not of users' classes.
 
 The refusal stands in the constructor, so that it holds for model YAMLs, for `Scaled`, for subclasses and for a class
 that is called by hand. Unpickling and copying call no constructor, so they refuse nothing.
@@ -24,10 +24,11 @@ SHAPE = "Shape:\n    (N, C, H, W) -> (N, C, H, W)."
 def refuse_unsupported(cls: Any, settings: Collection[str]) -> None:
     """Let the constructor raise `SlotRefused` with the reason that `cls.unsupported` gives; its signature stays.
 
-    A constructor that asks the hook itself, because it has something to check before, stays as it is.
+    A constructor that asks the hook itself, because it has something to check before, stays as it is. A subclass that
+    has a hook of its own is asked that one.
 
     Args:
-        cls: a registered class, with or without that hook.
+        cls: a class of the zoo, with or without that hook.
         settings: names of the searchable arguments.
     """
     construct = cls.__init__
@@ -42,11 +43,11 @@ def refuse_unsupported(cls: Any, settings: Collection[str]) -> None:
     def reason(self: Any, *args: Any, **kwargs: Any) -> str | None:
         try:
             bound = signature.bind(self, *args, **kwargs)
-            bound.apply_defaults()
-            given = {name: tuple(v) if isinstance(v, list) else v for name, v in bound.arguments.items()}
-            return self.unsupported(given[channels[-1]], **{n: v for n, v in given.items() if n in settings})
-        except (LookupError, TypeError, ValueError):  # no search may choose such arguments: the constructor judges them
+        except TypeError:  # the constructor says what is missing, or too much
             return None
+        bound.apply_defaults()
+        given = {name: tuple(v) if isinstance(v, list) else v for name, v in bound.arguments.items()}
+        return self.unsupported(given[channels[-1]], **{n: v for n, v in given.items() if n in settings})
 
     @wraps(construct)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:

@@ -77,8 +77,9 @@ def attention(
             name, cls, family, paper, settings, licence, dict(cannot or {}), {} if costs is None else costs, weights
         )
         validation.check(entry, where)
-        decorated.refuse_unsupported(cls, {s.name for s in settings})
-        decorated.complete_docstrings(cls)
+        if cls.__module__.startswith(ZOO):
+            decorated.refuse_unsupported(cls, {s.name for s in settings})
+            decorated.complete_docstrings(cls)
         add(entry, where)
         return cls
 

@@ -25,7 +25,7 @@ _LISTENERS: list[Callable[[], None]] = []
 
 @contextlib.contextmanager
 def adding(taken: Taken) -> Iterator[list[ModuleEntry]]:
-    """A context that adds all of its modules or, if an exception passes, none; listeners are called afterwards.
+    """A context that adds all of its modules or, if an exception is raised, none; listeners are called afterwards.
 
     Args:
         taken: decides about a newcomer whose module name or class name an entry has: `refuse`, `keep` (the entry stays

@@ -23,7 +23,8 @@ NAME = "adopt"
 def command(
     article: Annotated[Path, typer.Argument(metavar="ARTICLE.yaml", help="A community's model YAML.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The fixed YAML. [none is written]")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="File for the fixed YAML; else nothing is written."),
     ] = None,
     model_scale: Annotated[
         str | None, typer.Option(metavar="n|s|m|l|x", help="One of the file's scales. [the one it states or names]")

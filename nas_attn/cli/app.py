@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -47,26 +49,27 @@ app.add_typer(modules.app, name=modules.NAME)
 app.add_typer(hook.app, name=hook.NAME)
 
 
-def _explained(error: NasAttnError) -> NasAttnError:
-    if not isinstance(error, ConfigError | ExportChanged):
-        return error
-    from nas_attn.detector.neck.export_diff import explained
+@contextlib.contextmanager
+def _explaining() -> Iterator[None]:
+    """A context whose errors about an edited export say the former values too."""
+    try:
+        yield
+    except (ConfigError, ExportChanged) as error:
+        from nas_attn.detector.neck.export_diff import explained
 
-    return explained(error)
+        raise explained(error) from error
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    os.environ["YOLO_AUTOINSTALL"] = (
-        "0"  # here and in every process started from here: nothing may run pip install by itself
-    )
+    os.environ["YOLO_AUTOINSTALL"] = "0"  # here and in every process started: nothing may run pip install by itself
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
     try:
-        with one_command(), stopping() as came, room_wanted():
+        with one_command(), stopping() as came, room_wanted(), _explaining():
             result = app(arguments, standalone_mode=False, prog_name="nas-attn")
     except NasAttnError as error:
-        print(f"error: {_explained(error)}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:

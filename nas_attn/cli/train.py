@@ -67,7 +67,7 @@ def command(
     prepare()
     use_modules(modules)
     os.environ["YOLO_VERBOSE"] = "true"  # hours of training must not be silent, here or in further processes
-    with stdout_to_stderr():  # from the import of Ultralytics on, which prints about its settings
+    with stdout_to_stderr():  # from here on, because the import of Ultralytics prints its settings
         from nas_attn.detector.final.arguments import check_arguments
         from nas_attn.detector.final.plain_command import shown
         from nas_attn.detector.final.training import Training, check_processes, train_final

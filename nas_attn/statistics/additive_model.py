@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05  # a lack of fit less likely than this is said to be one
 EXACT = 1e-9  # differences below this are rounding
-ENOUGH = 3  # architectures beyond the number of effects; with fewer, a lack of fit stays hidden too often
-FEW = 4  # architectures beyond that number; with fewer, the absence of a lack of fit says nothing
+ENOUGH = 3  # architectures beyond the number of effects; with fewer, a lack of fit is missed too often
+FEW = 4  # architectures beyond that number; with fewer, the test for lack of fit cannot find any
 MOST = 1e6  # ratio of variances if runs of one architecture do not differ at all
 
 

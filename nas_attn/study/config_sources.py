@@ -178,7 +178,7 @@ def _read(study: str) -> dict[str, Any]:
 
 
 def _is_packaged(study: str) -> bool:
-    """True if a name is that of a model of Ultralytics'."""
+    """True if the name is one of Ultralytics' models."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.environment import prepare
 

@@ -108,7 +108,7 @@ class Mirror:
 
 
 def check_storage(url: str) -> None:
-    """See that a storage can be opened, and leave it as it is. One that another process has locked is there.
+    """Check that a storage can be opened, without a change to it; a locked one counts as present.
 
     Raises:
         UserError: the URL names no database that can be opened.

@@ -213,7 +213,7 @@ class Supervisor(ABC, Generic[V]):
         return EvaluationFailed(f"the base could not be trained: {reasons}. {remedy}")
 
     def _orphan(self) -> Trial | None:
-        """A trial that an earlier process was stopped at."""
+        """A trial that a process left running when it was stopped; None if there is none."""
         stopped = (t for t in self._view.trials if t.state == "running" and t.number not in self._running)
         return next((t for t in stopped if self._can_train(t)), None)
 

@@ -82,7 +82,7 @@ class CarriedModules:
         self.sources = tuple(sources)
 
     def __call__(self, trainer: Any) -> None:
-        """Nothing: the modules were registered when the callback was unpickled."""
+        """Do nothing; unpickling this callback has registered the modules."""
 
     def __reduce__(self) -> tuple:
         return _arrive, (self.sources,)

@@ -11,7 +11,7 @@ from nas_attn.detector.model.export_key import changed, digest_of, digests_of
 from nas_attn.detector.model.rows import rows_of
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import architecture_yaml
-from nas_attn.errors import ConfigError, ExportChanged, UserError
+from nas_attn.errors import ConfigError, ExportChanged, NasAttnError, UserError
 from nas_attn.space.architecture import Architecture
 
 
@@ -37,6 +37,6 @@ def _exported(said: Mapping[str, str], digests: Sequence[str]) -> Mapping[str, A
         base = load_base(name, width=width)
         made, _ = architecture_yaml(base, all_slots(base), Architecture.parse(said["architecture"]))
         made = {"reg_max": base.reg_max, **made}
-    except UserError:  # the base is a user's own, or a module is not registered
+    except (NasAttnError, OSError):  # the base is a user's own, or a module is not registered
         return None
     return made if [digest_of(row) for row in rows_of(made)] == list(digests) else None
