@@ -290,7 +290,7 @@ def test_another_ablation_takes_other_seeds(ablated):
     again = view_of(shell, "again")
     assert min(t.seed for t in again.trials) == first + 20 and again.fresh
     used = shell("ablate", "tiny", "--base", "p3=lska(k_size=7)", "--name", "used", *SMALL, "--seeds", 1, "--seed", 0)
-    assert used.code == 0 and "used before" in used.err
+    assert used.code == 0 and "used these seeds before" in used.err
     assert "has used before" in (view_of(shell, "used").folder / "ablation.md").read_text()
 
 
