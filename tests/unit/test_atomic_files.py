@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 from fabricated_studies import fabricate
@@ -42,9 +43,10 @@ def test_a_search_and_an_ablation_meet_a_read_only_disk(read_only, monkeypatch):
     def write(*arguments):
         write_text_atomic(read_only / "table.json", "")
 
-    for module in ("study", "ablation"):
-        monkeypatch.setattr(f"nas_attn.{module}.run._run_here", write)
-    for call in (lambda: run_search("demo", runs=read_only), lambda: run_ablation(None, observer=None)):
+    monkeypatch.setattr("nas_attn.study.run._run_here", write)
+    monkeypatch.setattr("nas_attn.ablation.run._run", write)
+    asked = SimpleNamespace(folder=read_only / "s" / "ablations" / "a")
+    for call in (lambda: run_search("demo", runs=read_only), lambda: run_ablation(asked, observer=None)):
         with pytest.raises(StorageFull, match="Make it writable"):
             call()
 
