@@ -105,13 +105,13 @@ def append(search: Search) -> None:
     """Trials begun and ended, two records each."""
     rng, evaluator = random.Random(8), SyntheticEvaluator()
     for _ in range(RECORDS // 2):
-        trial = search._start("search", drawn(search.plan.space, rng), rng.randrange(3))
-        search.engine.submit(search._task(trial))
+        trial = search._start("search", drawn(search.study.space, rng), rng.randrange(3))
+        search.engine.submit(search._call(trial))
         search._append(
             "finished",
             number=trial.number,
             state="complete",
-            evaluation=evaluator(trial.architecture, search.plan.fidelity, trial.seed).as_dict(),
+            evaluation=evaluator(trial.architecture, search.study.fidelity, trial.seed).as_dict(),
         )
 
 
