@@ -1,4 +1,4 @@
-"""What all tests share: a private place for Ultralytics' settings, and base models that are built once.
+"""Setup of all tests: a private place for Ultralytics' settings, and base models that are built once.
 
 `pytest` alone spreads the files of the whole suite over two processes; `pytest FILES` runs them in one.
 """

@@ -55,9 +55,12 @@ def _explaining() -> Iterator[None]:
     try:
         yield
     except (ConfigError, ExportChanged) as error:
+        problems = error.problems if isinstance(error, ConfigError) else (error,)
+        if not any(isinstance(problem, ExportChanged) for problem in problems):
+            raise
         from nas_attn.detector.neck.export_diff import explained
 
-        raise explained(error) from error
+        raise explained(error) from None
 
 
 def run(arguments: list[str]) -> int:
