@@ -137,12 +137,12 @@ class StudyView:
     @property
     def name(self) -> str:
         """Name of the study."""
-        return self.header["name"]
+        return str(self.header["name"])
 
     @property
     def target(self) -> int:
         """Number of trials that ends the study, as last asked for."""
-        return self.header.get("target", self.header["config"]["trials"])
+        return int(self.header.get("target", self.header["config"]["trials"]))
 
     @property
     def counted(self) -> int:

@@ -86,7 +86,11 @@ class Watched:
         self.complaints: list[str] = []
         page.on("request", lambda r: self.requests.append(r.url))
         page.on("pageerror", lambda e: self.complaints.append(f"page error: {e}"))
-        page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(f"{m.type}: {m.text}"))
+        page.on("console", self._said)
+
+    def _said(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
 
     def outside(self, *allowed: str) -> list[str]:
         """Requests to anywhere else."""

@@ -164,7 +164,7 @@ def _measured(plan: AblationPlan) -> float:
     step = min(times[1:]) / config.batch
     train = header["data"]["train"] * config.fraction
     scored = header["data"]["val"] + (header["data"]["test"] if evaluator.test else 0)
-    return START + step * (config.epochs * train + scored / 3)  # a forward pass takes a third of both
+    return float(START + step * (config.epochs * train + scored / 3))  # a forward pass takes a third of both
 
 
 def _total(output: Any) -> Any:

@@ -55,7 +55,7 @@ def trials_needed(numbers: EffectNumbers) -> int | None:
     size = min(WORTH / numbers.sd, 5.0)  # beyond that, two runs a level would do, and the solver leaves its range
     runs = TTestIndPower().solve_power(effect_size=size, alpha=LEVEL / tests, power=POWER)
     trials = math.ceil(float(runs)) * levels
-    unit = 10 ** max(0, len(str(trials)) - 2)  # two digits: the noise is not known better
+    unit: int = 10 ** max(0, len(str(trials)) - 2)  # two digits: the noise is not known better
     return math.ceil(trials / unit) * unit
 
 

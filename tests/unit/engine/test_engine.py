@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import pytest
 from worker_calls import pinned, raise_data_error
@@ -26,7 +27,8 @@ def engine(tmp_path_factory):
 
 
 def outcomes(engine: LocalEngine, *calls: Call) -> dict:
-    found, waiting = {}, list(calls)
+    found: dict[str, Any] = {}
+    waiting = list(calls)
     while len(found) < len(calls):
         while waiting and engine.free:
             engine.submit(waiting.pop(0))
