@@ -28,7 +28,7 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def chromium() -> Iterator:
     """The system's Chromium, driven by Playwright."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="missing part: playwright")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="missing part: playwright, pip install -e '.[ci]'")
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip(f"missing part: chromium (none of {', '.join(NAMES)} is on the PATH)")

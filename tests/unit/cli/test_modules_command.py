@@ -132,6 +132,7 @@ class Noisy(nn.Module):
 """
 
 
+@pytest.mark.needs("onnx", "onnxruntime")
 @pytest.mark.usefixtures("clean")
 def test_stdout_is_json_whatever_a_module_prints(capfd, write):
     """An operator without a place in ONNX makes torch's compiled code dump a graph, past Python's streams."""
