@@ -15,6 +15,7 @@ from nas_attn.cost.cost import Cost
 from nas_attn.space import NONE, Architecture
 
 DEFAULT_MODEL = "yolo11n.yaml"
+OTHER = ("gflops_ultralytics", "gmacs_fvcore_default", "gflops_torch")  # of other conventions
 FIGURES = ("gmacs", "gmacs_fvcore_default", "gflops_torch", "params_m", "gflops_ultralytics")
 
 
@@ -125,4 +126,4 @@ def costs_of(
     rows = tuple((r["architecture"], *("-" if r[f] is None else f"{r[f]:.4f}" for f in FIGURES)) for r in records)
     table = Table(("architecture", *FIGURES), rows, tuple(r["architecture"] for r in records))
     title = f"{base.name} at {imgsz} px, {nc} classes"
-    return Listing(costs, records, table, title=title, note="\n".join(named.notes))
+    return Listing(costs, records, table, title=title, optional=OTHER, note="\n".join(named.notes))

@@ -12,11 +12,11 @@ from nas_attn.analysis.tables import Table, genes
 
 if TYPE_CHECKING:
     import pandas
-    from rich.table import Table as RichTable
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 T = TypeVar("T")
 REPR_WIDTH = 100  # characters, if there is no terminal
-GENE_WIDTH = 30  # characters of a column of architectures, which is one of many
+GENE_WIDTH = 26  # characters of a column of architectures, which is one of many
 GENES = ("architecture", "inserted")  # columns whose cells hold architectures: one gene a line
 LEFT = (*GENES, "slot", "module", "family", "settings", "verdict", "remarks", "arm", "comparison", "state", "remark")
 
@@ -35,6 +35,7 @@ class Listing(Sequence[T], Generic[T]):
         table: the same as text, all columns.
         title: stands above the table.
         narrow: column of the table -> its title in a terminal, which is narrow; None for all columns.
+        optional: columns that are left out, one after the other, as long as the terminal is too narrow.
         note: sentences below the table.
     """
 
@@ -46,11 +47,13 @@ class Listing(Sequence[T], Generic[T]):
         *,
         title: str = "",
         narrow: Mapping[str, str] | None = None,
+        optional: Sequence[str] = (),
         note: str = "",
     ) -> None:
         self._values = tuple(values)
         self.records = [dict(r) for r in records]
         self.table, self.title, self.note = table, title, note
+        self._optional = list(optional)
         self._narrow = dict(narrow) if narrow is not None else {name: name for name in table.columns}
 
     @overload
@@ -77,37 +80,67 @@ class Listing(Sequence[T], Generic[T]):
 
         return pd.DataFrame(self.records)
 
-    def __rich__(self) -> RichTable:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, without those of its `optional` columns for which the terminal is too narrow."""
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        shown = RichTable(title=Text(self.title) if self.title else None, box=box.SIMPLE, title_justify="left")
-        for name, title in self._narrow.items():
-            wide = name in GENES and len(self._narrow) > 5
+        columns = {name: self._cells(name) for name in self._narrow}
+        for name in (*self._optional, None):
+            widths = fitted(list(columns.values()), [n in (*GENES, *SHORT) for n in columns], options.max_width)
+            if widths is not None or name is None:
+                break
+            del columns[name]
+        title = Text(self.title) if self.title else None
+        shown = RichTable(title=title, box=box.SIMPLE, title_justify="left", padding=(0, 0, 0, 0))
+        for i, name in enumerate(columns):
             side: Any = "left" if name in LEFT else "right"
-            short = name in SHORT and not wide
-            shown.add_column(
-                title, overflow="fold", justify=side, min_width=GENE_WIDTH if wide else None, no_wrap=short
-            )
-        places = {name: self.table.columns.index(name) for name in self._narrow}
-        for row in self.table.rows:
-            # one gene a line, because a long architecture that is broken anywhere cannot be read
-            cells = ("\n".join(map(_broken, genes(row[i]))) if name in GENES else row[i] for name, i in places.items())
-            shown.add_row(*map(Text, cells))
-        return shown
+            shown.add_column(self._narrow[name], overflow="fold", justify=side, width=widths[i] if widths else None)
+        for row in zip(*(cells[1:] for cells in columns.values()), strict=True):
+            shown.add_row(*map(Text, row))
+        yield shown
+
+    def _cells(self, name: str) -> list[str]:
+        """The title of a column and its cells; of architectures one gene a line, for no line may be broken anywhere."""
+        place = self.table.columns.index(name)
+        cells = [row[place] for row in self.table.rows]
+        if name in GENES:
+            cells = ["\n".join(map(_broken, genes(cell))) for cell in cells]
+        return [self._narrow[name], *cells]
 
     def __repr__(self) -> str:
-        return as_text(self.__rich__(), self.note)
+        return as_text(self, self.note)
 
     def _repr_html_(self) -> str:
         return as_html(self.title, self.table, self.note)
 
 
+def fitted(columns: Sequence[Sequence[str]], whole: Sequence[bool], width: int) -> list[int] | None:
+    """A width for each column, so that a table with one space between columns fits; None if no word may be broken.
+
+    Args:
+        columns: title and cells of each.
+        whole: for each, if its lines stay whole; the others may be broken between words.
+        width: characters of the terminal.
+    """
+    most = [max(len(line) for cell in cells for line in cell.splitlines() or [""]) for cells in columns]
+    words = [max((len(w) for cell in cells for w in cell.split()), default=0) for cells in columns]
+    found = [m if w else n for m, n, w in zip(most, words, whole, strict=True)]
+    left = width - sum(found) - len(found) - 1  # the spaces between columns, and at both ends
+    if left < 0:
+        return None
+    while left and found != most:
+        for i in range(len(found)):
+            if left and found[i] < most[i]:
+                found[i], left = found[i] + 1, left - 1
+    return [n + min(1, left // len(found)) for n in found]  # a second space between columns, if there is room
+
+
 def _broken(gene: str) -> str:
-    """A gene in lines of at most `GENE_WIDTH` characters, broken behind commas."""
+    """A gene in lines of at most `GENE_WIDTH` characters, broken before its settings."""
     lines = [""]
-    for part in re.split(r"(?<=,)", gene):
+    for part in re.split(r"(?<=[,(])(?=[a-z])", gene):
         if lines[-1] and len(lines[-1] + part) > GENE_WIDTH:
             lines.append("  ")
         lines[-1] += part

@@ -41,7 +41,14 @@ def modules() -> Listing[ModuleEntry]:
     ]
     lines.append("Every module but none has the setting residual: none, scaled. Paper and licence: modules NAME")
     narrow = {name: name for name in COLUMNS} | {"deterministic": "deter-\nministic"}
-    return Listing(entries, records, Table(COLUMNS, rows, (None,) * len(rows)), narrow=narrow, note="\n".join(lines))
+    return Listing(
+        entries,
+        records,
+        Table(COLUMNS, rows, (None,) * len(rows)),
+        narrow=narrow,
+        optional=("deterministic",),
+        note="\n".join(lines),
+    )
 
 
 def describe(entry: ModuleEntry) -> dict[str, Any]:

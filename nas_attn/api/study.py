@@ -129,8 +129,16 @@ class Study:
             }
             for c in found
         ]
-        title = "front and controls, cheapest first"
-        return Listing(found, records, front_table(self.view), title=title, narrow=FRONT, note=noise_words(self.view))
+        title, optional = "front and controls, cheapest first", ("params (M)", "seeds", "place")
+        return Listing(
+            found,
+            records,
+            front_table(self.view),
+            title=title,
+            narrow=FRONT,
+            optional=optional,
+            note=noise_words(self.view),
+        )
 
     def pick(self, spec: Pick = "knee", *, max_gmacs: float | None = None) -> Candidate:
         """One candidate.
