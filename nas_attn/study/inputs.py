@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,6 +108,8 @@ def resolve(
     if base and data:
         base = base.for_data(data.nc, data.kpt_shape)
     own = check(lambda: load_own(config.module_files or (), folder))
+    if folder and stored:
+        check(lambda: restore_modules(folder, stored))
     slots = check(lambda: all_slots(base)) if base and task else None
     content = check(lambda: space_content(config, stored))
     if slots:
@@ -163,6 +165,19 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
     found = [check(partial(load, file)) for file in files]
     check.done("module_files")
     return [source for source in found if source is not None]
+
+
+def restore_modules(folder: RunFolder, stored: Mapping[str, Any]) -> None:
+    """Register the modules of a study that nobody has registered in this process, from the run folder's copies.
+
+    Raises:
+        UserError: a copy holds code that the user never named.
+    """
+    known = set(registry.names())
+    missing = {digest for name, digest in (stored["fingerprints"].get("modules") or {}).items() if name not in known}
+    sources = [s for file in folder.modules() if (s := user.read(file)).digest in missing]
+    trust.check(sources, f"'{folder.path}'")
+    user.ensure(sources)
 
 
 def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:

@@ -16,11 +16,12 @@ from later_release import grown
 from module_files import registry_as_before
 
 from nas_attn.ablation.view import AblationView
-from nas_attn.api import load_study, run_search
+from nas_attn.api import run_search
 from nas_attn.bundle.comments import cost_line
 from nas_attn.cli.app import run
 from nas_attn.dashboard.source import LiveAblations, LiveStudy
 from nas_attn.data.check import check_data
+from nas_attn.study import read_study
 from nas_attn.study.mirror import read_mirror
 from nas_attn.study.records import RecordLog
 
@@ -77,7 +78,7 @@ def test_the_data_is_drawn_as_it_was(kept, release):
 @each("studies")
 def test_a_study_is_read(kept, release, name):
     folder = kept[release] / "runs" / name
-    for view in (load_study(folder), LiveStudy(folder).view()):
+    for view in (read_study(folder), LiveStudy(folder).view()):
         same(earlier.study_figures(view), FIGURES[release]["studies"][name])
     assert len(LiveAblations(folder).cards()) == len(list(folder.glob("ablations/*")))
 
@@ -87,7 +88,7 @@ def test_a_study_is_reported_and_its_winner_exported(kept, release, name, tmp_pa
     runs = ["--runs", str(kept[release] / "runs")]
     best = tmp_path / "best.yaml"
     assert run(["report", name, *runs, "-o", str(tmp_path / "report.html")]) == 0
-    view = load_study(name, runs=kept[release] / "runs")
+    view = read_study(name, runs=kept[release] / "runs")
     trial = next(t for t in view.trials if t.role == "search")
     html = (tmp_path / "report.html").read_text()
     assert all(text in html for text in str(trial.architecture).split())
@@ -118,7 +119,7 @@ def test_an_ablation_goes_on_though_the_zoo_has_grown(fresh, release, name):
 @each("continued", "pose")
 def test_a_search_goes_on_and_really_trains(fresh, release, name):
     root = fresh(release)
-    before = load_study(name, runs=root / "runs")
+    before = read_study(name, runs=root / "runs")
     after = run_search(str(root / f"{name}.yaml"), runs=root / "runs", trials=before.counted + 1)
     wanted = FIGURES[release]["continued"][name][0]
     *found, map50_95 = earlier.trial_figures(after.trials[len(before.trials)])

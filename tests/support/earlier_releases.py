@@ -108,14 +108,14 @@ def trial_figures(t: Any) -> list[Any]:
 def continued(root: Path, name: str, more: int = MORE, **options: Any) -> list[list[Any]]:
     """The trials by which a search goes on; they are not trained."""
     from nas_attn.api import run_search
-    from nas_attn.study import run
+    from nas_attn.study import read_study, run
 
-    before = load_study(name, runs=root / "runs")
+    before = read_study(name, runs=root / "runs")
     (before.folder / "base.pt").touch()  # is not packed; the engine does not read it
     study = str(root / f"{name}.yaml") if (root / f"{name}.yaml").exists() else name
     engine, run.LocalEngine = run.LocalEngine, SyntheticEngine
     try:
-        after = run_search(study, runs=root / "runs", trials=before.counted + more, **options)
+        after = run_search(study, runs=root / "runs", trials=before.counted + more, **options).view
     finally:
         run.LocalEngine = engine
     return [trial_figures(t) for t in after.trials[len(before.trials) :]]
