@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from untrained_searches import InlineEngine, content, make_plan, run_plan
+from untrained_searches import content, make_plan, run_plan
 from worker_calls import misbehave, pinned, raise_data_error
 
-from nas_attn.engine import Call, Engine, Failure, LocalEngine
+from nas_attn.engine import Call, Engine, Failure, InlineEngine, LocalEngine
 from nas_attn.errors import DataError
 from nas_attn.evaluate import Evaluation, Fidelity
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
@@ -37,6 +37,7 @@ class Made:
 
 
 ENGINES = {
+    "inline": Made(lambda width, logs: InlineEngine(width), outside=False),
     "local": Made(lambda width, logs: LocalEngine(["cpu"] * width, logs=logs), outside=True),
 }
 EVERY = pytest.mark.parametrize("engine", ENGINES, indirect=True)

@@ -30,6 +30,7 @@ ROOMS = (  # each imports only from rooms above it; those in one line never from
     ("ablation",),
     ("bundle",),
     ("dashboard",),
+    ("api",),
     ("cli",),
     ("__main__",),
 )
