@@ -19,7 +19,10 @@ UNREAD = {  # files that import by name: the zoo's own files, a user's module, a
 }  # fmt: skip
 HOMES = {
     "fvcore": ("cost/",),
-    "ultralytics": ("detector/", "data/", "adoption/", "conformance/hosting.py", "attention/zoo/"),
+    "ultralytics": (
+        *("detector/", "data/", "adoption/", "conformance/hosting.py", "attention/zoo/"),
+        *("bundle/winner.py", "api/study.py"),  # for the type of what they return
+    ),
     "optuna": ("study/", "analysis/importance/numbers.py"),
 }
 LOWER = {name: path for name, path in FILES.items() if name not in BACK_UP}
