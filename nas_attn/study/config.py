@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study.ablation_config import KINDS, AblationConfig
+from nas_attn.study.sampler_table import MAKERS
 from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
-SAMPLERS = ("tpe", "gp", "nsga2", "random")
+SAMPLERS = tuple(MAKERS)
 MAY_CHANGE = {  # fields that may change while a study lives
     "module_files", "trials", "hours", "trial_minutes", "max_gmacs", "max_params", "storage", "device", "jobs", "test",
     "ablation",
@@ -49,7 +50,7 @@ class StudyConfig(BaseModel):
         None, description="Python file with attention modules of your own; may be repeated."
     )
     slots: list[str] | None = Field(None, description="Slots, e.g. p3,td.p4; or patterns of names, e.g. 'p?,inner.*'.")
-    sampler: str = Field("tpe", description="tpe, gp, nsga2 or random.")
+    sampler: str = Field("tpe", description=f"{', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}.")
     seed: int = Field(0, ge=0, lt=2**31, description="First seed.")
     control_seeds: int = Field(3, ge=1, le=100, description="Seeds of each control.")
     epochs: int = Field(15, ge=1, lt=2**53, description="Epochs of a proxy run.")

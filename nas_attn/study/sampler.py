@@ -23,6 +23,7 @@ from nas_attn.space import Architecture, Gene, SearchSpace
 from nas_attn.space.architecture import read_value
 from nas_attn.study.config import SAMPLERS
 from nas_attn.study.parameters import encoded, parameters
+from nas_attn.study.sampler_table import MAKERS
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study is made for every proposal; say nothing
 
@@ -75,7 +76,7 @@ class Suggester:
 
     Args:
         space: the space, restricted to the slots that are searched.
-        sampler: `tpe` (multivariate, grouped), `gp`, `nsga2` or `random`.
+        sampler: one of `SAMPLERS`.
         seed: the study's seed.
 
     Raises:
@@ -141,7 +142,9 @@ class Suggester:
 
     def _study(self, known: Sequence[Known]) -> optuna.Study:
         digest = hashlib.sha256(f"{self.seed}:{len(known)}".encode()).digest()
-        sampler = make_sampler(self.sampler, int.from_bytes(digest[:4], "big"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = MAKERS[self.sampler](int.from_bytes(digest[:4], "big"))
         storage = optuna.storages.InMemoryStorage()
         study = optuna.create_study(directions=DIRECTIONS, sampler=sampler, storage=storage)
         study_id = storage.get_study_id_from_name(study.study_name)
@@ -155,19 +158,6 @@ class Suggester:
             fields = {k: getattr(trial, k) for k in FIELDS}
             self._kept[at] = known, _Shared(number=-1, trial_id=-1, value=None, values=trial.values, **fields)
         return self._kept[at][1]
-
-
-def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """An Optuna sampler by our name for it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "tpe":
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-        if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed)
-        if name == "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
-        return optuna.samplers.RandomSampler(seed=seed)
 
 
 def _distributions(space: SearchSpace) -> dict[str, CategoricalDistribution]:

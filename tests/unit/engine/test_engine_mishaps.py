@@ -135,13 +135,6 @@ def test_a_users_mistake_is_told_even_if_it_cannot_be_carried(engine):
     assert not isinstance(caught.value, DataError)
 
 
-def test_a_task_that_takes_too_long_is_stopped_and_not_repeated(engine):
-    limits = iter([None, None])  # the limit becomes known while it runs
-    found = outcome(engine, Call("x", misbehave, ("hang",), limit=lambda: next(limits, 0.6)))
-    assert found == Failure("stopped after 0.01 minutes, the limit of a trial (--trial-minutes)")
-    assert isinstance(outcome(engine, Call("y", pinned)), Evaluation)
-
-
 @pytest.mark.parametrize("how", ["said", "hidden"])
 @pytest.mark.parametrize("code", ["ENOSPC", "EDQUOT", "EROFS"])
 def test_a_full_disk_concerns_every_task(engine, code, how):

@@ -11,6 +11,7 @@ from nas_attn.api.progress import worth
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
+from nas_attn.study.config import SAMPLERS
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import check_limits
 from nas_attn.study.mirror import read_mirror
@@ -145,7 +146,7 @@ def test_flagged_runs_stay_off_the_front(tmp_path):
     assert best.architecture not in [c.architecture for c in front(again)]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_samplers_find_what_is_good(tmp_path, sampler):
     plan = make_plan(SyntheticEvaluator(noise_sd=0.0, effect_sd=0.05), trials=40, sampler=sampler, control_seeds=1)
     view = run_plan(plan, tmp_path / "s")
