@@ -1,6 +1,6 @@
 """LKA-trivial: the large kernel as one undecomposed depthwise convolution.
 
-Paper: Large Separable Kernel Attention (arXiv:2309.01439), its first baseline; the key names are this project's own.
+Paper: Large Separable Kernel Attention (arXiv:2309.01439), first baseline. The key names are those of this project.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LKATrivial(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
-        """Equal for settings of one function: the taps that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return reachable(height, k_size), reachable(width, k_size)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ ARGUMENTS = {  # of the constructor
     "an unknown annotation": ("dim, k: 'Annotated[int, Chioce(3)]' = 3", ["NameError", "Chioce"]),
     "no channels": ("planes", ["'planes'", "in_planes, out_planes, dim, channels, c1, c2"]),
     "a required argument": (f"dim, heads, {K}", ["'heads'", "from_settings"]),
-    "an object as default": (f"dim, act=nn.ReLU, {K}", ["model YAML can hold", "ReLU"]),
+    "an object as default": (f"dim, act=nn.ReLU, {K}", ["as a model YAML holds them", "ReLU"]),
 }
 HOOKS = {  # signature and body of a classmethod
     "from_settings names unknown": (
@@ -73,7 +73,7 @@ HOOKS = {  # signature and body of a classmethod
     "from_settings gives a searched": (
         "from_settings(cls, channels, *, k)",
         "return {'k': 3}",
-        ["leave searched arguments"],
+        ["must not return searched arguments"],
     ),
     "from_settings of other settings": (
         "from_settings(cls, channels, *, size)",

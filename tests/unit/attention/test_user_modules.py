@@ -168,7 +168,7 @@ def test_a_module_that_stands_in_no_file(file, clean, monkeypatch):
         cell.__file__ = file
     monkeypatch.setitem(sys.modules, "cell", cell)
     exec(GOOD.replace("mine", "typed").replace("Mine", "Typed"), cell.__dict__)
-    with pytest.raises(UserError, match=r"must stand in a file, but got 'typed'.*Write it to typed\.py.*--modules"):
+    with pytest.raises(UserError, match=r"defined in a file, but got 'typed'.*Write it to typed\.py.*--modules"):
         get("typed").source()
 
 
