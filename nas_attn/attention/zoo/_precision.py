@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def workable(x: Tensor) -> Tensor:
-    """`x`, in float32 if it is in half precision on a CPU: matrix products in half precision are slow and lossy there."""
+    """`x`, in float32 if it is in half precision on a CPU: half-precision matrix products are slow and lossy there."""
     return x.float() if x.device.type == "cpu" and x.dtype in (torch.half, torch.bfloat16) else x
 
 
