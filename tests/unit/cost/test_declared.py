@@ -125,7 +125,7 @@ def test_all_that_is_wrong_comes_together(write):
 @pytest.mark.parametrize("op", ["aten::_convolution", "aten::matmul", "aten::mul", "aten::cat", "prim::NumToTensor"])
 def test_a_rule_cannot_be_overridden(op, write):
     user.load(write(HEAD + source({"aten::lgamma": 0, op: 2})))
-    with pytest.raises(UserError, match=f"`costs` must leave ops alone that have a rule, but got {op}.*class Mine"):
+    with pytest.raises(UserError, match=f"`costs` must not name ops that have a rule, but got {op}.*class Mine"):
         gene_cost(Gene("mine"), 8, 4, 6)
 
 
