@@ -1,4 +1,4 @@
-"""The grammar of architectures: what is written reads back as it was, what cannot be read says how to write."""
+"""The grammar of architectures: written text reads back as the same value, and unreadable text gives a remedy."""
 
 from __future__ import annotations
 
