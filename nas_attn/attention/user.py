@@ -252,7 +252,7 @@ def _execute(text: str, module: ModuleType, file: str) -> None:
     Raises:
         UserError: the source is not valid Python, or raises an error.
     """
-    remedy = "Correct the file. It can import only installed packages, not other files beside it."
+    remedy = "Correct the file. It can import only installed packages, not other files in its folder."
     try:
         with _printing_aside():
             exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
@@ -275,8 +275,8 @@ def _printing_aside() -> contextlib.AbstractContextManager[Any]:
 
 
 def _nothing(where: str) -> UserError:
-    rule, remedy = "it must register at least one attention module", 'Decorate a class with `@attention("name")`.'
-    return UserError(rule, got="none", where=where, remedy=remedy)
+    rule = "a module file or a package must register at least one attention module"
+    return UserError(rule, got="none", where=where, remedy='Decorate a class with `@attention("name")`.')
 
 
 def _carry(source: Source, module: ModuleType) -> None:

@@ -41,7 +41,7 @@ class Check:
             raises `CheckFailed` if the rule is broken, or `MissingPart` if a library is missing. It returns a remark
             for the table, or None.
         slow: the check takes seconds, not milliseconds.
-        on_device: the check runs on the chosen device. All others run on the CPU, because its rounding is known.
+        on_device: the check runs on the chosen device. All others run on the CPU, whose rounding is known.
         basic: if a gene fails this check, no other checks run on it.
         once: the check tries the settings itself, so one call with the defaults is enough.
         excuse: key of `registry.LIMITS`; a module that declares this limit is excused.

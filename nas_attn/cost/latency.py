@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-ENOUGH = 0.2  # seconds of one measurement, unless it needs fewer or more calls than the next line allows
+ENOUGH = 0.2  # a measurement ends after this many seconds, within the limits of the next line
 FEWEST, MOST = 3, 50  # calls of one measurement
 
 

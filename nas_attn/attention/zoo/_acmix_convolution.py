@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from nas_attn.attention.zoo._precision import without_autocast
 
-# Number of channels up to which a dense convolution of x is faster than a grouped one of q, k and v. The first is
-# measured on CPUs. Tensor cores run dense convolutions 50 times faster, and gain almost nothing on narrow groups.
+# Number of channels up to which a dense convolution of x is faster than a grouped one of q, k and v. The first number
+# is measured on CPUs. Tensor cores run dense convolutions 50 times faster, but gain almost nothing with narrow groups.
 WIDEST_DENSE, WIDEST_DENSE_ELSEWHERE = 96, 512
 
 

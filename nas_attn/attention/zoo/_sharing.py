@@ -23,7 +23,7 @@ def share(work: Callable[[Piece], None], pieces: Iterable[Piece], like: Tensor) 
     """Call `work` on every piece, in as many threads as torch may use; no gradient is recorded.
 
     Args:
-        work: writes the result of a piece to a place of its own; must not depend on the order of the pieces.
+        work: writes each result to its own place; must not depend on the order of the pieces.
         pieces: the arguments for `work`.
         like: a tensor of the work. If it is not on a CPU, is fake, or is watched by a torch dispatch mode, this thread
             computes all pieces, one after another.

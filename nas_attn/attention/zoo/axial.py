@@ -1,8 +1,8 @@
 """Axial attention: every pixel attends along its column and its row.
 
-Papers: Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation (arXiv:2003.07853), one after the other;
-Axial Attention in Multidimensional Transformers (arXiv:1912.12180), side by side; CCNet: Criss-Cross Attention for
-Semantic Segmentation (arXiv:1811.11721), under one softmax.
+Papers, one for each `order`: `serial`: Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation
+(arXiv:2003.07853). `parallel`: Axial Attention in Multidimensional Transformers (arXiv:1912.12180). `criss_cross`:
+CCNet: Criss-Cross Attention for Semantic Segmentation (arXiv:1811.11721).
 """
 
 from __future__ import annotations

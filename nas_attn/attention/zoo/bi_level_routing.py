@@ -54,7 +54,7 @@ class BiLevelRouting(PublishedNames):
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
-        SlotRefused: `num_heads` does not divide `dim`.
+        SlotRefused: `num_heads` does not divide `dim`, or `topk` is larger than n_win².
     """
 
     # names in the released models, then names in the repository's class for (N, C, H, W)

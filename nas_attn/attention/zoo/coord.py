@@ -29,11 +29,11 @@ class CoordinateAttention(nn.Module):
     F_1 reduces the H + W means from C to R = ⌊C/reduction⌋ channels, and F_h and F_w expand the two parts back to C.
     All three are 1×1 convolutions with bias. Parameters: 3·C·R + 3·R + 2·C, including two per channel of the norm.
 
-    The published R is max(8, C // 32), which is 8 at every width up to 256. With this floor, all reductions from C/8 up
-    would give the same network. So there is no floor here, and the default is the reduction that gives the published 8
-    channels at C = 64. timm's `CoordAttn` multiplies the width by a further 2/3, rounds it to a multiple of 8, and has
-    no biases. The keys are the published ones. The name differs from the published `CoordAtt`, because the second
-    argument of that class is a number of channels.
+    The published R is max(8, C // 32), which is 8 at every width up to 256. With this minimum, all reductions from C/8
+    up would give the same network. So there is no minimum here, and the default is the reduction that gives the
+    published 8 channels at C = 64. timm's `CoordAttn` multiplies the width by a further 2/3, rounds it to a multiple of
+    8, and has no biases. The keys are the published ones. The name differs from the published `CoordAtt`, because the
+    second argument of that class is a number of channels.
 
     Args:
         channels: C, channels of the map.

@@ -43,6 +43,7 @@ class CPCA(PublishedNames):
         kernels: lengths of the strip convolutions in pixels; odd.
     Raises:
         SlotRefused: fewer channels than `reduction`.
+        UserError: an even kernel length.
     """
 
     def __init__(

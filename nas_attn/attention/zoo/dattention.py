@@ -101,8 +101,8 @@ class DeformableAttention(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, groups: int, stride: int) -> Hashable:
-        """Equal keys for equal functions: if there is only one sample, the number of heads does not matter, and of the
-        offset network only taps that can meet data count."""
+        """Equal keys for equal functions: if there is only one sample, the number of heads does not matter, and only
+        taps of the offset network that can meet data count."""
         cells = -(-height // stride), -(-width // stride)
         if cells == (1, 1):
             return groups, tuple(reachable(n, OFFSET_KERNELS[stride]) for n in (height, width))

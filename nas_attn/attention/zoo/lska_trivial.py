@@ -30,6 +30,8 @@ class LSKATrivial(nn.Module):
     Args:
         dim: C, channels of the map.
         k_size: k, an odd number of pixels.
+    Raises:
+        UserError: an even `k_size`.
     """
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(*K_SIZES, default=11)]) -> None:

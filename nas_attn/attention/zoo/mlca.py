@@ -35,8 +35,8 @@ class MLCA(nn.Module):
     Grid and unpooling give the same result as the published adaptive pooling on every map: cells overlap if
     `local_size` does not divide the side of the map, and a pixel takes the average of the cells that it touches.
     Adaptive pooling itself has no deterministic gradient on CUDA and no ONNX form for unknown sizes, so other operators
-    are used. The reference form takes averages of slices and differences of sums, which, like all pooling,
-    count as no multiply-accumulates. The fast form multiplies by small matrices.
+    are used. The reference form takes averages of slices and differences of sums, which, like all pooling, count as no
+    multiply-accumulates. The fast form multiplies by small matrices.
 
     If the batch size was above 1, the code as first published mixed up images and channels in the first branch. This
     module follows the later correction.
