@@ -140,7 +140,7 @@ except UserError as error:
 """
     said = python(tmp_path, "-", stdin=text).stdout
     assert (
-        "must stand in a file, but got 'mine'" in said
+        "must be defined in a file, but got 'mine'" in said
         and "--modules" in said
         and not (tmp_path / "runs" / "typed").exists()
     )

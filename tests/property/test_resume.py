@@ -1,4 +1,4 @@
-"""A search that was stopped anywhere, and continued, writes the log that an uninterrupted one writes."""
+"""A search that was stopped at any point and then continued writes the same log as an uninterrupted search."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_resumed_equals_uninterrupted(whole, sampler, soak):
     def check(cut: int) -> None:
         folder = Path(tempfile.mkdtemp())
         try:
-            (folder / LOG_NAME).write_bytes(log[:cut])  # a crash may leave any prefix, half a line included
+            (folder / LOG_NAME).write_bytes(log[:cut])  # a crash may leave any prefix, even half a line
             run_plan(plan(sampler), folder)
             assert content((folder / LOG_NAME).read_bytes()) == content(log)
         finally:
