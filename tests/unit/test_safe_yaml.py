@@ -52,7 +52,7 @@ def test_data_studies_and_spaces(key, tmp_path):
     path = tmp_path / "bomb.yaml"
     path.write_text(f"{NESTED}{key}: *j\ntrain: *j\n")
     for read in (lambda: load_config(str(path), {}), lambda: load(path), lambda: load_space(str(path))):
-        with pytest.raises(UserError, match=r"YAML.*repeat one another"):
+        with pytest.raises(UserError, match=r"YAML.*repeated parts make more than"):
             read()
 
 
@@ -105,5 +105,5 @@ def test_a_checkpoint_of_few_bytes_that_means_gigabytes(tmp_path):
     for key in ("scales", "activation", "nc"):
         model.yaml = {**model.yaml, key: bomb}
         torch.save({"model": model}, tmp_path / "bomb.pt")
-        with pytest.raises(UserError, match=r"YAML of a model.*repeat one another"):
+        with pytest.raises(UserError, match=r"YAML of a model.*repeated parts make more than"):
             load_base(str(tmp_path / "bomb.pt"))
