@@ -262,7 +262,7 @@ def test_a_place_named_twice(own):
 def test_insertions_that_share_some_readers():
     model = {"nc": 2, "backbone": BACKBONE, "head": [[[3, 5], 1, "Detect", ["nc"]]]}
     shared = [Insertion("a", ("X", []), (4, 6)), Insertion("b", ("Y", []), (6, 7))]
-    with pytest.raises(SlotRefused, match="b shares some but not all of its readers"):
+    with pytest.raises(SlotRefused, match="b shares a part of its readers"):
         rewrite({**model, "head": [[3, 1, "Conv", [8]], [3, 1, "Conv", [8]], *model["head"]]}, {3: shared})
 
 
