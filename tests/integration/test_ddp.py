@@ -118,7 +118,7 @@ def test_two_processes_start_from_the_weights_are_killed_and_go_on(here, tiny_da
     monkeypatch.delenv("KILL_BEHIND")
     assert run(arguments) == 0
     said = capfd.readouterr()
-    assert "going on behind epoch 2" in said.err + said.out
+    assert "continues after epoch 2" in said.err + said.out
     again = (folder / "results.csv").read_text().splitlines()
     assert [r.split(",")[0] for r in again[1:]] == ["1", "2", "3"] and again[:3] == rows
     assert (folder / "result.json").exists()

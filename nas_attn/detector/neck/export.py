@@ -72,10 +72,10 @@ def _reading(inserted: Sequence[str], task: str) -> list[str]:
     if not inserted:
         return ["This model has no module of nas_attn: plain Ultralytics builds and trains it."]
     return [
-        f"Plain `yolo {task} train model=THIS_FILE` ends in KeyError: '{inserted[0]}', a module that Ultralytics lacks.",
+        f"Plain `yolo {task} train model=THIS_FILE` ends in KeyError: '{inserted[0]}', unknown to Ultralytics.",
         "To train it, run `nas-attn hook install` once, or write `import nas_attn` in a script before YOLO(...).",
-        "On a machine without nas_attn, Ultralytics would pip install any package of that name when it loads best.pt:",
-        "set YOLO_AUTOINSTALL=0 there.",
+        "If nas_attn is not installed where a checkpoint of it is loaded, Ultralytics would pip install any package of",
+        "that name. Set YOLO_AUTOINSTALL=0 there.",
     ]
 
 

@@ -50,7 +50,7 @@ def test_a_killed_run_goes_on_by_the_same_command(here, base, tiny_data, capfd):
     capfd.readouterr()
 
     assert run(broken) == 0
-    assert "going on behind epoch 2" in "".join(capfd.readouterr())
+    assert "continues after epoch 2" in "".join(capfd.readouterr())
     after, wanted = table(folder / "results.csv"), table(here / "whole" / "best-seed0" / "results.csv")
     rates = [i for i, name in enumerate(wanted[0]) if name.startswith("lr/")]
     assert rates and [row[0] for row in after[1:]] == ["1", "2", "3", "4"]
@@ -59,7 +59,7 @@ def test_a_killed_run_goes_on_by_the_same_command(here, base, tiny_data, capfd):
     assert (
         after[3:] != wanted[3:]
     )  # Ultralytics keeps neither the random state nor the raw weights; or say so no longer
-    assert run(broken) == 0 and "going on" not in "".join(capfd.readouterr())
+    assert run(broken) == 0 and "continues after" not in "".join(capfd.readouterr())
 
 
 def test_only_the_figures_are_missing(here, tiny_data, capfd):
@@ -120,7 +120,7 @@ def test_a_folder_of_another_is_not_trained_over(refused, here, tiny_data):
     result = mine.with_name("result.json")
     content = result.read_bytes()
     said = refused("a/best.yaml", *QUICK, "--seed", 1, "lr0=0.002")  # another command
-    assert "very same command" in said and result.read_bytes() == content
+    assert "exactly the same command" in said and result.read_bytes() == content
     assert run([*arguments, "lr0=0.002", "--force"]) == 0
     assert result.read_bytes() != content
 
