@@ -106,4 +106,4 @@ def test_a_folder_of_data_sets_that_cannot_be_written(here, refused, monkeypatch
 def test_a_set_for_another_task(here, refused):
     small_data_sets.stand_in("VisDrone.yaml", here.parent / "datasets")
     said = refused("search", "new", "--data", "VisDrone.yaml", "--model", "yolo11n-seg.yaml")
-    assert "must be a polygon" in said and "take a base model of the data's own task" in said
+    assert "must be a polygon" in said and "use a base model for the task of the data" in said

@@ -79,6 +79,6 @@ def test_what_these_sets_are_like(datasets):
     assert (coco.train, coco.val, coco.test, coco.nc) == (8, 8, 0, 80)
     assert any("`test` is left out" in note and "a listed image must exist" in note for note in coco.notes)
     assert (voc.train, voc.val, voc.test, voc.nc) == (12, 3, 0, 20)
-    assert any("names the val images once more" in note for note in voc.notes)
+    assert any("has the same images as val" in note for note in voc.notes)
     assert (drones.train, drones.val, drones.test, drones.nc) == (8, 8, 8, 10) and not drones.notes
-    assert any("8 of 8 val images are training images too" in note for note in found["coco128.yaml"].notes)
+    assert any("8 of 8 val images are also training images" in note for note in found["coco128.yaml"].notes)

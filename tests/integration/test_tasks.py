@@ -99,7 +99,7 @@ def test_heads_that_no_search_trains(refused, data, model, head):
     ("model", "labels", "words"),
     [
         ("yolo11n-seg.yaml", "detect", ["must be a polygon", "5 values, a box", "yolo11n.yaml for boxes"]),
-        ("yolo11n-pose.yaml", "detect", ["must say its `kpt_shape`", "must hold keypoints after"]),
+        ("yolo11n-pose.yaml", "detect", ["must have `kpt_shape`", "must hold keypoints after"]),
         ("yolo26n-obb.yaml", "segment", ["must be four corners", "yolo11n-seg.yaml for polygons"]),
     ],
 )

@@ -204,13 +204,13 @@ def problems(path: Path, task: str) -> str:
         ("segment", "obb", "four corners"),
         ("pose", "obb", "four corners"),
         ("pose", "segment", "must be a polygon"),
-        ("detect", "pose", "must say its `kpt_shape`"),
-        ("segment", "pose", "must say its `kpt_shape`"),
+        ("detect", "pose", "must have `kpt_shape`"),
+        ("segment", "pose", "must have `kpt_shape`"),
     ],
 )
 def test_labels_of_another_task_are_refused(of, task, words, tmp_path):
     said = problems(write_data(tmp_path, {"train": 2, "val": 2}, IMGSZ, SIDES, of), task)
-    assert words in said and "base model of the data's own task: " in said, said
+    assert words in said and "base model for the task of the data: " in said, said
     assert {"detect": "yolo11n.yaml", "pose": "yolo11n-pose.yaml", "segment": "yolo11n-seg.yaml"}[of] in said
 
 
@@ -228,7 +228,7 @@ def test_a_shape_that_is_none(shape, tmp_path):
     spec = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**spec, "kpt_shape": shape}))
     said = problems(path, "pose")
-    assert "must say its `kpt_shape`" in said and "`kpt_shape: [17, 3]`" in said
+    assert "must have `kpt_shape`" in said and "`kpt_shape: [17, 3]`" in said
     assert "labels" not in said, "which of their values are coordinates, nobody knows"
 
 
@@ -237,7 +237,7 @@ def test_pairs_that_are_none(flip, tmp_path):
     path = write_data(tmp_path, {"train": 2, "val": 2}, IMGSZ, SIDES, "pose")
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "flip_idx": flip, "kpt_oks_sigmas": [1, 2]}))
     said = problems(path, "pose")
-    assert "`flip_idx` must say" in said and "`kpt_oks_sigmas` must be 4 numbers" in said
+    assert "`flip_idx` must give" in said and "`kpt_oks_sigmas` must be 4 numbers" in said
 
 
 def test_without_pairs_images_are_not_mirrored_and_it_is_said(tmp_path):

@@ -42,7 +42,7 @@ def test_faulty_labels_leave_their_image_out(drones):
     assert (whole.train, found.train, found.val) == (40, 38, 8) and len(found.notes) == 2
     assert all(f"/{n:012d}.jpg" not in file for file in found.files["train"] for n in (3, 5))
     assert found.boxes["train"] < whole.boxes["train"] and found.fingerprint != whole.fingerprint
-    assert all("1 train images are left out, as Ultralytics does" in note for note in found.notes)
+    assert all("1 train images are left out, as in Ultralytics" in note for note in found.notes)
     assert any("from 0 to 9, but got 10" in note and str(wrong) in note for note in found.notes)
 
 
