@@ -27,12 +27,12 @@ def _programs() -> Path | None:
 
 @pytest.fixture(scope="module")
 def server():
-    """URL of an empty database on a server of our own, reachable through a socket in a folder only."""
+    """URL of an empty database on a private server, which listens only on a socket in a folder."""
     pytest.importorskip("psycopg", reason="missing part: psycopg, pip install 'nas_attn[postgres]'")
     programs = _programs()
     if programs is None:
         pytest.skip("missing part: postgresql, apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="nas_attn-pg-"))  # every start of pytest closes its own folder to others
+    folder = Path(tempfile.mkdtemp(prefix="nas_attn-pg-"))  # pytest closes its own folders to other users
     user: dict = {}
     if os.geteuid() == 0:  # the server refuses to run as root
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}

@@ -1,4 +1,4 @@
-"""The wheel, installed outside the checkout: everything that ships is in it."""
+"""The wheel, installed outside the checkout: it holds all files of the package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def installed(tmp_path_factory):
     """A folder with the unpacked wheel."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"  # a build leaves files behind, and finds those of an older one
+    source = folder / "source"  # a build leaves files in its folder, and would use those of an older build
     names = ("nas_attn", "search_spaces", "studies", "pyproject.toml", "README.md", "LICENSE")
     for name in names:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

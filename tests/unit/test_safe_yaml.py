@@ -1,4 +1,4 @@
-"""A YAML is counted before anything is made of it, wherever one is read."""
+"""The limit on the size of a YAML holds wherever one is read, before any value is built."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_any_text_reads_as_yaml_does_or_is_refused_as_one(text):
     try:
         assert repr(parse_yaml(text)) == repr(wanted)
     except yaml.YAMLError as error:
-        assert "nested" in str(error)  # it holds itself
+        assert "nested" in str(error)  # the value contains itself
 
 
 @pytest.mark.parametrize("text", ["!!int ''", "!!bool x", "!!timestamp x", "2020-99-99", "!!float ''", "9" * 5000])

@@ -1,4 +1,4 @@
-"""A data set is judged before anything is trained, all mistakes at once, and nothing is written beside it."""
+"""The check of a data set before a training: it reports all mistakes at once and writes nothing next to the data."""
 
 from __future__ import annotations
 

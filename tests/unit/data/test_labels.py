@@ -1,4 +1,4 @@
-"""Labels of every task: read as Ultralytics reads them, array by array, and refused where they are of another task."""
+"""Labels of every task: read as by Ultralytics, array by array, and refused if they are for another task."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def keypoint_rows(dims: int) -> list[str]:
 
 
 def awkward(folder: Path, task: str, dims: int = 3) -> Path:
-    """A data set with images of several shapes, and label files with everything that may stand in one."""
+    """A data set with images of several shapes, and label files with everything that they may contain."""
     path = write_data(folder, {"train": 7, "val": 2}, IMGSZ, SIDES, task)
     spec = yaml.safe_load(path.read_text())
     if task == "pose":
@@ -60,7 +60,7 @@ def awkward(folder: Path, task: str, dims: int = 3) -> Path:
 
 
 def settings():
-    """Ultralytics' training arguments with the recipe in them."""
+    """Ultralytics' training arguments, with those of the recipe."""
     from ultralytics.utils import DEFAULT_CFG
 
     found = copy.copy(DEFAULT_CFG)
@@ -70,7 +70,7 @@ def settings():
 
 
 def both(path: Path, task: str, augment: bool):
-    """Our data set of the training images, and Ultralytics' own of a copy of them."""
+    """Our data set for the training images, and Ultralytics' own for a copy of them."""
     prepare()
     from ultralytics.data.dataset import YOLODataset
 
@@ -140,7 +140,7 @@ def test_augmented_samples_are_those_of_ultralytics_with_our_seed(task, tmp_path
             random.seed(int(key[0]))
             np.random.seed(int(key[1]))
             expected = theirs[i]
-            random.random()  # what others draw in between must not matter
+            random.random()  # random draws of other code must not matter
             assert_equal(ours[epoch * n + i], expected)
     assert not torch.equal(ours[0]["img"], ours[n]["img"])
 

@@ -1,4 +1,4 @@
-"""Exported YAMLs: every slot kind and task, what they say of themselves, and edits that are found."""
+"""Exported YAMLs: every kind of slot and every task, their comments, and the detection of edits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = (
 
 @pytest.fixture(scope="module")
 def export() -> Any:
-    """(base, architecture, final_nc) -> text of the YAML; slots are found once a base."""
+    """A function (base, architecture, final_nc) -> text of the YAML; it finds the slots of a base only once."""
     known: dict[str, Any] = {}
 
     def write(name: str, text: str, final_nc: int = 3) -> tuple[str, Any, Any]:
@@ -43,7 +43,7 @@ def export() -> Any:
 
 @pytest.fixture(scope="module")
 def whole(export) -> dict[str, Any]:
-    """Content of an exported YAML with a slot of every kind."""
+    """The content of an exported YAML with a slot of every kind."""
     return yaml.safe_load(export("yolo11n", KINDS)[0])
 
 
@@ -244,7 +244,7 @@ def _wrong_module(content: dict[str, Any]) -> None:
 def test_what_does_not_build_is_named_by_its_row(whole, change, says):
     edited = copy.deepcopy({k: v for k, v in whole.items() if k != KEY})
     change(edited)
-    with pytest.raises(Exception) as raised:  # whatever Ultralytics raises: that is what is translated
+    with pytest.raises(Exception) as raised:  # any error of Ultralytics, which is then translated
         build_yaml(edited)
     error = build_refusal(raised.value, edited, "mine.yaml")
     with pytest.raises(UserError, match=says):

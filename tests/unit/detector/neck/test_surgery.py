@@ -36,7 +36,7 @@ def rows(*modules: str) -> list[list]:
 
 @pytest.fixture(scope="module")
 def save(tmp_path_factory):
-    """A function that saves a built model as Ultralytics does, and gives the file."""
+    """A function that saves a built model as Ultralytics does, and returns the file."""
 
     def write(name: str, model: torch.nn.Module) -> Path:
         path = tmp_path_factory.mktemp("checkpoint") / f"{name}.pt"
