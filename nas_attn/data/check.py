@@ -198,7 +198,7 @@ def _missing_split(split: str, path: Path) -> DataError:
 
 
 def _no_labels(image: str, split: str) -> DataError:
-    remedy = f"Labels are text files in a `labels` folder beside `images`, e.g. {label_path(image)}."
+    remedy = f"Labels are text files in a `labels` folder next to `images`, e.g. {label_path(image)}."
     return DataError(f"the {split} images must have labels", got="none", remedy=remedy)
 
 

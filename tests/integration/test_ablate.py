@@ -75,7 +75,7 @@ def test_trials_are_those_of_the_search(ablated):
 
 
 def test_each_figure_is_that_of_its_trials(ablated):
-    """Means, spreads, differences, intervals and p-values equal those computed here from the trials that a row names."""
+    """Means, spreads, differences, intervals and p-values equal those computed here from the trials of the row."""
     shell, _ = ablated
     view = view_of(shell)
     numbers = {t.number: t for t in view.trials}

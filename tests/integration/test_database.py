@@ -27,7 +27,7 @@ def _programs() -> Path | None:
 
 @pytest.fixture(scope="module")
 def server():
-    """URL of an empty database on a private server, which listens only on a socket in a folder."""
+    """URL of an empty database on a server of our own, reachable through a socket in a folder only."""
     pytest.importorskip("psycopg", reason="missing part: psycopg, pip install 'nas_attn[postgres]'")
     programs = _programs()
     if programs is None:

@@ -1,4 +1,4 @@
-"""A user's own module, as in the README: from the file to a checkpoint in a folder without the file."""
+"""A module of a user's own, as README shows it: from the file to a checkpoint where the file never was."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def searched(home, write_study) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(searched, nas) -> Path:
-    """The best.yaml of a trial with the module."""
+    """best.yaml of a trial that has the module."""
     view = load_study(searched / "runs" / "own")
     number = next(t.number for t in view.trials if "=mine(" in str(t.architecture))
     nas(searched, "export", "own", "--pick", f"trial:{number}", "-o", "best.yaml")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def installed(tmp_path_factory):
     """A folder with the unpacked wheel."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"  # a build leaves files in its folder, and would use those of an older build
+    source = folder / "source"  # a build leaves files behind, and finds those of an older one
     names = ("nas_attn", "search_spaces", "studies", "pyproject.toml", "README.md", "LICENSE")
     for name in names:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

@@ -1,4 +1,4 @@
-"""Imports go one way and never in a circle, each heavy library has one room, and readers stay light."""
+"""Imports point one way and never in a circle, heavy libraries have one home each, and readers stay light."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import nas_attn
 
 ROOT = Path(nas_attn.__file__).parent
-ROOMS = (  # a room imports only from rooms above it; rooms in one line do not import each other
+ROOMS = (  # each imports only from rooms above it; those in one line never from each other
     ("errors", "_version"),
     ("stopping", "safe_yaml", "atomic_files"),
     ("tasks", "environment"),
@@ -42,9 +42,9 @@ ROOMS = (  # a room imports only from rooms above it; rooms in one line do not i
     ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
-BACK_UP = {  # the only imports against the order: file -> rooms that it imports, and why
-    "__init__": {"cost", "space", "study"},  # the public names, each loaded on first use
-    "_registration": {"", "detector.model"},  # the finder imports it as soon as Ultralytics is loaded
+BACK_UP = {  # the only arrows that run back up: file -> what it imports, and why
+    "__init__": {"cost", "space", "study"},  # the public names, each loaded when it is asked for
+    "_registration": {"", "detector.model"},  # the finder does this as soon as Ultralytics is loaded
 }
 UNREAD = {  # files that import by name: the zoo's own files, a user's module, a class of a checkpoint
     "attention.table", "engine.worker", "detector.model.safe_checkpoint",
@@ -65,7 +65,7 @@ def room(name: str) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """Absolute names of all imports of a file, also inside functions."""
+    """Absolute names of everything a file imports, inside functions too."""
     found = set()
     package = ("nas_attn", *path.relative_to(ROOT).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -79,7 +79,7 @@ def imports(path: Path) -> set[str]:
 
 
 def inner(path: Path) -> set[str]:
-    """Dotted names, within the package, of the files that a file imports; "" is the package itself."""
+    """Dotted names in the package of the files that a file imports; "" is the package itself."""
     found = set()
     for name in imports(path):
         parts = name.split(".")

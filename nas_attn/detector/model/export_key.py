@@ -143,7 +143,7 @@ def _differences(
 
 
 def digests_of(said: Mapping[str, str]) -> list[str]:
-    """The digest of each exported row, read from the content under `KEY`."""
+    """The digest of each exported row, from the content under `KEY`."""
     return dict(re.findall(r"(\S+?)=(\S*)", said["parts"])).get("rows", "").split(",")
 
 
