@@ -15,7 +15,7 @@ INTERRUPTED = 130  # exit code of a command that was stopped
 
 @contextlib.contextmanager
 def stopping() -> Iterator[list[str]]:
-    """Context in which SIGTERM and SIGHUP interrupt the main thread, once: no second signal interrupts the clean-up.
+    """Let SIGTERM and SIGHUP interrupt the main thread inside, but only once: the clean-up must not be interrupted too.
 
     A signal that is ignored stays ignored (as with nohup), and handlers of other code stay. Outside the main thread
     nothing changes. At the end the former handlers are restored.

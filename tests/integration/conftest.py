@@ -39,7 +39,7 @@ class Shell:
         return self.loaded.run([str(a) for a in arguments], self.folder, os.environ, timeout)
 
     def anew(self, *arguments: object, timeout: float = 400) -> Finished:
-        """The result of the same command in a new interpreter, which has loaded nothing yet."""
+        """The same in a new interpreter, in which nothing is loaded yet."""
         command = [sys.executable, "-m", "nas_attn", *map(str, arguments)]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=timeout, check=False)
         return Finished(done.returncode, done.stdout, done.stderr)

@@ -41,7 +41,7 @@ def conditions(weights: Path | None, fit: TransferReport | None, own_files: bool
         return lines
     lines = ["(nas_attn must be installed. No hook is needed: loading the checkpoint registers its modules.)"]
     if fit.matched < fit.moved or fit.misplaced:
-        wrong = f", {fit.misplaced} of them in a wrong layer" if fit.misplaced else ""
+        wrong = f", {fit.misplaced} of them in another layer" if fit.misplaced else ""
         lines.append(
             f"(The YAML with pretrained={shown(weights)} is not the same: Ultralytics looks for tensors by row number "
             f"and would find {fit.matched} of {fit.total}{wrong}.)"

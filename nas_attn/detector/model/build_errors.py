@@ -32,7 +32,7 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
     refusal = _refusal(error, model_yaml, where)
     if Path(where).suffix in (".yaml", ".yml") and _is_article(rows_of(model_yaml)):
         refusal.remedy = (
-            "It names attention modules as articles do. This command writes a model YAML that builds: "
+            "It names attention modules as articles do: write a model YAML that builds with "
             f"`python -m nas_attn adopt {shlex.quote(where)}`."
         )
     return refusal
