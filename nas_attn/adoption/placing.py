@@ -290,6 +290,10 @@ def listed(rows: Sequence[ArticleRow]) -> str:
 def build_plain(base: BaseModel, wiring: Wiring) -> Any:
     """The built model of a base.
 
+    Args:
+        base: the rows of the file without attention.
+        wiring: the repaired file, for messages.
+
     Raises:
         UserError: Ultralytics cannot build it; the message has the row number of the file.
     """
@@ -309,7 +313,15 @@ def build_plain(base: BaseModel, wiring: Wiring) -> Any:
 
 
 def own_base(wiring: Wiring, name: str, scale: str, factors: Sequence[float], nc: int) -> BaseModel:
-    """The rows of the file without attention, as a base model."""
+    """The rows of the file without attention, as a base model.
+
+    Args:
+        wiring: the repaired file.
+        name: name of the base model.
+        scale: key of its only scale.
+        factors: depth factor, width factor and largest channel count of that scale.
+        nc: number of classes.
+    """
     article = wiring.article
     rows = []
     for index, number in enumerate(article.plain):

@@ -108,7 +108,11 @@ def draw(
 def scene(
     split: str, index: int, imgsz: int, sides: Sequence[tuple[int, int]], task: str = "detect"
 ) -> tuple[np.ndarray, list[Drawn]]:
-    """One image, as `draw` returns it, and the objects in it."""
+    """One image, as `draw` returns it, and the objects in it.
+
+    Args:
+        split, index, imgsz, sides, task: as `draw` takes them.
+    """
     rng = np.random.default_rng((VERSION, list(SPLITS).index(split), index))
     image = _background(rng, imgsz)
     objects: list[Drawn] = []

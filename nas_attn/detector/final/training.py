@@ -128,6 +128,12 @@ def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Pa
     """Everything except the seed that decides the result of a training, as plain JSON data.
 
     A file counts by its content, not by its path.
+
+    Args:
+        model: the model YAML.
+        data: the checked data set.
+        arguments: training arguments of Ultralytics.
+        weights: the checkpoint that the training starts from, if any.
     """
     content = None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     known = {"data": data.fingerprint, "model": model.read_text(), "weights": content, **arguments}

@@ -109,7 +109,13 @@ class BaseModel:
     def changed(
         self, *, nc: int | None = None, reg_max: int | None = None, kpt_shape: tuple[int, int] | None = None
     ) -> BaseModel:
-        """A copy with another number of classes, another number of regression bins, or another `kpt_shape`."""
+        """A copy with some numbers changed; None keeps the present value.
+
+        Args:
+            nc: number of classes.
+            reg_max: bins of the box regression.
+            kpt_shape: (keypoints per object, values per keypoint).
+        """
         shape = None if kpt_shape is None else list(kpt_shape)
         changes = {k: v for k, v in (("nc", nc), ("reg_max", reg_max), ("kpt_shape", shape)) if v is not None}
         return replace(self, yaml={**copy.deepcopy(self.yaml), **changes})

@@ -145,7 +145,12 @@ def is_control(name: str) -> bool:
 
 
 def around(name: str, theirs: Iterable[str]) -> tuple[str, str]:
-    """(block, rest) of a name that contains a known block; two empty strings for any other name."""
+    """(block, rest) of a name that contains a known block; two empty strings for any other name.
+
+    Args:
+        name: the name in the row.
+        theirs: names that Ultralytics' own parser knows.
+    """
     theirs = set(theirs)
     found = ((block, _inside(name, block)) for block in BLOCKS if block in theirs)
     return next((pair for pair in found if folded(pair[1])), ("", ""))
@@ -177,7 +182,12 @@ def has_reduction(arguments: Sequence[Any]) -> bool:
 
 
 def suggestion(name: str, theirs: Iterable[str]) -> str:
-    """A sentence that suggests the most similar known name; empty if none is similar enough."""
+    """A sentence that suggests the most similar known name; empty if none is similar enough.
+
+    Args:
+        name: the unknown name.
+        theirs: names that Ultralytics' own parser knows.
+    """
     spelt = {k: registry.get(v).cls.__name__ for k, v in spellings().items()} | {folded(t): t for t in theirs}
     cores: dict[str, str] = {}
     for spelling in sorted(spelt, key=len):  # a short name wins over longer ones with the same core

@@ -24,7 +24,12 @@ TWO_FORMS = (  # heads that have both forms
 
 
 def keeps_head(base: BaseModel, filled: Iterable[Slot]) -> bool:
-    """True if the base keeps the form of its head when all slots of `filled` hold attention."""
+    """True if the base keeps the form of its head.
+
+    Args:
+        base: the base model.
+        filled: the slots that hold attention, all in one architecture.
+    """
     newer = _newer(base)
     return not newer or bool(newer - {slot.row for slot in filled if slot.inside})
 

@@ -108,6 +108,10 @@ def write_yaml(
 def check_name(path: Path, base: BaseModel) -> None:
     """Refuse a file name from which Ultralytics would read another scale, or another file.
 
+    Args:
+        path: the file.
+        base: the base model, which has the right scale.
+
     Raises:
         UserError: the name is refused.
     """

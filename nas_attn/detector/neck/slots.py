@@ -96,7 +96,12 @@ def is_pattern(name: str) -> bool:
 
 
 def canonical(architecture: Architecture, slots: Iterable[Slot], where: str = "") -> Architecture:
-    """The architecture with the main name of each slot on this base.
+    """The architecture with the main name of each slot on a base.
+
+    Args:
+        architecture: genes at main or other names of slots.
+        slots: the slots of the base.
+        where: the place that a message names.
 
     Raises:
         UnknownName: the base has no such slot.

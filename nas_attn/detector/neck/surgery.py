@@ -50,7 +50,11 @@ def architecture_yaml(
 
 
 def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tuple[Slot, RowContent]]:
-    """(slot, (class name, arguments)) for each gene except `none`."""
+    """(slot, (class name, arguments)) for each gene except `none`.
+
+    Raises:
+        UnknownName, UserError, SlotRefused: as for `apply`.
+    """
     places = {slot.name: slot for slot in slots}
     rows = []
     for name, gene in architecture:

@@ -113,6 +113,10 @@ def check_weights(weights: Path, base: BaseModel) -> None:
 
     The numbers of classes and of regression bins may differ.
 
+    Args:
+        weights: the checkpoint file.
+        base: the base model.
+
     Raises:
         UserError: the file is no checkpoint, or its model has other rows, another depth or another width.
     """

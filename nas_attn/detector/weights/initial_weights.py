@@ -27,7 +27,12 @@ from nas_attn.space.slot import REPLACE, Slot
 
 
 def initial_state(base: BaseModel, seed: int) -> dict[str, Tensor]:
-    """The initial state dict of the layers that all architectures of a study share, for a seed."""
+    """The initial state dict of the layers that all architectures of a study share: that of the base.
+
+    Args:
+        base: the base model.
+        seed: decides every initial weight.
+    """
     return {key: tensor.clone() for key, tensor in _initial(base, seed)[0].items()}
 
 
@@ -82,7 +87,13 @@ def build(
 
 
 def modules_at(model: Any, slot: Slot, done: Rewritten) -> list[nn.Module]:
-    """The modules of a filled slot in a built model: one, or one per site inside a block."""
+    """The modules of a filled slot in a built model: one, or one per site inside a block.
+
+    Args:
+        model: the built model.
+        slot: the filled slot.
+        done: the rewrite of the base into this model.
+    """
     layer = model.model[done.places[slot.name]]
     return [layer] if slot.inside is None else layer.attentions(slot.inside.mode)
 

@@ -67,7 +67,13 @@ def start_model(
 
 
 def save_start(model: Any, task: str, path: Path) -> None:
-    """Write a model as a checkpoint in full precision that plain Ultralytics can train, completely or not at all."""
+    """Write a model as a checkpoint in full precision that plain Ultralytics can train, completely or not at all.
+
+    Args:
+        model: the model.
+        task: its task.
+        path: the file.
+    """
     import torch
 
     model.task = task  # otherwise Ultralytics guesses it from the head's name
