@@ -10,7 +10,7 @@ NasAttnError
 │   ├── NotWritable      a folder that cannot be written to; a study raises `StorageFull` if its disk is read-only
 │   ├── StudyChanged     a run folder that holds a different search from the requested one
 │   ├── ExportChanged    an exported model YAML that was edited into another network
-│   └── CheckFailed      an attention module that breaks a rule of all modules: exit code 1
+│   └── CheckFailed      an attention module that breaks a rule for all modules: exit code 1
 ├── StudyLocked          another supervisor works on the study: exit code 1
 ├── RecordLost           the record log cannot be written, or was damaged: exit code 1
 ├── StorageFull          a disk is full or cannot be written: exit code 1; the same command continues the study
@@ -179,7 +179,7 @@ def storage_full(error: BaseException) -> StorageFull | None:
     """The `StorageFull` error, with a remedy, for an error that a full or read-only disk caused; None for any other.
 
     The causes of the error are searched too, because libraries hide the system's error: torch raises `unexpected pos`
-    while it handles that error, and SQLite has a text of its own.
+    while it handles that error, and SQLite has another text.
 
     Args:
         error: any error, with its `__cause__` and `__context__`.

@@ -96,7 +96,7 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
         try:
             found += _listed(item, root, again=not many)
         except FileNotFoundError as error:
-            remedy = "Correct the path. It is relative to `path`, or to the folder of data.yaml without `path`."
+            remedy = "Correct the path. It is relative to `path`, or else to the folder of data.yaml."
             remedy = whole_again(root) if is_packaged(path) else remedy
             problems.append(DataError("an image folder must exist", got=short(error), where=where, remedy=remedy))
         except (OSError, TypeError, ValueError):

@@ -136,8 +136,8 @@ def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
     """The places for attention in a block: mode -> (channels, number of sites, weights per site besides the module).
 
     The result is empty for a block without bottlenecks, and for one whose bottlenecks differ. It has no `replace` if
-    the second convolution of the bottlenecks is not 3x3 with stride 1. The number of weights is negative if a module
-    replaces a convolution that had more.
+    the second convolution of the bottlenecks is not 3x3 with stride 1. For `replace`, the weights of that convolution
+    are subtracted, so the number may be negative.
     """
     convolutions = [b.cv2.conv for _, _, b in bottlenecks(block)]
     if type(block).__name__ not in NAMES or len({_form(c) for c in convolutions}) != 1:

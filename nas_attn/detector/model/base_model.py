@@ -1,8 +1,8 @@
 """Base models: the names and files that an Ultralytics user types, resolved without a download.
 
 A base model is a plain dictionary with exactly one entry under `scales`. Ultralytics takes the scale from the file name
-or, if the name has none, the first entry; with a single entry there is only one choice. A file of the user means the
-same model here as in Ultralytics, so that a search runs the model that `yolo train` runs.
+or, if the name has none, the first entry; with a single entry there is only one choice. A user's file means the same
+model here as in Ultralytics, so that a search runs the model that `yolo train` runs.
 """
 
 from __future__ import annotations

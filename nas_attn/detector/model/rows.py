@@ -9,7 +9,7 @@ from typing import Any
 
 from nas_attn.errors import SlotRefused
 
-PREFIX = "nas_attn."  # no name of Ultralytics has a dot, so it can never collide with ours
+PREFIX = "nas_attn."  # a dotted name never collides with a name in Ultralytics' globals
 RowContent = tuple[str, list[Any]]  # module name and arguments of a YAML row
 
 

@@ -170,7 +170,7 @@ def _channels_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> floa
 def _rows_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> float:
     """The difference between tables of detections: each row is compared with the nearest row of the other table.
 
-    Rows with the lowest score are left out, because equal scores at the cut-off may have different rows.
+    Rows with the lowest score are left out: if scores are equal at the cut-off, the tables may hold different rows.
     """
     scale = _scale(expected, (0, 1), floor)
     worst = 0.0

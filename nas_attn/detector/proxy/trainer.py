@@ -1,7 +1,7 @@
 """Ultralytics' trainers, reduced to the parts that a proxy training needs.
 
-They make no plots, write no file except the checkpoint, validate once, download nothing, and call no callbacks of other
-services. All random numbers depend only on (seed, epoch, image), see `dataset.py`.
+They make no plots, write no file except the checkpoint, skip the second validation at the end, download nothing, and
+call no callbacks of other services. All random numbers depend only on (seed, epoch, image), see `dataset.py`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from nas_attn.detector.weights.initial_weights import seeded
 from nas_attn.detector.weights.transfer import REPLACED, TransferReport, moved_key, row_of, transfer
 from nas_attn.errors import UserError
 
-ENOUGH = 0.95  # least share of fitting tensors, those that depend on the data set aside; below, it is another model
+ENOUGH = 0.95  # least share of fitting tensors, without those that depend on the data; below, it is another model
 
 Shape = tuple[int, ...]
 
@@ -136,10 +136,10 @@ def _explained(
 
 
 def _data_dependent(found: BaseModel, base: BaseModel, own: Mapping[str, Shape], state: Iterable[str]) -> set[str]:
-    """Keys (without the row) of the head's tensors that depend on the number of classes, bins or keypoints.
+    """Keys (without the row) of the head's tensors that differ at most by the number of classes, bins or keypoints.
 
-    To find them, the checkpoint's model is built with the numbers of this model. Tensors that then have the same shape
-    in both heads, or are missing in both, depend on these numbers only.
+    The checkpoint's model is built with the numbers of this model. A tensor that then has the same shape in both heads,
+    or is missing in both, can differ only because of these numbers.
     """
     same = all(found.yaml.get(k) == base.yaml.get(k) for k in ("nc", "kpt_shape")) and found.reg_max == base.reg_max
     if same:
