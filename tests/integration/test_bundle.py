@@ -1,4 +1,4 @@
-"""Bundles by the command line: written, verified in a fresh process, broken in every way that should be noticed."""
+"""Bundles on the command line: written, verified in a new process, and refused after every kind of damage."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(home) -> Path:
-    """A bundle of an architecture with the user's own module, and its YAML beside it."""
+    """A bundle of an architecture with the user's own module, and its YAML next to it."""
     given = ("--modules", str(home / "mine.py"), "-o", str(home / "mine.yaml"), "--bundle", str(home / "won"))
     assert run(["export", "--architecture", TEXT, *SIZE, *given]) == 0
     return home / "won"
@@ -67,7 +67,7 @@ def card_of(folder: Path) -> dict[str, Any]:
 
 
 def reseal(folder: Path, **changes: Any) -> None:
-    """Write a card as another version might have written it."""
+    """Change a card and seal it again, as another version could have written it."""
     card = {**card_of(folder), **changes}
     card["sha256"] = cards.seal(card)
     (folder / cards.CARD).write_text(json.dumps(card))
@@ -141,7 +141,7 @@ def test_another_version_that_counts_differently_is_named(copied):
 
 
 def test_a_bundle_of_0_1_0_is_counted_by_its_own_rules(copied):
-    """It has no `counting`, and torch's count under Ultralytics' name."""
+    """Its card has no `counting`, and has torch's count under Ultralytics' name."""
     cost = card_of(copied)["cost"]
     assert cost["counting"] == 2 and cost["gflops_ultralytics"] == pytest.approx(cost["gflops_torch"], rel=1e-9)
     old = {k: v for k, v in cost.items() if k not in ("counting", "gflops_torch")}

@@ -1,4 +1,4 @@
-"""Files of earlier releases are opened, read, reported, exported and continued, with the same figures."""
+"""Files of earlier releases are opened, read, reported, exported and continued, with the same numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIGURES = {name: json.loads((r / "figures.json").read_text()) for name, r in REL
 
 
 def each(part: str, *names: str) -> pytest.MarkDecorator:
-    """One test for each release and each thing of a kind that it wrote, or those of these names."""
+    """One test for each release and each file of a kind that it wrote, or only those with the given names."""
     found = [(r, name) for r in RELEASES for name in FIGURES[r][part] if not names or name in names]
     return pytest.mark.parametrize(("release", "name"), found)
 
@@ -43,7 +43,7 @@ def own_module_is_forgotten():
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """release -> its unpacked files, which no test changes; their own modules are named, as who wrote them did."""
+    """Release -> its unpacked files, which no test changes; their module files are named, as by their author."""
     found = {name: earlier.unpack(r, tmp_path_factory.mktemp(name)) for name, r in RELEASES.items()}
     for root in found.values():
         assert run(["modules", "--modules", str(root / "gate.py"), "--json"]) == 0
@@ -52,12 +52,12 @@ def kept(tmp_path_factory):
 
 @pytest.fixture
 def fresh(kept, tmp_path):
-    """A function: release -> its unpacked files, to be continued."""
+    """A function: release -> a new copy of its unpacked files, which a test may change."""
     return lambda release: earlier.unpack(RELEASES[release], tmp_path)
 
 
 def same(found: Any, wanted: Any) -> None:
-    """Equal, numbers up to rounding."""
+    """True if two values are equal, numbers up to rounding."""
     if isinstance(wanted, dict):
         assert found.keys() == wanted.keys()
         found, wanted = list(found.values()), [wanted[key] for key in found]
