@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study.ablation_config import KINDS, AblationConfig
+from nas_attn.study.broken_rules import NAME, broken_rule
 from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
@@ -30,9 +31,7 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str = Field(
-        DEFAULT, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run folder."
-    )
+    name: str = Field(DEFAULT, max_length=200, pattern=NAME, description="Name of the run folder.")
     demo: bool = Field(False, description="Train on generated data; the ranking does not carry over to real data.")
     data: str | None = Field(None, description="data.yaml, or one that Ultralytics ships, such as VOC.yaml.")
     model: str = Field("yolo11n.yaml", description="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")
@@ -110,7 +109,7 @@ class StudyConfig(BaseModel):
             problems += [_problem(e, source(str(e["loc"][0]))) for e in error.errors()]
             broken |= {str(e["loc"][0]) for e in error.errors()}
         start, weights = values.get("start", "scratch"), values.get("weights")
-        if (sampler := values.get("sampler", "tpe")) not in SAMPLERS:
+        if (sampler := values.get("sampler", "tpe")) not in SAMPLERS and "sampler" not in broken:
             problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=source("sampler")))
             broken.add("sampler")
         if config is not None and config.ablation is not None:
@@ -159,16 +158,9 @@ def by_name(modules: Any) -> Any:
 
 
 def _problem(error: Any, where: str) -> UserError:
-    name = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         inner = len(error["loc"]) > 1
         known = AblationConfig.model_fields if inner else StudyConfig.model_fields
         return UnknownName("ablation setting" if inner else "study setting", str(error["loc"][-1]), known, where=where)
-    message = error["msg"].removeprefix("Input ").removeprefix("should ")
     got = repr(error["input"])
-    got = masked(got) if name == "storage" else got
-    return UserError(f"`{name}` must {_infinitive(message)}", got=got, where=where)
-
-
-def _infinitive(message: str) -> str:
-    return message if message.startswith(("be ", "match")) else f"hold: {message}"
+    return UserError(broken_rule(error), got=masked(got) if error["loc"][0] == "storage" else got, where=where)

@@ -34,6 +34,7 @@ from pydantic import ValidationError
 from nas_attn._version import __version__
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import EDQUOT, RecordLost, UserError
+from nas_attn.study.broken_rules import broken_rule
 from nas_attn.study.record_kinds import KINDS
 
 LOG_NAME = "records.jsonl"
@@ -237,10 +238,9 @@ def _read_line(line: bytes, where: str) -> Record:
 
 def _said(error: ValidationError) -> str:
     """The first thing that is wrong with a record's fields."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(map(str, first["loc"]))
-    got = "" if first["type"] == "missing" else f", got {reprlib.repr(first['input'])}"
-    return f"`{name}`: {first['msg']}{got}" if name else first["msg"]
+    first = error.errors(include_url=False)[0]
+    got = "" if first["type"] in ("missing", "value_error") else f", got {reprlib.repr(first['input'])}"
+    return broken_rule(first) + got
 
 
 def _check_format(fields: Mapping[str, Any], where: str) -> None:
