@@ -102,7 +102,7 @@ def test_paths_of_a_study_file_are_beside_it(tmp_path):
 def test_weights_mean_start_weights(tmp_path):
     (tmp_path / "w.pt").touch()
     assert load_config("m", {"data": "d", "weights": str(tmp_path / "w.pt")}).start == "weights"
-    with pytest.raises(ConfigError, match="goes with"):
+    with pytest.raises(ConfigError, match="needs `start: weights`"):
         StudyConfig.of({"data": "d", "start": "base", "weights": str(tmp_path / "w.pt")})
 
 

@@ -71,6 +71,6 @@ def test_a_search_goes_on_and_the_storage_catches_up(locked, tmp_path):
     observer = Freeing()
     with Mirror(url, "synthetic", "0123", told.append, patience=0.05) as mirror:
         view = Search(plan, folder, InlineEngine(), mirror, observer).run()
-    assert "still locked" in told[1] and any("did not take a trial" in t and "locked" in t for t in told[2:])
+    assert "still locked" in told[1] and any("did not accept a trial" in t and "locked" in t for t in told[2:])
     assert view.counted == 8
     assert StudyView.of(view.folder, read_mirror(url, "synthetic")).trials == view.trials

@@ -36,9 +36,9 @@ def write(folder: Path, *records: object) -> Path:
     ("record", "said"),
     [
         ({}, "no `kind`"),
-        (None, "no record"),
-        ([], "no record"),
-        ({"kind": 3}, "`kind` is no text"),
+        (None, "not a record"),
+        ([], "not a record"),
+        ({"kind": 3}, "`kind` is not text"),
         ({**START, "architecture": 0}, "architecture"),
         ({**START, "architecture": "p3="}, "architecture"),
         ({**START, "seed": [0]}, "seed"),
@@ -65,7 +65,7 @@ def test_a_damaged_line_is_named_with_a_remedy(tmp_path, record, said):
 
 
 def test_finished_before_started_names_its_line(tmp_path):
-    with pytest.raises(RecordLost, match=r"line 2 of .*no line before it says that trial 0 started"):
+    with pytest.raises(RecordLost, match=r"line 2 of .*no earlier line says that trial 0 started"):
         StudyView.read(write(tmp_path, STUDY, FAILED, START))
 
 
