@@ -28,7 +28,7 @@ def test_notes_are_returned_and_not_printed(plain, tmp_path, capfd):
 def test_the_yaml_says_its_origin_and_its_training(plain):
     text = winner_of_architecture("p3=lska(k_size=7)", plain).yaml()
     comments = [line for line in text.splitlines() if line.startswith("#")]
-    assert "no study stands behind it" in comments[0] and comments[1].startswith("# Cost at 64 px")
+    assert "without a study" in comments[0] and comments[1].startswith("# Cost at 64 px")
     assert comments[2].startswith("# Train: ") and "p3=lska(k_size=7" in comments[3]
 
 
