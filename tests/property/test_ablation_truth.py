@@ -1,4 +1,4 @@
-"""What verdicts promise, on simulated ablations whose truth is known; `--soak 1` runs a thousand of each."""
+"""Verdicts keep their error rates on simulated ablations with known truth; `--soak 1` runs a thousand of each."""
 
 from __future__ import annotations
 

@@ -73,7 +73,10 @@ def test_random_architectures(name, known_base, soak):
 
 @pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolo11n", "yolo12n", "yolo26n"])
 def test_slots_of_every_kind(name, known_base, soak):
-    """All filled at once, ACmix among them, whose products fvcore cannot see; by `--soak 1` it stands in each."""
+    """All slots are filled at once, every third one with ACmix, whose products fvcore cannot see.
+
+    With `--soak 1`, ACmix is also tested at each slot alone.
+    """
     imgsz = 64
     base, _ = known_base(name)
     slots = all_slots(base)

@@ -1,4 +1,4 @@
-"""Architectures written as communities write them come back when adopted, whatever was misnumbered."""
+"""`adopt` reads back the architectures of YAMLs in the style of communities, even with a wrong layer number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas_attn.detector.neck.surgery import apply
 from nas_attn.space import Architecture, Gene
 
 BASES = ("yolov5n", "yolov8n", "yolo11n", "yolov10n", "yolo12n", "yolov8n-p2", "yolo11n-seg", "yolo26n")
-KINDS = ("td.", "sppf.")  # where communities put attention in line
+KINDS = ("td.", "sppf.")  # kinds of slots where communities insert attention
 ALIASES = {
     "acmix": "ACmix",
     "cbam": "CBAMBlock",

@@ -1,4 +1,4 @@
-"""Whatever happens to a record log, its readers say so in one message or go on; nothing else is ever raised."""
+"""If a record log is damaged in any way, readers either continue or raise one clear error, never another one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nas_attn.errors import RecordLost, UserError
 from nas_attn.study.records import LOG_NAME
 
 LOGS = 100_000  # at --soak 1
-PAGES = 1500  # every so manieth log is shown as well
+PAGES = 1500  # one of this many logs is also rendered
 
 
 def whole_ablation(folder: Path) -> AblationPlan:
@@ -29,7 +29,7 @@ def whole_ablation(folder: Path) -> AblationPlan:
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory) -> dict[str, bytes]:
-    """A log of a search that ran, one with every mishap, and one of an ablation on two scales."""
+    """Three logs: a search without failures, a study with every kind of failure, and an ablation on two scales."""
     folder = tmp_path_factory.mktemp("whole")
     run_plan(make_plan(trials=8, control_seeds=1, epochs=2), folder / "search")
     study = Fabricator(folder / "mishaps")
@@ -47,7 +47,7 @@ def logs(tmp_path_factory) -> dict[str, bytes]:
 
 
 def opened(folder: Path) -> Shown:
-    """A folder as readers show it, everything about it asked for once."""
+    """A folder as readers show it; everything in it is read once."""
     shown = load_shown(folder)
     for view in (shown.study, *(v for a in shown.ablations for v in a.views.values())):
         view.candidates()
@@ -57,7 +57,7 @@ def opened(folder: Path) -> Shown:
 
 
 def follow(said: str, folder: Path) -> bool:
-    """Do what a message about a log says, where it says to remove lines; True if it says so, and the log opens then."""
+    """Remove the lines that a message says to remove. True if it says so and the log can be read afterwards."""
     path = folder / LOG_NAME
     if "remove" not in said:
         return False
@@ -69,12 +69,12 @@ def follow(said: str, folder: Path) -> bool:
     try:
         try:
             opened(folder)
-        except UserError as error:  # the design stood on a line that is gone
+        except UserError as error:  # the removed line held the design
             assert "`ablate`" in str(error), f"{said}\nThen: {error}"
             run_ablation_plan(whole_ablation(folder))
             opened(folder)
     except RecordLost as error:
-        # the study's own record may have lost a field besides, of which no other line knows
+        # the study record may lack a field as well, and no other line has it
         assert follow(str(error), folder) or "line 1 of" in str(error), f"{said}\nThen: {error}"
     return True
 
@@ -107,4 +107,4 @@ def test_a_damaged_log_raises_nothing_else(logs, name, tmp_path, soak):
         except Exception as error:
             (tmp_path / f"damaged-{number}").write_bytes(log)
             raise AssertionError(f"log {number} of {name}: {error!r}") from error
-    assert min(told.values()) > 100, told  # each happens
+    assert min(told.values()) > 100, told  # each of the three outcomes occurs

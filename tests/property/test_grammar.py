@@ -1,4 +1,4 @@
-"""The grammar of architectures: what is written reads back as it was, what cannot be read says how to write."""
+"""The grammar of architectures: every text reads back as written, and every error says how to write it."""
 
 from __future__ import annotations
 

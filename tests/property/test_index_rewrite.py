@@ -1,4 +1,4 @@
-"""Inserting layers that do nothing changes nothing, wherever they are inserted."""
+"""Inserted identity layers do not change a network, at any position."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def networks(draw) -> dict[str, Any]:
 
 
 def meaning(network: dict[str, Any]) -> Any:
-    """What the last row computes, as nested tuples in which inserted rows are transparent."""
+    """The computation of the last row as nested tuples; inserted rows are left out."""
     outputs: dict[int, Any] = {-1: "image"}
     for row, (sources, repeats, module, arguments) in enumerate(network["backbone"] + network["head"]):
         inputs = tuple(outputs[s] for s in absolute(sources, row))

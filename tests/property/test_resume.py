@@ -1,4 +1,4 @@
-"""A search that was stopped anywhere, and continued, writes the log that an uninterrupted one writes."""
+"""A search that is stopped at any point and continued writes the same log as an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that a user names, without a study: its notes are values, and a winner of it writes its own YAML."""
+"""A model that the user names without a study: it has notes as values, and its winner writes a YAML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real worker processes: what they return, what they are pinned to, and what a dying one costs."""
+"""Real worker processes: their results, the device and threads that each gets, and the repetition if one dies."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def test_a_finished_result_outlives_its_supervisor(engine, tmp_path):
     path = tmp_path / "evaluation.json"
     first = outcomes(engine, Call("x", SyntheticEvaluator(), (BASE, FIDELITY, 0), result=path))["x"]
     assert Evaluation.from_dict(json.loads(path.read_text())["evaluation"]) == first
-    # the evaluator would now say something else, so the answer can only have come from the file
+    # the evaluator would return another score now, so this result must come from the file
     again = outcomes(engine, Call("x", SyntheticEvaluator(fail_on=(str(BASE),)), (BASE, FIDELITY, 0), result=path))["x"]
     assert again == first
-    # what another study left under that name is not this study's
+    # a result file that another study left under this name is not used
     other = Call("x", SyntheticEvaluator(seed=5), (OTHER, FIDELITY, 0), result=path, signature="another study")
     assert outcomes(engine, other)["x"] == SyntheticEvaluator(seed=5)(OTHER, FIDELITY, 0)
 

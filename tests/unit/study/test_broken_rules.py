@@ -1,4 +1,4 @@
-"""Every wrong value of a configuration is answered with the rule in plain words, the value and its place."""
+"""The message about a wrong setting gives the rule in plain words, the value and its source, for every field."""
 
 from __future__ import annotations
 

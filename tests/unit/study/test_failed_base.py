@@ -1,4 +1,4 @@
-"""Searches whose base cannot be trained: they end with the reason and the remedy, and try it anew."""
+"""A search whose base cannot be trained ends with the reason and a remedy, and trains the base again when continued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader of record logs: what it refuses and why, what it passes over, and that its advice is right."""
+"""The reader of record logs: the faults that it names, the records that it ignores, and the advice that it gives."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_the_live_view_reads_only_what_was_added(tmp_path):
 
 @dataclass(frozen=True)
 class Lost:
-    """An evaluator whose scores or losses are no numbers for one architecture."""
+    """An evaluator that returns NaN scores or losses for every architecture except the base."""
 
     name: str
     inner: SyntheticEvaluator = field(default_factory=SyntheticEvaluator)

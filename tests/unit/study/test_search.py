@@ -1,4 +1,4 @@
-"""What the supervisor does, on evaluations whose truth is known."""
+"""The supervisor of a search, tested with an evaluator whose true scores are known."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_a_database_that_goes_away_costs_nothing(tmp_path, monkeypatch):
 
 @dataclass(frozen=True)
 class SeedEffect:
-    """An evaluator whose seeds are lucky or unlucky for every architecture alike, and that may fail some base seeds."""
+    """An evaluator in which a seed shifts the scores of all architectures equally; chosen seeds of the base fail."""
 
     inner: SyntheticEvaluator = field(default_factory=lambda: SyntheticEvaluator(noise_sd=0.0))
     effects: tuple[float, ...] = (-0.05, 0.0, 0.05)

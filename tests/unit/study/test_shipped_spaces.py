@@ -1,4 +1,4 @@
-"""The search spaces that come with the package: what they promise in their first lines."""
+"""The shipped search spaces hold what their first lines promise."""
 
 from __future__ import annotations
 

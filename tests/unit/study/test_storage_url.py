@@ -1,4 +1,4 @@
-"""The password of a storage is used, and stands nowhere."""
+"""The password of a storage is used to connect, and is never shown or stored."""
 
 from __future__ import annotations
 
