@@ -22,7 +22,7 @@ from nas_attn.space import Architecture, Slot
 FORMAT = 1
 CARD = "card.json"
 COUNTS = ("macs", "macs_fvcore_default", "flops_torch", "params")
-COUNTERS = ("torch", "ultralytics", "fvcore")  # packages whose versions decide what is counted
+COUNTERS = ("torch", "ultralytics", "fvcore")  # packages whose versions affect the counts
 LICENCE = "AGPL-3.0-or-later"
 ULTRALYTICS = {
     "what": "Ultralytics, the detector",
@@ -115,7 +115,7 @@ def modules_part(architecture: Architecture, sources: Mapping[str, user.Source])
                 "name": entry.name,
                 "class": entry.cls.__name__,
                 "paper": entry.paper,
-                "licence": entry.licence or ("the author's; nothing is declared" if file or own else ""),
+                "licence": entry.licence or ("not declared by the author" if file or own else ""),
                 "source": file or entry.cls.__module__,
                 "sha256": hashlib.sha256(entry.source()).hexdigest(),
             }

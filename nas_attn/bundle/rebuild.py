@@ -41,7 +41,7 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
     results: list[tuple[str, str]] = []
 
     def check(what: str, work: Callable[[], Any]) -> Any:
-        """The value that `work` returns; None if it fails. Either is added to `results`."""
+        """The value that `work` returns; None if it fails. The outcome is added to `results`."""
         try:
             value = work()
         except (NasAttnError, OSError) as error:

@@ -173,7 +173,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _packed(value: Evaluation | Failure | NasAttnError) -> bytes:
-    """The pickled answer; if it cannot be pickled, a description of it, pickled."""
+    """The pickled answer; if it cannot be pickled, a pickled description of it."""
     try:
         content = pickle.dumps(value)
         pickle.loads(content)

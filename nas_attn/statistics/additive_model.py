@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05  # significance level of the test for lack of fit
 EXACT = 1e-9  # differences below this are rounding
-ENOUGH = 3  # more architectures than effects by this number; with fewer, a lack of fit is missed too often
-FEW = 4  # more architectures than effects by this number; with fewer, the test finds no lack of fit at all
+ENOUGH = 3  # with a smaller `lack` (see `AdditiveFit`), a lack of fit is missed too often
+FEW = 4  # with a smaller `lack`, the test cannot find any lack of fit
 MOST = 1e6  # ratio of variances if the runs of an architecture do not differ at all
 
 
@@ -51,7 +51,7 @@ class AdditiveFit:
         sd: standard deviation of one run around the model; None without degrees of freedom.
         df: degrees of freedom of the error.
         between: True if architectures deviate from the sum of effects by more than the noise of runs, at 5 %.
-        lack: number of architectures minus number of effects.
+        lack: degrees of freedom of the lack of fit: how many more architectures there are than the effects need.
         alone: for each column, a direct comparison: the mean of the group that has only this column, minus the mean
             of the group without any column, with the noise of runs as error. None if one of the two groups is
             missing, or if another group has the column, too.

@@ -14,7 +14,7 @@ from functools import lru_cache
 from nas_attn.statistics.spread import CONFIDENCE, moments
 
 ALPHA = 0.05  # family-wise: the chance that a table claims a difference although there is none
-POWER = 0.8  # the chance of detecting a true difference, if the user does not choose another one
+POWER = 0.8  # the default chance of detecting a true difference
 MIN_PAIRS = 3  # with fewer pairs, a t-test has at most one degree of freedom
 MOST_PAIRS = 10_000
 TINY = 1e-9  # mAP50-95; a smaller spread is rounding, not noise

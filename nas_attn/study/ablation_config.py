@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 KINDS = {
     "leave-one-out": "the full architecture without one of its slots",
     "add-one-in": "one of its slots alone",
-    "swap": "another module in one of its slots, the plain convolution of its size included",
-    "sweep": "one setting of one of its genes over its range",
-    "placement": "one of its genes alone at every live slot of any kind",
+    "swap": "another module, or a plain convolution of the same size, in one of its slots",
+    "sweep": "one setting of one of its genes, over all options",
+    "placement": "one of its genes alone, at each live slot in turn",
     "scale": "the full architecture on larger scales of the base",
     "factorial": "every combination of its filled slots",
     "a/a": "the base against itself with other seeds: any difference is noise",

@@ -50,7 +50,7 @@ class StudyConfig(BaseModel):
     slots: list[str] | None = Field(
         None, description="Slots to search, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'."
     )
-    sampler: str = Field("tpe", description="tpe, gp, nsga2 or random.")
+    sampler: str = Field("tpe", description="Optuna sampler: tpe, gp, nsga2 or random.")
     seed: int = Field(0, ge=0, lt=2**31, description="First seed.")
     control_seeds: int = Field(3, ge=1, le=100, description="Number of seeds per control.")
     epochs: int = Field(15, ge=1, lt=2**53, description="Epochs per proxy run.")
@@ -76,9 +76,11 @@ class StudyConfig(BaseModel):
         gt=0,
         description="Stop a trial that takes longer; it fails. [ten times the base trial's time, at least 10]",
     )
-    max_gmacs: float | None = Field(None, gt=0, description="Refuse architectures with more GMACs, before training.")
+    max_gmacs: float | None = Field(
+        None, gt=0, description="Limit in GMACs; architectures above it are refused before training."
+    )
     max_params: float | None = Field(
-        None, gt=0, description="Refuse architectures with more million parameters, before training."
+        None, gt=0, description="Limit in million parameters; architectures above it are refused before training."
     )
     storage: StorageUrl | None = Field(
         None, description="Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"

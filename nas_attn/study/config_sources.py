@@ -44,11 +44,11 @@ class StudyFile:
     def name(self) -> str:
         """The name of the run folder.
 
-        It is the `name` in the study file, else the file's own name, or the given name. Without STUDY, it is the name
-        of the data's folder, the name by which Ultralytics knows the data, or the default.
+        For a study file, it is the `name` in it, or the name of the file. Otherwise it is STUDY itself. Without STUDY,
+        it is the name of the folder of the data, the name under which Ultralytics ships the data, or the default.
 
         Raises:
-            UserError: the name is too long or not allowed, or the study file cannot be read.
+            UserError: a folder cannot have this name, or the study file cannot be read.
         """
         if self.study is None:
             if not self.data:
@@ -85,7 +85,7 @@ class StudyFile:
             new: True if the run folder holds no study yet. A new study without data gets the settings of the demo.
 
         Raises:
-            UserError: the name is not allowed, or the study file cannot be read.
+            UserError: a folder cannot have the name of the study, or the study file cannot be read.
         """
         name = self.name
         if self._written is not None:
@@ -129,7 +129,7 @@ def load_config(
     content = found.content(new=stored is None)
     if "data" in given and found.study == DEFAULT:
         raise UserError(
-            f"`{DEFAULT}` is for generated data",
+            f"the study `{DEFAULT}` must use its generated data",
             got=f"--data {given['data']}",
             where=COMMAND_LINE,
             remedy="Leave `demo` out, or give the search another name.",

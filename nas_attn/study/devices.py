@@ -59,7 +59,7 @@ def _gpus(device: str | None) -> list[str]:
         )
     chosen = range(count) if device in (None, "cuda") else [int(i) for i in str(device).split(",")]
     if missing := [i for i in chosen if i >= count]:
-        raise UserError(f"`--device` must name GPUs among 0 to {count - 1}", got=", ".join(map(str, missing)))
+        raise UserError(f"`--device` must name GPUs from 0 to {count - 1}", got=", ".join(map(str, missing)))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")  # indices count only the GPUs that this process may see
     names = visible.split(",") if visible else [str(i) for i in range(count)]
     return [names[i] for i in chosen]

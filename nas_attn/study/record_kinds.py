@@ -37,7 +37,7 @@ def checked(text: str) -> Architecture:
         raise ValueError(str(error)) from None
 
 
-Share = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]  # a mAP, or a loss of it
+Share = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]  # a mAP, or a difference of two
 Finite = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Written = Annotated[str, AfterValidator(checked)]  # an architecture

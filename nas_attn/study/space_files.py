@@ -155,7 +155,8 @@ def chosen_slots(
             problems += [refused[s.name] for s in meant if s.name in refused]
         found += kept
     if not found and not problems:
-        rule, remedy = "a search space must have a slot on the base", f"It has {', '.join(s.name for s in slots)}."
+        rule = "a search space must name a slot of the base"
+        remedy = f"The base has the slots {', '.join(s.name for s in slots)}."
         problems.append(UserError(rule, got=wanted, where=where, remedy=remedy))
     if problems:
         raise ConfigError(problems)

@@ -41,7 +41,7 @@ def masked(url: str) -> str:
 
 
 def _secrets(url: str) -> list[tuple[int, int]]:
-    """The parts of a URL that may be secret, as (start, stop); they may overlap. If in doubt, a part is longer."""
+    """The parts of a URL that may be secret, as (start, stop); they may overlap. If in doubt, more is secret."""
     address, _, query = url.partition("?")
     spans = [found.span(1) for found in _NAMED.finditer(url)]
     if not _FILE.match(url):

@@ -157,7 +157,7 @@ class StudyView:
         return sum(t.state != "refused" for t in self.trials)
 
     def trial(self, number: int) -> Trial:
-        """The trial with a number.
+        """The trial with this number.
 
         Raises:
             UserError: there is no such trial.

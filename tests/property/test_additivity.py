@@ -75,7 +75,7 @@ def test_random_architectures(name, known_base, soak):
 def test_slots_of_every_kind(name, known_base, soak):
     """All slots are filled at once, every third one with ACmix, whose products fvcore cannot see.
 
-    With `--soak 1`, ACmix is also tested at each slot alone.
+    With `--soak 1`, ACmix is also tested at every slot.
     """
     imgsz = 64
     base, _ = known_base(name)
