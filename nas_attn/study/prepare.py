@@ -1,4 +1,4 @@
-"""From a command to a plan: every input is checked, all mistakes are reported together, nothing is trained."""
+"""Makes the plan of a study: it checks all inputs and reports all mistakes together. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -35,17 +35,19 @@ def prepare(
     Args:
         config: the configuration.
         folder: the run folder, which exists.
-        progress: told each step.
-        stored: header of the study that goes on, whose space and costs stay.
+        progress: called with one line of text at each step.
+        stored: header of the study that is continued, which keeps its space and costs; None for a new study.
 
     Raises:
-        ConfigError: everything that is wrong, together.
+        ConfigError: something is wrong; the error lists all mistakes.
+        UserError: the limits leave nothing to search.
+        DownloadFailed: the data could not be downloaded.
     """
     return _plan(config, folder, progress, resolve(config, progress, folder, stored=stored))
 
 
 def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
-    """Count cost, and put everything together."""
+    """Count the costs, and make the plan and the header of the study."""
     data, base, space = found.data, found.base, found.space
     notes = [*data.notes, *(lost_with_weights(s.slot for s in space.slots) if config.start == "weights" else ())]
     for note in notes:
@@ -93,13 +95,13 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
 def make_evaluator(
     config: StudyConfig, data: DataInfo, *, folder: RunFolder | None = None, device: str = "cpu", threads: int = 1
 ) -> ProxyEvaluator:
-    """The evaluator that trains as a configuration says.
+    """The proxy evaluator that a configuration describes.
 
     Args:
         config: the configuration.
-        data: its checked data set.
-        folder: run folder for decoded images and the trained base; this user's cache if None.
-        device: `cpu`, or anything else for the one GPU that a worker sees.
+        data: its data set, checked.
+        folder: run folder for decoded images and the trained base; None means the user's cache.
+        device: `cpu`; any other value means the only GPU that a worker sees.
         threads: CPU threads.
     """
     return ProxyEvaluator(

@@ -1,4 +1,4 @@
-"""One search from command to result: configuration, plan, lease, workers, supervisor."""
+"""Runs one search from start to end: configuration, plan, lease, workers, supervisor."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _run_here(
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], None]) -> ConfigError:
-    """The error with all further ones: the part of the configuration that could be read is checked as well."""
+    """The error, extended by all mistakes that are found when the valid part of the configuration is checked."""
     if error.readable is None:
         return error
     try:
@@ -75,7 +75,7 @@ def _run(
         check_unchanged(stored, plan.header)
     url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
     if stored is None and config.storage is None:
-        folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
+        folder.database.unlink(missing_ok=True)  # left by a study whose log was deleted
     header = stored or plan.header
     with Mirror(url, config.name, header.get("id", ""), observer.note) as mirror:
         if stored is None:
