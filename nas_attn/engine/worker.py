@@ -148,9 +148,7 @@ def answer(call: bytes) -> Evaluation | Failure | NasAttnError:
         value = run(pickle.loads(call))
     except BaseException as error:
         return judged(error)
-    return (
-        value if isinstance(value, Evaluation) else Failure(f"the result is not an evaluation: {type(value).__name__}")
-    )
+    return value if isinstance(value, Evaluation) else Failure(f"no evaluation, but {type(value).__name__}")
 
 
 def judged(error: BaseException) -> Failure | NasAttnError:

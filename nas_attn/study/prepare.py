@@ -35,19 +35,17 @@ def prepare(
     Args:
         config: the configuration.
         folder: the run folder, which exists.
-        progress: called with one line of text at each step.
-        stored: header of the study that is continued, which keeps its space and costs; None for a new study.
+        progress: told each step.
+        stored: header of the study that goes on, whose space and costs stay.
 
     Raises:
-        ConfigError: something is wrong; the error lists all mistakes.
-        UserError: the limits leave nothing to search.
-        DownloadFailed: the data could not be downloaded.
+        ConfigError: everything that is wrong, together.
     """
     return _plan(config, folder, progress, resolve(config, progress, folder, stored=stored))
 
 
 def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
-    """Count the costs, and make the plan and the header of the study."""
+    """Count cost, and put everything together."""
     data, base, space = found.data, found.base, found.space
     notes = [*data.notes, *(lost_with_weights(s.slot for s in space.slots) if config.start == "weights" else ())]
     for note in notes:

@@ -56,7 +56,7 @@ def _run_here(
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], None]) -> ConfigError:
-    """The error, extended by all mistakes that are found when the valid part of the configuration is checked."""
+    """The error with all further ones: the part of the configuration that could be read is checked as well."""
     if error.readable is None:
         return error
     try:

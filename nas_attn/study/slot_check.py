@@ -16,19 +16,17 @@ from nas_attn.study.slot_states import averaged
 
 
 def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Measure the liveness of every slot, as the mean over `config.control_seeds` trained bases.
+    """Liveness of every slot, averaged over `config.control_seeds` trained bases.
 
     Args:
-        config: the configuration, as for a search; the sampler is not used.
-        folder: folder for data caches; it may be deleted afterwards.
-        progress: called with one line of text at each step.
+        config: as for a search; the search space and the sampler do not matter.
+        folder: holds data caches; may be deleted afterwards.
+        progress: told each step.
 
     Returns:
-        `base`, `seeds`, the fields of a `slots` record (see `averaged`), and `drops`: slot -> mAP50-95 lost for each
-        seed.
+        `base`, `seeds`, the fields of a `slots` record (see `averaged`), and `drops` (slot -> mAP50-95 lost, per seed).
 
     Raises:
-        ConfigError: settings break rules; the error lists all of them.
         EvaluationFailed: the base could not be trained.
     """
     run = RunFolder(folder)
