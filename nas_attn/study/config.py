@@ -37,7 +37,8 @@ class StudyConfig(BaseModel):
     model: str = Field("yolo11n.yaml", description="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")
     width: float | None = Field(None, gt=0, le=2, description="Width factor, instead of the scale's own.")
     start: Literal["scratch", "weights", "base"] = Field(
-        "scratch", description="scratch, weights, or base (train the base once; every trial continues from it)."
+        "scratch",
+        description="Start of every trial: scratch, weights, or base (train the base once, continue from it).",
     )
     weights: str | None = Field(None, description="Checkpoint from which every trial starts.")
     space: str = Field("neck", description="Search space: the name of a shipped one, or a path to a YAML file.")
@@ -74,7 +75,7 @@ class StudyConfig(BaseModel):
     trial_minutes: float | None = Field(
         None,
         gt=0,
-        description="Stop a trial that takes longer; it fails. [ten times the base trial's time, at least 10]",
+        description="Stop a trial after this many minutes; it fails. [ten times the base trial's time, at least 10]",
     )
     max_gmacs: float | None = Field(
         None, gt=0, description="Limit in GMACs; architectures above it are refused before training."
@@ -83,7 +84,7 @@ class StudyConfig(BaseModel):
         None, gt=0, description="Limit in million parameters; architectures above it are refused before training."
     )
     storage: StorageUrl | None = Field(
-        None, description="Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"
+        None, description="URL of the Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"
     )
     device: str | None = Field(None, description="cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]")
     jobs: int | None = Field(
