@@ -79,7 +79,7 @@ def test_class_count(refused, here, tiny_data):
         (["--sampler", "tpee"], ["sampler", "Did you mean 'tpe'"]),
         (["--space", "nek"], ["search space", "Did you mean 'neck'"]),
         (["--imgsz", "100"], ["multiple", "100", "Use 96"]),
-        (["--trials", "0"], ["trials", "greater than or equal to 1", "0"]),
+        (["--trials", "0"], ["trials", "at least 1", "0"]),
         (["--trials", "-3"], ["trials", "-3"]),
         (["--device", "cuda"], ["GPU", "--device cpu"]),
         (["--device", "gpu0"], ["--device", "'gpu0'"]),

@@ -127,7 +127,7 @@ def test_tampered_files_are_said_plainly(copied, capsys):
 def test_nothing_that_was_changed_is_run(copied, capsys, tmp_path):
     (copied / "modules" / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + MINE)
     assert run(["export", "--verify", str(copied)]) == 1
-    assert "rebuilding: not done, for it would run modules/mine.py" in capsys.readouterr().out
+    assert "rebuilding: not done, because it would run modules/mine.py" in capsys.readouterr().out
     assert not (tmp_path / "ran").exists()
 
 
@@ -136,8 +136,8 @@ def test_another_version_that_counts_differently_is_named(copied):
     counts = {**card["cost"]["counts"], "macs": card["cost"]["counts"]["macs"] + 1}
     reseal(copied, cost={**card["cost"], "counts": counts}, versions={**card["versions"], "fvcore": "0.0.1"})
     found = problems(copied)
-    assert set(found) == {"cost"} and f"where the card has {counts['macs']:,}" in found["cost"]
-    assert "written with other versions: fvcore 0.0.1 then and " in found["cost"]
+    assert set(found) == {"cost"} and f"but the card has {counts['macs']:,}" in found["cost"]
+    assert "written with other versions: fvcore 0.0.1 then, " in found["cost"]
 
 
 def test_a_bundle_of_0_1_0_is_counted_by_its_own_rules(copied):
@@ -166,7 +166,7 @@ def test_other_weights_and_other_outputs_are_found(copied):
             weight.CopyFrom(numpy_helper.from_array(value + 0.5, weight.name))
     onnx.save(graph, copied / "best.onnx")
     found = problems(copied)
-    assert set(found) == {"ONNX best.onnx"} and "above 0.0001" in found["ONNX best.onnx"]
+    assert set(found) == {"ONNX best.onnx"} and "above the limit of 0.0001" in found["ONNX best.onnx"]
 
 
 def test_parameters_are_counted_on_what_the_yaml_builds(copied):
@@ -196,7 +196,7 @@ def test_nothing_is_written_over_without_force(bundle, home, capsys):
     assert "--force to replace it" in capsys.readouterr().err
     for option in ("-o", "--bundle"):
         assert run(["export", *given, option, str(home), "--force"]) == 2
-    assert "which is no bundle" in capsys.readouterr().err
+    assert "which is not a bundle" in capsys.readouterr().err
     assert {p: p.read_bytes() for p in home.rglob("*") if p.is_file()} == before
 
 

@@ -153,7 +153,7 @@ def test_starting_from_a_checkpoint_of_ultralytics(evaluator, tmp_path):
         ({}, NONE, Fidelity(1, 64, 0.0), "share of the images"),
         ({"start": "nowhere"}, NONE, ONE, "scratch, weights, base"),
         ({"start": "weights", "weights": "gone.pt"}, NONE, ONE, "gone.pt"),
-        ({"start": "base"}, NONE, ONE, "must have a weights file"),
+        ({"start": "base"}, NONE, ONE, "needs a weights file"),
         ({"nc": 4}, NONE, ONE, "number of classes"),
     ],
 )

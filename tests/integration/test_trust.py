@@ -211,7 +211,7 @@ def test_module_files_of_a_run_folder_run_only_if_they_are_ones_own(mark, clean,
     if recorded == "right":
         base_of(view)
     else:
-        with pytest.raises(UserError, match="that its header names"):
+        with pytest.raises(UserError, match="that the study's header names"):
             base_of(view)
     assert mark.exists() == (recorded == "right")
 
