@@ -1,4 +1,4 @@
-"""`doctor`: checks what this machine has and what it lacks."""
+"""`doctor`: checks this machine for everything that a search needs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ from pathlib import Path
 from nas_attn.cli.options import Json, Modules, use_modules
 
 NAME = "doctor"
+EXAMPLES = """
+nas-attn doctor
+"""
 NEEDED = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "pandas", "plotly", "dash", "pydantic")
 BUNDLES = ("onnx", "onnxruntime")
 
 
 def command(modules: Modules = None, as_json: Json = False) -> int:
-    """Check everything that a search needs here. Exit code 1 if something necessary is missing."""
+    """Check this machine for everything that a search needs.
+
+    The exit code is 1 if something necessary is missing.
+    """
     checks = (_python, _packages, _bundles, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock, _hook)
     use_modules(modules)
     results = [check() for check in checks]

@@ -18,45 +18,60 @@ if TYPE_CHECKING:
     from nas_attn.space import Architecture
 
 NAME = "export"
+EXAMPLES = """
+nas-attn export mine --pick knee -o best.yaml
+nas-attn export --architecture "p3=acmix p5=lska" --nc 3 -o best.yaml
+"""
 BEST = Path("best.yaml")
 
 
 def command(
     study: Study = None,
-    pick: Annotated[str | None, typer.Option(help="best, knee or trial:N. [knee]", show_default=False)] = None,
-    max_gmacs: Annotated[float | None, typer.Option(help="Leave out candidates that cost more.")] = None,
+    pick: Annotated[str | None, typer.Option(help="best, knee or trial:N. [default: knee]", show_default=False)] = None,
+    max_gmacs: Annotated[float | None, typer.Option(help="Leave out candidates with more GMACs.")] = None,
     architecture: Annotated[
-        str | None, typer.Option(metavar="'p3=...'", help="Write this one, without a study.", show_default=False)
+        str | None,
+        typer.Option(metavar="'p3=...'", help="Architecture to write; no study is needed.", show_default=False),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Its base model. [yolo11n.yaml]", show_default=False)] = None,
-    nc: Annotated[int | None, typer.Option(help="Its number of classes. [the model's]", show_default=False)] = None,
-    width: Annotated[float | None, typer.Option(metavar="X", help="Its width factor. [the model's]")] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Image size of its final training, pixels. [640]")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Base model of --architecture. [default: yolo11n.yaml]", show_default=False)
+    ] = None,
+    nc: Annotated[
+        int | None, typer.Option(help="Number of classes of --architecture. [default: the model's]", show_default=False)
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(metavar="X", help="Width factor of --architecture. [default: the model's]")
+    ] = None,
+    imgsz: Annotated[int | None, typer.Option(help="Image size of its final training, pixels. [default: 640]")] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The YAML file. [best.yaml, if no --bundle]")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="YAML file to write. [default: best.yaml, if no --bundle]"),
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Also write a bundle: YAML, ONNX, card, weights.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for a bundle: YAML, ONNX, card and weights.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="best.pt", help="Bundle: weights of a finished training of the YAML.")
+        Path | None, typer.Option(metavar="best.pt", help="Bundle: checkpoint of a finished training of the YAML.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Bundle: seed of initial weights, if none are given. [0]")
+        int | None, typer.Option(min=0, help="Bundle: seed of the initial weights, if no --weights. [default: 0]")
     ] = None,
-    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Bundle: no ONNX files.")] = False,
+    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Bundle: leave out the ONNX files.")] = False,
     verify: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Check a bundle: rebuild it in a new process. Runs the code in it."),
+        typer.Option(
+            metavar="FOLDER", help="Check a bundle: rebuild it in a new process. This runs the code in the bundle."
+        ),
     ] = None,
     force: Force = False,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
     trust: Trust = False,
 ) -> int:
-    """Write a candidate, or an architecture, as a model YAML that Ultralytics builds and trains; or a bundle of it.
+    """Write a candidate or an architecture as a model YAML.
 
-    Exit code 1 if --verify finds that a bundle is not what its card says.
+    Ultralytics builds and trains this YAML. A bundle is a folder with the YAML, ONNX files, weights, and a card that
+    lists them. --verify checks a bundle; the exit code is 1 if the bundle differs from its card.
     """
     own = {"--model": model, "--nc": nc, "--width": width, "--imgsz": imgsz}
     shipped = {"--weights": weights, "--seed": seed, "--no-onnx": no_onnx or None}

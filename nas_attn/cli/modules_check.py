@@ -1,4 +1,4 @@
-"""`modules check`: tests modules against the rules, and measures their latency and memory on this machine."""
+"""`modules check`: tests modules by the conformance rules, and measures their latency and memory on this machine."""
 
 from __future__ import annotations
 
@@ -18,23 +18,30 @@ if TYPE_CHECKING:
     from nas_attn.space import Slot
 
 NAME = "check"
+EXAMPLES = """
+nas-attn modules check acmix lska
+nas-attn modules check mine --modules mine.py
+"""
 CONTROL = "conv"  # all figures are compared with a plain convolution at the same slot
 SLOW = LARGE = 10  # times the control's figure
 
 
 def command(
-    name: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Modules; all of them if none.")] = None,
+    name: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Modules to check. [default: all]")] = None,
     model: Annotated[str, typer.Option(help="Base model whose slots are measured.")] = "yolo11n.yaml",
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
-    batch: Annotated[int, typer.Option(min=1, help="Images of a training step.")] = 4,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda. [cuda if there is one]")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 4,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. [default: cuda, if any]")] = None,
     all_settings: Annotated[
         bool, typer.Option("--all-settings", help="Run the slow checks on every setting too.")
     ] = False,
     modules: Modules = None,
     as_json: Json = False,
 ) -> int:
-    """Run the conformance checks here, and measure latency and memory per slot. Exit code 1 if a check fails."""
+    """Test modules by the conformance rules, and measure them.
+
+    Latency and memory are measured at each slot of a model, on this machine. The exit code is 1 if a check fails.
+    """
     from nas_attn.attention import registry
     from nas_attn.conformance import check_modules
     from nas_attn.detector.model.base_model import load_base

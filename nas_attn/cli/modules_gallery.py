@@ -1,4 +1,4 @@
-"""`modules gallery`: writes the zoo as a page with a picture, all of it read or computed from the modules."""
+"""`modules gallery`: writes a page and a picture of the zoo; all facts are read or computed from the modules."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nas_attn.attention import ModuleEntry
 
 NAME = "gallery"
+EXAMPLES = """
+nas-attn modules gallery -o zoo.md
+"""
 CHANNELS, SIDE = 64, 80  # the map of all listed costs: P3 of yolo11n at 640 pixels, at which modules cost most
 SMALLER = 40  # side for modules whose default is too large for that map
 PICTURE = "gallery.png"
@@ -39,11 +42,14 @@ strongest).
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Markdown file; the picture goes beside it.")],
-    picture: Annotated[bool, typer.Option(help="Draw the picture too.")] = True,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Markdown file to write. The picture is written beside it.")],
+    picture: Annotated[bool, typer.Option(help="Also draw the picture.")] = True,
     modules: Modules = None,
 ) -> None:
-    """Write the gallery: every module with its formula, settings, cost, paper, licence, and what it sees."""
+    """Write a page that describes every module.
+
+    The page gives each module's formula, settings, cost, paper and licence; the picture shows the pixels that it sees.
+    """
     use_modules(modules)
     from nas_attn.atomic_files import write_text_atomic
     from nas_attn.attention import registry

@@ -21,42 +21,48 @@ if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
 NAME = "train"
+EXAMPLES = """
+nas-attn train best.yaml --data D.yaml --epochs 300
+nas-attn train best.yaml base.yaml close_mosaic=5 --data D.yaml --seeds 3
+"""
 
 
 def command(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL.yaml... [KEY=VALUE]...", help="Model YAMLs; then Ultralytics arguments."),
+        typer.Argument(metavar="MODEL.yaml|KEY=VALUE", help="Model YAMLs, and arguments of Ultralytics."),
     ],
     data: Annotated[str, option(StudyConfig, "data")],
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs.")] = 300,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 300,
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
     batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: each model is trained once with each.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; each model is trained once with each seed.")] = 1,
     weights: Annotated[
-        Path | None, typer.Option(metavar="W.pt", help="Checkpoint of the base, or of the model, to start from.")
+        Path | None, typer.Option(metavar="W.pt", help="Checkpoint to start from, of the base or of the model itself.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda (the first GPU), or GPU indices such as 0,1. [the first GPU if any]")
+        str | None,
+        typer.Option(help="cpu, cuda (the first GPU), or GPU indices such as 0,1. [default: the first GPU, if any]"),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where runs go.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the runs.")] = Path(
         "runs/train"
     ),
     partial: Annotated[
-        bool, typer.Option("--partial-weights", help="Take the weights that fit, even from another base.")
+        bool, typer.Option("--partial-weights", help="Load all weights that fit, even from another base.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Train over a folder that another command filled.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite run folders of another command.")] = False,
     modules: Modules = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Train exported model YAMLs in full, with one or more seeds, and compare them on val and test.
+    """Train exported model YAMLs in full, and compare them.
 
-    The trainer and its defaults are Ultralytics' own, but for two: no pictures (plots=False), and half precision only
-    as bfloat16, where the GPU has it (amp=bf16, otherwise amp=False). Both can be given as KEY=VALUE.
+    Each model is trained once with each seed and scored on val and test. The trainer and the defaults are those of
+    Ultralytics, with two exceptions: no plots are drawn (plots=False), and half precision is bfloat16 if the GPU has
+    it (amp=bf16), otherwise off (amp=False). Give KEY=VALUE to change these and other arguments.
 
-    Repeat the command after an interruption: finished runs are kept, others continue after their last epoch.
+    After an interruption, repeat the command: finished runs are kept, and the others continue after their last epoch.
     """
     from nas_attn.environment import prepare, stdout_to_stderr
 

@@ -191,7 +191,7 @@ def test_nothing_is_written_over_without_force(bundle, home, capsys):
     before = {p: p.read_bytes() for p in home.rglob("*") if p.is_file()}
     given = ["--modules", str(home / "mine.py"), "--architecture", "p3=lska", *SIZE]
     assert run(["export", *given, "-o", str(home / "mine.yaml")]) == 2
-    assert "not written over" in capsys.readouterr().err
+    assert "must not be overwritten" in capsys.readouterr().err
     assert run(["export", *given, "--bundle", str(bundle)]) == 2
     assert "--force to replace it" in capsys.readouterr().err
     for option in ("-o", "--bundle"):
