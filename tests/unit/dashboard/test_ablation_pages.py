@@ -150,7 +150,11 @@ def test_card_says_what_the_tables_say(full):
     card = card_html(full)
     assert as_html.render(text(summary(full), "answer")) in card
     assert "PARTIAL" not in card
-    assert "Holm-corrected over" in card and "Against the base" in card and "What each part adds" in card
+    assert (
+        "Holm-corrected for" in card
+        and "Each arm compared with the base" in card
+        and "Contribution of each part" in card
+    )
     skipped = sum(d.verdict == DEAD for d in full.decisions)
     assert f"differ only there: {skipped} comparison" in card and skipped > 0
     assert "Dead slots: p5" in card
