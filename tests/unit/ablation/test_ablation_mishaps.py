@@ -35,7 +35,7 @@ BASE = "p3=none p4=none p5=none"
 
 @dataclass(frozen=True)
 class Fragile(SyntheticEvaluator):
-    """Fails with some seeds, of one architecture or of all."""
+    """An evaluator that fails with some seeds, for one architecture or for all."""
 
     only: str | None = None
     lost: tuple[int, ...] = ()
@@ -78,7 +78,7 @@ def test_a_scale_whose_base_fails_trains_nothing_else_there(tmp_path):
     cost = estimate(plan, view)
     column = plan_table(plan, cost, view).columns[3]
     assert cost.trials == 0 and list(column.cells) == ["5, done", "5, done", "base failed", "base failed"]
-    assert "The liveness of the slots of yolo11s could not be measured: its base could not be trained." in (
+    assert "The liveness of the slots of yolo11s could not be measured, because the base could not be trained." in (
         AblationCard(view).liveness
     )
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE)

@@ -1,4 +1,4 @@
-"""Whole ablations by the real supervisor on a synthetic evaluator: verdicts, mishaps, resuming, looks."""
+"""Whole ablations, with the real supervisor and a synthetic evaluator: verdicts, failures, resuming, looks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_too_few_seeds_for_the_noise_are_undecided_with_a_number(ablated):
 
 
 def test_pairs_are_of_equal_seeds(ablated):
-    """The luck of a seed is ten times the noise: unpaired, nothing of this could be seen."""
+    """The effect of a seed is ten times the noise, so an unpaired test would not find the difference."""
     view = ablated(SyntheticEvaluator(**QUIET, planted=((ACMIX, 0.02),)), seeds=6)
     full = next(d for d in view.decisions if d.contrast.label == "full")
     assert full.verdict == BETTER and full.result.sd < 0.01
@@ -253,7 +253,7 @@ def test_full_is_what_was_asked_for(ablated):
 
 
 def test_figures_and_p_are_of_one_look(tmp_path):
-    """A claim keeps the figures that it was made with, and what is open has the newest."""
+    """A claimed comparison keeps its figures; an open comparison has the newest."""
     evaluator = SyntheticEvaluator(effect_sd=0.0, noise_sd=0.004, planted=((ACMIX, -0.05), (LSKA, 0.003)))
     run_ablation_plan(ablation_plan(tmp_path / "a", evaluator, seeds=6))
     more = run_ablation_plan(ablation_plan(tmp_path / "a", evaluator, seeds=14))
@@ -266,7 +266,7 @@ def test_figures_and_p_are_of_one_look(tmp_path):
 
 
 def test_no_late_claim_from_an_early_look(tmp_path):
-    """Many worlds without any difference: nothing is claimed that the figures beside it contradict."""
+    """In many worlds without a difference, no claim contradicts its own figures."""
     for world in range(12):
         evaluator = SyntheticEvaluator(seed=world, effect_sd=0.0, noise_sd=0.01)
         folder = tmp_path / str(world)

@@ -16,7 +16,7 @@ OPENING = re.compile(r"Examples?:")
 
 
 def _commands(command=ROOT, path=()):
-    """Every command and group of the app, by the words that lead to it; the hidden ones too."""
+    """Every command and group of the app, also hidden ones, by the words that select it."""
     found = {path: command}
     for name, inner in getattr(command, "commands", {}).items():
         found |= _commands(inner, (*path, name))

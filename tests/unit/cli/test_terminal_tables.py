@@ -1,4 +1,4 @@
-"""Architectures on a terminal: a gene a line, and of many slots only the filled ones."""
+"""Architectures on a terminal: one gene per line, and with many slots only the filled ones."""
 
 from __future__ import annotations
 

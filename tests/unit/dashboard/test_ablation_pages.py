@@ -1,4 +1,4 @@
-"""Ablations on the report and the live page: figure, tables, the way to the trials; partial, dead, hostile, alone."""
+"""Ablations in the report and on the live page: figure, tables, trials; also partial, dead, hostile or without a study."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stopped(folder: Path, after: int, **more) -> AblationView:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> AblationView:
-    """Claims both ways, a dead slot, an arm that fails."""
+    """An ablation with better and worse arms, a dead slot and a failed arm."""
     fails = f"p3=none {LSKA} p5=lska(k_size=23)"
     folder = tmp_path_factory.mktemp("runs") / "x" / "ablations" / "ablation"
     found = evaluator(dead=("p5",), fail_on=(fails,))

@@ -13,9 +13,9 @@ import pytest
 from fabricated_studies import BASE, HOSTILE, Fabricator, fabricate
 
 from nas_attn.analysis.importance.numbers import NO_OPTUNA
-from nas_attn.analysis.tables import alias_table, front_table, liveness_table, trials_table
+from nas_attn.analysis.tables import DEMO, alias_table, front_table, liveness_table, trials_table
 from nas_attn.cli.app import run
-from nas_attn.dashboard.report import DEMO, report_html, write_report
+from nas_attn.dashboard.report import report_html, write_report
 from nas_attn.dashboard.source import LiveStudy
 from nas_attn.errors import MissingPart, UserError
 from nas_attn.study.view import StudyView

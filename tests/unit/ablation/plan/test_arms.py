@@ -1,4 +1,4 @@
-"""Which arms and contrasts each kind asks for."""
+"""The arms and contrasts of each kind of comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An ablation that is commanded again with other options: what was compared stays, and what changes is told."""
+"""An ablation that is continued with other options: earlier comparisons stay, and notes name the changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCALES = ("yolo11s.yaml", "yolo11m.yaml")
 
 
 def own(tmp_path):
-    """Folder of an ablation that the command finds under the study name `own`."""
+    """The folder of the ablation that the command finds for study `own`."""
     return tmp_path / "runs" / "own" / "ablations" / "ablation"
 
 
@@ -37,7 +37,7 @@ def asked(tmp_path, **given):
 
 
 def planned_anew(plan, tmp_path):
-    """What `--plan` sees: the log with the plan recorded, in a folder of its own."""
+    """The view and notes of `--plan`: the log with the recorded plan, in a separate folder."""
     folder = RunFolder(tmp_path / "planned")
     folder.create()
     shutil.copy(plan.request.folder / "records.jsonl", folder.log.path)
@@ -266,7 +266,7 @@ def test_a_name_must_make_a_folder(tmp_path):
 
 
 def test_claims_of_a_changed_family_are_never_more(tmp_path):
-    """What a wider family makes of the same trials: no p-value is smaller than it was."""
+    """With the same trials, a wider family makes no p-value smaller."""
     evaluator = SyntheticEvaluator(effect_sd=0.01, noise_sd=0.004, dead=("p5",))
     few = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, full=THREE, seeds=5, dead_slots="skip"))
     more = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, full=THREE, seeds=5, dead_slots="keep"))

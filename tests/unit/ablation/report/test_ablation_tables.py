@@ -1,4 +1,4 @@
-"""An ablation's tables: figures that can be traced, LaTeX that compiles as it is, text that nothing breaks."""
+"""The tables of an ablation: traceable figures, LaTeX that compiles, and safe handling of any text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOSTILE = "\n\x7f\x1b gołąb Ə ǽ \N{COMBINING OGONEK}" + r"50% & more_{x} #1 
 
 @pytest.fixture
 def large(ablated) -> AblationView:
-    """Every kind at once."""
+    """A view of an ablation with every kind of comparison."""
     return ablated(WORLD, kinds=EVERYTHING, scales=("yolo11s.yaml",), controls=True, seeds=4)
 
 
@@ -197,7 +197,7 @@ def test_numbers_in_short():
 
 
 def confidence_of(r) -> float:
-    """The confidence of an interval, found from the interval itself."""
+    """The confidence of an interval, computed from the interval."""
     return 1 - 2 * stats.t.sf((r.high - r.mean) / (r.sd / r.n**0.5), r.n - 1)
 
 
