@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas_attn.api.module_table import CHANNELS, SIDE
 from nas_attn.cli.options import Modules, use_modules
 from nas_attn.space import Gene
 
@@ -20,7 +21,6 @@ NAME = "gallery"
 EXAMPLES = """
 nas-attn modules gallery -o zoo.md
 """
-CHANNELS, SIDE = 64, 80  # the map of all listed costs: P3 of yolo11n at 640 pixels, at which modules cost most
 SMALLER = 40  # side for modules whose default is too large for that map
 PICTURE = "gallery.png"
 SIGHT = 41  # side of the maps of the picture

@@ -1,4 +1,4 @@
-"""Options made from fields of a configuration: help and type come from the field; a command gets the given values only."""
+"""Options made from fields of a configuration: help and type come from the field; a command gets given values only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules that call `sys.exit` while they are built or counted: the command prints a message and does not end silently."""
+"""Modules that call `sys.exit` while they are built or counted: the command prints a message, not nothing."""
 
 from __future__ import annotations
 

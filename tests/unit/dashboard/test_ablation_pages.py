@@ -1,4 +1,4 @@
-"""Ablations in the report and on the live page: figure, tables, trials; also partial, dead, hostile or without a study."""
+"""Ablations in the report and on the live page: figure, tables, trials; partial, dead, hostile, without a study."""
 
 from __future__ import annotations
 
