@@ -173,7 +173,7 @@ def test_controls_that_all_score_zero_are_called_so(tmp_path):
     study.complete(CONV, 0.1, seed=1, role="conv")
     assert "score the same with every seed" in noise_words(StudyView.read(tmp_path))
     study.complete(CONV, 0.2, seed=2, role="conv")
-    assert noise_words(StudyView.read(tmp_path)).startswith("Differences to the base")
+    assert noise_words(StudyView.read(tmp_path)).startswith("Seed noise can explain")
 
 
 def test_one_seed_gives_no_noise_and_no_verdict(tmp_path):

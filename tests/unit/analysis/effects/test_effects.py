@@ -76,7 +76,7 @@ def test_where_architectures_differ_by_more_than_the_sum_they_are_the_sample():
     cell = numbers.cell("p3", "se")
     assert cell.estimate == pytest.approx(cells[2].mean() - cells[0].mean())
     assert (cell.low, cell.high) == pytest.approx((cell.estimate - half, cell.estimate + half))
-    assert "Settings or combinations matter" in effects_sentence(numbers)
+    assert "Settings or combinations of modules also matter" in effects_sentence(numbers)
 
 
 def test_holm_is_over_all_cells():
