@@ -98,7 +98,7 @@ def _print_plan(study: str | None, options: dict[str, Any], runs: Path, name: st
     most = "at most " if cost.at_most else ""
     out.print(
         f"{most}{cost.trials} trials, {most}{cost.hours:.2f} hours on {cost.workers} worker"
-        f"{'s' * (cost.workers != 1)} (seconds a trial from {cost.source}). Nothing was run.",
+        f"{'s' * (cost.workers != 1)} (time per trial from {cost.source}). Nothing was run.",
         soft_wrap=True,
     )
     if text := foresight(plan, view):

@@ -1,4 +1,4 @@
-"""All commands in one app, and the exit code of a command line: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+"""The app with all commands. Its exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Read the options before the command."""
 
 
 @contextlib.contextmanager
@@ -88,9 +88,9 @@ def _explaining() -> Iterator[None]:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    os.environ["YOLO_AUTOINSTALL"] = "0"  # here and in every process started: nothing may run pip install by itself
+    os.environ["YOLO_AUTOINSTALL"] = "0"  # Ultralytics must not run pip install, here or in started processes
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
+        warnings.simplefilter("ignore")  # warnings of libraries are for their developers; -W shows them
     try:
         with one_command(), stopping() as came, room_wanted(), _explaining():
             result = app(arguments, standalone_mode=False, prog_name="nas-attn")
@@ -104,7 +104,7 @@ def run(arguments: list[str]) -> int:
         return UserError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
-    except SystemExit as error:  # no command of this package raises it
+    except SystemExit as error:  # no command of this package raises it itself
         print(f"error: a module or a library ended the command (SystemExit: {error.code})", file=sys.stderr)
         return 1
     except USAGE_ERROR as error:

@@ -125,16 +125,16 @@ def command(
         winner.write(output, force=force)
         print(f"{output}: {winner.architecture}")
     if architecture is None and (plain := without_attention(winner.architecture)) is not None:
-        print(f"note: {plain}; --pick trial:N takes another", file=sys.stderr)
+        print(f"note: {plain}; --pick trial:N takes another architecture", file=sys.stderr)
     return 0
 
 
 def without_attention(architecture: Architecture) -> str | None:
-    """A sentence on an architecture without attention; None if it has some."""
+    """A sentence, if the architecture has no attention; otherwise None."""
     modules = {gene.module for _, gene in architecture} - {"none"}
     if not modules:
-        return "this is the base itself, without any attention"
-    return "this is the control, a plain convolution and no attention" if modules == {"conv"} else None
+        return "this is the unchanged base, without attention"
+    return "this is the control with a plain convolution, without attention" if modules == {"conv"} else None
 
 
 def _ship(winner: Winner, folder: Path, *, onnx: bool, force: bool) -> None:
@@ -151,7 +151,7 @@ def _ship(winner: Winner, folder: Path, *, onnx: bool, force: bool) -> None:
 
 def _graphs(graphs: Any) -> Iterator[str]:
     """A line for each ONNX file."""
-    left_out: list[dict[str, Any]] = [{"file": None, "wanted": "ONNX", "left_out": "as asked for"}]
+    left_out: list[dict[str, Any]] = [{"file": None, "wanted": "ONNX", "left_out": "because of --no-onnx"}]
     for graph in graphs if isinstance(graphs, list) else left_out:
         if graph["file"] is None:
             yield f"{graph['wanted']}: left out, {graph['left_out']}"
@@ -159,9 +159,9 @@ def _graphs(graphs: Any) -> Iterator[str]:
             shapes = ", ".join("×".join(map(str, c["batch_height_width"])) for c in graph["checked"])
             weights, signals = (max(c[key] for c in graph["checked"]) for key in ("difference", "structure"))
             limits = graph["tolerance"], graph["structure_tolerance"]
-            yield f"{graph['file']} against torch at {shapes}:"
-            yield f"  {weights:.1g} apart with these weights (at most {limits[0]:g}),"
-            yield f"  {signals:.1g} with statistics that let the whole signal through (at most {limits[1]:g})"
+            yield f"{graph['file']} compared with torch at {shapes}:"
+            yield f"  difference {weights:.1g} with these weights (limit {limits[0]:g}),"
+            yield f"  difference {signals:.1g} with statistics that pass the whole signal (limit {limits[1]:g})"
 
 
 def _verify(folder: Path) -> int:
@@ -172,17 +172,17 @@ def _verify(folder: Path) -> int:
         print(f"{'FAIL' if check.problem else 'ok  '}  {check.what}" + (f": {check.problem}" if check.problem else ""))
     failed = sum(bool(c.problem) for c in checks)
     if failed:
-        print(f"error: {folder} is not what its card says, {failed} of {len(checks)} checks failed", file=sys.stderr)
+        print(f"error: {folder} differs from its card: {failed} of {len(checks)} checks failed", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _alone(option: str, others: dict[str, Any]) -> None:
     if given := [name for name, value in others.items() if value is not None]:
-        rule = f"`{option}` must stand without {given[0]}"
-        raise UserError(rule, got=f"{option} and {', '.join(given)}", remedy="Leave one out.")
+        rule = f"`{option}` and {given[0]} must not be given together"
+        raise UserError(rule, got=f"{option} and {', '.join(given)}", remedy="Leave out one of them.")
 
 
 def _only_with(option: str, others: dict[str, Any]) -> None:
     if given := [name for name, value in others.items() if value is not None]:
-        rule = f"{' '.join(given)} must go with `{option}`"
-        raise UserError(rule, got="no such option", remedy=f"Give {option}, or leave {' '.join(given)} out.")
+        rule = f"{' '.join(given)} needs `{option}`"
+        raise UserError(rule, got=f"no {option}", remedy=f"Give {option}, or leave out {' '.join(given)}.")

@@ -87,21 +87,21 @@ def _found(hook: Hook) -> dict[str, Any]:
 
 
 def describe() -> str:
-    """The hook of this environment in one line."""
+    """The state of this environment's hook in one line."""
     from nas_attn.hook import Hook
 
     hook = Hook.here()
     remedies = {
-        "absent": "; `nas-attn hook install` makes plain `yolo` commands know the modules",
-        "incomplete": "; `nas-attn hook install` completes it, `nas-attn hook remove` clears it away",
-        "outdated": "; `nas-attn hook install` renews it",
+        "absent": "; `nas-attn hook install` makes the `yolo` command know the modules",
+        "incomplete": "; `nas-attn hook install` completes it, `nas-attn hook remove` removes it",
+        "outdated": "; `nas-attn hook install` updates it",
         "installed": "",
     }
     return f"{hook.state} ({hook.folder}){remedies[hook.state]}"
 
 
 def importable() -> bool:
-    """True if an interpreter of this environment finds the package from any folder."""
+    """True if Python in this environment finds the package from any folder."""
     code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('nas_attn') is None)"
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run([sys.executable, "-E", "-c", code], cwd=folder, check=False).returncode == 0

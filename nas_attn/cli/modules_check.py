@@ -22,8 +22,8 @@ EXAMPLES = """
 nas-attn modules check acmix lska
 nas-attn modules check mine --modules mine.py
 """
-CONTROL = "conv"  # all figures are compared with a plain convolution at the same slot
-SLOW = LARGE = 10  # times the control's figure
+CONTROL = "conv"  # the plain convolution that all figures are compared with
+SLOW = LARGE = 10  # a figure is marked from this multiple of the control's
 
 
 def command(
@@ -78,15 +78,15 @@ def command(
     else:
         where = "one CPU thread" if device == "cpu" else device
         print(
-            f"Per slot of {base.name} at {imgsz} px on {where}: forward at batch 1, both ways at batch {batch}; "
-            f"marked from {SLOW} times the {CONTROL} of the same slot."
+            f"Measured at each slot of {base.name} at {imgsz} px on {where}: forward at batch 1, forward + backward at "
+            f"batch {batch}. A module is marked from {SLOW} times the figure of `{CONTROL}` at the same slot."
         )
         print(verdict(found))
     return 0 if ok else 1
 
 
 def verdict(found: list[dict[str, Any]]) -> str:
-    """The last line of the output: modules that are wrong, and modules that are marked as slow or large."""
+    """The last line of the output: the wrong modules, and the modules marked as slow or large."""
     wrong = [m["name"] for m in found if not m["ok"]]
     marked = []
     for m in found:
@@ -99,7 +99,7 @@ def verdict(found: list[dict[str, Any]]) -> str:
 
 
 def summary(results: list[Result]) -> list[dict[str, Any]]:
-    """One row per check: its worst state over the settings, the number of settings in it, and the first reason."""
+    """One row per check: its worst state, the number of settings in this state, and the first reason."""
     from nas_attn.conformance import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT
 
     order = (FAILED, STALE, MISSING, NOT_RUN, DECLARED, PASSED, UNFIT)
@@ -135,7 +135,7 @@ def _device(asked: str | None) -> str:
     if asked.split(":")[0] not in ("cpu", "cuda"):
         raise UserError("`--device` must be cpu or cuda", got=asked)
     if asked != "cpu" and not torch.cuda.is_available():
-        raise MissingPart(f"`--device {asked}`: no CUDA device is available here; leave it out or take cpu.")
+        raise MissingPart(f"`--device {asked}` needs a CUDA device, and this machine has none. Give `--device cpu`.")
     return asked
 
 
@@ -152,7 +152,7 @@ def _measured(entry: ModuleEntry, slot: Slot, imgsz: int, batch: int, device: st
                 return {**row, "refused": reason}
             module = build_module(entry, slot.channels, entry.defaults())
             return {**row, **asdict(measure(module, slot.channels, side, side, batch=batch, device=device))}
-        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks name the mistake
+        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks report it
             words = " ".join(str(error).split())[:200] or "no message"
             return {**row, "error": f"{type(error).__name__}: {words}"}
 

@@ -72,8 +72,8 @@ def command(
         raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
     prepare()
     use_modules(modules)
-    os.environ["YOLO_VERBOSE"] = "true"  # hours of training must not be silent, here or in further processes
-    with stdout_to_stderr():  # from here on, because the import of Ultralytics prints its settings
+    os.environ["YOLO_VERBOSE"] = "true"  # hours of training must show progress, also in further processes
+    with stdout_to_stderr():  # before the import, because Ultralytics prints its settings then
         from nas_attn.detector.final.arguments import check_arguments
         from nas_attn.detector.final.plain_command import shown
         from nas_attn.detector.final.training import Training, check_processes, train_final
@@ -93,17 +93,19 @@ def command(
         for training in trainings:
             training.run.check(force=force)
         results = []
-        for training in sorted(trainings, key=lambda t: t.seed):  # an early stop then leaves whole pairs
+        for training in sorted(
+            trainings, key=lambda t: t.seed
+        ):  # seed by seed, so that an interruption leaves complete pairs
             what = f"{training.name} with seed {training.seed}"
             finished = training.run.state() == "finished"
-            print(f"{what} is finished: its figures are read from {shown(training.folder)}" if finished
+            print(f"{what} is already finished; its results are read from {shown(training.folder)}" if finished
                   else f"training {what}")  # fmt: skip
             results.append(train_final(training))
     _show(results, as_json)
 
 
 def _files(models: Iterable[str]) -> dict[str, Path]:
-    """Model YAMLs by name; a name is the file's, with as many of its folders as make it unique."""
+    """Model YAMLs by name: the name of the file, with as many folders as make it unique."""
     files = list(dict.fromkeys(Path(m).resolve() for m in models))
     if not files:
         raise UserError("`train` needs at least one model YAML", remedy="Write one with `python -m nas_attn export`.")
@@ -125,10 +127,10 @@ def _files(models: Iterable[str]) -> dict[str, Path]:
 
 
 def _load(file: Path) -> BaseModel:
-    """A model that this command can train.
+    """The model of a file, if this command can train it.
 
     Raises:
-        UserError: this command cannot train it, or its file name makes Ultralytics build another scale.
+        UserError: this command cannot train it, or Ultralytics would build another scale because of the file name.
     """
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.export import check_name
@@ -138,19 +140,19 @@ def _load(file: Path) -> BaseModel:
     check_name(file, model)
     if not HEADS[model.head].trained:
         rule = f"`train` takes models that {', '.join(TASKS)} a fixed list of classes"
-        remedy = "Train others with Ultralytics itself, after `nas-attn hook install`."
+        remedy = "Train it with Ultralytics directly, after `nas-attn hook install`."
         raise UserError(rule, got=f"the head '{model.head}'", where=str(file), remedy=remedy)
     return model
 
 
 def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
-    """The data set, checked for the one task of all models; its notes on stderr."""
+    """The data set, checked for the task of the models; notes are printed on stderr."""
     from nas_attn.data.check import check_data
     from nas_attn.data.download import fetch
 
     tasks = {base.task for base in bases.values()}
     if len(tasks) > 1:
-        rule = "models that are compared must have one task"
+        rule = "models that are compared must have the same task"
         raise UserError(rule, got=", ".join(f"{name}: {base.task}" for name, base in bases.items()))
     fetch(data, lambda text: print(text, file=sys.stderr))
     info = check_data(data, tasks.pop())
@@ -160,12 +162,12 @@ def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
 
 
 def _check_model(file: Path, model: BaseModel, nc: int, imgsz: int, weights: Path | None, partial: bool) -> None:
-    """Refuse a model whose training would stop, or would train another model."""
+    """Refuse a model whose training would fail or would train a different model."""
     from nas_attn.detector.weights.start_model import start_model
 
     if model.nc != nc:
         rule = "a model's `nc` must equal the data set's number of classes"
-        remedy = f"Write `nc: {nc}` in the file, or give --nc {nc} where it is exported or adopted."
+        remedy = f"Write `nc: {nc}` in the file, or export or adopt it again with --nc {nc}."
         raise UserError(rule, got=f"{model.nc} and {nc}", where=str(file), remedy=remedy)
     built, _ = start_model(model, weights, 0, partial=partial)
     if imgsz % (stride := int(built.stride.max())):

@@ -213,11 +213,11 @@ def test_force_replaces_a_bundle_and_leaves_what_is_not_its(copied, capsys):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["--architecture", "p3=lska", "--pick", "best"], "must stand without --pick"),
-        (["--nc", "3"], "must go with `--architecture`"),
-        (["--weights", "best.pt"], "must go with `--bundle`"),
+        (["--architecture", "p3=lska", "--pick", "best"], "`--architecture` and --pick must not be given together"),
+        (["--nc", "3"], "needs `--architecture`"),
+        (["--weights", "best.pt"], "needs `--bundle`"),
         (["--bundle", "b", "--weights", "gone.pt"], "must exist"),
-        (["--verify", "b", "--force"], "must stand without --force"),
+        (["--verify", "b", "--force"], "`--verify` and --force must not be given together"),
         (["--architecture", "p9=lska"], "slot must be a known one"),
         (["--architecture", "p3=lska", "--imgsz", "100"], "multiple of the model's stride 32"),
         (["--architecture", "p3=lska", "--nc", "0"], "`--nc` must be at least 1"),
