@@ -90,7 +90,7 @@ def command(
     print(f"written: {output}")
     print(f"train: python -m nas_attn train {output} --data D.yaml --epochs 300")
     if nc is None:
-        print(f"  D.yaml must have {found.found.base.nc} classes; for another count N adopt again with --nc N")
+        print(f"  D.yaml must have {found.found.base.nc} classes. For another number N, adopt again with --nc N")
 
 
 def _meanings(given: list[str] | None) -> dict[str, str]:

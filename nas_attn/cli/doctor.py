@@ -130,7 +130,7 @@ def _memory() -> Result:
     if free is None:
         return "memory", True, "unknown on this system"
     ok = free >= MEMORY_PER_WORKER
-    return "memory", ok, f"{free / 2**30:.1f} GiB free; a CPU worker takes about {MEMORY_PER_WORKER / 2**30:.0f}"
+    return "memory", ok, f"{free / 2**30:.1f} GiB free; a CPU worker needs about {MEMORY_PER_WORKER / 2**30:.0f} GiB"
 
 
 def _disk() -> Result:

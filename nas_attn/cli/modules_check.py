@@ -191,7 +191,7 @@ def _print(module: dict[str, Any]) -> None:
         return
     table = Table(box=box.SIMPLE)
     table.add_column("slot")
-    for column in ("map", "forward ms", "forward + backward ms", "kept MB an image"):
+    for column in ("map", "forward ms", "forward + backward ms", "kept MB per image"):
         table.add_column(column, justify="right")
     table.add_column("remark", overflow="fold")
     for row in module["slots"]:

@@ -62,7 +62,7 @@ def _show(study: Any) -> None:
     where = "" if folder.parent == RUNS_DEFAULT else f" --runs {folder.parent}"
     word = "" if name == "demo" else f" {name}"
     out.print(
-        f"Everything lies in {folder}\n"
+        f"All files are in {folder}\n"
         f"  report     python -m nas_attn report{word}{where} -o report.html\n"
         f"  dashboard  python -m nas_attn dashboard{word}{where}\n"
         f"  export     python -m nas_attn export{word}{where} --pick knee -o best.yaml\n"

@@ -97,4 +97,4 @@ def _measure(study: str | None, given: dict[str, Any], seeds: int, as_json: bool
     for name, drop in found.measured["drop"].items():
         print(f"  {name}: {worth(drop, found.measured)}")
     if not found.measured["live"]:
-        print("No slot matters here: train longer, at a larger size or from weights.", file=sys.stderr)
+        print("No live slot was found: train longer, at a larger image size, or from weights.", file=sys.stderr)

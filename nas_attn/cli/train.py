@@ -139,7 +139,7 @@ def _load(file: Path) -> BaseModel:
     model = load_base(str(file))
     check_name(file, model)
     if not HEADS[model.head].trained:
-        rule = f"`train` takes models that {', '.join(TASKS)} a fixed list of classes"
+        rule = f"`train` takes models for {', '.join(TASKS)} with a fixed list of classes"
         remedy = "Train it with Ultralytics directly, after `nas-attn hook install`."
         raise UserError(rule, got=f"the head '{model.head}'", where=str(file), remedy=remedy)
     return model

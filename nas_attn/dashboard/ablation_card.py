@@ -27,7 +27,7 @@ READING = (
 )
 TRACE = "Hover over a line to see all its figures. Click it, or a row of a table, to see its trials."
 LIVENESS_TITLE = "Live slots"
-OWN_NUMBERS = "This ablation has its own trial numbers: its trial 3 is not trial 3 of the study."
+OWN_NUMBERS = "This ablation has its own trial numbers: its trial 3 is not trial 3 of a search."
 MEASURED = ("cost counted at", "training time", "device", "versions")
 LAST = ("inserted", "remarks", "trials")
 ABOVE_TRIALS = (element("h3", "Trials of this ablation"), text(OWN_NUMBERS, "soft"))

@@ -65,7 +65,7 @@ def larger_bases(request: Request, study: Plan, full: Architecture, notes: list[
     if config.start != "scratch":
         obstacle = f"`start: {config.start}` has weights for one scale only"
     elif config.width is not None:
-        obstacle = f"the study sets the width ({config.width:g}), so it does not follow the scale"
+        obstacle = f"the study sets the width ({config.width:g}), so its scale has no effect"
     found: dict[str | None, AblatedBase] = {}
     for size in () if obstacle else _sizes(config.model, settings.scales):
         model = at_scale(config.model, size)
@@ -85,7 +85,7 @@ def larger_bases(request: Request, study: Plan, full: Architecture, notes: list[
         obstacle = obstacle or f"no larger scale of '{config.model}' can be built"
         if "scale" in request.named:
             raise UserError("the kind `scale` needs a larger scale of the base", got=obstacle, where="--kinds")
-        notes.append(f"scale is left out: {obstacle}")
+        notes.append(f"no comparison of scales: {obstacle}")
     return found
 
 

@@ -239,7 +239,7 @@ def _check_same(request: Request, study: Plan, full: Architecture) -> None:
         if differs := [name for name in same if old.get(name) != new.get(name)]:
             raise StudyChanged(
                 "an ablation must use the same data, base and weights as its search",
-                got=f"another {' and '.join(differs)} than in the search",
+                got=f"changed since the search: {', '.join(differs)}",
                 where=f"study '{request.study.name}'",
                 remedy="Restore the input of the search, or give a new study name and --base.",
             )

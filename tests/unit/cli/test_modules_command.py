@@ -173,7 +173,7 @@ def test_the_last_line_names_what_is_marked():
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
-    [(["--device", "tpu"], 2, "`--device` must be cpu or cuda"), (["--device", "cuda"], 1, "no CUDA device")],
+    [(["--device", "tpu"], 2, "`--device` must be cpu or cuda"), (["--device", "cuda"], 1, "needs a CUDA device")],
 )
 def test_devices(capsys, monkeypatch, words, code, said):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -158,7 +158,7 @@ def test_card_says_what_the_tables_say(full):
     skipped = sum(d.verdict == DEAD for d in full.decisions)
     assert f"only such slots differ: {skipped} comparison" in card and skipped > 0
     assert "Dead slots: p5" in card
-    assert "is not trial 3 of a study" in card
+    assert "is not trial 3 of a search" in card
 
 
 def test_rows_lead_to_their_trials(full):
