@@ -77,22 +77,22 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def check_free(files: Iterable[Path], force: bool, option: str = "-o") -> None:
-    """Refuse to write over a file.
+    """Refuse to overwrite an existing file.
 
     Args:
         files: the files that will be written.
-        force: write over existing files.
+        force: overwrite existing files.
         option: the option that names another file, for the message.
 
     Raises:
-        UserError: one of them exists, or is a folder.
+        UserError: a file exists and `force` is false, or a folder has its name.
     """
     for file in files:
         if Path(file).is_dir():
             raise UserError("a file must not have the name of a folder", got=f"'{file}'", where=option)
         if Path(file).exists() and not force:
             raise UserError(
-                "a file that exists is not written over",
+                "an existing file must not be overwritten",
                 got=f"'{file}'",
                 where=option,
                 remedy=f"Name another file with {option}, or give --force (in Python force=True).",

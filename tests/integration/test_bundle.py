@@ -191,7 +191,7 @@ def test_nothing_is_written_over_without_force(bundle, home, capsys):
     before = {p: p.read_bytes() for p in home.rglob("*") if p.is_file()}
     given = ["--modules", str(home / "mine.py"), "--architecture", "p3=lska", *SIZE]
     assert run(["export", *given, "-o", str(home / "mine.yaml")]) == 2
-    assert "not written over" in capsys.readouterr().err
+    assert "must not be overwritten" in capsys.readouterr().err
     assert run(["export", *given, "--bundle", str(bundle)]) == 2
     assert "--force to replace it" in capsys.readouterr().err
     for option in ("-o", "--bundle"):
@@ -213,11 +213,11 @@ def test_force_replaces_a_bundle_and_leaves_what_is_not_its(copied, capsys):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["--architecture", "p3=lska", "--pick", "best"], "must stand without --pick"),
-        (["--nc", "3"], "must go with `--architecture`"),
-        (["--weights", "best.pt"], "must go with `--bundle`"),
+        (["--architecture", "p3=lska", "--pick", "best"], "`--architecture` and --pick must not be given together"),
+        (["--nc", "3"], "needs `--architecture`"),
+        (["--weights", "best.pt"], "needs `--bundle`"),
         (["--bundle", "b", "--weights", "gone.pt"], "must exist"),
-        (["--verify", "b", "--force"], "must stand without --force"),
+        (["--verify", "b", "--force"], "`--verify` and --force must not be given together"),
         (["--architecture", "p9=lska"], "slot must be a known one"),
         (["--architecture", "p3=lska", "--imgsz", "100"], "multiple of the model's stride 32"),
         (["--architecture", "p3=lska", "--nc", "0"], "`--nc` must be at least 1"),

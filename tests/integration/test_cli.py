@@ -38,7 +38,7 @@ def test_progress_stands_on_stderr(searched):
     # two epochs teach the base next to nothing, and then nothing is claimed of its slots
     assert re.search(r"It is not known which slots are live: the base reaches only 0\.00\d\d mAP50-95", done.err)
     assert "--dead-slots keep" not in done.err  # the study has it already
-    assert len(re.findall(r"p[345]: not known \(the base scores too little to tell\), searched", done.err)) == 3
+    assert len(re.findall(r"p[345]: unknown \(the base scores too little to tell\), searched", done.err)) == 3
 
 
 def test_every_evaluation_says_how_it_was_made(searched):

@@ -134,7 +134,7 @@ def test_a_finished_run_is_not_called_training(here, tiny_data, capfd):
     assert run(line) == 0
     said = capfd.readouterr()
     assert "training best" not in said.err and checkpoint in said.out
-    assert "best with seed 0 is finished: its figures are read from runs/train/best-seed0" in said.err
+    assert "best with seed 0 is already finished; its results are read from runs/train/best-seed0" in said.err
 
 
 def test_two_of_one_command_do_not_train_at_once(here, tiny_data, capfd):

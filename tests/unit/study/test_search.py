@@ -83,14 +83,14 @@ def test_a_base_that_scores_too_little_proves_no_slot_dead(tmp_path, dead_slots)
     assert ("--dead-slots keep" in told) == (dead_slots == "skip")
     assert {t.role for t in view.trials} == ({"base"} if dead_slots == "skip" else {"base", "conv", "search"})
     assert {worth(drop, view.slots) for drop in view.slots["drop"].values()} == {
-        "not known (the base scores too little to tell)"
+        "unknown (the base scores too little to tell)"
     }
 
 
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        (0.02, "alive (zeroing it costs 0.0200 mAP50-95)"),
+        (0.02, "live (zeroing it costs 0.0200 mAP50-95)"),
         (0.0, "dead (zeroing it costs 0.0000 mAP50-95)"),
         (-0.02, "undertrained (zeroing it raises mAP50-95 by 0.0200)"),
     ],
