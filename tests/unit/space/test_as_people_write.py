@@ -1,4 +1,4 @@
-"""The public constructors take what people write, or say at once what to write: no half-object goes on its way."""
+"""The public constructors accept common notations, or refuse at once with a remedy: no incomplete object is made."""
 
 # mypy: disable-error-code="arg-type, dict-item"
 # values of wrong types are what is tested here
