@@ -50,8 +50,9 @@ def engine(request, tmp_path_factory):
         yield engine
 
 
-def outcomes(engine: Engine, *calls: Call) -> dict:
-    found, waiting = {}, list(calls)
+def outcomes(engine: Engine, *calls: Call) -> dict[Any, Evaluation | Failure]:
+    found: dict[Any, Evaluation | Failure] = {}
+    waiting = list(calls)
     while len(found) < len(calls):
         while waiting and engine.free:
             engine.submit(waiting.pop(0))
