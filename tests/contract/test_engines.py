@@ -51,8 +51,8 @@ def engine(request, tmp_path_factory):
         yield engine
 
 
-def outcomes(engine: Engine, *calls: Call) -> dict:
-    found: dict[str, Any] = {}
+def outcomes(engine: Engine, *calls: Call) -> dict[Any, Evaluation | Failure]:
+    found: dict[Any, Evaluation | Failure] = {}
     waiting = list(calls)
     while len(found) < len(calls):
         while waiting and engine.free:
