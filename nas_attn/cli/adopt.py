@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.environment import shell_word
 
 if TYPE_CHECKING:
     from nas_attn.adoption.adopt import Adopted
@@ -193,6 +194,6 @@ def _show(found: Adopted, base_cost: Cost, cost: Cost, imgsz: int, output: Path 
         _say("nothing written: give -o FILE")
     else:
         print(f"written: {output}")
-        print(f"train: python -m nas_attn train {output} --data D.yaml --epochs 300")
+        print(f"train: python -m nas_attn train {shell_word(output)} --data D.yaml --epochs 300")
         if nc is None:
             _say(f"  D.yaml must have {base.nc} classes; for another count N adopt again with --nc N")

@@ -13,6 +13,7 @@ from typing import Any
 
 from nas_attn.atomic_files import is_file
 from nas_attn.data.named_sets import meant
+from nas_attn.environment import shell_word
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import DEFAULT, StudyConfig
@@ -173,7 +174,7 @@ def _read(study: str) -> dict[str, Any]:
     content = shipped.read_yaml(path) if is_file(path) or not _is_packaged(study) else {"backbone": None}
     if {"backbone", "head"} & content.keys():
         rule = "a study file must hold study settings"
-        raise UserError(rule, got=f"the model YAML '{study}'", remedy=f"Did you mean --model {study}?")
+        raise UserError(rule, got=f"the model YAML '{study}'", remedy=f"Did you mean --model {shell_word(study)}?")
     return content
 
 

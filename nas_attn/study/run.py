@@ -20,7 +20,7 @@ from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.prepare import prepare
 from nas_attn.study.search import Search
-from nas_attn.study.storage_url import without_secrets
+from nas_attn.study.storage_url import sqlite_url, without_secrets
 from nas_attn.study.supervisor import supervising
 from nas_attn.study.view import StudyView
 
@@ -73,7 +73,7 @@ def _run(
     plan = prepare(config, folder, tell, stored)
     if stored is not None:
         check_unchanged(stored, plan.header)
-    url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
+    url = config.storage.secret if config.storage else sqlite_url(folder.database)
     if stored is None and config.storage is None:
         folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
     header = stored or plan.header
