@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nas_attn import folder_names
 from nas_attn.atomic_files import is_file
 from nas_attn.data.named_sets import meant
 from nas_attn.environment import shell_word
@@ -20,7 +20,6 @@ from nas_attn.study.config import DEFAULT, StudyConfig
 from nas_attn.study.records import RecordLog
 from nas_attn.study.storage_url import VARIABLE
 
-MAX_NAME = 200  # bytes: a folder is called so, and files beside it a little longer
 COMMAND_LINE = "the command line"
 SHIPPED = "shipped"
 PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
@@ -52,12 +51,14 @@ class StudyFile:
                 return DEFAULT
             kept = Path(meant(self.data, Path.cwd()))
             place = kept.parent.name if kept.is_absolute() else kept.stem
-            name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
+            name = folder_names.folder_name(place)
             # data that happens to be called like a shipped study must not get that study's settings
-            return f"{name}-data" if name in shipped.names("studies") else name or "data"
-        if len(Path(self.study).name.encode()) > MAX_NAME or "\0" in self.study:
-            raise UserError(f"a study's name must have at most {MAX_NAME} characters", got=f"'{self.study}'")
-        return self.study if self._written is None else str(self._written.get("name", Path(self.study).stem))
+            return f"{name}-data" if name in shipped.names("studies") or folder_names.is_kept(name) else name or "data"
+        if len(os.fsencode(Path(self.study).name)) > folder_names.LONGEST or "\0" in self.study:
+            raise UserError(f"a study's name must have at most {folder_names.LONGEST} bytes", got=f"'{self.study}'")
+        if self._written is not None:
+            return folder_names.usual(str(self._written.get("name", Path(self.study).stem)))
+        return folder_names.usual(self.study) if Path(self.study).name == self.study else self.study
 
     @property
     def path(self) -> str | None:

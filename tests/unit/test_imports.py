@@ -16,7 +16,7 @@ import nas_attn
 ROOT = Path(nas_attn.__file__).parent
 ROOMS = (  # each imports only from rooms above it; those in one line never from each other
     ("errors", "_version"),
-    ("stopping", "safe_yaml", "atomic_files"),
+    ("stopping", "safe_yaml", "atomic_files", "folder_names"),
     ("tasks", "environment"),
     ("hook",),
     ("statistics",),
