@@ -11,8 +11,8 @@ from nas_attn.folder_names import folder_name, is_folder_name, usual
 from nas_attn.study.config_sources import load_config, study_name
 
 GOOD = ("mine", "cells-2", "v1.2_b", "9", "研究1", "données", "प्रयोग", "опыт", "a" * 200, "con1", "console", "aux-2")
-BAD = ("", ".", "..", "a.", "-a", "_a", "a b", "a/b", "a\\b", "a:b", "a*", "a?", 'a"', "a<b", "a|b", "a\nb", "a\0", "con",
-       "CON", "nul.txt", "Aux", "com1", "lpt9.x", "a" * 201, "研" * 67, "\udcff", "a\u202eb")  # fmt: skip
+BAD = ("", ".", "..", "a.", "-a", "_a", "a b", "a/b", "a\\b", "a:b", "a*", "a?", 'a"', "a<b", "a|b", "a\nb", "a\0",
+       "con", "CON", "nul.txt", "Aux", "com1", "lpt9.x", "a" * 201, "研" * 67, "\udcff", "a\u202eb")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", GOOD)
