@@ -15,9 +15,9 @@ LACKING = {  # what Windows, or macOS, has no counterpart of
     "os": {
         "fork", "forkpty", "register_at_fork", "wait", "wait3", "wait4", "waitid", "WNOHANG", "posix_spawn",
         "getuid", "geteuid", "getgid", "getegid", "getpgid", "getpgrp", "getsid", "setsid", "setuid", "setgid",
-        "setpgid", "killpg", "nice", "chown", "lchown", "fchown", "chroot", "mkfifo", "mknod", "openpty", "ttyname", "uname",
-        "sysconf", "confstr", "getloadavg", "statvfs", "fstatvfs", "pread", "pwrite", "posix_fadvise", "memfd_create",
-        "sched_getaffinity", "sched_setaffinity", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "O_SYNC",
+        "setpgid", "killpg", "nice", "chown", "lchown", "fchown", "chroot", "mkfifo", "mknod", "openpty", "ttyname",
+        "uname", "sysconf", "confstr", "getloadavg", "statvfs", "fstatvfs", "pread", "pwrite", "posix_fadvise",
+        "memfd_create", "sched_getaffinity", "sched_setaffinity", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "O_SYNC",
     },
     "signal": {
         "SIGHUP", "SIGKILL", "SIGQUIT", "SIGALRM", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGSTOP", "SIGCONT",

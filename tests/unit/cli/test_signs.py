@@ -20,7 +20,7 @@ def printed(monkeypatch, text: str, encoding: str, errors: str = "strict") -> by
             patch.setattr(sys, name, io.TextIOWrapper(content, encoding, errors, write_through=True))
         print_any_sign()
         sys.stdout.write(text)
-    return content.getvalue()
+        return content.getvalue()
 
 
 def test_what_an_encoding_lacks_gets_the_nearest_sign(monkeypatch):
