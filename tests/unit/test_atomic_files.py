@@ -56,7 +56,7 @@ def test_a_search_and_an_ablation_meet_a_read_only_disk(read_only, monkeypatch):
 @pytest.mark.parametrize(("code", "remedy"), [("EROFS", "Make it writable"), ("EACCES", "Make it writable"),
                                               ("ENOSPC", "Make room"), ("EDQUOT", "Make room")])  # fmt: skip
 def test_a_record_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch, code, remedy):
-    def refuse(*arguments):
+    def refuse(*arguments, **keywords):
         raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
 
     log = RunFolder(tmp_path).log

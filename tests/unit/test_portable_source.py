@@ -17,7 +17,8 @@ LACKING = {  # what Windows, or macOS, has no counterpart of
         "getuid", "geteuid", "getgid", "getegid", "getpgid", "getpgrp", "getsid", "setsid", "setuid", "setgid",
         "setpgid", "killpg", "nice", "chown", "lchown", "fchown", "chroot", "mkfifo", "mknod", "openpty", "ttyname",
         "uname", "sysconf", "confstr", "getloadavg", "statvfs", "fstatvfs", "pread", "pwrite", "posix_fadvise",
-        "memfd_create", "sched_getaffinity", "sched_setaffinity", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "O_SYNC",
+        "memfd_create", "sched_getaffinity", "sched_setaffinity", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_SYNC",
+        "O_DIRECTORY",
     },
     "signal": {
         "SIGHUP", "SIGKILL", "SIGQUIT", "SIGALRM", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGSTOP", "SIGCONT",
