@@ -1,4 +1,4 @@
-"""Tables of an ablation for a terminal."""
+"""The plan of an ablation as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -10,32 +10,11 @@ from rich.table import Table as RichTable
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
 from nas_attn.ablation.report.rows import written
-from nas_attn.ablation.report.tables import ablation_tables as text_tables
-from nas_attn.ablation.report.words import PARTIAL
 from nas_attn.ablation.view import AblationView
-
-WIDE = ("verdict", "remarks", "arm", "comparison")
-LEFT_OUT = ("inserted", "remarks", "params (M)", "d")  # columns of the files only, because a terminal is narrow
-
-
-def ablation_tables(view: AblationView) -> list[tuple[RichTable, str]]:
-    """The tables of the results, each with a sentence on the method behind its figures."""
-    found = []
-    for t in text_tables(view):
-        title = f"{t.title}{f' ({PARTIAL})' if t.partial else ''}"
-        rich = RichTable(title=title, box=box.SIMPLE, title_justify="left")
-        shown = [i for i, c in enumerate(t.table.columns) if c not in LEFT_OUT]
-        for i in shown:
-            name = t.table.columns[i]
-            rich.add_column(name, justify="left" if name in WIDE else "right", overflow="fold")
-        for row in t.table.rows:
-            rich.add_row(*(row[i].replace("[", r"\[") for i in shown))
-        found.append((rich, t.method))
-    return found
 
 
 def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:
-    """The table of the arms that would be trained."""
+    """The table of the arms that the plan would train."""
     title = f"{plan.request.config.name}: {plan.full}"
     table = RichTable(title=title.replace("[", r"\["), box=box.SIMPLE, title_justify="left")
     for name in ("arm", "kinds", "inserted", "seeds", "GMACs", "min a trial"):
@@ -57,7 +36,7 @@ def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:
 
 
 def _seeds(view: AblationView, arm: Arm) -> str:
-    """The numbers of seeds at which an arm is looked at, or the reason why no more are trained."""
+    """The numbers of seeds at which an arm is tested, or the reason why no more are trained."""
     mine = [d for d in view.decisions if arm.name in d.contrast.arms]
     if mine and all(d.verdict == DEAD for d in mine) and not arm.architecture.is_base:
         return "dead"

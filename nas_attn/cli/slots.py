@@ -1,45 +1,55 @@
-"""`slots`: shows the network and its slots; with data, measures at which slots attention can matter."""
+"""`slots`: draws the network with its slots; with data, measures the slots at which attention can matter."""
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from nas_attn.cli.fields import FieldOptions, option, with_fields
-from nas_attn.cli.options import Json, Modules, Study, Trust, use_modules
-from nas_attn.errors import ConfigError, UserError
+from nas_attn.cli.options import Json, Modules, Trust, use_modules
+from nas_attn.errors import UserError
 from nas_attn.study.config import StudyConfig
 
 NAME = "slots"
+EXAMPLES = """
+nas-attn slots --model yolo11n.yaml
+nas-attn slots --data D.yaml --model yolo11n.yaml
+"""
 DEFAULT_MODEL = "yolo11n.yaml"
 HOW_TO_MEASURE = "To measure which of them matter on your data: python -m nas_attn slots --data D.yaml"
 OFFERED = ("data", "model", "slots", "weights", "epochs", "imgsz", "batch", "device", "jobs")
 HELP = {
     "model": f"Base model. [{DEFAULT_MODEL}, or the study's]",
     "weights": "Checkpoint to start the base from.",
-    "jobs": "Seeds at a time.",
+    "jobs": "Bases trained at the same time.",
 }
 
 
 @with_fields
 def command(
-    study: Study = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="STUDY", help="Measure with the data and the settings of this study.", show_default=False
+        ),
+    ] = None,
     *,
     given: Annotated[dict[str, Any], FieldOptions(StudyConfig, OFFERED, HELP)],
-    seeds: Annotated[int | None, typer.Option(min=1, help="Bases trained; their mean is reported. [1]")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of bases to train; the mean is reported. [default: 1]")
+    ] = None,
     seed: Annotated[int | None, option(StudyConfig, "seed")] = None,
     modules: Modules = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Draw a model with its slots. With STUDY or --data, train it and zero each slot in turn.
+    """Draw a model with its slots, or measure which slots matter.
 
-    Attention cannot help at a slot that costs nothing when it is zeroed.
+    With STUDY or --data, the command trains the model and then sets the output of each slot to zero, one slot at a
+    time. If this loses no mAP, attention cannot help at that slot.
     """
     if study is None and "data" not in given:
         training = {**given, "seeds": seeds, "seed": seed}
@@ -53,56 +63,38 @@ def command(
         use_modules(modules)
         _draw(given.get("model", DEFAULT_MODEL), given.get("slots"), as_json)
         return
-    given |= {"seed": seed, "control_seeds": seeds or 1, "test": False}
-    if modules:
-        given["module_files"] = modules
-    _measure(study, given, as_json)
+    given |= {"seed": seed} | ({"module_files": modules} if modules else {})
+    _measure(study, given, seeds or 1, as_json)
 
 
 def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
-    from nas_attn.detector.model.base_model import load_base
-    from nas_attn.environment import prepare
+    from nas_attn.api import slots
 
-    prepare()
-    from nas_attn.detector.model.held_attention import held_note
-    from nas_attn.detector.neck.description import describe
-
-    if wanted == []:
-        raise ConfigError([UserError("`--slots` must name at least one slot")])
-    base = load_base(model)
-    drawn = describe(base, wanted)
-    if note := held_note(base):
-        print(note, file=sys.stderr)
+    found = slots(model, names=wanted)
+    if found.note:
+        print(found.note, file=sys.stderr)
     if as_json:
-        print(json.dumps(drawn, indent=1))
+        print(json.dumps(found.network, indent=1))
         return
-    from nas_attn.cli.network import KEY, network_table
+    from nas_attn.api.network import KEY, network_table
     from nas_attn.cli.tables import stdout
 
     out = stdout()
-    out.print(network_table(drawn))
+    out.print(network_table(found.network))
     out.print(KEY, soft_wrap=False, style="dim")
     print(HOW_TO_MEASURE, file=sys.stderr)
 
 
-def _measure(study: str | None, given: dict[str, Any], as_json: bool) -> None:
-    from nas_attn.cli.progress import Reporter, liveness
-    from nas_attn.environment import prepare
-    from nas_attn.study import RUNS
-    from nas_attn.study.config_sources import known_study, load_config
+def _measure(study: str | None, given: dict[str, Any], seeds: int, as_json: bool) -> None:
+    from nas_attn.api import liveness
+    from nas_attn.api.progress import worth
 
-    stored = known_study(study, RUNS) if study is not None and "data" not in given else None
-    config = load_config(study, given, stored)
-    prepare()
-    from nas_attn.study.slot_check import check_slots
-
-    with tempfile.TemporaryDirectory(prefix="nas_attn-slots-") as folder, Reporter() as reporter:
-        found = check_slots(config, Path(folder), reporter.preparing)
+    found = liveness(study, seeds=seeds, **given)
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(found.measured, indent=1))
         return
-    print(f"{found['base']}, mAP50-95 {found['intact']:.4f} on val over seeds {found['seeds']}")
-    for name, drop in found["drop"].items():
-        print(f"  {name}: {liveness(drop, found)}")
-    if not found["live"]:
-        print("No slot matters here: train longer, at a larger size or from weights.", file=sys.stderr)
+    print(found.title)
+    for name, drop in found.measured["drop"].items():
+        print(f"  {name}: {worth(drop, found.measured)}")
+    if not found.measured["live"]:
+        print("No live slot was found: train longer, at a larger image size, or from weights.", file=sys.stderr)

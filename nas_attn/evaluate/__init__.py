@@ -1,7 +1,7 @@
-"""Evaluations of architectures: their fidelity, their results, and the evaluators that give them."""
+"""Evaluation of architectures: the fidelity of a run, its result, and the evaluators that produce results."""
 
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
-from nas_attn.evaluate.protocol import Evaluator
+from nas_attn.evaluate.protocol import Evaluator, evaluator_name
 
-__all__ = ["Evaluation", "Evaluator", "Fidelity"]
+__all__ = ["Evaluation", "Evaluator", "Fidelity", "evaluator_name"]

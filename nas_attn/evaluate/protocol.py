@@ -11,10 +11,10 @@ from nas_attn.space import Architecture
 
 
 class Evaluator(Protocol):
-    """A pure function: everything it needs comes in, everything it found goes out.
+    """A pure function: all inputs are arguments, and all results are in the return value.
 
-    An evaluator is pickled to wherever it runs, so it holds plain data only. It may be called again for the same
-    arguments after a crash; if `checkpoint` exists, it continues from there.
+    An evaluator is pickled and sent to a worker, so it holds only plain data. After a crash it may be called again
+    with the same arguments. If the file `checkpoint` exists then, it continues from this checkpoint.
     """
 
     def __call__(
@@ -30,12 +30,29 @@ class Evaluator(Protocol):
 
         Args:
             architecture: the gene at each slot.
-            fidelity: epochs, image size, data fraction.
-            seed: fixes shared initial weights, data order and augmentation.
+            fidelity: epochs, image size and data fraction.
+            seed: determines the shared initial weights, the data order and the augmentation.
             checkpoint: file for the state from which a repeated call continues.
-            liveness: also measure mAP with each slot's output zeroed.
+            liveness: also measure mAP50-95 with the output of each slot zeroed.
+
+        Returns:
+            The scores of the trained model.
 
         Raises:
-            EvaluationFailed: training cannot give a number; the message is the reason to record.
+            EvaluationFailed: the training gives no score; the message is the reason for the record.
         """
         ...
+
+
+def evaluator_name(evaluator: Evaluator | None) -> str | None:
+    """The name by which a study knows an evaluator that was given to it; None for proxy runs.
+
+    It is the evaluator's `repr`, or the name of its function or class if its `repr` is not the same in each process.
+    """
+    if evaluator is None:
+        return None
+    kind = type(evaluator)
+    if kind.__repr__ is not object.__repr__ and " at 0x" not in (text := repr(evaluator)):
+        return text
+    named = evaluator if hasattr(evaluator, "__qualname__") else kind
+    return f"{named.__module__}.{named.__qualname__}"  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The command line from search to training, on a tiny data set, each command in a process of its own."""
+"""The command line from search to training, on a tiny data set, with one process per command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from nas_attn.space import Architecture
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 
 def test_search_prints_one_object(searched):
@@ -36,13 +36,13 @@ def test_progress_stands_on_stderr(searched):
     assert len(lines) == 9 and all("mAP50-95" in x and "GMACs" in x for x in lines)
     assert "Traceback" not in done.err and "Warning" not in done.err
     # two epochs teach the base next to nothing, and then nothing is claimed of its slots
-    assert re.search(r"Which slots are alive is not known: the base reaches 0\.00\d\d mAP50-95 only", done.err)
+    assert re.search(r"It is not known which slots are live: the base reaches only 0\.00\d\d mAP50-95", done.err)
     assert "--dead-slots keep" not in done.err  # the study has it already
-    assert len(re.findall(r"p[345]: not known \(the base scores too little to tell\), searched", done.err)) == 3
+    assert len(re.findall(r"p[345]: unknown \(the base scores too little to tell\), searched", done.err)) == 3
 
 
 def test_every_evaluation_says_how_it_was_made(searched):
-    view = load_study(searched[0].folder / "runs" / "tiny")
+    view = read_study(searched[0].folder / "runs" / "tiny")
     for t in view.trials:
         e = t.evaluation
         assert e.recipe["lr0"] == 0.002 and e.recipe["batch"] == 4 and e.recipe["start"] == "scratch"
@@ -96,7 +96,7 @@ def test_report_and_csv(searched):
 
 def test_export_trains_and_loads_in_a_process_that_knows_only_ultralytics(searched, tiny_data):
     shell, _ = searched
-    view = load_study(shell.folder / "runs" / "tiny")
+    view = read_study(shell.folder / "runs" / "tiny")
     number = next(t.number for t in view.trials if t.role == "search" and not t.architecture.is_base)
     done = shell("export", "tiny", "--pick", f"trial:{number}", "-o", "found.yaml")
     assert done.code == 0, done.err
@@ -134,7 +134,7 @@ def test_export_picks(searched):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study, shell_in):
-    """The supervisor and its workers die in the middle; the study is the one that was never interrupted."""
+    """The supervisor and its workers die during the study; after the resume, it equals an uninterrupted one."""
     write_study(tmp_path / "k.yaml", trials=4, epochs=2, control_seeds=1, jobs=1)
     command = [sys.executable, "-m", "nas_attn", "search", "k.yaml", "--json"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -171,7 +171,7 @@ def test_interrupting_is_no_failure(tmp_path, write_study, sign):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # a background job of a shell ignores the interrupt, one of nohup the hang-up, and so would their children
+        # background jobs ignore the interrupt, jobs of nohup ignore the hang-up, and children inherit this
         preexec_fn=lambda: signal.signal(sign, signal.SIG_DFL),
     )
     for line in running.stderr:
@@ -181,7 +181,7 @@ def test_interrupting_is_no_failure(tmp_path, write_study, sign):
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130 and not out
     assert "give the same command again" in err and "Traceback" not in err
-    assert load_study(tmp_path / "runs" / "i").trials[0].state == "complete"
+    assert read_study(tmp_path / "runs" / "i").trials[0].state == "complete"
 
 
 def test_only_one_supervisor(tmp_path, write_study, searched):
@@ -202,7 +202,7 @@ def test_start_from_a_trained_base(tmp_path, write_study, shell_in):
     for t in trials:
         for _, gene in Architecture.parse(t["architecture"]):
             assert gene.module == "none" or gene.as_dict()["residual"] == "scaled"
-    view = load_study(tmp_path / "runs" / "b")
+    view = read_study(tmp_path / "runs" / "b")
     assert all(t.evaluation.transferred == 1.0 for t in view.trials)
     assert (tmp_path / "runs" / "b" / "base.pt").exists()
 
@@ -213,7 +213,7 @@ def test_slots_alone(tmp_path, write_study, searched):
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert set(found["drop"]) == {"p3", "p4", "p5"} and found["seeds"] == [0]
-    view = load_study(shell.folder / "runs" / "tiny")
+    view = read_study(shell.folder / "runs" / "tiny")
     # the same base, seed and recipe as in the search
     assert found["drops"]["p3"][0] == pytest.approx(
         view.trials[0].map50_95 - view.trials[0].evaluation.liveness["p3"], abs=1e-9

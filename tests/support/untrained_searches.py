@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
 from pathlib import Path
 from typing import Any
 
 from nas_attn.cost import CostTable
 from nas_attn.cost.cost import Cost
-from nas_attn.engine import Call, Failure, Outcome, worker
-from nas_attn.errors import EvaluationFailed
+from nas_attn.engine import InlineEngine
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Gene, SearchSpace, Slot
@@ -28,36 +26,8 @@ SLOTS = (Slot("p3", 16, 64, 8), Slot("p4", 19, 128, 16), Slot("p5", 22, 256, 32)
 MODULES = {"acmix": {"head": [2, 4], "kernel_att": [3, 7]}, "conv": None, "lska": None}
 
 
-class InlineEngine:
-    """An engine of this process: one call at a time, or `width` of them handed back in order."""
-
-    def __init__(self, width: int = 1) -> None:
-        self._width = width
-        self._calls: deque[Call] = deque()
-
-    @property
-    def free(self) -> int:
-        return self._width - len(self._calls)
-
-    def submit(self, call: Call) -> None:
-        self._calls.append(call)
-
-    def wait(self, timeout: float | None = None) -> Outcome | None:
-        call = self._calls.popleft()
-        try:
-            return Outcome(call, worker.run(call))
-        except EvaluationFailed as error:
-            return Outcome(call, Failure(str(error)))
-
-    def __enter__(self) -> InlineEngine:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._calls.clear()
-
-
 class NoMirror:
-    """A mirror that keeps nothing: what a search decides must not depend on it."""
+    """A mirror that stores nothing: the decisions of a search must not depend on it."""
 
     def __enter__(self) -> NoMirror:
         return self
@@ -76,7 +46,7 @@ class NoMirror:
 
 
 def make_plan(evaluator: Any = None, **config: Any) -> Plan:
-    """A plan on three slots of a make-believe yolo11n, costs drawn from the genes' names."""
+    """A plan on three slots of a fake yolo11n; costs are drawn from the names of the genes."""
     values = StudyConfig.of({"name": "synthetic", "demo": True, "trials": 12, **config})
     space = SearchSpace.build("yolo11n", SLOTS, values.modules or MODULES, imgsz=320, final_imgsz=640)
     cells = {
@@ -103,7 +73,7 @@ def make_plan(evaluator: Any = None, **config: Any) -> Plan:
 
 
 def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, url: str | None = None) -> StudyView:
-    """Run or continue a plan in a folder, mirrored to `url` where one is given."""
+    """Run or continue a plan in a folder; if `url` is given, the plan is mirrored there."""
     folder = RunFolder(path)
     folder.create()
     folder.log.repair()
@@ -117,7 +87,7 @@ def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, u
 
 
 def content(log: bytes) -> list[dict]:
-    """The records without wall times, which no two runs share."""
+    """The records without wall times, which differ between runs."""
     records = [json.loads(line) for line in log.splitlines()]
     for r in records:
         if "evaluation" in r:

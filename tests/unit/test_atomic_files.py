@@ -1,4 +1,4 @@
-"""Disks that can only be read and names that are too long: who is told what."""
+"""The errors for read-only disks and for names that are too long."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 from fabricated_studies import fabricate
 
 from nas_attn.ablation.run import run_ablation
+from nas_attn.api import run_search
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.cli.app import run
 from nas_attn.errors import RecordLost, StorageFull, UserError, room_wanted
-from nas_attn.study import run_search
 from nas_attn.study.folder import RunFolder
 
 
 @pytest.fixture
 def read_only(tmp_path, monkeypatch):
-    """A folder whose file system can only be read, for whoever writes whole files."""
+    """A folder that atomic writing sees as a read-only file system."""
 
     def refuse(prefix, dir):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))

@@ -1,4 +1,4 @@
-"""The network as `slots` describes it: its numbers, its table at 80 columns, and the models that it refuses."""
+"""The description that `slots` prints: its numbers, its table at 80 columns, and the models that it refuses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import pytest
 from rich.console import Console
 
+from nas_attn.api.network import network_table
 from nas_attn.cli.app import run
-from nas_attn.cli.network import network_table
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.neck.description import describe
 from nas_attn.errors import UnknownName
