@@ -7,7 +7,10 @@ import re
 import unicodedata
 
 LONGEST = 200  # bytes: files beside the folder have names that are a little longer
-RULE = "letters and digits of any script, `_`, `-` and, inside, `.`; at most 200 bytes; no word that Windows keeps, such as `con`"
+RULE = (
+    "letters and digits of any script, `_`, `-` and, inside, `.`; at most 200 bytes; "
+    "no word that Windows keeps, such as `con`"
+)
 _KEPT = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 

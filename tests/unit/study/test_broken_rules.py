@@ -45,7 +45,7 @@ def test_a_wrong_value_is_answered_in_plain_words(name, inner):
             "name",
             False,
             "my study",
-            "must be one that a folder can have on every system, but got 'my study'. Use letters",
+            "must be one that a folder can have on every system, but got 'my study'",
         ),
         ("name", False, "x" * 300, "; at most 200 bytes; "),
         ("name", False, 3, "`name` must be text, but got 3"),
