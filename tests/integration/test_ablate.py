@@ -1,4 +1,4 @@
-"""`ablate` by the command line: a winner and an architecture of one's own, really trained on a tiny data set."""
+"""`ablate` on the command line: a winner and a user's architecture, trained on a tiny data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nas_attn.ablation.view import AblationView, load_ablations
 from nas_attn.study import read_study
 
 FULL = "p3=acmix(head=2,kernel_att=3) p4=none p5=lska(k_size=7)"
-SCORES = 0.0005  # mAP50-95; what two epochs on the tiny data set exceed
+SCORES = 0.0005  # mAP50-95; two epochs on the tiny data set reach more
 SMALL = ("--kinds", "leave-one-out,add-one-in", "--no-controls", "--dead-slots", "keep")
 
 
@@ -59,7 +59,7 @@ def test_seeds_are_not_those_that_chose_the_winner(ablated):
 
 
 def test_trials_are_those_of_the_search(ablated):
-    """The same recipe, steps and precision: one function trains for both."""
+    """Recipe, steps and precision are the same, because one function trains for both."""
     shell, _ = ablated
     one = read_study(shell.folder / "runs" / "tiny").trials[0].evaluation
     for trial in view_of(shell).trials:
@@ -75,7 +75,7 @@ def test_trials_are_those_of_the_search(ablated):
 
 
 def test_each_figure_is_that_of_its_trials(ablated):
-    """Means, spreads, differences, intervals and p-values computed anew from the trials that a row names."""
+    """Means, spreads, differences, intervals and p-values equal those computed here from the trials of the row."""
     shell, _ = ablated
     view = view_of(shell)
     numbers = {t.number: t for t in view.trials}
@@ -223,7 +223,7 @@ def test_fewer_than_three_seeds_are_warned_of_and_have_no_p(tmp_path, write_stud
 
 
 def test_a_dead_slot_is_said(tmp_path, write_study, shell_in):
-    """A base of two epochs uses no slot: nothing can be shown there, and nothing but the base is needed to say so."""
+    """A base of two epochs uses no slot, so nothing can be shown there; only the base is trained to find this."""
     shell = shell_in(tmp_path)
     write_study(tmp_path / "tiny.yaml", live_threshold=SCORES)
     done = shell(
@@ -281,7 +281,7 @@ def test_a_winner_that_is_the_base_is_refused(searched):
 
 
 def test_another_ablation_takes_other_seeds(ablated):
-    """A better arm of one ablation is confirmed by trials that had no part in choosing it, also once that got more."""
+    """New seeds: the trials that confirm an arm are not those that chose it, also if that ablation grew."""
     shell, _ = ablated
     first = min(t.seed for t in view_of(shell).trials)
     plan = ("ablate", "tiny", "--base", "p3=acmix(head=2,kernel_att=3)", "--name", "again", *SMALL, "--seeds", 1)

@@ -107,7 +107,7 @@ def test_a_base_that_fails_ends_it(tmp_path):
 def test_a_base_that_failed_for_an_outside_reason_is_tried_anew(tmp_path):
     for tried in (3, 6):
         plan = ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET, fail_on=(BASE,)), seeds=3)
-        with pytest.raises(EvaluationFailed, match="give the same command again: the base is tried anew"):
+        with pytest.raises(EvaluationFailed, match="give the same command again: it trains the base again"):
             run_ablation_plan(plan)
         assert sum(t.role == "base" for t in AblationView.read(tmp_path / "a").trials) == tried
     mended = run_ablation_plan(ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET), seeds=3))

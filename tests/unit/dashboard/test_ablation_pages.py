@@ -210,7 +210,7 @@ def test_before_anything_is_trained(tmp_path):
 def test_a_base_that_learned_nothing_tells_nothing_of_its_slots(full):
     untrained = {**full.views[None].slots, "intact": 0.001}
     view = replace(full, views={**full.views, None: replace(full.views[None], slots=untrained)})
-    assert "could not be measured: the base reaches 0.0010 mAP50-95 only" in AblationCard(view).liveness
+    assert "could not be measured: the base reaches only 0.0010 mAP50-95" in AblationCard(view).liveness
 
 
 def test_what_came_from_outside_is_escaped(tmp_path):
