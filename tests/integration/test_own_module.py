@@ -21,7 +21,7 @@ from nas_attn.study import read_study
 ROOT = Path(nas_attn.__file__).parent.parent
 SECTION = (ROOT / "README.md").read_text().partition("## Your own module")[2].partition("\n## ")[0]
 COMMAND = ("-m", "nas_attn")
-MINE = re.search(r"```python\n(.*?)```", SECTION, re.DOTALL)[1]
+MINE = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)[0]
 
 
 @pytest.fixture(scope="module")
