@@ -93,7 +93,7 @@ class Listing(Sequence[T], Generic[T]):
                 break
             del columns[name]
         title = Text(self.title) if self.title else None
-        shown = RichTable(title=title, box=box.SIMPLE, title_justify="left", padding=(0, 0, 0, 0))
+        shown = RichTable(title=title, box=box.SIMPLE, title_justify="left", padding=0)
         for i, name in enumerate(columns):
             side: Any = "left" if name in LEFT else "right"
             shown.add_column(self._narrow[name], overflow="fold", justify=side, width=widths[i] if widths else None)

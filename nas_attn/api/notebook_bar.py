@@ -15,9 +15,10 @@ class NotebookBar:
 
     def start(self) -> None:
         """Show the line."""
-        from IPython.display import display
+        import IPython.display as notebook
 
-        self._shown = display(self, display_id=True)
+        show: Any = notebook.display  # without types
+        self._shown = show(self, display_id=True)
 
     def stop(self) -> None:
         """Take the bar away; the lines above it stay."""

@@ -67,7 +67,7 @@ def _gpus(device: str | None) -> list[str]:
 def free_memory() -> int | None:
     """Bytes of memory that can be used without swapping; None if the system does not tell."""
     try:
-        import psutil  # comes with Ultralytics
+        import psutil
     except ImportError:
         return None
-    return psutil.virtual_memory().available
+    return int(psutil.virtual_memory().available)

@@ -118,5 +118,6 @@ class Lease:
     def _who(self) -> dict[str, Any]:
         """The holder's `pid` and `host`; empty if it has not written them yet."""
         with contextlib.suppress(OSError, ValueError):
-            return json.loads(self._holder.read_text(encoding="utf-8"))
+            found: dict[str, Any] = json.loads(self._holder.read_text(encoding="utf-8"))
+            return found
         return {}

@@ -14,7 +14,7 @@ import yaml
 from loaded_process import Finished, run_anew
 from module_files import GOOD
 
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 DATA = "数据 集"
 NAME = "研究-1"
@@ -59,7 +59,7 @@ def searched(home) -> Finished:
 
 
 def test_the_search_is_whole(searched, home):
-    view = load_study(NAME, runs=home / RUNS)
+    view = read_study(NAME, runs=home / RUNS)
     assert view.name == NAME and [t.state for t in view.trials] == ["complete"] * 4
     assert any("mine" in str(t.architecture) for t in view.trials)
     files = {p.name for p in (home / RUNS / NAME).iterdir()}
@@ -91,7 +91,7 @@ def test_plan_of_an_ablation(searched, nas):
 
 
 def test_the_winner_is_exported_builds_trains_and_is_bundled(searched, nas, home):
-    number = next(t.number for t in load_study(NAME, runs=home / RUNS).trials if "mine" in str(t.architecture))
+    number = next(t.number for t in read_study(NAME, runs=home / RUNS).trials if "mine" in str(t.architecture))
     given = ("--pick", f"trial:{number}", "--runs", RUNS, "-o", "最佳 模型.yaml", "--bundle", "最佳 包", "--no-onnx")
     nas("export", NAME, *given)
     text = (home / "最佳 模型.yaml").read_text("utf-8")

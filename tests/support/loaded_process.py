@@ -54,7 +54,7 @@ def run_anew(arguments: list[str], folder: Path, environment: Mapping[str, str],
             command, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired as late:
-        raise TimeoutError(f"{arguments} took longer than {timeout:g} s; it said: {late.stderr}") from None
+        raise TimeoutError(f"{arguments} took longer than {timeout:g} s; it said: {late.stderr!r}") from None
     return Finished(done.returncode, done.stdout, done.stderr)
 
 

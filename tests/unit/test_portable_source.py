@@ -40,7 +40,7 @@ def faults(source: str) -> Iterator[str]:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             yield from (f"{node.lineno}: import {name}" for name in names if name in POSIX)
         if (found := _attribute(node)) and id(node) not in guarded and found[1] in LACKING.get(found[0], ()):
-            yield f"{node.lineno}: {'.'.join(found)}"
+            yield f"{getattr(node, 'lineno', 0)}: {'.'.join(found)}"
         if isinstance(node, ast.Call) and (name := _in_the_systems_language(node)):
             yield f"{node.lineno}: {name} without an encoding"
 

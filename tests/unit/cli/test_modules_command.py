@@ -63,7 +63,7 @@ def test_people_read_a_table_of_120_columns(capsys, monkeypatch):
     assert run(["modules"]) == 0
     shown = capsys.readouterr().out
     for entry in registry.entries():
-        assert f"  {entry.name} " in shown and entry.family in shown
+        assert f"\n {entry.name} " in shown and entry.family in shown
         for key, reason in entry.cannot.items():
             assert f"{entry.name} cannot {registry.LIMITS[key]}" in shown and reason.split(":")[0][:40] in shown
     assert "17,822" in shown and "kernel_att 7, 3, 5, 9" in shown
