@@ -85,6 +85,7 @@ class LocalEngine:
             if process is not slot.process or slot.call is None:
                 continue  # the answer of a process that was replaced
             if isinstance(answer, NasAttnError):
+                slot.call = None
                 raise answer
             if isinstance(answer, Died):
                 slot.process = None
