@@ -150,8 +150,10 @@ def answer(call: bytes) -> Evaluation | Failure | NasAttnError:
 
 
 def checked(value: object) -> Evaluation | Failure:
-    """The result of a call; the failure to give one if it is something else than an evaluation."""
-    return value if isinstance(value, Evaluation) else Failure(f"no evaluation, but {type(value).__name__}")
+    """The result of a call; a failure if the result is not an evaluation."""
+    return (
+        value if isinstance(value, Evaluation) else Failure(f"the result is not an evaluation: {type(value).__name__}")
+    )
 
 
 def judged(error: BaseException) -> Failure | NasAttnError:

@@ -63,7 +63,7 @@ def _run_here(
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, observer: Observer) -> ConfigError:
-    """The error with all further ones: the part of the configuration that could be read is checked as well."""
+    """The error, extended by all mistakes that are found when the valid part of the configuration is checked."""
     if error.readable is None:
         return error
     try:

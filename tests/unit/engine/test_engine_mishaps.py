@@ -110,7 +110,7 @@ REASONS = {
     "not rebuilt": "NotRebuilt: 3: three",
     "unprintable": "Unprintable: no message",
     "memory": "out of memory",
-    "nothing": "no evaluation, but NoneType",
+    "nothing": "the result is not an evaluation: NoneType",
     "result": "the result cannot be sent: ",
     "leave": "the worker process died (exit code 0)",
     "no pipe": "the worker process died (",
