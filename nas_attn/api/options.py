@@ -115,7 +115,7 @@ class AblationOptions(TypedDict, total=False):
     """Candidate of the study to ablate: best, knee or trial:N. [best]"""
 
     kinds: str | Sequence[str] | None
-    """Kinds of comparisons: leave-one-out, add-one-in, swap, sweep, placement, scale, factorial, a/a. [the first six]"""
+    """Kinds of comparison: leave-one-out, add-one-in, swap, sweep, placement, scale, factorial, a/a. [the first six]"""
 
     arms: Sequence[str | Architecture | Candidate] | None
     """A further architecture to train; may be repeated."""

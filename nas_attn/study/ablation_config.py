@@ -31,7 +31,7 @@ class AblationConfig(BaseModel):
     pick: str | None = Field(None, description="Candidate of the study to ablate: best, knee or trial:N. [best]")
     kinds: list[str] | None = Field(
         None,
-        description=f"Kinds of comparisons: {', '.join(DEFAULT_KINDS)}, factorial, a/a. [the first six]",
+        description=f"Kinds of comparison: {', '.join(DEFAULT_KINDS)}, factorial, a/a. [the first six]",
     )
     arms: list[str] = Field(default_factory=list, description="A further architecture to train; may be repeated.")
     controls: bool = Field(True, description="Also train plain convolutions in place of attention.")
