@@ -195,3 +195,19 @@ def test_the_tables_of_fields_are_those_of_the_configuration():
     text = field_tables.PAGE.read_text(encoding="utf-8")
     assert sorted(field_tables.places(text)) == sorted(field_tables.FIELDS)
     assert field_tables.renewed(text) == text, "renew them: python tests/support/field_tables.py"
+
+
+def test_the_chinese_page_keeps_step():
+    """The same headings, blocks, links and pictures in the same order, and the same figures; comments are translated."""
+    assert [level for level, _ in documents.headings(CHINESE)] == [level for level, _ in documents.headings(README)]
+    pairs = zip(documents.blocks(README), documents.blocks(CHINESE), strict=True)
+    for english, chinese in pairs:
+        assert english.language == chinese.language
+        assert _without_comments(chinese.text) == _without_comments(english.text), str(chinese)
+    other = {README.name: CHINESE.name, CHINESE.name: README.name}
+    assert documents.links(CHINESE) == [other.get(target, target) for target in documents.links(README)]
+    assert sorted(documents.figures(CHINESE)) == sorted(documents.figures(README))
+
+
+def _without_comments(text: str) -> list[str]:
+    return [line.split(" # ")[0].rstrip() for line in text.splitlines()]

@@ -1,4 +1,4 @@
-"""A module of a user's own, as the page of attention modules shows it: from the file to a checkpoint where the file never was."""
+"""A module of a user's own, as its page shows it: from the file to a checkpoint where the file never was."""
 
 from __future__ import annotations
 

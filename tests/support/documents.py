@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections import Counter
@@ -65,7 +66,7 @@ def headings(page: Path) -> list[tuple[int, str]]:
     tokens = _tokens(page)
     return [
         (int(token.tag[1:]), "".join(part.content for part in content.children or ()))
-        for token, content in zip(tokens, tokens[1:], strict=False)
+        for token, content in itertools.pairwise(tokens)
         if token.type == "heading_open"
     ]
 
@@ -84,6 +85,12 @@ def anchors(page: Path) -> set[str]:
 def links(page: Path) -> list[str]:
     """The targets of a page's links and images that lie in the repository."""
     return [unquote(target) for target in _targets(page) if not re.match(r"[a-z]+:", target)]
+
+
+def figures(page: Path) -> list[str]:
+    """Every number in the prose and tables of a page, in order."""
+    texts = [token.content for token in _tokens(page) if token.type == "inline"]
+    return [number for text in texts for number in re.findall(r"\d+(?:\.\d+)?", text)]
 
 
 def commands(text: str) -> list[list[str]]:
