@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,28 +10,29 @@ from typing import Any
 
 import documents
 import field_tables
+import module_files
 import pytest
 import typer
 import yaml
 from documents import ROOT, Block
-from untrained_searches import InlineEngine
+from ultralytics import YOLO
 
+import nas_attn as na
 from nas_attn.cli.app import app
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
-from nas_attn.study import run_search, shipped
+from nas_attn.study import shipped
 from nas_attn.study.ablation_config import KINDS
 from nas_attn.study.config_sources import load_config
-from nas_attn.study.plan import Plan
-from nas_attn.study.prepare import prepare
 from nas_attn.study.space_files import SPACE_KEYS, load_space
 
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 LIMIT = 10_000  # bytes of the first page
 PAGES = documents.pages()
+WITH_PYTHON = [page for page in PAGES if page != CHINESE and documents.blocks(page, "python")]  # has README's own
 LANGUAGES = ("bash", "python", "yaml", "text")
 ARTICLE = Path(__file__).parent / "articles" / "efficient_attention_yolov5.yaml"
-FILES = ["D.yaml", "article.yaml", "mine.py", "yolo11n.pt", "best.yaml", "best"]  # that pages speak of
+SMALL = {"modules": {"lska": {"k_size": [7, 23]}}, "slots": ["p3", "p4"], "imgsz": 64, "device": "cpu"}
 PROGRAMS = ("pip", "python3", ".", "pytest", "ruff", "mypy", "git", "pre-commit")
 
 
@@ -116,11 +115,6 @@ def test_other_commands_are_known(block):
             assert all(f'"{option}"' in source for option in words[2:] if option.startswith("--")), words
 
 
-@pytest.mark.parametrize("block", every("python"))
-def test_python_is_valid(block):
-    ast.parse(block.text)
-
-
 @pytest.mark.parametrize("block", every("yaml"))
 def test_yaml_is_a_study_or_a_space(block, desk):
     content = yaml.safe_load(block.text)
@@ -148,15 +142,44 @@ def desk(tmp_path_factory, tiny_data) -> Path:
 def mine(desk) -> Path:
     """The run folder of `mine`: a search on the data of the pages that trained nothing."""
 
-    def untrained(*arguments: Any) -> Plan:
-        return dataclasses.replace(prepare(*arguments), evaluator=SyntheticEvaluator())
-
-    few = {"trials": 6, "control_seeds": 2, "modules": {"lska": {"k_size": [7, 23]}}, "slots": ["p3", "p4"]}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nas_attn.study.run.prepare", untrained)
-        patch.setattr("nas_attn.study.run.LocalEngine", lambda *_, **__: InlineEngine())
-        run_search("mine", data=str(desk / "D.yaml"), runs=desk / "runs", imgsz=64, device="cpu", **few)
+    given = {"data": str(desk / "D.yaml"), "runs": desk / "runs", "trials": 8, **SMALL}
+    na.run_search("mine", **given, evaluator=SyntheticEvaluator(), engine=na.InlineEngine(), progress=False)
     return desk / "runs" / "mine"
+
+
+@pytest.fixture
+def notebook(desk, mine, tmp_path, monkeypatch) -> Iterator[dict[str, Any]]:
+    """The namespace of a notebook beside the files that pages speak of, in which nothing is trained."""
+
+    def untrained(name: str, **small: Any) -> None:
+        function = getattr(na, name)
+        quick = {"evaluator": SyntheticEvaluator(), "engine": na.InlineEngine(), "progress": False}
+        monkeypatch.setattr(na, name, lambda *values, **given: function(*values, **{**small, **given, **quick}))
+
+    def train(model: YOLO, **given: Any) -> None:
+        namespace["trained"] = given
+
+    here = shutil.copytree(desk, tmp_path / "here")
+    YOLO("yolo11n.yaml").save(here / "yolo11n.pt")
+    untrained("run_search", **SMALL)
+    untrained("liveness", **SMALL)
+    untrained("ablate", kinds=["leave-one-out"], device="cpu")
+    monkeypatch.setattr(YOLO, "train", train)
+    monkeypatch.chdir(here)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    with module_files.registry_as_before():
+        yield namespace
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=documents.name)
+def test_python_runs(page, notebook):
+    blocks = documents.blocks(page, "python")
+    if any('run_search("mine"' in block.text for block in blocks):
+        shutil.rmtree("runs/mine")
+    documents.run_as_cells(blocks, notebook)
+    if page == README:
+        assert notebook["trained"] == {"data": "D.yaml", "epochs": 300}
+        assert "front" in repr(notebook["study"]) and "mAP50-95" in notebook["study"].front()._repr_html_()
 
 
 def is_cheap(words: list[str]) -> bool:
@@ -198,7 +221,7 @@ def test_the_tables_of_fields_are_those_of_the_configuration():
 
 
 def test_the_chinese_page_keeps_step():
-    """The same headings, blocks, links and pictures in the same order, and the same figures; comments are translated."""
+    """The same headings, blocks, links, pictures and figures; only comments in code are translated."""
     assert [level for level, _ in documents.headings(CHINESE)] == [level for level, _ in documents.headings(README)]
     pairs = zip(documents.blocks(README), documents.blocks(CHINESE), strict=True)
     for english, chinese in pairs:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import linecache
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt  # rich brings it
@@ -104,6 +106,14 @@ def of_ours(words: list[str]) -> list[str] | None:
     if words[:3] == ["python", "-m", "nas_attn"]:
         return words[3:]
     return words[1:] if words[0] == "nas-attn" else None
+
+
+def run_as_cells(python: Iterable[Block], namespace: dict[str, Any]) -> None:
+    """Run blocks one after the other, as the cells of a notebook: what they define has a source."""
+    for block in python:
+        file = f"<{block}>"
+        linecache.cache[file] = (len(block.text), None, block.text.splitlines(keepends=True), file)
+        exec(compile(block.text, file, "exec", dont_inherit=True), namespace)
 
 
 def _targets(page: Path) -> Iterator[str]:
