@@ -18,7 +18,9 @@ from documents import ROOT, Block
 from ultralytics import YOLO
 
 import nas_attn as na
+from nas_attn.attention import registry
 from nas_attn.cli.app import app
+from nas_attn.conformance.table import CHECKS
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
 from nas_attn.study import shipped
@@ -115,6 +117,12 @@ def test_other_commands_are_known(block):
             assert all(f'"{option}"' in source for option in words[2:] if option.startswith("--")), words
 
 
+@pytest.mark.parametrize("block", [p for p in every("text") if p.values[0].text.startswith("p3=")])
+def test_architectures_are_valid(block):
+    for line in block.text.splitlines():
+        assert str(Architecture.parse(line)) == line
+
+
 @pytest.mark.parametrize("block", every("yaml"))
 def test_yaml_is_a_study_or_a_space(block, desk):
     content = yaml.safe_load(block.text)
@@ -202,10 +210,23 @@ def test_cheap_commands_run(words, desk, mine, shell_in):
     overwrite = ["--force"] if words[0] in ("export", "adopt") else []
     done = shell_in(desk)(*words, *overwrite)
     assert done.code == 0, done.err[-2000:]
+    if words[0] == "adopt" and "-o" not in words:
+        shown = documents.blocks(ROOT / "nas_attn" / "adoption" / "README.md", "text")[0].text
+        assert shown.split() == (done.out + done.err).split()
 
 
 def test_the_first_page_is_short():
     assert len(README.read_bytes()) <= LIMIT and len(CHINESE.read_bytes()) <= LIMIT
+
+
+def test_counts_are_those_of_the_code():
+    modules = [e for e in registry.entries() if e.cls.__module__.startswith(registry.ZOO)]
+    attention = [e for e in modules if e.name not in ("none", "conv")]
+    loadable = [e for e in modules if e.weights.startswith("load")]
+    page = (ROOT / "nas_attn" / "attention" / "README.md").read_text(encoding="utf-8")
+    assert f"{len(attention)} attention modules" in page and f"{len(CHECKS)} rules" in page
+    assert f"into {len(loadable)} modules" in page
+    assert f"{len(attention)} attention modules" in README.read_text(encoding="utf-8")
 
 
 def test_the_two_install_commands_stand_on_the_first_page():
