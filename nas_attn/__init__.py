@@ -2,6 +2,12 @@
 
 Importing the package is cheap: neither torch nor ultralytics is loaded. As soon as anything loads Ultralytics, the
 modules of the zoo become known to its model YAMLs and checkpoints.
+
+    import nas_attn as na
+
+    study = na.run_search("mine", data="data.yaml", model="yolo11n.yaml", trials=24)
+    study.front()
+    study.export("knee", "best.yaml")
 """
 
 from __future__ import annotations
@@ -13,30 +19,84 @@ from nas_attn import _registration
 from nas_attn._version import __version__
 
 if TYPE_CHECKING:
+    from nas_attn.api import (
+        Ablation,
+        Adoption,
+        Study,
+        ablate,
+        adopt,
+        cost_of,
+        costs_of,
+        liveness,
+        load_study,
+        modules,
+        register,
+        run_search,
+        slots,
+    )
+    from nas_attn.attention import Choice
     from nas_attn.cost import CostTable
+    from nas_attn.engine import Engine, InlineEngine, LocalEngine
+    from nas_attn.evaluate import Evaluation, Evaluator, Fidelity
+    from nas_attn.evaluate.synthetic import SyntheticEvaluator
     from nas_attn.space import Architecture, Gene, SearchSpace, Slot
-    from nas_attn.study import load_study, run_search
+    from nas_attn.study.observer import Observer, Silent
 
 _HOMES = {
-    "Architecture": "nas_attn.space",
-    "CostTable": "nas_attn.cost",
-    "Gene": "nas_attn.space",
-    "SearchSpace": "nas_attn.space",
-    "Slot": "nas_attn.space",
-    "load_study": "nas_attn.study",
-    "run_search": "nas_attn.study",
+    "api": (
+        *("Ablation", "Adoption", "Study", "ablate", "adopt", "cost_of", "costs_of", "liveness", "load_study"),
+        *("modules", "register", "run_search", "slots"),
+    ),
+    "attention": ("Choice",),
+    "cost": ("CostTable",),
+    "engine": ("Engine", "InlineEngine", "LocalEngine"),
+    "evaluate": ("Evaluation", "Evaluator", "Fidelity"),
+    "evaluate.synthetic": ("SyntheticEvaluator",),
+    "space": ("Architecture", "Gene", "SearchSpace", "Slot"),
+    "study.observer": ("Observer", "Silent"),
 }
-__all__ = ["Architecture", "CostTable", "Gene", "SearchSpace", "Slot", "__version__", "load_study", "run_search"]
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = [
+    "Ablation",
+    "Adoption",
+    "Architecture",
+    "Choice",
+    "CostTable",
+    "Engine",
+    "Evaluation",
+    "Evaluator",
+    "Fidelity",
+    "Gene",
+    "InlineEngine",
+    "LocalEngine",
+    "Observer",
+    "SearchSpace",
+    "Silent",
+    "Slot",
+    "Study",
+    "SyntheticEvaluator",
+    "__version__",
+    "ablate",
+    "adopt",
+    "cost_of",
+    "costs_of",
+    "liveness",
+    "load_study",
+    "modules",
+    "register",
+    "run_search",
+    "slots",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOME:
         raise AttributeError(f"module 'nas_attn' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(f"nas_attn.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOME])
 
 
 _registration.install()

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nas_attn.errors import EDQUOT, NotWritable, UserError
@@ -66,3 +66,26 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 def write_text_atomic(path: Path, text: str) -> None:
     """`write_bytes_atomic` for text, as UTF-8."""
     write_bytes_atomic(path, text.encode())
+
+
+def check_free(files: Iterable[Path], force: bool, option: str = "-o") -> None:
+    """Refuse to write over a file.
+
+    Args:
+        files: the files that will be written.
+        force: write over existing files.
+        option: the option that names another file, for the message.
+
+    Raises:
+        UserError: one of them exists, or is a folder.
+    """
+    for file in files:
+        if Path(file).is_dir():
+            raise UserError("a file must not have the name of a folder", got=f"'{file}'", where=option)
+        if Path(file).exists() and not force:
+            raise UserError(
+                "a file that exists is not written over",
+                got=f"'{file}'",
+                where=option,
+                remedy=f"Name another file with {option}, or give --force (in Python force=True).",
+            )

@@ -19,7 +19,7 @@ from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.data import download
 from nas_attn.engine import Engine, LocalEngine, check_outside
 from nas_attn.errors import UserError, room_wanted
-from nas_attn.evaluate import Evaluation
+from nas_attn.evaluate import Evaluation, Evaluator
 from nas_attn.space import Architecture
 from nas_attn.stopping import stopping
 from nas_attn.study.folder import RunFolder
@@ -31,6 +31,9 @@ from nas_attn.study.view import Trial
 
 class AblationObserver(Protocol):
     """The observer of an ablation, which hears of everything that happens."""
+
+    def preparing(self, what: str) -> None:
+        """A step of the preparation begins; nothing is trained yet."""
 
     def opened(self, view: AblationView) -> None:
         """It begins, or goes on."""
@@ -166,14 +169,19 @@ class Ablation(Supervisor[AblationView]):
 
 
 def run_ablation(
-    request: Request, *, observer: AblationObserver, progress: Callable[[str], None] | None = None
+    request: Request,
+    *,
+    observer: AblationObserver,
+    evaluator: Evaluator | None = None,
+    engine: Engine | None = None,
 ) -> AblationView:
     """Run an ablation, or continue it.
 
     Args:
         request: the request; see `load_request`.
         observer: hears what happens.
-        progress: told each step of the preparation.
+        evaluator: scores architectures in place of proxy runs.
+        engine: runs the trials, in place of worker processes on this machine.
 
     Raises:
         UserError: something in the input breaks a rule; nothing was trained.
@@ -183,17 +191,23 @@ def run_ablation(
         environment.prepare()
         folder = RunFolder(request.folder)
         with supervising(folder, above=2):
-            return _run(request, folder, observer, progress or (lambda text: None))
+            return _run(request, folder, observer, evaluator, engine)
 
 
-def _run(request: Request, folder: RunFolder, observer: AblationObserver, tell: Callable[[str], None]) -> AblationView:
-    plan = prepare_ablation(request, tell)
+def _run(
+    request: Request,
+    folder: RunFolder,
+    observer: AblationObserver,
+    evaluator: Evaluator | None,
+    engine: Engine | None,
+) -> AblationView:
+    plan = prepare_ablation(request, observer.preparing, evaluator)
     for text in (*plan.notes, *record_plan(plan, folder)):
         observer.note(text)
     write_tables(AblationView.read(folder.path), folder.path)  # marked as partial, whatever happens from here on
     try:
-        with LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as engine:
-            return Ablation(plan, folder, engine, observer).run()
+        with engine or LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as used:
+            return Ablation(plan, folder, used, observer).run()
     finally:
         write_tables(AblationView.read(folder.path), folder.path)
 

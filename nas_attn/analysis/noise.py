@@ -39,6 +39,9 @@ class Noise:
         paired = student(self.df_paired) * self.sd_paired if self.sd_paired is not None else unpaired
         return (paired if self.df_paired >= ENOUGH else max(paired, unpaired)) / math.sqrt(seeds)
 
+    def __str__(self) -> str:
+        return self.sentence()
+
     def sentence(self) -> str:
         """The estimate in plain words."""
         how = f"single runs of the controls: standard deviation {self.sd_single:.4f}, {_freedom(self.df_single)}"

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.bundle.named_model import NamedModel, named_architecture
 from nas_attn.bundle.study_base import base_of, slots_of
+from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
+    from ultralytics import YOLO
+
     from nas_attn.detector.model.base_model import BaseModel
 
 
@@ -56,6 +59,39 @@ class Winner:
 
         lines = (*self.comments, *self.training)
         return yaml_text(self.base, self.slots, self.architecture, final_nc=len(self.classes), comments=lines)
+
+    def write(self, path: Path, *, force: bool = False) -> Path:
+        """Write the model YAML, whole or not at all; returns the path.
+
+        Raises:
+            UserError: the file exists and `force` is not set, or its name would make Ultralytics build another scale.
+        """
+        from nas_attn.atomic_files import check_free, write_text_atomic
+        from nas_attn.detector.neck.export import check_name
+
+        if path.suffix not in (".yaml", ".yml"):
+            raise UserError("a model YAML must be named .yaml or .yml, or Ultralytics refuses it", got=f"'{path}'")
+        check_free([path], force)
+        check_name(path, self.base)
+        write_text_atomic(path, self.yaml())
+        return path
+
+    def model(self, weights: Path | None = None, seed: int = 0) -> YOLO:
+        """The model as Ultralytics' own class, ready to train.
+
+        Args:
+            weights: checkpoint of the base or of this model: each tensor that fits goes to its layer.
+            seed: of the initial weights that `weights` does not fill.
+
+        Raises:
+            UserError: the weights are of another model.
+        """
+        from nas_attn.environment import prepare
+
+        prepare()
+        from nas_attn.detector.final.ready_model import ready_model
+
+        return ready_model(self.yaml(), weights, seed)
 
 
 def winner_of_candidate(view: StudyView, candidate: Candidate) -> Winner:

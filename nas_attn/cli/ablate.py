@@ -50,35 +50,28 @@ def command(
 
     Run it again to continue. Tables are written as Markdown, LaTeX and CSV beside the trials.
     """
-    from nas_attn.ablation.plan.settings import load_request
-    from nas_attn.environment import prepare
     from nas_attn.errors import UserError
 
-    prepare()
     if output is not None and output.exists() and not output.is_dir():
         raise UserError("`--output` must be a folder", got=f"the file '{output}'", where="--output")
-    request = load_request(study, ablation, options, runs=runs, name=name)
+    given = {**options, **ablation}
     if plan:
-        _print_plan(request, as_json)
+        _print_plan(study, given, runs, name, as_json)
         return 0
-    if not request.fresh:
-        print(
-            "warning: the search or another ablation has used these seeds before; the seeds that chose an architecture "
-            "are no independent evidence for it",
-            file=sys.stderr,
-        )
-    return _run(request, output, as_json)
+    return _run(study, given, runs, name, output, as_json)
 
 
-def _print_plan(request: Any, as_json: bool) -> None:
+def _print_plan(study: str | None, options: dict[str, Any], runs: Path, name: str | None, as_json: bool) -> None:
     import tempfile
 
     from nas_attn.ablation.plan.estimate import estimate, foresight
     from nas_attn.ablation.run import planned
+    from nas_attn.api.ablation import ablation_request
+    from nas_attn.api.progress import Reporter
     from nas_attn.cli.ablation_tables import plan_table
-    from nas_attn.cli.progress import Reporter
     from nas_attn.cli.tables import stdout
 
+    request = ablation_request(study, options, runs=runs, name=name)
     with tempfile.TemporaryDirectory(prefix="nas_attn-plan-") as folder, Reporter() as reporter:
         plan, view = planned(request, Path(folder), reporter.preparing)
         reporter.preparing("estimating")
@@ -103,59 +96,38 @@ def _print_plan(request: Any, as_json: bool) -> None:
         out.print(text, soft_wrap=True)
 
 
-def _run(request: Any, output: Path | None, as_json: bool) -> int:
-    from nas_attn.ablation.report.files import table_files, write_tables
-    from nas_attn.ablation.run import run_ablation
-    from nas_attn.cli.ablation_progress import AblationReporter
-    from nas_attn.statistics.paired import MIN_PAIRS
+def _run(
+    study: str | None, options: dict[str, Any], runs: Path, name: str | None, output: Path | None, as_json: bool
+) -> int:
+    from nas_attn.ablation.report.files import table_files
+    from nas_attn.api import ablate
+    from nas_attn.api.ablation import ablation_request
 
-    if request.settings.seeds < MIN_PAIRS and not request.settings.sequential:
-        print(
-            f"warning: with fewer than {MIN_PAIRS} seeds nothing can be tested: the table will have no p-values",
-            file=sys.stderr,
-        )
     try:
-        with AblationReporter() as reporter:
-            view = run_ablation(request, observer=reporter, progress=reporter.preparing)
+        found = ablate(study, name=name, runs=runs, **options)
     except KeyboardInterrupt:
-        if (table := table_files(request.folder)[0]).exists():
+        folder = ablation_request(study, options, runs=runs, name=name).folder
+        if (table := table_files(folder)[0]).exists():
             print(f"the partial table is in {table}", file=sys.stderr)
         raise
-    files = table_files(request.folder)
+    files = found.files
     if output is not None:
-        files += write_tables(view, output)
+        files += found.write(output)
     if as_json:
-        print(json.dumps(summary_json(view), indent=1))
+        print(json.dumps(found.as_dict(), indent=1))
         return 0
-    _show(view, files)
+    _show(found, files)
     return 0
 
 
-def summary_json(view: Any) -> dict[str, Any]:
-    """The ablation as one JSON-ready object."""
-    from nas_attn.ablation.report.files import figures
-    from nas_attn.ablation.report.words import summary
-
-    return {
-        "ablation": view.name,
-        "folder": str(view.folder),
-        "full": view.header["ablation"]["full"],
-        "partial": view.partial,
-        "summary": summary(view),
-        "rows": figures(view),
-    }
-
-
-def _show(view: Any, files: list[Path]) -> None:
-    from nas_attn.ablation.report.words import summary
-    from nas_attn.cli.ablation_tables import ablation_tables
+def _show(ablation: Any, files: list[Path]) -> None:
     from nas_attn.cli.tables import stdout
 
     out = stdout()
-    for table, method in ablation_tables(view):
+    for table in ablation.tables():
         out.print(table)
-        out.print(method, soft_wrap=True, markup=False, style="dim")
+        out.print(table.note, soft_wrap=True, markup=False, style="dim")
         out.print()
-    out.print(summary(view), soft_wrap=True, markup=False)
+    out.print(ablation.summary(), soft_wrap=True, markup=False)
     for file in files:
         print(f"  {file}")

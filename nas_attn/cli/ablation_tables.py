@@ -1,4 +1,4 @@
-"""Tables of an ablation for a terminal."""
+"""The plan of an ablation as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -10,28 +10,7 @@ from rich.table import Table as RichTable
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
 from nas_attn.ablation.report.rows import written
-from nas_attn.ablation.report.tables import ablation_tables as text_tables
-from nas_attn.ablation.report.words import PARTIAL
 from nas_attn.ablation.view import AblationView
-
-WIDE = ("verdict", "remarks", "arm", "comparison")
-LEFT_OUT = ("inserted", "remarks", "params (M)", "d")  # columns of the files only, because a terminal is narrow
-
-
-def ablation_tables(view: AblationView) -> list[tuple[RichTable, str]]:
-    """The tables of the results, each with a sentence on the method behind its figures."""
-    found = []
-    for t in text_tables(view):
-        title = f"{t.title}{f' ({PARTIAL})' if t.partial else ''}"
-        rich = RichTable(title=title, box=box.SIMPLE, title_justify="left")
-        shown = [i for i, c in enumerate(t.table.columns) if c not in LEFT_OUT]
-        for i in shown:
-            name = t.table.columns[i]
-            rich.add_column(name, justify="left" if name in WIDE else "right", overflow="fold")
-        for row in t.table.rows:
-            rich.add_row(*(row[i].replace("[", r"\[") for i in shown))
-        found.append((rich, t.method))
-    return found
 
 
 def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas_attn.atomic_files import check_free
 from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
-from nas_attn.cli.overwrite import Force, check_free
+from nas_attn.cli.overwrite import Force
 from nas_attn.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,16 +92,14 @@ def command(
             print(note, file=sys.stderr)
         winner = winner_of_architecture(architecture, named)
     else:
-        from nas_attn.analysis.front import pick as choose
+        from nas_attn.api import load_study
         from nas_attn.bundle.winner import winner_of_candidate
-        from nas_attn.study import load_study
         from nas_attn.study.config_sources import study_name
 
-        view = load_study(study_name(study), runs=runs)
-        winner = winner_of_candidate(view, choose(view, pick or "knee", max_gmacs))
+        found = load_study(study_name(study), runs=runs)
+        winner = winner_of_candidate(found.view, found.pick(pick or "knee", max_gmacs=max_gmacs))
     from dataclasses import replace
 
-    from nas_attn.atomic_files import write_text_atomic
     from nas_attn.detector.neck.export import check_name
 
     if output is not None:
@@ -108,7 +107,7 @@ def command(
     if bundle is not None:
         _ship(replace(winner, weights=weights, seed=seed or 0), bundle, onnx=not no_onnx, force=force)
     if output is not None:
-        write_text_atomic(output, winner.yaml())
+        winner.write(output, force=force)
         print(f"{output}: {winner.architecture}")
     if architecture is None and (plain := without_attention(winner.architecture)) is not None:
         print(f"note: {plain}; --pick trial:N takes another", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas_attn.api.module_table import CHANNELS, SIDE
 from nas_attn.cli.options import Modules, use_modules
 from nas_attn.space import Gene
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from nas_attn.attention import ModuleEntry
 
 NAME = "gallery"
-CHANNELS, SIDE = 64, 80  # the map of all listed costs: P3 of yolo11n at 640 pixels, at which modules cost most
 SMALLER = 40  # side for modules whose default is too large for that map
 PICTURE = "gallery.png"
 SIGHT = 41  # side of the maps of the picture

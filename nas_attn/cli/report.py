@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
-from nas_attn.cli.overwrite import Force, check_free
+from nas_attn.cli.overwrite import Force
 
 NAME = "report"
 
@@ -27,6 +27,7 @@ def command(
     trust: Trust = False,
 ) -> None:
     """Write a study as one HTML file that opens offline: the Pareto front, its ablations, the slots, every trial."""
+    from nas_attn.atomic_files import check_free
     from nas_attn.bundle.winner import yaml_maker
     from nas_attn.dashboard.report import write_report
     from nas_attn.dashboard.source import load_shown, shown_folder

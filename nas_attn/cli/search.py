@@ -28,63 +28,28 @@ def command(
     trust: Trust = False,
 ) -> int:
     """Search attention modules for a neck. Run it again to continue, or with more --trials to extend it."""
-    from nas_attn.cli.progress import Reporter
-    from nas_attn.study import run_search
+    from nas_attn.api import run_search
 
-    with Reporter() as reporter:
-        view = run_search(study, runs=runs, observer=reporter, progress=reporter.preparing, **given)
+    found = run_search(study, runs=runs, **given)
     if as_json:
-        print(json.dumps(summary(view), indent=1))
+        print(json.dumps(found.as_dict(), indent=1))
     else:
-        _show(view)
+        _show(found)
     return 0
 
 
-def summary(view: Any) -> dict[str, Any]:
-    """The study as one JSON-ready object: `study`, `front` (candidates) and `trials`."""
-    from nas_attn.analysis.front import front
-
-    return {
-        "study": {"name": view.name, "folder": str(view.folder), "base": view.header["base"], "slots": view.slots},
-        "front": [
-            {
-                "architecture": str(c.architecture),
-                "map50_95": c.score,
-                "mean": c.mean,
-                "sd": c.sd,
-                "delta": c.delta,
-                "seeds": list(c.seeds),
-                **c.cost,
-            }
-            for c in front(view)
-        ],
-        "trials": [
-            {
-                "number": t.number,
-                "architecture": str(t.architecture),
-                "seed": t.seed,
-                "map50_95": t.map50_95,
-                "gmacs": t.cost.get("gmacs"),
-                "params_m": t.cost.get("params_m"),
-                "state": t.state,
-            }
-            for t in view.trials
-        ],
-    }
-
-
-def _show(view: Any) -> None:
-    from nas_attn.analysis.noise import noise_words
-    from nas_attn.cli.tables import front_table, liveness_table, stdout
+def _show(study: Any) -> None:
+    from nas_attn.cli.tables import stdout
 
     out = stdout()
-    if view.slots:
-        out.print(liveness_table(view))
-    out.print(front_table(view))
-    out.print(noise_words(view), soft_wrap=True)
-    if view.header["config"]["demo"]:
+    front = study.front()
+    if study.view.slots:
+        out.print(study.slots())
+    out.print(front)
+    out.print(front.note, soft_wrap=True)
+    if study.view.header["config"]["demo"]:
         out.print("This was the demo on generated data: its ranking does not carry over to real data.", soft_wrap=True)
-    folder = Path(view.folder)
+    folder = Path(study.folder)
     name = folder.name  # of the folder, not of its records: a copied folder is another study
     where = "" if folder.parent == RUNS_DEFAULT else f" --runs {folder.parent}"
     word = "" if name == "demo" else f" {name}"

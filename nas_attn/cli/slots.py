@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from nas_attn.cli.fields import FieldOptions, option, with_fields
 from nas_attn.cli.options import Json, Modules, Study, Trust, use_modules
-from nas_attn.errors import ConfigError, UserError
+from nas_attn.errors import UserError
 from nas_attn.study.config import StudyConfig
 
 NAME = "slots"
@@ -53,56 +51,38 @@ def command(
         use_modules(modules)
         _draw(given.get("model", DEFAULT_MODEL), given.get("slots"), as_json)
         return
-    given |= {"seed": seed, "control_seeds": seeds or 1, "test": False}
-    if modules:
-        given["module_files"] = modules
-    _measure(study, given, as_json)
+    given |= {"seed": seed} | ({"module_files": modules} if modules else {})
+    _measure(study, given, seeds or 1, as_json)
 
 
 def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
-    from nas_attn.detector.model.base_model import load_base
-    from nas_attn.environment import prepare
+    from nas_attn.api import slots
 
-    prepare()
-    from nas_attn.detector.model.held_attention import held_note
-    from nas_attn.detector.neck.description import describe
-
-    if wanted == []:
-        raise ConfigError([UserError("`--slots` must name at least one slot")])
-    base = load_base(model)
-    drawn = describe(base, wanted)
-    if note := held_note(base):
-        print(note, file=sys.stderr)
+    found = slots(model, names=wanted)
+    if found.note:
+        print(found.note, file=sys.stderr)
     if as_json:
-        print(json.dumps(drawn, indent=1))
+        print(json.dumps(found.network, indent=1))
         return
-    from nas_attn.cli.network import KEY, network_table
+    from nas_attn.api.network import KEY, network_table
     from nas_attn.cli.tables import stdout
 
     out = stdout()
-    out.print(network_table(drawn))
+    out.print(network_table(found.network))
     out.print(KEY, soft_wrap=False, style="dim")
     print(HOW_TO_MEASURE, file=sys.stderr)
 
 
-def _measure(study: str | None, given: dict[str, Any], as_json: bool) -> None:
-    from nas_attn.cli.progress import Reporter, liveness
-    from nas_attn.environment import prepare
-    from nas_attn.study import RUNS
-    from nas_attn.study.config_sources import known_study, load_config
+def _measure(study: str | None, given: dict[str, Any], seeds: int, as_json: bool) -> None:
+    from nas_attn.api import liveness
+    from nas_attn.api.progress import worth
 
-    stored = known_study(study, RUNS) if study is not None and "data" not in given else None
-    config = load_config(study, given, stored)
-    prepare()
-    from nas_attn.study.slot_check import check_slots
-
-    with tempfile.TemporaryDirectory(prefix="nas_attn-slots-") as folder, Reporter() as reporter:
-        found = check_slots(config, Path(folder), reporter.preparing)
+    found = liveness(study, seeds=seeds, **given)
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(found.measured, indent=1))
         return
-    print(f"{found['base']}, mAP50-95 {found['intact']:.4f} on val over seeds {found['seeds']}")
-    for name, drop in found["drop"].items():
-        print(f"  {name}: {liveness(drop, found)}")
-    if not found["live"]:
+    print(found.title)
+    for name, drop in found.measured["drop"].items():
+        print(f"  {name}: {worth(drop, found.measured)}")
+    if not found.measured["live"]:
         print("No slot matters here: train longer, at a larger size or from weights.", file=sys.stderr)

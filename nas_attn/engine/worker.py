@@ -137,6 +137,11 @@ def answer(call: bytes) -> Evaluation | Failure | NasAttnError:
         value = run(pickle.loads(call))
     except BaseException as error:
         return judged(error)
+    return checked(value)
+
+
+def checked(value: object) -> Evaluation | Failure:
+    """The result of a call; the failure to give one if it is something else than an evaluation."""
     return value if isinstance(value, Evaluation) else Failure(f"no evaluation, but {type(value).__name__}")
 
 

@@ -39,3 +39,17 @@ class Evaluator(Protocol):
             EvaluationFailed: training cannot give a number; the message is the reason to record.
         """
         ...
+
+
+def evaluator_name(evaluator: Evaluator | None) -> str | None:
+    """The name by which a study knows an evaluator that was given to it; None for proxy runs.
+
+    It is the evaluator's `repr`, or the name of its function or class if its `repr` is not the same in each process.
+    """
+    if evaluator is None:
+        return None
+    kind = type(evaluator)
+    if kind.__repr__ is not object.__repr__ and " at 0x" not in (text := repr(evaluator)):
+        return text
+    named = evaluator if hasattr(evaluator, "__qualname__") else kind
+    return f"{named.__module__}.{named.__qualname__}"  # type: ignore[attr-defined]

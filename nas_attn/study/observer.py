@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from nas_attn.study.view import StudyView, Trial
 
 
 class Observer(Protocol):
     """The calls that a search makes to its observer."""
+
+    def preparing(self, what: str) -> None:
+        """A step of the preparation begins; nothing is trained yet."""
 
     def opened(self, view: StudyView, trials: int) -> None:
         """The study begins, or goes on, until it has that many trials."""
@@ -27,18 +30,21 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer that tells nobody."""
+    """An observer, of a search or an ablation, that tells nobody; a base for those that hear of some things only."""
 
-    def opened(self, view: StudyView, trials: int) -> None:
+    def preparing(self, what: str) -> None:
         """Nothing."""
 
-    def started(self, view: StudyView, trial: Trial) -> None:
+    def opened(self, view: Any, *arguments: Any) -> None:
         """Nothing."""
 
-    def finished(self, view: StudyView, trial: Trial) -> None:
+    def started(self, view: Any, trial: Trial) -> None:
         """Nothing."""
 
-    def slots(self, view: StudyView) -> None:
+    def finished(self, view: Any, trial: Trial) -> None:
+        """Nothing."""
+
+    def slots(self, view: Any, *arguments: Any) -> None:
         """Nothing."""
 
     def note(self, text: str) -> None:

@@ -12,7 +12,8 @@ from nas_attn._version import __version__
 from nas_attn.attention import user
 from nas_attn.data.check import DataInfo
 from nas_attn.detector.proxy.recipe import Recipe
-from nas_attn.evaluate import Fidelity
+from nas_attn.errors import UserError
+from nas_attn.evaluate import Evaluator, Fidelity, evaluator_name
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.evaluate.starts import lost_with_weights
 from nas_attn.study.config import StudyConfig
@@ -28,7 +29,11 @@ from nas_attn.tasks import TASKS
 
 
 def prepare(
-    config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], stored: dict[str, Any] | None = None
+    config: StudyConfig,
+    folder: RunFolder,
+    progress: Callable[[str], None],
+    stored: dict[str, Any] | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Plan:
     """Check and resolve everything that a search needs.
 
@@ -37,14 +42,25 @@ def prepare(
         folder: the run folder, which exists.
         progress: told each step.
         stored: header of the study that goes on, whose space and costs stay.
+        evaluator: scores architectures in place of proxy runs; its name stands in the header.
 
     Raises:
         ConfigError: everything that is wrong, together.
     """
-    return _plan(config, folder, progress, resolve(config, progress, folder, stored=stored))
+    if evaluator is not None and config.start == "base" and not hasattr(evaluator, "train_base"):
+        rule = "an evaluator must have `train_base` if `start` is base"
+        raise UserError(rule, got=evaluator_name(evaluator), remedy="Use start='scratch', or add the method.")
+    found = resolve(config, progress, folder, stored=stored)
+    return _plan(config, folder, progress, found, evaluator)
 
 
-def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None], found: Resolved) -> Plan:
+def _plan(
+    config: StudyConfig,
+    folder: RunFolder,
+    progress: Callable[[str], None],
+    found: Resolved,
+    evaluator: Evaluator | None,
+) -> Plan:
     """Count cost, and put everything together."""
     data, base, space = found.data, found.base, found.space
     notes = [*data.notes, *(lost_with_weights(s.slot for s in space.slots) if config.start == "weights" else ())]
@@ -53,7 +69,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
     progress("counting cost")
     build = partial(build_space, config, found.content, found.slots, base.name, found.own)
     space, table = space_and_costs(config, base, space, build, found.stored)
-    evaluator = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads)
+    proxy = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads)
     fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
     searched = {"slots": found.content.get("slots"), "modules": asked(config, found.content, found.own)}
     header: dict[str, Any] = {
@@ -69,7 +85,7 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
         "classes": list(data.names),
         "nc": data.nc,
         "kpt_shape": None if data.kpt_shape is None else list(data.kpt_shape),
-        "reg_max": evaluator.final_base()[2],
+        "reg_max": proxy.final_base()[2],
         "factors": list(base.factors),
         "data": {"path": str(data.path), "train": data.train, "val": data.val, "test": data.test},
         "space_slots": [s.slot.as_list() for s in space.slots],
@@ -77,17 +93,18 @@ def _plan(config: StudyConfig, folder: RunFolder, progress: Callable[[str], None
         "aliases": {s.slot.name: {str(a): str(g) for a, g in s.aliases.items()} for s in space.slots},
         **to_header(space, table, counting_of(found.stored), searched),
         "base_cost": table.cost(space.base_architecture()).as_dict(),
-        "proxy_reg_max": evaluator.proxy_reg_max(config.imgsz),
+        "proxy_reg_max": proxy.proxy_reg_max(config.imgsz),
         "fingerprints": {
             "data": data.fingerprint,
             "space": space.fingerprint(),
             "base": base.fingerprint,
             "weights": file_digest(config.weights),
             "modules": {e.name: e.digest for e in own_modules(space)},
+            "evaluator": evaluator_name(evaluator),
         },
     }
     check_limits(config, space, table)
-    return Plan(config, space, table, evaluator, fidelity, found.devices, found.threads, header)
+    return Plan(config, space, table, evaluator or proxy, fidelity, found.devices, found.threads, header)
 
 
 def make_evaluator(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nas_attn import environment
 from nas_attn.attention import user
-from nas_attn.engine import LocalEngine, check_outside
+from nas_attn.engine import Engine, LocalEngine, check_outside
 from nas_attn.errors import ConfigError, room_wanted
+from nas_attn.evaluate import Evaluator
 from nas_attn.stopping import stopping
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import StudyFile, load_config
@@ -31,16 +32,22 @@ def run(
     *,
     runs: Path,
     observer: Observer | None = None,
-    progress: Callable[[str], None] | None = None,
+    evaluator: Evaluator | None = None,
+    engine: Engine | None = None,
 ) -> StudyView:
     """Run a study, or continue it; see `nas_attn.run_search`."""
     check_outside()
     with room_wanted(study=True), stopping():
-        return _run_here(study, options, runs, observer or Silent(), progress or (lambda text: None))
+        return _run_here(study, options, runs, observer or Silent(), evaluator, engine)
 
 
 def _run_here(
-    study: str | None, options: Mapping[str, Any], runs: Path, observer: Observer, tell: Callable[[str], None]
+    study: str | None,
+    options: Mapping[str, Any],
+    runs: Path,
+    observer: Observer,
+    evaluator: Evaluator | None,
+    engine: Engine | None,
 ) -> StudyView:
     environment.prepare()
     file = StudyFile(study, options.get("data"))
@@ -49,28 +56,33 @@ def _run_here(
     try:
         config = load_config(file, options, stored)
     except ConfigError as error:
-        raise _with_the_rest(error, folder, tell) from None
+        raise _with_the_rest(error, folder, observer) from None
     begun = {"file": without_secrets(file.content(new=stored is None)), "source": file.source}
     with supervising(folder):
-        return _run(config, begun, folder, observer, tell)
+        return _run(config, begun, folder, observer, evaluator, engine)
 
 
-def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], None]) -> ConfigError:
+def _with_the_rest(error: ConfigError, folder: RunFolder, observer: Observer) -> ConfigError:
     """The error with all further ones: the part of the configuration that could be read is checked as well."""
     if error.readable is None:
         return error
     try:
-        resolve(error.readable, tell, folder, error.problems)
+        resolve(error.readable, observer.preparing, folder, error.problems)
     except ConfigError as more:
         return ConfigError(more.problems, where=error.where)
     return error
 
 
 def _run(
-    config: StudyConfig, begun: dict[str, Any], folder: RunFolder, observer: Observer, tell: Callable[[str], None]
+    config: StudyConfig,
+    begun: dict[str, Any],
+    folder: RunFolder,
+    observer: Observer,
+    evaluator: Evaluator | None,
+    engine: Engine | None,
 ) -> StudyView:
     stored = next(folder.log.read(), None)
-    plan = prepare(config, folder, tell, stored)
+    plan = prepare(config, folder, observer.preparing, stored, evaluator)
     if stored is not None:
         check_unchanged(stored, plan.header)
     url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
@@ -82,5 +94,5 @@ def _run(
             searched = set(plan.header["fingerprints"]["modules"])
             folder.keep_modules(s for s in user.sources() if searched & set(s.names))
             folder.log.append("study", **plan.header, **begun)
-        with LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers) as engine:
-            return Search(plan, folder, engine, mirror, observer).run()
+        with engine or LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers) as used:
+            return Search(plan, folder, used, mirror, observer).run()

@@ -6,22 +6,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas_attn.engine import Call, Failure, LocalEngine
+from nas_attn.engine import Call, Engine, Failure, LocalEngine
 from nas_attn.errors import EvaluationFailed
-from nas_attn.evaluate import Evaluation
+from nas_attn.evaluate import Evaluation, Evaluator
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.prepare import prepare
 from nas_attn.study.slot_states import averaged
 
 
-def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:
+def check_slots(
+    config: StudyConfig,
+    folder: Path,
+    progress: Callable[[str], None],
+    *,
+    evaluator: Evaluator | None = None,
+    engine: Engine | None = None,
+) -> dict[str, Any]:
     """Liveness of every slot, averaged over `config.control_seeds` trained bases.
 
     Args:
         config: as for a search; the search space and the sampler do not matter.
         folder: holds data caches; may be deleted afterwards.
         progress: told each step.
+        evaluator: scores the base in place of proxy runs.
+        engine: runs the trainings, in place of worker processes on this machine.
 
     Returns:
         `base`, `seeds`, the fields of a `slots` record (see `averaged`), and `drops` (slot -> mAP50-95 lost, per seed).
@@ -30,18 +39,18 @@ def check_slots(config: StudyConfig, folder: Path, progress: Callable[[str], Non
         EvaluationFailed: the base could not be trained.
     """
     run = RunFolder(folder)
-    plan = prepare(config.model_copy(update={"storage": None}), run, progress)
+    plan = prepare(config.model_copy(update={"storage": None}), run, progress, evaluator=evaluator)
     base = plan.space.base_architecture()
     seeds = list(range(config.seed, config.seed + config.control_seeds))
     found: dict[int, Evaluation] = {}
     waiting = list(seeds)
-    with LocalEngine(plan.devices[: len(seeds)], threads=plan.threads, logs=run.workers) as engine:
+    with engine or LocalEngine(plan.devices[: len(seeds)], threads=plan.threads, logs=run.workers) as used:
         while len(found) < len(seeds):
-            while waiting and engine.free:
+            while waiting and used.free:
                 seed = waiting.pop(0)
-                engine.submit(Call(seed, plan.evaluator, (base, plan.fidelity, seed), {"liveness": True}))
+                used.submit(Call(seed, plan.evaluator, (base, plan.fidelity, seed), {"liveness": True}))
             progress(f"training the base, {len(found)} of {len(seeds)} seeds done")
-            outcome = engine.wait()
+            outcome = used.wait()
             assert outcome is not None
             if isinstance(outcome.value, Failure):
                 raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason}")

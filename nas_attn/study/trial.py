@@ -15,7 +15,7 @@ from nas_attn.statistics.spread import moments
 from nas_attn.study.record_kinds import parsed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trial:
     """One training of one architecture with one seed, or one refusal.
 
@@ -60,8 +60,12 @@ class Trial:
         """True if it may be compared: complete and without flags."""
         return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
 
+    def __repr__(self) -> str:
+        score = "" if self.map50_95 is None else f", mAP50-95 {self.map50_95:.4f}"
+        return f"<trial {self.number}, {self.state}{score}, seed {self.seed}: {self.architecture}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Candidate:
     """One architecture with all its trials.
 
@@ -110,6 +114,11 @@ class Candidate:
     def seeds(self) -> tuple[int, ...]:
         """Seeds of its usable trials."""
         return tuple(t.seed for t in self.trials if t.usable)
+
+    def __repr__(self) -> str:
+        delta = "" if self.delta is None or self.architecture.is_base else f", {self.delta:+.4f} to the base"
+        score = self.state if self.score is None else f"mAP50-95 {self.score:.4f}{delta}"
+        return f"<candidate {self.key}: {score}, {self.gmacs:.4f} GMACs, seeds {list(self.seeds)}>"
 
 
 _OBSTACLES = (("complete", "flagged"), ("running", "running"))

@@ -16,7 +16,7 @@ import pytest
 from scipy import stats
 
 from nas_attn.ablation.view import AblationView, load_ablations
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 FULL = "p3=acmix(head=2,kernel_att=3) p4=none p5=lska(k_size=7)"
 SCORES = 0.0005  # mAP50-95; what two epochs on the tiny data set exceed
@@ -52,7 +52,7 @@ def test_it_prints_one_object(ablated):
 
 def test_seeds_are_not_those_that_chose_the_winner(ablated):
     shell, _ = ablated
-    searched_seeds = {t.seed for t in load_study(shell.folder / "runs" / "tiny").trials}
+    searched_seeds = {t.seed for t in read_study(shell.folder / "runs" / "tiny").trials}
     view = view_of(shell)
     assert {t.seed for t in view.trials}.isdisjoint(searched_seeds)
     assert {t.seed for t in view.trials} == set(range(max(searched_seeds) + 1, max(searched_seeds) + 4))
@@ -61,7 +61,7 @@ def test_seeds_are_not_those_that_chose_the_winner(ablated):
 def test_trials_are_those_of_the_search(ablated):
     """The same recipe, steps and precision: one function trains for both."""
     shell, _ = ablated
-    one = load_study(shell.folder / "runs" / "tiny").trials[0].evaluation
+    one = read_study(shell.folder / "runs" / "tiny").trials[0].evaluation
     for trial in view_of(shell).trials:
         e = trial.evaluation
         assert (e.recipe, e.epochs, e.imgsz, e.device, e.precision) == (

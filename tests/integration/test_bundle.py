@@ -16,7 +16,7 @@ from module_files import registry_as_before
 from nas_attn.bundle import card as cards
 from nas_attn.bundle.rebuild import rebuild
 from nas_attn.cli.app import run
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 MINE = """
 from typing import Annotated
@@ -259,7 +259,7 @@ def test_trained_weights_are_shipped_and_those_of_another_model_refused(home, ti
 
 def test_the_card_of_a_study_has_every_seed(searched):
     shell, _ = searched
-    view = load_study(shell.folder / "runs" / "tiny")
+    view = read_study(shell.folder / "runs" / "tiny")
     conv = next(c for c in view.candidates() if c.role == "conv")
     number = conv.trials[0].number
     done = shell("export", "tiny", "--pick", f"trial:{number}", "--bundle", "won", "--no-onnx")

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from nas_attn.space import Architecture
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 
 def test_search_prints_one_object(searched):
@@ -42,7 +42,7 @@ def test_progress_stands_on_stderr(searched):
 
 
 def test_every_evaluation_says_how_it_was_made(searched):
-    view = load_study(searched[0].folder / "runs" / "tiny")
+    view = read_study(searched[0].folder / "runs" / "tiny")
     for t in view.trials:
         e = t.evaluation
         assert e.recipe["lr0"] == 0.002 and e.recipe["batch"] == 4 and e.recipe["start"] == "scratch"
@@ -96,7 +96,7 @@ def test_report_and_csv(searched):
 
 def test_export_trains_and_loads_in_a_process_that_knows_only_ultralytics(searched, tiny_data):
     shell, _ = searched
-    view = load_study(shell.folder / "runs" / "tiny")
+    view = read_study(shell.folder / "runs" / "tiny")
     number = next(t.number for t in view.trials if t.role == "search" and not t.architecture.is_base)
     done = shell("export", "tiny", "--pick", f"trial:{number}", "-o", "found.yaml")
     assert done.code == 0, done.err
@@ -178,7 +178,7 @@ def test_interrupting_is_no_failure(tmp_path, write_study, sign):
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130 and not out
     assert "give the same command again" in err and "Traceback" not in err
-    assert load_study(tmp_path / "runs" / "i").trials[0].state == "complete"
+    assert read_study(tmp_path / "runs" / "i").trials[0].state == "complete"
 
 
 def test_only_one_supervisor(tmp_path, write_study, searched):
@@ -199,7 +199,7 @@ def test_start_from_a_trained_base(tmp_path, write_study, shell_in):
     for t in trials:
         for _, gene in Architecture.parse(t["architecture"]):
             assert gene.module == "none" or gene.as_dict()["residual"] == "scaled"
-    view = load_study(tmp_path / "runs" / "b")
+    view = read_study(tmp_path / "runs" / "b")
     assert all(t.evaluation.transferred == 1.0 for t in view.trials)
     assert (tmp_path / "runs" / "b" / "base.pt").exists()
 
@@ -210,7 +210,7 @@ def test_slots_alone(tmp_path, write_study, searched):
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert set(found["drop"]) == {"p3", "p4", "p5"} and found["seeds"] == [0]
-    view = load_study(shell.folder / "runs" / "tiny")
+    view = read_study(shell.folder / "runs" / "tiny")
     # the same base, seed and recipe as in the search
     assert found["drops"]["p3"][0] == pytest.approx(
         view.trials[0].map50_95 - view.trials[0].evaluation.liveness["p3"], abs=1e-9

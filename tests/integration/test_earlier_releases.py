@@ -16,11 +16,11 @@ from later_release import grown
 from module_files import registry_as_before
 
 from nas_attn.ablation.view import AblationView
+from nas_attn.api import load_study, run_search
 from nas_attn.bundle.comments import cost_line
 from nas_attn.cli.app import run
 from nas_attn.dashboard.source import LiveAblations, LiveStudy
 from nas_attn.data.check import check_data
-from nas_attn.study import load_study, run_search
 from nas_attn.study.mirror import read_mirror
 from nas_attn.study.records import RecordLog
 

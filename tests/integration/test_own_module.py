@@ -16,7 +16,7 @@ from loaded_process import Finished
 
 import nas_attn
 from nas_attn.space import Architecture
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 ROOT = Path(nas_attn.__file__).parent.parent
 PAGE = ROOT / "nas_attn" / "attention" / "README.md"
@@ -75,7 +75,7 @@ def searched(home, write_study) -> Path:
 @pytest.fixture(scope="module")
 def exported(searched, nas) -> Path:
     """best.yaml of a trial that has the module."""
-    view = load_study(searched / "runs" / "own")
+    view = read_study(searched / "runs" / "own")
     number = next(t.number for t in view.trials if "=mine(" in str(t.architecture))
     nas(searched, "export", "own", "--pick", f"trial:{number}", "-o", "best.yaml")
     return searched / "best.yaml"
@@ -111,7 +111,7 @@ def test_it_is_checked(home, nas):
 
 
 def test_it_is_searched_by_worker_processes(searched):
-    view = load_study(searched / "runs" / "own")
+    view = read_study(searched / "runs" / "own")
     assert [t.state for t in view.trials] == ["complete"] * 3
     assert any("=mine(" in str(t.architecture) for t in view.trials)
     assert [p.read_text() for p in (searched / "runs" / "own" / "modules").glob("*/mine.py")] == [MINE]

@@ -9,7 +9,7 @@ import pytest
 from nas_attn.cli.app import run
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.space import Architecture, Slot
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 WANTED = "inner.p3.*,td.*,sppf.pre,p5.head"
 FOUND = {"p3", "p5", "td.p4", "sppf.pre", "inner.p3.insert", "inner.p3.replace"}  # td.p3 and p5.head are other names
@@ -26,7 +26,7 @@ def searched(folder, write_study):
     study = write_study(folder / "placed.yaml", epochs=1, control_seeds=1, trials=5, modules=None, space="placement")
     arguments = ["search", str(study), "--slots", WANTED, "--runs", str(folder / "runs"), "--jobs", "1", "--json"]
     assert run([*arguments, "--device", "cpu"]) == 0
-    return load_study(folder / "runs" / "placed")
+    return read_study(folder / "runs" / "placed")
 
 
 def test_a_search_over_slots_of_every_kind(searched):

@@ -6,12 +6,13 @@ import os
 
 import pytest
 import small_data_sets
-from untrained_searches import InlineEngine
 
+from nas_attn.api import load_study, run_search
 from nas_attn.data.check import check_data
 from nas_attn.data.named_sets import packaged_data
+from nas_attn.engine import InlineEngine
 from nas_attn.space import Architecture
-from nas_attn.study import load_study, run_search, shipped
+from nas_attn.study import shipped
 from nas_attn.study.config_sources import load_config
 from nas_attn.study.inputs import resolve
 

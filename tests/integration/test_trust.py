@@ -196,12 +196,12 @@ def test_a_checkpoint_that_only_the_records_name_is_not_run(mark, capsys):
 @pytest.mark.parametrize("recorded", ["right", "other"])
 def test_module_files_of_a_run_folder_run_only_if_they_are_ones_own(mark, clean, recorded):
     from nas_attn.bundle.study_base import base_of
-    from nas_attn.study import load_study
+    from nas_attn.study import read_study
 
     text = GOOD + f"\nopen({str(mark)!r}, 'w').close()\n"
     source = user.Source("mine", text)
     study_with_modules(mark.parent / "theirs", text, source.digest if recorded == "right" else "0" * 16)
-    view = load_study(mark.parent / "theirs")
+    view = read_study(mark.parent / "theirs")
     with pytest.raises(UserError, match="--trust"):
         base_of(view)
     assert run(["report", "theirs", "--runs", ".", "-o", "r.html"]) == 0

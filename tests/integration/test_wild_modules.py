@@ -14,7 +14,7 @@ from nas_attn.engine import Call, Failure, LocalEngine
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 WILD = '''
 import os, sys, time
@@ -73,7 +73,7 @@ def test_a_module_that_exits_fails_its_trial_in_a_search_without_a_guard(tmp_pat
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip().splitlines()[-1] == "done"
-    trials = load_study("wild", runs=tmp_path / "runs").trials
+    trials = read_study("wild", runs=tmp_path / "runs").trials
     assert len(trials) == 5 and any("wild" in str(t.architecture) for t in trials)
     for t in trials:
         wanted = ("failed", "SystemExit: 4") if "wild" in str(t.architecture) else ("complete", "")

@@ -21,7 +21,7 @@ from nas_attn.data.demo import write_data
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import StudyChanged
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.prepare import prepare
@@ -76,7 +76,7 @@ def winner(studies, home, monkeypatch):
     monkeypatch.chdir(home)
 
     def find(task: str):
-        view = load_study(task)
+        view = read_study(task)
         found = next(c for c in view.candidates() if c.role == "search" and c.score is not None)
         return view, found
 

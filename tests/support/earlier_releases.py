@@ -107,7 +107,8 @@ def trial_figures(t: Any) -> list[Any]:
 
 def continued(root: Path, name: str, more: int = MORE, **options: Any) -> list[list[Any]]:
     """The trials by which a search goes on; they are not trained."""
-    from nas_attn.study import load_study, run, run_search
+    from nas_attn.api import run_search
+    from nas_attn.study import run
 
     before = load_study(name, runs=root / "runs")
     (before.folder / "base.pt").touch()  # is not packed; the engine does not read it
@@ -183,13 +184,13 @@ def figures(root: Path) -> dict[str, Any]:
     """All figures of a release; continues what is in `root`."""
     from nas_attn.ablation.view import AblationView
     from nas_attn.data.check import check_data
-    from nas_attn.study import load_study
+    from nas_attn.study import read_study
 
     runs = root / "runs"
     ablations = [p.parent for p in sorted(runs.glob("*/ablations/*/records.jsonl"))]
     return {
         "data": {task: check_data(str(root / "data" / task / "data.yaml"), task).fingerprint for task in TASKS},
-        "studies": {name: study_figures(load_study(name, runs=runs)) for name in names(root)},
+        "studies": {name: study_figures(read_study(name, runs=runs)) for name in names(root)},
         "ablations": {str(p.relative_to(runs)): ablation_figures(AblationView.read(p)) for p in ablations},
         "ablations continued": {
             str(p.relative_to(runs)): ablation_continued(root, p.parents[1].name, p.name) for p in ablations

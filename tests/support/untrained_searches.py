@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
 from pathlib import Path
 from typing import Any
 
 from nas_attn.cost import CostTable
 from nas_attn.cost.cost import Cost
-from nas_attn.engine import Call, Failure, Outcome, worker
-from nas_attn.errors import EvaluationFailed
+from nas_attn.engine import InlineEngine
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Gene, SearchSpace, Slot
@@ -26,34 +24,6 @@ from nas_attn.study.view import StudyView
 
 SLOTS = (Slot("p3", 16, 64, 8), Slot("p4", 19, 128, 16), Slot("p5", 22, 256, 32))
 MODULES = {"acmix": {"head": [2, 4], "kernel_att": [3, 7]}, "conv": None, "lska": None}
-
-
-class InlineEngine:
-    """An engine of this process: one call at a time, or `width` of them handed back in order."""
-
-    def __init__(self, width: int = 1) -> None:
-        self._width = width
-        self._calls: deque[Call] = deque()
-
-    @property
-    def free(self) -> int:
-        return self._width - len(self._calls)
-
-    def submit(self, call: Call) -> None:
-        self._calls.append(call)
-
-    def wait(self, timeout: float | None = None) -> Outcome | None:
-        call = self._calls.popleft()
-        try:
-            return Outcome(call, worker.run(call))
-        except EvaluationFailed as error:
-            return Outcome(call, Failure(str(error)))
-
-    def __enter__(self) -> InlineEngine:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._calls.clear()
 
 
 class NoMirror:

@@ -10,10 +10,10 @@ import pytest
 from fabricated_studies import fabricate
 
 from nas_attn.ablation.run import run_ablation
+from nas_attn.api import run_search
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.cli.app import run
 from nas_attn.errors import RecordLost, StorageFull, UserError, room_wanted
-from nas_attn.study import run_search
 from nas_attn.study.folder import RunFolder
 
 

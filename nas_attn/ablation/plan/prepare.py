@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nas_attn.ablation.design import Design
 from nas_attn.ablation.plan.arms import CONV, Choices, make_design
@@ -17,6 +17,7 @@ from nas_attn.cost.standing import check_places
 from nas_attn.detector.neck.slots import canonical
 from nas_attn.environment import cache_root
 from nas_attn.errors import SlotRefused, StudyChanged, UserError
+from nas_attn.evaluate import Evaluator, evaluator_name
 from nas_attn.evaluate.starts import check_start
 from nas_attn.space import NONE, Architecture, Gene, SearchSpace
 from nas_attn.study.config import StudyConfig
@@ -26,9 +27,6 @@ from nas_attn.study.identity import check_unchanged
 from nas_attn.study.plan import Plan
 from nas_attn.study.prepare import prepare
 from nas_attn.study.recorded_space import counting_of
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,15 @@ class AblationPlan:
         return {**self.study.header, "name": title, "ablation": own}
 
 
-def prepare_ablation(request: Request, progress: Callable[[str], None]) -> AblationPlan:
+def prepare_ablation(
+    request: Request, progress: Callable[[str], None], evaluator: Evaluator | None = None
+) -> AblationPlan:
     """The plan of an ablation, with everything checked and resolved.
+
+    Args:
+        request: the request.
+        progress: told each step.
+        evaluator: scores architectures in place of proxy runs, on the ablation's own base only.
 
     Raises:
         ConfigError: all that is wrong with the study's part, together.
@@ -75,7 +80,10 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
     stored = request.stored or (request.study.header if request.study is not None else None)
     study = prepare(config, folder, progress, stored)
     study = _with_the_studys_images(study, request)
-    own = AblatedBase(None, *base_and_slots(study, config.model), study.evaluator)
+    base, slots = base_and_slots(study, config.model)
+    if evaluator is not None:
+        study = _with_evaluator(study, evaluator)
+    own = AblatedBase(None, base, slots, study.evaluator)
     kinds = settings.asked_kinds
     full = _named(study, own, request.full, "--base" if settings.base else "the picked architecture")
     further = tuple(_named(study, own, text, "--arm") for text in settings.arms)
@@ -84,7 +92,11 @@ def prepare_ablation(request: Request, progress: Callable[[str], None]) -> Ablat
         raise UserError("an ablation must have an architecture with attention", got=str(full), where="--base")
     _check_same(request, study, full)
     notes: list[str] = []
-    scales = {None: own, **(larger_bases(request, study, full, notes) if "scale" in kinds else {})}
+    scales: dict[str | None, AblatedBase] = {None: own}
+    if "scale" in kinds and evaluator is None:
+        scales |= larger_bases(request, study, full, notes)
+    elif "scale" in kinds:
+        notes.append("no comparison of scales: the given evaluator has one base model")
     sizes = (config.imgsz, config.final_imgsz)
     choices = Choices(
         space=study.space,
@@ -131,6 +143,12 @@ def _with_the_studys_images(study: Plan, request: Request) -> Plan:
     """The plan with the study's cache of decoded images, if it has one."""
     cache = request.folder.parent.parent / "cache"
     return replace(study, evaluator=replace(study.evaluator, cache=str(cache.resolve())))
+
+
+def _with_evaluator(study: Plan, evaluator: Evaluator) -> Plan:
+    """The plan with an evaluator in place of proxy runs."""
+    prints = {**study.header["fingerprints"], "evaluator": evaluator_name(evaluator)}
+    return replace(study, evaluator=evaluator, header={**study.header, "fingerprints": prints})
 
 
 def _named(study: Plan, own: AblatedBase, text: str, where: str) -> Architecture:
@@ -216,7 +234,7 @@ def _check_same(request: Request, study: Plan, full: Architecture) -> None:
         StudyChanged: the message says what differs.
     """
     if request.study is not None:
-        header, same = request.study.header, ("data", "base", "weights")
+        header, same = request.study.header, ("data", "base", "weights", "evaluator")
         old, new = header["fingerprints"], study.header["fingerprints"]
         if differs := [name for name in same if old.get(name) != new.get(name)]:
             raise StudyChanged(

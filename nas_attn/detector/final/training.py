@@ -20,6 +20,7 @@ from nas_attn.attention import registry, user
 from nas_attn.data.check import DataInfo
 from nas_attn.data.download import without_download
 from nas_attn.detector.final.plain_command import conditions, plain_command
+from nas_attn.detector.final.ready_model import of_ultralytics
 from nas_attn.detector.final.training_folder import TrainingFolder, epochs_of
 from nas_attn.errors import MissingPart, NasAttnError
 from nas_attn.tasks import TASKS
@@ -167,13 +168,13 @@ def _train(training: Training, run: TrainingFolder) -> Any:
     print("\n".join(["with plain Ultralytics:", command, *conditions(training.weights, fit, own_files)]))
     given = {"data": str(without_download(training.data.path)), "seed": training.seed, **arguments}
     where = {"project": str(run.folder.parent), "name": run.folder.name, "exist_ok": True}
-    return _run(_yolo(training.model, source), training.model, {**given, **where})
+    return _run(of_ultralytics(training.model, source), training.model, {**given, **where})
 
 
 def _go_on(training: Training, run: TrainingFolder) -> Any:
     """Do the rest of a training by Ultralytics' own resuming; the folder may have been moved meanwhile."""
     given = {"resume": True, "data": str(without_download(training.data.path)), "save_dir": str(run.folder)}
-    return _run(_yolo(training.model, run.last), training.model, given)
+    return _run(of_ultralytics(training.model, run.last), training.model, given)
 
 
 def _run(yolo: Any, model: BaseModel, arguments: Mapping[str, Any]) -> Any:
@@ -190,12 +191,6 @@ def _run(yolo: Any, model: BaseModel, arguments: Mapping[str, Any]) -> Any:
     return yolo.trainer
 
 
-def _yolo(model: BaseModel, source: Path) -> Any:
-    from ultralytics import RTDETR, YOLO
-
-    return RTDETR(str(source)) if model.head == "RTDETRDecoder" else YOLO(str(source), task=model.task)
-
-
 def _evaluate(training: Training, checkpoint: Path, split: str) -> tuple[float, float]:
     """mAP50-95 and mAP50 of a checkpoint, on one device."""
     known = training.arguments
@@ -205,7 +200,7 @@ def _evaluate(training: Training, checkpoint: Path, split: str) -> tuple[float, 
         given["batch"] = 2 * given["batch"]  # as Ultralytics' trainer does; the batch decides how images are padded
     name = f"val-{split}"
     where = {"project": str(training.run.folder), "name": name, "exist_ok": True}
-    metrics = _yolo(training.model, checkpoint).val(
+    metrics = of_ultralytics(training.model, checkpoint).val(
         data=str(without_download(training.data.path)),
         split=split,
         device=device,

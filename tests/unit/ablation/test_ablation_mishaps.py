@@ -17,7 +17,6 @@ from untrained_ablations import (
     verdicts,
     words,
 )
-from untrained_searches import InlineEngine
 
 from nas_attn.ablation.decide import NO_DIFFERENCE, UNDECIDED, UNTESTED
 from nas_attn.ablation.plan.estimate import estimate
@@ -25,6 +24,7 @@ from nas_attn.ablation.report.rows import family_rows
 from nas_attn.ablation.view import AblationView
 from nas_attn.cli.ablation_tables import plan_table
 from nas_attn.dashboard.ablation_card import AblationCard
+from nas_attn.engine import InlineEngine
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.records import RecordLog

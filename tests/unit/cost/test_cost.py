@@ -19,7 +19,7 @@ from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import architecture_yaml
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space import Architecture, Gene, Slot
-from nas_attn.study import load_study
+from nas_attn.study import read_study
 
 P3, P4 = Slot("p3", 1, 8, 8), Slot("p4", 2, 16, 16)
 GENES = {
@@ -137,7 +137,7 @@ def test_what_0_1_0_wrote_is_shown_under_a_true_name(tmp_path):
     written = {"gmacs": 3.0, "gmacs_fvcore_default": 2.9, "gflops_ultralytics": 6.0, "params_m": 2.6}
     log = Fabricator(tmp_path / "old").log
     log.append("started", number=0, role="base", architecture="p3=none", seed=0, cost=written, sampled={})
-    view = load_study(tmp_path / "old")
+    view = read_study(tmp_path / "old")
     assert view.trials[0].cost == {"gmacs": 3.0, "gmacs_fvcore_default": 2.9, "gflops_torch": 6.0, "params_m": 2.6}
     assert view.frame()["gflops_torch"].tolist() == [6.0] and "gflops_ultralytics" not in view.frame()
     both = {"gflops_torch": 6.0, "gflops_ultralytics": 6.1}  # a card of today: the second is Ultralytics' own

@@ -14,11 +14,11 @@ import pytest
 from untrained_searches import InlineEngine, content, make_plan, run_plan
 from worker_calls import misbehave, out_of_room, pinned, save_until
 
+from nas_attn.api import run_search
 from nas_attn.engine import Call, Failure, LocalEngine
 from nas_attn.errors import DataError, StorageFull, UserError, room_wanted
 from nas_attn.evaluate import Evaluation
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
-from nas_attn.study import run_search
 from nas_attn.study.mirror import Mirror
 from nas_attn.study.records import LOG_NAME
 from nas_attn.study.view import StudyView

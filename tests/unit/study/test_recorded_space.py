@@ -9,12 +9,13 @@ import pytest
 from later_release import grown
 from module_files import registry_as_before
 
+from nas_attn.api import run_search
 from nas_attn.attention import registry, table
 from nas_attn.cost import Cost, CostTable
 from nas_attn.data.demo import write_data
 from nas_attn.errors import NasAttnError, RecordLost, UserError
 from nas_attn.space import SearchSpace
-from nas_attn.study import first_release, recorded_space, run, run_search
+from nas_attn.study import first_release, recorded_space, run
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.records import RecordLog
 from nas_attn.study.space_files import load_space

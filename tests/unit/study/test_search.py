@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from untrained_searches import InlineEngine, NoMirror, make_plan, run_plan
 
-from nas_attn.cli.progress import liveness
+from nas_attn.api.progress import worth
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
@@ -81,7 +81,7 @@ def test_a_base_that_scores_too_little_proves_no_slot_dead(tmp_path, dead_slots)
     told = next(n for n in notes if "Which slots are alive is not known" in n)
     assert ("--dead-slots keep" in told) == (dead_slots == "skip")
     assert {t.role for t in view.trials} == ({"base"} if dead_slots == "skip" else {"base", "conv", "search"})
-    assert {liveness(drop, view.slots) for drop in view.slots["drop"].values()} == {
+    assert {worth(drop, view.slots) for drop in view.slots["drop"].values()} == {
         "not known (the base scores too little to tell)"
     }
 
@@ -95,7 +95,7 @@ def test_a_base_that_scores_too_little_proves_no_slot_dead(tmp_path, dead_slots)
     ],
 )
 def test_the_progress_says_what_a_slot_is(lost, said):
-    assert liveness(lost, {"intact": 0.4, "threshold": 0.003}) == said
+    assert worth(lost, {"intact": 0.4, "threshold": 0.003}) == said
 
 
 def test_every_trial_is_compared_with_the_base_of_its_seed(tmp_path):

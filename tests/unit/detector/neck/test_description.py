@@ -7,8 +7,8 @@ import json
 import pytest
 from rich.console import Console
 
+from nas_attn.api.network import network_table
 from nas_attn.cli.app import run
-from nas_attn.cli.network import network_table
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.neck.description import describe
 from nas_attn.errors import UnknownName

@@ -52,7 +52,7 @@ def _numbers(rows: Any) -> str:
 
 
 def _module(row: Mapping[str, Any]) -> str:
-    return row["module"] + (f" ×{row['repeats']}" if row["repeats"] > 1 else "")
+    return str(row["module"]) + (f" ×{row['repeats']}" if row["repeats"] > 1 else "")
 
 
 def _slots(slots: list[Mapping[str, Any]]) -> Text:

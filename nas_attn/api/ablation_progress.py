@@ -1,12 +1,10 @@
-"""The lines and the bar of a running ablation, all on stderr."""
+"""The lines and the bar of a running ablation; in a terminal on stderr."""
 
 from __future__ import annotations
 
-import time
-
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.view import AblationView
-from nas_attn.cli.progress import Bar, liveness
+from nas_attn.api.progress import Bar, worth
 from nas_attn.study.slot_states import learned, too_little
 from nas_attn.study.view import Trial
 
@@ -16,7 +14,7 @@ class AblationReporter(Bar):
 
     def opened(self, view: AblationView) -> None:
         """Print the architecture that is taken apart; the clock of the ETA starts."""
-        self._begun, self._before = time.monotonic(), _ended(view)
+        self._begin(_ended(view))
         config, own = view.header["config"], view.header["ablation"]
         self._say(f"{view.header['name']}: {own['full']} on {view.header['base']}; files in {view.folder}")
         seeds = view.looks.seeds
@@ -30,7 +28,7 @@ class AblationReporter(Bar):
             self.note(text)
         if self._before:
             self._say(f"  continuing after {self._before} trials")
-        self._bar.update(self._task, description="ablating", total=_total(view), completed=self._before)
+        self._move(self._before, _total(view), "", "ablating")
 
     def finished(self, view: AblationView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""
@@ -43,8 +41,7 @@ class AblationReporter(Bar):
             flags = f"  [{', '.join(trial.evaluation.flags)}]" if trial.evaluation.flags else ""
             text = f"mAP50-95 {trial.evaluation.map50_95:.4f} {delta}  {trial.evaluation.seconds:5.1f} s{flags}"
         self._say(f"{trial.number:4d}  seed {trial.seed}  {text}  {name}")
-        done = _ended(view)
-        self._bar.update(self._task, completed=done, total=_total(view), eta=self._eta(done), best=_decided(view))
+        self._move(_ended(view), _total(view), _decided(view), "ablating")
 
     def slots(self, view: AblationView, model: str | None) -> None:
         """Print each slot's liveness."""
@@ -54,7 +51,7 @@ class AblationReporter(Bar):
             self._say(f"  liveness of slots{where} not measured: {too_little(record)}")
             return
         for name, drop in record["drop"].items():
-            self._say(f"  {name}{where}: {liveness(drop, record)}")
+            self._say(f"  {name}{where}: {worth(drop, record)}")
         dead = [d.contrast.label for d in view.decisions if d.verdict == DEAD]
         if dead:
             why = "they differ only where the base needs nothing; --dead-slots keep trains them"

@@ -1,26 +1,40 @@
-"""The lines and the bar of a running search: one line per trial, ETA and best so far, all on stderr."""
+"""The lines and the bar of a running search: one line per trial, ETA and best so far; in a terminal on stderr."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nas_attn.analysis.front import front
 from nas_attn.analysis.tables import genes
+from nas_attn.api.notebook_bar import NotebookBar
 from nas_attn.study.slot_states import LIVE, UNDERTRAINED, UNKNOWN, slot_state
 from nas_attn.study.view import StudyView, Trial
 
+H = TypeVar("H")
 
-class Bar:
-    """Lines and a bar with ETA, all on stderr; a context manager."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+@contextlib.contextmanager
+def shown(observer: H | None, make: Callable[[], H]) -> Iterator[H]:
+    """The observer that was given; if none was, one that is made, and entered if it is a context manager."""
+    if observer is not None:
+        yield observer
+        return
+    made = make()
+    with made if isinstance(made, Bar) else contextlib.nullcontext():
+        yield made
+
+
+class TerminalBar:
+    """The bar of a terminal, below the lines; nothing if stderr is no terminal."""
+
+    def __init__(self, console: Console) -> None:
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -29,11 +43,25 @@ class Bar:
             TimeElapsedColumn(),
             TextColumn("{task.fields[eta]}"),
             TextColumn("{task.fields[best]}"),
-            console=self.console,
+            console=console,
             transient=True,
-            disable=not self.console.is_interactive,  # an invisible bar would leave an empty line at its end
+            disable=not console.is_interactive,  # an invisible bar would leave an empty line at its end
         )
         self._task = self._bar.add_task("preparing", total=None, eta="", best="")
+        self.start, self.stop = self._bar.start, self._bar.stop
+
+    def update(self, **fields: Any) -> None:
+        """Change `description`, `total`, `completed`, `eta` or `best`."""
+        self._bar.update(self._task, **fields)
+
+
+class Bar:
+    """Lines and a bar with ETA: on stderr in a terminal, below the cell in a notebook. A context manager."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._bar: TerminalBar | NotebookBar = NotebookBar() if self.console.is_jupyter else TerminalBar(self.console)
+        self._total: int | None = None
         self._begun: float | None = None
         self._before = 0
 
@@ -46,21 +74,29 @@ class Bar:
 
     def preparing(self, what: str) -> None:
         """Show what is being prepared, beside the bar."""
-        self._bar.update(self._task, description=what)
+        self._bar.update(description=what)
 
     def note(self, text: str) -> None:
         """Print a sentence."""
         self._say(f"  {text}")
 
     def _say(self, text: str) -> None:
-        self._bar.console.print(text, soft_wrap=True, markup=False)
+        self.console.print(text, soft_wrap=True, markup=False)
+
+    def _begin(self, before: int) -> None:
+        """The clock of the ETA starts; trials that ended before do not count for it."""
+        self._begun, self._before = time.monotonic(), before
+
+    def _move(self, done: int, total: int, best: str, description: str) -> None:
+        """Move the bar."""
+        self._total = total
+        self._bar.update(description=description, total=total, completed=done, eta=self._eta(done), best=best)
 
     def _eta(self, done: int) -> str:
-        total = self._bar.tasks[0].total
         new = done - self._before
-        if not total or new <= 0 or self._begun is None:
+        if not self._total or new <= 0 or self._begun is None:
             return ""
-        left = (time.monotonic() - self._begun) / new * max(0, total - done)
+        left = (time.monotonic() - self._begun) / new * max(0, self._total - done)
         return f"ETA {int(left // 3600)}:{int(left % 3600 // 60):02d}:{int(left % 60):02d}"
 
 
@@ -69,7 +105,7 @@ class Reporter(Bar):
 
     def opened(self, view: StudyView, trials: int) -> None:
         """Print a line about the study; the clock of the ETA starts."""
-        self._begun, self._before = time.monotonic(), _ended(view)
+        self._begin(_ended(view))
         config = view.header["config"]
         self._say(
             f"study {view.name}: {view.header['base']}, {view.header['space_size']:,} architectures, "
@@ -86,7 +122,7 @@ class Reporter(Bar):
                 )
         if self._before:
             self._say(f"  continuing after {self._before} of {trials} trials")
-        self._bar.update(self._task, description="searching", total=trials, completed=self._before)
+        self._move(self._before, trials, "", "searching")
 
     def started(self, view: StudyView, trial: Trial) -> None:
         """Print nothing: a trial has its line when it ends."""
@@ -97,13 +133,12 @@ class Reporter(Bar):
         if carried is not None and trial.number == min(t.number for t in view.trials if t.evaluation):
             self._say(f"  {carried:.1%} of the start's tensors were carried over; the rest is new or of another shape")
         self._say(line(trial))
-        done = _ended(view)
-        self._bar.update(self._task, completed=done, eta=self._eta(done), best=_best(view))
+        self._move(_ended(view), view.target, _best(view), "searching")
 
     def slots(self, view: StudyView) -> None:
         """Print each slot's liveness."""
         for name, drop in view.slots["drop"].items():
-            self._say(f"  {name}: {liveness(drop, view.slots)}, {_searched(name, view)}")
+            self._say(f"  {name}: {worth(drop, view.slots)}, {_searched(name, view)}")
 
 
 def line(trial: Trial) -> str:
@@ -122,7 +157,7 @@ def line(trial: Trial) -> str:
     )
 
 
-def liveness(drop: float, record: Mapping[str, Any]) -> str:
+def worth(drop: float, record: Mapping[str, Any]) -> str:
     """The state of a slot in words, from the mAP50-95 that zeroing it costs and the liveness record."""
     state = slot_state(drop, record)
     if state == UNKNOWN:

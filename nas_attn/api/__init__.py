@@ -1,0 +1,37 @@
+"""The Python surface: what the commands do, as functions, and studies, ablations and tables as values.
+
+`nas_attn` itself has all these names; each is loaded when it is first used.
+"""
+
+from nas_attn.api.ablation import Ablation, ablate
+from nas_attn.api.adoption import Adoption, adopt
+from nas_attn.api.costs import ModelCost, cost_of, costs_of
+from nas_attn.api.effects import Effects
+from nas_attn.api.listing import Listing
+from nas_attn.api.module_table import modules
+from nas_attn.api.registering import register
+from nas_attn.api.search import load_study, run_search
+from nas_attn.api.slot_table import Liveness, Network, liveness, slots
+from nas_attn.api.study import SlotLiveness, Study
+
+__all__ = [
+    "Ablation",
+    "Adoption",
+    "Effects",
+    "Listing",
+    "Liveness",
+    "ModelCost",
+    "Network",
+    "SlotLiveness",
+    "Study",
+    "ablate",
+    "adopt",
+    "cost_of",
+    "costs_of",
+    "liveness",
+    "load_study",
+    "modules",
+    "register",
+    "run_search",
+    "slots",
+]

@@ -1,0 +1,214 @@
+"""A community's model YAML made to build, as a Python value."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.api.listing import as_html
+from nas_attn.errors import UserError
+from nas_attn.space import NONE, Architecture
+
+if TYPE_CHECKING:
+    from nas_attn.adoption.adopt import Adopted
+    from nas_attn.adoption.findings import Repair, Suspicion
+    from nas_attn.cost.cost import Cost
+
+WIDTH = 100  # characters of a line that is printed in a notebook or a script
+
+
+@dataclass(frozen=True, repr=False)
+class Adoption:
+    """A community's model YAML, read as an architecture on a base model, with its cost.
+
+    Attributes:
+        found: everything that was read.
+        imgsz: image size in pixels at which cost is counted.
+        cost: cost of the whole model.
+        base_cost: cost of the same without attention.
+    """
+
+    found: Adopted
+    imgsz: int
+    cost: Cost
+    base_cost: Cost
+
+    @property
+    def architecture(self) -> Architecture:
+        """The modules at the slots of the base."""
+        return self.found.architecture
+
+    @property
+    def base(self) -> str:
+        """Name of the base model."""
+        return self.found.base.name
+
+    @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """Certain mistakes and gaps, which are repaired."""
+        return self.found.repairs
+
+    @property
+    def suspicions(self) -> tuple[Suspicion, ...]:
+        """Rows that look wrong, but may be meant; they stay as they are."""
+        return self.found.suspicions
+
+    def write(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the YAML that builds.
+
+        Args:
+            path: the file, `*.yaml`.
+            force: replace a file that exists.
+
+        Returns:
+            The path.
+
+        Raises:
+            UserError: the file exists, or its name would make Ultralytics build another scale.
+        """
+        from nas_attn.detector.neck.export import write_yaml
+
+        file, found = Path(path), self.found
+        check_output(file, force)
+        write_yaml(file, found.base, found.slots, found.architecture, final_nc=found.base.nc, comments=found.comments())
+        return file
+
+    def as_dict(self, file: Path | None = None) -> dict[str, Any]:
+        """All of it, JSON-ready; `file` is the one that was written."""
+        found = self.found
+        return {
+            "article": str(found.path),
+            "base": found.base.name,
+            "known_base": found.known,
+            "scale": found.base.scale,
+            "task": found.base.task,
+            "nc": found.base.nc,
+            "architecture": str(found.architecture),
+            "rows": [_row(put) for put in found.puts],
+            "imgsz": self.imgsz,
+            "cost": self.cost.as_dict(),
+            "base_cost": self.base_cost.as_dict(),
+            "plain_base": found.plain.name,
+            "repairs": [asdict(r) for r in found.repairs],
+            "suspicions": [asdict(s) for s in found.suspicions],
+            "file": None if file is None else str(file),
+        }
+
+    def text(self, width: int | None = WIDTH) -> str:
+        """What was found, as text: lines of at most `width` characters, or of any length if None."""
+        out = io.StringIO()
+        for line in self._lines():
+            print(line if width is None else _wrapped(line, width), file=out)
+        return out.getvalue().rstrip("\n")
+
+    def _lines(self) -> Iterator[str]:
+        found = self.found
+        base, kind = found.base, "" if found.known else ", a network of its own"
+        yield f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes"
+        for put in found.puts:
+            where = f"{put.slot}=" if put.slot else "part of the base, " + (f"{put.times} × " if put.times > 1 else "")
+            yield f"  row {put.row.number} {put.row.as_written} -> {where}{_gene(put)}"
+            if put.reading.taken:
+                taken = ", ".join(f"{k}={v}" for k, v in put.reading.taken.items())
+                yield f"    not in the file, so taken: {taken}"
+            if put.reading.said:
+                yield f"    {put.reading.said}"
+        yield f"architecture: {found.architecture}"
+        plain = f"without attention ({found.plain.name}) {_figures(self.base_cost)}"
+        yield f"cost at {self.imgsz} px: {_figures(self.cost)}; {plain}"
+        for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
+            if lines:
+                yield f"{title}:"
+                yield from (f"  - {line}" for line in lines)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return as_html("", None, *self._lines())
+
+
+def adopt(
+    article: str | Path,
+    *,
+    scale: str | None = None,
+    nc: int | None = None,
+    imgsz: int = 640,
+    wiring: str = "repair",
+    inside: str | None = None,
+    meanings: Mapping[str, str] | None = None,
+) -> Adoption:
+    """Make a community's model YAML build, and name its mistakes. It is `python -m nas_attn adopt` as a function.
+
+    Args:
+        article: the file.
+        scale: one of its scales; None for the one that it states or is named after, else its first.
+        nc: number of classes, in place of the file's.
+        imgsz: image size of the final training in pixels.
+        wiring: `repair` rows that certainly read the wrong row, let all readers read the attention (`in-line`), or
+            `keep` all as it is.
+        inside: place of attention in blocks such as `C2f_ACmix`: `insert`, `replace` or `after`; None for the usual.
+        meanings: name in the file -> name to read in its place, for names with several meanings.
+
+    Raises:
+        UserError: the file is no detector's, has no attention and no mistake, has an unknown name, or cannot be built.
+    """
+    from nas_attn.environment import prepare
+
+    prepare()
+    from nas_attn.adoption.adopt import adopt as read
+    from nas_attn.cost import CostTable
+
+    found = read(Path(article), scale=scale, nc=nc, imgsz=imgsz, wiring=wiring, inside=inside, meanings=meanings)
+    stride = max(s.stride for s in found.slots)
+    if imgsz <= 0 or imgsz % stride:
+        raise UserError(f"`--imgsz` must be a multiple of the model's stride {stride}", got=imgsz)
+    genes: dict[str, Any] = dict(found.architecture)
+    table = CostTable.build(found.base.build(), {s: [genes.get(s.name, NONE)] for s in found.slots}, imgsz)
+    plain = table if found.plain is found.base else CostTable.build(found.plain.build(), {}, imgsz)
+    return Adoption(found, imgsz, table.cost(found.architecture), plain.base)
+
+
+def check_output(file: Path, force: bool) -> None:
+    """Refuse a file for the fixed YAML that `train` would not take, or that exists.
+
+    Raises:
+        UserError: it is such a file.
+    """
+    if file.suffix not in (".yaml", ".yml"):
+        raise UserError("a model YAML must be named .yaml or .yml, or `train` refuses it", got=f"'{file}'")
+    if file.exists() and not force:
+        raise UserError("a file must not be written over", got=f"'{file}'", remedy="Give --force, or another -o.")
+
+
+def _row(put: Any) -> dict[str, Any]:
+    return {
+        "row": put.row.number,
+        "module": put.row.as_written,
+        "slot": put.slot or None,
+        "gene": _gene(put),
+        "times": put.times,
+        "taken": put.reading.taken,
+        "said": put.reading.said,
+    }
+
+
+def _gene(put: Any) -> str:
+    name, arguments = put.reading.raw
+    return str(put.reading.gene) if put.reading.gene is not None else f"{name}{arguments}"
+
+
+def _figures(cost: Cost) -> str:
+    return f"{cost.gmacs:.4f} GMACs, {cost.params_m:.4f} M parameters"
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A line over several, the further ones indented below its text."""
+    lead = len(line) - len(line.lstrip(" -"))
+    wrapper = textwrap.TextWrapper(max(40, width), break_long_words=False, break_on_hyphens=False)
+    wrapper.subsequent_indent = " " * (lead if "-" in line[:lead] else lead + 2)
+    return wrapper.fill(line)

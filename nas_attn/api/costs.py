@@ -1,0 +1,129 @@
+"""The cost of architectures, counted before any training."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas_attn.analysis.tables import Table
+from nas_attn.api.listing import Listing
+from nas_attn.cost.cost import Cost
+from nas_attn.space import NONE, Architecture
+
+DEFAULT_MODEL = "yolo11n.yaml"
+OTHER = ("gflops_ultralytics", "gmacs_fvcore_default", "gflops_torch")  # of other conventions
+FIGURES = ("gmacs", "gmacs_fvcore_default", "gflops_torch", "params_m", "gflops_ultralytics")
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """The cost of one image through a base model with an architecture, in eval mode and not fused.
+
+    Attributes:
+        architecture: the modules, all settings written out.
+        model: name of the base model.
+        imgsz: image size in pixels.
+        cost: exact integers.
+        gflops_ultralytics: 1e9 floating point operations as Ultralytics reports them, of the fused model; None if it
+            reports none.
+    """
+
+    architecture: Architecture
+    model: str
+    imgsz: int
+    cost: Cost
+    gflops_ultralytics: float | None
+
+    @property
+    def gmacs(self) -> float:
+        """Giga multiply-accumulates: 1e9 product-sums per image."""
+        return self.cost.gmacs
+
+    @property
+    def params_m(self) -> float:
+        """Million parameters."""
+        return self.cost.params_m
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name, JSON-ready."""
+        return {
+            "architecture": str(self.architecture),
+            **self.cost.as_dict(),
+            "gflops_ultralytics": self.gflops_ultralytics,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.gmacs:.4f} GMACs, {self.params_m:.4f} M parameters at {self.imgsz} px: {self.architecture}"
+
+
+def cost_of(
+    architecture: str | Architecture = "",
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    nc: int = 80,
+    imgsz: int = 640,
+    width: float | None = None,
+) -> ModelCost:
+    """Count what an architecture costs on a base model; nothing is trained.
+
+    Args:
+        architecture: such as `"p3=acmix(head=4) p5=lska(k_size=23)"`; the base itself if empty. Settings that are not
+            given have their published values.
+        model: base model: a name that Ultralytics ships, a YAML or a checkpoint.
+        nc: number of classes.
+        imgsz: image size of the final training in pixels.
+        width: width factor, in place of the model's own.
+
+    Raises:
+        UserError: there is no such model, slot, module or setting, or one cannot stand there.
+    """
+    return costs_of([architecture], model=model, nc=nc, imgsz=imgsz, width=width)[0]
+
+
+def costs_of(
+    architectures: Iterable[str | Architecture],
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    nc: int = 80,
+    imgsz: int = 640,
+    width: float | None = None,
+) -> Listing[ModelCost]:
+    """`cost_of` for several architectures on one base model: `python -m nas_attn cost` as a function."""
+    from nas_attn.bundle.named_model import named_architecture, named_model
+    from nas_attn.cost import CostTable
+    from nas_attn.detector.model.base_model import build_yaml
+    from nas_attn.detector.model.flops import ultralytics_gflops
+    from nas_attn.detector.model.head_form import check_head
+    from nas_attn.detector.neck.surgery import architecture_yaml
+
+    named = named_model(str(model), nc=nc, width=width, imgsz=imgsz)
+    base, slots = named.base, named.slots
+    by_name = {s.name: s for s in slots}
+    wanted = []
+    for text in map(str, architectures):
+        found = (
+            named_architecture(text, slots, imgsz) if text else Architecture.none(n for n in by_name if "." not in n)
+        )
+        check_head(base, [by_name[slot] for slot, gene in found if gene != NONE], where=text)
+        wanted.append(found)
+    counted = CostTable.build(named.built, {s: [dict(a).get(s.name, NONE) for a in wanted] for s in slots}, imgsz)
+    with redirect_stdout(sys.stderr):  # output of a module is no result
+        costs = [
+            ModelCost(
+                a,
+                base.name,
+                imgsz,
+                counted.cost(a),
+                ultralytics_gflops(build_yaml(architecture_yaml(base, slots, a)[0]), imgsz),
+            )
+            for a in wanted
+        ]
+    records = [c.as_dict() for c in costs]
+    rows = tuple((r["architecture"], *("-" if r[f] is None else f"{r[f]:.4f}" for f in FIGURES)) for r in records)
+    table = Table(("architecture", *FIGURES), rows, tuple(r["architecture"] for r in records))
+    title = f"{base.name} at {imgsz} px, {nc} classes"
+    return Listing(costs, records, table, title=title, optional=OTHER, note="\n".join(named.notes))

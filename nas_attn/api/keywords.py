@@ -1,0 +1,33 @@
+"""Functions whose keywords stand in a `TypedDict`: editors read the annotation, notebooks the signature made here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_keywords(options: type) -> Callable[[F], F]:
+    """A decorator that writes each keyword of `**options: Unpack[OPTIONS]` into the function's signature.
+
+    Without it, completion in a notebook and `help()` would not know them. The default shown is None: not given.
+
+    Args:
+        options: the `TypedDict`.
+    """
+
+    def shown(function: F) -> F:
+        signature = inspect.signature(function)
+        named = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        own = {p.name for p in named}
+        keywords = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in options.__annotations__.items()
+            if name not in own
+        ]
+        function.__signature__ = signature.replace(parameters=[*named, *keywords])  # type: ignore[attr-defined]
+        return function
+
+    return shown

@@ -1,0 +1,171 @@
+"""A list of values that shows itself as a table, in a terminal, in a notebook and as a data frame."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from nas_attn.analysis.tables import Table, genes
+
+if TYPE_CHECKING:
+    import pandas
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+T = TypeVar("T")
+REPR_WIDTH = 100  # characters, if there is no terminal
+GENE_WIDTH = 26  # characters of a column of architectures, which is one of many
+GENES = ("architecture", "inserted")  # columns whose cells hold architectures: one gene a line
+LEFT = (*GENES, "slot", "module", "family", "settings", "verdict", "remarks", "arm", "comparison", "state", "remark")
+
+SHORT = ("slot", "module", "family")  # cells that are not broken
+
+
+class Listing(Sequence[T], Generic[T]):
+    """Values in order, with the table that shows them.
+
+    It is a sequence: index it, loop over it, take its length. `print` shows the table as text, a notebook shows it as
+    HTML, `frame()` gives the figures as numbers.
+
+    Args:
+        values: the values.
+        records: the figures of each value, by name with units; JSON-ready.
+        table: the same as text, all columns.
+        title: stands above the table.
+        narrow: column of the table -> its title in a terminal, which is narrow; None for all columns.
+        optional: columns that are left out, one after the other, as long as the terminal is too narrow.
+        note: sentences below the table.
+    """
+
+    def __init__(
+        self,
+        values: Sequence[T],
+        records: Sequence[Mapping[str, Any]],
+        table: Table,
+        *,
+        title: str = "",
+        narrow: Mapping[str, str] | None = None,
+        optional: Sequence[str] = (),
+        note: str = "",
+    ) -> None:
+        self._values = tuple(values)
+        self.records = [dict(r) for r in records]
+        self.table, self.title, self.note = table, title, note
+        self._optional = list(optional)
+        self._narrow = dict(narrow) if narrow is not None else {name: name for name in table.columns}
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self._values[index]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Listing) and (self._values, self.records) == (other._values, other.records)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def frame(self) -> pandas.DataFrame:
+        """The figures as a data frame: one row a value, units in the column names."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, without those of its `optional` columns for which the terminal is too narrow."""
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        columns = {name: self._cells(name) for name in self._narrow}
+        for name in (*self._optional, None):
+            widths = fitted(list(columns.values()), [n in (*GENES, *SHORT) for n in columns], options.max_width)
+            if widths is not None or name is None:
+                break
+            del columns[name]
+        title = Text(self.title) if self.title else None
+        shown = RichTable(title=title, box=box.SIMPLE, title_justify="left", padding=(0, 0, 0, 0))
+        for i, name in enumerate(columns):
+            side: Any = "left" if name in LEFT else "right"
+            shown.add_column(self._narrow[name], overflow="fold", justify=side, width=widths[i] if widths else None)
+        for row in zip(*(cells[1:] for cells in columns.values()), strict=True):
+            shown.add_row(*map(Text, row))
+        yield shown
+
+    def _cells(self, name: str) -> list[str]:
+        """The title of a column and its cells; of architectures one gene a line, for no line may be broken anywhere."""
+        place = self.table.columns.index(name)
+        cells = [row[place] for row in self.table.rows]
+        if name in GENES:
+            cells = ["\n".join(map(_broken, genes(cell))) for cell in cells]
+        return [self._narrow[name], *cells]
+
+    def __repr__(self) -> str:
+        return as_text(self, self.note)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.title, self.table, self.note)
+
+
+def fitted(columns: Sequence[Sequence[str]], whole: Sequence[bool], width: int) -> list[int] | None:
+    """A width for each column, so that a table with one space between columns fits; None if no word may be broken.
+
+    Args:
+        columns: title and cells of each.
+        whole: for each, if its lines stay whole; the others may be broken between words.
+        width: characters of the terminal.
+    """
+    most = [max(len(line) for cell in cells for line in cell.splitlines() or [""]) for cells in columns]
+    words = [max((len(w) for cell in cells for w in cell.split()), default=0) for cells in columns]
+    found = [m if w else n for m, n, w in zip(most, words, whole, strict=True)]
+    left = width - sum(found) - len(found) - 1  # the spaces between columns, and at both ends
+    if left < 0:
+        return None
+    while left and found != most:
+        for i in range(len(found)):
+            if left and found[i] < most[i]:
+                found[i], left = found[i] + 1, left - 1
+    return [n + min(1, left // len(found)) for n in found]  # a second space between columns, if there is room
+
+
+def _broken(gene: str) -> str:
+    """A gene in lines of at most `GENE_WIDTH` characters, broken before its settings."""
+    lines = [""]
+    for part in re.split(r"(?<=[,(])(?=[a-z])", gene):
+        if lines[-1] and len(lines[-1] + part) > GENE_WIDTH:
+            lines.append("  ")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def as_text(*parts: Any) -> str:
+    """Tables and sentences as plain text, as wide as the terminal."""
+    from rich.console import Console
+
+    width = shutil.get_terminal_size((REPR_WIDTH, 24)).columns
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    for part in parts:
+        if part:
+            console.print(part, markup=False)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
+
+
+def as_html(title: str, table: Table | None = None, *sentences: str) -> str:
+    """A title, a table and sentences as HTML, for a notebook."""
+    from nas_attn.dashboard.as_html import render
+    from nas_attn.dashboard.blocks import element, text
+    from nas_attn.dashboard.blocks import table as table_block
+
+    blocks = [element("p", element("b", title))] if title else []
+    blocks += [table_block(table)] if table is not None else []
+    return render(element("div", *blocks, *(text(s) for s in sentences if s)))

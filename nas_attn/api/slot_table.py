@@ -1,0 +1,160 @@
+"""The slots of a base model: where they are, and at which of them attention can matter on given data."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.analysis.tables import EMPTY, Table
+from nas_attn.api.costs import DEFAULT_MODEL
+from nas_attn.api.keywords import with_keywords
+from nas_attn.api.listing import Listing, as_text
+from nas_attn.api.options import LivenessOptions
+from nas_attn.api.study import SLOTS, SlotLiveness
+from nas_attn.errors import ConfigError, UserError
+from nas_attn.space import Slot
+from nas_attn.study import RUNS
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from nas_attn.engine import Engine
+    from nas_attn.evaluate import Evaluator
+
+COLUMNS = ("slot", "row", "module", "channels", "stride", "modules of a gene", "also called")
+
+
+class Network(Listing[Slot]):
+    """The slots of a base model, with the network around them; printed, it is the network as a table.
+
+    Attributes:
+        network: its rows, the rows that each reads and is read by, and the slots there; see
+            `nas_attn.detector.neck.description.describe`.
+    """
+
+    def __init__(self, slots: Iterable[Slot], network: dict[str, Any], note: str = "") -> None:
+        found = list(slots)
+        modules = {row["index"]: row["module"] for row in network["rows"]}
+        records = [
+            {
+                "slot": s.name,
+                "row": s.row,
+                "module": modules[s.row],
+                "channels": s.channels,
+                "stride": s.stride,
+                "sites": s.sites,
+                "also": list(s.also),
+            }
+            for s in found
+        ]
+        rows = tuple(tuple(", ".join(v) if isinstance(v, list) else str(v) for v in r.values()) for r in records)
+        table = Table(COLUMNS, rows, (None,) * len(rows))
+        super().__init__(found, records, table, title=f"slots of {network['model']}", note=note)
+        self.network = network
+
+    def __repr__(self) -> str:
+        from nas_attn.api.network import KEY, network_table
+
+        return as_text(self.note, network_table(self.network), KEY)
+
+
+def slots(model: str | Path = DEFAULT_MODEL, *, names: str | Iterable[str] | None = None) -> Network:
+    """The slots of a base model: the places where attention can stand. Nothing is trained.
+
+    Args:
+        model: a name that Ultralytics ships, a YAML or a checkpoint.
+        names: names or patterns of the slots to show, such as `"p*,inner.*"`; all if None.
+
+    Raises:
+        UserError: there is no such model or slot, or Ultralytics cannot build the model.
+    """
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.environment import prepare
+
+    prepare()
+    from nas_attn.detector.model.held_attention import held_note
+    from nas_attn.detector.neck.description import describe
+    from nas_attn.detector.neck.slots import all_slots
+
+    wanted = [n.strip() for n in names.split(",") if n.strip()] if isinstance(names, str) else names
+    wanted = None if wanted is None else list(wanted)
+    if wanted == []:
+        raise ConfigError([UserError("`slots` must name at least one slot")])
+    base = load_base(str(model))
+    drawn = describe(base, wanted)
+    shown = {slot["name"] for row in drawn["rows"] for slot in row["slots"]}
+    return Network((s for s in all_slots(base) if s.name in shown), drawn, held_note(base) or "")
+
+
+class Liveness(Listing[SlotLiveness]):
+    """The mAP50-95 that each slot is worth to a base that was trained on given data.
+
+    Attributes:
+        measured: `base`, `seeds`, `intact` (mAP50-95 of the whole base), `zeroed`, `drop`, `live`, `threshold`,
+            `trials` and `drops` (slot -> mAP50-95 lost, for each seed).
+    """
+
+    def __init__(self, measured: dict[str, Any]) -> None:
+        from nas_attn.study.slot_states import slot_state
+
+        values = [
+            SlotLiveness(slot, measured["zeroed"][slot], lost, slot_state(lost, measured), slot in measured["live"])
+            for slot, lost in measured["drop"].items()
+        ]
+        names = {k: v for k, v in SLOTS.items() if k != "searched"}
+        rows = tuple(
+            (v.slot, EMPTY if v.zeroed is None else f"{v.zeroed:.4f}", f"{v.lost:+.4f}", v.state) for v in values
+        )
+        table = Table(tuple(names), rows, (None,) * len(rows))
+        title = f"{measured['base']}, mAP50-95 {measured['intact']:.4f} on val over seeds {measured['seeds']}"
+        super().__init__(values, [vars(v) for v in values], table, title=title, narrow=names)
+        self.measured = measured
+
+
+@with_keywords(LivenessOptions)
+def liveness(
+    study: str | Path | None = None,
+    *,
+    seeds: int = 1,
+    progress: bool = True,
+    evaluator: Evaluator | None = None,
+    engine: Engine | None = None,
+    **options: Unpack[LivenessOptions],
+) -> Liveness:
+    """Train the base and set each slot's output to zero in turn: attention can matter where mAP50-95 is lost.
+
+    It is `python -m nas_attn slots --data D.yaml` as a function; a search does it first, too.
+
+    Args:
+        study: a study whose data, model and settings to take, in place of `data=`.
+        seeds: bases that are trained; their mean is reported.
+        progress: show what is going on.
+        evaluator: scores architectures in place of proxy runs.
+        engine: runs the trainings, in place of worker processes on this machine.
+        options: fields of `StudyConfig`, e.g. `data="data.yaml", model="yolo11n.yaml", epochs=15`.
+
+    Raises:
+        UserError: something in the input breaks a rule; nothing was trained.
+        EvaluationFailed: the base cannot be trained.
+    """
+    from nas_attn.api.progress import Reporter, shown
+    from nas_attn.environment import prepare
+    from nas_attn.study.config_sources import known_study, load_config
+    from nas_attn.study.observer import Silent
+
+    name = None if study is None else str(study)
+    stored = known_study(name, RUNS) if name is not None and options.get("data") is None else None
+    given = {**options, "control_seeds": seeds, "test": False}
+    config = load_config(name, given, stored)
+    prepare()
+    from nas_attn.study.slot_check import check_slots
+
+    make: Callable[[], Reporter | Silent] = Reporter if progress else Silent
+    with (
+        tempfile.TemporaryDirectory(prefix="nas_attn-slots-") as folder,
+        shown(None, make) as heard,
+    ):
+        found = check_slots(config, Path(folder), heard.preparing, evaluator=evaluator, engine=engine)
+    return Liveness(found)

@@ -1,0 +1,322 @@
+"""A study as a Python value: it lists, picks, draws, builds and writes what a search has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.api.listing import Listing, as_html, as_text
+from nas_attn.errors import UserError
+from nas_attn.space import Architecture
+from nas_attn.study.trial import Candidate, Trial
+from nas_attn.study.view import StudyView
+
+if TYPE_CHECKING:
+    import pandas
+    from plotly.graph_objects import Figure
+    from ultralytics import YOLO
+
+    from nas_attn.analysis.noise import Noise
+    from nas_attn.api.ablation import Ablation
+    from nas_attn.api.effects import Effects
+    from nas_attn.bundle.winner import Winner
+
+Pick = str | Candidate | Architecture
+# columns of the front in a terminal, and their titles there
+FRONT = {
+    "architecture": "architecture",
+    "place": "place",
+    "paired mAP50-95": "paired mAP50-95",
+    "seeds": "seeds",
+    "Δ to base, same seed": "Δ to base",
+    "verdict": "verdict",
+    "GMACs": "GMACs",
+    "params (M)": "params M",
+}
+SLOTS = {
+    "slot": "slot",
+    "mAP50-95 with it zeroed": "mAP50-95 zeroed",
+    "mAP50-95 lost": "lost",
+    "state": "state",
+    "searched": "searched",
+}
+
+
+@dataclass(frozen=True)
+class SlotLiveness:
+    """The mAP50-95 that one slot is worth to the trained base.
+
+    Attributes:
+        slot: its name.
+        zeroed: mAP50-95 of the base with the slot's output set to zero; None if it was not recorded.
+        lost: mAP50-95 that this costs; negative if the base is better without it.
+        state: `live`, `dead`, `undertrained` or `unknown`.
+        searched: True if the search varies it.
+    """
+
+    slot: str
+    zeroed: float | None
+    lost: float
+    state: str
+    searched: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Study:
+    """The study in a run folder, as of the moment when it was read; `load_study` reads it again.
+
+    Methods that take a `pick` take `best` or `knee` (of the front), `trial:N` (the architecture of that trial), an
+    architecture as text or as a value, or a candidate. All raise `UserError` if the study has no such candidate.
+
+    Attributes:
+        view: the records behind it.
+    """
+
+    view: StudyView
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.view.name
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder."""
+        return self.view.folder
+
+    @property
+    def base(self) -> str:
+        """Name of the base model."""
+        return str(self.view.header["base"])
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials in order of their numbers; running, failed and refused ones too."""
+        return self.view.trials
+
+    def trial(self, number: int) -> Trial:
+        """The trial of that number.
+
+        Raises:
+            UserError: there is none.
+        """
+        return self.view.trial(number)
+
+    def candidates(self) -> list[Candidate]:
+        """All architectures with a trial that was not refused, in order of their first trial."""
+        return self.view.candidates()
+
+    def front(self) -> Listing[Candidate]:
+        """The Pareto front: no candidate costs less (GMACs) at the same or a higher mAP50-95; cheapest first.
+
+        The table also shows the controls, and whether noise can explain a difference to the base.
+        """
+        from nas_attn.analysis.front import front
+        from nas_attn.analysis.noise import noise_words
+        from nas_attn.analysis.tables import front_table
+
+        found = front(self.view)
+        records = [
+            {
+                "architecture": c.key,
+                "map50_95": c.score,
+                "mean": c.mean,
+                "sd": c.sd,
+                "delta": c.delta,
+                "seeds": list(c.seeds),
+                **c.cost,
+            }
+            for c in found
+        ]
+        title, optional = "front and controls, cheapest first", ("params (M)", "seeds", "place")
+        return Listing(
+            found,
+            records,
+            front_table(self.view),
+            title=title,
+            narrow=FRONT,
+            optional=optional,
+            note=noise_words(self.view),
+        )
+
+    def pick(self, spec: Pick = "knee", *, max_gmacs: float | None = None) -> Candidate:
+        """One candidate.
+
+        Args:
+            spec: `best` (highest mAP50-95) or `knee` (more cost buys little from there on) of the front, `trial:N`,
+                or an architecture.
+            max_gmacs: leave out candidates that cost more, in giga multiply-accumulates.
+
+        Raises:
+            UserError: the study has no such candidate.
+        """
+        from nas_attn.analysis.front import pick
+
+        if isinstance(spec, Candidate):
+            return spec
+        if isinstance(spec, str) and "=" not in spec:
+            return pick(self.view, spec, max_gmacs)
+        wanted = Architecture.parse(spec) if isinstance(spec, str) else spec
+        found = next((c for c in self.candidates() if c.architecture == wanted), None)
+        if found is None or (max_gmacs is not None and found.gmacs > max_gmacs):
+            raise UserError(
+                "a picked architecture must be a candidate of the study, all its settings written out",
+                got=f"'{wanted}'",
+                where=f"study '{self.name}'",
+                remedy="`candidates()` lists them; `cost_of` and `ablate` take any architecture.",
+            )
+        return found
+
+    def slots(self) -> Listing[SlotLiveness]:
+        """The mAP50-95 that each slot is worth to the trained base; empty before that was measured."""
+        from nas_attn.analysis.tables import Table, liveness_table
+        from nas_attn.study.slot_states import slot_state
+
+        record = self.view.slots
+        values = [
+            SlotLiveness(s, record.get("zeroed", {}).get(s), lost, slot_state(lost, record), s in record["searched"])
+            for s, lost in record.get("drop", {}).items()
+        ]
+        table = liveness_table(self.view) or Table(tuple(SLOTS), (), ())
+        records = [vars(v) for v in values]
+        return Listing(values, records, table, title="slots of the trained base", narrow=SLOTS)
+
+    def noise(self) -> Noise | None:
+        """The seed noise in mAP50-95, from repeated seeds; None until a control has two usable trials that differ."""
+        from nas_attn.analysis.noise import noise
+
+        return noise(self.view)
+
+    def effects(self) -> Effects:
+        """The difference that each module makes at each slot: one additive model over all trials."""
+        from nas_attn.analysis.effects.estimate import effect_numbers
+        from nas_attn.api.effects import Effects
+
+        return Effects(effect_numbers(self.view))
+
+    def plot(self) -> Figure:
+        """mAP50-95 against cost: the figure of the dashboard."""
+        from nas_attn.analysis.figures import pareto_figure, pareto_numbers
+
+        return pareto_figure(pareto_numbers(self.view))
+
+    def frame(self) -> pandas.DataFrame:
+        """One row a trial, units in the column names; see `nas_attn.study.frame` for the columns."""
+        return self.view.frame()
+
+    def yaml(self, pick: Pick = "knee") -> str:
+        """The model YAML of a candidate, which Ultralytics builds and trains."""
+        return self._winner(pick).yaml()
+
+    def export(self, pick: Pick, path: str | Path, *, force: bool = False) -> Path:
+        """Write the model YAML of a candidate.
+
+        Args:
+            pick: the candidate.
+            path: the file, `*.yaml`.
+            force: replace a file that exists.
+
+        Returns:
+            The path.
+        """
+        return self._winner(pick).write(Path(path), force=force)
+
+    def model(self, pick: Pick = "knee", *, weights: str | Path | None = None, seed: int = 0) -> YOLO:
+        """A candidate as a model of Ultralytics, ready for `.train(data=...)`.
+
+        Args:
+            pick: the candidate.
+            weights: checkpoint of the base, or of this very model: each tensor that fits goes to its layer, past the
+                inserted modules. None for initial weights.
+            seed: of the initial weights of all that `weights` does not fill.
+
+        Raises:
+            UserError: `weights` belongs to another model.
+        """
+        return self._winner(pick).model(Path(weights) if weights is not None else None, seed)
+
+    def bundle(
+        self,
+        pick: Pick,
+        folder: str | Path,
+        *,
+        weights: str | Path | None = None,
+        seed: int = 0,
+        onnx: bool = True,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Write a candidate as one folder: YAML, base YAML, ONNX files, weights, card.
+
+        Args:
+            pick: the candidate.
+            folder: the folder; it must not exist, unless `force`.
+            weights: checkpoint of a finished training of the exported YAML.
+            seed: of the initial weights, if there are no trained ones.
+            onnx: also write ONNX files.
+            force: replace a bundle that exists.
+
+        Returns:
+            The card.
+        """
+        from dataclasses import replace
+
+        from nas_attn.bundle.write import write_bundle
+
+        winner = replace(self._winner(pick), weights=Path(weights) if weights is not None else None, seed=seed)
+        return write_bundle(Path(folder), winner, onnx=onnx, force=force)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the study and its ablations as one HTML file that opens offline; an older one is replaced.
+
+        Returns:
+            The path.
+        """
+        from nas_attn.bundle.winner import yaml_maker
+        from nas_attn.dashboard.report import write_report
+
+        write_report(self.view, Path(path), yaml_maker(self.view))
+        return Path(path)
+
+    def ablations(self) -> list[Ablation]:
+        """The ablations in its folder, the oldest first."""
+        from nas_attn.ablation.view import load_ablations
+        from nas_attn.api.ablation import Ablation
+
+        return [Ablation(view) for view in load_ablations(self.folder)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The study as one JSON-ready object: `study`, `front` (candidates) and `trials`."""
+        return {
+            "study": {"name": self.name, "folder": str(self.folder), "base": self.base, "slots": self.view.slots},
+            "front": self.front().records,
+            "trials": [
+                {
+                    "number": t.number,
+                    "architecture": str(t.architecture),
+                    "seed": t.seed,
+                    "map50_95": t.map50_95,
+                    "gmacs": t.cost.get("gmacs"),
+                    "params_m": t.cost.get("params_m"),
+                    "state": t.state,
+                }
+                for t in self.trials
+            ],
+        }
+
+    def _winner(self, pick: Pick) -> Winner:
+        from nas_attn.bundle.winner import winner_of_candidate
+
+        return winner_of_candidate(self.view, self.pick(pick))
+
+    def _title(self) -> str:
+        ended = sum(t.state in ("complete", "failed") for t in self.trials)
+        return f"study {self.name}: {self.base}, {ended} of {self.view.target} trials, files in {self.folder}"
+
+    def __repr__(self) -> str:
+        front = self.front()
+        return as_text(self._title(), front, front.note)
+
+    def _repr_html_(self) -> str:
+        front = self.front()
+        return as_html(self._title(), front.table, front.note)

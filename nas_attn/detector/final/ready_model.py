@@ -1,0 +1,62 @@
+"""An exported model as Ultralytics' own class, for a script or a notebook that goes on with Ultralytics."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_attn.atomic_files import write_text_atomic
+from nas_attn.attention import user
+from nas_attn.detector.model.base_model import BaseModel, load_base
+from nas_attn.detector.weights.start_model import save_start, start_model
+from nas_attn.environment import cache_root
+
+if TYPE_CHECKING:
+    from ultralytics import YOLO
+
+
+def ready_model(text: str, weights: Path | None, seed: int) -> YOLO:
+    """The model of a YAML, with the tensors of a checkpoint that fit.
+
+    Its files lie in the cache, because a training on several GPUs reads them again in each process.
+
+    Args:
+        text: a model YAML that `yaml_text` wrote.
+        weights: checkpoint of the same base, or of this model; None for initial weights.
+        seed: of the initial weights that the checkpoint does not fill.
+
+    Raises:
+        UserError: the checkpoint is of another model.
+    """
+    from nas_attn.detector.final.trainers import CarriedModules
+
+    content = weights.read_bytes() if weights is not None and weights.is_file() else b""
+    digest = hashlib.sha256(f"{text}\n{seed}\n".encode() + content).hexdigest()[:16]
+    file = cache_root() / "models" / digest / "best.yaml"  # a name of no scale, so that Ultralytics builds this one
+    write_text_atomic(file, text)
+    base, source = load_base(str(file)), file
+    if weights is not None:
+        source = file.with_suffix(".pt")
+        model, _ = start_model(base, weights, seed)
+        save_start(model, base.task, source)
+    found = of_ultralytics(base, source)
+    found.add_callback("on_train_start", CarriedModules(user.sources()))
+    _speak()
+    return found
+
+
+def of_ultralytics(model: BaseModel, source: Path) -> Any:
+    """The class of Ultralytics that trains a model, made from its YAML or a checkpoint."""
+    from ultralytics import RTDETR, YOLO
+
+    return RTDETR(str(source)) if model.head == "RTDETRDecoder" else YOLO(str(source), task=model.task)
+
+
+def _speak() -> None:
+    """Let Ultralytics speak, which we silenced: from here on its own progress is what the user wants to see."""
+    import ultralytics.utils
+
+    ultralytics.utils.VERBOSE = True
+    ultralytics.utils.LOGGER.setLevel(logging.INFO)
