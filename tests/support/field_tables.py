@@ -12,7 +12,7 @@ from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.config import MAY_CHANGE, StudyConfig
 
 PAGE = Path(__file__).resolve().parents[2] / "studies" / "README.md"
-FIELDS = {
+FIELDS: dict[str, tuple[type[BaseModel], list[str]]] = {
     "decide what a trial measures": (StudyConfig, [n for n in StudyConfig.model_fields if n not in MAY_CHANGE]),
     "may change": (StudyConfig, [n for n in StudyConfig.model_fields if n in MAY_CHANGE]),
     "ablation": (AblationConfig, list(AblationConfig.model_fields)),
