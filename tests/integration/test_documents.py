@@ -26,7 +26,7 @@ from nas_attn.space import Architecture
 from nas_attn.study import shipped
 from nas_attn.study.ablation_config import KINDS
 from nas_attn.study.config_sources import load_config
-from nas_attn.study.space_files import SPACE_KEYS, load_space
+from nas_attn.study.space_files import SPACE_KEYS, build_space, chosen_slots, load_space
 
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 LIMIT = 10_000  # bytes of the first page
@@ -124,14 +124,13 @@ def test_architectures_are_valid(block):
 
 
 @pytest.mark.parametrize("block", every("yaml"))
-def test_yaml_is_a_study_or_a_space(block, desk):
-    content = yaml.safe_load(block.text)
+def test_yaml_is_a_study_or_a_space(block, desk, known_base):
     file = desk / "of_a_page.yaml"
     file.write_text(block.text, encoding="utf-8")
-    if set(content) <= set(SPACE_KEYS):
-        assert load_space(str(file))["modules"]
-    else:
-        assert load_config(str(file), {}).name == "of_a_page"
+    is_space = set(yaml.safe_load(block.text)) <= set(SPACE_KEYS)
+    config = load_config("demo", {"space": str(file)}) if is_space else load_config(str(file), {})
+    content, (base, slots) = load_space(config.space), known_base("yolo11n")
+    assert build_space(config, content, chosen_slots(config, content, slots), base.name).size > 1
 
 
 @pytest.fixture(scope="module")
