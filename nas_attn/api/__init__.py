@@ -3,7 +3,8 @@
 `nas_attn` itself has all these names; each is loaded when it is first used.
 """
 
-from nas_attn.api.ablation import Ablation, ablate
+from nas_attn.api.ablating import ablate
+from nas_attn.api.ablation import Ablation
 from nas_attn.api.adoption import Adoption, adopt
 from nas_attn.api.costs import ModelCost, cost_of, costs_of
 from nas_attn.api.effects import Effects

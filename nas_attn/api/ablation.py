@@ -1,8 +1,7 @@
-"""An ablation as a Python value, and the function that runs one."""
+"""An ablation as a Python value."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,34 +11,15 @@ from nas_attn.ablation.report.rows import ComparisonRow
 from nas_attn.ablation.report.tables import TitledTable, ablation_tables
 from nas_attn.ablation.report.words import PARTIAL, summary
 from nas_attn.ablation.view import AblationView
-from nas_attn.api.keywords import with_keywords
 from nas_attn.api.listing import Listing, as_html, as_text
-from nas_attn.api.options import AblationOptions
-from nas_attn.api.study import Study
 from nas_attn.errors import UnknownName
-from nas_attn.space import Architecture
-from nas_attn.statistics.paired import MIN_PAIRS
-from nas_attn.study import RUNS
-from nas_attn.study.ablation_config import AblationConfig
-from nas_attn.study.trial import Candidate
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
     import pandas
     from plotly.graph_objects import Figure
 
-    from nas_attn.ablation.plan.settings import Request
-    from nas_attn.ablation.run import AblationObserver
-    from nas_attn.engine import Engine
-    from nas_attn.evaluate import Evaluator
 
 WIDE = ("inserted", "remarks", "params (M)", "d")  # columns that a terminal has no room for
-REUSED = (
-    "the search or another ablation has used these seeds before; the seeds that chose an architecture are no "
-    "independent evidence for it"
-)
-TOO_FEW = f"with fewer than {MIN_PAIRS} seeds nothing can be tested: the table will have no p-values"
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,81 +120,6 @@ class Ablation:
 
     def _repr_html_(self) -> str:
         return "".join(as_html(t.title, t.table, t.note) for t in self.tables()) + as_html("", None, self.summary())
-
-
-@with_keywords(AblationOptions)
-def ablate(
-    study: Study | str | Path | None = None,
-    *,
-    name: str | None = None,
-    runs: str | Path | None = None,
-    progress: bool = True,
-    observer: AblationObserver | None = None,
-    evaluator: Evaluator | None = None,
-    engine: Engine | None = None,
-    **options: Unpack[AblationOptions],
-) -> Ablation:
-    """Take an architecture apart with fresh paired seeds, and tell which differences survive correction.
-
-    Call it again to continue. It is `python -m nas_attn ablate` as a function.
-
-    Args:
-        study: a study, its name, or the path of a study YAML; None with `base=` and `data=`.
-        name: name of the ablation within the study. [ablation]
-        runs: folder of the run folders. [the study's, or `runs`]
-        progress: show a line for each trial, and a bar.
-        observer: hears what happens, in place of the lines and the bar.
-        evaluator: scores architectures in place of proxy runs; it must be the study's.
-        engine: runs the trials, in place of worker processes on this machine.
-        options: fields of `AblationConfig`, e.g. `seeds=5, pick="knee"`; without a study also fields of `StudyConfig`.
-
-    Raises:
-        UserError: something in the input breaks a rule; nothing was trained.
-    """
-    from nas_attn.ablation.run import run_ablation
-    from nas_attn.api.ablation_progress import AblationReporter
-    from nas_attn.api.progress import shown
-    from nas_attn.study.observer import Silent
-
-    request = ablation_request(study, dict(options), runs=runs, name=name)
-    with shown(observer, AblationReporter if progress else Silent) as heard:
-        if not request.fresh:
-            heard.note(f"warning: {REUSED}")
-        if request.settings.seeds < MIN_PAIRS and not request.settings.sequential:
-            heard.note(f"warning: {TOO_FEW}")
-        return Ablation(run_ablation(request, observer=heard, evaluator=evaluator, engine=engine))
-
-
-def ablation_request(
-    study: Study | str | Path | None,
-    options: Mapping[str, Any],
-    *,
-    runs: str | Path | None = None,
-    name: str | None = None,
-) -> Request:
-    """The request that the arguments of `ablate` make; nothing is read but records.
-
-    Raises:
-        UserError: there is nothing to ablate, or options contradict one another.
-    """
-    from nas_attn.ablation.plan.settings import load_request
-    from nas_attn.environment import prepare
-
-    prepare()
-    folder = Path(runs) if runs is not None else study.folder.parent if isinstance(study, Study) else RUNS
-    which = study.folder.name if isinstance(study, Study) else None if study is None else str(study)
-    own = {k: _plain(k, v) for k, v in options.items() if k in AblationConfig.model_fields}
-    rest = {k: v for k, v in options.items() if k not in own}
-    return load_request(which, own, rest, runs=folder, name=name)
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A value as a study file writes it: architectures and candidates as text, names in one text as a list."""
-    if name in ("kinds", "scales") and isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, list | tuple):
-        return [_plain("", v) for v in value]
-    return value.key if isinstance(value, Candidate) else str(value) if isinstance(value, Architecture) else value
 
 
 def _listing(found: TitledTable, records: list[dict[str, Any]]) -> Listing[ComparisonRow]:

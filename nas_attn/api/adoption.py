@@ -99,10 +99,11 @@ class Adoption:
         }
 
     def text(self, width: int | None = WIDTH) -> str:
-        """What was found, as text: lines of at most `width` characters, or of any length if None."""
+        """The findings as text: lines of at most `width` characters, or of any length if None."""
         out = io.StringIO()
         for line in self._lines():
-            print(line if width is None else _wrapped(line, width), file=out)
+            whole = width is None or line.startswith("architecture")  # to be copied
+            print(line if whole else _wrapped(line, width or WIDTH), file=out)
         return out.getvalue().rstrip("\n")
 
     def _lines(self) -> Iterator[str]:

@@ -170,17 +170,19 @@ class Study:
 
     def slots(self) -> Listing[SlotLiveness]:
         """The mAP50-95 that each slot is worth to the trained base; empty before that was measured."""
+        from nas_attn.analysis.figure_numbers import liveness_numbers
         from nas_attn.analysis.tables import Table, liveness_table
         from nas_attn.study.slot_states import slot_state
 
-        record = self.view.slots
+        numbers, record = liveness_numbers(self.view), self.view.slots
+        zeroed, searched = record.get("zeroed", {}), record.get("searched", ())
+        judged = {"threshold": numbers.threshold, **record} if numbers else {}  # 0.1.0 recorded no threshold
         values = [
-            SlotLiveness(s, record.get("zeroed", {}).get(s), lost, slot_state(lost, record), s in record["searched"])
-            for s, lost in record.get("drop", {}).items()
+            SlotLiveness(slot, zeroed.get(slot), lost, slot_state(lost, judged), slot in searched)
+            for slot, lost in (numbers.drop if numbers else ())
         ]
         table = liveness_table(self.view) or Table(tuple(SLOTS), (), ())
-        records = [vars(v) for v in values]
-        return Listing(values, records, table, title="slots of the trained base", narrow=SLOTS)
+        return Listing(values, [vars(v) for v in values], table, title="slots of the trained base", narrow=SLOTS)
 
     def noise(self) -> Noise | None:
         """The seed noise in mAP50-95, from repeated seeds; None until a control has two usable trials that differ."""

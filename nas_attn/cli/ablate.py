@@ -66,7 +66,7 @@ def _print_plan(study: str | None, options: dict[str, Any], runs: Path, name: st
 
     from nas_attn.ablation.plan.estimate import estimate, foresight
     from nas_attn.ablation.run import planned
-    from nas_attn.api.ablation import ablation_request
+    from nas_attn.api.ablating import ablation_request
     from nas_attn.api.progress import Reporter
     from nas_attn.cli.ablation_tables import plan_table
     from nas_attn.cli.tables import stdout
@@ -101,7 +101,7 @@ def _run(
 ) -> int:
     from nas_attn.ablation.report.files import table_files
     from nas_attn.api import ablate
-    from nas_attn.api.ablation import ablation_request
+    from nas_attn.api.ablating import ablation_request
 
     try:
         found = ablate(study, name=name, runs=runs, **options)

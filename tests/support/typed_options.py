@@ -18,8 +18,6 @@ HEAD = '''"""The keywords of `run_search`, `ablate` and `liveness`, with their t
 Written by `python tests/support/typed_options.py` from fields of `StudyConfig` and `AblationConfig`; a test compares.
 """
 
-# ruff: noqa: E501
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict

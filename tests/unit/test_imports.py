@@ -38,12 +38,13 @@ ROOMS = (  # each imports only from rooms above it; those in one line never from
     ("ablation",),
     ("bundle",),
     ("dashboard",),
+    ("api",),
     ("cli",),
     ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
 BACK_UP = {  # the only arrows that run back up: file -> what it imports, and why
-    "__init__": {"cost", "space", "study"},  # the public names, each loaded when it is asked for
+    "__init__": {"api", "attention", "cost", "engine", "evaluate", "space", "study"},  # the public names
     "_registration": {"", "detector.model"},  # the finder does this as soon as Ultralytics is loaded
 }
 UNREAD = {  # files that import by name: the zoo's own files, a user's module, a class of a checkpoint
@@ -51,7 +52,10 @@ UNREAD = {  # files that import by name: the zoo's own files, a user's module, a
 }  # fmt: skip
 HOMES = {
     "fvcore": ("cost/",),
-    "ultralytics": ("detector/", "data/", "adoption/", "conformance/hosting.py", "attention/zoo/"),
+    "ultralytics": (
+        *("detector/", "data/", "adoption/", "conformance/hosting.py", "attention/zoo/"),
+        *("bundle/winner.py", "api/study.py"),  # for the type of what they return
+    ),
     "optuna": ("study/", "analysis/importance/numbers.py"),
 }
 FILES = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in sorted(ROOT.rglob("*.py"))}

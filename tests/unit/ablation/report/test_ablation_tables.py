@@ -20,7 +20,7 @@ from nas_attn.ablation.report.rows import family_rows
 from nas_attn.ablation.report.tables import ablation_tables, p_value
 from nas_attn.ablation.report.words import method, ranges
 from nas_attn.ablation.view import AblationView
-from nas_attn.cli.ablation_tables import ablation_tables as terminal_tables
+from nas_attn.api import Ablation
 from nas_attn.dashboard.ablation_card import AblationCard, whole_card
 from nas_attn.dashboard.as_html import render
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
@@ -208,7 +208,8 @@ def test_every_interval_has_one_level_and_all_writings_name_it(ablated, options,
     found = [confidence_of(x) for r in rows for x in (r.decision.result, r.test_result)]
     assert len(found) > 8 and found == pytest.approx([wanted] * len(found))
     columns = [c for t in ablation_tables(view) for c in t.table.columns if "Δ" in c]
-    columns += [str(c.header) for rich, _ in terminal_tables(view) for c in rich.columns if "Δ" in str(c.header)]
+    columns += [c for t in Ablation(view).tables() for c in t.table.columns if "Δ" in c]
+    assert all(f"[{said}]" in " ".join(repr(t).split()) for t in Ablation(view).tables())
     assert len(columns) == 8 and all(c.endswith(f"[{said}]") for c in columns)
     assert f"Δ to base [{said}]" in markdown(view)
     assert rf"$\Delta$ to base [{_tex(said)}]" in latex(view) and rf"$\Delta$ on test [{_tex(said)}]" in latex(view)
