@@ -8,9 +8,9 @@ from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
 
 
 def main() -> None:
-    """Run the command line; the exit code is the process's."""
+    """Run the command line, and end the process with its exit code."""
     try:
-        with stopping():  # loading takes a moment; `run` sees to the rest
+        with stopping():  # a signal may come while this loads; afterwards `run` handles it
             from nas_attn.cli.app import run
     except KeyboardInterrupt as stop:
         say_stopped(str(stop))

@@ -1,10 +1,11 @@
-"""An import hook that acts as soon as Ultralytics' YAML parser is loaded. Only built-in modules are imported here.
+"""An import hook that acts as soon as Ultralytics' YAML parser is loaded. It imports only built-in modules at the top.
 
-`import nas_attn` calls `install`: the zoo becomes known to `ultralytics.nn.tasks`, at once if that is loaded, otherwise
-right after it has executed. `detector/model/registration.py` does the registering.
+`import nas_attn` calls `install`, which registers the zoo with `ultralytics.nn.tasks`: at once if that module is
+loaded, otherwise right after it has executed. `detector/model/registration.py` does the registration itself.
 
-`nas-attn hook install` writes a copy of this file, which ends in a call of `hook`, beside a `.pth` that starts it with
-the interpreter. So this file stands alone, and relies on the package only for `import nas_attn`, which registers.
+`nas-attn hook install` writes a copy of this file that ends in a call of `hook`, and a `.pth` file that imports the
+copy when an interpreter starts. Therefore this file must work alone: the copy needs the package only for
+`import nas_attn`, which registers the zoo.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ TARGET = "ultralytics.nn.tasks"
 
 
 class Loader:
-    """A loader that lets a module's own loader execute it, then calls `after`; all else is left to the own one."""
+    """A loader that wraps a module's own loader: it executes the module with that one, then calls `after`.
+
+    Args:
+        own: the wrapped loader; it also answers for all other attributes.
+        after: is called with the module that has executed.
+    """
 
     def __init__(self, own: Any, after: Callable[[ModuleType], None]) -> None:
         self._own = own
@@ -45,22 +51,22 @@ class Loader:
 
 
 class Finder:
-    """A finder that stays on `sys.meta_path`, so that it sees a reload, or an import after a failed one, too.
+    """A finder that stays on `sys.meta_path`, so that it also sees a reload, or the next import after a failed one.
 
     Args:
         after: is called with the target module each time it has executed.
     """
 
-    nas_attn = True  # marks these finders, so that one knows another from another file or version
+    nas_attn = True  # marks these finders, so that one recognises another, also from another file or version
 
     def __init__(self, after: Callable[[ModuleType], None]) -> None:
         self._after = after
-        self._asking: set[int] = set()  # threads; this finder asks all finders, and must not ask itself
+        self._asking: set[int] = set()  # threads in `find_spec`: it asks all finders, and must not ask itself
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The other finders' spec of the target module, with its loader wrapped; None for every other module."""
+        """The spec that the other finders give for the target module, its loader wrapped; None for other modules."""
         if name != TARGET or (thread := _thread.get_ident()) in self._asking:
             return None
         self._asking.add(thread)
@@ -101,7 +107,7 @@ def hook() -> None:
 
 
 def _wait_with(after: Callable[[ModuleType], None]) -> None:
-    """Put one finder before all others; the package's replaces the hook's."""
+    """Put one finder before all others; the finder of the package replaces that of the hook."""
     others: list[Any] = [f for f in sys.meta_path if not getattr(f, "nas_attn", False)]
     sys.meta_path[:] = [Finder(after), *others]
 
@@ -115,7 +121,7 @@ def _register(tasks: ModuleType) -> None:
 def _import_package(_tasks: ModuleType) -> None:
     try:
         import nas_attn  # noqa: F401
-    except Exception as error:  # whatever it is: the user only wanted to import Ultralytics
+    except Exception as error:  # any error: the user only wanted to import Ultralytics
         where = "the files nas_attn_hook.pth and _nas_attn_hook.py in site-packages"
         print(
             f"nas_attn: its import hook is installed, but the package cannot be imported ({type(error).__name__}: "

@@ -1,4 +1,4 @@
-"""Files written so that they are whole or absent."""
+"""Atomic writing of files: a file is complete or absent, never partial."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ NAME_RULE = "a name or path must be one that a file can have"
 
 
 def is_file(path: str | Path) -> bool:
-    """True if there is such a file; False for a name that no file can have."""
+    """True if the path is a file; False also for a name that no file can have."""
     return os.path.isfile(path)  # noqa: PTH113 (`Path.is_file` raises for a name that no file can have)
 
 
 @contextlib.contextmanager
 def making(path: Path) -> Iterator[None]:
-    """Turn the system's errors about a file or folder inside into a `UserError` for the user who named it.
+    """Context that turns the system's errors about a file into a `UserError`, because the user named the file.
+
+    Args:
+        path: the file that is created or written inside.
 
     Raises:
-        UserError: no file can have this name; `NotWritable` if its folder cannot be made or written to.
+        UserError: no file can have this name.
+        NotWritable: its folder cannot be created or written to.
         OSError: the disk is full; `storage_full` has the remedy.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, EDQUOT):  # another folder would not help
+        if error.errno in (errno.ENOSPC, EDQUOT):  # naming another folder would not help
             raise
         if error.errno == errno.ENAMETOOLONG:
             raise UserError(NAME_RULE, got=f"'{path}' ({error.strerror})", remedy="Give a shorter one.") from error
@@ -44,8 +48,12 @@ def making(path: Path) -> Iterator[None]:
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old or the new content, never a part, even after a crash.
 
+    Args:
+        path: the file; missing folders above it are created.
+        data: the new content.
+
     Raises:
-        UserError, OSError: see `making`.
+        UserError, OSError: as `making` raises them.
     """
     path = Path(path)
     with making(path):
@@ -69,22 +77,22 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def check_free(files: Iterable[Path], force: bool, option: str = "-o") -> None:
-    """Refuse to write over a file.
+    """Refuse to overwrite an existing file.
 
     Args:
         files: the files that will be written.
-        force: write over existing files.
+        force: overwrite existing files.
         option: the option that names another file, for the message.
 
     Raises:
-        UserError: one of them exists, or is a folder.
+        UserError: a file exists and `force` is false, or a folder has its name.
     """
     for file in files:
         if Path(file).is_dir():
             raise UserError("a file must not have the name of a folder", got=f"'{file}'", where=option)
         if Path(file).exists() and not force:
             raise UserError(
-                "a file that exists is not written over",
+                "an existing file must not be overwritten",
                 got=f"'{file}'",
                 where=option,
                 remedy=f"Name another file with {option}, or give --force (in Python force=True).",

@@ -19,14 +19,14 @@ _VARIABLES = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
 _ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 DATASETS_DIR = "datasets_dir"  # Ultralytics' setting
 TRACKERS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")  # its switches of integrations
-TRUST = "NAS_ATTN_TRUST"  # set by `--trust`, so that processes which a command starts know it too
+TRUST = "NAS_ATTN_TRUST"  # `--trust` sets it, so that the processes that a command starts see it too
 
 
 def cache_root() -> Path:
     """The folder for everything that can be made again; it exists and is writable.
 
-    It is `NAS_ATTN_CACHE` if that is set, else `nas_attn` in `XDG_CACHE_HOME` or `~/.cache`, else (if that cannot be
-    written) a folder of this user in the system's temporary directory.
+    The folder is `NAS_ATTN_CACHE` if that is set, else `nas_attn` in `XDG_CACHE_HOME` or `~/.cache`. If it cannot be
+    written to, a folder of this user in the system's temporary directory takes its place.
     """
     named = os.environ.get("NAS_ATTN_CACHE")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
@@ -66,9 +66,9 @@ def asked_offline() -> bool:
 def datasets_folder() -> Path:
     """The folder of the data sets that Ultralytics knows by name.
 
-    It is Ultralytics' setting `datasets_dir`: from `YOLO_CONFIG_DIR` if the user set that, else from the user's
-    settings, else from our private settings, which keep it from the first time. Without any of these it is `datasets`
-    in the working directory.
+    It is Ultralytics' setting `datasets_dir`, from the first of these that has it: the folder `YOLO_CONFIG_DIR` if the
+    user set that; the user's settings; our private settings, which keep the value of the first call. Without any of
+    these it is `datasets` in the working directory.
     """
     given = os.environ.get("YOLO_CONFIG_DIR")
     own = given is None or Path(given) == _private()
@@ -80,13 +80,13 @@ def datasets_folder() -> Path:
 
 
 def all_trusted() -> bool:
-    """True if the user said `--trust`: code in checkpoints, run folders and bundles may run."""
+    """True if the user gave `--trust`: code in checkpoints, run folders and bundles may run."""
     return os.environ.get(TRUST, "") not in ("", "0")
 
 
 @contextlib.contextmanager
 def one_command() -> Iterator[None]:
-    """End a `--trust` that is set inside at the end of the block."""
+    """Context that limits `--trust` to one command: at its end the former value is restored."""
     before = os.environ.get(TRUST)
     try:
         yield
@@ -98,7 +98,7 @@ def one_command() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Send stdout to stderr inside: Ultralytics prints there, and our stdout is for results."""
+    """Context that sends stdout to stderr: Ultralytics prints to stdout, and our stdout is only for results."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -122,7 +122,7 @@ def _private() -> Path:
 
 
 def _user_config() -> Path:
-    """The default folder of Ultralytics' settings folder."""
+    """The folder in which Ultralytics keeps its settings folder by default."""
     home = Path("~").expanduser()
     if sys.platform == "win32":
         return home / "AppData" / "Roaming"
@@ -136,7 +136,7 @@ def _settings_file(folder: Path) -> Path:
 
 
 def _settings(folder: Path) -> dict[str, object]:
-    """Ultralytics' settings in a configuration folder; empty if there are none of use."""
+    """Ultralytics' settings in a configuration folder; empty if the file is missing or invalid."""
     try:
         found = json.loads(_settings_file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -145,9 +145,9 @@ def _settings(folder: Path) -> dict[str, object]:
 
 
 def _share_settings() -> None:
-    """Copy the user's folder of data sets and switched-on trackers into the settings that Ultralytics reads here.
+    """Copy the user's folder of data sets and trackers into the settings that Ultralytics reads here.
 
-    Proxy runs log to no tracker: their trainer has none of these callbacks.
+    Proxy runs log to no tracker, because their trainer has no such callbacks.
     """
     private = _private()
     if os.environ["YOLO_CONFIG_DIR"] != str(private):

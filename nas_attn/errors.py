@@ -2,21 +2,21 @@
 
 NasAttnError
 ├── UserError            the input breaks a rule: exit code 2, nothing trained, nothing written
-│   ├── UnknownName      a name that is in no list; it names the nearest known one
+│   ├── UnknownName      a name that does not exist; the message suggests the nearest known name
 │   ├── GrammarError     an architecture string that cannot be read
 │   ├── ConfigError      several problems of one study, reported together
 │   ├── DataError        a data set that is missing, empty or inconsistent
 │   ├── SlotRefused      a module or setting that cannot stand at a slot
-│   ├── NotWritable      a folder that cannot be written to; `StorageFull` if a study meets a disk of that kind
-│   ├── StudyChanged     a run folder that holds another search than the one asked for
-│   ├── ExportChanged    an exported model YAML that is not the network that was exported
-│   └── CheckFailed      an attention module that breaks a rule of all modules: exit code 1
+│   ├── NotWritable      a folder that cannot be written to; a study raises `StorageFull` if its disk is read-only
+│   ├── StudyChanged     a run folder that holds a different search from the requested one
+│   ├── ExportChanged    an exported model YAML that was edited into another network
+│   └── CheckFailed      an attention module that breaks a rule for all modules: exit code 1
 ├── StudyLocked          another supervisor works on the study: exit code 1
 ├── RecordLost           the record log cannot be written, or was damaged: exit code 1
-├── StorageFull          a disk is full or cannot be written: exit code 1; the trial goes on when there is room
+├── StorageFull          a disk is full or cannot be written: exit code 1; the same command continues the study
 ├── MissingPart          a library or device that this machine lacks: exit code 1
-├── DownloadFailed       a data set that is known by name could not be fetched: exit code 1
-└── EvaluationFailed     one trial could not be trained; the study goes on
+├── DownloadFailed       a data set that Ultralytics knows by name could not be downloaded: exit code 1
+└── EvaluationFailed     one trial could not be trained; the study continues
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NasAttnError(Exception):
     """Root of every error that this package raises on purpose.
 
     Attributes:
-        exit_code: exit code of a command that ends with it.
+        exit_code: exit code of a command that ends with this error.
     """
 
     exit_code = 1
@@ -45,9 +45,9 @@ class UserError(NasAttnError):
 
     Args:
         rule: the broken rule, e.g. "`--trials` must be at least 1".
-        got: the offending value, as the user would recognise it.
-        where: the option, file or line it came from.
-        remedy: the way to mend it.
+        got: the wrong value, in a form that the user recognises.
+        where: the option, file or line that the value came from.
+        remedy: a sentence that says how to correct it.
     """
 
     exit_code = 2
@@ -67,7 +67,7 @@ class UserError(NasAttnError):
 
 
 def _cut(text: str) -> str:
-    """A text of the user, cut so that it fits on a screen."""
+    """The text, shortened so that it fits on a screen."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 4 :]} ({len(text):,} characters)"
 
 
@@ -78,13 +78,13 @@ def _rebuild(cls: type[UserError], args: tuple, state: dict) -> UserError:
 
 
 class UnknownName(UserError):
-    """A name that is in no list.
+    """A name that does not exist; the message suggests the nearest known name.
 
     Args:
-        kind: kind of thing that is named ("module", "sampler", ...).
+        kind: the kind of thing that is named ("module", "sampler", ...).
         name: the name that was given.
         known: the names that exist.
-        where: the option or file it came from.
+        where: the option or file that the name came from.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
@@ -109,20 +109,20 @@ class SlotRefused(UserError):
 
 
 class StudyChanged(UserError):
-    """A run folder that holds another search than the one asked for."""
+    """A run folder that holds a different search from the requested one."""
 
 
 class NotWritable(UserError):
-    """A folder that cannot be made or written to: a wrong name in a command, or perhaps a broken disk in a study."""
+    """A folder that cannot be created or written to: in a command a wrong name, in a study possibly a broken disk."""
 
 
 class ExportChanged(UserError):
-    """An exported model YAML that is not the network that was exported.
+    """An exported model YAML that was edited into another network.
 
     Args:
-        model_yaml: its content.
-        said: the file's own key about the exported network.
-        details: `got`, `where` and `remedy` as of any `UserError`.
+        model_yaml: the content of the file.
+        said: the content of its key `nas_attn`, which describes the exported network.
+        details: `got`, `where` and `remedy`, as `UserError` takes them.
     """
 
     def __init__(self, model_yaml: Mapping[str, Any], said: Mapping[str, str], **details: Any) -> None:
@@ -131,7 +131,7 @@ class ExportChanged(UserError):
 
 
 class CheckFailed(UserError):
-    """An attention module that breaks a rule which all modules keep; raised by the checks of `conformance`."""
+    """An attention module that breaks a rule for all modules; the checks of `conformance` raise it."""
 
     exit_code = 1
 
@@ -141,8 +141,9 @@ class ConfigError(UserError):
 
     Args:
         problems: the single errors, in the order in which they were found.
-        where: the file or command they came from.
-        readable: the part that could be read in spite of them, so that it can be checked too; never used to train.
+        where: the file or command that they came from.
+        readable: the part of the configuration that could be read, so that it can be checked too. It is never used
+            for a training.
     """
 
     def __init__(self, problems: Iterable[UserError], *, where: str = "", readable: Any = None) -> None:
@@ -158,7 +159,7 @@ class ConfigError(UserError):
 
 
 class StudyLocked(NasAttnError):
-    """Another supervisor works on the study."""
+    """Another supervisor works on the study; only one may write to it."""
 
 
 class RecordLost(NasAttnError):
@@ -166,7 +167,7 @@ class RecordLost(NasAttnError):
 
 
 class StorageFull(NasAttnError):
-    """A disk is full, a quota is spent, or a file system is read-only: no fault of the trial, which goes on later."""
+    """A disk is full, a quota is used up, or a file system is read-only. The trial is not at fault and can continue."""
 
 
 EDQUOT = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no quota of this kind
@@ -175,9 +176,13 @@ _FULL_WORDS = ("No space left on device", "Disk quota exceeded", "database or di
 
 
 def storage_full(error: BaseException) -> StorageFull | None:
-    """The error with a remedy, if an error or its cause means that nothing more can be written; else None.
+    """The `StorageFull` error, with a remedy, for an error that a full or read-only disk caused; None for any other.
 
-    Libraries hide the system's error: torch raises `unexpected pos` while it handles it, SQLite has another text.
+    The causes of the error are searched too, because libraries hide the system's error: torch raises `unexpected pos`
+    while it handles that error, and SQLite has another text.
+
+    Args:
+        error: any error, with its `__cause__` and `__context__`.
     """
     seen: list[BaseException] = []
     links: list[BaseException | None] = [error]
@@ -201,16 +206,17 @@ def storage_full(error: BaseException) -> StorageFull | None:
 def _words(error: BaseException) -> str:
     try:
         return next((words for words in _FULL_WORDS if words in str(error)), "")
-    except Exception:  # a foreign error, which may fail to print
+    except Exception:  # an error class of another library may fail in `str`
         return ""
 
 
 @contextlib.contextmanager
 def room_wanted(study: bool = False) -> Iterator[None]:
-    """Turn errors of the body which mean that nothing more can be written into `StorageFull`; others stay.
+    """Context that turns an error about a full or read-only disk into `StorageFull`; other errors stay.
 
     Args:
-        study: True if the body is a study; then a `NotWritable` may mean a full disk too, as its files never move.
+        study: True if the body is a study. The folder of a study does not change, so then a `NotWritable` can also
+            mean that its disk became full or read-only.
 
     Raises:
         StorageFull: nothing more can be written.
@@ -229,8 +235,8 @@ class MissingPart(NasAttnError):
 
 
 class DownloadFailed(NasAttnError):
-    """A data set that Ultralytics knows by name could not be fetched; the message has the reason and the remedy."""
+    """A data set that Ultralytics knows by name could not be downloaded; the message has the reason and the remedy."""
 
 
 class EvaluationFailed(NasAttnError):
-    """One trial could not be trained; the message is the reason that its record keeps."""
+    """One trial could not be trained; the message is the reason, which the trial's record keeps."""

@@ -1,8 +1,8 @@
 """The opt-in hook: two small files in site-packages, so that every `yolo` and `YOLO(...)` knows our modules.
 
-`nas_attn_hook.pth` imports `_nas_attn_hook.py` when an interpreter starts, and that waits for Ultralytics' YAML parser
-without importing anything. Both are written here and belong to no installed distribution. Uninstalling the package
-leaves them behind, and they do no harm.
+When an interpreter starts, `nas_attn_hook.pth` imports `_nas_attn_hook.py`, which waits for Ultralytics' YAML parser
+and imports nothing itself. This module writes both files, so they belong to no installed distribution: they stay when
+the package is uninstalled, and then do no harm.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Hook:
     """The hook of one site-packages folder.
 
     Attributes:
-        folder: the folder; `here` takes the running interpreter's own.
+        folder: the site-packages folder; `here` takes that of the running interpreter.
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class Hook:
 
     @property
     def state(self) -> State:
-        """The state; `outdated` is from another version of this package, `incomplete` lacks one of its files."""
+        """The state: `outdated` was written by another version of this package, `incomplete` lacks one of its files."""
         found = [(self.folder / name).is_file() for name in FILES]
         if not all(found):
             return "incomplete" if any(found) else "absent"
@@ -49,19 +49,20 @@ class Hook:
         return "installed" if same else "outdated"
 
     def install(self, *, outside_environments: bool = False) -> State:
-        """Write the files that are missing or differ, and return the state before.
+        """Write the hook's files unless they are installed already; return the former state.
 
         Args:
             outside_environments: install even if the interpreter belongs to the system and not to an environment.
 
         Raises:
-            UserError: no environment, a folder that cannot be written to, or other files of these names.
+            UserError: the interpreter is in no environment, the folder cannot be written to, or other files have these
+                names.
         """
         if not (outside_environments or in_environment()):
             raise UserError(
-                "the hook goes into a virtual environment",
+                "the hook must be installed into a virtual environment",
                 got=f"the interpreter of the system, {sys.prefix}",
-                remedy="Create one with `python3 -m venv .venv`, or say --system to change this interpreter for all.",
+                remedy="Create one with `python3 -m venv .venv`, or give --system to change it for all its users.",
             )
         self._refuse_others()
         before = self.state
@@ -70,26 +71,24 @@ class Hook:
                 try:
                     write_text_atomic(self.folder / name, text)
                 except UserError as error:
-                    rule, remedy = "site-packages must be writable to install the hook", "Use an environment of yours."
+                    rule, remedy = "site-packages must be writable to install the hook", "Use your own environment."
                     raise UserError(rule, got=error.got, remedy=remedy) from error
             py_compile.compile(str(self.folder / FILES[0]))  # other users may not be able to write the compiled file
         return before
 
     def remove(self) -> State:
-        """Delete the files and their compiled form, and return the state before.
+        """Delete the hook's files and their compiled form; return the former state.
 
         Raises:
-            UserError: other files of these names, or a folder that cannot be written to.
+            UserError: other files have these names, or the folder cannot be written to.
         """
         self._refuse_others()
         before = self.state
         cached = Path(importlib.util.cache_from_source(str(self.folder / FILES[0])))
         compiled = sorted(cached.parent.glob(f"{MODULE}.*.pyc"))
         try:
-            for path in (
-                *(self.folder / n for n in reversed(FILES)),
-                *compiled,
-            ):  # first the file that starts the module
+            # the file that starts the module goes first
+            for path in (*(self.folder / n for n in reversed(FILES)), *compiled):
                 path.unlink(missing_ok=True)
             if compiled and not any(cached.parent.iterdir()):
                 cached.parent.rmdir()
@@ -102,7 +101,7 @@ class Hook:
         for name in FILES:
             path = self.folder / name
             if path.exists() and (not path.is_file() or "nas_attn" not in path.read_text("utf-8", "replace")):
-                raise UserError("a file of the hook's name must be the hook's", got=f"'{path}'", remedy="Move it away.")
+                raise UserError("a file with the hook's name must be the hook", got=f"'{path}'", remedy="Move it away.")
 
 
 def in_environment() -> bool:

@@ -1,22 +1,22 @@
-"""The one reader of YAML: it refuses a text whose value is larger than a machine can hold."""
+"""The only YAML reader of the package: it refuses a text whose value would fill the memory of a machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-NODES = 100_000  # anchors may add this many to a YAML
+NODES = 100_000  # nodes that the anchors of a YAML may add
 LEVELS = 120
 
 
 def parse_yaml(text: str) -> Any:
     """The value of a YAML text.
 
-    Its nodes are counted as if all anchors were written out, before any value is made: a few lines of anchors within
-    anchors can fill the memory of a machine when they are printed or copied.
+    Before any value is built, the nodes are counted as if every alias were written out: a few lines of nested anchors
+    make a value that fills the memory of a machine as soon as it is printed or copied.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or its value is too large.
+        yaml.YAMLError: the text is not YAML, or its value is too large.
     """
     import yaml
 
@@ -37,31 +37,31 @@ def parse_yaml(text: str) -> Any:
         AttributeError,
         ArithmeticError,
     ) as error:  # e.g. a date that does not exist
-        raise yaml.YAMLError(f"a value of it is none: {str(error)[:200]}") from None
+        raise yaml.YAMLError(f"it has an invalid value: {str(error)[:200]}") from None
     finally:
         loader.dispose()
 
 
 def too_much(value: Any, more: int = 0) -> str:
-    """The reason not to print or copy a value of lists and mappings; empty if there is none.
+    """The reason why a value is too large to print or copy; empty if it is not.
 
     Args:
-        value: a value of YAML or of a pickle, or a node of YAML. A part that is used several times counts each
-            time.
-        more: number of nodes that it may have besides `NODES`.
+        value: lists and mappings from a YAML or a pickle, or a node of a YAML. A part that occurs several times counts
+            each time.
+        more: number of nodes that are allowed in addition to `NODES`.
     """
     try:
         size, _ = _written_out(value, {})
     except RecursionError:
         return "it is nested too deeply"
-    return f"its parts repeat one another to more than {NODES:,} values" if size > NODES + more else ""
+    return f"its repeated parts make more than {NODES:,} values" if size > NODES + more else ""
 
 
 def _written_out(value: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """(number of nodes of a value with all its parts, its depth)."""
+    """(number of nodes of a value and all its parts, depth of the value)."""
     if (key := id(value)) in known:
         if not known[key][0]:
-            raise RecursionError  # it holds itself
+            raise RecursionError  # the value contains itself
         return known[key]
     known[key] = 0, 0
     size, levels = 1, 0

@@ -17,8 +17,8 @@ INTERRUPTED = 130  # exit code of a command that was stopped
 def stopping() -> Iterator[list[str]]:
     """Let SIGTERM and SIGHUP interrupt the main thread inside, but only once: the clean-up must not be interrupted too.
 
-    A signal that is ignored stays ignored (nohup), and other code's handlers stay. Outside the main thread nothing
-    changes. The handlers are put back at the end.
+    A signal that is ignored stays ignored (as with nohup), and handlers of other code stay. Outside the main thread
+    nothing changes. At the end the former handlers are restored.
 
     Yields:
         A list that receives the name of the signal.
@@ -47,7 +47,11 @@ def stopping() -> Iterator[list[str]]:
 
 
 def say_stopped(sign: str) -> None:
-    """Print on stderr that a signal of this name stopped the command, with the remedy; Ctrl-C has no name."""
+    """Print on stderr that a signal stopped the command, and how to continue.
+
+    Args:
+        sign: name of the signal; empty for Ctrl-C.
+    """
     how = f"stopped by {sign}" if sign else "interrupted"
     with contextlib.suppress(OSError):  # a closed terminal
         print(f"{how}; give the same command again to continue", file=sys.stderr)

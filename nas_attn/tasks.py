@@ -1,6 +1,6 @@
 """The table of tasks and the table of heads, which decide the task of a model.
 
-Imports no other library: configuration is checked with it.
+It imports no other library, because the checks of a configuration use it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from nas_attn.errors import UserError
 
 @dataclass(frozen=True)
 class Task:
-    """A task that is searched and trained for.
+    """A task that searches and full trainings support.
 
     Attributes:
-        name: as Ultralytics calls it.
-        measured: the kind of object that the mAP is of.
-        letter: the letter behind this mAP's names in the results of Ultralytics' trainer.
+        name: Ultralytics' name of the task.
+        measured: the kind of object that the mAP is computed on.
+        letter: the letter in Ultralytics' key of this mAP, e.g. B in `metrics/mAP50-95(B)`.
         metrics: the attribute of Ultralytics' metrics that holds this mAP.
-        labels: the content of its label files.
+        labels: the content of the label files, in words.
         example: a base model of this task.
     """
 
@@ -32,7 +32,7 @@ class Task:
 
     @property
     def objective(self) -> str:
-        """The number that a search improves, in words."""
+        """The name of the metric that a search improves, in words."""
         return f"{self.measured} mAP50-95"
 
     @property
@@ -42,7 +42,7 @@ class Task:
 
     @property
     def map50(self) -> str:
-        """Ultralytics' key of the mAP of the same objects at IoU 0.5."""
+        """Ultralytics' key of the mAP at IoU 0.5, on the same kind of object."""
         return f"metrics/mAP50({self.letter})"
 
 
@@ -51,11 +51,11 @@ class Head:
     """The module of a model's last row.
 
     Attributes:
-        name: as a model YAML has it.
-        task: name of its task; `semantic` and `depth` are in no `Task`, as they have no mAP.
-        model: name of Ultralytics' class of a model with this head.
+        name: the name in a model YAML.
+        task: name of its task; `semantic` and `depth` have no entry in `TASKS`, because they have no mAP.
+        model: name of Ultralytics' class for a model with this head.
         searched: True if a search can train it.
-        open_vocabulary: True if it is trained with texts in place of a fixed list of classes.
+        open_vocabulary: True if it is trained with texts instead of a fixed list of classes.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Head:
 
     @property
     def trained(self) -> bool:
-        """True if a full training can train it: a superset of `searched`."""
+        """True if a full training supports this head; every head with `searched` is among them."""
         return self.task in TASKS and not self.open_vocabulary
 
 
@@ -102,7 +102,7 @@ HEADS = {
 
 
 def others(task: str) -> str:
-    """Base models of the other tasks, each with the labels that it takes, for messages."""
+    """Text for messages: an example base model of each other task, with the labels that it needs."""
     return ", ".join(f"{t.example} for {t.labels}" for t in TASKS.values() if t.name != task)
 
 
@@ -110,11 +110,11 @@ def searched_task(head: str, where: str = "") -> Task:
     """The task of a head that a search can train.
 
     Args:
-        head: name of the last row's module.
+        head: name of the module in the last row.
         where: the base model, for the message.
 
     Raises:
-        UserError: no search trains this head; it still builds, takes slots, and is counted.
+        UserError: a search cannot train this head. Such a model can still be built, has slots, and its cost is counted.
     """
     if head in HEADS and HEADS[head].searched:
         return TASKS[HEADS[head].task]
@@ -124,5 +124,5 @@ def searched_task(head: str, where: str = "") -> Task:
         f"a search needs a base model whose head is one of {heads}",
         got=f"'{head}'",
         where=where,
-        remedy=f"Search on a model such as {examples}; `slots` and `cost` take this one too.",
+        remedy=f"Search on a model such as {examples}. The commands `slots` and `cost` accept this model too.",
     )

@@ -1,4 +1,7 @@
-"""From trained seeds to verdicts and to the trials still needed: the same for a run, a table, a simulation."""
+"""Verdicts on all contrasts, and the trials that are still needed, from the trained seeds.
+
+A running ablation, its tables and the simulations of its error rates all use this file.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, UNDECIDED = "no difference shown", "undecided"
 DEAD, WAITING, UNTESTED = "dead", "waiting", "not tested"
 
-# (arm, seed's index) -> mAP50-95 of a trial that ended; None if it failed or is not comparable
+# (arm, index of a seed) -> mAP50-95 of an ended trial; None if it failed or is not comparable
 Values = Mapping[tuple[str, int], float | None]
 
 
@@ -27,17 +30,17 @@ class Decision:
     Attributes:
         contrast: the contrast.
         verdict: `better`, `worse`, `no difference shown`, `undecided`; `dead` if only dead slots differ, `waiting`
-            before the first look, `not tested` if nothing can be tested.
-        looks: looks that were made.
-        indices: indices of the seeds whose pairs are counted; before the first look, those that ended.
-        result: the paired comparison over these; None without a pair. Its interval holds for every look at once.
-        p: p-value corrected for looks and for the family; None if nothing was tested.
+            before the first look, `not tested` if no test is possible.
+        looks: number of looks so far.
+        indices: indices of the seeds that have a pair; before the first look, of the pairs that have ended.
+        result: the paired comparison of these seeds; None without a pair. Its interval holds for all looks together.
+        p: p-value, corrected for the looks and the family; None if nothing was tested.
         final: True if no further look is planned.
         difference: smallest difference in mAP50-95 that matters.
-        beyond: the level at which further seeds would be tested.
+        beyond: significance level of a test with further seeds.
         outside: 1 minus the confidence of the interval.
-        low: True if every arm scores less than `difference`, so that none could lose it: nothing is tested then.
-        base_failed: True on a scale whose base could not be trained.
+        low: True if every arm scores less than `difference`. No arm can then lose that much, so nothing is tested.
+        base_failed: True if the base of the contrast's scale could not be trained.
     """
 
     contrast: Contrast
@@ -55,10 +58,10 @@ class Decision:
 
     @property
     def more(self) -> int | None:
-        """Further seeds that would probably decide: None unless undecided.
+        """The number of further seeds that would probably decide; None unless the verdict is `undecided`.
 
-        With them `difference` is seen with a power of 80 %, and excluded with the same power if there is none. The
-        spread is assumed to stay as it was so far.
+        With this number, a true difference of `difference` is detected with a power of 80 %; if there is no difference,
+        the interval excludes it with the same power. The standard deviation is assumed to stay as it is.
         """
         if self.verdict != UNDECIDED or self.result is None or not self.result.sd:
             return None
@@ -67,7 +70,7 @@ class Decision:
 
     @property
     def power_then(self) -> float | None:
-        """The chance to see `difference` after `more` seeds."""
+        """The power to detect `difference` after `more` seeds; None unless the verdict is `undecided`."""
         if self.more is None or self.result is None or not self.result.sd:
             return None
         return _power(self.difference, self.result.sd, self.result.n + self.more, self.beyond)
@@ -83,14 +86,15 @@ def decide(
     difference: float,
     alpha: float = ALPHA,
 ) -> list[Decision]:
-    """A decision on every contrast, in the design's order.
+    """The decision on each contrast, in the order of the design.
 
     Args:
         design: arms and contrasts.
-        looks: when contrasts are tested.
-        values: scores of the trials that ended so far.
-        dead: contrasts whose arms differ only in slots whose output the base does not need.
-        base_failed: contrasts that can never be tested; they stay in their family, which was planned with them.
+        looks: the numbers of seeds at which contrasts are tested.
+        values: scores of the trials that have ended.
+        dead: contrasts whose arms differ only in dead slots.
+        base_failed: contrasts whose base failed, so that no test is possible. They still count in the correction of
+            their family, because they were planned.
         difference: smallest difference in mAP50-95 that matters.
         alpha: family-wise error of each family.
     """
@@ -101,9 +105,9 @@ def decide(
 
 
 def wanted(design: Design, looks: Looks, decisions: Sequence[Decision], values: Values) -> Iterator[tuple[str, int]]:
-    """(arm, seed's index) of each trial still to be trained, in order: seed by seed, the base first.
+    """(arm, index of the seed) of each trial that is still to be trained: seed by seed, the base first.
 
-    An arm is trained up to the next look of any of its contrasts that is still open.
+    An arm is trained up to the next look of its open contrasts.
     """
     upto: dict[str, int] = {}
     for d in decisions:
@@ -126,7 +130,7 @@ def _family(
     difference: float,
     alpha: float,
 ) -> list[Decision]:
-    """The decisions of one family, look by look: a claim keeps the figures of the look at which it was made."""
+    """The decisions of one family, look by look. A claimed difference keeps the figures of its look."""
     live = [c for c in contrasts if c not in dead]
     raw: dict[int, float] = {}  # position in `live` -> p of its last look
     found: dict[int, Decision] = {}
@@ -150,7 +154,7 @@ def _family(
         for i in found:
             d = found[i]
             if i in tested or d.verdict not in (BETTER, WORSE):
-                # a rejection elsewhere may lower the number of comparisons left to correct for
+                # if another contrast was rejected, Holm corrects this one for fewer comparisons
                 found[i] = _judged(d, corrected[i], i in raw, still, looks, difference, alpha)
     found |= {i: Decision(c, UNTESTED, final=True, base_failed=True) for i, c in enumerate(live) if c in base_failed}
     decisions = [found.get(i) or _waiting(c, looks, values, alpha) for i, c in enumerate(live)]
@@ -160,13 +164,13 @@ def _family(
 def _judged(
     d: Decision, p: float, testable: bool, still: int, looks: Looks, difference: float, alpha: float
 ) -> Decision:
-    """A decision with its verdict.
+    """The decision with its verdict.
 
     Args:
         d: the decision.
         p: its corrected p-value.
-        testable: True if there is one.
-        still: contrasts of the family that are not rejected.
+        testable: True if the contrast was tested.
+        still: number of contrasts in the family that are not rejected.
         looks: the looks.
         difference: smallest difference that matters.
         alpha: family-wise error.
@@ -184,14 +188,14 @@ def _judged(
         p=p,
         final=last or (excluded and looks.sequential),
         difference=difference,
-        # seeds beyond the plan are one look more, which takes its share of the level
+        # seeds beyond the plan are one more look, and each look takes a share of the level
         beyond=alpha / (looks.count + last) / max(1, still),
         outside=alpha / (looks.count + last),
     )
 
 
 def _waiting(contrast: Contrast, looks: Looks, values: Values, alpha: float) -> Decision:
-    """A contrast before its first look: the pairs so far, without any test."""
+    """The decision on a contrast before its first look: its pairs so far, without a test."""
     indices, result = _compare(contrast, looks.seeds[0], values, looks.count, alpha)
     return Decision(contrast, WAITING, 0, indices, result)
 
@@ -199,7 +203,7 @@ def _waiting(contrast: Contrast, looks: Looks, values: Values, alpha: float) -> 
 def _compare(
     contrast: Contrast, seeds: int, values: Values, looks: int, alpha: float
 ) -> tuple[tuple[int, ...], Paired | None]:
-    """The pairs among the first seeds, and their comparison."""
+    """The indices of the first seeds that have a pair, and their comparison."""
     indices = tuple(i for i in range(seeds) if all(values.get((arm, i)) is not None for arm in contrast.arms))
     if not indices:
         return indices, None

@@ -11,33 +11,33 @@ from pydantic import AfterValidator, Field, PlainSerializer, TypeAdapter
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.record_kinds import Count, Finite, checked
 
-BASE, FULL = "base", "full"  # names of the two arms that every ablation has
-FAMILIES = {  # each has its own Holm correction, and stands in a table of its own
-    "base": "Against the base",
-    "full": "What each part adds to the full architecture",
-    "control": "Attention against a plain convolution in the same slots",
-    "factorial": "Effects of the slots over all their combinations",
+BASE, FULL = "base", "full"  # the two arms of every ablation
+FAMILIES = {  # family -> title of its table; each family has a separate Holm correction
+    "base": "Each arm compared with the base",
+    "full": "Contribution of each part to the full architecture",
+    "control": "Attention compared with a plain convolution in the same slots",
+    "factorial": "Effects and interactions of the slots, over all combinations",
     "scale": "Does the gain hold on a larger model?",
-    "a/a": "The base against itself under other seeds: what no difference looks like",
+    "a/a": "The base compared with itself under other seeds: noise only",
 }
 if TYPE_CHECKING:
     Written = Architecture
-else:  # in a record it is text
+else:  # a record holds it as text
     Written = Annotated[str, AfterValidator(checked), PlainSerializer(str)]
-ELSEWHERE = 1_000_000  # distance of the seeds of an arm that must not share the base's
+ELSEWHERE = 1_000_000  # offset of seeds that must differ from the base's
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One architecture on one base model, trained with every seed.
+    """One architecture on one base model; it is trained with every seed.
 
     Attributes:
-        name: its name in tables, e.g. `without p4`; other names of the same arm stand in `also`.
-        kinds: kinds of comparisons that ask for it.
+        name: its name in tables, e.g. `without p4`.
+        kinds: kinds of comparisons that need it.
         architecture: the architecture that is trained.
-        model: the base model, if it is another scale than the ablation's own.
-        offset: added to every seed.
-        also: further names, if two kinds ask for one architecture.
+        model: the base model, if its scale is not the ablation's own.
+        offset: number that is added to every seed.
+        also: further names, if several kinds need the same architecture.
     """
 
     name: str
@@ -59,14 +59,14 @@ class Arm:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of arms, taken seed by seed and tested against 0: most are one arm minus another.
+    """A weighted sum of arms, computed for each seed and tested against 0. Most are one arm minus another.
 
     Attributes:
         label: its name in tables.
         family: key of `FAMILIES`.
         weights: (name of an arm, weight); the weights sum to 0.
-        slots: the slots by which the arms differ.
-        product: True if it is an interaction of these, and so 0 already if one of them is dead.
+        slots: the slots at which the arms differ.
+        product: True if it is an interaction of these slots. It is then 0 if one of them is dead.
     """
 
     label: str
@@ -76,17 +76,17 @@ class Contrast:
     product: bool = False
 
     def differs_only_in_dead_slots(self, dead: Collection[str]) -> bool:
-        """True if its arms differ only in slots that the base does not need, so that it can show nothing.
+        """True if its arms differ only in dead slots, so that it cannot show a difference.
 
         Args:
-            dead: these slots.
+            dead: the dead slots.
         """
         found = [slot in dead for slot in self.slots]
         return any(found) if self.product else bool(found) and all(found)
 
     @classmethod
     def between(cls, label: str, family: str, arm: Arm, reference: Arm) -> Contrast:
-        """One arm minus another."""
+        """The contrast of one arm minus another."""
         ours, theirs = dict(arm.architecture), dict(reference.architecture)
         slots = tuple(s for s in dict.fromkeys((*ours, *theirs)) if ours.get(s, NONE) != theirs.get(s, NONE))
         return cls(label, family, ((arm.name, 1.0), (reference.name, -1.0)), slots)
@@ -99,18 +99,18 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Design:
-    """Everything that an ablation trains and compares.
+    """All arms that an ablation trains, and all contrasts between them.
 
     Attributes:
-        arms: the base first.
-        contrasts: in the order of the tables.
+        arms: the arms, the base first.
+        contrasts: the contrasts, in the order of the tables.
     """
 
     arms: tuple[Arm, ...]
     contrasts: tuple[Contrast, ...]
 
     def arm(self, name: str) -> Arm:
-        """The arm of that name."""
+        """The arm with this name."""
         return next(a for a in self.arms if a.name == name)
 
     def family(self, name: str) -> tuple[Contrast, ...]:
@@ -118,15 +118,15 @@ class Design:
         return tuple(c for c in self.contrasts if c.family == name)
 
     def compared(self, contrast: Contrast) -> tuple[Any, ...]:
-        """The comparison itself, whatever its arms are called: equal for the same one in another design."""
+        """An identity of the comparison without names: equal for the same comparison in another design."""
         arms = ((self.arm(name), weight) for name, weight in contrast.weights)
         return contrast.family, frozenset((a.architecture, a.model, a.offset, weight) for a, weight in arms)
 
     def base_of(self, model: str | None) -> Arm:
-        """The unchanged base of a scale, with the seeds that the other arms have."""
+        """The unchanged base of a scale, with the same seeds as the other arms."""
         return next(a for a in self.arms if a.model == model and a.architecture.is_base and not a.offset)
 
     @property
     def models(self) -> tuple[str | None, ...]:
-        """The base models, None for the ablation's own, in order."""
+        """The base models in order; None is the ablation's own."""
         return tuple(dict.fromkeys(a.model for a in self.arms))

@@ -1,4 +1,4 @@
-"""The numbers of seeds at which results are looked at. Every look is a chance to be fooled, so each has its price."""
+"""Looks: the numbers of seeds at which results are tested. Each further look raises the chance of a false claim."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from nas_attn.statistics.paired import MIN_PAIRS
 from nas_attn.study.ablation_config import AblationConfig
 
-FIRST, RATIO = 5, 1.6  # sequential testing looks at 5 seeds first, and then each time there are 1.6 times as many
+FIRST, RATIO = 5, 1.6  # the first look is at 5 seeds or more; each later one has 1.6 times as many
 MAX_SEEDS = 20
 Seeds = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -19,16 +19,16 @@ Seeds = Annotated[int, Field(ge=1, le=100_000)]
 class Looks:
     """Numbers of seeds at which comparisons are tested, ascending.
 
-    At each look a comparison's p-value is multiplied by the number of looks (Bonferroni), and one that is claimed stays
-    as it was claimed. So with planned looks the chance of a false claim stays below the level, whenever one stops.
-    Looks or comparisons that are added after results had been seen come on top of it: `spent` says how much.
+    At each look the p-values are multiplied by the number of looks (Bonferroni), and a claimed difference stays
+    claimed. So if all looks were planned, the chance of a false claim stays below the level, at any stop. Looks and
+    comparisons that are added after the first results increase this chance; `spent` holds the increased value.
 
     Attributes:
         seeds: the numbers.
-        count: the number of looks that p-values are multiplied by; never fewer than were once planned.
+        count: the factor for p-values: the number of looks, never fewer than were planned before.
         added: True if seeds were added after results had been seen.
-        sequential: True if a comparison also ends when it is shown that there is no difference that matters.
-        spent: the chance of a false claim in units of the level: 1 if everything was planned.
+        sequential: True if a comparison also ends as soon as a difference that matters is excluded.
+        spent: upper limit of the chance of a false claim, in units of the level: 1 if everything was planned.
         widened: True if comparisons were added after results had been seen.
     """
 
@@ -41,12 +41,12 @@ class Looks:
 
     @classmethod
     def fixed(cls, seeds: int) -> Looks:
-        """One look, when all seeds are trained."""
+        """A single look, after all seeds are trained."""
         return cls((seeds,), 1)
 
     @classmethod
     def planned(cls, most: int = MAX_SEEDS) -> Looks:
-        """The looks of sequential testing up to a number of seeds."""
+        """The looks of sequential testing, up to a largest number of seeds."""
         found = [most]
         while (before := round(found[-1] / RATIO)) >= FIRST:
             found.append(before)
@@ -54,35 +54,35 @@ class Looks:
 
     @classmethod
     def asked(cls, settings: AblationConfig) -> Looks:
-        """The looks that settings ask for."""
+        """The looks that the settings ask for."""
         return cls.planned(settings.max_seeds or MAX_SEEDS) if settings.sequential else cls.fixed(settings.seeds)
 
     @property
     def most(self) -> int:
-        """Seeds of the last look."""
+        """The number of seeds at the last look."""
         return self.seeds[-1]
 
     def made(self, seeds: int) -> int:
-        """The number of looks up to a number of seeds."""
+        """The number of looks that are done after a number of seeds."""
         return sum(n <= seeds for n in self.seeds)
 
     def changed(self, wanted: Looks, done: int) -> Looks:
-        """The new schedule of looks; the first `done` looks of this one were already made and are kept.
+        """The looks after a change of plan. Looks that were already made are kept.
 
         Args:
-            wanted: the looks asked for now.
-            done: looks at which any comparison was tested already.
+            wanted: the looks that are asked for now.
+            done: number of looks at which a comparison was already tested.
         """
-        kept = tuple(n for n in self.seeds[:done] if n >= MIN_PAIRS)  # below, nothing was tested
+        kept = tuple(n for n in self.seeds[:done] if n >= MIN_PAIRS)  # with fewer pairs nothing was tested
         if not kept:
             return replace(wanted, spent=self.spent, widened=self.widened)
         more = tuple(n for n in wanted.seeds if n > kept[-1])
         seeds = kept + more
-        planned = seeds == self.seeds[: len(seeds)]  # fewer of the planned ones are no new look
+        planned = seeds == self.seeds[: len(seeds)]  # a shorter plan has no new look
         count = max(self.count, len(seeds))
         spent = self.spent + (0.0 if planned else len(more) / count)
         return Looks(seeds, count, self.added or not planned, wanted.sequential, spent, self.widened)
 
     def compared(self, new: int, all_: int) -> Looks:
-        """The looks after `new` of now `all_` comparisons were added though results had been seen."""
+        """The looks after comparisons were added late: `new` of now `all_` came after results had been seen."""
         return replace(self, spent=self.spent + new / all_, widened=True)

@@ -1,4 +1,4 @@
-"""The `design` record of an ablation: the types of its fields, and a check that all names in it exist."""
+"""The `design` record of an ablation: the types of its fields, and a check of all names in it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from nas_attn.study.record_kinds import Finite, RecordFields
 def _complete(design: Design) -> Design:
     names = [a.name for a in design.arms]
     if not {c.family for c in design.contrasts} <= FAMILIES.keys():
-        raise ValueError("`family` must be a known one")
+        raise ValueError("`family` must be a known family")
     if not {name for c in design.contrasts for name in c.arms} <= set(names):
-        raise ValueError("an arm that is compared must be one of `arms`")
+        raise ValueError("an arm in a contrast must be one of `arms`")
     bases = {a.model for a in design.arms if a.architecture.is_base and not a.offset}
     if len(names) != len(set(names)) or not set(design.models) <= bases or None not in bases:
-        raise ValueError("every scale must have its base, and every arm its own name")
+        raise ValueError("each scale must have a base, and each arm a different name")
     return design
 
 
@@ -52,7 +52,7 @@ _DESIGN, _LOOKS = TypeAdapter(Design), TypeAdapter(Looks)
 
 
 def plan_fields(design: Design, looks: Looks) -> dict[str, Any]:
-    """The fields of a `design` record that `read_plan` reads back."""
+    """The fields of a `design` record, as `read_plan` reads them."""
     return {"design": _DESIGN.dump_python(design, mode="json"), "looks": _LOOKS.dump_python(looks, mode="json")}
 
 
@@ -60,15 +60,15 @@ def read_plan(record: Mapping[str, Any]) -> tuple[Design, Looks]:
     """The design and the looks of a `design` record.
 
     Raises:
-        RecordLost: it is damaged.
+        RecordLost: the record is damaged.
     """
-    try:  # as JSON, in which a list may be a tuple though nothing else is another type
+    try:  # in JSON mode a strict model still takes a list as a tuple
         plan = _Plan.model_validate_json(json.dumps({k: record[k] for k in _Plan.model_fields}), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = ".".join(map(str, first["loc"]))
         raise RecordLost(
-            f"{getattr(record, 'where', 'the design')} is damaged (`{name}`: {first['msg']}). Keep a copy of the file, "
-            "then remove that line and give the same `ablate` again: it writes the design anew."
+            f"{getattr(record, 'where', 'the design')} is damaged (`{name}`: {first['msg']}). Make a copy of "
+            "the file, remove this line from it, and run the same `ablate` command again: it writes the design anew."
         ) from None
     return plan.design, plan.looks

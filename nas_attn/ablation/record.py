@@ -1,4 +1,4 @@
-"""A plan is added to an ablation's log, and the looks pay for what is added after results have been seen."""
+"""Adds a plan to the log of an ablation. Arms and seeds that come after first results are recorded as late."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from nas_attn.study.folder import RunFolder
 
 
 def record_plan(plan: AblationPlan, folder: RunFolder) -> tuple[str, ...]:
-    """Add a plan to the log: its header, its scales, and the design if it changed.
+    """Add a plan to the log: the header, the scales, and the design if it has changed.
 
     Returns:
-        sentences on parts of the plan that will not happen.
+        notes on parts of the plan that will not be done.
     """
     records: list[dict[str, Any]] = list(folder.log.read())
     if not records:
@@ -47,29 +47,29 @@ def record_plan(plan: AblationPlan, folder: RunFolder) -> tuple[str, ...]:
         folder.log.append("design", **now)
         folder.log.append("target", trials=len(plan.design.arms) * looks.most)
     if settled and wanted.most > looks.most:
-        return (f"every comparison is decided, and keeps the seeds at which it was: none goes on to {wanted.most}",)
+        return (f"all comparisons are already decided, so none is trained up to {wanted.most} seeds",)
     return ()
 
 
 def _seen(before: AblationView) -> bool:
-    """True once any comparison was tested."""
+    """True after the first test of any comparison."""
     return bool(before.design.arms) and any(d.looks for d in before.decisions)
 
 
 def _settled(before: AblationView) -> bool:
-    """True if every comparison is decided for good: no further seed can change it."""
+    """True if no further seed can change any comparison."""
     return _seen(before) and all(d.verdict in (BETTER, WORSE, DEAD) or d.base_failed for d in before.decisions)
 
 
 def _added(before: AblationView, plan: AblationPlan) -> list[Contrast]:
-    """The comparisons that would be tested now and were not before."""
+    """The comparisons that are tested in the new plan but not in the old one."""
     known = {before.design.compared(c) for c in before.design.contrasts if c not in before.skipped}
     after = replace(before, design=plan.design, settings=plan.request.settings.model_dump(mode="json"))
     return [c for c in plan.design.contrasts if c not in after.skipped and plan.design.compared(c) not in known]
 
 
 def _stated(plan: AblationPlan, before: AblationView) -> dict[str, Any]:
-    """Facts that must be told later: scales that were built, earlier values of `difference`, seeds used before."""
+    """Facts for the tables: scales that were built, earlier values of `difference`, seeds that were used before."""
     letters = [size for m in plan.scales if m is not None and (size := scale_of(m)) is not None]
     earlier = list(before.settings.get(EARLIER, ()))
     if _seen(before) and before.settings["difference"] != plan.request.settings.difference:
@@ -79,7 +79,7 @@ def _stated(plan: AblationPlan, before: AblationView) -> dict[str, Any]:
 
 
 def _widened(looks: Looks, before: AblationView, plan: AblationPlan, new: list[Contrast]) -> Looks:
-    """The looks, with the price of comparisons that are added after results have been seen."""
+    """The looks, with `spent` increased if comparisons are added after results have been seen."""
     if not new or not _seen(before):
         return looks
     families = {c.family: len(plan.design.family(c.family)) for c in new}
@@ -88,7 +88,7 @@ def _widened(looks: Looks, before: AblationView, plan: AblationPlan, new: list[C
 
 
 def wanted_looks(request: Request, before: AblationView) -> Looks:
-    """The looks that a request asks for, those that were made before included."""
+    """The looks that a request asks for, together with the looks that were already made."""
     wanted = Looks.asked(request.settings)
     if not before.design.arms:
         return wanted

@@ -1,4 +1,4 @@
-"""One ablation from request to tables: plan, lease, workers, supervisor."""
+"""Runs one ablation: from the request over plan, lease and workers to the tables."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from nas_attn.study.view import Trial
 
 
 class AblationObserver(Protocol):
-    """The observer of an ablation, which hears of everything that happens."""
+    """The observer of an ablation: it is told of every event."""
 
     def preparing(self, what: str) -> None:
         """A step of the preparation begins; nothing is trained yet."""
 
     def opened(self, view: AblationView) -> None:
-        """It begins, or goes on."""
+        """The ablation begins or continues."""
 
     def finished(self, view: AblationView, trial: Trial) -> None:
         """A trial ended, complete or failed."""
@@ -45,17 +45,17 @@ class AblationObserver(Protocol):
         """The liveness of a base model's slots was measured."""
 
     def note(self, text: str) -> None:
-        """Something that a person should read."""
+        """There is a note for the user."""
 
 
 class Ablation(Supervisor[AblationView]):
-    """Trains the arms of one ablation, seed by seed, until every comparison is decided or out of seeds.
+    """Trains the arms of one ablation, seed by seed, until each comparison is decided or has all its seeds.
 
     Args:
-        plan: the plan; its records are in the folder's log already.
-        folder: the ablation's folder; its lease is held by the caller.
+        plan: the plan; the log of the folder must already hold it.
+        folder: the ablation's folder; the caller must hold its lease.
         engine: runs the trials.
-        observer: hears what happens.
+        observer: is told of every event.
     """
 
     observer: AblationObserver
@@ -68,7 +68,7 @@ class Ablation(Supervisor[AblationView]):
         self._bases_before = self._failed_before if ended else set()
 
     def run(self) -> AblationView:
-        """Train the trials that are left.
+        """Train the trials that are left, and return the finished view.
 
         Raises:
             EvaluationFailed: the base cannot be trained.
@@ -95,8 +95,8 @@ class Ablation(Supervisor[AblationView]):
                 self._measure(model)
         left = [(self._view.design.arm(name), index) for name, index in self._view.left]
         ready = [(arm, index) for arm, index in left if self._view.trial(arm, index) is None]
-        # trials on which slots are measured come first: until then only the full architecture fills idle workers, which
-        # is wanted whatever they say
+        # the trials on which liveness is measured come first; meanwhile idle workers may train only the full
+        # architecture, which is needed for any liveness
         for may_start in (self._measures, self._may_start):
             for arm, index in ready:
                 if may_start(arm, index):
@@ -106,7 +106,7 @@ class Ablation(Supervisor[AblationView]):
         return None
 
     def _base_again(self) -> Trial | None:
-        """A base trial tried anew: at an earlier start all failed, so that the ablation could not go on."""
+        """A base trial that is trained again, because all of them failed in an earlier run of the command."""
         again = next((t for t in self._view.bases(None) if t.number in self._bases_before), None)
         if again is None:
             return None
@@ -114,7 +114,7 @@ class Ablation(Supervisor[AblationView]):
         return self._begin("base", arm.architecture, again.seed, self.plan.costs[arm.name], arm=arm.name)
 
     def _measures(self, arm: Arm, index: int) -> bool:
-        """True if the liveness of slots is measured on a trial."""
+        """True if the liveness of slots is measured on this trial."""
         base = self._view.design.base_of(arm.model)
         return arm == base and index < LIVENESS_SEEDS and not self._view.measured(arm.model)
 
@@ -134,7 +134,7 @@ class Ablation(Supervisor[AblationView]):
         if trial.architecture != base.architecture or self._view.measured(trial.model):
             return evaluator, trial.architecture, False
         slots = (*base.architecture.slots, *self.plan.probed)
-        # the same network; it names what is measured
+        # the same network, but its architecture names the slots to measure
         return evaluator, Architecture.none(dict.fromkeys(slots)), self.config.start != "base"
 
     def _ended(self, trial: Trial) -> None:
@@ -179,12 +179,12 @@ def run_ablation(
 
     Args:
         request: the request; see `load_request`.
-        observer: hears what happens.
+        observer: is told of every event.
         evaluator: scores architectures in place of proxy runs.
         engine: runs the trials, in place of worker processes on this machine.
 
     Raises:
-        UserError: something in the input breaks a rule; nothing was trained.
+        UserError: the input is wrong; nothing was trained.
     """
     check_outside()
     with room_wanted(study=True), stopping():
@@ -204,7 +204,7 @@ def _run(
     plan = prepare_ablation(request, observer.preparing, evaluator)
     for text in (*plan.notes, *record_plan(plan, folder)):
         observer.note(text)
-    write_tables(AblationView.read(folder.path), folder.path)  # marked as partial, whatever happens from here on
+    write_tables(AblationView.read(folder.path), folder.path)  # so that a stopped run leaves tables, marked as partial
     try:
         with engine or LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as used:
             return Ablation(plan, folder, used, observer).run()
@@ -213,17 +213,19 @@ def _run(
 
 
 def planned(request: Request, folder: Path, tell: Callable[[str], None]) -> tuple[AblationPlan, AblationView]:
-    """The plan that would run, and the trials that have: only the cost cache is written, and `folder`, which may go.
+    """The plan that would run, and the view with the trials that have ended; nothing is trained.
+
+    Only the cost cache and `folder` are written. The caller may delete `folder`.
 
     Raises:
-        UserError: something in the input breaks a rule.
+        UserError: the input is wrong.
     """
     environment.prepare()
     if (name := named_data(request.config.data)) is not None and download.absent(name):
         raise UserError(
-            "a plan must have its data: it downloads nothing",
-            got=f"'{Path(name).name}', of which nothing is here yet",
-            remedy="Leave --plan out, or download it with Ultralytics first.",
+            "`--plan` needs the data set on this machine, because it downloads nothing",
+            got=f"'{Path(name).name}', which is not downloaded yet",
+            remedy="Leave out --plan, or download the data set with Ultralytics first.",
         )
     plan = prepare_ablation(request, tell)
     run, own = RunFolder(folder), RunFolder(request.folder)
@@ -233,7 +235,7 @@ def planned(request: Request, folder: Path, tell: Callable[[str], None]) -> tupl
     plan = replace(plan, notes=(*plan.notes, *record_plan(plan, run)))
     view = AblationView.read(folder)
     if request.stored is None and request.study is not None and request.study.slots:
-        # the live slots of the search are the best guess until the ablation has measured them itself
+        # before the ablation has measured liveness, that of the search is the best estimate
         known = {k: v for k, v in request.study.slots.items() if k != "kind"}
         run.log.append("slots", **known)
         view = AblationView.read(folder)

@@ -1,4 +1,4 @@
-"""An ablation as its readers see it: built from its record log, never written back. Needs no torch."""
+"""A read-only view of an ablation, built from its record log. It does not need torch."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from nas_attn.study.slot_states import LIVE, learned, slot_state
 from nas_attn.study.trial import Trial, numbered, paired
 from nas_attn.study.view import TRIAL_KINDS, StudyView, folded
 
-FOLDER = "ablations"  # in a study's run folder: one folder an ablation
+FOLDER = "ablations"  # inside a run folder; it has one folder for each ablation
 DEFAULT_NAME = "ablation"
-EARLIER = "difference_before"  # in a recorded design's settings: `difference` as it was when results had been seen
-FRESH = "fresh"  # in a recorded design's settings: False once it got seeds that others had used
-LIVENESS_SEEDS = 3  # base trials over which a slot's liveness is averaged
+EARLIER = (
+    "difference_before"  # key in the recorded settings: former values of `difference`, changed after first results
+)
+FRESH = "fresh"  # key in the recorded settings: False if some of its seeds had been used before
+LIVENESS_SEEDS = 3  # number of base trials; the liveness of a slot is the mean over them
 
 
 @dataclass(frozen=True)
 class AblationView:
-    """An ablation: all that a reader may know of it.
+    """An ablation with all its results so far.
 
-    Its record log is that of a study with a `design` record, so its folder can be read as a study too.
+    Its record log is the log of a study plus a `design` record, so a study reader can read its folder too.
 
     Attributes:
         folder: the ablation's own folder.
-        header: the `study` record, with `ablation`: `name`, `full` (the architecture taken apart), `seed` (the first).
-        settings: the options that the last command gave: `difference`, `dead_slots`, `kinds`, `hours`.
-        design: what is trained and compared.
+        header: the `study` record, with `ablation`: `name`, `full` (the full architecture), `seed` (the first seed).
+        settings: the options of the last command: `difference`, `dead_slots`, `kinds`, `hours`.
+        design: the arms and the contrasts.
         looks: the numbers of seeds at which contrasts are tested.
         views: base model (None for the ablation's own) -> its trials and slots.
         trials: all trials, in order of their numbers.
@@ -51,10 +53,10 @@ class AblationView:
 
     @classmethod
     def read(cls, folder: Path) -> AblationView:
-        """The ablation in a folder as of now; safe during a run.
+        """The current state of the ablation in a folder; safe during a run.
 
         Raises:
-            UserError: the folder holds none.
+            UserError: the folder holds no ablation.
         """
         view = cls.of(folder, RecordLog(folder).read())
         if not view.planned:
@@ -64,7 +66,7 @@ class AblationView:
 
     @classmethod
     def of(cls, folder: Path, records: Iterable[dict[str, Any]]) -> AblationView:
-        """The ablation that these records tell of."""
+        """The ablation in these records."""
         study = StudyView.empty(folder)
         empty = cls(folder, study.header, {}, Design((), ()), Looks.fixed(1), {None: study}, ())
         view, trials = folded(empty, records)
@@ -75,7 +77,7 @@ class AblationView:
         return view._with_views(views)
 
     def grown(self, record: Mapping[str, Any]) -> AblationView:
-        """The view after one more record of its log: equal to a view of all records read anew."""
+        """The view after one more record; equal to a view that reads all records again."""
         kind = record["kind"]
         if kind in TRIAL_KINDS:
             known = numbered(self.trials, record["number"])
@@ -92,17 +94,17 @@ class AblationView:
         return replace(self, header=views[None].header)._with_views(views)
 
     def _on(self, model: str | None) -> StudyView:
-        """The trials and slots of a scale so far."""
+        """The trials and slots of a scale."""
         return self.views.get(model) or StudyView(self.folder, self.views[None].header, {}, (), model)
 
     def _with_views(self, views: Mapping[str | None, StudyView]) -> AblationView:
-        # scales that the design no longer has keep their trials: a trial's number is given once in all of them
+        # scales that left the design keep their trials, because a trial number is unique over all scales
         trials = sorted((t for v in views.values() for t in v.trials), key=lambda t: t.number)
         return replace(self, views=views, trials=tuple(trials))
 
     @property
     def planned(self) -> bool:
-        """True if it is an ablation: its design is known."""
+        """True if the log holds a design, so that it is the log of an ablation."""
         return bool(self.design.arms)
 
     @property
@@ -112,11 +114,11 @@ class AblationView:
 
     @property
     def fresh(self) -> bool:
-        """True if nobody else had used its seeds when it got them."""
+        """True if no search and no other ablation had used its seeds when they were chosen."""
         return bool(self.settings.get(FRESH, True))
 
     def seed(self, arm: Arm, index: int) -> int:
-        """The seed of an arm's trial: the same for all arms except those that must not share it."""
+        """The seed of an arm's trial: equal for all arms, unless an arm has an offset."""
         return int(self.header["ablation"]["seed"]) + index + arm.offset
 
     @cached_property
@@ -124,11 +126,11 @@ class AblationView:
         return {(t.model, t.architecture, t.seed): t for t in self.trials}
 
     def trial(self, arm: Arm, index: int) -> Trial | None:
-        """An arm's trial with its seed of that index; None before it was handed out."""
+        """The trial of an arm with one of its seeds; None before it has started."""
         return self._found.get((arm.model, arm.architecture, self.seed(arm, index)))
 
     def place(self, trial: Trial) -> tuple[Arm, int] | None:
-        """The arm of a trial and its seed's index; None if the design no longer has it."""
+        """The arm of a trial and the index of its seed; None if the design no longer has the arm."""
         for arm in self.design.arms:
             index = trial.seed - self.seed(arm, 0)
             if (arm.model, arm.architecture) == (trial.model, trial.architecture) and 0 <= index < ELSEWHERE:
@@ -137,12 +139,12 @@ class AblationView:
 
     @cached_property
     def values(self) -> Values:
-        """mAP50-95 on val of each trial that ended; None if it failed or is not comparable."""
+        """mAP50-95 on val of each ended trial; None if it failed or is not comparable."""
         return self._values("val")
 
     @cached_property
     def test_values(self) -> Values:
-        """mAP50-95 on the test split, likewise; None also if the data has none."""
+        """mAP50-95 on the test split of each ended trial; None also if the data has no test split."""
         return self._values("test")
 
     def _values(self, split: str) -> dict[tuple[str, int], float | None]:
@@ -156,14 +158,14 @@ class AblationView:
         return found
 
     def dead_slots(self, model: str | None = None) -> tuple[str, ...]:
-        """Slots whose output the trained base of a scale does not need; empty before that was measured."""
+        """The slots of a scale that are not live; empty before liveness was measured."""
         states = self.states(self.views[model].slots.get("drop", ()), model)
         return tuple(slot for state, slots in states.items() if state != LIVE for slot in slots)
 
     def states(self, slots: Iterable[str], model: str | None = None) -> dict[str, list[str]]:
-        """`live`, `dead`, `undertrained` -> those of some slots that are so on a scale; unmeasured ones are left out.
+        """State (`live`, `dead`, `undertrained`) -> the given slots in it on a scale, without unmeasured slots.
 
-        Empty if the base has learned so little that no slot could be worth the threshold.
+        Empty if the base scores too little to measure liveness.
         """
         record = self.views[model].slots
         found: dict[str, list[str]] = {}
@@ -173,30 +175,30 @@ class AblationView:
         return found
 
     def trained(self, model: str | None) -> bool:
-        """True if a scale's base was measured and has learned enough to tell which slots it needs."""
+        """True if the liveness of a scale is measured and its base scores enough to rely on it."""
         record = self.views[model].slots
         return learned(record) if record else False
 
     def measured(self, model: str | None) -> bool:
-        """True once the liveness of the slots of a scale's base was measured."""
+        """True if the liveness of a scale's slots is measured."""
         return bool(self.views[model].slots)
 
     def bases(self, model: str | None) -> list[Trial]:
-        """The trials so far of the bases on which liveness is measured."""
+        """The started base trials on which liveness is measured."""
         base = self.design.base_of(model)
         return [t for i in range(LIVENESS_SEEDS) if (t := self.trial(base, i)) is not None]
 
     def bases_ended(self, model: str | None) -> bool:
-        """True once the bases are trained on which the liveness of a scale's slots is measured."""
+        """True if all base trials have ended on which the liveness of a scale is measured."""
         return all((self.design.base_of(model).name, i) in self.values for i in self.liveness_seeds)
 
     @property
     def liveness_seeds(self) -> range:
-        """Indices of the seeds on whose bases liveness is measured."""
+        """Indices of the seeds whose base trials measure liveness."""
         return range(min(LIVENESS_SEEDS, self.looks.seeds[0]))
 
     def base_failed(self, model: str | None) -> bool:
-        """True if the base of a larger scale failed on all its first seeds: nothing else is trained there then."""
+        """True if the base of a larger scale failed with all its first seeds; then no arm of that scale is trained."""
         ended = model is not None and not self.measured(model) and self.bases_ended(model)
         return ended and not any(t.evaluation and t.evaluation.liveness for t in self.bases(model))
 
@@ -206,18 +208,18 @@ class AblationView:
         return tuple(c for c in self.design.contrasts if self.dead_on(c))
 
     def dead_on(self, contrast: Contrast) -> tuple[str | None, ...]:
-        """The scales on which a contrast can show nothing, because its slots are dead there."""
+        """The scales on which a contrast cannot show a difference, because its slots are dead there."""
         models = dict.fromkeys(self.design.arm(name).model for name in contrast.arms)
         return tuple(m for m in models if m in self.views and contrast.differs_only_in_dead_slots(self.dead_slots(m)))
 
     @property
     def skipped(self) -> tuple[Contrast, ...]:
-        """Contrasts that differ only in dead slots and are left out: all such, unless dead slots are kept."""
+        """Contrasts that are left out because they differ only in dead slots; none if `dead_slots` is `keep`."""
         return () if self.settings.get("dead_slots") == "keep" else self.in_dead_slots
 
     @cached_property
     def decisions(self) -> list[Decision]:
-        """The verdict of every contrast as of now."""
+        """The current decision on each contrast."""
         difference = float(self.settings["difference"])
         models = {m for m in self.design.models if self.base_failed(m)}
         failed = [c for c in self.design.contrasts if models & {self.design.arm(name).model for name in c.arms}]
@@ -227,17 +229,17 @@ class AblationView:
 
     @cached_property
     def left(self) -> tuple[tuple[str, int], ...]:
-        """(arm, seed's index) of each trial still to be trained for the next looks."""
+        """(arm, index of the seed) of each trial that the next looks still need."""
         return tuple(wanted(self.design, self.looks, self.decisions, self.values))
 
     @property
     def partial(self) -> bool:
-        """True until everything that was planned is trained."""
+        """True until all planned trials are trained."""
         return bool(self.left)
 
 
 def load_ablations(folder: Path) -> list[AblationView]:
-    """The ablations in a study's run folder, or in a folder that is an ablation's own; the oldest first."""
+    """The ablations in a run folder, or the one in its own folder; the oldest first."""
     folder = Path(folder)
     folders = [p.parent for p in (folder / FOLDER).glob("*/records.jsonl")]
     if (folder / "records.jsonl").exists():

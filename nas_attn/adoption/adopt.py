@@ -1,4 +1,4 @@
-"""A community's model YAML adopted: its base, its architecture, the repairs, and the suspicions."""
+"""The adoption of a community's model YAML: its base, its architecture, the repairs, and the suspicions."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Adopted:
 
     Attributes:
         path: the file.
-        base: the base model at the file's scale and class count, with attention in it that no search can vary.
-        plain: the same without any attention.
+        base: the base model at the scale and class count of the file. It holds the attention that a search cannot vary.
+        plain: the same model without any attention.
         known: True if Ultralytics ships `plain`.
         slots: all slots of `base`.
-        architecture: the modules at slots; `none` at each default slot without one.
+        architecture: the modules at slots; `none` at each default slot without a module.
         puts: every attention row of the file, with its slot.
-        repairs: mistakes and gaps that were certain, and are repaired.
-        suspicions: rows that look wrong, but may be meant.
+        repairs: repaired mistakes and gaps; each was certain.
+        suspicions: rows and keys that look wrong, but may be intended.
     """
 
     path: Path
@@ -69,20 +69,22 @@ def adopt(
     inside: str | None = None,
     meanings: Mapping[str, str] | None = None,
 ) -> Adopted:
-    """Read a community's YAML and make it build.
+    """Read a community's YAML, and repair it so that it builds.
 
     Args:
         path: the file.
-        scale: one of its scales; None for the one that it states or is named after, else its first.
-        nc: number of classes, in place of the file's.
-        imgsz: image size of the final training in pixels; default settings must fit its maps.
-        wiring: `repair` sources that are certainly mistakes, take all attention `in-line`, or `keep` all as it is.
-        inside: `insert`, `replace` or `after`, for blocks with attention (`C2f_ACmix`); None for each module's usual.
-        meanings: name in the file -> name to read in its place, for names with several meanings or with none.
+        scale: a scale of the file; None for the one that the file states or has in its name, else its first.
+        nc: number of classes instead of the file's.
+        imgsz: image size of the final training in pixels; settings that a row leaves out must fit its maps.
+        wiring: `repair` corrects sources that are certainly mistakes, `in-line` also lets the rows below read all
+            attention, and `keep` changes nothing.
+        inside: place of the attention in blocks such as `C2f_ACmix`: `insert`, `replace` or `after`; None for the usual
+            place of each module.
+        meanings: name in the file -> name to read instead, for names with several meanings and for unknown names.
 
     Raises:
-        UserError: the file is not a detector's, has neither attention nor a mistake to repair, has an unknown name,
-            or cannot be built.
+        UserError: the file does not describe a detector, has neither attention nor a mistake to repair, has an unknown
+            name, or cannot be built.
     """
     if wiring not in MODES:
         raise UnknownName("value of --wiring", wiring, MODES)
@@ -109,7 +111,7 @@ def adopt(
         raise _nothing(read, base, lineage, findings)
     placed: Placed = place(read, base, imgsz, inside, findings)
     if not placed.puts and not bare:
-        rule = "an article must have attention that something reads"
+        rule = "an article must have attention that some row reads"
         raise UserError(rule, where=str(path), got="; ".join(map(str, findings.suspicions)))
     default = [s.name for s in placed.slots if "." not in s.name]
     architecture = placed.architecture or Architecture.of(dict.fromkeys(default, NONE))
@@ -120,32 +122,32 @@ def adopt(
 
 
 def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: int, findings: Findings) -> None:
-    """Add the findings that need no comparison of sources: about keys, comments, names and sizes of maps."""
+    """Add the findings about keys, comments, names and map sizes, which need no comparison of sources."""
     head = article.rows[-1]
     if article.anchors:
         now = f"[{', '.join(map(str, head.content[3]))}]"
         findings.repair(head.number, head.as_written, article.anchors, now, "heads of Ultralytics have no anchors")
     if article.nc is None:
-        findings.repair(None, "nc", "missing", classes, "--nc says so" if nc is not None else "the base has it so")
+        findings.repair(None, "nc", "missing", classes, "given with --nc" if nc is not None else "as in the base")
     elif nc is None and lineage.source is not None and article.nc != lineage.source["nc"]:
-        findings.suspect(None, "nc", f"nc is {article.nc}, the class count of whoever wrote the file: kept. `train` "
-                         "wants that of your data, give --nc")  # fmt: skip
+        findings.suspect(None, "nc", f"nc is {article.nc}, the class count of the file's author: kept. `train` needs "
+                         "that of your data: give --nc")  # fmt: skip
     if article.unread:
         findings.suspect(None, "key", f"keys that Ultralytics does not read are left out: {', '.join(article.unread)}")
     for difference in lineage.differences:
-        findings.suspect(None, "base", f"{difference}: this is a network of its own")
+        findings.suspect(None, "base", f"{difference}: the file is a separate base model")
     claims = [(r.number, r.claim) for r in article.rows if r.claim is not None and r.claim != r.number]
     if claims:
         said = ", ".join(f"row {n} says # {c}" for n, c in claims)
         findings.suspect(
-            claims[0][0], "comment", f"comments misnumber rows: {said}. What counts is the place in the list"
+            claims[0][0], "comment", f"comments have wrong row numbers: {said}. Only the place in the list counts"
         )
     if own := [r for r in article.attention if community_names.folded(r.as_written) == "cbam" and not r.meaning]:
-        text = "its reduction tells that it is the paper's CBAM; Ultralytics' own class has no reduction"
+        text = "read as the paper's CBAM, because it has a reduction; Ultralytics' own class has none"
         findings.suspect(own[0].number, "name", f"{listed(own)}: {text}")
     for row in article.rows:
         if row.meaning:
-            findings.repair(row.number, row.as_written, row.as_written, row.meaning, "--as says so")
+            findings.repair(row.number, row.as_written, row.as_written, row.meaning, "given with --as")
         if row.named.block and (sizes := [a for a in row.given if is_map_size(a)]):
             was, now = list(row.given), row.content[3]
             why = f"{sizes[0]} is the size of its map, which {row.named.module} does not need here"
@@ -153,9 +155,7 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
     for number in lineage.extra:
         row = article.rows[number]
         if row.named.module is None:
-            text = (
-                f"row {number} ({row.as_written}) is a module of Ultralytics: it stays as it is, as a row of the base"
-            )
+            text = f"row {number} ({row.as_written}) is a module of Ultralytics: it stays unchanged, in the base"
             findings.suspect(number, "name", text)
 
 
@@ -168,10 +168,10 @@ def _nothing(read: Wiring, base: BaseModel, lineage: Lineage, findings: Findings
         remedy = "There is nothing to adopt: give it to `search` as --model."
         if odd := [s.text for s in findings.suspicions if s.kind in ("join", "head")]:
             builds = "; ".join(odd)
-            remedy = "If that is meant, give the file to `search` as --model; otherwise these rows must be mended."
+            remedy = "If that is intended, give the file to `search` as --model; otherwise correct these rows."
     except UserError as error:
-        builds, remedy = f"it does not build: {error.got}", "There is nothing to adopt, and the file must be mended."
-    what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a network of its own"
+        builds, remedy = f"it does not build: {error.got}", "There is nothing to adopt; correct the file."
+    what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a network of the author"
     names_said = [str(s) for s in findings.suspicions if s.kind == "name"]
     return UserError(
         "a file to adopt must have a row of attention",

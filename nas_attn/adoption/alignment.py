@@ -1,4 +1,4 @@
-"""The best alignment of two lists whose orders both stay."""
+"""The best alignment of two lists that keeps the order of both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 
 def aligned(scores: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Pairs (row, column) of a table, both rising, with the largest sum of positive scores."""
+    """The pairs (row, column) of a score table with the largest sum of scores.
+
+    Rows and columns both increase from pair to pair, and every score in the sum is positive.
+    """
     best: dict[tuple[int, int], tuple[int, list[tuple[int, int]]]] = {}
     none: tuple[int, list[tuple[int, int]]] = (0, [])
     rows, columns = len(scores), len(scores[0]) if scores else 0

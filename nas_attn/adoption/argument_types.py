@@ -1,4 +1,4 @@
-"""Types of the arguments in an attention row: text read as literals, and wrong types refused by name."""
+"""The types of the arguments in an attention row: text is read as literals, and wrong types are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas_attn.errors import UserError
 
 
 def literal(value: Any) -> Any:
-    """An argument as Ultralytics' parser reads it: the text of a Python literal becomes its value, a list a tuple."""
+    """An argument as Ultralytics' parser reads it: a Python literal in a text becomes its value, a list a tuple."""
     if isinstance(value, str):
         try:
             value = ast.literal_eval(value)
@@ -24,27 +24,27 @@ def literal(value: Any) -> Any:
 
 
 def check_types(name: str, parameters: Mapping[str, inspect.Parameter], values: Sequence[Any], where: str) -> None:
-    """Refuse an argument whose type its parameter does not take; a parameter without an annotation takes any type.
+    """Refuse an argument of a wrong type; a parameter without an annotation accepts any type.
 
     Args:
         name: the module, for the message.
-        parameters: of its constructor, without channels.
-        values: one for each parameter, in order, as far as the row has them.
-        where: the row.
+        parameters: the parameters of its constructor, without channels.
+        values: the arguments of the row, in the order of the parameters; the last ones may be missing.
+        where: the row, for the message.
 
     Raises:
-        UserError: names the first such argument.
+        UserError: the message names the first wrong argument.
     """
     described = ", ".join(f"{n}: {_shown(p.annotation)}".removesuffix(": ") for n, p in parameters.items())
     for (parameter, p), value in zip(parameters.items(), values, strict=False):
         if not _is(value, p.annotation):
             shown = list(value) if isinstance(value, tuple) else value
-            rule = f"the arguments of {name}, behind the channels, must be [{described}]"
+            rule = f"the arguments of {name}, after the channels, must be [{described}]"
             raise UserError(rule, got=f"{shown!r} for `{parameter}`", where=where)
 
 
 def _parts(annotation: Any) -> list[Any]:
-    """The alternatives of a union of types; of any other type, itself."""
+    """The alternatives of a union of types; for any other type, the type itself."""
     if typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):

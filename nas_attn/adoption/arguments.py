@@ -1,6 +1,6 @@
-"""The arguments of an article's attention row, read as settings; missing settings get values that fit the map.
+"""The reader of an attention row's arguments as settings; missing settings get values that fit the map.
 
-Communities write the arguments that their own branch of the parser expected: none, channels before or after scaling by
+Communities write the arguments that their own branch of the parser expects: none, channels before or after scaling by
 width, settings alone, or both. The settings are checked by building the module.
 """
 
@@ -18,18 +18,18 @@ from nas_attn.errors import SlotRefused, UserError
 from nas_attn.space.architecture import Gene, write_value
 
 CHANNEL_NAMES = {"c1", "c2", "ch", "c", "c_", "dim", "channels"}
-WIDE = 64  # a leading number from here on that is no setting is taken for channels
-REDUCTIONS = {"se": "rd_ratio"}  # articles give r, the module's setting is 1 / r
+WIDE = 64  # a leading number of at least this is read as channels, unless it is an option of a setting
+REDUCTIONS = {"se": "rd_ratio"}  # articles give r; the setting of the module is 1 / r
 _BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """The map that a module is to work on.
+    """The map that a module works on.
 
     Attributes:
-        channels: its channels, as built.
-        size: its height and width at the image size of the final training.
+        channels: channels of the map in the built model.
+        size: height and width of the map at the image size of the final training.
         factors: depth factor, width factor and largest channel count of the scale.
         where: the row, for messages.
     """
@@ -40,7 +40,7 @@ class FeatureMap:
     where: str
 
     def is_width(self, value: object) -> bool:
-        """True if a number is the map's channels, before or after scaling by width."""
+        """True if a number is the channels of the map, before or after scaling by width."""
         if isinstance(value, bool) or not isinstance(value, int):
             return False
         scaled = -(-min(value, self.factors[2]) * self.factors[1] // 8) * 8
@@ -52,13 +52,13 @@ class Reading:
     """The meaning of a row's arguments.
 
     Attributes:
-        gene: the module with its settings; None if the registry's settings cannot express the arguments.
+        gene: the module with its settings; None if the settings of the registry cannot express the arguments.
         raw: (class name, constructor arguments) if there is no gene.
         settings: all settings; without a gene, some values are not among the options.
-        taken: setting that the row leaves out -> its value here, with the reason if that is not the published default.
-        refused: the reason why the gene replaces the row's own arguments; empty if it does not.
-        said: the hidden width that the settings give, if the published code has a lower limit for it.
-        notes: further oddities.
+        taken: setting that the row leaves out -> its value in words, with a reason if it is not the published default.
+        refused: the reason why the gene differs from the row's own arguments; empty if it does not.
+        said: a text about differences between the published class and the settings, e.g. in the hidden width.
+        notes: texts about oddities in the arguments.
     """
 
     gene: Gene | None
@@ -71,17 +71,17 @@ class Reading:
 
 
 def read_arguments(entry: ModuleEntry, arguments: Sequence[Any], place: FeatureMap, name: str = "") -> Reading:
-    """Settings of a module from a community's arguments.
+    """The settings of a module, read from a community's arguments.
 
     Args:
         entry: the module.
-        arguments: as the row has them.
-        place: the map that it is to work on.
-        name: the module's name in the row, which shows the collection that its author used.
+        arguments: the arguments in the row.
+        place: the map that the module works on.
+        name: the name in the row, which shows which collection its author used.
 
     Raises:
         SlotRefused: no settings of the module fit the map.
-        UserError: an argument has a type that the module does not take there.
+        UserError: an argument has a wrong type.
     """
     values, size = without_map_size(name, [literal(a) for a in arguments])
     values, notes = _without_channels(entry, values, place)
@@ -111,10 +111,15 @@ def _read(entry: ModuleEntry, usage: Usage, place: FeatureMap, name: str) -> Rea
 
 
 def carried(entry: ModuleEntry, given: Mapping[str, Any], place: FeatureMap) -> tuple[dict[str, Any], str | None]:
-    """(settings that fit a map, the reason why the given ones do not fit it).
+    """(settings that fit a map, the reason why the given settings do not fit).
 
-    The settings are the given and the usual ones, or the nearest to them. The reason is None if the given ones fit;
-    then only settings that were not given may differ from the usual ones.
+    Settings that are not given start from their usual value. If this combination does not fit, the nearest one is
+    taken, which keeps the given settings if possible. The reason is None if all given settings are kept.
+
+    Args:
+        entry: the module.
+        given: the settings that the row states.
+        place: the map.
 
     Raises:
         SlotRefused: no settings fit.
@@ -134,11 +139,11 @@ def carried(entry: ModuleEntry, given: Mapping[str, Any], place: FeatureMap) -> 
         if _refusal(entry, settings, place) is None:
             kept = all(settings[n] == v for n, v in given.items())
             return settings, None if kept else first
-    raise SlotRefused(f"no settings of {entry.name} can stand there: {first}", where=place.where)
+    raise SlotRefused(f"no settings of {entry.name} fit there: {first}", where=place.where)
 
 
 def _usual(entry: ModuleEntry) -> dict[str, Any]:
-    """The settings that a row leaves out: the published code's defaults if they are options, else the zoo's."""
+    """Setting -> usual value: the default of the published code if it is an option, else the default of the zoo."""
     published = {n: p.default for n, p in _parameters(entry).items()}
     return {s.name: next((o for o in s.options if o == published.get(s.name)), s.default) for s in entry.settings}
 
@@ -148,7 +153,7 @@ def _refusal(entry: ModuleEntry, settings: Mapping[str, Any], place: FeatureMap)
 
 
 def _without_channels(entry: ModuleEntry, values: list[Any], place: FeatureMap) -> tuple[list[Any], list[str]]:
-    """(the values behind leading channel numbers, notes on channel numbers that are wrong)."""
+    """(the values after the leading channel numbers, notes about wrong channel numbers)."""
     notes: list[str] = []
     first = next((s for s in entry.settings if s.name != RESIDUAL.name), None)
     for _ in range(2):
@@ -160,13 +165,13 @@ def _without_channels(entry: ModuleEntry, values: list[Any], place: FeatureMap) 
         if not known and not wide:
             break
         if not known:
-            notes.append(f"says {value} channels, where the map has {place.channels}")
+            notes.append(f"says {value} channels, but the map has {place.channels}")
         values = values[1:]
     return values, notes
 
 
 def _parameters(entry: ModuleEntry) -> dict[str, inspect.Parameter]:
-    """The constructor's parameters without channels, by name."""
+    """Name -> parameter of the constructor, without the channels."""
     found = inspect.signature(entry.cls, eval_str=True).parameters
     return {name: p for name, p in found.items() if name not in CHANNEL_ARGUMENTS}
 
@@ -174,7 +179,7 @@ def _parameters(entry: ModuleEntry) -> dict[str, inspect.Parameter]:
 def _taken(
     entry: ModuleEntry, given: Mapping[str, Any], full: Mapping[str, Any], usage: Usage, place: FeatureMap
 ) -> dict[str, str]:
-    """Setting that was not given -> its value here in words, with the reason if it is not the published one."""
+    """Setting that was not given -> its value in words, with a reason if it is not the published default."""
     wanted = {**_usual(entry), **usage.chosen, **given}
     reason = _refusal(entry, wanted, place)
     found = {}
@@ -184,9 +189,9 @@ def _taken(
         published = _parameters(entry)[name].default
         why = ""
         if value != wanted[name]:
-            why = f" (with {write_value(wanted[name])} it could not stand there: {reason})"
+            why = f" ({write_value(wanted[name])} does not fit there: {reason})"
         elif name in usage.differs:
-            why = f" (the collections' class of this name has {usage.differs[name]})"
+            why = f" (the class of this name in the collections has {usage.differs[name]})"
         elif name in usage.chosen:
             why = ""
         elif published is not inspect.Parameter.empty and published not in (value, None):
@@ -196,13 +201,17 @@ def _taken(
 
 
 def _readable(entry: ModuleEntry, values: Sequence[Any]) -> dict[str, Any]:
-    """The values that are options of the parameter at their position, by name."""
+    """Setting -> value, for the values that are options of the parameter at their position."""
     options = {s.name: s.options for s in entry.settings}
     return {n: v for n, v in zip(_parameters(entry), values, strict=False) if v in options.get(n, ())}
 
 
 def _bind(entry: ModuleEntry, values: Sequence[Any]) -> tuple[dict[str, Any] | None, list[Any]]:
-    """Values by name, in the constructor's order; if that fails, each for the first setting that can have it."""
+    """(parameter -> value, values with converted reductions); the first is None if a value fits no setting.
+
+    Values are matched in the order of the constructor. If one does not fit, each value goes to the next setting that
+    has it as an option.
+    """
     parameters = list(_parameters(entry))
     options = {s.name: s.options for s in entry.settings if s.name != RESIDUAL.name}
     values = [_reduced(entry, v) for v in values]
@@ -221,7 +230,7 @@ def _bind(entry: ModuleEntry, values: Sequence[Any]) -> tuple[dict[str, Any] | N
 
 
 def _is_option(value: Any, options: Sequence[Any]) -> bool:
-    return value in options and not isinstance(value, bool)  # Python takes True for 1
+    return value in options and not isinstance(value, bool)  # in Python, True equals 1
 
 
 def _reduced(entry: ModuleEntry, value: Any) -> Any:
@@ -232,7 +241,7 @@ def _reduced(entry: ModuleEntry, value: Any) -> Any:
 
 
 def _says(entry: ModuleEntry, settings: Mapping[str, Any], bound: Mapping[str, Any], channels: int) -> bool:
-    """True if the settings alone give every bound argument."""
+    """True if building from the settings gives every bound argument its value."""
     names = list(inspect.signature(entry.cls, eval_str=True).parameters.values())
     given = entry.arguments(channels, settings)
     made = {p.name: given[i] if i < len(given) else p.default for i, p in enumerate(names)}
@@ -241,7 +250,7 @@ def _says(entry: ModuleEntry, settings: Mapping[str, Any], bound: Mapping[str, A
 
 
 def _raw(entry: ModuleEntry, values: Sequence[Any], place: FeatureMap) -> list[Any] | str:
-    """The constructor arguments with the channels in place if the class takes them; otherwise the reason why not."""
+    """The constructor arguments with the channels in place; a text with the reason if the class does not take them."""
     import torch
 
     channels = place.channels
@@ -255,13 +264,13 @@ def _raw(entry: ModuleEntry, values: Sequence[Any], place: FeatureMap) -> list[A
         else:
             break
     if rest:
-        return f"{len(rest)} of its arguments have no meaning for {entry.cls.__name__}"
+        return f"{entry.cls.__name__} does not take {len(rest)} of its arguments"
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             shape = entry.cls(*arguments).eval()(torch.zeros(1, channels, 8, 8)).shape
-    except UserError as error:  # this package's own message
+    except UserError as error:  # a message of this package
         return str(error).splitlines()[0].rstrip(".")
-    except _BUILD_ERRORS:  # messages of torch and Python name no argument
+    except _BUILD_ERRORS:  # a message of torch or Python would name no argument
         return f"{entry.cls.__name__} cannot be built with them at {channels} channels"
     if tuple(shape) != (1, channels, 8, 8):
         return "it would change the map's shape"
@@ -269,7 +278,7 @@ def _raw(entry: ModuleEntry, values: Sequence[Any], place: FeatureMap) -> list[A
 
 
 def _named(entry: ModuleEntry, values: Sequence[Any]) -> dict[str, Any]:
-    """The values that are for settings, by name in the constructor's order, even if they are not options."""
+    """Setting -> value in the order of the constructor; a value need not be an option."""
     return {n: v for n, v in zip(_parameters(entry), values, strict=False) if n in entry.defaults()}
 
 

@@ -1,4 +1,4 @@
-"""A community's model YAML as written: its rows, and the row numbers in its comments."""
+"""The reader of a community's model YAML: its rows, and the row numbers in its comments."""
 
 from __future__ import annotations
 
@@ -26,14 +26,8 @@ from nas_attn.tasks import HEADS
 _CLAIM = re.compile(
     r"[#\s]*(?:layer\s*|row\s*)?(\d+)(?![\w.,×%])", re.IGNORECASE
 )  # `# 17 (P3/8-small)`, `#9`, `# 0-P1/2`
-_OF_THE_NETWORK = {
-    "activation",
-    "end2end",
-    "inplace",
-    "kpt_shape",
-    "reg_max",
-    "text_model",
-}  # keys that the parser reads
+# keys that the parser reads
+_OF_THE_NETWORK = {"activation", "end2end", "inplace", "kpt_shape", "reg_max", "text_model"}
 _READ_APART = {"nc", "scales", "scale", "anchors", "ch", "channels", "names", "yaml_file", "backbone", "head", *FACTORS}
 
 
@@ -42,15 +36,15 @@ class ArticleRow:
     """One row of the file.
 
     Attributes:
-        number: counted from 0 over backbone and head.
-        sources: absolute rows that it reads; -1 is the image.
-        written: the same numbers as the file has them.
+        number: row number, counted from 0 over backbone and head.
+        sources: absolute numbers of the rows that it reads; -1 is the image.
+        written: the same numbers as in the file.
         content: [from, repeats, module, arguments], with `C2f` for `C2f_ACmix`.
-        named: the meaning of its module's name.
-        claim: number in the comment behind it; None without one.
+        named: the meaning of its module name.
+        claim: the row number in its comment; None without one.
         as_written: name of the module in the file.
-        meaning: module that the user named in its place; empty if none.
-        given: arguments as the file has them; in `content` a block's arguments are without sizes of maps.
+        meaning: the module that the user named instead with `--as`; empty if none.
+        given: arguments as in the file; `content` has the arguments of a block without map sizes.
     """
 
     number: int
@@ -77,13 +71,13 @@ class Article:
         path: its file.
         rows: backbone and head.
         backbone: number of rows of the backbone.
-        settings: top-level keys that decide the network, beside rows and scales.
-        nc: number of classes; None if the file gives none.
-        unread: other top-level keys, which Ultralytics does not read.
-        scale: the top-level key of that name, which Ultralytics does not read either; empty if the file has none.
+        settings: top-level keys that decide the network, besides rows and scales.
+        nc: number of classes; None if the file has none.
+        unread: top-level keys that Ultralytics does not read.
+        scale: value of the key `scale`, which Ultralytics does not read either; empty if the file has none.
         scales: scale -> [depth, width, largest channel count].
-        factors: depth and width factor of a YOLOv5 YAML; empty if it has none.
-        anchors: the head's arguments with YOLOv5's anchors, which are left out; empty if it had none.
+        factors: depth and width factor of a YOLOv5 YAML; empty if the file has none.
+        anchors: arguments of the head before YOLOv5's anchors were removed; empty if it had no anchors.
     """
 
     path: Path
@@ -117,12 +111,13 @@ def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, s
 
     Args:
         path: the file.
-        inside: position of attention in blocks, as `adopt` takes it; None for each module's usual one.
-        meanings: name in the file -> name to read in its place.
+        inside: place of attention in blocks, as `adopt` takes it; None for the usual place of each module.
+        meanings: name in the file -> name to read instead.
 
     Raises:
-        UserError: it is not a detector's model YAML, or it is an exported one, or it names unknown modules; then one
-            error has all these names.
+        UserError: the file is no model YAML of a detector, or was exported by this package, or has an unknown or wrong
+            row.
+        ConfigError: several rows are unknown or wrong; the error lists all of them.
     """
     where = str(path)
     try:
@@ -143,7 +138,7 @@ def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, s
         raise
     if KEY in source:
         remedy = "`python -m nas_attn train` takes it as it is."
-        raise UserError("a file to adopt must be a community's, not an exported one", where=where, remedy=remedy)
+        raise UserError("a file to adopt must not be an export of nas_attn", where=where, remedy=remedy)
     source = copy.deepcopy(source)
     anchors = _without_anchors(source)
     rows = tuple(_rows(source, _claims(text), where, inside, meanings or {}, problems))
@@ -162,7 +157,11 @@ def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, s
 
 
 def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserError]:
-    """The error for an unknown head, if there is one; anything that is not a detector's dictionary is refused."""
+    """The error for an unknown head, if there is one.
+
+    Raises:
+        UserError: the content does not describe a detector.
+    """
     problems = []
     if source is None:
         raise UserError("a model YAML must not be empty", where=where)
@@ -180,7 +179,7 @@ def _check(source: Any, where: str, meanings: Mapping[str, str]) -> list[UserErr
             spelt = {community_names.folded(h): h for h in HEADS}
             close = difflib.get_close_matches(community_names.folded(module), spelt, n=1, cutoff=0.8)
             meant = f"Did you mean '{spelt[close[0]]}'? " if close else ""
-            remedy = meant + "A head of somebody's own cannot be built: write the one of Ultralytics that it replaced."
+            remedy = meant + "A custom head cannot be built: write the head of Ultralytics that it replaced."
             replaced = next((h for h in sorted(HEADS, key=len, reverse=True) if module.startswith(h)), "Detect")
             remedy = remedy.removesuffix(".") + f", or give `--as {module}={replaced}`."
             problems.append(UserError(rule, got=f"'{module}'", where=where, remedy=remedy))
@@ -200,7 +199,7 @@ def _is_short_row(got: Any) -> bool:
 
 
 def _without_anchors(source: dict[str, Any]) -> str:
-    """Take YOLOv5's anchors out of the head's arguments; returns the arguments before, or "" if there were none."""
+    """Remove YOLOv5's anchors from the arguments of the head; return the former arguments, or "" without anchors."""
     head = source["head"][-1]
     kept = [a for i, a in enumerate(head[3]) if not (i == 1 and (a == "anchors" or isinstance(a, list)))]
     if len(kept) == len(head[3]):
@@ -211,10 +210,10 @@ def _without_anchors(source: dict[str, Any]) -> str:
 
 def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: str | None,
           meanings: Mapping[str, str], problems: list[UserError]) -> list[ArticleRow]:  # fmt: skip
-    """All rows.
+    """All rows of the file.
 
     Raises:
-        UserError, ConfigError: the mistakes in the names of all rows, after those already in `problems`.
+        UserError, ConfigError: a row is unknown or wrong, or `problems` was not empty; the error has all of them.
     """
     theirs = community_names.parser_names()
     contents = [*source["backbone"], *source["head"]]
@@ -223,8 +222,8 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
     _check_meanings(meanings, contents, theirs)
     rows: list[ArticleRow] = []
     unknown: list[int] = []
-    refused: dict[str, tuple[UserError, list[int]]] = {}  # one for each text, with its rows
-    last = len(contents) - 1 if problems else len(contents)  # an unknown head is among the problems already
+    refused: dict[str, tuple[UserError, list[int]]] = {}  # text -> its error and its rows
+    last = len(contents) - 1 if problems else len(contents)  # an unknown head is already in `problems`
     for number, (content, claim) in enumerate(zip(contents[:last], claims, strict=False)):
         name = content[2]
         meaning = meanings.get(name, "")
@@ -272,7 +271,7 @@ def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any
         torch_lacks = meaning.startswith("nn.") and not hasattr(nn, meaning.removeprefix("nn."))
         if control or torch_lacks or named is None:
             rule = "`--as NAME=MODULE` must name a module of Ultralytics, of torch.nn or of nas_attn"
-            what = ", a control of nas_attn, which no article's module means" if control else ""
+            what = ", which is a control of nas_attn, not attention" if control else ""
             remedy = (
                 community_names.suggestion(meaning, theirs)
                 + "`python -m nas_attn modules` lists the attention modules."
@@ -281,13 +280,13 @@ def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any
 
 
 def _refusal(name: str, named: community_names.Named, content: Sequence[Any], inside: str | None) -> UserError | None:
-    """The error for a row with a known name whose meaning or form no row can have; None if the row is fine."""
+    """The error for a row with a known name that cannot be adopted; None if the row is fine."""
     if named.module and not named.block and isinstance(content[0], list) and len(content[0]) > 1:
         return UserError("a row of attention must read one row", got=content[0])
     if other := community_names.question(name, named, content[3]):
         return UserError("a row's module must have one meaning", got=f"'{name}'", remedy=other)
-    rule = "attention with a block must stand in its bottlenecks or behind it"
-    remedy = f"This cannot be brought yet. --inside after puts it behind the whole {named.block}"
+    rule = "attention in a block must be in its bottlenecks or after the block"
+    remedy = f"This is not supported yet. --inside after puts it after the whole {named.block}"
     leave = f"{remedy}, and `--as {name}={named.block}` leaves it out."
     if named.mode == community_names.INNER and inside != community_names.AFTER:
         got = f"'{name}', a {named.block} with {named.module} in place of its own attention"
@@ -297,13 +296,13 @@ def _refusal(name: str, named: community_names.Named, content: Sequence[Any], in
         got = f"'{name}', a {named.block} with {named.module} on its concat"
         return UserError(rule, got=got, remedy=leave)
     if bare:
-        got = f"'{name}', for a {named.block} has no bottlenecks that could hold {named.module}"
+        got = f"'{name}', while a {named.block} has no bottlenecks for {named.module}"
         return UserError(rule, got=got, remedy=leave)
     return None
 
 
 def _claims(text: str) -> list[int | None]:
-    """The number in the comment behind each row, from the text, since YAML drops comments."""
+    """The number in the comment after each row, read from the text, because YAML drops comments."""
     lines = text.splitlines()
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     found = []

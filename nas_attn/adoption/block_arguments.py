@@ -1,4 +1,4 @@
-"""Arguments of a block with attention inside, checked against those of Ultralytics' block itself."""
+"""The check of a block's arguments against the parameters of Ultralytics' block, for blocks with attention inside."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ _LITERALS = {"True": True, "False": False}
 
 
 def is_map_size(value: object) -> bool:
-    """True if an argument is the height and width of a map, which classes with tables for one size take."""
+    """True if an argument is a [height, width] of a map, which classes with a table for one map size take."""
     return isinstance(value, list | tuple) and len(value) == 2 and all(_is(v, "int") and v > 0 for v in value)
 
 
 def without_map_size(block: str, arguments: Sequence[Any], where: str) -> tuple[list[Any], list[list[int]]]:
-    """(the arguments of the block itself, the map sizes that were among them).
+    """(the arguments of the block itself, the map sizes among the arguments).
+
+    Args:
+        block: name of Ultralytics' block.
+        arguments: the arguments in the row.
+        where: the row, for the message.
 
     Raises:
         UserError: the block does not take these arguments.
@@ -34,7 +39,7 @@ def without_map_size(block: str, arguments: Sequence[Any], where: str) -> tuple[
         if kind and not _is(value, kind):
             raise UserError(rule, got=f"{value!r} for `{name}`", where=where)
     if len(rest) > len(parameters):
-        raise UserError(rule, got=f"{rest[len(parameters)]!r}, one argument more", where=where)
+        raise UserError(rule, got=f"{rest[len(parameters)]!r}, one argument too many", where=where)
     return rest, sizes
 
 
@@ -44,7 +49,7 @@ def _is(value: object, kind: str) -> bool:
 
 
 def _parameters(block: str) -> list[tuple[str, str]]:
-    """(name, kind) of each argument that a row gives; the parser itself adds the input's channels and the repeats."""
+    """(name, kind) for each argument that a row gives; the parser itself adds the input channels and the repeats."""
     from ultralytics.nn import tasks
 
     found = list(inspect.signature(getattr(tasks, block)).parameters.values())[1:]
@@ -54,7 +59,7 @@ def _parameters(block: str) -> list[tuple[str, str]]:
 
 
 def _kind(parameter: inspect.Parameter) -> str:
-    """`bool`, `int` or `float`, by the annotation or else by the default; empty for anything else."""
+    """The kind of a parameter by its annotation, else by its default: `bool`, `int` or `float`; empty for any other."""
     stated = getattr(parameter.annotation, "__name__", parameter.annotation)
     for kind in (stated, type(parameter.default).__name__):
         if kind in _KINDS:

@@ -1,7 +1,7 @@
-"""Differences of the code that communities copy to the zoo: lower limits of hidden widths, defaults, other arguments.
+"""Differences between the code that communities copy and the zoo: lower limits of widths, defaults, and arguments.
 
-The zoo has no such limits, because below them several settings would be one network. An article means the network that
-its author trained, so the setting that gives the author's hidden width is chosen.
+The zoo has no lower limit of a hidden width, because with one, several settings would be the same network. An article
+means the network that its author trained, so the setting that gives the author's hidden width is chosen.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Floor:
 
     Attributes:
         setting: the zoo's name of the reduction.
-        place: index of the reduction among the arguments behind the channels.
-        usual: reduction if the row gives none.
+        place: index of the reduction among the arguments after the channels.
+        usual: the reduction if the row gives none.
         least: the lower limit.
     """
 
@@ -34,35 +34,32 @@ class Floor:
     least: int
 
 
-FLOORS = {  # as the papers' own code has them; the collections copied them
+FLOORS = {  # from the code of the papers, which the collections copied
     "coord": Floor("reduction", 0, 32, 8),
     "sk": Floor("reduction", 1, 16, 32),
 }
-USUAL: dict[
-    str, dict[str, Any]
-] = {  # class of a collection or of timm -> its default settings that differ from the zoo's
-    "globalcontext": {"ratio": 8, "fusion": "mul"},
-}
-DIFFERS = {  # class of the collections -> setting whose default there is not among the zoo's options
+# class of a collection or of timm -> those of its defaults that differ from the zoo's
+USUAL: dict[str, dict[str, Any]] = {"globalcontext": {"ratio": 8, "fusion": "mul"}}
+DIFFERS = {  # class of a collection -> setting, its default there, which the zoo does not have
     "skattention": {"kernel_sizes": "[1,3,5,7], full convolutions"},
-    "cbamblock": {"kernel_size": "49, and adds its input to the output"},
+    "cbamblock": {"kernel_size": "49, and adds the input to the output"},
 }
 ADAPTIVE = {"eca", "ecablock", "ecamodule", "ecanet", "efficientchannelattention"}  # (channels, gamma=2, b=1)
 DEFORMABLE = {"dat", "dattention"}  # (channel, q_size, n_heads=8, n_groups=4, attn_drop=0, proj_drop=0, stride=1)
-UNUSED_FIRST = {"shuffleattention"}  # (channel, reduction=16, G=8): the reduction does nothing
+UNUSED_FIRST = {"shuffleattention"}  # (channel, reduction=16, G=8): the reduction has no effect
 
 
 @dataclass
 class Usage:
-    """The meaning that the arguments behind the channels have in the community's code.
+    """The meaning of the arguments after the channels in the community's code.
 
     Attributes:
-        values: these arguments, as the zoo would have them.
-        chosen: settings that the row leaves out, as the community's code has them.
-        differs: setting -> its default in the community's code.
-        said: the hidden width in words; empty if there is no lower limit.
-        note: the same if no option gives the width.
-        size: height and width of the map that the arguments had.
+        values: these arguments, converted to those of the zoo.
+        chosen: setting that the row leaves out -> its value in the community's code.
+        differs: setting -> its default in the community's code, if the zoo does not have it.
+        said: a text about a difference to the published class; empty if there is none.
+        note: a text about an argument that the zoo cannot express; empty if there is none.
+        size: (height, width) of the map, if the arguments had it.
     """
 
     values: list[Any]
@@ -75,14 +72,14 @@ class Usage:
 
 def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channels: int,
                     size: tuple[int, int] | None = None) -> Usage:  # fmt: skip
-    """Arguments of a community's class as settings of the zoo's.
+    """The arguments of a community's class, converted to the zoo.
 
     Args:
-        entry: the zoo's module.
-        name: as the row has it; a name with the package's prefix is the zoo's own class, without these differences.
-        values: arguments behind the channels.
+        entry: the module of the zoo.
+        name: the name in the row. With the prefix of this package it means the zoo's class, without these differences.
+        values: the arguments after the channels.
         channels: channels of the map.
-        size: height and width of the map, if the arguments had them.
+        size: (height, width) of the map, if the arguments had it.
     """
     found = Usage(list(values), size=size)
     if name.startswith(PREFIX):
@@ -98,7 +95,7 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
         whole = int((math.log2(channels) + 1) / 2)
         kernel = max(3, whole + 1 - whole % 2)
         found.chosen["kernel_size"] = kernel
-        found.said = f"kernel_size={kernel} is the paper's rule at {channels} channels; classes with a fixed one have 3"
+        found.said = f"kernel_size={kernel}: the paper's rule at {channels} channels; classes with a fixed size have 3"
     if spelt in DEFORMABLE:
         _deformable(entry, found)
     if spelt == "mhsa":
@@ -109,7 +106,7 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
 
 
 def without_map_size(name: str, values: Sequence[Any]) -> tuple[list[Any], tuple[int, int] | None]:
-    """(the other arguments, height and width), if the class of this name is made for maps of one size."""
+    """(the other arguments, map size); the map size is None unless the class of this name is made for one size."""
     sizes = [v for v in values if is_map_size(v)]
     spelt = folded(name.rpartition(".")[2])
     if sizes and spelt in DEFORMABLE:
@@ -125,11 +122,11 @@ def without_map_size(name: str, values: Sequence[Any]) -> tuple[list[Any], tuple
 
 
 def _deformable(entry: ModuleEntry, found: Usage) -> None:
-    """The options nearest to the heads, groups and stride of the collections' class."""
+    """Choose the options that are nearest to the heads, groups and stride of the collections' class."""
     usual = {"num_heads": (0, 8), "groups": (1, 4), "stride": (4, 1)}
     whole = {at for at, _ in usual.values()}
     if not all(_is_number(v) and (at not in whole or isinstance(v, int)) for at, v in enumerate(found.values)):
-        return  # another class, or wrong arguments: they are read as the zoo's
+        return  # another class, or wrong arguments: read as those of the zoo
     given = {name: found.values[at] for name, (at, _) in usual.items() if at < len(found.values)}
     found.differs, odd = {}, []
     for setting in (s for s in entry.settings if s.name in usual):
@@ -141,7 +138,7 @@ def _deformable(entry: ModuleEntry, found: Usage) -> None:
             odd += [f"{setting.name}={wanted}"] if setting.name in given else []
     found.values = []
     if odd:
-        found.note = f"has {' and '.join(odd)}, which {entry.name} has not"
+        found.note = f"has {' and '.join(odd)}, which {entry.name} does not have"
 
 
 def _is_number(value: object) -> bool:
@@ -149,16 +146,16 @@ def _is_number(value: object) -> bool:
 
 
 def _bottleneck_transformer(found: Usage) -> None:
-    """(n_dims, width=14, height=14, heads=4, pos_emb=False): no position term by default."""
+    """Read the arguments (n_dims, width=14, height=14, heads=4, pos_emb=False): by default, no position term."""
     table = [v for v in found.values if v is True]
     found.values = [v for v in found.values if not isinstance(v, bool)]
-    lacks = "nor a scale of 1/√D, nor a convolution behind the heads, as there are here"
+    lacks = "no scale of 1/√D and no convolution after the heads; the module here has both"
     if not table:
         found.chosen["position"] = "none"
         found.said = f"the published class of this name has no position term, {lacks}"
     else:
         found.said = (f"the published class of this name has a table of {'×'.join(map(str, found.size or (14, 14)))} "
-                      f"positions, where this has a convolution; {lacks.replace('nor', 'neither', 1)}")  # fmt: skip
+                      f"positions, for which the module here has a convolution; it has {lacks}")  # fmt: skip
 
 
 def _with_floor(entry: ModuleEntry, floor: Floor, found: Usage, channels: int) -> None:
@@ -176,5 +173,5 @@ def _with_floor(entry: ModuleEntry, floor: Floor, found: Usage, channels: int) -
     if channels // nearest == wanted:
         found.said = f"{floor.setting}={nearest} gives the hidden width {wanted} of the published code, {width}"
     else:
-        found.note = (f"has the hidden width {channels // nearest} with {floor.setting}={nearest}, where the published "
-                      f"code has {wanted}, {width}: no option gives that")  # fmt: skip
+        found.note = (f"has the hidden width {channels // nearest} with {floor.setting}={nearest}, but the published "
+                      f"code has {wanted}, {width}, which no option gives")  # fmt: skip

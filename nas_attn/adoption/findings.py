@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Repair:
-    """A mistake or a gap that was certain, and is repaired.
+    """A certain mistake or gap in a file, which is repaired.
 
     Attributes:
         row: number of the row in the file; None for a top-level key.
-        what: the row's module, or the key.
-        was: as the file has it.
-        now: as it is now.
-        why: the proof.
+        what: the module of the row, or the key.
+        was: the text in the file.
+        now: the repaired text.
+        why: the proof that it was a mistake.
     """
 
     row: int | None
@@ -31,13 +31,13 @@ class Repair:
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A row or key that looks like a mistake, but may be meant.
+    """A row or key that looks like a mistake, but may be intended.
 
     Attributes:
         row: number of the row in the file; None for a top-level key.
         kind: `join`, `head`, `bypass`, `unread`, `comment`, `nc`, `scale`, `arguments`, `name`, `place`, `key` or
             `base`.
-        text: the suspicion, in a sentence.
+        text: the suspicion in words.
     """
 
     row: int | None
@@ -62,5 +62,5 @@ class Findings:
         self.suspicions.append(Suspicion(row, kind, text))
 
     def as_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """JSON-ready form."""
+        """The findings as a JSON-ready dictionary."""
         return {"repairs": [asdict(r) for r in self.repairs], "suspicions": [asdict(s) for s in self.suspicions]}

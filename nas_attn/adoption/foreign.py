@@ -1,4 +1,4 @@
-"""Rows of unknown modules: a description of each, and the way to bring it."""
+"""The errors for rows of unknown modules: what such a row seems to be, and how to make it known."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nas_attn.tasks import HEADS
 
 _RESIZING = {"adown", "carafe", "dysample", "hwd", "pixelshuffle", "spacetodepth", "spd", "spdconv"}
 There = tuple[int, Sequence[Any]]  # a row of the base: its number and content
-_KNOWN = 100  # score of a row of the base that is in the file unchanged: more than any likeness
-_YET = "cannot be brought yet"
+_KNOWN = 100  # score of a base row that is unchanged in the file: more than any likeness
+_YET = "is not supported yet"
 _SHAPE = f"a layer that changes the map's shape {_YET}"
 
 
@@ -26,7 +26,7 @@ def unknown_rows(contents: Sequence[Sequence[Any]], unknown: Iterable[int], wher
 
     Args:
         contents: all rows of the file.
-        unknown: numbers of the rows with an unknown module.
+        unknown: numbers of the rows whose module is unknown.
         where: the file.
         theirs: names that Ultralytics' own parser knows.
     """
@@ -45,36 +45,36 @@ def unknown_rows(contents: Sequence[Sequence[Any]], unknown: Iterable[int], wher
 
 
 def numbered(rows: Sequence[int]) -> str:
-    """Rows as messages name them: `rows 3, 5 and 7`."""
+    """Text for messages, such as `rows 3, 5 and 7`."""
     if len(rows) == 1:
         return f"row {rows[0]}"
     return f"rows {', '.join(map(str, rows[:-1]))} and {rows[-1]}"
 
 
 def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | None) -> str:
-    """A description of an unknown row, as far as the file tells it, and the way to bring it."""
+    """Text for messages: a description of an unknown row, as far as the file shows it, and how to make it known."""
     name = str(row[2])
     sources = row[0] if isinstance(row[0], list) else [row[0]]
     if len(sources) > 1:
-        return f"It takes {len(sources)} inputs: a layer of several inputs {_YET}."
+        return f"It takes {len(sources)} inputs: a layer with several inputs {_YET}."
     block, inside = community_names.around(name, theirs)
     if block:
-        return (f"It is named as a {block} with {inside} inside, and {inside} is no attention module known here. If "
-                f"{inside} keeps the channels and the size of its map, write it as a module of your own and give "
+        return (f"Its name means a {block} with {inside} inside, but nas_attn knows no attention module {inside}. If "
+                f"{inside} keeps the channels and the size of its map, write it as your own module and give "
                 f"--modules FILE; a block that differs from {block} in anything else {_YET}.")  # fmt: skip
     if instead:
         number, theirs_there = instead
         does = _does(theirs_there)
-        what = f"It stands where {base} has row {number} ({theirs_there[2]})"
+        what = f"It is in the place of row {number} ({theirs_there[2]}) of {base}"
         return f"{what}, which {does}: {_SHAPE}." if does else f"{what}: a block in the place of another {_YET}."
     if community_names.folded(name) in _RESIZING:
         return f"It is known as a layer that changes the size of its map: {_SHAPE}."
-    return (f"If it keeps the channels and the size of its map, write it as a module of your own, class {name}, and "
-            f"give --modules FILE; {_SHAPE}. `python -m nas_attn modules` lists the modules here.")  # fmt: skip
+    return (f"If it keeps the channels and the size of its map, write it as your own module, class {name}, and "
+            f"give --modules FILE; {_SHAPE}. `python -m nas_attn modules` lists the known modules.")  # fmt: skip
 
 
 def _does(row: Sequence[Any]) -> str:
-    """The change of map size by a row of the base, in words; empty if the row keeps it."""
+    """The change of the map size by a row of the base, in words; empty if the row keeps the size."""
     module, arguments = str(row[2]), row[3]
     if module == "nn.Upsample":
         return "enlarges the map"
@@ -84,14 +84,14 @@ def _does(row: Sequence[Any]) -> str:
 
 
 def _likeness(row: Sequence[Any], there: Sequence[Any]) -> int:
-    """A score for a row of an unknown module in the place of one of the base: name first, then arguments and inputs."""
+    """A score for an unknown row in the place of a base row. The name weighs most, then arguments and inputs."""
     called = community_names.folded(there[2].rpartition(".")[2]) in community_names.folded(str(row[2]))
     inputs = [len(r[0]) if isinstance(r[0], list) else 1 for r in (row, there)]
     return 1 + 8 * called + 2 * (row[3] == there[3]) + 2 * (row[3][:1] == there[3][:1]) + 2 * (inputs[0] == inputs[1])
 
 
 def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[str, dict[int, There]]:
-    """(nearest base, row of the file -> row of the base whose module an unknown one replaces)."""
+    """(nearest base, row of the file -> row of that base that the unknown module replaces)."""
     own = []  # (row of the file, module that the base would have there; empty for an unknown one)
     for number, row in enumerate(contents):
         named = community_names.lookup(str(row[2]), theirs)

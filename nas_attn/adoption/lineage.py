@@ -1,4 +1,4 @@
-"""The lineage of an article's file: the model YAML of Ultralytics that it was made from, and its scale."""
+"""The lineage of an article's file: the model YAML of Ultralytics from which it was made, and its scale."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from nas_attn.detector.model.shipped_models import packaged
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.tasks import HEADS
 
-STATED = "yolov5"  # its files state one scale as depth and width
-LIKE = 0.8  # least share of equal rows at which a base is named as the nearest
+STATED = "yolov5"  # files of this model state one scale, as depth and width
+LIKE = 0.8  # least share of equal rows for the nearest base
 _LITERALS = {"None": None, "True": True, "False": False}
 
 
@@ -27,10 +27,10 @@ class Lineage:
     """A file's base.
 
     Attributes:
-        name: name of the packaged YAML; empty if none has the same rows.
-        source: its content.
-        differences: differences of the file's other rows and settings to it, each in words.
-        extra: if no base has the same rows, numbers of the rows that the nearest base does not have.
+        name: name of the shipped YAML; empty if none has the same rows.
+        source: the content of that YAML.
+        differences: each difference between the file and that YAML besides attention, in words.
+        extra: if no base has the same rows, the numbers of the rows that the nearest base does not have.
     """
 
     name: str = ""
@@ -45,9 +45,9 @@ class Lineage:
 
 
 def find_lineage(article: Article) -> Lineage:
-    """The packaged detector with the same modules in the same order, fewest differences first.
+    """The shipped detector with the same modules in the same order; of several, the one with the fewest differences.
 
-    If none has them, the result has no name, and its differences name the nearest.
+    If there is none, the result has no name, and `differences` names the nearest detector.
     """
     own = [_plain(article.rows[n].content, article.nc) for n in article.plain]
     modules = [row[1] for row in own]
@@ -68,14 +68,14 @@ def find_lineage(article: Article) -> Lineage:
     if not found:
         share, _, nearest, matcher = max(like, key=lambda one: one[:2])
         if share < LIKE:
-            return Lineage(differences=("it has the rows of no base that Ultralytics ships",))
+            return Lineage(differences=("no base that Ultralytics ships has its rows",))
         blocks = matcher.get_matching_blocks()
         equal = {article.plain[b.a + i] for b in blocks for i in range(b.size)}
         extra = tuple(n for n in article.plain if n not in equal)
         more = ", ".join(f"row {n} ({article.rows[n].as_written})" for n in extra)
-        missing = "" if more else "; it has rows that are missing here"
+        missing = ", which has rows that are missing here"
         return Lineage(
-            differences=(f"its rows are nearest to {nearest}" + (f", which lacks {more}" if more else missing),),
+            differences=(f"the nearest base is {nearest}" + (f", which lacks {more}" if more else missing),),
             extra=extra,
         )
     _, _, _, name, source, differs = min(found, key=lambda f: f[:4])
@@ -89,7 +89,7 @@ class Scale:
     Attributes:
         key: its letter.
         factors: depth factor, width factor, largest channel count.
-        of_base: True if the base has this very scale.
+        of_base: True if the base has the same scale.
     """
 
     key: str
@@ -98,23 +98,29 @@ class Scale:
 
 
 def choose_scale(article: Article, lineage: Lineage, asked: str | None, findings: Findings) -> Scale:
-    """The scale to build: the one asked for, else the one that the file states, else the one in its name.
+    """The scale to build: the requested one, else the one in the name of the file, else its first or stated one.
+
+    Args:
+        article: the file.
+        lineage: its base.
+        asked: the requested scale, if any.
+        findings: receives repairs and suspicions.
 
     Raises:
-        UnknownName, UserError: the file does not define the one asked for.
+        UnknownName, UserError: the file does not define the requested scale.
     """
     theirs = dict((lineage.source or {}).get("scales") or {})
     where = str(article.path)
     if article.scales:
         if article.factors:
-            findings.suspect(None, "scale", f"{' and '.join(FACTORS)} stand beside `scales`, which Ultralytics reads")
+            findings.suspect(None, "scale", f"it has {' and '.join(FACTORS)}, but Ultralytics reads its `scales`")
         named = _named(article.path)
         key = asked or named or next(iter(article.scales))
         if article.scale not in ("", key) and not asked:
-            why = "the file's name says so" if named else "it is the first, and the file's name says none"
-            other = f"; --model-scale {article.scale} takes the other" if article.scale in article.scales else ""
+            why = "the file name has it" if named else "it is the first, and the file name has none"
+            other = f"; --model-scale {article.scale} chooses the other" if article.scale in article.scales else ""
             read = f"`scale: {article.scale}` is a key that Ultralytics does not read"
-            findings.suspect(None, "scale", f"{read}: {key} is taken as Ultralytics would, for {why}{other}")
+            findings.suspect(None, "scale", f"{read}: scale {key} is used, as in Ultralytics, because {why}{other}")
         if key not in article.scales:
             raise UnknownName("scale", key, article.scales, where=where)
         depth, width, channels = article.scales[key]
@@ -125,13 +131,11 @@ def choose_scale(article: Article, lineage: Lineage, asked: str | None, findings
         named = _named(article.path)
         key = asked or (named if named in theirs else next(iter(theirs)))
         if key not in theirs:
-            raise UnknownName("scale", key, theirs, where=f"{where}, which defines none: those of {lineage.name}")
-        findings.repair(None, "scales", "missing", f"{key}: {theirs[key]}", f"{lineage.name} has it so")
+            raise UnknownName("scale", key, theirs, where=f"{where}, which has no scales: known are {lineage.name}'s")
+        findings.repair(None, "scales", "missing", f"{key}: {theirs[key]}", f"as in {lineage.name}")
         return Scale(key, tuple(theirs[key]), True)
     if asked is not None:
-        raise UserError(
-            "the file must define the scale that is asked for", got=f"{asked}; it defines none", where=where
-        )
+        raise UserError("the file must define the requested scale", got=f"{asked}; it defines none", where=where)
     own = lineage.source or {}
     depth, width = (own.get(f, 1.0) for f in FACTORS)
     return Scale("n", (depth, width, UNLIMITED), lineage.source is not None)
@@ -140,7 +144,7 @@ def choose_scale(article: Article, lineage: Lineage, asked: str | None, findings
 def _of_factors(
     article: Article, lineage: Lineage, asked: str | None, theirs: dict[str, Sequence[float]], findings: Findings
 ) -> Scale:
-    """A YOLOv5 file states depth and width, so it is one scale already."""
+    """The scale of a YOLOv5 file, which states depth and width."""
     depth, width = article.factors
     whose = lineage.name if theirs else STATED
     stated = f"depth_multiple {depth:g} and width_multiple {width:g}"
@@ -149,7 +153,7 @@ def _of_factors(
     if asked is not None and asked != key:
         is_it = f"which is scale {key} of {whose}" if key else f"which is no scale of {whose}"
         raise UserError(
-            "the file must define the scale that is asked for",
+            "the file must define the requested scale",
             got=f"{asked}; it states {stated}, {is_it}",
             where=str(article.path),
             remedy=f"Leave --model-scale out{f', or give {key}' if key else ''}; or change the two numbers.",
@@ -161,12 +165,12 @@ def _of_factors(
             findings.suspect(None, "scale", f"{stated} are no scale of {lineage.name}, so this is another network")
         of_base = not theirs and tuple((lineage.source or {}).get(f, 1.0) for f in FACTORS) == (depth, width)
         return Scale(key or "n", (depth, width, UNLIMITED), of_base and lineage.source is not None)
-    findings.repair(None, "scales", stated, f"scale {key}", f"{lineage.name} calls them so")
+    findings.repair(None, "scales", stated, f"scale {key}", f"as in {lineage.name}")
     return Scale(key, (depth, width, theirs[key][2]), True)
 
 
 def base_name(lineage: Lineage, key: str) -> str:
-    """The name by which `load_base` takes a scale of a base, e.g. `yolo11n`."""
+    """The name of a base at a scale, as `load_base` takes it, e.g. `yolo11n`."""
     many = len((lineage.source or {}).get("scales") or ()) > 1
     return re.sub(r"(\d+)", rf"\g<1>{key}", lineage.name, count=1) if many else lineage.name
 
@@ -179,7 +183,7 @@ def _named(path: Path) -> str:
 
 
 def _plain(row: Sequence[Any], nc: int | None) -> list[Any]:
-    """[repeats, module, arguments] with literals in one form, so that equal rows compare equal."""
+    """[repeats, module, arguments] of a row, with literals in one form so that equal rows compare equal."""
     _, repeats, module, arguments = row
     known = [_LITERALS.get(a, a) if isinstance(a, str) else a for a in arguments]
     if module in HEADS and known and known[0] == nc:
@@ -191,14 +195,14 @@ def _row_differences(article: Article, own: list[list[Any]], theirs: list[list[A
     found = []
     for number, ours, base in zip(article.plain, own, theirs, strict=True):
         if ours != base:
-            found.append(f"row {number} is {_shown(ours)}, where {name} has {_shown(base)}")
+            found.append(f"row {number} is {_shown(ours)}, but {name} has {_shown(base)}")
     return found
 
 
 def _setting_differences(own: dict[str, Any], source: dict[str, Any]) -> list[str]:
     keys = ({*own, *source}) - {"nc", "scales", "scale", "backbone", "head", "kpt_shape", "anchors", *FACTORS}
     return [
-        f"`{k}` is {own.get(k, 'missing')}, where the base has {source.get(k, 'none')}"
+        f"`{k}` is {own.get(k, 'missing')}, but the base has {source.get(k, 'none')}"
         for k in sorted(keys)
         if own.get(k) != source.get(k)
     ]

@@ -1,4 +1,4 @@
-"""Attention rows of an article's file as genes at slots of its base; those at no slot become part of the base."""
+"""Placing: attention rows of an article's file become genes at slots of its base. Rows at no slot stay in the base."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nas_attn.errors import UserError
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import INSERT, REPLACE, Slot
 
-USUAL = {  # position of a module in classes such as `C2f_ECA`; the others have it at the end of a bottleneck's branch
+USUAL = {  # place of a module in classes such as `C2f_ECA`; the others are at the end of each bottleneck's branch
     "acmix": REPLACE,
     "cbam": AFTER,
     "eca": AFTER,
@@ -35,18 +35,18 @@ USUAL = {  # position of a module in classes such as `C2f_ECA`; the others have 
 
 @dataclass
 class Put:
-    """One attention row, or block with attention inside, of the file.
+    """One row of attention in the file, or one block with attention inside.
 
     Attributes:
         row: the row of the file.
-        root: row of the base in front of it; for a block, the block's row.
-        readers: rows of the base that read it, also through other attention; empty for a block.
-        channels: channels of the module's map.
+        root: row of the base before it; for a block, the row of the block.
+        readers: rows of the base that read it, directly or through other attention; empty for a block.
+        channels: channels of the map that the module works on.
         size: height and width of that map at the image size of the final training.
         sites: number of modules.
         reading: its arguments, read as settings.
-        mode: position inside its block; empty for a separate row, and for one behind a block.
-        times: number of such rows in line that its repeats mean, at the depth of the scale.
+        mode: place inside its block; empty for a separate row, and for attention after a block.
+        times: number of modules in sequence that its repeats mean at the depth of the scale.
         slot: name of the slot that it fills; empty if it fills none.
     """
 
@@ -67,9 +67,9 @@ class Placed:
     """A file as an architecture.
 
     Attributes:
-        base: the base, with the attention rows in it that are at no slot.
-        slots: all its slots.
-        architecture: the attention rows at slots.
+        base: the base, with those attention rows that are at no slot.
+        slots: all slots of that base.
+        architecture: the attention rows at slots; None if there are none.
         puts: every attention row of the file.
     """
 
@@ -83,14 +83,15 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
     """Find the slot of each attention row.
 
     Args:
-        wiring: the file, repaired.
-        base: its rows without ours.
+        wiring: the repaired file.
+        base: the rows of the file without attention.
         imgsz: image size of the final training in pixels.
-        inside: `insert`, `replace` or `after` for blocks with attention; None for the module's usual position.
+        inside: `insert`, `replace` or `after` for blocks with attention; None for the usual place of each module.
         findings: receives repairs and suspicions.
 
     Raises:
-        SlotRefused, UserError: a row cannot be built.
+        SlotRefused: no settings of a module fit its map.
+        UserError: a row cannot be built.
     """
     built: Any = build_plain(base, wiring)
     graph = Graph.of(base, built)
@@ -130,7 +131,7 @@ def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: F
         root = wiring.root(row.number)
         where = f"{article.path}, {shown(article, row.number)}"
         if root < 0 or not graph.channels[root] or not graph.strides[root]:
-            rule = "attention must stand behind a map"
+            rule = "attention must come after a row whose output is a map"
             raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
         at = FeatureMap(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
         yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings),
@@ -151,7 +152,7 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
             continue
         room = places(built.model[root]) if root in built.block_arguments else {}
         if mode not in room:
-            other = f"; it has room for --inside {', '.join([*room, AFTER])}"
+            other = f"; --inside can be {', '.join([*room, AFTER])}"
             rule = "a block must have bottlenecks of one kind to hold attention"
             raise UserError(rule, got=f"'{row.named.block}'{other}", where=where)
         channels, sites, _ = room[mode]
@@ -164,7 +165,7 @@ def _read(row: ArticleRow, arguments: Sequence[Any], at: FeatureMap, findings: F
     reading = read_arguments(registry.get(str(row.named.module)), arguments, at, spelt)
     name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
     if reading.refused:
-        now = f"{reading.gene}, the nearest that can stand there"
+        now = f"{reading.gene}, the nearest that fits there"
         findings.repair(row.number, row.as_written, text, now, reading.refused)
     for note in reading.notes:
         findings.suspect(row.number, "arguments", f"{name} {note}: its arguments are {text}")
@@ -172,7 +173,7 @@ def _read(row: ArticleRow, arguments: Sequence[Any], at: FeatureMap, findings: F
 
 
 def _base_readers(wiring: Wiring, number: int) -> frozenset[int]:
-    """Rows of the base that read a row, also through attention behind it."""
+    """Rows of the base that read a row, directly or through attention after it."""
     found: set[int] = set()
     for reader in wiring.readers(number):
         if wiring.article.rows[reader].is_plain:
@@ -183,7 +184,14 @@ def _base_readers(wiring: Wiring, number: int) -> frozenset[int]:
 
 
 def _slot(put: Put, slots: Sequence[Slot], graph: Graph, moved: dict[int, int]) -> str:
-    """The slot that a row fills; `moved` has the present numbers of the base's rows."""
+    """The name of the slot that a row fills; empty if it fills none.
+
+    Args:
+        put: the row.
+        slots: slots of the base as it is now.
+        graph: graph of the base without attention.
+        moved: row in `graph` -> row of the base as it is now.
+    """
     readers = {moved[r] for r in put.readers}
     everyone = put.readers == set(graph.readers[put.root])
     for slot in slots:
@@ -198,7 +206,7 @@ def _slot(put: Put, slots: Sequence[Slot], graph: Graph, moved: dict[int, int]) 
 
 
 def _with_rows(base: BaseModel, built: Any, puts: Sequence[Put]) -> tuple[BaseModel, dict[int, int]]:
-    """(the base with these rows in it, row of the base -> its new number)."""
+    """(the base with these rows inserted, row of the base -> new row)."""
     graph_readers = _readers_of(base)
     inserts: dict[int, list[Insertion]] = {}
     blocks: dict[int, tuple[tuple[str, list[Any]], int]] = {}
@@ -224,56 +232,55 @@ def _readers_of(base: BaseModel) -> list[frozenset[int]]:
 
 
 def _row_of(put: Put) -> tuple[str, list[Any]]:
-    """Class name and arguments of a row that becomes part of the base."""
+    """(class name, arguments) of a row that becomes part of the base."""
     if put.reading.gene is None:
         return put.reading.raw
     return registry.get(put.reading.gene.module).row(put.channels, put.reading.gene.as_dict())
 
 
 def _say_inside(puts: Sequence[Put], findings: Findings) -> None:
-    """Add a suspicion about the assumed position of modules in blocks, which their names do not say."""
+    """Add a suspicion about modules in blocks whose names do not say their place, with the assumed place."""
     places_said = {
         REPLACE: "in place of each bottleneck's second convolution",
         INSERT: "at the end of each bottleneck's branch",
-        AFTER: "behind the whole block",
+        AFTER: "after the whole block",
     }
     for mode, what in places_said.items():
         own = [p.row for p in puts if p.row.named.block and (p.mode or AFTER) == mode]
         if own := [r for r in own if r.named.mode != mode]:
             others = "|".join(m for m in places_said if m != mode)
-            findings.suspect(own[0].number, "place", f"{listed(own)}: no name says where in its block the module "
-                             f"stood, so it is {what}; --inside {others} takes another place")  # fmt: skip
+            findings.suspect(own[0].number, "place", f"{listed(own)}: the name does not say where in the block the "
+                             f"module is, so it goes {what}; --inside {others} chooses another place")  # fmt: skip
 
 
 def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> None:
-    """Add a suspicion for the rows that a search cannot vary, with the reason."""
+    """Add a suspicion for each row that a search cannot vary, with the reason."""
     article = wiring.article
-    end = "as they are, as a part of the base, and a search cannot vary them"
+    end = "unchanged in the base, and a search cannot vary"
     homeless = [p for p in puts if not p.slot]
     if blocks := [p.row for p in homeless if p.mode]:
-        findings.suspect(blocks[0].number, "place", f"{listed(blocks)}: slots inside blocks are in those that feed the "
-                         f"head; these stay {end}")  # fmt: skip
+        findings.suspect(blocks[0].number, "place", f"{listed(blocks)}: only blocks that feed the head have slots "
+                         f"inside; these stay {end} them")  # fmt: skip
     for put in (p for p in homeless if not p.mode):
         me, root = shown(article, put.row.number), shown(article, article.plain[put.root])
         root = f"its own {put.row.named.block}" if put.row.named.block else root
         others = [p.row for p in homeless if p.root == put.root and p is not put and not p.mode]
         if put.reading.gene is None:
             name, arguments = put.reading.raw
-            why = f"its arguments, {name}{arguments}, are none that a search could choose"
+            why = f"a search cannot choose its arguments, {name}{arguments}"
         elif put.times > 1:
-            why = (f"it stands there {put.times} times (repeats {put.row.content[1]} at the scale's depth), and a slot "
-                   "holds one module: write 1 for its repeats to have it at a slot")  # fmt: skip
+            why = (f"it occurs {put.times} times (repeats {put.row.content[1]} at the scale's depth), but a slot holds "
+                   "one module: write 1 for its repeats to put it at a slot")  # fmt: skip
         elif others:
-            why = f"a slot holds one module, and behind {root} stands {listed(others)}, too"
+            why = f"a slot holds one module, and after {root} there is also {listed(others)}"
         else:
             readers = ", ".join(shown(article, article.plain[r]) for r in sorted(put.readers))
-            why = f"it is at no named slot, behind {root} and read by {readers}"
-        findings.suspect(put.row.number, "place", f"{me}: {why}; it stays {end.replace('they are', 'it is')}"
-                         .replace("vary them", "vary it"))  # fmt: skip
+            why = f"no slot is at its place, after {root} and read by {readers}"
+        findings.suspect(put.row.number, "place", f"{me}: {why}; it stays {end} it")
 
 
 def listed(rows: Sequence[ArticleRow]) -> str:
-    """Several rows as messages name them."""
+    """Text for messages, such as `rows 4, 6 (ACmix)`."""
     if len(rows) == 1:
         return f"row {rows[0].number} ({rows[0].as_written})"
     kinds = ", ".join(dict.fromkeys(r.as_written for r in rows))
@@ -281,10 +288,14 @@ def listed(rows: Sequence[ArticleRow]) -> str:
 
 
 def build_plain(base: BaseModel, wiring: Wiring) -> Any:
-    """The base as a built model.
+    """The built model of a base.
+
+    Args:
+        base: the rows of the file without attention.
+        wiring: the repaired file, for messages.
 
     Raises:
-        UserError: Ultralytics cannot build it; the message names the row as the file counts it.
+        UserError: Ultralytics cannot build it; the message has the row number of the file.
     """
     try:
         return base.build()
@@ -302,7 +313,15 @@ def build_plain(base: BaseModel, wiring: Wiring) -> Any:
 
 
 def own_base(wiring: Wiring, name: str, scale: str, factors: Sequence[float], nc: int) -> BaseModel:
-    """The file's rows without attention, as a base model."""
+    """The rows of the file without attention, as a base model.
+
+    Args:
+        wiring: the repaired file.
+        name: name of the base model.
+        scale: key of its only scale.
+        factors: depth factor, width factor and largest channel count of that scale.
+        nc: number of classes.
+    """
     article = wiring.article
     rows = []
     for index, number in enumerate(article.plain):

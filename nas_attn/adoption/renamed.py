@@ -1,4 +1,4 @@
-"""The error for a model that cannot be built because `--as` reads a row as another module."""
+"""The error for a model that cannot be built because `--as` gives a row another module."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from nas_attn.errors import UserError
 
 
 def renamed_refusal(wiring: Wiring, failed: int) -> UserError | None:
-    """The error that names the renamed rows in or above a row that cannot be built; None if none can be the reason.
+    """The error that names the renamed rows at or above a row that cannot be built; None if none can be the reason.
 
-    The reason can be a layer with other arguments than the base has there, or an unknown layer that is read as
+    A renamed row can be the reason if its arguments differ from those of the base, or if an unknown layer is read as
     attention, which keeps the shape of its map.
+
+    Args:
+        wiring: the repaired file.
+        failed: number of the row that cannot be built.
     """
     article = wiring.article
     there = dict(zip(article.plain, wiring.reference or (), strict=False))
@@ -30,11 +34,11 @@ def renamed_refusal(wiring: Wiring, failed: int) -> UserError | None:
     if suspects[0].is_plain:
         rule = f"a row that `--as` reads as {meaning} must have the arguments of {meaning}"
         got = _shown([r.content for r in suspects])
-        remedy = f"--as renames the layer only: its arguments are read as those of {meaning}. {instead}"
-        remedy += "Write the arguments that are meant."
+        remedy = f"--as changes only the name: the arguments are read as those of {meaning}. {instead}"
+        remedy += f"Write the arguments that {meaning} needs."
     else:
         rule = f"a row that `--as` reads as {meaning} must keep the channels and the size of its map"
-        got = f"{name}, of which nothing is known here"
+        got = f"{name}, which is unknown here"
         remedy = "A layer that changes the map's shape cannot be read as attention."
     where = f"{article.path}, {numbered([r.number for r in suspects])} ({name})"
     return UserError(rule, got=f"{got}, and {shown(article, failed)} cannot be built", where=where, remedy=remedy)

@@ -13,15 +13,21 @@ FULL_WIDTH = {"\uff0c": ",", "\uff1a": ":", "\uff3b": "[", "\uff3d": "]", "\u301
 
 
 def unreadable(error: yaml.MarkedYAMLError, text: str, where: str) -> UserError:
-    """The error for a file that YAML cannot read: line and column, counted from 1, and the remedy if it is known."""
+    """The error for a file that YAML cannot read: line and column, counted from 1, and a remedy.
+
+    Args:
+        error: the error of the YAML reader.
+        text: content of the file.
+        where: the file.
+    """
     lines = text.splitlines()
     marks = [m for m in (error.problem_mark, error.context_mark) if m is not None]
     place = f", line {marks[0].line + 1}, column {marks[0].column + 1}" if marks else ""
     near = [lines[m.line] for m in marks if m.line < len(lines)]
     if any("\t" in _code(line) for line in near):
-        remedy = "Replace tabs by spaces: YAML lets no tab stand at the start of a line."
+        remedy = "Replace tabs by spaces: YAML allows no tab at the start of a line."
     else:
-        remedy = full_width(near) or "Compare the line with those around it: brackets, commas, and the space after `-`."
+        remedy = full_width(near) or "Compare the line with its neighbours: brackets, commas, and the space after `-`."
     return UserError("a model YAML must be readable as YAML", got=error.problem, where=f"{where}{place}", remedy=remedy)
 
 

@@ -1,4 +1,4 @@
-"""The sources of each row in an article's file, compared with the base: mistakes of hand renumbering, and oddities."""
+"""Wiring: the sources of each row in an article's file are compared with the base, to find mistakes of renumbering."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MODES = (REPAIR, IN_LINE, KEEP)
 
 @dataclass
 class Wiring:
-    """The rows that each row reads, after certain mistakes were repaired.
+    """The rows that each row of a file reads, after the repair of certain mistakes.
 
     Attributes:
         article: the file.
-        sources: for each row of the file, the absolute rows that it reads.
-        same: True if every row of the base reads the same rows here as there, attention aside.
-        joined: rows of the base that its rows read by their numbers.
-        reference: rows of the base, one for each plain row of the file; None if there is no known base.
-        base: name of the base; empty if there is none.
+        sources: for each row of the file, the absolute numbers of the rows that it reads.
+        same: True if every row reads the same rows as in the base, apart from attention.
+        joined: rows of the base that other rows of the base read by absolute numbers.
+        reference: rows of the base, one for each plain row of the file; None if no base is known.
+        base: name of the base; empty if no base is known.
     """
 
     article: Article
@@ -37,20 +37,25 @@ class Wiring:
     base: str = ""
 
     def root(self, number: int) -> int:
-        """The plain row at or in front of a row, attention aside, by its index among plain rows; -1 is the image."""
+        """The index, among plain rows, of the row itself or of the plain row before attention; -1 is the image."""
         while number >= 0 and not self.article.rows[number].is_plain:
             number = self.sources[number][0]
         return self.article.plain.index(number) if number >= 0 else -1
 
     def behind(self, number: int) -> list[int]:
-        """The rows from this one up to the plain row in front of it, this one first."""
+        """The row and the rows before it up to the plain row that it works on, the row itself first."""
         found = [number]
         while not self.article.rows[found[-1]].is_plain:
             found.append(self.sources[found[-1]][0])
         return found
 
     def output(self, index: int, before: int) -> int:
-        """The row that a reader of a plain row should read: the last attention between them, else the plain row."""
+        """The row that a reader of a plain row should read: the last attention after it, else the plain row itself.
+
+        Args:
+            index: index of the plain row among plain rows; -1 is the image.
+            before: number of the reader.
+        """
         if index < 0:
             return -1
         own = [r.number for r in self.article.attention if r.number < before and self.root(r.number) == index]
@@ -63,17 +68,18 @@ class Wiring:
 
 def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, base: str, mode: str,
                  findings: Findings) -> Wiring:  # fmt: skip
-    """Compare the sources of all rows with the base's, and repair those that `mode` allows.
+    """Compare the sources of all rows with those of the base, and repair as `mode` allows.
 
     Args:
         article: the file.
-        reference: rows of the base, one for each plain row of the file; None if there is no known base.
-        base: its name, for messages.
-        mode: `repair` certain mistakes, also take every attention `in-line`, or `keep` all as it is.
+        reference: rows of the base, one for each plain row of the file; None if no base is known.
+        base: name of the base, for messages.
+        mode: `repair` corrects certain mistakes, `in-line` also lets the rows below read every attention, and `keep`
+            changes nothing.
         findings: receives repairs and suspicions.
 
     Raises:
-        UserError: a row reads one that is not above it, and nothing tells which one was meant.
+        UserError: a row reads a row that is not above it, and the intended row is unknown.
     """
     wiring = Wiring(article, [list(r.sources) for r in article.rows], reference=reference, base=base)
     for row in article.attention:
@@ -94,7 +100,7 @@ def check_wiring(article: Article, reference: Sequence[Sequence[Any]] | None, ba
 
 
 def shown(article: Article, number: int) -> str:
-    """The name of a row in messages."""
+    """Text for messages, such as `row 17 (ACmix)`."""
     return "the image" if number < 0 else f"row {number} ({article.rows[number].as_written})"
 
 
@@ -102,13 +108,22 @@ def _check_above(article: Article, row: ArticleRow, source: int) -> None:
     if not (0 <= source < row.number or (row.number == 0 and source == -1)):
         where = f"{article.path}, {shown(article, row.number)}"
         written = next((w for w, s in zip(row.written, row.sources, strict=True) if s == source and w < 0), None)
-        got = f"row {source}" if written is None else f"{written}, where {row.number} rows stand above"
+        got = f"row {source}" if written is None else f"{written}, with {row.number} rows above"
         raise UserError("a row must read rows above it", got=got, where=where)
 
 
 def _compare(wiring: Wiring, row: ArticleRow, index: int, base_row: Sequence[Any], base: str, mode: str, never: bool,
              findings: Findings) -> None:  # fmt: skip
-    """Compare one row's sources with the base's; `never`: the whole file still has the base's numbers."""
+    """Compare the sources of one row with the base.
+
+    Args:
+        wiring: the wiring, which is repaired in place.
+        row: the row.
+        index: its index among plain rows.
+        base_row: the same row of the base.
+        base, mode, findings: as `check_wiring` takes them.
+        never: True if the whole file still has the row numbers of the base.
+    """
     article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
     wanted = absolute(base_row[0], index)
     given = base_row[0] if isinstance(base_row[0], list) else [base_row[0]]
@@ -119,8 +134,8 @@ def _compare(wiring: Wiring, row: ArticleRow, index: int, base_row: Sequence[Any
     roots = [wiring.root(s) if ok else None for s, ok in zip(row.sources, above, strict=True)]
     wrong = [j for j, (r, w) in enumerate(zip(roots, wanted, strict=True)) if r != w]
     if wrong and all(above) and sorted(map(str, roots)) == sorted(map(str, wanted)):
-        findings.suspect(row.number, kind, f"{shown(article, row.number)} reads the rows that {base} reads there, in "
-                         "another order: kept")  # fmt: skip
+        findings.suspect(row.number, kind, f"{shown(article, row.number)} reads the rows that {base} reads there, but "
+                         "in another order: kept")  # fmt: skip
         wiring.same = False
         return
     inserted = sum(a.number < row.number for a in article.attention)
@@ -137,12 +152,12 @@ def _compare(wiring: Wiring, row: ArticleRow, index: int, base_row: Sequence[Any
             me = f"{shown(article, row.number)} reads {shown(article, source)}"
             findings.suspect(row.number, kind, f"{me}, but {what}: kept")
             wiring.same = False
-    if stale or never:  # a number of the row, or all of the file, are still the base's: they were not renumbered
+    if stale or never:  # a number of the row, or all numbers of the file, were not renumbered after the insertion
         for j, source in enumerate(row.sources):
             right = wiring.output(wanted[j], row.number)
             if j not in wrong and right != source and row.written[j] == wanted[j]:
                 now[j] = right
-                whys.append(f"{shown(article, right)} stands behind row {source}, whose number is still that of {base}")
+                whys.append(f"{shown(article, right)} comes after row {source}, a number that is still that of {base}")
     if whys:
         wiring.sources[row.number] = now
         findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))
@@ -151,9 +166,10 @@ def _compare(wiring: Wiring, row: ArticleRow, index: int, base_row: Sequence[Any
 def _compare_some(
     wiring: Wiring, row: ArticleRow, wanted: Sequence[int], base: str, mode: str, findings: Findings
 ) -> None:
-    """Compare a row that has more or fewer sources than the base's, one by one as far as they are the base's.
+    """Compare a row that has more or fewer sources than in the base.
 
-    Only a number that is still the base's own is repaired: with another number of sources, any other may be meant.
+    Only numbers that are still those of the base are repaired. Any other number may be intended, because the row is
+    not a copy of the base anyway.
     """
     article, kind = wiring.article, "head" if row.number == len(wiring.article.rows) - 1 else "join"
     roots = [wiring.root(s) if s < row.number else None for s in row.sources]
@@ -169,10 +185,10 @@ def _compare_some(
     for j, source in enumerate(row.sources):
         if j not in stale:
             _check_above(article, row, source)
-    text = f"{shown(article, row.number)} reads {_rows(len(row.sources))}, where {base} reads {len(wanted)} there: kept"
+    text = f"{shown(article, row.number)} reads {_rows(len(row.sources))}, but {base} reads {len(wanted)} there: kept"
     further = {row.written[j] for j in range(len(row.sources)) if j not in dict(pairs)} if stale else set()
     for number in sorted(further & wiring.joined):
-        text += f". Its {number} may not have been renumbered either: row {number} of {base} is "
+        text += f". Its source {number} may need a new number too: row {number} of {base} is "
         text += f"{shown(article, wiring.output(number, row.number))} here"
     findings.suspect(row.number, kind, text)
     if whys:
@@ -186,9 +202,9 @@ def _rows(count: int) -> str:
 
 
 def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> bool:
-    """True if every wrong number is the base's own, and only the head has other numbers.
+    """True if every wrong number is still that of the base, and only the head has other numbers.
 
-    Such a file is a copy of the base with attention put in: its right numbers are right by chance.
+    Such a file is a copy of the base with attention inserted: its right numbers are right by chance.
     """
     wrong = []
     for index, number in enumerate(wiring.article.plain):
@@ -206,7 +222,10 @@ def _never_renumbered(wiring: Wiring, reference: Sequence[Sequence[Any]]) -> boo
 
 
 def _is_slip(row: ArticleRow, j: int, now: int, wanted: int, given: int, inserted: int) -> bool:
-    """True if a wrong source is a slip of renumbering: the base's own number, or off by at most the inserted rows."""
+    """True if a wrong source is a mistake of renumbering.
+
+    It is one if the number is still that of the base, or if it is wrong by at most the number of inserted rows.
+    """
     if row.written[j] < 0:
         return row.written[j] == given
     return row.written[j] == wanted or abs(row.sources[j] - now) <= max(1, inserted)
@@ -214,16 +233,16 @@ def _is_slip(row: ArticleRow, j: int, now: int, wanted: int, given: int, inserte
 
 def _standing(article: Article, root: int | None, source: int, base: str) -> str:
     if root is None:
-        return f"row {source} does not stand above it"
+        return f"row {source} is not above it"
     if source < 0:
         return f"{source} is the image"
     row = article.rows[source]
-    behind = "stands behind" if not row.is_plain else "is"
+    behind = "comes after" if not row.is_plain else "is"
     return f"row {source} ({row.as_written}) {behind} row {root} of {base}"
 
 
 def _from(row: ArticleRow, sources: Sequence[int] | None = None) -> str:
-    """The `from` of a row as it would be written."""
+    """The `from` of a row as text, with the written or the given sources."""
     if sources is None:
         numbers = list(row.written)
     else:
@@ -232,7 +251,7 @@ def _from(row: ArticleRow, sources: Sequence[int] | None = None) -> str:
 
 
 def _unread(wiring: Wiring, mode: str, findings: Findings) -> None:
-    """Repair attention that no row reads if exactly one row could read it; otherwise report it."""
+    """Repair attention that no row reads, if exactly one row can read it; otherwise report it."""
     article = wiring.article
     for row in reversed(article.attention):
         if wiring.readers(row.number):
@@ -247,16 +266,16 @@ def _unread(wiring: Wiring, mode: str, findings: Findings) -> None:
                 reader = article.rows[n]
                 was = _from(reader, wiring.sources[n])
                 wiring.sources[n] = [row.number if s in behind else s for s in wiring.sources[n]]
-                why = f"nobody read {shown(article, row.number)}, which stands behind row {behind[-1]}"
+                why = f"no row read {shown(article, row.number)}, which comes after row {behind[-1]}"
                 findings.repair(n, reader.as_written, was, _from(reader, wiring.sources[n]), why)
         else:
-            more = " --wiring in-line lets the rows below read it." if could and mode != IN_LINE else ""
-            findings.suspect(row.number, "unread", f"nobody reads {shown(article, row.number)}: it would do nothing "
-                             f"and is left out.{more}")  # fmt: skip
+            more = " With --wiring in-line, the rows below read it." if could and mode != IN_LINE else ""
+            findings.suspect(row.number, "unread", f"no row reads {shown(article, row.number)}: it has no effect and "
+                             f"is left out.{more}")  # fmt: skip
 
 
 def _bypassed(wiring: Wiring, mode: str, findings: Findings) -> None:
-    """Report rows that read past attention: it stands above them, behind the row that they read."""
+    """Report rows that skip attention: they read the row before it, although the attention is above them."""
     article = wiring.article
     read = {r.number for r in article.attention if wiring.readers(r.number)}
     for number in article.plain:
@@ -267,14 +286,14 @@ def _bypassed(wiring: Wiring, mode: str, findings: Findings) -> None:
             last = wiring.output(wiring.root(source), number)
             if last == source or last not in read or source not in wiring.behind(last):
                 continue
-            past = f"{shown(article, number)} reads {shown(article, source)}, past {shown(article, last)} behind it"
+            past = f"{shown(article, number)} reads {shown(article, source)} and skips {shown(article, last)} after it"
             if mode == IN_LINE:
                 was = _from(row, wiring.sources[number])
                 wiring.sources[number][j] = last
                 findings.repair(number, row.as_written, was, _from(row, wiring.sources[number]),
-                                f"it read past {shown(article, last)}, and --wiring in-line was given")  # fmt: skip
+                                f"it skipped {shown(article, last)}, and --wiring in-line was given")  # fmt: skip
             else:
                 other = [n for n in wiring.readers(last) if n != number]
                 who = ", ".join(shown(article, n) for n in other)
-                findings.suspect(number, "bypass", f"{past}, so only {who} reads the attention: kept. Was it "
-                                 f"meant for all? Write {last} for {source}, or give --wiring in-line")  # fmt: skip
+                findings.suspect(number, "bypass", f"{past}, so only {who} reads the attention: kept. If all "
+                                 f"should read it, write {last} for {source}, or give --wiring in-line")  # fmt: skip

@@ -1,1 +1,1 @@
-"""Conclusions from a study: front, noise, effects, importance; a figure is its numbers first, then a drawing."""
+"""Conclusions from a study: front, noise, effects, importance. Each figure is made of numbers first, then drawn."""

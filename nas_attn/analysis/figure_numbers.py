@@ -1,4 +1,4 @@
-"""The numbers behind the figures, as plain data: computed once, testable, drawn by `analysis/figures.py`."""
+"""The numbers of the figures as plain data; `analysis/figures.py` draws them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas_attn.analysis.noise import Noise, noise, verdict
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.view import Candidate, StudyView
 
-LIVE_THRESHOLD = 0.003  # of a study that does not record it
+LIVE_THRESHOLD = 0.003  # for a study that does not record one
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class Point:
     """One candidate in the Pareto plot.
 
     Attributes:
-        key: the architecture as text; a click on the point finds it.
-        group: `base`, `conv control`, the one module it uses, or `mixed`.
+        key: the architecture as text; clicks find the candidate by it.
+        group: `base`, `conv control`, the only module that it uses, or `mixed`.
         state: `usable`, `flagged` or `failed`.
         gmacs: cost of the final model, giga multiply-accumulates.
-        map50_95: mean on val; for a failed candidate None.
-        sd: standard deviation over seeds; None below two.
+        map50_95: paired mAP50-95 on val, or the mean of a flagged candidate; None if it failed.
+        sd: standard deviation over seeds; None below two seeds.
         seeds: seeds of the runs shown.
-        delta: mean difference to the base of the same seeds.
-        verdict: the same in words; of a candidate that is not usable, the reason.
+        delta: mean difference to the base at equal seeds; None if no seed is shared.
+        verdict: its verdict in words; if it is not usable, the reason.
         on_front: True if no other candidate dominates it.
     """
 
@@ -44,14 +44,14 @@ class Point:
 
 @dataclass(frozen=True)
 class ParetoNumbers:
-    """The Pareto plot.
+    """The numbers of the Pareto plot.
 
     Attributes:
-        points: candidates that ended, in order of their first trial.
+        points: the candidates that have ended, in the order of their first trials.
         front: keys of the front, cheapest first.
-        groups: the points' groups in order of first appearance, so that a live plot keeps its colours.
+        groups: groups of the points, in the order of appearance, so that a live plot keeps its colours.
         base_map50_95: mean of the base on val.
-        noise: half-width in mAP50-95 of the differences that seed noise explains in one paired run.
+        noise: largest difference in mAP50-95 of one paired run that seed noise explains; None without an estimate.
     """
 
     points: tuple[Point, ...]
@@ -63,15 +63,15 @@ class ParetoNumbers:
 
 @dataclass(frozen=True)
 class Curve:
-    """One trial's training.
+    """The learning curve of one trial.
 
     Attributes:
-        label: e.g. `candidate, seed 0`.
-        number: the trial.
-        seed: its seed.
-        is_base: True if it is the reference.
+        label: its name, e.g. `candidate, seed 0`.
+        number: number of the trial.
+        seed: seed of the trial.
+        is_base: True if it is a trial of the base.
         loss: (epoch, training loss).
-        map50_95: (epoch, mAP50-95 on val) of the epochs that were validated.
+        map50_95: (epoch, mAP50-95 on val), for the validated epochs.
     """
 
     label: str
@@ -84,7 +84,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class CurveNumbers:
-    """Learning curves of one candidate and of the base trials of the same seeds."""
+    """The learning curves of one candidate, and of the base trials with the same seeds."""
 
     key: str
     curves: tuple[Curve, ...]
@@ -92,13 +92,13 @@ class CurveNumbers:
 
 @dataclass(frozen=True)
 class LivenessNumbers:
-    """mAP50-95 lost when a slot's output is zeroed.
+    """The liveness of each slot: the mAP50-95 that is lost if its output is set to zero.
 
     Attributes:
         drop: (slot, mAP50-95 lost), in the study's order.
         live: the live slots.
-        threshold: mAP50-95 that a live slot loses at least.
-        intact: mAP50-95 of the untouched base.
+        threshold: least loss of a live slot, mAP50-95.
+        intact: mAP50-95 of the unchanged base.
     """
 
     drop: tuple[tuple[str, float], ...]
@@ -108,7 +108,7 @@ class LivenessNumbers:
 
 
 def module_group(architecture: Architecture, role: str = "search") -> str:
-    """`base`, `conv control`, the one module an architecture uses, or `mixed`."""
+    """The group of an architecture: `base`, `conv control`, the only module that it uses, or `mixed`."""
     modules = {gene.module for _, gene in architecture if gene != NONE}
     if not modules:
         return "base"
@@ -118,7 +118,7 @@ def module_group(architecture: Architecture, role: str = "search") -> str:
 
 
 def pareto_numbers(view: StudyView) -> ParetoNumbers:
-    """Every candidate that ended, the front, the base and the noise around it."""
+    """The numbers of all candidates that have ended, of the front, and of the base with its noise."""
     estimate = noise(view)
     keys = tuple(c.key for c in front(view))
     ended = [c for c in view.candidates() if c.state != "running"]
@@ -134,7 +134,7 @@ def pareto_numbers(view: StudyView) -> ParetoNumbers:
 
 
 def curve_numbers(view: StudyView, candidate: Candidate) -> CurveNumbers:
-    """The candidate's finished trials and, for comparison, the base's of the same seeds."""
+    """The curves of the candidate's complete trials and of the base trials with the same seeds."""
     own = [t for t in candidate.trials if t.evaluation]
     seeds = {t.seed for t in own}
     base = [t for t in view.trials if t.architecture.is_base and t.evaluation and t.seed in seeds and t not in own]
@@ -155,7 +155,7 @@ def curve_numbers(view: StudyView, candidate: Candidate) -> CurveNumbers:
 
 
 def liveness_numbers(view: StudyView) -> LivenessNumbers | None:
-    """The mAP50-95 that each slot is worth to the trained base; None until that is measured."""
+    """The liveness of each slot; None before it is measured."""
     if not view.slots.get("drop"):
         return None
     return LivenessNumbers(

@@ -1,4 +1,4 @@
-"""Figures of a study: numbers -> plotly. Each point carries its candidate's key as customdata: a click finds it."""
+"""Draws figures of a study with plotly. Each point carries the key of its candidate, so that clicks can find it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas_attn.analysis.figure_numbers import (
     pareto_numbers,
 )
 from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
-from nas_attn.analysis.tables import genes
+from nas_attn.analysis.tables import PAIRED, genes
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -35,7 +35,7 @@ CONTROLS = {"base": (INK, "star", 17), "conv control": (INK, "diamond", 13)}
 
 
 def pareto_figure(numbers: ParetoNumbers) -> Figure:
-    """mAP50-95 against cost: all candidates, the front as a step line, the controls and the noise around the base."""
+    """The Pareto plot: mAP50-95 against cost for all candidates, with the front, the controls and the base's noise."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -55,13 +55,13 @@ def pareto_figure(numbers: ParetoNumbers) -> Figure:
         figure.add_trace(_hollow("failed (no mAP)", "x-thin-open", failed, [floor] * len(failed)))
     _layout(figure, height=520)
     figure.update_xaxes(title_text="cost of the final model (GMACs: 10⁹ multiply-accumulates per image)")
-    figure.update_yaxes(title_text="mAP50-95 on val (paired with the base)", tickformat=".3f")
+    figure.update_yaxes(title_text=f"{PAIRED} on val", tickformat=".3f")
     figure.update_layout(hovermode="closest", clickmode="event", legend=_legend_below())
     return figure
 
 
 def curve_figure(numbers: CurveNumbers) -> Figure:
-    """Training loss and mAP50-95 over epochs; the base of the same seed in grey dashes."""
+    """The learning curves: training loss and mAP50-95 per epoch; base trials are grey and dashed."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -89,14 +89,14 @@ def curve_figure(numbers: CurveNumbers) -> Figure:
             )
     _layout(figure, height=380)
     figure.update_yaxes(title_text="training loss", row=1, col=1)
-    figure.update_yaxes(title_text="mAP50-95, val", row=2, col=1)
+    figure.update_yaxes(title_text="val mAP50-95", row=2, col=1)
     figure.update_xaxes(title_text="epoch", row=2, col=1)
     figure.update_layout(legend=_legend_below(-0.2))
     return figure
 
 
 def liveness_figure(numbers: LivenessNumbers) -> Figure:
-    """mAP50-95 lost per zeroed slot, and the line from which a slot counts as live."""
+    """The liveness plot: one bar per slot, and a line at the threshold of a live slot."""
     import plotly.graph_objects as go
 
     names = [slot for slot, _ in numbers.drop]
@@ -109,12 +109,12 @@ def liveness_figure(numbers: LivenessNumbers) -> Figure:
             textposition="outside",
             cliponaxis=False,
             width=0.5,
-            hovertemplate="%{x}: %{y:+.4f} mAP50-95 lost when zeroed<extra></extra>",
+            hovertemplate="%{x}: zeroing it loses %{y:+.4f} mAP50-95<extra></extra>",
         )
     )
     figure.add_hline(y=numbers.threshold, line={"color": PALETTE[1], "dash": "dash", "width": 1.5})
     figure.add_annotation(
-        text=f"dashed: live from {numbers.threshold:g}",
+        text=f"dashed: a live slot loses at least {numbers.threshold:g}",
         font={"color": PALETTE[1], "size": 12},
         showarrow=False,
         x=1,
@@ -136,11 +136,11 @@ def liveness_figure(numbers: LivenessNumbers) -> Figure:
 def _styles(groups: tuple[str, ...]) -> dict[str, tuple[str, str, int]]:
     searched = [g for g in groups if g not in CONTROLS]
     styles = {g: (PALETTE[i % len(PALETTE)], SHAPES[i % len(SHAPES)], 10) for i, g in enumerate(searched)}
-    return {**styles, **{g: CONTROLS[g] for g in groups if g in CONTROLS}}  # controls last: drawn on top
+    return {**styles, **{g: CONTROLS[g] for g in groups if g in CONTROLS}}  # controls are drawn last, on top
 
 
 def _uid(name: str) -> str:
-    """The identity of a trace while a study grows; only letters and digits, since plotly uses it as a CSS class."""
+    """The identity of a trace in a live plot, made of letters and digits, because plotly uses it as a CSS class."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", name)
 
 
@@ -211,7 +211,7 @@ def _noise_band(figure: Figure, numbers: ParetoNumbers) -> None:
             line_width=0,
             layer="below",
             annotation={
-                "text": f"within seed noise of the base (±{numbers.noise:.4f}, 95 %, one run)",
+                "text": f"seed noise around the base (±{numbers.noise:.4f}, 95 %, one paired run)",
                 "font": {"size": 11, "color": SOFT},
             },
             annotation_position="bottom right",
@@ -246,9 +246,10 @@ def _hover(p: Point) -> str:
     if p.map50_95 is not None:
         spread = f" ± {p.sd:.4f}" if p.sd is not None else ""
         word = "seed" if len(p.seeds) == 1 else "seeds"
-        lines.append(f"mAP50-95 {p.map50_95:.4f}{spread} ({word} {', '.join(map(str, p.seeds))})")
+        name = PAIRED if p.state == "usable" else "mAP50-95"
+        lines.append(f"{name} {p.map50_95:.4f}{spread} ({word} {', '.join(map(str, p.seeds))})")
     if p.delta is not None:
-        lines.append(f"difference to base, same seed: {p.delta:+.4f}")
+        lines.append(f"Δ to base, same seed: {p.delta:+.4f}")
     lines.append(f"{p.gmacs:.3f} GMACs")
     front = ", on the front" if p.on_front else ""
     lines.append(escape(p.verdict if len(p.verdict) <= 120 else p.verdict[:119] + "…") + front)

@@ -1,4 +1,4 @@
-"""The Pareto front of a study, and choosing from it."""
+"""The Pareto front of a study, and the pick of a candidate from it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ PICKS = ("best", "knee", "trial:N")
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Indices of the points that no other point dominates.
 
-    A point dominates another when it has at least its mAP at no more cost and is strictly better in one of the two;
-    so equal points are dominated together or not at all.
+    A point dominates another one if its mAP is not lower, its cost is not higher, and one of the two is better. So two
+    equal points never dominate each other.
 
     Args:
-        points: (mAP, gmacs) pairs; mAP up, gmacs down.
+        points: pairs (mAP, gmacs); high mAP and low gmacs are good.
 
     Returns:
-        Indices in order of cost, equal points in their given order.
+        Indices in order of cost; equal points keep their given order.
 
     Raises:
-        ValueError: a coordinate is NaN, which has no place in an order.
+        ValueError: a coordinate is NaN, which cannot be ordered.
     """
     for i, point in enumerate(points):
         if any(math.isnan(v) for v in point):
@@ -37,46 +37,47 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def front(view: StudyView) -> list[Candidate]:
-    """The non-dominated candidates by (score, gmacs), cheapest first.
+    """The candidates that no other dominates in (score, gmacs), the cheapest first.
 
-    The score pairs each candidate with the base at equal seeds, see `Candidate`. Only usable trials count: failed,
-    refused, running and flagged ones put nobody on the front.
+    The score is the paired mAP50-95, see `Candidate`. It counts usable trials only: failed, refused, running and
+    flagged trials cannot put a candidate on the front.
     """
     usable = [(c, c.score) for c in view.candidates() if c.score is not None]
     return [usable[i][0] for i in pareto_front([(score, c.gmacs) for c, score in usable])]
 
 
 def best(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Candidate:
-    """The candidate of highest score; of equals, the cheapest.
+    """The candidate with the highest score, and the cheapest one of equal scores.
 
     Args:
         candidates: a front.
-        max_gmacs: leave out candidates that cost more.
+        max_gmacs: leave out candidates with more GMACs.
 
     Raises:
-        UserError: nothing is left.
+        UserError: no candidate is left.
     """
     return max(_affordable(candidates, max_gmacs), key=lambda c: (c.score, -c.gmacs))
 
 
 def knee(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Candidate:
-    """The candidate farthest above the chord between the front's ends, both axes scaled to [0, 1].
+    """The knee of a front: the candidate farthest above the line between its two ends, both axes scaled to [0, 1].
 
-    From there on further cost buys little. Of equals, the cheapest; of one or two, the best.
+    Beyond the knee, more cost gains little mAP. Of equal candidates, the cheapest is taken. A front of one or two has
+    no knee; the best is taken.
 
     Args:
         candidates: a front, cheapest first.
-        max_gmacs: leave out what costs more.
+        max_gmacs: leave out candidates with more GMACs.
 
     Raises:
-        UserError: nothing is left.
+        UserError: no candidate is left.
     """
     left = _affordable(candidates, max_gmacs)
     first, last = left[0], left[-1]
     rise, run = _score(last) - _score(first), last.gmacs - first.gmacs
     if len(left) < 3 or rise <= 0 or run <= 0:
         return best(left)
-    # the signed height over the diagonal is √2 times the distance; a point below the chord is no knee
+    # the signed height above the line is √2 times the distance; a point below the line is no knee
     return max(left, key=lambda c: ((_score(c) - _score(first)) / rise - (c.gmacs - first.gmacs) / run, -c.gmacs))
 
 
@@ -86,11 +87,11 @@ def pick(view: StudyView, spec: str, max_gmacs: float | None = None) -> Candidat
     Args:
         view: the study.
         spec: `best` or `knee` of the front, or `trial:N` for the architecture of that trial, on the front or not.
-        max_gmacs: leave out what costs more.
+        max_gmacs: leave out candidates with more GMACs.
 
     Raises:
-        UnknownName: `spec` is none of these.
-        UserError: nothing fits, or the trial does not exist, was never trained or costs too much.
+        UnknownName: `spec` has another form.
+        UserError: no candidate is left; or the trial does not exist, was not trained or costs too much.
     """
     if spec in ("best", "knee"):
         choose = best if spec == "best" else knee
@@ -115,14 +116,14 @@ def pick(view: StudyView, spec: str, max_gmacs: float | None = None) -> Candidat
 def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> Sequence[Candidate]:
     if not candidates:
         raise UserError(
-            "the front must hold a candidate, but no trial is finished and comparable yet",
-            remedy="Run the search longer; `report` lists what failed and why.",
+            "the front has no candidate: no trial is complete and comparable yet",
+            remedy="Continue the search; `report` lists failed trials with their reasons.",
         )
     left = [c for c in candidates if max_gmacs is None or c.gmacs <= max_gmacs]
     if not left:
         cheapest = min(c.gmacs for c in candidates)
         raise UserError(
-            f"`--max-gmacs` must leave a candidate, and the cheapest here has {cheapest:.3f}",
+            f"`--max-gmacs` must be at least {cheapest:.3f}, the GMACs of the cheapest candidate",
             got=f"{max_gmacs:g}",
             where="--max-gmacs",
             remedy="Raise the limit.",
@@ -131,5 +132,5 @@ def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> Seq
 
 
 def _score(candidate: Candidate) -> float:
-    assert candidate.score is not None  # a front holds measured candidates only
+    assert candidate.score is not None  # a front has only candidates with a score
     return candidate.score

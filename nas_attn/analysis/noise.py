@@ -1,4 +1,4 @@
-"""Seed noise, from repeated seeds, and the conclusions that it leaves room for."""
+"""Seed noise, estimated from repeated seeds, and the verdict on a candidate that it allows."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from nas_attn.statistics.spread import moments, pooled, student
 from nas_attn.study.view import Candidate, StudyView
 
-ENOUGH = 8  # degrees of freedom from which a standard deviation is known to about a quarter
+ENOUGH = 8  # degrees of freedom that give a standard deviation to about ±25 %
 BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Seed noise in mAP50-95, from the controls.
+    """An estimate of seed noise in mAP50-95.
 
     Attributes:
         sd_single: standard deviation of single runs of one architecture, pooled over the controls.
-        df_single: its degrees of freedom.
-        sd_paired: standard deviation of an architecture's differences to the base of the same seed, pooled over all
-            candidates with at least two; None if there is none.
-        df_paired: its degrees of freedom.
+        df_single: degrees of freedom of `sd_single`.
+        sd_paired: standard deviation of the differences to the base at equal seeds, pooled over all candidates with
+            two or more of them; None if there is no such candidate.
+        df_paired: degrees of freedom of `sd_paired`.
     """
 
     sd_single: float
@@ -30,10 +30,10 @@ class Noise:
     df_paired: int = 0
 
     def threshold(self, seeds: int = 1) -> float:
-        """Smallest mean difference over `seeds` paired runs that seed noise alone does not explain.
+        """The smallest mean difference over `seeds` paired runs that seed noise does not explain.
 
-        Two-sided at 95 %, Student's t. Pairing narrows it once there are enough paired differences to say so; before,
-        a few lucky ones would promise too much, and the larger of this and the unpaired threshold stands.
+        It comes from Student's t, two-sided at 95 %. It uses the paired standard deviation if there are enough paired
+        differences. With only a few, these may agree by chance, so the larger of both thresholds is taken.
         """
         unpaired = student(self.df_single) * self.sd_single * math.sqrt(2)
         paired = student(self.df_paired) * self.sd_paired if self.sd_paired is not None else unpaired
@@ -43,24 +43,24 @@ class Noise:
         return self.sentence()
 
     def sentence(self) -> str:
-        """The estimate in plain words."""
-        how = f"single runs of the controls: standard deviation {self.sd_single:.4f}, {_freedom(self.df_single)}"
+        """A sentence on the estimate."""
+        how = f"standard deviation of single runs of the controls: {self.sd_single:.4f}, {_freedom(self.df_single)}"
         if self.sd_paired is not None:
-            how += f"; differences at equal seeds: {self.sd_paired:.4f}, {_freedom(self.df_paired)}"
+            how += f"; of differences at equal seeds: {self.sd_paired:.4f}, {_freedom(self.df_paired)}"
         return (
-            f"Differences to the base below {self.threshold():.4f} mAP50-95 in a single run cannot be told from seed "
-            f"noise (two-sided 95 %; {how}); a mean over n seeds resolves √n times less."
+            f"Seed noise can explain a difference to the base of up to {self.threshold():.4f} mAP50-95 in a single run "
+            f"(two-sided 95 %; {how}). For a mean over n seeds this limit is √n times smaller."
         )
 
 
 TOO_LITTLE = (
-    "There is no noise estimate yet: a control must have finished with at least two seeds. Until then no difference "
-    "can be told from seed noise."
+    "There is no estimate of seed noise yet: it needs a control with at least two complete seeds. Until then, seed "
+    "noise can explain any difference."
 )
 
 
 def noise_words(view: StudyView) -> str:
-    """The estimate in plain words, or the reason why there is none."""
+    """A sentence on the noise estimate, or on the reason why there is none."""
     estimate = noise(view)
     if estimate is not None:
         return estimate.sentence()
@@ -68,10 +68,10 @@ def noise_words(view: StudyView) -> str:
     if not repeated:
         return TOO_LITTLE
     scores = {t.map50_95 for c in repeated for t in c.trials if t.usable}
-    which = f"scored {scores.pop():g} mAP50-95" if len(scores) == 1 else "scored the same with every seed"
+    which = f"score {scores.pop():g} mAP50-95" if len(scores) == 1 else "score the same with every seed"
     return (
-        f"There is no noise estimate: all control trials {which}, so seeds show no difference. Where that is 0, the "
-        "runs are too short to learn anything: train longer. Until then no difference can be told from seed noise."
+        f"There is no estimate of seed noise: all trials of the controls {which}. If the score is 0, the runs are too "
+        "short to learn anything: train longer. Until then, seed noise can explain any difference."
     )
 
 
@@ -81,10 +81,10 @@ def _repeated(view: StudyView) -> list[Candidate]:
 
 
 def noise(view: StudyView) -> Noise | None:
-    """The seed noise that the study shows; None until a control has two usable trials that differ."""
+    """The estimate of seed noise; None until a control has two usable trials with different scores."""
     repeated = _repeated(view)
     if not repeated or all(c.sd == 0 for c in repeated):
-        return None  # runs that cannot differ (all at mAP 0, say) tell nothing about noise
+        return None  # equal scores, for example all 0, do not show any noise
     single = pooled((len(c.seeds) - 1, c.sd or 0.0) for c in repeated)
     groups = [[t.delta for t in c.trials if t.delta is not None] for c in view.candidates()]
     paired = [(len(g) - 1, sd) for g in groups if (sd := moments(g)[1]) is not None]
@@ -92,7 +92,7 @@ def noise(view: StudyView) -> Noise | None:
 
 
 def interval(candidate: Candidate) -> tuple[float, float] | None:
-    """95 % confidence interval of the mean mAP50-95, from the candidate's own spread; None below two seeds."""
+    """The 95 % confidence interval of the candidate's mean mAP50-95; None below two seeds."""
     if candidate.mean is None or candidate.sd is None:
         return None
     n = len(candidate.seeds)
@@ -103,7 +103,7 @@ def interval(candidate: Candidate) -> tuple[float, float] | None:
 def verdict(candidate: Candidate, estimate: Noise | None) -> str:
     """`better than base`, `worse than base` or `not distinguishable`.
 
-    The last also if nothing can be said: without a noise estimate, or without a seed shared with the base.
+    It is `not distinguishable` also without a noise estimate, or if no seed is shared with the base.
     """
     if candidate.delta is None or estimate is None:
         return TIE

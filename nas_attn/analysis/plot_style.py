@@ -1,4 +1,4 @@
-"""The look of all figures: fonts, colours, grid and the box that a pointer opens, as one plotly template."""
+"""The style of all figures as one plotly template: fonts, colours, grid and hover box."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plotly.graph_objects.layout import Template
 
-# `PLOT_CONFIG` goes with every figure: no button may send a study to somebody's cloud
+# for every figure: no button may upload a study to a cloud service
 PLOT_CONFIG: Any = {
     "displaylogo": False,
     "responsive": True,
@@ -18,13 +18,13 @@ PLOT_CONFIG: Any = {
 }
 INK, SOFT, GREY, GRID = "#1f2933", "#52606d", "#7b8794", "#e4e7eb"
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
-# Okabe and Ito's palette without its yellow, which white paper swallows
+# the palette of Okabe and Ito, without yellow, which is hard to see on white
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6b4c9a", "#8c6d1f")
 
 
 @cache
 def template() -> Template:
-    """Plotly's `plotly_white` in this project's fonts and colours."""
+    """Plotly's template `plotly_white` with the fonts and colours of this project."""
     import plotly.graph_objects as go
     import plotly.io as pio
 

@@ -1,4 +1,4 @@
-"""Tables of a study as text, for the report, the dashboard and the terminal alike."""
+"""Tables of a study as text, for the report, the dashboard and the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from nas_attn.study.view import Candidate, StudyView, Trial
 EMPTY = "–"
 CONTROLS = ("base", "conv")  # roles of trials
 MANY_SLOTS = 4
-PAIRED = "paired mAP50-95"  # `Candidate.score`: what the front compares
+PAIRED = "paired mAP50-95"  # name of `Candidate.score`
+PAIRED_MEANS = (
+    f"{PAIRED[0].upper()}{PAIRED[1:]}: the mean of the base over all its seeds, plus the candidate's mean difference "
+    "to the base at equal seeds. It compares candidates that were trained with different seeds."
+)
+DEMO = (
+    "This is the demo on generated data. Its ranking of modules does not carry over to real data: run the search on "
+    "your data before you draw a conclusion."
+)
 TRIAL_COLUMNS = (
     *("trial", "state", "role", "architecture", "seed", "val mAP50-95", "Δ to base, same seed"),
     *("test mAP50-95", "GMACs", "params (M)", "seconds", "remark"),
@@ -25,12 +33,12 @@ TRIAL_COLUMNS = (
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under named columns.
+    """A table of text.
 
     Attributes:
-        columns: names, with units.
-        rows: one text per column.
-        keys: the candidate that a row is about, as text; None if it is about none.
+        columns: names of the columns, with units.
+        rows: rows with one text per column.
+        keys: for each row the key of its candidate; None if the row has no candidate.
     """
 
     columns: tuple[str, ...]
@@ -39,13 +47,13 @@ class Table:
 
 
 def newest_first(table: Table, most: int) -> Table:
-    """The last rows of a table, the newest first."""
+    """The table of the last rows, the newest first."""
     newest = slice(None, -most - 1, -1)
     return replace(table, rows=table.rows[newest], keys=table.keys[newest])
 
 
 def front_table(view: StudyView) -> Table:
-    """The front, cheapest first, and the controls that are not on it."""
+    """The table of the front and of the controls that are not on it, the cheapest first."""
     on_front = front(view)
     others = [c for c in view.candidates() if c.role in CONTROLS and c not in on_front and c.score is not None]
     estimate = noise(view)
@@ -57,7 +65,7 @@ def front_table(view: StudyView) -> Table:
         rows.append(
             (
                 c.key,
-                _place(c, c in on_front),
+                _status(c, c in on_front),
                 number(c.score),
                 number(c.mean) + (f" ± {c.sd:.4f}" if c.sd is not None else ""),
                 f"{limits[0]:.4f} to {limits[1]:.4f}" if limits else EMPTY,
@@ -71,20 +79,20 @@ def front_table(view: StudyView) -> Table:
         )
         keys.append(c.key)
     columns = (
-        *("architecture", "place", PAIRED, "val mAP50-95 ± sd", "95 % interval of the mean", "seeds"),
+        *("architecture", "status", PAIRED, "val mAP50-95 ± sd", "95 % interval of the mean", "seeds"),
         *("Δ to base, same seed", "verdict", "test mAP50-95", "GMACs", "params (M)"),
     )
     return Table(columns, tuple(rows), tuple(keys))
 
 
 def trials_table(view: StudyView) -> Table:
-    """Every trial in order, failures and refusals with their reasons."""
+    """The table of all trials by number, with the reasons of failures and refusals."""
     rows = tuple(tuple(trial_cells(t).values()) for t in view.trials)
     return Table(TRIAL_COLUMNS, rows, tuple(str(t.architecture) for t in view.trials))
 
 
 def trial_cells(t: Trial) -> dict[str, str]:
-    """The figures of a trial as text, by `TRIAL_COLUMNS`."""
+    """The cells of a trial by column, as in `TRIAL_COLUMNS`."""
     e = t.evaluation
     cells = (
         str(t.number),
@@ -104,7 +112,7 @@ def trial_cells(t: Trial) -> dict[str, str]:
 
 
 def liveness_table(view: StudyView) -> Table | None:
-    """The mAP50-95 that each slot is worth to the trained base; None before that was measured."""
+    """The table of the liveness of each slot; None before it is measured."""
     numbers = liveness_numbers(view)
     if numbers is None:
         return None
@@ -114,16 +122,16 @@ def liveness_table(view: StudyView) -> Table | None:
     for slot, lost in numbers.drop:
         state = slot_state(lost, {"threshold": numbers.threshold, **view.slots})
         if state == UNDERTRAINED:
-            state = f"{state}: zeroing it helps"
+            state = f"{state}: zeroing it raises mAP50-95"
         rows.append((slot, number(zeroed.get(slot)), signed(lost), state, "yes" if slot in searched else "no"))
-    columns = ("slot", "mAP50-95 with it zeroed", "mAP50-95 lost", "state", "searched")
+    columns = ("slot", "mAP50-95 if zeroed", "mAP50-95 lost", "state", "searched")
     return Table(columns, tuple(rows), (None,) * len(rows))
 
 
 def alias_table(view: StudyView) -> Table | None:
-    """Genes that compute the same function on this study's maps as a kept one; None if there are none.
+    """The table of genes that compute the same function as another gene of the space; None if there are none.
 
-    Read from the header's `aliases`: slot -> {alias: kept gene}.
+    It is read from the `aliases` of the header: slot -> {alias: gene in the space}.
     """
     rows = tuple(
         (slot, alias, kept) for slot, pairs in view.header.get("aliases", {}).items() for alias, kept in pairs.items()
@@ -132,7 +140,7 @@ def alias_table(view: StudyView) -> Table | None:
 
 
 def facts(view: StudyView) -> list[tuple[str, str]]:
-    """The conditions of a study as (name, value) pairs, from its configuration and from its trials."""
+    """The conditions of a study as pairs (name, value)."""
     config = view.header.get("config", {})
     results = [t.evaluation for t in view.trials if t.evaluation]
     model = str(config.get("model") or view.header.get("base", EMPTY))
@@ -150,7 +158,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
         ("sampler", str(config.get("sampler", EMPTY))),
         ("seeds", _distinct(str(s) for s in sorted({t.seed for t in view.trials}))),
         ("trials", _counts(view)),
-        ("training time", f"{math.fsum(e.seconds for e in results) / 60:.1f} min in all trials together"),
+        ("training time", f"{math.fsum(e.seconds for e in results) / 60:.1f} min for all trials together"),
         ("device", _distinct(f"{e.device}, {e.precision}" for e in results)),
         ("versions", ", ".join(f"{k} {v}" for k, v in versions.items())),
         ("run folder", str(view.folder)),
@@ -158,36 +166,36 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
 
 
 def state_of(trial: Trial) -> str:
-    """`running`, `complete`, `flagged` (complete, but not comparable), `failed` or `refused`."""
+    """The state of a trial: `running`, `complete`, `flagged` (complete but not comparable), `failed` or `refused`."""
     return "flagged" if trial.state == "complete" and not trial.usable else trial.state
 
 
 def counts(view: StudyView) -> dict[str, int]:
-    """Trials per state, states in fixed order, those without a trial left out."""
+    """The number of trials in each state, in a fixed order; states without a trial are left out."""
     states = [state_of(t) for t in view.trials]
     order = ("complete", "flagged", "failed", "refused", "running")
     return {s: states.count(s) for s in order if s in states}
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A figure, or a dash."""
+    """The figure as text, or a dash."""
     return EMPTY if value is None else f"{value:.{digits}f}"
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign, or a dash."""
+    """The difference with its sign, or a dash."""
     return EMPTY if value is None else f"{value:+.4f}"
 
 
 def genes(architecture: str) -> list[str]:
-    """The genes of a written architecture; if they are many, only those that insert something."""
+    """The genes of an architecture in text form; with many slots, only those that insert a module."""
     written = re.split(r" (?=[\w.]+=)", architecture)
     if len(written) <= MANY_SLOTS:
         return written
     return [gene for gene in written if not gene.endswith("=none")] or [f"none in all {len(written)} slots"]
 
 
-def _place(candidate: Candidate, on_front: bool) -> str:
+def _status(candidate: Candidate, on_front: bool) -> str:
     control = [f"{candidate.role} (control)"] if candidate.role in CONTROLS else []
     return ", ".join([*(["front"] if on_front else []), *control])
 

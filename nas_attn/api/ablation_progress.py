@@ -18,10 +18,10 @@ class AblationReporter(Bar):
         config, own = view.header["config"], view.header["ablation"]
         self._say(f"{view.header['name']}: {own['full']} on {view.header['base']}; files in {view.folder}")
         seeds = view.looks.seeds
-        how = f"looked at after {', '.join(map(str, seeds))} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds"
+        how = f"tested after {', '.join(map(str, seeds))} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds"
         arms = len(view.design.arms)
         self._say(
-            f"  {arms} arms, {how} from {own['seed']} on, {config['epochs']} epochs at {config['imgsz']} px from "
+            f"  {arms} arms, {how} from seed {own['seed']} on, {config['epochs']} epochs at {config['imgsz']} px from "
             f"{config['start']}"
         )
         for text in view.header.get("notes", ()):
@@ -54,7 +54,7 @@ class AblationReporter(Bar):
             self._say(f"  {name}{where}: {worth(drop, record)}")
         dead = [d.contrast.label for d in view.decisions if d.verdict == DEAD]
         if dead:
-            why = "they differ only where the base needs nothing; --dead-slots keep trains them"
+            why = "they differ only in dead slots; --dead-slots keep trains them"
             self._say(f"  left out ({why}): {', '.join(dead)}")
 
 

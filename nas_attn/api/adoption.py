@@ -183,7 +183,8 @@ def check_output(file: Path, force: bool) -> None:
     if file.suffix not in (".yaml", ".yml"):
         raise UserError("a model YAML must be named .yaml or .yml, or `train` refuses it", got=f"'{file}'")
     if file.exists() and not force:
-        raise UserError("a file must not be written over", got=f"'{file}'", remedy="Give --force, or another -o.")
+        rule = "an existing file must not be overwritten"
+        raise UserError(rule, got=f"'{file}'", remedy="Give --force, or another -o.")
 
 
 def _row(put: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from nas_attn.api.listing import Listing
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-COLUMNS = ("slot", "module", "Δ to base", "trials", "verdict, corrected")
+COLUMNS = ("slot", "module", "Δ to base", "trials", "verdict (corrected)")
 
 
 class Effects(Listing[Cell]):

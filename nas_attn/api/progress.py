@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from nas_attn.analysis.front import front
 from nas_attn.analysis.tables import genes
 from nas_attn.api.notebook_bar import NotebookBar
-from nas_attn.study.slot_states import LIVE, UNDERTRAINED, UNKNOWN, slot_state
+from nas_attn.study.slot_states import UNDERTRAINED, UNKNOWN, slot_state
 from nas_attn.study.view import StudyView, Trial
 
 H = TypeVar("H")
@@ -118,7 +118,7 @@ class Reporter(Bar):
         for slot, aliases in view.header["aliases"].items():
             if aliases:
                 self._say(
-                    f"  {slot}: {len(aliases)} settings coincide with cheaper ones at this size (the report names them)"
+                    f"  {slot}: {len(aliases)} settings equal a cheaper one at this image size; the report lists them"
                 )
         if self._before:
             self._say(f"  continuing after {self._before} of {trials} trials")
@@ -131,7 +131,7 @@ class Reporter(Bar):
         """Print the trial's line and move the bar."""
         carried = trial.evaluation.transferred if trial.evaluation else None
         if carried is not None and trial.number == min(t.number for t in view.trials if t.evaluation):
-            self._say(f"  {carried:.1%} of the start's tensors were carried over; the rest is new or of another shape")
+            self._say(f"  {carried:.1%} of the start's tensors were loaded; the others are new or have another shape")
         self._say(line(trial))
         self._move(_ended(view), view.target, _best(view), "searching")
 
@@ -161,14 +161,14 @@ def worth(drop: float, record: Mapping[str, Any]) -> str:
     """The state of a slot in words, from the mAP50-95 that zeroing it costs and the liveness record."""
     state = slot_state(drop, record)
     if state == UNKNOWN:
-        return "not known (the base scores too little to tell)"
+        return "unknown (the base scores too little to tell)"
     if state == UNDERTRAINED:
         return f"undertrained (zeroing it raises mAP50-95 by {-drop:.4f})"
-    return f"{'alive' if state == LIVE else state} (zeroing it costs {drop:.4f} mAP50-95)"
+    return f"{state} (zeroing it costs {drop:.4f} mAP50-95)"
 
 
 def _searched(name: str, view: StudyView) -> str:
-    return "searched" if name in view.slots["searched"] else "not searched (--dead-slots keep would)"
+    return "searched" if name in view.slots["searched"] else "not searched (--dead-slots keep searches it)"
 
 
 def _ended(view: StudyView) -> int:

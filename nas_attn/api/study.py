@@ -26,18 +26,18 @@ Pick = str | Candidate | Architecture
 # columns of the front in a terminal, and their titles there
 FRONT = {
     "architecture": "architecture",
-    "place": "place",
+    "status": "status",
     "paired mAP50-95": "paired mAP50-95",
     "seeds": "seeds",
     "Δ to base, same seed": "Δ to base",
     "verdict": "verdict",
     "GMACs": "GMACs",
-    "params (M)": "params M",
+    "params (M)": "params (M)",
 }
 SLOTS = {
     "slot": "slot",
-    "mAP50-95 with it zeroed": "mAP50-95 zeroed",
-    "mAP50-95 lost": "lost",
+    "mAP50-95 if zeroed": "mAP50-95 if zeroed",
+    "mAP50-95 lost": "mAP50-95 lost",
     "state": "state",
     "searched": "searched",
 }
@@ -114,7 +114,7 @@ class Study:
         """
         from nas_attn.analysis.front import front
         from nas_attn.analysis.noise import noise_words
-        from nas_attn.analysis.tables import front_table
+        from nas_attn.analysis.tables import PAIRED_MEANS, front_table
 
         found = front(self.view)
         records = [
@@ -129,7 +129,7 @@ class Study:
             }
             for c in found
         ]
-        title, optional = "front and controls, cheapest first", ("params (M)", "seeds", "place")
+        title, optional = "front and controls, cheapest first", ("params (M)", "seeds", "status")
         return Listing(
             found,
             records,
@@ -137,7 +137,7 @@ class Study:
             title=title,
             narrow=FRONT,
             optional=optional,
-            note=noise_words(self.view),
+            note=f"{PAIRED_MEANS}\n{noise_words(self.view)}",
         )
 
     def pick(self, spec: Pick = "knee", *, max_gmacs: float | None = None) -> Candidate:

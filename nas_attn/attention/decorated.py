@@ -1,7 +1,7 @@
-"""The parts of a class of the zoo that `@attention` writes, because all have them alike; not of users' classes.
+"""Code and docstrings that `@attention` adds to each class of the zoo, because they are alike in all of them.
 
-The refusal stands in the constructor, so that it holds for model YAMLs, for `Scaled`, for subclasses and for a class
-that is called by hand. Unpickling and copying call no constructor, so they refuse nothing.
+Classes of users stay as they are. The added refusal runs in the constructor, so it holds for model YAMLs, for `Scaled`,
+for subclasses and for direct calls. Unpickling and copying do not call the constructor, so they refuse nothing.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from nas_attn.attention.entry import CHANNEL_ARGUMENTS
 from nas_attn.errors import SlotRefused
 
 HOOKS = {  # docstrings of hooks that have none
-    "unsupported": "The reason why these settings cannot stand on that many channels; None if they can.",
+    "unsupported": "The reason why these settings do not fit that number of channels; None if they fit.",
     "attention_logits": "Attention logits per image.",
 }
 SHAPE = "Shape:\n    (N, C, H, W) -> (N, C, H, W)."
 
 
 def refuse_unsupported(cls: Any, settings: Collection[str]) -> None:
-    """Let the constructor raise `SlotRefused` with the reason that `cls.unsupported` gives; its signature stays.
+    """Make the constructor raise `SlotRefused` with the reason from `cls.unsupported`; its signature stays the same.
 
-    A constructor that asks the hook itself, because it has something to check before, stays as it is. A subclass that
-    has a hook of its own is asked that one.
+    A constructor that calls the hook itself, because it must check something first, is not changed. If a subclass
+    overrides the hook, the subclass's hook is called.
 
     Args:
         cls: a class of the zoo, with or without that hook.
@@ -43,7 +43,7 @@ def refuse_unsupported(cls: Any, settings: Collection[str]) -> None:
     def reason(self: Any, *args: Any, **kwargs: Any) -> str | None:
         try:
             bound = signature.bind(self, *args, **kwargs)
-        except TypeError:  # the constructor says what is missing, or too much
+        except TypeError:  # the constructor itself reports missing or extra arguments
             return None
         bound.apply_defaults()
         given = {name: tuple(v) if isinstance(v, list) else v for name, v in bound.arguments.items()}
@@ -59,7 +59,7 @@ def refuse_unsupported(cls: Any, settings: Collection[str]) -> None:
 
 
 def complete_docstrings(cls: Any) -> None:
-    """Write the docstrings that hooks lack, and the shape into the docstring of a class that tells none."""
+    """Add docstrings to hooks that have none, and a `Shape:` section to a class docstring that has none."""
     for name, text in HOOKS.items():
         hook = getattr(getattr(cls, name, None), "__func__", None)
         if hook is not None and hook.__doc__ is None:

@@ -1,4 +1,4 @@
-"""`ModuleEntry`: one module of the registry, with all that the rest of the package may ask about it."""
+"""`ModuleEntry`: one module of the registry, and everything that the rest of the package may ask about it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nas_attn.errors import UnknownName, UserError
 
 RESIDUAL = Setting("residual", ("none", "scaled"), "none")
 CHANNEL_ARGUMENTS = ("in_planes", "out_planes", "dim", "channels", "c1", "c2")
-MAX_LOGITS = 2**24  # attention logits per image; beyond it a map is too large for the module
+MAX_LOGITS = 2**24  # attention logits per image; if there are more, the map is too large for the module
 
-LIMITS = {  # abilities that a module may lack if it says so; it must have all others
-    "single_value": "train on one value a channel (batch 1 on a 1x1 map)",
+LIMITS = {  # abilities that a module may lack if it declares so; it must have all others
+    "single_value": "train on one value per channel (batch 1 on a 1x1 map)",
     "deterministic": "repeat its gradients bit for bit on CUDA",
     "half": "run in float16",
     "bfloat16": "run in bfloat16",
@@ -32,18 +32,18 @@ LIMITS = {  # abilities that a module may lack if it says so; it must have all o
 
 @dataclass(frozen=True)
 class ModuleEntry:
-    """One attention module: its class, and all that the rest of the package may ask about it.
+    """One attention module: its class, its settings and its declared limits.
 
     Attributes:
         name: the name in the grammar, e.g. `acmix`.
-        cls: an `nn.Module` that keeps (N, C, H, W) as it is.
+        cls: an `nn.Module` that maps (N, C, H, W) to the same shape.
         family: the group under which it is listed.
         paper: title and arXiv number.
         settings: its searchable hyperparameters, `residual` included.
         licence: the origin of the code, and the licence of the published code.
         cannot: abilities that it lacks: key of `LIMITS` -> reason.
-        costs: op that has no rule in `cost/` -> its multiply-accumulates an output element.
-        weights: says if published weights load, and from which code; empty if nobody has looked.
+        costs: op without a rule in `cost/` -> its multiply-accumulates per output element.
+        weights: tells if published weights load, and from which code; empty if not checked.
     """
 
     name: str
@@ -63,7 +63,7 @@ class ModuleEntry:
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """The forms in which it can run, the default last."""
+        """The forms in which it can run; the last one is the default."""
         return ("reference", "fast") if hasattr(self.cls, "fast") else ("reference",)
 
     @property
@@ -77,7 +77,7 @@ class ModuleEntry:
         return getattr(sys.modules.get(self.cls.__module__), "__nas_attn_file__", "") or self.cls.__module__
 
     def source(self) -> bytes:
-        """The source of the file that the class stands in.
+        """The source of the file that defines the class.
 
         Raises:
             UserError: there is no file, because the class was typed into a notebook or standard input.
@@ -87,20 +87,20 @@ class ModuleEntry:
             return text.encode()
         try:
             return Path(inspect.getfile(self.cls)).read_bytes()
-        except (OSError, TypeError):  # from `inspect`, for a module without a file: Python's versions differ
+        except (OSError, TypeError):  # if there is no file, `inspect` raises one or the other, by Python version
             raise UserError(
-                "a searched module must stand in a file",
+                "a searched module must be defined in a file",
                 got=f"'{self.name}' of `{self.cls.__module__}`",
-                remedy=f"Write it to {self.name}.py, and name that in `module_files` or with --modules.",
+                remedy=f"Write it to {self.name}.py, and name that file in `module_files` or with --modules.",
             ) from None
 
     @property
     def digest(self) -> str:
-        """16 hex digits of that source; raises as `source`."""
+        """16 hex digits that identify the source; raises the same error as `source`."""
         return hashlib.sha256(self.source()).hexdigest()[:16]
 
     def defaults(self) -> dict[str, Any]:
-        """The settings of a gene that names only the module."""
+        """The settings of a gene that names only the module: the defaults."""
         return {s.name: s.default for s in self.settings}
 
     def combinations(self) -> Iterator[dict[str, Any]]:
@@ -109,11 +109,15 @@ class ModuleEntry:
             yield dict(zip((s.name for s in self.settings), values, strict=True))
 
     def complete(self, settings: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
-        """`settings` with defaults filled in.
+        """`settings`, completed with the defaults of all other settings.
+
+        Args:
+            settings: setting name -> value.
+            where: the place that an error names.
 
         Raises:
-            UnknownName: a setting that the module does not have.
-            UserError: a value that is none of the setting's options.
+            UnknownName: the module does not have a setting of that name.
+            UserError: a value is not an option of its setting.
         """
         known = {s.name: s for s in self.settings}
         for name, value in settings.items():
@@ -128,7 +132,7 @@ class ModuleEntry:
         return {**self.defaults(), **settings}
 
     def refusal(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> str | None:
-        """The reason why these settings cannot stand on a (channels, height, width) map; None if they can."""
+        """The reason why these settings do not fit a (channels, height, width) map; None if they fit."""
         own = without_residual(settings)
         hook = getattr(self.cls, "unsupported", None)
         if hook is not None and (reason := hook(channels, **own)) is not None:
@@ -139,14 +143,14 @@ class ModuleEntry:
         return None
 
     def effective(self, settings: Mapping[str, Any], height: int, width: int) -> Hashable:
-        """A key that two settings share if, and only if, they compute the same function on such a map."""
+        """A key that is equal for two settings if, and only if, they compute the same function on this map size."""
         own = without_residual(settings)
         hook = getattr(self.cls, "effective", None)
         form = hook(height, width, **own) if hook is not None else tuple(sorted(own.items()))
         return form, settings.get("residual", "none")
 
     def arguments(self, channels: int, settings: Mapping[str, Any]) -> list[Any]:
-        """The positional constructor arguments, up to the last that differs from its published default."""
+        """The positional constructor arguments, cut after the last one that differs from its published default."""
         own = without_residual(settings)
         derive = getattr(self.cls, "from_settings", None)
         known = {**own, **(derive(channels, **own) if derive is not None else {})}
@@ -161,7 +165,7 @@ class ModuleEntry:
         return values[:keep]
 
     def settings_of(self, arguments: Sequence[Any]) -> dict[str, Any]:
-        """The searchable settings that positional constructor arguments mean, `residual` left out."""
+        """The searchable settings in these positional constructor arguments, without `residual`."""
         given = dict(zip((p.name for p in _parameters(self.cls)), arguments, strict=False))
         own = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items() if n in self.defaults()}
         return without_residual({**self.defaults(), **own})
@@ -174,7 +178,7 @@ class ModuleEntry:
         return self.cls.__name__, arguments
 
     def extra_macs(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> int:
-        """Multiply-accumulates of product-sums that fvcore cannot see, per image."""
+        """Multiply-accumulates per image of products and sums that fvcore cannot count."""
         hook = getattr(self.cls, "extra_macs", None)
         return hook(channels, height, width, **without_residual(settings)) if hook is not None else 0
 
@@ -185,10 +189,10 @@ def _parameters(cls: type) -> list[inspect.Parameter]:
 
 
 def _shown(value: Any) -> str:
-    """As the grammar and YAML write it: tuples as lists."""
+    """The value as the grammar and YAML write it: a tuple as a list."""
     return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def without_residual(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the module's class knows."""
+    """The settings without `residual`, which the module's class does not know."""
     return {k: v for k, v in settings.items() if k != RESIDUAL.name}

@@ -1,10 +1,11 @@
-"""The two forms in which a module may run: `reference`, which defines its cost, and `fast`, which is the default.
+"""The two forms in which a module can run: `reference`, which defines its cost, and `fast`, which is the default.
 
-A module with two forms has methods `reference(x)` and `fast(x)` of equal outputs, gradients and `state_dict`, and its
-`forward` asks `fast_wanted(self)`. If a graph is recorded (tracing, export, compiling), the reference form runs: it is
-made of ordinary operators and sizes, so that the graph holds for other sizes and in other runtimes. Fast forms have
-first derivatives only. A step of checkpointing (`torch.utils.checkpoint`) that began inside `reference_form()` has to
-end inside it, because it computes again in the form that is set when it ends.
+A module with two forms has the methods `reference(x)` and `fast(x)`, with equal outputs, gradients and `state_dict`.
+Its `forward` calls `fast_wanted(self)`. If a graph is recorded (tracing, export, compiling), the reference form runs:
+it uses ordinary operators, so the graph is valid for other sizes and in other runtimes. Fast forms have first
+derivatives only. If activation checkpointing (`torch.utils.checkpoint`) runs its forward pass inside
+`reference_form()`, it must run its backward pass inside it too: the backward pass computes again, in the form that is
+set at that time.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ def fast_wanted(module: nn.Module | None = None) -> bool:
     """True if a module with two forms should run the fast one now.
 
     Args:
-        module: the module itself. If a hook of any kind hangs on one of its parts, or globally, it runs the reference
-            form, so that every hook is called, with the maps that it expects. None: no part of it is skipped, so
-            hooks do not matter.
+        module: the module itself. If a hook is registered on one of its parts, or globally, the module must run the
+            reference form, so that every hook is called with the maps that it expects. None: the fast form skips no
+            part, so hooks do not matter.
     """
     if recording() or _REFERENCE.get():
         return False
@@ -48,10 +49,10 @@ def recording() -> bool:
 
 
 def as_built(cls: type[nn.Module], *parts: nn.Module) -> bool:
-    """True if these parts are still of exactly this class, with the `forward` of the class.
+    """True if all parts still have exactly this class and its `forward`.
 
-    A fast form reads the weights of its parts and does not call them. A part that was replaced (by a low-rank adapter,
-    a parametrised or a quantised layer) would be skipped.
+    A fast form reads the weights of its parts and does not call them. So it would skip a part that was replaced by a
+    low-rank adapter, a parametrised layer or a quantised layer.
     """
     return all(type(part) is cls and "forward" not in vars(part) for part in parts)
 
@@ -67,9 +68,9 @@ def _global_hook() -> bool:
 
 
 def _hook_on_a_part(module: nn.Module) -> bool:
-    """True if a hook hangs on a part of `module`, at any depth. The module's own hooks are called in every form."""
+    """True if a part of `module`, at any depth, has a hook. Hooks of the module itself are called in every form."""
     parts = list(module._modules.values())
-    for part in parts:  # the list grows; `module.modules()` would take several times as long, in every step
+    for part in parts:  # the list grows in the loop; `module.modules()` would take several times as long in every step
         if part is None:
             continue
         if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks:
@@ -80,10 +81,10 @@ def _hook_on_a_part(module: nn.Module) -> bool:
 
 
 def refuse_second_derivatives() -> None:
-    """Refuse second derivatives; to be called in the backward pass of a fast form.
+    """Refuse second derivatives. A fast form calls this function in its backward pass.
 
     Raises:
-        RuntimeError: a graph of the backward pass is being built.
+        RuntimeError: autograd is recording the backward pass.
     """
     if torch.is_grad_enabled():
         raise RuntimeError("fast forms have first derivatives only; use nas_attn.attention.forms.reference_form()")

@@ -1,8 +1,8 @@
 """The zoo as a table: name -> ModuleEntry.
 
-A file in `attention/zoo/` holds one class with the `@attention(...)` decorator; nothing else is needed for it to be
-searched, costed, listed and tested. Modules of users come from files and installed packages, see `user.py`. The table
-is filled on first use, so that importing this file does not import torch.
+A file in `attention/zoo/` holds one class with the `@attention(...)` decorator. The search, the cost count, the lists
+and the tests then find the class; it needs no other entry. Modules of users come from files and installed packages, see
+`user.py`. The table is filled on first use, so importing this file does not import torch.
 """
 
 from __future__ import annotations
@@ -39,29 +39,36 @@ def attention(
     costs: Mapping[str, int] | None = None,
     weights: str = "",
 ) -> Callable[[type], type]:
-    """Class decorator that puts a module into the zoo under `name`.
+    """Class decorator that registers an attention module under `name`.
 
-    Optional classmethods of the class, all in terms of its searchable settings as keywords:
-    `unsupported(channels)` -> reason or None, `attention_logits(channels, height, width)` -> count per image,
-    `from_settings(channels)` -> further constructor arguments, `effective(height, width)` -> hashable form,
-    `extra_macs(channels, height, width)` -> multiply-accumulates that fvcore cannot see.
+    The class may have these classmethods. Each also receives the searchable settings as keywords:
+    `unsupported(channels)` -> reason or None,
+    `attention_logits(channels, height, width)` -> number of logits per image,
+    `from_settings(channels)` -> dict of further constructor arguments,
+    `effective(height, width)` -> hashable key, equal for settings that compute the same function,
+    `extra_macs(channels, height, width)` -> multiply-accumulates per image that fvcore cannot count.
 
-    A constructor that does not ask `unsupported` itself is made to: it raises `SlotRefused` with the reason. Of two
-    channel arguments the hook gets the last, the output's. A docstring without a section `Shape:` gets one.
+    Classes of the zoo are also completed: their constructor raises `SlotRefused` with the reason from `unsupported`,
+    if it does not call this hook itself, and a docstring without a `Shape:` section gets one. If the constructor has
+    two channel arguments, `unsupported` gets the last one, the output channels.
 
     Args:
-        name: its name in the grammar: lower case letters, digits and underscores.
-        family: the group under which it is listed.
+        name: the name in the grammar: lower case letters, digits and underscores.
+        family: the group under which the module is listed.
         paper: title and arXiv number.
         licence: the origin of the code, and the licence of the published code.
-        cannot: abilities that it lacks: key of `LIMITS` -> reason.
-        costs: cost of ops that have no rule in `nas_attn.cost`, e.g. `{"aten::lgamma": 0}`: traced op, as the error
-            about it names it -> multiply-accumulates an output element, a whole number, 0 for elementwise ops. It
-            holds inside this module only. A cost that does not grow with an op's output belongs in `extra_macs`.
-        weights: says if published weights load, and from which code.
+        cannot: abilities that the module lacks: key of `LIMITS` -> reason.
+        costs: cost of ops that have no rule in `nas_attn.cost`, e.g. `{"aten::lgamma": 0}`. Key: the traced op, as the
+            error about it names it. Value: multiply-accumulates per output element, a whole number, 0 for elementwise
+            ops. The cost holds inside this module only. If a cost does not grow with the output of an op, declare it
+            in `extra_macs` instead.
+        weights: tells if published weights load, and from which code.
+
+    Returns:
+        The decorator. It returns the class itself.
 
     Raises:
-        UserError: the class, its settings or one of its hooks breaks a rule, or its name is taken.
+        UserError: the class, a setting or a hook breaks a rule, or the name is taken.
     """
 
     def register(cls: type) -> type:
@@ -69,7 +76,7 @@ def attention(
 
         where = caller(1)
         if not getattr(cls, "__module__", "").startswith(ZOO):
-            load_zoo()  # its names stand first, whoever asks first
+            load_zoo()  # so that the names of the zoo are taken first
         settings = validation.read_settings(cls, where)
         if name != "none":
             settings += (RESIDUAL,)
@@ -99,8 +106,12 @@ def entries() -> list[ModuleEntry]:
 def get(name: str, *, where: str = "") -> ModuleEntry:
     """The entry of that name.
 
+    Args:
+        name: the name in the grammar, e.g. `acmix`.
+        where: the place that an error names.
+
     Raises:
-        UnknownName: there is none; the message names the nearest.
+        UnknownName: there is no such module; the message suggests the nearest name.
         UserError: the module belongs to an installed package that could not be loaded.
     """
     if name not in _table():
@@ -116,7 +127,7 @@ def by_class_name(class_name: str) -> ModuleEntry:
     """The entry whose class has this name, e.g. `ACmix`.
 
     Raises:
-        UnknownName: there is none; the message names the nearest.
+        UnknownName: there is no such class; the message suggests the nearest name.
     """
     for entry in _table().values():
         if entry.cls.__name__ == class_name:

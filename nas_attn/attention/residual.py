@@ -14,21 +14,22 @@ GAIN = 30.0
 
 
 class Scaled(nn.Module):
-    """`x + gain * gamma * f(x)` with a scalar `gamma` learned from 0.
+    """`x + gain * gamma * f(x)` with a scalar `gamma` that is learned and starts at 0.
 
-    It starts as the identity, so inherited weights stay valid. The fixed gain lets it leave the identity: Adam moves a
-    scalar by at most one learning rate a step, so gamma alone would stay near 0 in a short run.
+    The layer starts as the identity, so inherited weights stay valid. The fixed gain lets it move away from the
+    identity: Adam moves a scalar by at most one learning rate per step, so gamma alone would stay near 0 in a short
+    run.
 
     Args:
-        class_name: class of the inner module, e.g. `ACmix`, as a model YAML row names it.
-        arguments: that class's constructor arguments.
+        class_name: class of the inner module as a model YAML row names it, e.g. `ACmix`.
+        arguments: the constructor arguments of that class.
     Shape:
         (N, C, H, W) -> (N, C, H, W).
     """
 
     def __init__(self, class_name: str, *arguments: Any) -> None:
         super().__init__()
-        # Ultralytics' parser sets attributes `f`, `i`, `type` and `np` on every layer: no child may bear these names
+        # Ultralytics' parser sets the attributes `f`, `i`, `type` and `np` on every layer: no child may use these names
         self.fn = by_class_name(class_name.removeprefix("nas_attn.")).cls(*arguments)
         self.gamma = nn.Parameter(torch.zeros(1))
         self.gain = GAIN

@@ -1,6 +1,6 @@
-"""The table that the registry reads: entries by name, and the ways to add one.
+"""The table behind the registry: entries by name, and functions that add entries.
 
-It imports neither the zoo's files nor a user's, because both write into it.
+The files of the zoo and of users add entries here, so this file must not import them at its start.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from nas_attn.errors import UserError
 
 ZOO = "nas_attn.attention.zoo"
 
-Taken = Callable[[ModuleEntry], str]  # holder of a name -> fate of a newcomer of that name: refuse, keep or replace
+Taken = Callable[[ModuleEntry], str]  # entry that already has the name -> "refuse", "keep" or "replace"
 _ADDING: ContextVar[tuple[Taken, list[ModuleEntry]] | None] = ContextVar("_ADDING", default=None)
 TABLE: dict[str, ModuleEntry] = {}
-BEGUN: set[str] = set()  # stages of filling the table that were begun: "zoo", "own"
+BEGUN: set[str] = set()  # stages of filling the table that have begun: "zoo", "own"
 _LISTENERS: list[Callable[[], None]] = []
 
 
 @contextlib.contextmanager
 def adding(taken: Taken) -> Iterator[list[ModuleEntry]]:
-    """A context that adds all of its modules or, if an exception is raised, none; listeners are called afterwards.
+    """A context that adds all modules registered inside it, or none if an exception is raised; then calls listeners.
 
     Args:
-        taken: decides about a newcomer whose module name or class name an entry has: `refuse`, `keep` (the entry stays
-            and the newcomer is not added) or `replace`.
+        taken: called with the present entry if a new one has its module name or class name. It returns `refuse` (an
+            error), `keep` (the present entry stays and the new one is not added) or `replace`.
 
     Yields:
-        The list of newcomers, also of those not added; it grows as they come.
+        The list of new entries, including those that were not added. It grows with each registration.
     """
     before = dict(TABLE)
     newcomers: list[ModuleEntry] = []
@@ -49,10 +49,14 @@ def adding(taken: Taken) -> Iterator[list[ModuleEntry]]:
 
 
 def add(entry: ModuleEntry, where: str = "") -> None:
-    """Put a checked entry into the table; within `adding`, by its rule.
+    """Put a checked entry into the table. Inside `adding`, its `taken` decides about names that are in use.
+
+    Args:
+        entry: the entry, already checked.
+        where: the place that an error names.
 
     Raises:
-        UserError: its module name or class name is taken.
+        UserError: the module name or the class name is taken.
     """
     taken, newcomers = _ADDING.get() or (_refuse, [])
     newcomers.append(entry)
@@ -66,7 +70,7 @@ def add(entry: ModuleEntry, where: str = "") -> None:
                 f"{'module' if same else 'class'} names must be unique",
                 got=f"'{entry.name if same else entry.cls.__name__}' twice",
                 where=where,
-                remedy=f"It is taken by {held.cls.__name__} of {held.origin}; give yours another.",
+                remedy=f"{held.cls.__name__} of {held.origin} has this name; choose another one.",
             )
         del TABLE[held.name]
     TABLE[entry.name] = entry
@@ -75,22 +79,22 @@ def add(entry: ModuleEntry, where: str = "") -> None:
 
 
 def listen(listener: Callable[[], None]) -> None:
-    """Call `listener` whenever modules were added to the filled table."""
+    """Call `listener` each time modules have been added to the filled table."""
     if listener not in _LISTENERS:
         _LISTENERS.append(listener)
 
 
 def present() -> list[ModuleEntry]:
-    """The entries that the table holds so far; loads nothing."""
+    """The entries that are in the table now; this function loads nothing."""
     return list(TABLE.values())
 
 
 def load_zoo() -> None:
-    """Import the zoo's files, once; each adds its module."""
+    """Import the files of the zoo once; each file adds its module."""
     if "zoo" not in BEGUN:
         BEGUN.add("zoo")
         for info in pkgutil.iter_modules(importlib.import_module(ZOO).__path__):
-            if not info.name.startswith("_"):  # shared code of a family
+            if not info.name.startswith("_"):  # such a file holds code that several modules share
                 importlib.import_module(f"{ZOO}.{info.name}")
 
 

@@ -1,8 +1,8 @@
-"""The module files that may run: those that the user has named on this account, or all of them with `--trust`.
+"""Module files that may run: those that the user has named on this account, or all files with `--trust`.
 
-A run folder, a bundle and a checkpoint carry the source of modules. That source runs if the user has named the very
-same content once (`--modules FILE`, a study file). The list of named contents lies in the user's cache, sealed with a
-key that only this user can read, and not in the folder whose files are to run.
+A run folder, a bundle and a checkpoint carry the source of modules. That source runs only if the user has named exactly
+this content before (`--modules FILE`, or a study file). The list of named contents is in the user's cache, signed with
+a key that only this user can read. It is not in the folder whose files are to run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from nas_attn.attention.user import Source
 from nas_attn.environment import all_trusted, cache_root
 from nas_attn.errors import UserError
 
-REMEDY = "If you trust whoever made it, give --trust."
+REMEDY = "If you trust its author, give --trust."
 KEY_BYTES = 32
 
 
 def remember(sources: Iterable[Source]) -> None:
-    """Note that the user named these contents. If the cache cannot be written, they must be named again next time."""
+    """Record that the user named these contents. If the cache cannot be written, the user must name them again."""
     if not (new := [s for s in sources if not _named(s)]):
         return
     with contextlib.suppress(OSError):
@@ -35,30 +35,34 @@ def remember(sources: Iterable[Source]) -> None:
 
 
 def remember_files(files: Iterable[str | Path]) -> None:
-    """`remember` for files; a file that cannot be read is passed over, and its loader reports it."""
+    """`remember` for files. An unreadable file is skipped; the code that loads it reports the error."""
     for file in files:
         with contextlib.suppress(UserError):
             remember([user.read(Path(file).expanduser().resolve())])
 
 
 def knows(source: Source) -> bool:
-    """True if this content may run: it was named, or ran in this process already, or everything is trusted."""
+    """True if this content may run: the user named it, it already ran in this process, or `--trust` is given."""
     return all_trusted() or user.has_run(source) or _named(source)
 
 
 def check(sources: Iterable[Source], where: str) -> None:
-    """Refuse contents that the user never named; with `--trust` they pass and are remembered.
+    """Refuse contents that the user has not named. With `--trust`, all contents pass and are remembered.
+
+    Args:
+        sources: the contents that are to run.
+        where: the place that an error names.
 
     Raises:
-        UserError: a content was never named.
+        UserError: the user has not named one of the contents.
     """
     sources = list(sources)
     if strange := [s for s in sources if not knows(s)]:
         raise UserError(
-            "module files run only if you have named them yourself on this account",
+            "module files run only if you have named them on this account",
             got=", ".join(f"{s.stem}.py with digest {s.digest}" for s in strange),
             where=where,
-            remedy=f"Read them; then name them with --modules FILE. {REMEDY}",
+            remedy=f"Read the files, then name them with --modules FILE. {REMEDY}",
         )
     if all_trusted():
         remember(sources)
@@ -69,13 +73,13 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 def _place(name: str) -> Path:
     user_id = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = cache_root() / f"trust-{user_id}"  # a cache may be shared
+    folder = cache_root() / f"trust-{user_id}"  # several users may share a cache
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder / name
 
 
 def _key(*, make: bool = False) -> bytes:
-    """The user's key; empty if there is none, or if others may have read it."""
+    """The user's key; empty if there is none, or if other users can read the file."""
     path = _place("key")
     if make:
         with contextlib.suppress(FileExistsError):

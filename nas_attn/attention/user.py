@@ -1,8 +1,8 @@
-"""Modules that users bring: Python files and installed packages.
+"""Attention modules of users, from Python files and installed packages.
 
-A file's classes live in a Python module whose name carries the file's stem and a digest of its source, so that two
-versions of a file are two modules. Pickled instances carry that source: a checkpoint loads without the file, and
-loading it runs the source, as loading any pickle runs code.
+The classes of a file belong to a Python module whose name holds the file's stem and a digest of its source. So two
+versions of a file are two Python modules. Pickled instances contain the source: a checkpoint loads without the file,
+and loading it runs the source, as loading any pickle runs code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from nas_attn.errors import UserError
 
 ENVIRONMENT = "NAS_ATTN_MODULES"  # files that every process loads, separated as in PATH
 GROUP = "nas_attn.modules"  # entry points of installed packages: a module to import, or a class in it
-BROKEN: dict[str, UserError] = {}  # entry point -> why its package could not be loaded
+BROKEN: dict[str, UserError] = {}  # entry point -> the error of loading its package
 
 _KNOWN: dict[Source, tuple[ModuleType, tuple[ModuleEntry, ...]]] = {}
 _LOCK = threading.RLock()
@@ -56,7 +56,7 @@ class Source:
 
     @property
     def module(self) -> str:
-        """Name of the Python module that its classes stand in."""
+        """Name of the Python module that holds its classes."""
         return f"nas_attn_user_{re.sub(r'[^A-Za-z0-9_]', '_', self.stem)}_{self.digest}"
 
     @property
@@ -69,12 +69,18 @@ class Source:
 
 
 def load(file: str | Path) -> Source:
-    """Register the modules of a Python file; nothing happens if exactly this content is known.
+    """Register the modules of a Python file; if exactly this content is registered, nothing changes.
 
-    The modules of an edited file replace those of its earlier content, and those that a checkpoint brought.
+    The modules of an edited file replace those of its earlier content, and those that came from a checkpoint.
+
+    Args:
+        file: path of the Python file.
+
+    Returns:
+        The content of the file.
 
     Raises:
-        UserError: it cannot be read or executed, registers nothing, or breaks a rule of `attention`.
+        UserError: the file cannot be read or executed, registers no module, or breaks a rule of `attention`.
     """
     path = Path(file).expanduser().resolve()
     source = read(path)
@@ -88,11 +94,12 @@ def read(path: Path) -> Source:
     """The content of a Python file.
 
     Raises:
-        UserError: it is no Python file, or cannot be read.
+        UserError: the file is not a Python file, or cannot be read.
     """
     if path.suffix != ".py" or not is_file(path):
         rule = "a file of attention modules must be an existing Python file (.py)"
-        raise UserError(rule, got=f"'{path}'", remedy="Give its path, relative to where it is named.")
+        remedy = "Give its path, relative to the file that names it or, on the command line, to the current folder."
+        raise UserError(rule, got=f"'{path}'", remedy=remedy)
     try:
         return Source(path.stem, importlib.util.decode_source(path.read_bytes()))
     except OSError as error:
@@ -102,10 +109,10 @@ def read(path: Path) -> Source:
 
 
 def ensure(sources: Iterable[Source]) -> None:
-    """Register exactly these contents, in place of other versions of the same modules, as a worker does for a study.
+    """Register exactly these contents; they replace other versions of the same modules. Workers of a study call this.
 
     Raises:
-        UserError: as `load`.
+        UserError: the same errors as `load`.
     """
     filled()
     for source in sources:
@@ -114,17 +121,17 @@ def ensure(sources: Iterable[Source]) -> None:
 
 
 def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
-    """An instance without its state, of a class in a file's content; unpickling and copying call this.
+    """A new instance, without its state, of a class in the content of a file; unpickling and copying call this.
 
-    Modules whose names are free enter the registry on the way, so that a checkpoint's model can be trained further.
-    Pickles name this function, so its name and its place must stay.
+    If the names of the content's modules are free, the modules are registered too, so that the model of a checkpoint
+    can be trained further. Pickles refer to this function by name, so neither its name nor its file may change.
     """
     cls = revived_class(stem, text, class_name)
     return cls.__new__(cls, *arguments)
 
 
 def revived_class(stem: str, text: str, class_name: str) -> Any:
-    """The object that a file's content calls by a name; runs the content if it is not known yet."""
+    """The class of that name in the content of a file; runs the content if this process has not run it yet."""
     source = Source(stem, text)
     if source not in _KNOWN:
         filled()
@@ -137,7 +144,7 @@ def revived_class(stem: str, text: str, class_name: str) -> Any:
 
 
 def sources() -> tuple[Source, ...]:
-    """The contents of all files whose modules stand in the registry."""
+    """The contents of all files whose modules are in the registry."""
     modules = {e.cls.__module__ for e in filled().values()}
     return tuple(s for s in _KNOWN if s.module in modules)
 
@@ -148,7 +155,7 @@ def has_run(source: Source) -> bool:
 
 
 def imported() -> tuple[str, ...]:
-    """Names of the Python modules that brought entries by being imported; another process must import them as well."""
+    """Names of the Python modules that registered entries when imported; a worker process must import them too."""
     brought = (e.cls.__module__ for e in table.present() if not of_a_file(e))
     return tuple(sorted({name for name in brought if not name.startswith(table.ZOO)}))
 
@@ -159,15 +166,15 @@ def of_a_file(entry: ModuleEntry) -> bool:
 
 
 def revived(entry: ModuleEntry) -> bool:
-    """True if an entry came from a checkpoint or a study, so that its file is not known."""
+    """True if an entry came from a checkpoint or a study, so its file is not known."""
     return of_a_file(entry) and not sys.modules[entry.cls.__module__].__dict__["__nas_attn_file__"]
 
 
 def filled() -> dict[str, ModuleEntry]:
-    """The table, filled: with the zoo, installed packages, and the files that the environment variable names."""
+    """The table with the modules of the zoo, of installed packages, and of files that `NAS_ATTN_MODULES` names."""
     table.load_zoo()
     if "own" not in table.BEGUN:
-        table.BEGUN.add("own")  # before loading, because loaded code may look into the table
+        table.BEGUN.add("own")  # before loading, because loaded code may read the table
         try:
             load_installed()
         except BaseException:
@@ -177,12 +184,12 @@ def filled() -> dict[str, ModuleEntry]:
 
 
 def load_installed() -> None:
-    """Register the modules of installed packages, and those of the files that the environment variable names.
+    """Register the modules of installed packages, and of the files that `NAS_ATTN_MODULES` names.
 
-    A package that cannot be loaded does not stop the others; its error is kept in `BROKEN`.
+    If a package cannot be loaded, its error is kept in `BROKEN` and the other packages are loaded.
 
     Raises:
-        UserError: a file that the environment variable names, as `load`.
+        UserError: a file that `NAS_ATTN_MODULES` names cannot be loaded, see `load`.
     """
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
         if (problem := _load_point(point)) is not None:
@@ -192,27 +199,27 @@ def load_installed() -> None:
 
 
 def _load_point(point: importlib.metadata.EntryPoint) -> UserError | None:
-    """Import the target of an entry point; returns the error if that is not possible."""
+    """Import the target of an entry point; returns the error if the import fails."""
     spec = getattr(sys.modules.get(point.module), "__spec__", None)
     if getattr(spec, "_initializing", False):
-        return None  # its own import led here, and registers as it goes on
+        return None  # the package is being imported now, and registers its modules itself
     where = f"entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"
-    remedy = "Mend or uninstall the package."
+    remedy = "Correct or uninstall the package."
     try:
         with table.adding(lambda held: "refuse") as newcomers, _printing_aside():
             point.load()
     except UserError as error:
         return UserError(error.rule, got=error.got, where=error.where or where, remedy=error.remedy or remedy)
-    except (Exception, SystemExit) as error:  # another's package may raise anything
+    except (Exception, SystemExit) as error:  # a foreign package may raise anything
         rule, got = "an installed package of attention modules must be importable", f"{type(error).__name__}: {error}"
         return UserError(rule, got=got, where=where, remedy=remedy)
-    known = (e.cls.__module__ for e in (*newcomers, *filled().values()))  # it may have been imported before
+    known = (e.cls.__module__ for e in (*newcomers, *filled().values()))  # the package may be imported already
     package = point.module.partition(".")[0]
     return None if any(m.partition(".")[0] == package for m in known) else _nothing(where)
 
 
 def _install(source: Source, file: str, taken: table.Taken) -> ModuleType:
-    """The Python module of a content: executed once in a process, its modules put into the registry."""
+    """The Python module of a content. It is executed once per process; its attention modules are registered."""
     if source in _KNOWN:
         module, entries = _KNOWN[source]
         module.__dict__["__nas_attn_file__"] = file or module.__dict__["__nas_attn_file__"]
@@ -243,9 +250,9 @@ def _execute(text: str, module: ModuleType, file: str) -> None:
     """Run a module's source.
 
     Raises:
-        UserError: the source is no Python, or raises an error.
+        UserError: the source is not valid Python, or raises an error.
     """
-    remedy = "Correct the file; it stands alone, so what it imports must be installed."
+    remedy = "Correct the file. It can import only installed packages, not other files in its folder."
     try:
         with _printing_aside():
             exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
@@ -263,17 +270,17 @@ def _execute(text: str, module: ModuleType, file: str) -> None:
 
 
 def _printing_aside() -> contextlib.AbstractContextManager[Any]:
-    """A context in which prints go to stderr: modules may print, but stdout belongs to the command's result."""
+    """A context that sends prints to stderr: modules may print, but stdout is for the result of the command."""
     return contextlib.redirect_stdout(sys.stderr)
 
 
 def _nothing(where: str) -> UserError:
-    rule, remedy = "it must register at least one attention module", 'Decorate a class with `@attention("name")`.'
-    return UserError(rule, got="none", where=where, remedy=remedy)
+    rule = "a module file or a package must register at least one attention module"
+    return UserError(rule, got="none", where=where, remedy='Decorate a class with `@attention("name")`.')
 
 
 def _carry(source: Source, module: ModuleType) -> None:
-    """Make instances of a content's layers carry the content in their pickles."""
+    """Make the pickles of all layers of a content contain the content."""
     from torch import nn
 
     def reduce(self: Any, protocol: Any) -> tuple:

@@ -1,4 +1,4 @@
-"""Rules for entering the registry: all that can be checked without building the module."""
+"""Rules that a module must meet to be registered, as far as they can be checked without building it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nas_attn.errors import ConfigError, UserError
 
 OP = re.compile(r"[A-Za-z_]\w*::[\w.]+", re.ASCII)  # as torch's tracer names it
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # as the grammar reads it
-CHANNELS = 64  # of the map with which hooks are tried
+CHANNELS = 64  # of the map for which hooks are tried
 TRIED = 1024  # combinations of settings that are tried at most
-HOOKS = {  # classmethods -> their arguments before the settings
+HOOKS = {  # name of a classmethod -> its arguments before the settings
     "unsupported": (CHANNELS,),
     "from_settings": (CHANNELS,),
     "attention_logits": (CHANNELS, 20, 20),
@@ -26,10 +26,15 @@ HOOKS = {  # classmethods -> their arguments before the settings
 
 
 def read_settings(cls: Any, where: str) -> tuple[Setting, ...]:
-    """The searchable settings that a class's constructor declares.
+    """The searchable settings that the constructor of a class declares.
+
+    Args:
+        cls: the class.
+        where: `file:line` of the class.
 
     Raises:
-        UserError: it is no `nn.Module`, or its declarations cannot be read or searched; the error holds all problems.
+        UserError: the class is no `nn.Module`, or its declarations cannot be read or searched; the error lists all
+            problems.
     """
     from torch import nn
 
@@ -39,13 +44,13 @@ def read_settings(cls: Any, where: str) -> tuple[Setting, ...]:
     where = f"{where}, class {cls.__name__}" if where else cls.__name__
     try:
         parameters = inspect.signature(cls, eval_str=True).parameters.values()
-    except UserError as error:  # of a `Choice` in an annotation that is evaluated only now
+    except UserError as error:  # from a `Choice` in an annotation that is a string and is evaluated here
         error.where = error.where or where
         raise
     except (NameError, SyntaxError, TypeError, AttributeError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
         rule = "the constructor's annotations must be readable when the module is registered"
-        raise UserError(rule, got=got, where=where, remedy="Import every name that they use.") from None
+        raise UserError(rule, got=got, where=where, remedy="Import every name that the annotations use.") from None
     problems: list[UserError] = []
     settings = []
     for p in parameters:
@@ -66,14 +71,14 @@ def read_settings(cls: Any, where: str) -> tuple[Setting, ...]:
 
 
 def check(entry: ModuleEntry, where: str) -> None:
-    """Refuse an entry whose rows could not be written, built or searched.
+    """Refuse an entry if its YAML rows could not be written, built or searched.
 
     Args:
-        entry: the entry, complete.
+        entry: the complete entry.
         where: `file:line` of its class.
 
     Raises:
-        UserError: the entry breaks rules; the error holds all problems.
+        UserError: the entry breaks a rule; the error lists all problems.
     """
     where = f"{where}, class {entry.cls.__name__}" if where else entry.cls.__name__
     problems: list[UserError] = []
@@ -90,14 +95,14 @@ def check(entry: ModuleEntry, where: str) -> None:
     if unknown := [k for k in entry.cannot if k not in LIMITS]:
         refuse("`cannot` must name known limits", ", ".join(map(repr, unknown)), f"Known: {', '.join(LIMITS)}.")
     if silent := [k for k, why in entry.cannot.items() if not (isinstance(why, str) and why.strip())]:
-        refuse("`cannot` must give a reason in words", ", ".join(map(repr, silent)), "Say why it cannot.")
+        refuse("`cannot` must give a reason in words", ", ".join(map(repr, silent)), "Write the reason as a text.")
     problems += _costs(entry.costs, where)
     problems += _hooks(entry, where) or [*_constructor(entry, where)]
     _raise(problems, where)
 
 
 def _name_problems(p: inspect.Parameter, where: str) -> Iterable[UserError]:
-    """The problem, if there is one, of searching an argument of this name and kind."""
+    """The problem, if any, of searching an argument with this name and of this kind."""
     rule, remedy = "", "Rename the argument."
     if p.name == RESIDUAL.name:
         rule = "`residual` must not be a setting of a module: every gene has one of that name"
@@ -107,15 +112,15 @@ def _name_problems(p: inspect.Parameter, where: str) -> Iterable[UserError]:
     elif not NAME.fullmatch(p.name):
         rule = "a searchable argument's name must be lower case letters, digits and underscores, a letter first"
     elif p.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
-        rule = f"`{p.name}` must be an argument that can be given by position, as a model YAML's row does"
+        rule = f"`{p.name}` must be an argument that can be given by position, because a model YAML row gives it so"
         remedy = "Move it before the `*`."
     if rule:
         yield UserError(rule, got=f"`{p.name}`", where=where, remedy=remedy)
 
 
 def _costs(costs: Any, where: str) -> Iterable[UserError]:
-    """Problems of declared costs of ops; `cost` itself refuses costs of ops that have a rule."""
-    remedy = 'Write for example `costs={"aten::lgamma": 0}`: multiply-accumulates an output element.'
+    """Problems of the declared costs of ops; `cost` itself refuses costs of ops that have a rule."""
+    remedy = 'Write for example `costs={"aten::lgamma": 0}`: multiply-accumulates per output element.'
     if not isinstance(costs, Mapping):
         yield UserError("`costs` must be a dict", got=repr(costs), where=where, remedy=remedy)
         return
@@ -128,7 +133,7 @@ def _costs(costs: Any, where: str) -> Iterable[UserError]:
 
 
 def _hooks(entry: ModuleEntry, where: str) -> list[UserError]:
-    """Problems of hooks that cannot be called with the module's settings."""
+    """Problems of hooks that cannot be called with the settings of the module."""
     own = without_residual(entry.defaults())
     problems = []
     for name, arguments in HOOKS.items():
@@ -140,13 +145,13 @@ def _hooks(entry: ModuleEntry, where: str) -> list[UserError]:
         try:
             inspect.signature(hook).bind(*arguments, **own)
         except TypeError as error:
-            rule = f"the hook `{name}` must be a classmethod of the map and the searchable settings"
+            rule = f"the hook `{name}` must be a classmethod that takes the size of the map and the searchable settings"
             problems.append(UserError(rule, got=str(error), where=where, remedy=remedy))
     return problems
 
 
 def _constructor(entry: ModuleEntry, where: str) -> Iterable[UserError]:
-    """The first problem that keeps a combination of settings from becoming a model YAML's row."""
+    """The first problem that prevents writing a combination of settings as a model YAML row."""
     parameters = inspect.signature(entry.cls, eval_str=True).parameters
     searched = {s.name for s in entry.settings}
     plain = (c for c in entry.combinations() if c.get(RESIDUAL.name, "none") == "none")
@@ -164,22 +169,23 @@ def _constructor(entry: ModuleEntry, where: str) -> Iterable[UserError]:
             yield UserError(rule, got=got, where=where, remedy=f"It takes {', '.join(parameters) or 'none'}.")
             return
         if taken := [k for k in derived if k in searched or k in CHANNEL_ARGUMENTS]:
-            rule, got = "`from_settings` must leave searched arguments and the channels alone", ", ".join(taken)
-            yield UserError(rule, got=got, where=where, remedy="Take the `Choice` away, or return it under no key.")
+            rule, got = "`from_settings` must not return searched arguments or the channels", ", ".join(taken)
+            remedy = "Remove the `Choice` of the argument, or leave the argument out of the returned dict."
+            yield UserError(rule, got=got, where=where, remedy=remedy)
             return
         given = {*searched, *derived, *CHANNEL_ARGUMENTS}
         if missing := [p.name for p in parameters.values() if _required(p) and p.name not in given]:
-            rule = "every required constructor argument must be the channels, searched, or given by `from_settings`"
+            rule = "a required constructor argument must be the channels, be searched, or come from `from_settings`"
             remedy = (
-                f"Name the channels one of {', '.join(CHANNEL_ARGUMENTS)}; give the others a default, a `Choice`, or a "
-                "value in a classmethod `from_settings(cls, channels, **settings)`."
+                f"Name the channels one of {', '.join(CHANNEL_ARGUMENTS)}. Give every other argument a default, a "
+                "`Choice`, or a value from a classmethod `from_settings(cls, channels, **settings)`."
             )
             yield UserError(rule, got=", ".join(map(repr, missing)), where=where, remedy=remedy)
             return
         for value in entry.arguments(CHANNELS, settings):
             if not _plain(value) or (isinstance(value, str) and not survives_parser(value)):
-                rule = "constructor arguments must be what a model YAML can hold: numbers, words, lists, yes or no"
-                remedy = "Move the argument behind the searched ones, or make it a word that the constructor looks up."
+                rule = "constructor arguments must be numbers, words, lists, true or false, as a model YAML holds them"
+                remedy = "Move the argument after the searched ones, or make it a word that the constructor looks up."
                 yield UserError(rule, got=repr(value), where=where, remedy=remedy)
                 return
 
@@ -187,7 +193,7 @@ def _constructor(entry: ModuleEntry, where: str) -> Iterable[UserError]:
 def _derived(
     entry: ModuleEntry, own: Mapping[str, Any], shown: str, where: str
 ) -> tuple[dict[str, Any] | None, UserError | None]:
-    """The arguments from `from_settings`, None if `unsupported` refuses the settings; and a problem of these hooks."""
+    """The arguments from `from_settings` (None if `unsupported` refuses the settings), and a problem of these hooks."""
     hook = getattr(entry.cls, "from_settings", None)
     refused = getattr(entry.cls, "unsupported", None)
     try:
@@ -196,9 +202,9 @@ def _derived(
         derived = hook(CHANNELS, **own) if hook is not None else {}
     except Exception as error:  # a user's own code, which may raise anything
         named = "`from_settings`" if hook is not None else "`unsupported`"
-        rule = f"{named} must answer for every combination of settings, here {shown or 'none'}"
+        rule = f"{named} must not raise an error for any combination of settings, here {shown or 'none'}"
         got = f"{type(error).__name__}: {error}"
-        remedy = "Correct it; `unsupported` may refuse a combination with a reason."
+        remedy = "Correct it. To refuse a combination, return a reason from `unsupported`."
         return None, UserError(rule, got=got, where=where, remedy=remedy)
     if not isinstance(derived, dict) or not all(isinstance(k, str) for k in derived):
         rule, remedy = "`from_settings` must return a dict", "Return {'argument': value, ...}."

@@ -1,12 +1,12 @@
-"""A winner as one folder: the YAML, ONNX files, the weights, a card that says what it is, and a check of all of it.
+"""Bundles: a winner as one folder, with everything that is needed to train, run, cite and check it.
 
 best.yaml           the model, as `export` writes it
-base.yaml           its base without attention, for a comparison
-best.onnx           for one image size; best-dynamic.onnx for any
+base.yaml           its base without attention, for comparison
+best.onnx           the model for one image size; best-dynamic.onnx is for any size
 best.pt             the trained weights, if they were given
-modules/NAME.py     the source of the user's own modules
+modules/NAME.py     the source code of the user's own modules
 card.json           architecture, cost, scores, data, recipe, versions, licences, sources, sha256 of each file
 
-`winner.Winner` is what leaves, `write.write_bundle` makes a bundle of it, `verify.verify_bundle` checks one.
-`study_base.base_of` is the base model of a study, `named_model.named_model` one that a user names without a study.
+`winner.Winner` is the model to export, `write.write_bundle` writes it as a bundle, `verify.verify_bundle` checks a
+bundle. `study_base.base_of` returns the base model of a study, `named_model.named_model` a base model without a study.
 """

@@ -1,4 +1,4 @@
-"""The card of a bundle: a model's identity, its cost and its sources, computed with the packages installed here."""
+"""The card of a bundle: the identity, the cost and the sources of a model, computed with the installed packages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nas_attn.space import Architecture, Slot
 FORMAT = 1
 CARD = "card.json"
 COUNTS = ("macs", "macs_fvcore_default", "flops_torch", "params")
-COUNTERS = ("torch", "ultralytics", "fvcore")  # a count depends on their versions
+COUNTERS = ("torch", "ultralytics", "fvcore")  # packages whose versions affect the counts
 LICENCE = "AGPL-3.0-or-later"
 ULTRALYTICS = {
     "what": "Ultralytics, the detector",
@@ -33,7 +33,15 @@ ULTRALYTICS = {
 def count(
     base: BaseModel, slots: Sequence[Slot], architecture: Architecture, imgsz: int, counting: int = COUNTING
 ) -> tuple[Cost, Cost]:
-    """Cost of an architecture and of its base at an image size in pixels, by the rules of `counting`."""
+    """The cost of an architecture and the cost of its base.
+
+    Args:
+        base: the base model.
+        slots: its slots.
+        architecture: the architecture.
+        imgsz: image size in pixels.
+        counting: number of the counting rules.
+    """
     genes = dict(architecture.genes)
     cells = {s: [genes[s.name]] for s in slots if s.name in genes}
     table = CostTable.build(base.build(), cells, imgsz, counting=counting)
@@ -41,7 +49,14 @@ def count(
 
 
 def cost_part(found: Cost, base: Cost, exported: BaseModel, imgsz: int) -> dict[str, Any]:
-    """The cost by every convention: exact integers, the units in which people compare, and Ultralytics' own figure."""
+    """The cost part of a card: exact integers, the usual units, and the number that Ultralytics prints.
+
+    Args:
+        found: cost of the architecture.
+        base: cost of its base.
+        exported: the exported model.
+        imgsz: image size in pixels.
+    """
     return {
         "imgsz": imgsz,
         "counting": COUNTING,
@@ -53,7 +68,7 @@ def cost_part(found: Cost, base: Cost, exported: BaseModel, imgsz: int) -> dict[
 
 
 def versions() -> dict[str, str]:
-    """The versions of the packages that compute here."""
+    """The versions of the installed packages that affect the numbers in a card: package -> version."""
     names = ("torch", "ultralytics", "fvcore", "onnx", "onnxruntime")
     found = {n: importlib.metadata.version(n) for n in names if _installed(n)}
     return {"nas_attn": __version__, "python": platform.python_version(), **found}
@@ -68,13 +83,13 @@ def _installed(name: str) -> bool:
 
 
 def entries(architecture: Architecture) -> list[registry.ModuleEntry]:
-    """The modules of an architecture, each once, without `none`."""
+    """The modules of an architecture, each listed once, without `none`."""
     found = (registry.get(name) for name in dict.fromkeys(gene.module for _, gene in architecture))
     return [e for e in found if not e.is_none]
 
 
 def own_sources(architecture: Architecture) -> dict[str, user.Source]:
-    """File in the bundle -> source, for the modules that came from the user's own files."""
+    """The sources of the user's own modules in an architecture: path in the bundle -> source."""
     names = {e.name for e in entries(architecture)}
     found: dict[str, user.Source] = {}
     for source in user.sources():
@@ -85,7 +100,12 @@ def own_sources(architecture: Architecture) -> dict[str, user.Source]:
 
 
 def modules_part(architecture: Architecture, sources: Mapping[str, user.Source]) -> list[dict[str, Any]]:
-    """Author, licence and source of each module."""
+    """The modules part of a card: paper, licence, source and digest of each module.
+
+    Args:
+        architecture: the architecture.
+        sources: path in the bundle -> source of the user's own modules.
+    """
     rows = []
     for entry in entries(architecture):
         file = next((name for name, source in sources.items() if entry.name in source.names), None)
@@ -95,7 +115,7 @@ def modules_part(architecture: Architecture, sources: Mapping[str, user.Source])
                 "name": entry.name,
                 "class": entry.cls.__name__,
                 "paper": entry.paper,
-                "licence": entry.licence or ("the author's; nothing is declared" if file or own else ""),
+                "licence": entry.licence or ("not declared by the author" if file or own else ""),
                 "source": file or entry.cls.__module__,
                 "sha256": hashlib.sha256(entry.source()).hexdigest(),
             }
@@ -104,12 +124,17 @@ def modules_part(architecture: Architecture, sources: Mapping[str, user.Source])
 
 
 def licences(modules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The licences that bind everybody who passes the model on."""
+    """The licences that apply to everybody who distributes the model: name of a part -> licence."""
     return {"nas_attn": LICENCE, "ultralytics": "AGPL-3.0", **{m["name"]: m["licence"] for m in modules}}
 
 
 def to_cite(modules: Sequence[Mapping[str, Any]], base: str) -> list[dict[str, str]]:
-    """The sources, in the order in which they matter."""
+    """The sources to cite, the most important first.
+
+    Args:
+        modules: the modules part of the card.
+        base: name of the base model.
+    """
     papers = [{"what": f"attention module {m['name']}", "source": m["paper"]} for m in modules if m["paper"]]
     tool = {"what": "the search", "source": f"nas_attn {__version__}"}
     version = importlib.metadata.version("ultralytics")
@@ -117,7 +142,7 @@ def to_cite(modules: Sequence[Mapping[str, Any]], base: str) -> list[dict[str, s
 
 
 def seal(card: Mapping[str, Any]) -> str:
-    """sha256 of a card without this very entry."""
+    """The sha256 of a card without its entry `sha256`."""
     content = {k: v for k, v in card.items() if k != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -145,12 +170,12 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's content."""
+    """The sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def state_digest(state: Mapping[str, Any]) -> str:
-    """sha256 of a state dict: names, types, shapes and values."""
+    """The sha256 of a state dict: names, types, shapes and values of its tensors."""
     digest = hashlib.sha256()
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()
@@ -159,6 +184,9 @@ def state_digest(state: Mapping[str, Any]) -> str:
 
 
 def state_sums(state: Mapping[str, Any]) -> dict[str, float]:
-    """Sums over a state dict in float64: they differ between seeds, and on another processor only in the last digit."""
+    """Two sums over all values of a state dict, in float64.
+
+    Other seeds give other sums. Another processor changes only the last digits, so sums are compared with a tolerance.
+    """
     values = [state[name].detach().cpu().double() for name in sorted(state)]
     return {"sum": sum(float(v.sum()) for v in values), "sum_of_absolutes": sum(float(v.abs().sum()) for v in values)}

@@ -1,4 +1,4 @@
-"""Lines for the top of a model YAML: its origin, its cost, and the command that trains it."""
+"""The comment lines at the top of a model YAML: its origin, its cost, and the command that trains it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas_attn.study.view import Candidate, StudyView
 
 
 def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
-    """The origin of a candidate: its study, its proxy, its scores and its cost."""
+    """The comment lines about a candidate: its study, its proxy runs, its scores and its cost."""
     config = view.header["config"]
     sd = f" (sd {candidate.sd:.4f})" if candidate.sd is not None else ""
     lines = [
@@ -29,10 +29,10 @@ def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
 
 
 def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
-    """The cost in all conventions.
+    """The comment line about cost, in all conventions.
 
     Args:
-        cost: as `Cost.as_dict`.
+        cost: the cost, as from `Cost.as_dict`.
         imgsz: image size in pixels at which it was counted.
     """
     return (
@@ -43,19 +43,20 @@ def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
 
 
 def training_lines(architecture: Architecture, files: Mapping[str, str]) -> tuple[str, ...]:
-    """The user's modules that an architecture needs, one a line, and then the command that trains its YAML.
+    """The comment lines about training: one per module of the user that is needed, then the training command.
 
     Args:
-        architecture: its modules are registered.
+        architecture: the architecture; its modules are registered.
         files: digest of a module file's source -> path of that file.
     """
     lines, options = [], ""
     for entry in entries(architecture):
         if entry.cls.__module__.startswith(registry.ZOO):
             continue
-        where = files.get(entry.digest, "an installed package, or a file of its own")
+        where = files.get(entry.digest, "an installed package or another file")
         lines.append(
-            f"Needs the module `{entry.name}` (digest {entry.digest}) of {where}; NAS_ATTN_MODULES may name files, too."
+            f"Needs the module `{entry.name}` (digest {entry.digest}) from {where}; name files with --modules or in "
+            "NAS_ATTN_MODULES."
         )
         if entry.digest in files and f" --modules {where}" not in options:
             options += f" --modules {where}"

@@ -1,4 +1,4 @@
-"""The torch model that a bundle's ONNX files are made from: rebuilt from its YAML, with its weights."""
+"""The torch model of a bundle, with its weights; the ONNX files are made from it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from nas_attn.space import Architecture, Slot
 
 
 def initial(base: BaseModel, slots: Sequence[Slot], architecture: Architecture, seed: int) -> Any:
-    """The model with the initial weights of a seed; a training from scratch with this seed starts from it."""
+    """The model with the initial weights of a seed: a training from scratch with this seed starts from them."""
     return build(base, slots, architecture, seed)[0]
 
 
 def trained(exported: BaseModel, weights: Path) -> Any:
-    """The model with the weights of a finished training of this very YAML.
+    """The model with the weights of a finished training of its exported YAML.
+
+    Args:
+        exported: the exported model.
+        weights: the checkpoint.
 
     Raises:
-        UserError: the checkpoint belongs to another model, or some tensor would stay without a value.
+        UserError: the checkpoint belongs to another model, or lacks some tensors of this one.
     """
     check_weights(weights, exported)
     checkpoint = load_base(str(weights))

@@ -1,4 +1,4 @@
-"""A base model and architectures that the user names in a command, without a study."""
+"""Base models and architectures that the user names directly, without a study."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class NamedModel:
 
     Attributes:
         base: the model.
-        built: the same, built by Ultralytics on the CPU.
+        built: the model as a torch module, built by Ultralytics on the CPU.
         slots: all its slots.
-        imgsz: image size of the final training in pixels; it fits the model's stride.
-        notes: lines that tell the user what to know about the model, e.g. that it holds attention already.
+        imgsz: image size of the final training in pixels; a multiple of the model's stride.
+        notes: lines for the user about the model, e.g. that it already contains attention.
     """
 
     base: BaseModel
@@ -34,10 +34,16 @@ class NamedModel:
 
 
 def named_model(model: str, *, nc: int | None, width: float | None, imgsz: int) -> NamedModel:
-    """The base model of a name, with its slots.
+    """The base model that a name means, with its slots.
+
+    Args:
+        model: name or path of a model, as for `load_base`.
+        nc: number of classes; None means the model's own.
+        width: width factor; None means the scale's own.
+        imgsz: image size of the final training in pixels.
 
     Raises:
-        UserError: there is no such model, or a value does not fit.
+        UserError: there is no such model, `nc` is below 1, or `imgsz` is not a multiple of the model's stride.
     """
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.model.held_attention import held_note
@@ -58,10 +64,17 @@ def named_model(model: str, *, nc: int | None, width: float | None, imgsz: int) 
 
 
 def named_architecture(text: str, slots: tuple[Slot, ...], imgsz: int) -> Architecture:
-    """The architecture of a text, with all settings written out; `none` at the slots behind blocks that it leaves out.
+    """The architecture that a text means, with all settings of its genes written out.
+
+    Slots after blocks that feed the head get `none` if the text leaves them out.
+
+    Args:
+        text: the architecture as text, e.g. `p3=acmix(head=4)`.
+        slots: all slots of the base model.
+        imgsz: image size in pixels.
 
     Raises:
-        UserError: there is no such slot, module or setting, or one cannot stand there at this image size.
+        UserError: there is no such slot, module or setting, or a gene does not fit its slot at this image size.
     """
     from nas_attn.attention import registry
     from nas_attn.detector.neck.slots import canonical

@@ -1,4 +1,4 @@
-"""The fresh process of `verify`: it builds the model again from the bundle alone, counts it and runs it.
+"""The new process of `verify`: it builds the model again from the bundle alone, counts its cost and runs it.
 
 python -m nas_attn.bundle.rebuild FOLDER  -> one JSON line: [[part, problem or ""], ...]
 """
@@ -20,11 +20,18 @@ from nas_attn.errors import ExportChanged, NasAttnError
 if TYPE_CHECKING:
     from nas_attn.attention.user import Source
 
-CLOSE = 1e-6  # sums of equal weights on two processors
+CLOSE = 1e-6  # relative difference that two processors may cause in the sums of equal weights
 
 
 def rebuild(folder: Path) -> list[tuple[str, str]]:
-    """(part, problem or "") of each part of a bundle. Its card was read before."""
+    """Check each part of a bundle.
+
+    Args:
+        folder: the bundle; its card is readable.
+
+    Returns:
+        (part, problem) of each part; the problem is "" if there is none.
+    """
     from nas_attn.attention import user
     from nas_attn.bundle import card as cards
     from nas_attn.environment import prepare
@@ -34,7 +41,7 @@ def rebuild(folder: Path) -> list[tuple[str, str]]:
     results: list[tuple[str, str]] = []
 
     def check(what: str, work: Callable[[], Any]) -> Any:
-        """The value of `work`; None if it fails, which is noted."""
+        """The value that `work` returns; None if it fails. The outcome is added to `results`."""
         try:
             value = work()
         except (NasAttnError, OSError) as error:
@@ -74,14 +81,14 @@ class _Failed(NasAttnError):
 
 
 class _Rebuilt:
-    """A bundle's model, made from its files."""
+    """The model of a bundle, made from its files. Each method checks one part; it raises `_Failed` if that fails."""
 
     def __init__(self, folder: Path, card: Mapping[str, Any]) -> None:
         self.folder, self.card = folder, card
         self.model: Any = None
 
     def architecture(self) -> bool:
-        """best.yaml holds the card's architecture on base.yaml, and nothing else."""
+        """Check that best.yaml is exactly the architecture of the card on base.yaml."""
         from nas_attn.bundle.write import MODEL
         from nas_attn.detector.model.base_model import load_base
         from nas_attn.detector.model.export_key import KEY, check_export
@@ -93,18 +100,16 @@ class _Rebuilt:
         check_export(read_yaml(file), MODEL)
         said = (self.exported.yaml.get(KEY) or {}).get("architecture")
         if said != self.card["architecture"]:
-            raise _Failed(f"{MODEL} says `{said}`, where the card has `{self.card['architecture']}`")
+            raise _Failed(f"{MODEL} says `{said}`, but the card says `{self.card['architecture']}`")
         self._base()
         wanted, _ = architecture_yaml(self.base, self.slots, self.wanted)
         for number, (row, other) in enumerate(
             zip(self.exported.rows, wanted["backbone"] + wanted["head"], strict=False)
         ):
             if row != other:
-                raise _Failed(f"row {number} of {MODEL} is {row}, where the architecture on base.yaml has {other}")
-        if len(self.exported.rows) != len(wanted["backbone"] + wanted["head"]):
-            raise _Failed(
-                f"{MODEL} has {len(self.exported.rows)} rows, another number than the architecture on base.yaml"
-            )
+                raise _Failed(f"row {number} of {MODEL} is {row}, but the architecture on base.yaml has {other}")
+        if len(self.exported.rows) != (rows := len(wanted["backbone"] + wanted["head"])):
+            raise _Failed(f"{MODEL} has {len(self.exported.rows)} rows, but the architecture on base.yaml has {rows}")
         return True
 
     def _file(self, name: str) -> Path:
@@ -122,16 +127,16 @@ class _Rebuilt:
         self.wanted = Architecture.parse(self.card["architecture"])
 
     def parameters(self) -> bool:
-        """The model that best.yaml builds has as many parameters as the card says."""
+        """Check that the model of best.yaml has as many parameters as the card says."""
         built: Any = self.exported.build()
         found = sum(p.numel() for p in built.parameters())
         wanted = self.card["cost"]["counts"]["params"]
         if found != wanted:
-            raise _Failed(f"{found:,}, where the card has {wanted:,}{self._versions()}")
+            raise _Failed(f"{found:,}, but the card has {wanted:,}{self._versions()}")
         return True
 
     def cost(self) -> bool:
-        """Every count is the card's, to the last digit."""
+        """Check that every count equals the card's, to the last digit."""
         from nas_attn.bundle.card import COUNTS, count
 
         if not hasattr(self, "base"):
@@ -139,7 +144,7 @@ class _Rebuilt:
         said = self.card["cost"]
         found = count(self.base, self.slots, self.wanted, said["imgsz"], said.get("counting", 1))
         differ = [
-            f"{of}{name} {ours:,}, where the card has {true_names(said[part])[name]:,}"
+            f"{of}{name} {ours:,}, but the card has {true_names(said[part])[name]:,}"
             for of, part, cost in zip(("", "base's "), ("counts", "base_counts"), found, strict=True)
             for name, ours in zip(COUNTS, cost.as_tuple(), strict=True)
             if ours != true_names(said[part])[name]
@@ -149,7 +154,7 @@ class _Rebuilt:
         return True
 
     def weights(self) -> bool:
-        """The rebuilt model has the weights that the card describes."""
+        """Check that the rebuilt model has the weights that the card describes."""
         from nas_attn.bundle import model as models
         from nas_attn.bundle.card import state_digest, state_sums
 
@@ -162,11 +167,11 @@ class _Rebuilt:
             sums = state_sums(self.model.state_dict())
             same = all(math.isclose(value, said[name], rel_tol=CLOSE) for name, value in sums.items())
         if not same:
-            raise _Failed(f"other numbers than when the bundle was written{self._versions()}")
+            raise _Failed(f"the values differ from those when the bundle was written{self._versions()}")
         return True
 
     def graph(self, said: Mapping[str, Any]) -> bool:
-        """An ONNX file computes what the rebuilt model computes."""
+        """Check that an ONNX file computes the same as the rebuilt model; `said` is its entry in the card."""
         from nas_attn.detector.onnx import detector as onnx_model
         from nas_attn.detector.onnx import graph as onnx_graph
 
@@ -180,19 +185,21 @@ class _Rebuilt:
                 raise _Failed(f"it does not run at {shape}: {str(error)[:200]}{self._versions()}") from None
             if not found <= onnx_model.TOLERANCE:
                 limit = onnx_model.TOLERANCE
-                raise _Failed(f"a difference of {found:.2g} to torch at {shape}, above {limit:g}{self._versions()}")
+                raise _Failed(
+                    f"the difference to torch at {shape} is {found:.2g}, above the limit of {limit:g}{self._versions()}"
+                )
         return True
 
     def _versions(self) -> str:
-        """Words on the packages whose versions have changed since; empty if none has."""
+        """A text about packages whose versions differ from those in the card; empty if there are none."""
         from nas_attn.bundle.card import versions
 
         then, now = self.card["versions"], versions()
-        others = [f"{n} {then[n]} then and {now.get(n, 'missing')} now" for n in then if then[n] != now.get(n)]
-        return f"; the bundle was written with other versions: {', '.join(others)}" if others else ""
+        others = [f"{n} {then[n]} then, {now.get(n, 'missing')} now" for n in then if then[n] != now.get(n)]
+        return f"; the bundle was written with other versions: {'; '.join(others)}" if others else ""
 
 
 if __name__ == "__main__":
-    with contextlib.redirect_stdout(sys.stderr):  # output of libraries and modules is no result
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for the result; libraries and modules may print, too
         answer = rebuild(Path(sys.argv[1]))
     print(json.dumps(answer))

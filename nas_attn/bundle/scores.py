@@ -1,4 +1,4 @@
-"""The scores of a candidate for its card, from the study's records: every seed, paired with the base. No torch."""
+"""The scores of a candidate for its card: each seed is compared with the base. They come from the study's records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from nas_attn.study.view import Candidate, StudyView, Trial
 
 
 def scores(view: StudyView, candidate: Candidate) -> dict[str, Any]:
-    """The candidate's recipe, data and results, ready for JSON. No path of this machine is in it."""
+    """The recipe, data and results of a candidate, ready for JSON and without paths of this machine.
+
+    Args:
+        view: the study.
+        candidate: one of its candidates.
+    """
     header, config = view.header, view.header["config"]
     measured = [t for t in candidate.trials if t.evaluation is not None]
     first = measured[0].evaluation if measured else None
@@ -71,7 +76,7 @@ def _trial(view: StudyView, trial: Trial) -> dict[str, Any]:
 
 
 def _difference(candidate: Candidate) -> dict[str, Any]:
-    """Mean of the differences at equal seeds, with its two-sided 95 % interval (Student's t, their own spread)."""
+    """The mean difference to the base at equal seeds, mAP50-95, with its two-sided 95 % interval (Student's t)."""
     differences = [t.delta for t in candidate.trials if t.delta is not None]
     n = len(differences)
     found: dict[str, Any] = {"mean": candidate.delta, "sd": candidate.delta_sd, "seeds": n, "interval_95": None}
@@ -79,5 +84,5 @@ def _difference(candidate: Candidate) -> dict[str, Any]:
         half = student(n - 1) * candidate.delta_sd / math.sqrt(n)
         found["interval_95"] = [candidate.delta - half, candidate.delta + half]
     elif not candidate.architecture.is_base:
-        found["note"] = "one seed has no interval of its own; `seed_noise` says what a single difference can mean"
+        found["note"] = "one seed gives no interval; `seed_noise` tells how far to trust a single difference"
     return found

@@ -1,7 +1,6 @@
-"""The base model of a study, from its header alone: reports, exports and bundles all read it here.
+"""The base model of a study, made from the study's header. Reports, exports and bundles use it.
 
-`BaseModel.for_data` makes the same model for the search itself. The fingerprint in the header proves that it is the
-same one.
+The search makes the same model with `BaseModel.for_data`. The fingerprint in the header proves that both are equal.
 """
 
 from __future__ import annotations
@@ -16,14 +15,15 @@ from nas_attn.study.view import StudyView
 if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
-MOST_KEYPOINTS = 600  # of an object; meshes of faces have 478
+MOST_KEYPOINTS = 600  # per object; face meshes have 478
 
 
 def base_of(view: StudyView) -> BaseModel:
-    """The base model of a study.
+    """The base model of a study. Modules from the user's files are registered first.
 
     Raises:
-        StudyChanged: the model's YAML is not the one that was searched.
+        StudyChanged: the model YAML has changed since the search.
+        UserError: a module file of the study is not trusted.
     """
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.environment import prepare
@@ -37,26 +37,30 @@ def base_of(view: StudyView) -> BaseModel:
         base = _with_recorded_keypoints(base, digest)
     if base.fingerprint != digest:
         raise StudyChanged(
-            "the base model must be the one that was searched",
+            "the base model must be the same as in the search",
             got=f"another content of '{config['model']}'",
             where=f"study '{view.name}'",
-            remedy="Bring back the model YAML (or the Ultralytics version) of the search.",
+            remedy="Restore the model YAML, or install the Ultralytics version, of the search.",
         )
     return base
 
 
 def _with_recorded_keypoints(base: BaseModel, digest: str) -> BaseModel:
-    """The base with this digest: 0.1.0 recorded the keypoints in nothing else, and the data may be gone."""
+    """The base whose fingerprint is `digest`, found by trying all shapes of keypoints.
+
+    Release 0.1.0 did not record the shape, and the data may no longer exist.
+    """
     shapes = ((number, values) for number in range(1, MOST_KEYPOINTS + 1) for values in (2, 3))
     found = (base.for_data(base.nc, shape) for shape in shapes)
     return next((b for b in found if b.fingerprint == digest), base)
 
 
 def load_modules(view: StudyView) -> None:
-    """Register the modules that the study brought from files, as they were then.
+    """Register the modules that the study took from files, from the copies in its run folder.
 
     Raises:
-        UserError: the study's header does not name a file, or the user never named it; not with `--trust`.
+        UserError: the header of the study does not name a copy, or the user never named its file. `--trust` allows
+            both.
     """
     from nas_attn.attention import trust, user
     from nas_attn.environment import all_trusted
@@ -65,15 +69,15 @@ def load_modules(view: StudyView) -> None:
     recorded = set((view.header["fingerprints"].get("modules") or {}).values())
     if (other := [s for s in sources if s.digest not in recorded]) and not all_trusted():
         raise UserError(
-            "the module files of a study must be those that its header names",
+            "the module files in a run folder must be those that the study's header names",
             got=", ".join(f"{s.stem}.py with digest {s.digest}" for s in other),
             where=f"'{view.folder}'",
-            remedy=f"Take them away. {trust.REMEDY}",
+            remedy=f"Remove the other files. {trust.REMEDY}",
         )
     trust.check(sources, f"'{view.folder}'")
     user.ensure(sources)
 
 
 def slots_of(view: StudyView) -> tuple[Slot, ...]:
-    """The slots of a study, as its header keeps them."""
+    """The slots of a study, from its header."""
     return tuple(Slot.of(s) for s in view.header["space_slots"])

@@ -1,4 +1,4 @@
-"""A bundle compared with its card: digests are checked here, all else is rebuilt in a fresh process."""
+"""Verifies a bundle: it compares the files with the card, and rebuilds the model in a new process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nas_attn.environment import PACKAGE
 
 @dataclass(frozen=True)
 class CheckedPart:
-    """One part of a bundle that was checked.
+    """The result of checking one part of a bundle.
 
     Attributes:
-        what: e.g. `cost`.
-        problem: the difference to the card; empty if there is none.
+        what: name of the part, e.g. `cost`.
+        problem: how the part differs from the card; empty if it does not.
     """
 
     what: str
@@ -30,10 +30,16 @@ class CheckedPart:
 
 
 def verify_bundle(folder: Path) -> list[CheckedPart]:
-    """Check a bundle's files, and rebuild its model from them in a fresh process.
+    """Check the files of a bundle, and rebuild its model from them in a new process.
 
-    Rebuilding runs the source of modules and unpickles the weights that are in the bundle: verify no bundle of somebody
-    whom you do not trust. If these files are not the card's, nothing is run.
+    Rebuilding runs module source code and unpickles weights from the bundle, so verify only bundles of people whom
+    you trust. If these files differ from the card, nothing is run.
+
+    Args:
+        folder: the bundle.
+
+    Returns:
+        One result per part.
 
     Raises:
         UserError: the folder is not a bundle.
@@ -48,9 +54,9 @@ def verify_bundle(folder: Path) -> list[CheckedPart]:
     weights = card["weights"].get("file")
     runs = [name for name in changed if name.startswith("modules/") or name == weights]
     if weights and weights not in card["files"]:
-        runs.append(f"{weights}, of which the card has no digest")
+        runs.append(f"{weights}, which has no digest in the card")
     if runs:
-        checks.append(CheckedPart("rebuilding", f"not done, for it would run {' and '.join(runs)}"))
+        checks.append(CheckedPart("rebuilding", f"not done, because it would run {' and '.join(runs)}"))
     else:
         checks += _rebuilt(folder)
     return checks
@@ -59,14 +65,14 @@ def verify_bundle(folder: Path) -> list[CheckedPart]:
 def _problem(folder: Path, name: str, digest: str) -> str:
     file = folder / name
     if not file.resolve().is_relative_to(folder.resolve()):
-        return "it lies outside the bundle"
+        return "it is outside the bundle"
     if not file.is_file():
         return "it is missing"
     return "" if cards.file_digest(file) == digest else "it was changed after the bundle was written"
 
 
 def _rebuilt(folder: Path) -> list[CheckedPart]:
-    """The answer of the fresh process, which knows the bundle's modules only, and none that this process imported."""
+    """The results of the new process. It knows only the modules in the bundle, none that this process imported."""
     root = str(PACKAGE.parent)
     environment: Mapping[str, Any] = {k: v for k, v in os.environ.items() if k != user.ENVIRONMENT}
     paths = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
@@ -76,5 +82,5 @@ def _rebuilt(folder: Path) -> list[CheckedPart]:
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [""])[-1]
-        return [CheckedPart("rebuilding", f"the process ended with {done.returncode}: {last}")]
+        return [CheckedPart("rebuilding", f"the process ended with exit code {done.returncode}: {last}")]
     return [CheckedPart(what, problem) for what, problem in json.loads(done.stdout.splitlines()[-1])]

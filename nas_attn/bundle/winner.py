@@ -1,7 +1,7 @@
-"""A winner: the base, the slots and the architecture that leave as a YAML or a bundle, of a study or without one.
+"""A winner: the base, the slots and the architecture that are exported as a YAML or a bundle.
 
-This is the one truth about them, for the commands and for Python. Nothing heavy is imported before it is needed: the
-dashboard and the report work without torch.
+It comes from a candidate of a study, or from an architecture that the user names. Commands and the Python API use only
+this module for it. Nothing heavy is imported early, because the dashboard and the report work without torch.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Winner:
-    """An architecture with everything that its YAML and its bundle are made from.
+    """An architecture to export, with everything that its YAML and its bundle need.
 
     Attributes:
-        base: the base model with the final training's class count.
+        base: the base model, with the class count of the final training.
         slots: its slots.
-        architecture: the modules in them.
+        architecture: the gene at each slot.
         classes: names of the classes.
-        imgsz: image size of the final training in pixels: cost is counted at it, ONNX files are made for it.
-        seed: of the initial weights, if no trained ones are given.
-        weights: checkpoint of a finished training of the exported YAML.
-        comments: lines for the top of the YAML, about its origin.
-        training: further lines for a YAML that stands alone, about its training. A bundle writes its own.
-        study: the study's `scores`; None without a study.
+        imgsz: image size of the final training in pixels; costs are counted and ONNX files are made for it.
+        seed: seed of the initial weights, used if `weights` is None.
+        weights: checkpoint of a finished training of the exported YAML, or None.
+        comments: comment lines for the top of the YAML, about its origin.
+        training: comment lines about training, for a YAML without a bundle. A bundle writes its own.
+        study: the `scores` of the candidate; None without a study.
     """
 
     base: BaseModel
@@ -54,7 +54,7 @@ class Winner:
     study: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def yaml(self) -> str:
-        """The model YAML, with the lines about its origin and its training at the top."""
+        """The text of the model YAML, with the comment lines about its origin and its training at the top."""
         from nas_attn.detector.neck.export import yaml_text
 
         lines = (*self.comments, *self.training)
@@ -95,10 +95,10 @@ class Winner:
 
 
 def winner_of_candidate(view: StudyView, candidate: Candidate) -> Winner:
-    """A candidate of a study, with its scores.
+    """The winner for a candidate of a study, with its scores.
 
     Raises:
-        StudyChanged: the base model is not the one that was searched.
+        StudyChanged: the base model has changed since the search.
     """
     from nas_attn.bundle.scores import scores
 
@@ -106,10 +106,14 @@ def winner_of_candidate(view: StudyView, candidate: Candidate) -> Winner:
 
 
 def winner_of_architecture(text: str, model: NamedModel) -> Winner:
-    """An architecture on a base model, without a study.
+    """The winner for an architecture on a base model, without a study.
+
+    Args:
+        text: the architecture as text, e.g. `p3=acmix(head=4)`.
+        model: the base model.
 
     Raises:
-        UserError: there is no such slot, module or setting, or one cannot stand there.
+        UserError: there is no such slot, module or setting, or a gene does not fit its slot.
     """
     from nas_attn._version import __version__
     from nas_attn.attention import registry, user
@@ -126,7 +130,7 @@ def winner_of_architecture(text: str, model: NamedModel) -> Winner:
         tuple(map(str, range(model.base.nc))),
         model.imgsz,
         comments=(
-            f"Written by nas_attn {__version__} on base model {model.base.name}; no study stands behind it.",
+            f"Written by nas_attn {__version__} on base model {model.base.name}, without a study.",
             cost_line(cost.as_dict(), model.imgsz),
         ),
         training=training_lines(architecture, {k: str(v) for k, v in origins.items() if v}),
@@ -134,7 +138,7 @@ def winner_of_architecture(text: str, model: NamedModel) -> Winner:
 
 
 def yaml_maker(view: StudyView) -> Callable[[Candidate], str]:
-    """A function that writes a candidate's model YAML; it loads the base at its first call."""
+    """A function that returns the model YAML of a candidate as text. It loads the base at its first call."""
     base = lru_cache(maxsize=1)(lambda: base_of(view))
     return lambda candidate: _winner(view, candidate, base()).yaml()
 

@@ -1,4 +1,4 @@
-"""Writing a bundle: everything is made and checked in a folder beside it, and moved to its place at the end."""
+"""Writes a bundle: all files are made and checked in a temporary folder, then moved to the folder of the bundle."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ FIXED, DYNAMIC = "best.onnx", "best-dynamic.onnx"
 
 
 def check_target(folder: Path, force: bool) -> None:
-    """Refuse a folder for a bundle that is not free.
+    """Check that a bundle may be written to a folder.
+
+    Args:
+        folder: the folder; it may be missing.
+        force: an old bundle in the folder may be replaced.
 
     Raises:
-        UserError: it is a file, or it is not empty; with `force`, only if what it holds is not a bundle.
+        UserError: the path is a file, or the folder is not empty. With `force`, a folder with a bundle is allowed.
     """
     folder = Path(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -38,7 +42,8 @@ def check_target(folder: Path, force: bool) -> None:
     if not folder.is_dir():
         raise UserError(rule, got=f"the file '{folder}'", remedy="Name another folder.")
     if not (folder / cards.CARD).is_file():
-        raise UserError(rule, got=f"'{folder}', which is no bundle", remedy="Name another folder; --force spares it.")
+        remedy = "Name another folder. --force replaces only bundles."
+        raise UserError(rule, got=f"'{folder}', which is not a bundle", remedy=remedy)
     if not force:
         raise UserError(rule, got=f"'{folder}', a bundle", remedy="Name another folder, or give --force to replace it.")
 
@@ -51,19 +56,22 @@ def write_bundle(
     force: bool = False,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Write a bundle and return its card.
+    """Write a bundle.
 
     Args:
-        folder: the bundle's folder; made if it is missing.
-        winner: the architecture and its base, as it leaves.
-        onnx: also make ONNX files, and check them.
-        force: replace a bundle that is already there.
-        progress: is called with a line for each step.
+        folder: the folder of the bundle; it is made if it is missing.
+        winner: the architecture to export.
+        onnx: also make ONNX files, and check them against torch.
+        force: replace an old bundle in the folder.
+        progress: called with one line of text at each step.
+
+    Returns:
+        The card of the bundle.
 
     Raises:
         MissingPart: `onnx` or `onnxruntime` is not installed.
         UserError: the folder is not empty, or the weights belong to another model.
-        CheckFailed: an ONNX file does not compute what torch computes.
+        CheckFailed: the results of an ONNX file differ from torch's.
     """
     folder = Path(folder)
     check_target(folder, force)
@@ -85,7 +93,7 @@ def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], No
     sources = cards.own_sources(architecture)
     how = training_lines(architecture, {source.digest: name for name, source in sources.items()})
     write_text_atomic(folder / MODEL, replace(winner, training=how).yaml())
-    why = ("The base of best.yaml, without attention: train both for a comparison.",)
+    why = ("The base of best.yaml, without attention. Train both to compare them.",)
     plain = Architecture.none(architecture.slots)
     write_text_atomic(folder / BASE, replace(winner, architecture=plain, comments=why, training=()).yaml())
     for name, source in sources.items():
@@ -101,7 +109,7 @@ def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], No
     progress(f"counting cost at {winner.imgsz} px")
     found, base_cost = cards.count(base, slots, architecture, winner.imgsz)
     if winner.study is not None and (was := winner.study["recorded_cost"]) != found.as_dict():
-        progress(f"cost differs from what the study recorded, which was {was['gmacs']:.6g} GMACs; the card has both")
+        progress(f"the cost differs from the {was['gmacs']:.6g} GMACs that the study recorded; the card has both")
     graphs = _graphs(folder, model, winner, progress) if onnx else []
     modules = cards.modules_part(architecture, sources)
     files = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -128,10 +136,10 @@ def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], No
 
 
 def _graphs(folder: Path, model: Any, winner: Winner, progress: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Make and check the ONNX files.
+    """Make the ONNX files and check them.
 
     Raises:
-        CheckFailed: one of them does not compute what torch computes.
+        CheckFailed: the results of an ONNX file differ from torch's.
     """
     size = winner.imgsz
     wider = size + int(max(model.stride))
@@ -146,7 +154,7 @@ def _graphs(folder: Path, model: Any, winner: Winner, progress: Callable[[str], 
             progress(f"{name} is left out: {reason}")
             rows.append({"file": None, "wanted": name, "left_out": reason})
             continue
-        progress(f"recording {name}, and comparing it with torch")
+        progress(f"making {name} and comparing it with torch")
         made = [onnx_model.to_onnx(m, winner.base, size, winner.classes, dynamic=dynamic) for m in (awake, model)]
         checked = []
         for shape in shapes:
@@ -161,11 +169,11 @@ def _graphs(folder: Path, model: Any, winner: Winner, progress: Callable[[str], 
 
 _TOLERANCES: dict[str, Any] = {
     "tolerance": onnx_model.TOLERANCE,
-    "tolerance_means": "largest difference to torch: of values up to 1 as it is, of larger ones (boxes in pixels) "
-    "relative to the largest of their channel",
+    "tolerance_means": "limit of the largest difference to torch: absolute in channels whose values are at most 1, "
+    "relative to the largest value in other channels (boxes in pixels)",
     "structure_tolerance": onnx_model.STRUCTURE,
-    "structure_means": "the same graph with batch norm statistics of random images, relative to the largest of each "
-    "channel: initial weights let hardly anything of the image through, so their outputs alone would show little",
+    "structure_means": "limit for the same graph with batch norm statistics of random images, relative to the largest "
+    "value of each channel; with initial weights, the outputs hardly depend on the image, so they alone prove little",
 }
 
 
@@ -186,13 +194,13 @@ def _compared(model: Any, content: bytes, shape: Any, name: str, floor: float, t
         ) from None
     if not found <= tolerance:
         got = f"a difference of {found:.2g}, above {tolerance:g}"
-        rule = "an ONNX file must compute what torch computes"
+        rule = "an ONNX file must compute the same as torch"
         raise CheckFailed(rule, got=got, where=f"{name} at {shape}", remedy=remedy)
     return found
 
 
 def _move(made: Path, folder: Path) -> None:
-    """Move the new files to the bundle's folder, the card last; files that an older card lists are deleted first."""
+    """Move the new files to the bundle's folder, the card last. Files that an old card lists are deleted first."""
     if (folder / cards.CARD).is_file():
         old = json.loads((folder / cards.CARD).read_text(encoding="utf-8"))
         (folder / cards.CARD).unlink()

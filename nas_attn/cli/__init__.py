@@ -1,1 +1,1 @@
-"""The command line: one readable file per command, heavy imports inside the command."""
+"""The command line: one file per command; heavy imports are inside the commands."""

@@ -1,4 +1,4 @@
-"""`ablate`: takes an architecture apart with paired seeds, and reports which differences survive."""
+"""`ablate`: tests the parts of an architecture with paired seeds, and reports the significant differences."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.config import StudyConfig
 
 NAME = "ablate"
+EXAMPLES = """
+nas-attn ablate mine --seeds 5
+nas-attn ablate own --base "p3=acmix p5=lska(k_size=23)" --data D.yaml
+"""
 OFFERED = (
     *("base", "pick", "kinds", "arms", "controls", "seeds", "hours", "max_seeds", "difference", "scales", "seed"),
     *("epochs", "imgsz", "fraction", "batch", "dead_slots"),
@@ -24,10 +28,10 @@ OF_THE_STUDY = (
     *("device", "jobs", "trial_minutes"),
 )
 WITHOUT_STUDY = {
-    "data": "data.yaml, if there is no study.",
-    "model": "Base model, if there is no study.",
-    "start": "scratch, weights or base, if there is no study.",
-    "space": "Search space, if there is no study.",
+    "data": "data.yaml, if no study is given.",
+    "model": "Base model, if no study is given.",
+    "start": "scratch, weights or base, if no study is given.",
+    "space": "Search space, if no study is given.",
 }
 
 
@@ -36,19 +40,24 @@ def command(
     study: Study = None,
     *,
     ablation: Annotated[dict[str, Any], FieldOptions(AblationConfig, OFFERED)],
-    name: Annotated[str | None, typer.Option(help="Name of the ablation within the study. [ablation]")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Print what would run and what it costs; run nothing.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the ablation within the study. [default: ablation]")] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the trials and the hours that they need; train nothing.")
+    ] = False,
     options: Annotated[dict[str, Any], FieldOptions(StudyConfig, OF_THE_STUDY, WITHOUT_STUDY)],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Also write the tables here.")
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Also write the tables to this folder.")
     ] = None,
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,
     trust: Trust = False,
 ) -> int:
-    """Ablate a study's winner, or any architecture: paired seeds, corrected p-values, verdicts in words.
+    """Test which parts of an architecture help, with paired seeds.
 
-    Run it again to continue. Tables are written as Markdown, LaTeX and CSV beside the trials.
+    The architecture is the winner of a study, or the one that --base gives. All arms are trained with the same seeds;
+    the p-values are corrected for the number of tests; each comparison gets a verdict in words.
+
+    Run the same command again to continue. Tables in Markdown, LaTeX and CSV are written beside the trials.
     """
     from nas_attn.errors import UserError
 
@@ -89,7 +98,7 @@ def _print_plan(study: str | None, options: dict[str, Any], runs: Path, name: st
     most = "at most " if cost.at_most else ""
     out.print(
         f"{most}{cost.trials} trials, {most}{cost.hours:.2f} hours on {cost.workers} worker"
-        f"{'s' * (cost.workers != 1)} (seconds a trial from {cost.source}). Nothing was run.",
+        f"{'s' * (cost.workers != 1)} (time per trial from {cost.source}). Nothing was run.",
         soft_wrap=True,
     )
     if text := foresight(plan, view):

@@ -14,7 +14,7 @@ from nas_attn.ablation.view import AblationView
 
 
 def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:
-    """The table of the arms that would be trained."""
+    """The table of the arms that the plan would train."""
     title = f"{plan.request.config.name}: {plan.full}"
     table = RichTable(title=title.replace("[", r"\["), box=box.SIMPLE, title_justify="left")
     for name in ("arm", "kinds", "inserted", "seeds", "GMACs", "min a trial"):
@@ -36,7 +36,7 @@ def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:
 
 
 def _seeds(view: AblationView, arm: Arm) -> str:
-    """The numbers of seeds at which an arm is looked at, or the reason why no more are trained."""
+    """The numbers of seeds at which an arm is tested, or the reason why no more are trained."""
     mine = [d for d in view.decisions if arm.name in d.contrast.arms]
     if mine and all(d.verdict == DEAD for d in mine) and not arm.architecture.is_base:
         return "dead"

@@ -1,4 +1,4 @@
-"""`adopt`: makes a community's model YAML build, and tells its architecture, its cost and its mistakes."""
+"""`adopt`: makes a community YAML build, and prints its architecture, its cost and its mistakes."""
 
 from __future__ import annotations
 
@@ -13,33 +13,38 @@ import typer
 from nas_attn.cli.options import Json, Modules, use_modules
 
 NAME = "adopt"
+EXAMPLES = """
+nas-attn adopt article.yaml
+nas-attn adopt article.yaml -o fixed.yaml --model-scale n --nc 3
+"""
 
 
 def command(
-    article: Annotated[Path, typer.Argument(metavar="ARTICLE.yaml", help="A community's model YAML.")],
+    article: Annotated[Path, typer.Argument(metavar="ARTICLE.yaml", help="Model YAML of an article or a repository.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="File for the fixed YAML; else nothing is written."),
+        typer.Option("-o", "--output", metavar="FILE", help="File for the fixed YAML. [default: write none]"),
     ] = None,
     model_scale: Annotated[
-        str | None, typer.Option(metavar="n|s|m|l|x", help="One of the file's scales. [the one it states or names]")
+        str | None,
+        typer.Option(metavar="n|s|m|l|x", help="One of the file's scales. [default: the file's own]"),
     ] = None,
-    nc: Annotated[int | None, typer.Option(min=1, help="Number of classes. [the file's]")] = None,
+    nc: Annotated[int | None, typer.Option(min=1, help="Number of classes. [default: the file's]")] = None,
     imgsz: Annotated[int, typer.Option(help="Image size of the final training, pixels.")] = 640,
     wiring: Annotated[
         str,
         typer.Option(
             metavar="repair|in-line|keep",
-            help="Rows that read the wrong row: repair those that are certainly mistakes, let all readers read the "
-            "attention, or keep what the file says.",
+            help="If a row reads the wrong row: repair clear mistakes, put the attention in line (then all rows read "
+            "it), or keep the file's wiring.",
         ),
     ] = "repair",
     inside: Annotated[
         str | None,
         typer.Option(
             metavar="insert|replace|after",
-            help="Place of attention in blocks such as C2f_ACmix: at the end of each bottleneck, instead of its second "
-            "convolution, or after the whole block. [as usual]",
+            help="Place of the attention in blocks such as C2f_ACmix: insert it at the end of each bottleneck, replace "
+            "the bottleneck's second convolution, or put it after the block. [default: the block's usual place]",
         ),
     ] = None,
     meanings: Annotated[
@@ -47,17 +52,17 @@ def command(
         typer.Option(
             "--as",
             metavar="NAME=MODULE",
-            help="Read the file's NAME as MODULE, such as CBAM=cbam or C3k2_Strip=C3k2_StripPooling; for names "
-            "with several meanings; may be repeated.",
+            help="Read NAME in the file as MODULE, e.g. CBAM=cbam or C3k2_Strip=C3k2_StripPooling. Needed if a name "
+            "has several meanings; may be repeated.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
     modules: Modules = None,
     as_json: Json = False,
 ) -> None:
-    """Make a community's model YAML build: fill arguments, find slots, repair or name mistakes, and count the cost.
+    """Make a community YAML build, and list its mistakes.
 
-    Without -o, nothing is written.
+    The command fills in missing arguments, finds the slots, repairs or names mistakes, and counts the cost.
     """
     from nas_attn.api.adoption import adopt, check_output
 
@@ -85,7 +90,7 @@ def command(
     print(f"written: {output}")
     print(f"train: python -m nas_attn train {output} --data D.yaml --epochs 300")
     if nc is None:
-        print(f"  D.yaml must have {found.found.base.nc} classes; for another count N adopt again with --nc N")
+        print(f"  D.yaml must have {found.found.base.nc} classes. For another number N, adopt again with --nc N")
 
 
 def _meanings(given: list[str] | None) -> dict[str, str]:

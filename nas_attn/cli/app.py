@@ -1,4 +1,4 @@
-"""All commands, and the exit codes of their errors: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+"""The app with all commands. Its exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from nas_attn._version import __version__
 from nas_attn.atomic_files import NAME_RULE
 from nas_attn.cli import (
     ablate,
@@ -27,6 +28,7 @@ from nas_attn.cli import (
     slots,
     train,
 )
+from nas_attn.cli.options import epilog
 from nas_attn.environment import one_command
 from nas_attn.errors import ConfigError, ExportChanged, NasAttnError, UserError, room_wanted
 from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
@@ -34,9 +36,15 @@ from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
 # ClickException, the root of typer's usage errors: typer brings its own click under a private name
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 
+EXAMPLES = """
+nas-attn slots --model yolo11n.yaml
+nas-attn search mine --data D.yaml --trials 100
+"""
+
 app = typer.Typer(
     name="nas_attn",
-    help="Which attention module belongs at which neck slot of a YOLO detector, on your data, and what it costs.",
+    help="Find the attention module for each neck slot of a YOLO detector, on your data, and count its cost.",
+    epilog=epilog(EXAMPLES),
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -44,14 +52,29 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (search, ablate, dashboard, report, export, train, adopt, slots, cost, doctor):
-    app.command(command.NAME)(command.command)
+    app.command(command.NAME, epilog=epilog(command.EXAMPLES))(command.command)
 app.add_typer(modules.app, name=modules.NAME)
 app.add_typer(hook.app, name=hook.NAME)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"nas-attn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Read the options before the command."""
+
+
 @contextlib.contextmanager
 def _explaining() -> Iterator[None]:
-    """A context whose errors about an edited export say the former values too."""
+    """A context that adds the values before an edit to errors about an edited export."""
     try:
         yield
     except (ConfigError, ExportChanged) as error:
@@ -65,9 +88,9 @@ def _explaining() -> Iterator[None]:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    os.environ["YOLO_AUTOINSTALL"] = "0"  # here and in every process started: nothing may run pip install by itself
+    os.environ["YOLO_AUTOINSTALL"] = "0"  # Ultralytics must not run pip install, here or in started processes
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries' advice to their own developers; -W shows it
+        warnings.simplefilter("ignore")  # warnings of libraries are for their developers; -W shows them
     try:
         with one_command(), stopping() as came, room_wanted(), _explaining():
             result = app(arguments, standalone_mode=False, prog_name="nas-attn")
@@ -81,7 +104,7 @@ def run(arguments: list[str]) -> int:
         return UserError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
-    except SystemExit as error:  # no command of this package raises it
+    except SystemExit as error:  # no command of this package raises it itself
         print(f"error: a module or a library ended the command (SystemExit: {error.code})", file=sys.stderr)
         return 1
     except USAGE_ERROR as error:

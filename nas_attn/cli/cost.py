@@ -11,21 +11,29 @@ import typer
 from nas_attn.cli.options import Json, Modules, Trust, use_modules
 
 NAME = "cost"
+EXAMPLES = """
+nas-attn cost "p3=acmix(head=4) p5=lska(k_size=23)"
+nas-attn cost "p3=acmix" "p3=lska" --model yolov8s.yaml --nc 3
+"""
 
 
 def command(
     architecture: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARCHITECTURE]...", help="e.g. 'p3=acmix(head=4) p5=lska(k_size=23)'")
+        list[str] | None,
+        typer.Argument(metavar="ARCHITECTURE", help="Slots and their modules, e.g. 'p3=acmix(head=4) p5=lska'."),
     ] = None,
     model: Annotated[str, typer.Option(help="Base model.")] = "yolo11n.yaml",
     imgsz: Annotated[int, typer.Option(help="Image size of the final training, pixels.")] = 640,
     nc: Annotated[int, typer.Option(help="Number of classes.")] = 80,
-    width: Annotated[float | None, typer.Option(metavar="X", help="Width factor, in place of the model's own.")] = None,
+    width: Annotated[float | None, typer.Option(metavar="X", help="Width factor. [default: the model's]")] = None,
     modules: Modules = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Count the cost of the base and of given architectures: GMACs, parameters, and figures of other conventions."""
+    """Count the GMACs and parameters of architectures.
+
+    The base comes first. Beside our figures stand those that fvcore and Ultralytics would print.
+    """
     from nas_attn.api import costs_of
 
     use_modules(modules)

@@ -9,19 +9,27 @@ import typer
 from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
 
 NAME = "dashboard"
+EXAMPLES = """
+nas-attn dashboard mine
+nas-attn dashboard mine --port 8051
+"""
 
 
 def command(
     study: Study = None,
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8050,
-    host: Annotated[str, typer.Option(help="Address to listen on; any but loopback lets others read the study.")] = (
-        "127.0.0.1"
-    ),
+    port: Annotated[int, typer.Option(help="TCP port. 0 takes a free one.")] = 8050,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on. If it is not a loopback address, other machines can read the study."),
+    ] = ("127.0.0.1"),
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
     trust: Trust = False,
 ) -> None:
-    """Serve a live page: the front, each candidate's settings, curves and YAML, and the ablations."""
+    """Serve a live web page of a study.
+
+    It shows the front, the settings, curves and YAML of each candidate, and the ablations. It can run during a search.
+    """
     from nas_attn.bundle.winner import yaml_maker
     from nas_attn.dashboard.server import serve
     from nas_attn.dashboard.source import load_shown, shown_folder

@@ -1,4 +1,4 @@
-"""`doctor`: checks what this machine has and what it lacks."""
+"""`doctor`: checks this machine for everything that a search needs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ from pathlib import Path
 from nas_attn.cli.options import Json, Modules, use_modules
 
 NAME = "doctor"
+EXAMPLES = """
+nas-attn doctor
+"""
 NEEDED = ("torch", "torchvision", "ultralytics", "optuna", "fvcore", "pandas", "plotly", "dash", "pydantic")
 BUNDLES = ("onnx", "onnxruntime")
 
 
 def command(modules: Modules = None, as_json: Json = False) -> int:
-    """Check everything that a search needs here. Exit code 1 if something necessary is missing."""
+    """Check this machine for everything that a search needs.
+
+    The exit code is 1 if something necessary is missing.
+    """
     checks = (_python, _packages, _bundles, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock, _hook)
     use_modules(modules)
     results = [check() for check in checks]
@@ -57,8 +63,8 @@ def _packages() -> Result:
 
 def _bundles() -> Result:
     lacking = [name for name in BUNDLES if importlib.util.find_spec(name) is None]
-    remedy = "needed by export --bundle only: pip install 'nas_attn[export]', or give --no-onnx"
-    return "bundles", True, f"{' and '.join(lacking)} not installed; {remedy}" if lacking else "onnx, onnxruntime"
+    remedy = "only `export --bundle` needs it (pip install 'nas_attn[export]', or give --no-onnx)"
+    return "bundles", True, f"{' and '.join(lacking)} not installed: {remedy}" if lacking else "onnx, onnxruntime"
 
 
 def _opencv() -> Result:
@@ -82,7 +88,7 @@ def _modules() -> Result:
 
     try:
         entries = registry.entries()
-    except UserError as error:  # a file that the environment names
+    except UserError as error:  # from a file in NAS_ATTN_MODULES
         return "modules", False, str(error)
     own = [e for e in entries if not e.cls.__module__.startswith(registry.ZOO)]
     shown = [f"{len(entries) - len(own)} of the zoo", *(f"{e.name} of {e.origin}" for e in own)]
@@ -97,7 +103,11 @@ def _devices() -> Result:
 
     count = torch.cuda.device_count()
     if not count:
-        return "device", True, "no NVIDIA GPU: trials run on the CPU (use a narrow model, or be patient)"
+        return (
+            "device",
+            True,
+            "no NVIDIA GPU: trials run on the CPU, which is slow (use a small model or a small --imgsz)",
+        )
     names = ", ".join(f"{i}: {torch.cuda.get_device_name(i)}" for i in range(count))
     return "device", True, f"{names}; bf16 {'yes' if torch.cuda.is_bf16_supported() else 'no'}"
 
@@ -120,7 +130,7 @@ def _memory() -> Result:
     if free is None:
         return "memory", True, "unknown on this system"
     ok = free >= MEMORY_PER_WORKER
-    return "memory", ok, f"{free / 2**30:.1f} GiB free; a CPU worker takes about {MEMORY_PER_WORKER / 2**30:.0f}"
+    return "memory", ok, f"{free / 2**30:.1f} GiB free; a CPU worker needs about {MEMORY_PER_WORKER / 2**30:.0f} GiB"
 
 
 def _disk() -> Result:
@@ -136,7 +146,7 @@ def _cache() -> Result:
 
 def _lock() -> Result:
     ok = importlib.util.find_spec("fcntl") is not None
-    return "lock", True, "one search a study is enforced" if ok else "no file locks here: start each study once only"
+    return "lock", True, "only one process can run a study" if ok else "no file locks here: start each study only once"
 
 
 def _hook() -> Result:

@@ -19,45 +19,60 @@ if TYPE_CHECKING:
     from nas_attn.space import Architecture
 
 NAME = "export"
+EXAMPLES = """
+nas-attn export mine --pick knee -o best.yaml
+nas-attn export --architecture "p3=acmix p5=lska" --nc 3 -o best.yaml
+"""
 BEST = Path("best.yaml")
 
 
 def command(
     study: Study = None,
-    pick: Annotated[str | None, typer.Option(help="best, knee or trial:N. [knee]", show_default=False)] = None,
-    max_gmacs: Annotated[float | None, typer.Option(help="Leave out candidates that cost more.")] = None,
+    pick: Annotated[str | None, typer.Option(help="best, knee or trial:N. [default: knee]", show_default=False)] = None,
+    max_gmacs: Annotated[float | None, typer.Option(help="Leave out candidates with more GMACs.")] = None,
     architecture: Annotated[
-        str | None, typer.Option(metavar="'p3=...'", help="Write this one, without a study.", show_default=False)
+        str | None,
+        typer.Option(metavar="'p3=...'", help="Architecture to write; no study is needed.", show_default=False),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Its base model. [yolo11n.yaml]", show_default=False)] = None,
-    nc: Annotated[int | None, typer.Option(help="Its number of classes. [the model's]", show_default=False)] = None,
-    width: Annotated[float | None, typer.Option(metavar="X", help="Its width factor. [the model's]")] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Image size of its final training, pixels. [640]")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Base model of --architecture. [default: yolo11n.yaml]", show_default=False)
+    ] = None,
+    nc: Annotated[
+        int | None, typer.Option(help="Number of classes of --architecture. [default: the model's]", show_default=False)
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(metavar="X", help="Width factor of --architecture. [default: the model's]")
+    ] = None,
+    imgsz: Annotated[int | None, typer.Option(help="Image size of its final training, pixels. [default: 640]")] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The YAML file. [best.yaml, if no --bundle]")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="YAML file to write. [default: best.yaml, if no --bundle]"),
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Also write a bundle: YAML, ONNX, card, weights.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for a bundle: YAML, ONNX, card and weights.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="best.pt", help="Bundle: weights of a finished training of the YAML.")
+        Path | None, typer.Option(metavar="best.pt", help="Bundle: checkpoint of a finished training of the YAML.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Bundle: seed of initial weights, if none are given. [0]")
+        int | None, typer.Option(min=0, help="Bundle: seed of the initial weights, if no --weights. [default: 0]")
     ] = None,
-    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Bundle: no ONNX files.")] = False,
+    no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Bundle: leave out the ONNX files.")] = False,
     verify: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Check a bundle: rebuild it in a new process. Runs the code in it."),
+        typer.Option(
+            metavar="FOLDER", help="Check a bundle: rebuild it in a new process. This runs the code in the bundle."
+        ),
     ] = None,
     force: Force = False,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
     trust: Trust = False,
 ) -> int:
-    """Write a candidate, or an architecture, as a model YAML that Ultralytics builds and trains; or a bundle of it.
+    """Write a candidate or an architecture as a model YAML.
 
-    Exit code 1 if --verify finds that a bundle is not what its card says.
+    Ultralytics builds and trains this YAML. A bundle is a folder with the YAML, ONNX files, weights, and a card that
+    lists them. --verify checks a bundle; the exit code is 1 if the bundle differs from its card.
     """
     own = {"--model": model, "--nc": nc, "--width": width, "--imgsz": imgsz}
     shipped = {"--weights": weights, "--seed": seed, "--no-onnx": no_onnx or None}
@@ -110,16 +125,16 @@ def command(
         winner.write(output, force=force)
         print(f"{output}: {winner.architecture}")
     if architecture is None and (plain := without_attention(winner.architecture)) is not None:
-        print(f"note: {plain}; --pick trial:N takes another", file=sys.stderr)
+        print(f"note: {plain}; --pick trial:N takes another architecture", file=sys.stderr)
     return 0
 
 
 def without_attention(architecture: Architecture) -> str | None:
-    """A sentence on an architecture without attention; None if it has some."""
+    """A sentence, if the architecture has no attention; otherwise None."""
     modules = {gene.module for _, gene in architecture} - {"none"}
     if not modules:
-        return "this is the base itself, without any attention"
-    return "this is the control, a plain convolution and no attention" if modules == {"conv"} else None
+        return "this is the unchanged base, without attention"
+    return "this is the control with a plain convolution, without attention" if modules == {"conv"} else None
 
 
 def _ship(winner: Winner, folder: Path, *, onnx: bool, force: bool) -> None:
@@ -136,7 +151,7 @@ def _ship(winner: Winner, folder: Path, *, onnx: bool, force: bool) -> None:
 
 def _graphs(graphs: Any) -> Iterator[str]:
     """A line for each ONNX file."""
-    left_out: list[dict[str, Any]] = [{"file": None, "wanted": "ONNX", "left_out": "as asked for"}]
+    left_out: list[dict[str, Any]] = [{"file": None, "wanted": "ONNX", "left_out": "because of --no-onnx"}]
     for graph in graphs if isinstance(graphs, list) else left_out:
         if graph["file"] is None:
             yield f"{graph['wanted']}: left out, {graph['left_out']}"
@@ -144,9 +159,9 @@ def _graphs(graphs: Any) -> Iterator[str]:
             shapes = ", ".join("×".join(map(str, c["batch_height_width"])) for c in graph["checked"])
             weights, signals = (max(c[key] for c in graph["checked"]) for key in ("difference", "structure"))
             limits = graph["tolerance"], graph["structure_tolerance"]
-            yield f"{graph['file']} against torch at {shapes}:"
-            yield f"  {weights:.1g} apart with these weights (at most {limits[0]:g}),"
-            yield f"  {signals:.1g} with statistics that let the whole signal through (at most {limits[1]:g})"
+            yield f"{graph['file']} compared with torch at {shapes}:"
+            yield f"  difference {weights:.1g} with these weights (limit {limits[0]:g}),"
+            yield f"  difference {signals:.1g} with statistics that pass the whole signal (limit {limits[1]:g})"
 
 
 def _verify(folder: Path) -> int:
@@ -157,17 +172,17 @@ def _verify(folder: Path) -> int:
         print(f"{'FAIL' if check.problem else 'ok  '}  {check.what}" + (f": {check.problem}" if check.problem else ""))
     failed = sum(bool(c.problem) for c in checks)
     if failed:
-        print(f"error: {folder} is not what its card says, {failed} of {len(checks)} checks failed", file=sys.stderr)
+        print(f"error: {folder} differs from its card: {failed} of {len(checks)} checks failed", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _alone(option: str, others: dict[str, Any]) -> None:
     if given := [name for name, value in others.items() if value is not None]:
-        rule = f"`{option}` must stand without {given[0]}"
-        raise UserError(rule, got=f"{option} and {', '.join(given)}", remedy="Leave one out.")
+        rule = f"`{option}` and {given[0]} must not be given together"
+        raise UserError(rule, got=f"{option} and {', '.join(given)}", remedy="Leave out one of them.")
 
 
 def _only_with(option: str, others: dict[str, Any]) -> None:
     if given := [name for name, value in others.items() if value is not None]:
-        rule = f"{' '.join(given)} must go with `{option}`"
-        raise UserError(rule, got="no such option", remedy=f"Give {option}, or leave {' '.join(given)} out.")
+        rule = f"{' '.join(given)} needs `{option}`"
+        raise UserError(rule, got=f"no {option}", remedy=f"Give {option}, or leave out {' '.join(given)}.")

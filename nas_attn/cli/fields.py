@@ -1,4 +1,4 @@
-"""Options that stand for fields of a configuration: type, default and help are the field's own."""
+"""Options made from the fields of a configuration: type, default and help come from the field."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-FLAGS = {"arms": ["--arm"], "module_files": ["--modules"]}  # of fields whose option has another name
+FLAGS = {"arms": ["--arm"], "module_files": ["--modules"]}  # if an option is not named like its field
 METAVARS = {
     "data": "D.yaml", "weights": "W.pt", "slots": "NAME,...", "modules": "NAME,...|FILE.py", "module_files": "FILE",
     "storage": "URL", "base": '"p3=... p4=..."', "kinds": "NAME,...", "arms": '"p5=..."', "scales": "s,m",
 }  # fmt: skip
 COMMAS = ("slots", "kinds", "scales")  # several names in one text
 REPEATED = ("arms", "modules", "module_files")
-UNSHOWN = ("model", "start", "epochs", "imgsz")  # their defaults: the help names them, or the demo has others
+UNSHOWN = ("model", "start", "epochs", "imgsz")  # no default is printed: the help text names it, or the demo differs
 
 
 def option(config: type[BaseModel], name: str, text: str | None = None) -> Any:
-    """The Typer option of a field; `text` is its help, if not the field's description."""
+    """The Typer option of a field; its help is `text`, or the field's description, where the default is in brackets."""
     found = config.model_fields[name]
     text, default = text or found.description or "", found.default
     if name not in UNSHOWN and default not in (None, PydanticUndefined):
         text += f" [{'yes' if default is True else f'{default:g}' if isinstance(default, float) else default}]"
-    return typer.Option(*FLAGS.get(name, ()), metavar=METAVARS.get(name), help=text)
+    return typer.Option(*FLAGS.get(name, ()), metavar=METAVARS.get(name), help=text.replace(" [", " [default: "))
 
 
 def _type(config: type[BaseModel], name: str) -> Any:
-    """The type of a field's option: text, unless the field is a number or a flag; None if the option is not given."""
+    """The type of a field's option: text, unless the field is a number or a flag; None means that it was not given."""
     if name in REPEATED:
         return list[str] | None
     annotation = config.model_fields[name].annotation
@@ -42,7 +42,7 @@ def _type(config: type[BaseModel], name: str) -> Any:
 
 @dataclass(frozen=True)
 class FieldOptions:
-    """Annotation of a command's parameter that stands for several options, one for each field.
+    """The annotation of a command's parameter that stands for several options, one for each field.
 
     Attributes:
         config: the configuration.
@@ -55,12 +55,12 @@ class FieldOptions:
     help: Mapping[str, str] = field(default_factory=dict)
 
     def parameters(self, group: inspect.Parameter) -> list[inspect.Parameter]:
-        """One parameter for each field, as Typer reads them, in place of the one that stands for them."""
+        """One parameter for each field, in the form that Typer reads; they replace `group`."""
         types = {n: Annotated[_type(self.config, n), option(self.config, n, self.help.get(n))] for n in self.names}
         return [group.replace(name=name, default=None, annotation=kind) for name, kind in types.items()]
 
     def given(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The fields whose options were given; they are taken out of the values of all options."""
+        """The fields whose options were given; `values`, the values of all options, loses all fields of this group."""
         found: dict[str, Any] = {}
         for name in self.names:
             if (value := values.pop(name)) is not None:
@@ -70,9 +70,9 @@ class FieldOptions:
 
 
 def with_fields(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """The command as Typer takes it: a parameter annotated with `FieldOptions` becomes options, one for each field.
+    """A decorator: a parameter annotated with `FieldOptions` becomes several Typer options, one for each field.
 
-    The command gets, as that parameter, a dictionary of the fields that were given.
+    The command receives that parameter as a dictionary of the fields whose options were given.
     """
     signature = inspect.signature(command, eval_str=True)
     groups: dict[str, FieldOptions] = {}

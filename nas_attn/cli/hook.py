@@ -1,4 +1,4 @@
-"""`hook`: makes the `yolo` command of this environment know the modules, without changing any code."""
+"""`hook`: makes the `yolo` command of this environment know the modules; no code is changed."""
 
 from __future__ import annotations
 
@@ -10,26 +10,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas_attn.cli.options import Json
+from nas_attn.cli.options import Json, epilog
 
 if TYPE_CHECKING:
     from nas_attn.hook import Hook
 
 NAME = "hook"
+EXAMPLES = {
+    "": "nas-attn hook install\nnas-attn hook status",
+    "install": "nas-attn hook install",
+    "remove": "nas-attn hook remove",
+    "status": "nas-attn hook status --json",
+}
 app = typer.Typer(
-    help="Make `yolo detect train model=best.yaml` and YOLO('best.yaml') work in this environment as they are.",
+    help="Make the `yolo` command and YOLO('best.yaml') know the modules.\n\n"
+    "Then `yolo detect train model=best.yaml` works in this environment without any change of code.",
+    epilog=epilog(EXAMPLES[""]),
     no_args_is_help=True,
 )
 
 
-@app.command()
+@app.command(epilog=epilog(EXAMPLES["install"]))
 def install(
     system: Annotated[
-        bool, typer.Option("--system", help="Install even if the interpreter is the system's, not an environment's.")
+        bool, typer.Option("--system", help="Install even into the system's Python, outside any environment.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write two small files into this environment's site-packages; nothing is imported until Ultralytics is."""
+    """Install the hook into this environment.
+
+    It is two small files in site-packages. They import nothing until Ultralytics is imported.
+    """
     from nas_attn.hook import Hook
 
     hook = Hook.here()
@@ -40,15 +51,15 @@ def install(
         print(f"already installed in {hook.folder}" if before == "installed" else f"installed in {hook.folder}")
     if not importable():
         print(
-            "note: nas_attn itself is not installed in this environment, so the hook finds it only where PYTHONPATH "
-            "leads to it; `pip install` it.",
+            "note: nas_attn itself is not installed in this environment, so the hook finds it only if PYTHONPATH leads "
+            "to it; install it with `pip install`.",
             file=sys.stderr,
         )
 
 
-@app.command()
+@app.command(epilog=epilog(EXAMPLES["remove"]))
 def remove(as_json: Json = False) -> None:
-    """Take the hook out of this environment's site-packages, without a trace."""
+    """Remove the hook from this environment; nothing of it stays."""
     from nas_attn.hook import Hook
 
     hook = Hook.here()
@@ -59,9 +70,9 @@ def remove(as_json: Json = False) -> None:
         print(f"not installed in {hook.folder}" if before == "absent" else f"removed from {hook.folder}")
 
 
-@app.command()
+@app.command(epilog=epilog(EXAMPLES["status"]))
 def status(as_json: Json = False) -> None:
-    """Say whether the hook is installed here."""
+    """Print the state of the hook in this environment."""
     from nas_attn.hook import Hook
 
     hook = Hook.here()
@@ -76,21 +87,21 @@ def _found(hook: Hook) -> dict[str, Any]:
 
 
 def describe() -> str:
-    """The hook of this environment in one line."""
+    """The state of this environment's hook in one line."""
     from nas_attn.hook import Hook
 
     hook = Hook.here()
     remedies = {
-        "absent": "; `nas-attn hook install` makes plain `yolo` commands know the modules",
-        "incomplete": "; `nas-attn hook install` completes it, `nas-attn hook remove` clears it away",
-        "outdated": "; `nas-attn hook install` renews it",
+        "absent": "; `nas-attn hook install` makes the `yolo` command know the modules",
+        "incomplete": "; `nas-attn hook install` completes it, `nas-attn hook remove` removes it",
+        "outdated": "; `nas-attn hook install` updates it",
         "installed": "",
     }
     return f"{hook.state} ({hook.folder}){remedies[hook.state]}"
 
 
 def importable() -> bool:
-    """True if an interpreter of this environment finds the package from any folder."""
+    """True if Python in this environment finds the package from any folder."""
     code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('nas_attn') is None)"
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run([sys.executable, "-E", "-c", code], cwd=folder, check=False).returncode == 0

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from nas_attn.cli import modules_check, modules_gallery
-from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.cli.options import Json, Modules, epilog, use_modules
 
 NAME = "modules"
+EXAMPLES = """
+nas-attn modules
+nas-attn modules acmix
+"""
+SHOW_EXAMPLES = """
+nas-attn modules acmix
+nas-attn modules mine --modules mine.py
+"""
 
 
 class _Group(TyperGroup):
@@ -28,15 +36,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     subcommand_metavar="[NAME | check [NAME]... | gallery -o FILE]",
+    epilog=epilog(EXAMPLES),
 )
 for subcommand in (modules_check, modules_gallery):
-    app.command(subcommand.NAME)(subcommand.command)
+    app.command(subcommand.NAME, epilog=epilog(subcommand.EXAMPLES))(subcommand.command)
 
 
 @app.callback()
 def listing(ctx: typer.Context, modules: Modules = None, as_json: Json = False) -> None:
-    """List the attention modules: settings, cost, and what they cannot do. `modules NAME` shows one, `check` tests,
-    `gallery` writes a page."""
+    """List the attention modules, or show one of them.
+
+    The list tells the settings, the cost and the limits of each module. `modules NAME` shows one module in detail.
+    """
     use_modules(modules)
     if ctx.invoked_subcommand is not None:
         return
@@ -53,8 +64,12 @@ def listing(ctx: typer.Context, modules: Modules = None, as_json: Json = False) 
         out.print(f"  {line}", markup=False)
 
 
-@app.command("show", hidden=True)
-def show(name: str, modules: Modules = None, as_json: Json = False) -> None:
+@app.command("show", hidden=True, epilog=epilog(SHOW_EXAMPLES))
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a module.")],
+    modules: Modules = None,
+    as_json: Json = False,
+) -> None:
     """Show one module: settings, cost, paper, licence, limits."""
     use_modules(modules)
     from nas_attn.api.module_table import CHANNELS, SIDE, describe, limits, options

@@ -1,4 +1,4 @@
-"""`modules check`: tests modules against the rules, and measures their latency and memory on this machine."""
+"""`modules check`: tests modules by the conformance rules, and measures their latency and memory on this machine."""
 
 from __future__ import annotations
 
@@ -18,23 +18,30 @@ if TYPE_CHECKING:
     from nas_attn.space import Slot
 
 NAME = "check"
-CONTROL = "conv"  # all figures are compared with a plain convolution at the same slot
-SLOW = LARGE = 10  # times the control's figure
+EXAMPLES = """
+nas-attn modules check acmix lska
+nas-attn modules check mine --modules mine.py
+"""
+CONTROL = "conv"  # the plain convolution that all figures are compared with
+SLOW = LARGE = 10  # a figure is marked from this multiple of the control's
 
 
 def command(
-    name: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Modules; all of them if none.")] = None,
+    name: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Modules to check. [default: all]")] = None,
     model: Annotated[str, typer.Option(help="Base model whose slots are measured.")] = "yolo11n.yaml",
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
-    batch: Annotated[int, typer.Option(min=1, help="Images of a training step.")] = 4,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda. [cuda if there is one]")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 4,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. [default: cuda, if any]")] = None,
     all_settings: Annotated[
         bool, typer.Option("--all-settings", help="Run the slow checks on every setting too.")
     ] = False,
     modules: Modules = None,
     as_json: Json = False,
 ) -> int:
-    """Run the conformance checks here, and measure latency and memory per slot. Exit code 1 if a check fails."""
+    """Test modules by the conformance rules, and measure them.
+
+    Latency and memory are measured at each slot of a model, on this machine. The exit code is 1 if a check fails.
+    """
     from nas_attn.attention import registry
     from nas_attn.conformance import check_modules
     from nas_attn.detector.model.base_model import load_base
@@ -71,15 +78,15 @@ def command(
     else:
         where = "one CPU thread" if device == "cpu" else device
         print(
-            f"Per slot of {base.name} at {imgsz} px on {where}: forward at batch 1, both ways at batch {batch}; "
-            f"marked from {SLOW} times the {CONTROL} of the same slot."
+            f"Measured at each slot of {base.name} at {imgsz} px on {where}: forward at batch 1, forward + backward at "
+            f"batch {batch}. A module is marked from {SLOW} times the figure of `{CONTROL}` at the same slot."
         )
         print(verdict(found))
     return 0 if ok else 1
 
 
 def verdict(found: list[dict[str, Any]]) -> str:
-    """The last line of the output: modules that are wrong, and modules that are marked as slow or large."""
+    """The last line of the output: the wrong modules, and the modules marked as slow or large."""
     wrong = [m["name"] for m in found if not m["ok"]]
     marked = []
     for m in found:
@@ -92,7 +99,7 @@ def verdict(found: list[dict[str, Any]]) -> str:
 
 
 def summary(results: list[Result]) -> list[dict[str, Any]]:
-    """One row per check: its worst state over the settings, the number of settings in it, and the first reason."""
+    """One row per check: its worst state, the number of settings in this state, and the first reason."""
     from nas_attn.conformance import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT
 
     order = (FAILED, STALE, MISSING, NOT_RUN, DECLARED, PASSED, UNFIT)
@@ -128,7 +135,7 @@ def _device(asked: str | None) -> str:
     if asked.split(":")[0] not in ("cpu", "cuda"):
         raise UserError("`--device` must be cpu or cuda", got=asked)
     if asked != "cpu" and not torch.cuda.is_available():
-        raise MissingPart(f"`--device {asked}`: no CUDA device is available here; leave it out or take cpu.")
+        raise MissingPart(f"`--device {asked}` needs a CUDA device, and this machine has none. Give `--device cpu`.")
     return asked
 
 
@@ -145,7 +152,7 @@ def _measured(entry: ModuleEntry, slot: Slot, imgsz: int, batch: int, device: st
                 return {**row, "refused": reason}
             module = build_module(entry, slot.channels, entry.defaults())
             return {**row, **asdict(measure(module, slot.channels, side, side, batch=batch, device=device))}
-        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks name the mistake
+        except (Exception, SystemExit) as error:  # a user's module may raise anything; the checks report it
             words = " ".join(str(error).split())[:200] or "no message"
             return {**row, "error": f"{type(error).__name__}: {words}"}
 
@@ -184,7 +191,7 @@ def _print(module: dict[str, Any]) -> None:
         return
     table = Table(box=box.SIMPLE)
     table.add_column("slot")
-    for column in ("map", "forward ms", "forward + backward ms", "kept MB an image"):
+    for column in ("map", "forward ms", "forward + backward ms", "kept MB per image"):
         table.add_column(column, justify="right")
     table.add_column("remark", overflow="fold")
     for row in module["slots"]:

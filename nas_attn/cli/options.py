@@ -16,10 +16,12 @@ from nas_attn.study.config import StudyConfig
 Study = Annotated[
     str | None,
     typer.Argument(
-        metavar="[STUDY]", help="A shipped study, a path to a study YAML, or a name. Default: demo.", show_default=False
+        metavar="STUDY",
+        help="A shipped study, a path to a study YAML, or a name. [default: demo]",
+        show_default=False,
     ),
 ]
-Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder of the run folders.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder that holds the run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Modules = Annotated[list[str] | None, option(StudyConfig, "module_files")]
 RUNS_DEFAULT = RUNS
@@ -36,16 +38,22 @@ Trust = Annotated[
         "--trust",
         callback=_trust,
         expose_value=False,
-        help="Trust checkpoints and run folders of others: run their module files, load any pickle.",
+        help="Trust checkpoints and run folders from other people: run their module files and load any pickle.",
     ),
 ]
 
 
+def epilog(examples: str) -> str:
+    """The end of a command's help: its example command lines, which are not wrapped."""
+    lines = examples.strip().splitlines()
+    return "\n".join(("\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)))
+
+
 def use_modules(files: list[str] | None) -> None:
-    """Register the modules of the files that `--modules` names.
+    """Register the attention modules in the files of `--modules`.
 
     Raises:
-        ConfigError: everything that is wrong with them.
+        ConfigError: all mistakes in these files.
     """
     if not files:
         return

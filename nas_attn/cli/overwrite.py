@@ -1,4 +1,4 @@
-"""The option to write over what is there."""
+"""The option to overwrite existing files."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from typing import Annotated
 
 import typer
 
-Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]

@@ -11,11 +11,14 @@ from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_
 from nas_attn.cli.overwrite import Force
 
 NAME = "report"
+EXAMPLES = """
+nas-attn report mine -o report.html --csv trials.csv
+"""
 
 
 def command(
     study: Study = None,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The HTML file.")] = Path(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="HTML file to write.")] = Path(
         "report.html"
     ),
     csv: Annotated[
@@ -26,7 +29,10 @@ def command(
     force: Force = False,
     trust: Trust = False,
 ) -> None:
-    """Write a study as one HTML file that opens offline: the Pareto front, its ablations, the slots, every trial."""
+    """Write a study as one HTML file that opens offline.
+
+    The file shows the Pareto front, the ablations, the slots and every trial.
+    """
     from nas_attn.atomic_files import check_free
     from nas_attn.bundle.winner import yaml_maker
     from nas_attn.dashboard.report import write_report

@@ -11,6 +11,10 @@ from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust
 from nas_attn.study.config import StudyConfig
 
 NAME = "search"
+EXAMPLES = """
+nas-attn search --trials 24
+nas-attn search mine --data D.yaml --model yolo11n.yaml --trials 100
+"""
 OFFERED = (
     *("trials", "data", "model", "weights", "start", "space", "slots", "modules", "sampler"),
     *("epochs", "imgsz", "final_imgsz", "fraction", "batch", "dead_slots", "max_gmacs", "max_params"),
@@ -27,7 +31,11 @@ def command(
     as_json: Json = False,
     trust: Trust = False,
 ) -> int:
-    """Search attention modules for a neck. Run it again to continue, or with more --trials to extend it."""
+    """Train and compare attention modules at the slots of a neck.
+
+    Without STUDY, the demo runs on generated data. Run the same command again to continue a search; give more --trials
+    to extend it.
+    """
     from nas_attn.api import run_search
 
     found = run_search(study, runs=runs, **given)
@@ -54,7 +62,7 @@ def _show(study: Any) -> None:
     where = "" if folder.parent == RUNS_DEFAULT else f" --runs {folder.parent}"
     word = "" if name == "demo" else f" {name}"
     out.print(
-        f"Everything lies in {folder}\n"
+        f"All files are in {folder}\n"
         f"  report     python -m nas_attn report{word}{where} -o report.html\n"
         f"  dashboard  python -m nas_attn dashboard{word}{where}\n"
         f"  export     python -m nas_attn export{word}{where} --pick knee -o best.yaml\n"

@@ -1,4 +1,4 @@
-"""`slots`: shows the network and its slots; with data, measures at which slots attention can matter."""
+"""`slots`: draws the network with its slots; with data, measures the slots at which attention can matter."""
 
 from __future__ import annotations
 
@@ -9,35 +9,47 @@ from typing import Annotated, Any
 import typer
 
 from nas_attn.cli.fields import FieldOptions, option, with_fields
-from nas_attn.cli.options import Json, Modules, Study, Trust, use_modules
+from nas_attn.cli.options import Json, Modules, Trust, use_modules
 from nas_attn.errors import UserError
 from nas_attn.study.config import StudyConfig
 
 NAME = "slots"
+EXAMPLES = """
+nas-attn slots --model yolo11n.yaml
+nas-attn slots --data D.yaml --model yolo11n.yaml
+"""
 DEFAULT_MODEL = "yolo11n.yaml"
 HOW_TO_MEASURE = "To measure which of them matter on your data: python -m nas_attn slots --data D.yaml"
 OFFERED = ("data", "model", "slots", "weights", "epochs", "imgsz", "batch", "device", "jobs")
 HELP = {
     "model": f"Base model. [{DEFAULT_MODEL}, or the study's]",
     "weights": "Checkpoint to start the base from.",
-    "jobs": "Seeds at a time.",
+    "jobs": "Bases trained at the same time.",
 }
 
 
 @with_fields
 def command(
-    study: Study = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="STUDY", help="Measure with the data and the settings of this study.", show_default=False
+        ),
+    ] = None,
     *,
     given: Annotated[dict[str, Any], FieldOptions(StudyConfig, OFFERED, HELP)],
-    seeds: Annotated[int | None, typer.Option(min=1, help="Bases trained; their mean is reported. [1]")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of bases to train; the mean is reported. [default: 1]")
+    ] = None,
     seed: Annotated[int | None, option(StudyConfig, "seed")] = None,
     modules: Modules = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Draw a model with its slots. With STUDY or --data, train it and zero each slot in turn.
+    """Draw a model with its slots, or measure which slots matter.
 
-    Attention cannot help at a slot that costs nothing when it is zeroed.
+    With STUDY or --data, the command trains the model and then sets the output of each slot to zero, one slot at a
+    time. If this loses no mAP, attention cannot help at that slot.
     """
     if study is None and "data" not in given:
         training = {**given, "seeds": seeds, "seed": seed}
@@ -85,4 +97,4 @@ def _measure(study: str | None, given: dict[str, Any], seeds: int, as_json: bool
     for name, drop in found.measured["drop"].items():
         print(f"  {name}: {worth(drop, found.measured)}")
     if not found.measured["live"]:
-        print("No slot matters here: train longer, at a larger size or from weights.", file=sys.stderr)
+        print("No live slot was found: train longer, at a larger image size, or from weights.", file=sys.stderr)

@@ -21,42 +21,48 @@ if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
 NAME = "train"
+EXAMPLES = """
+nas-attn train best.yaml --data D.yaml --epochs 300
+nas-attn train best.yaml base.yaml close_mosaic=5 --data D.yaml --seeds 3
+"""
 
 
 def command(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL.yaml... [KEY=VALUE]...", help="Model YAMLs; then Ultralytics arguments."),
+        typer.Argument(metavar="MODEL.yaml|KEY=VALUE", help="Model YAMLs, and arguments of Ultralytics."),
     ],
     data: Annotated[str, option(StudyConfig, "data")],
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs.")] = 300,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 300,
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
     batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: each model is trained once with each.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; each model is trained once with each seed.")] = 1,
     weights: Annotated[
-        Path | None, typer.Option(metavar="W.pt", help="Checkpoint of the base, or of the model, to start from.")
+        Path | None, typer.Option(metavar="W.pt", help="Checkpoint to start from, of the base or of the model itself.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda (the first GPU), or GPU indices such as 0,1. [the first GPU if any]")
+        str | None,
+        typer.Option(help="cpu, cuda (the first GPU), or GPU indices such as 0,1. [default: the first GPU, if any]"),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where runs go.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the runs.")] = Path(
         "runs/train"
     ),
     partial: Annotated[
-        bool, typer.Option("--partial-weights", help="Take the weights that fit, even from another base.")
+        bool, typer.Option("--partial-weights", help="Load all weights that fit, even from another base.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Train over a folder that another command filled.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite run folders of another command.")] = False,
     modules: Modules = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
-    """Train exported model YAMLs in full, with one or more seeds, and compare them on val and test.
+    """Train exported model YAMLs in full, and compare them.
 
-    The trainer and its defaults are Ultralytics' own, but for two: no pictures (plots=False), and half precision only
-    as bfloat16, where the GPU has it (amp=bf16, otherwise amp=False). Both can be given as KEY=VALUE.
+    Each model is trained once with each seed and scored on val and test. The trainer and the defaults are those of
+    Ultralytics, with two exceptions: no plots are drawn (plots=False), and half precision is bfloat16 if the GPU has
+    it (amp=bf16), otherwise off (amp=False). Give KEY=VALUE to change these and other arguments.
 
-    Repeat the command after an interruption: finished runs are kept, others continue after their last epoch.
+    After an interruption, repeat the command: finished runs are kept, and the others continue after their last epoch.
     """
     from nas_attn.environment import prepare, stdout_to_stderr
 
@@ -66,8 +72,8 @@ def command(
         raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
     prepare()
     use_modules(modules)
-    os.environ["YOLO_VERBOSE"] = "true"  # hours of training must not be silent, here or in further processes
-    with stdout_to_stderr():  # from here on, because the import of Ultralytics prints its settings
+    os.environ["YOLO_VERBOSE"] = "true"  # hours of training must show progress, also in further processes
+    with stdout_to_stderr():  # before the import, because Ultralytics prints its settings then
         from nas_attn.detector.final.arguments import check_arguments
         from nas_attn.detector.final.plain_command import shown
         from nas_attn.detector.final.training import Training, check_processes, train_final
@@ -87,17 +93,19 @@ def command(
         for training in trainings:
             training.run.check(force=force)
         results = []
-        for training in sorted(trainings, key=lambda t: t.seed):  # an early stop then leaves whole pairs
+        for training in sorted(
+            trainings, key=lambda t: t.seed
+        ):  # seed by seed, so that an interruption leaves complete pairs
             what = f"{training.name} with seed {training.seed}"
             finished = training.run.state() == "finished"
-            print(f"{what} is finished: its figures are read from {shown(training.folder)}" if finished
+            print(f"{what} is already finished; its results are read from {shown(training.folder)}" if finished
                   else f"training {what}")  # fmt: skip
             results.append(train_final(training))
     _show(results, as_json)
 
 
 def _files(models: Iterable[str]) -> dict[str, Path]:
-    """Model YAMLs by name; a name is the file's, with as many of its folders as make it unique."""
+    """Model YAMLs by name: the name of the file, with as many folders as make it unique."""
     files = list(dict.fromkeys(Path(m).resolve() for m in models))
     if not files:
         raise UserError("`train` needs at least one model YAML", remedy="Write one with `python -m nas_attn export`.")
@@ -119,10 +127,10 @@ def _files(models: Iterable[str]) -> dict[str, Path]:
 
 
 def _load(file: Path) -> BaseModel:
-    """A model that this command can train.
+    """The model of a file, if this command can train it.
 
     Raises:
-        UserError: this command cannot train it, or its file name makes Ultralytics build another scale.
+        UserError: this command cannot train it, or Ultralytics would build another scale because of the file name.
     """
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.export import check_name
@@ -131,20 +139,20 @@ def _load(file: Path) -> BaseModel:
     model = load_base(str(file))
     check_name(file, model)
     if not HEADS[model.head].trained:
-        rule = f"`train` takes models that {', '.join(TASKS)} a fixed list of classes"
-        remedy = "Train others with Ultralytics itself, after `nas-attn hook install`."
+        rule = f"`train` takes models for {', '.join(TASKS)} with a fixed list of classes"
+        remedy = "Train it with Ultralytics directly, after `nas-attn hook install`."
         raise UserError(rule, got=f"the head '{model.head}'", where=str(file), remedy=remedy)
     return model
 
 
 def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
-    """The data set, checked for the one task of all models; its notes on stderr."""
+    """The data set, checked for the task of the models; notes are printed on stderr."""
     from nas_attn.data.check import check_data
     from nas_attn.data.download import fetch
 
     tasks = {base.task for base in bases.values()}
     if len(tasks) > 1:
-        rule = "models that are compared must have one task"
+        rule = "models that are compared must have the same task"
         raise UserError(rule, got=", ".join(f"{name}: {base.task}" for name, base in bases.items()))
     fetch(data, lambda text: print(text, file=sys.stderr))
     info = check_data(data, tasks.pop())
@@ -154,12 +162,12 @@ def _check_data(data: str, bases: Mapping[str, BaseModel]) -> DataInfo:
 
 
 def _check_model(file: Path, model: BaseModel, nc: int, imgsz: int, weights: Path | None, partial: bool) -> None:
-    """Refuse a model whose training would stop, or would train another model."""
+    """Refuse a model whose training would fail or would train a different model."""
     from nas_attn.detector.weights.start_model import start_model
 
     if model.nc != nc:
         rule = "a model's `nc` must equal the data set's number of classes"
-        remedy = f"Write `nc: {nc}` in the file, or give --nc {nc} where it is exported or adopted."
+        remedy = f"Write `nc: {nc}` in the file, or export or adopt it again with --nc {nc}."
         raise UserError(rule, got=f"{model.nc} and {nc}", where=str(file), remedy=remedy)
     built, _ = start_model(model, weights, 0, partial=partial)
     if imgsz % (stride := int(built.stride.max())):

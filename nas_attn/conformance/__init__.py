@@ -1,6 +1,6 @@
-"""The rules that every attention module keeps, one small check each, for the zoo and for the user's own modules.
+"""Checks of the rules that every attention module must keep, for modules of the zoo and for those of users.
 
-The contract tests and `nas_attn modules check` run the same checks.
+The contract tests and `nas_attn modules check` run the same checks, one for each rule.
 """
 
 from nas_attn.conformance.check import DECLARED, FAILED, MISSING, NOT_RUN, PASSED, STALE, UNFIT, Check, Result

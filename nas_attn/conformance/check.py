@@ -12,40 +12,41 @@ Function = Callable[[ModuleEntry, Mapping[str, Any]], str | None]
 
 PASSED = "passed"
 FAILED = "failed"
-DECLARED = "declared"  # the module cannot do it, and declares it with a reason
-STALE = "stale"  # the module declares that it cannot, and it can
+DECLARED = "declared"  # the module cannot do it, and declares so with a reason
+STALE = "stale"  # the module declares that it cannot do it, but it can
 MISSING = "missing part"  # a library that the check needs is not installed
 UNFIT = "does not apply"
-NOT_RUN = "not run"  # a module that fails a basic check would fail all others in the same way
+NOT_RUN = "not run"  # the gene failed a basic check, so all other checks would report the same fault
 WRONG = (FAILED, STALE)
 
 
 def always(_entry: ModuleEntry) -> str | None:
-    """No module is left out."""
+    """None for every module: the check applies to all."""
     return None
 
 
 def any_but_none(entry: ModuleEntry) -> str | None:
-    """The reason why a check leaves out `none`, which inserts nothing; None for any other module."""
+    """The reason why a check does not apply to `none`, which inserts nothing; None for any other module."""
     return "inserts nothing" if entry.is_none else None
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rule that every module keeps with every setting.
+    """One rule that every module must keep with every setting.
 
     Attributes:
-        name: as tables show it.
+        name: the name in tables.
         meaning: the rule in one line.
-        function: takes the module's entry and complete settings without `residual`, builds the module, and raises
-            `CheckFailed` if the rule is broken, or `MissingPart`. It returns a remark for the table, or None.
-        slow: it takes seconds, not milliseconds.
-        on_device: it runs on the device that is checked; all others run on the CPU, whose rounding is known.
-        basic: a gene that fails it is not checked any further.
-        once: it reads the module's settings itself, so one call with the default ones is enough.
-        excuse: key of `registry.LIMITS`; a module that declares it is excused.
-        provable: if the check passes with every setting, the declaration is out of date.
-        leaves_out: gives the reason why the rule does not apply to a module, else None.
+        function: takes the entry of the module and complete settings without `residual`, and builds the module. It
+            raises `CheckFailed` if the rule is broken, or `MissingPart` if a library is missing. It returns a remark
+            for the table, or None.
+        slow: the check takes seconds, not milliseconds.
+        on_device: the check runs on the chosen device. All others run on the CPU, whose rounding is known.
+        basic: if a gene fails this check, no other checks run on it.
+        once: the check tries the settings itself, so one call with the defaults is enough.
+        excuse: key of `registry.LIMITS`; a module that declares this limit is excused.
+        provable: if the check passes with every setting, the declaration of the limit is out of date.
+        leaves_out: returns the reason why the rule does not apply to a module, or None.
     """
 
     name: str
@@ -65,11 +66,11 @@ class Result:
     """The outcome of one check on one gene.
 
     Attributes:
-        module: the module's name.
-        gene: module and settings, in the grammar.
-        check: the check's name.
+        module: name of the module.
+        gene: module and settings in the grammar.
+        check: name of the check.
         state: one of the constants of this file.
-        reason: why, or a remark.
+        reason: the reason for the state, or a remark.
     """
 
     module: str
@@ -80,9 +81,9 @@ class Result:
 
     @property
     def wrong(self) -> bool:
-        """True if the module, or its declaration, has to change."""
+        """True if the module or its declaration must change."""
         return self.state in WRONG
 
     def as_dict(self) -> dict[str, str]:
-        """JSON-ready form."""
+        """The result as a dict that JSON can hold."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Checks of a module's declarations: its constructor, its YAML row, its settings, its names."""
+"""Checks of the constructor of a module, its YAML row, its settings and its names."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from nas_attn.conformance.surroundings import flags, seed
 from nas_attn.conformance.traces import built_aside
 from nas_attn.errors import CheckFailed, SlotRefused
 
-FORBIDDEN_CHILDREN = {"f", "i", "type", "np", "bn"}  # set or read by Ultralytics' parser and fusing step
-SIDE = 24  # of the map on which settings must differ
-WIDE = 64  # channels there
+FORBIDDEN_CHILDREN = {"f", "i", "type", "np", "bn"}  # Ultralytics' parser and fusing step set or read these
+SIDE = 24  # side of the map on which settings must differ
+WIDE = 64  # channels of that map
 WRITABLE = "Let `from_settings` return numbers, words and lists of these."
 
 
 def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """The settings reach the constructor; it refuses the same widths as `unsupported`, and changes nothing else."""
+    """The settings reach the constructor. It refuses the same widths as `unsupported`, and has no side effects."""
     before = flags()
     for channels in WIDTHS:
         reason = entry.refusal(channels, 1, 1, settings)
@@ -36,8 +36,8 @@ def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         except SlotRefused as error:
             if reason is None:
                 raise CheckFailed(
-                    f"`unsupported({channels}, ...)` must give the reason where the constructor refuses",
-                    got=f"None, while the constructor says: {error}",
+                    f"`unsupported({channels}, ...)` must return a reason if the constructor refuses",
+                    got=f"None, but the constructor says: {error}",
                 ) from None
             continue
         except TypeError as error:
@@ -45,20 +45,20 @@ def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             if traceback.extract_tb(error.__traceback__)[-1].filename not in callers:
                 raise  # the constructor was called and failed inside
             raise CheckFailed(
-                "settings must resolve to arguments of the constructor",
+                "settings must match the arguments of the constructor",
                 got=str(error),
-                remedy="Name each setting as its argument, or derive the arguments in the class hook.",
+                remedy="Give each setting the name of its argument, or derive the arguments in `from_settings`.",
             ) from None
         if reason is not None:
             raise CheckFailed(
-                "the constructor must raise SlotRefused where `unsupported` gives a reason",
-                got=f"a module of {channels} channels, refused because {reason}",
+                "the constructor must raise SlotRefused if `unsupported` returns a reason",
+                got=f"a module with {channels} channels, although {reason}",
             )
     built_aside(entry, settings, before)
 
 
 def yaml_row(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """A YAML row builds the module that the settings build, as the residual form too."""
+    """A YAML row builds the same module as the settings, also in the residual form."""
     channels = fitting(entry, settings)
     for residual in _residuals(entry):
         form = {**settings, **residual}
@@ -66,9 +66,9 @@ def yaml_row(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         try:
             read = yaml.safe_load(yaml.safe_dump(arguments))
         except yaml.YAMLError as error:
-            raise CheckFailed("arguments must survive YAML", got=str(error), remedy=WRITABLE) from None
+            raise CheckFailed("YAML must keep the arguments", got=str(error), remedy=WRITABLE) from None
         if read != arguments:
-            raise CheckFailed("arguments must survive YAML", got=f"{read} from {arguments}", remedy=WRITABLE)
+            raise CheckFailed("YAML must keep the arguments", got=f"{read} from {arguments}", remedy=WRITABLE)
         cls = Scaled if name == "Scaled" else by_class_name(name).cls
         seed(0)
         module = build_module(entry, channels, form)
@@ -89,7 +89,7 @@ def yaml_row(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def settings_matter(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
-    """Each two options of each setting give other weights or outputs, unless `effective` calls them one network."""
+    """Any two options of a setting give different weights or outputs, unless their `effective` keys are equal."""
     x = torch.randn(1, WIDE, SIDE, SIDE, dtype=torch.float64)
     _unlike_none(entry, x)
     remarks = []
@@ -117,13 +117,13 @@ def settings_matter(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | No
                 raise CheckFailed(
                     "every setting must change the network",
                     got=f"equal outputs for {setting.name} {a[setting.name]} and {b[setting.name]} on {SIDE}x{SIDE}",
-                    remedy="Use the setting, take it out, or give the class an `effective(height, width, **settings)`.",
+                    remedy="Use the setting, remove it, or give the class an `effective(height, width, **settings)`.",
                 )
     return "; ".join(remarks) or None
 
 
 def _unlike_none(entry: ModuleEntry, x: Tensor) -> None:
-    """The module changes a map with at least one of its settings."""
+    """The module changes a map with at least one combination of its settings."""
     unchanged = 0
     for settings in entry.combinations():
         if settings["residual"] != "none" or entry.refusal(WIDE, SIDE, SIDE, settings) is not None:
@@ -138,30 +138,30 @@ def _unlike_none(entry: ModuleEntry, x: Tensor) -> None:
     if unchanged:
         raise CheckFailed(
             "a module must change its map",
-            got=f"the map itself with {'every setting' if unchanged > 1 else 'the default settings'}",
-            remedy="A layer that changes nothing is `none`, under which every search has it already.",
+            got=f"an unchanged map with {'every setting' if unchanged > 1 else 'the default settings'}",
+            remedy="Every search already has a layer that changes nothing: `none`.",
         )
 
 
 def names(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """The class and its children have no name that Ultralytics uses for something else."""
+    """Neither the class nor its children have a name that Ultralytics uses for something else."""
     from nas_attn.conformance.hosting import name_is_taken
 
     if name_is_taken(entry.cls):
         raise CheckFailed(
-            "a module's class must bear a name of its own",
-            got=f"{entry.cls.__name__}, which Ultralytics' parser knows as something else",
-            remedy="Rename the class: a YAML that names it would build the other one.",
+            "the name of a module's class must not be a name of Ultralytics",
+            got=f"{entry.cls.__name__}, which is another class in Ultralytics' parser",
+            remedy="Rename the class: a YAML that names it would build the other class.",
         )
     for residual in _residuals(entry):
         for path, part in build_module(entry, fitting(entry, settings), {**settings, **residual}).named_modules():
             if type(part).__module__.startswith("ultralytics."):
-                continue  # it knows how to fuse its own layers
+                continue  # Ultralytics can fuse its own layers
             if bad := FORBIDDEN_CHILDREN & {name for name, _ in part.named_children()}:
                 raise CheckFailed(
                     f"children must not be called {', '.join(sorted(FORBIDDEN_CHILDREN))}",
                     got=f"{', '.join(sorted(bad))} in {path or entry.cls.__name__}",
-                    remedy="Rename the attribute: Ultralytics' parser and fusing step set or read these.",
+                    remedy="Rename the attribute: Ultralytics' parser and fusing step set or read these names.",
                 )
 
 

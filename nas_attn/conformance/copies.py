@@ -1,4 +1,4 @@
-"""Checks of a module's copies, and of a module inside Ultralytics' EMA and `fuse()`."""
+"""Checks of copies of a module, of Ultralytics' EMA and of `fuse()`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nas_attn.attention.registry import ModuleEntry
 from nas_attn.attention.residual import build_module
 from nas_attn.conformance.support import SAME, agree, fitting, move, moved
 
-FUSED = 1e-4  # relative change of an output that fusing may bring
+FUSED = 1e-4  # largest relative change of an output by fusing
 
 
 def copies(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """deepcopy, pickle, Ultralytics' EMA and a strict state_dict give a module of equal output."""
+    """Copies by deepcopy, pickle, Ultralytics' EMA and a strict state_dict have equal outputs."""
     from nas_attn.conformance.hosting import averaged
 
     for form in (settings,) if entry.is_none else (settings, {**settings, "residual": "scaled"}):
@@ -36,14 +36,14 @@ def copies(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
                 agree(
                     make(module)(x),
                     expected,
-                    SAME if how.endswith("EMA") else 0.0,  # an average of equal weights is rounded
-                    f"a copy by {how} must compute the same",
-                    "Keep weights in parameters and buffers, and nothing else that `forward` needs outside __init__.",
+                    SAME if how.endswith("EMA") else 0.0,  # an average of equal weights has rounding errors
+                    f"a copy by {how} must give the same output",
+                    "Keep weights in parameters and buffers, and set everything else that `forward` needs in __init__.",
                 )
 
 
 def fuse(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """Inside a detection model, Ultralytics' `fuse()` changes no output by more than 1e-4."""
+    """Ultralytics' `fuse()` of a detection model with this module changes no output by more than 1e-4."""
     from nas_attn.conformance.hosting import small_detector
 
     name, arguments = entry.row(channels := fitting(entry, settings, 8, 8), settings)
@@ -57,6 +57,6 @@ def fuse(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         model.fuse(verbose=False)
         after = model(x)[0]
     rule = f"`fuse()` must change no output by more than {FUSED:g}"
-    remedy = "Take Ultralytics' Conv only with its own `forward`, and call no child `bn`."
+    remedy = "Call Ultralytics' Conv only by its own `forward`, and give no child the name `bn`."
     agree(seen[1], seen[0], FUSED, rule, remedy)
     agree(after, before, FUSED, rule, remedy)

@@ -1,4 +1,4 @@
-"""The check that a module's cost can be counted, and equals torch's own count."""
+"""The check that the cost of a module can be counted, and agrees with torch's own count."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEIGHT, WIDTH = 20, 24
 
 
 def cost(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
-    """Every op has a listed cost, two counts are equal, and products are counted as by torch's own counter."""
+    """Every op has a listed cost, two counts are equal, and products count the same as in torch's own counter."""
     from nas_attn.cost.counter import count, torch_flops
 
     channels = fitting(entry, settings, HEIGHT, WIDTH)
@@ -29,12 +29,12 @@ def cost(entry: ModuleEntry, settings: Mapping[str, Any]) -> str | None:
     except UserError as error:
         raise CheckFailed(error.rule, got=error.got, where=error.where, remedy=error.remedy) from None
     if first != second:
-        raise CheckFailed("equal counts must give equal costs", got=f"{first} and {second}")
+        raise CheckFailed("two counts of a module must be equal", got=f"{first} and {second}")
     by_torch = torch_flops(module, torch.zeros(1, channels, HEIGHT, WIDTH, device="cpu"))
     if first.flops_torch != by_torch:
         raise CheckFailed(
-            "products must count as torch's FlopCounterMode counts them",
+            "the count of products must agree with torch's FlopCounterMode",
             got=f"{first.flops_torch:,} FLOPs by fvcore's trace and {by_torch:,} by torch",
-            remedy="Write the product with matmul, einsum, a linear or a convolution layer.",
+            remedy="Write the product with matmul, einsum, a linear layer or a convolution layer.",
         )
     return None

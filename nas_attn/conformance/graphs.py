@@ -1,4 +1,4 @@
-"""Checks of recorded graphs: ONNX and `torch.compile` without a break, each for one size and for any."""
+"""Checks of recorded graphs: ONNX, and `torch.compile` without a graph break, each for one size and for any size."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from nas_attn.errors import CheckFailed
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-EXPORTED = 1e-4  # relative difference that another runtime may bring
+EXPORTED = 1e-4  # largest relative difference to another runtime
 RECORDED = (2, 7, 6)  # batch, height, width of the example
-NOUGHT = 1e-6  # a float32 gradient below this share of the largest is zero but for rounding
-COMPILED = (RECORDED, (3, 10, 9), (4, 5, 13))  # no batch of 1, which Dynamo compiles anew
-OTHERS = ((3, 10, 9), (1, 4, 13), (1, 40, 33))  # branches on the size would differ there
+NOUGHT = 1e-6  # a float32 gradient below this share of the largest is zero except for rounding
+COMPILED = (RECORDED, (3, 10, 9), (4, 5, 13))  # no batch of 1, because Dynamo compiles it again
+OTHERS = ((3, 10, 9), (1, 4, 13), (1, 40, 33))  # a module that branches on the size would differ at these sizes
 
-SIZES = "Take sizes from `x.shape` where they are used, with -1 in reshapes; see `forms.recording`."
+SIZES = "Read sizes from `x.shape` at the place of use, and write -1 in reshapes; see `forms.recording`."
 
-BREAKS = "Take Python decisions on values, printing and item() out of `forward`."
+BREAKS = "Remove from `forward` Python branches on tensor values, prints and item()."
 
 
 def onnx(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """The module exports as Ultralytics exports it, for one size, and computes the same in onnxruntime."""
+    """The module can be exported for one size, as Ultralytics does it, and gives the same output in onnxruntime."""
     onnx_graph.require()
     module, x = _example(entry, settings)
-    _compare(_exported(module, x, None), module, x, f"the size it was recorded for, {tuple(x.shape)}")
+    _compare(_exported(module, x, None), module, x, f"the recorded size, {tuple(x.shape)}")
 
 
 def onnx_dynamic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """One exported file computes the same for other batch sizes, heights and widths."""
+    """One exported file gives the same outputs for other batch sizes, heights and widths."""
     onnx_graph.require()
     module, x = _example(entry, settings)
     session = _exported(module, x, {"x": {0: "n", 2: "h", 3: "w"}, "y": {0: "n", 2: "h", 3: "w"}})
@@ -62,11 +62,11 @@ def _compare(session: Any, module: nn.Module, x: Tensor, where: str) -> None:
     except onnx_graph.GraphFailed as error:
         raise CheckFailed("the exported graph must run", got=str(error)[:200], where=where, remedy=SIZES) from None
     with torch.no_grad():
-        agree(torch.from_numpy(y), module(x), EXPORTED, "the exported graph must compute the same", SIZES, where)
+        agree(torch.from_numpy(y), module(x), EXPORTED, "the exported graph must give the same output", SIZES, where)
 
 
 def compile_(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """`torch.compile(backend="aot_eager", fullgraph=True)` computes the same, forward and backward."""
+    """`torch.compile(backend="aot_eager", fullgraph=True)` gives the same output and the same gradients."""
     channels = fitting(entry, settings, 7, 6)
     module, x = moved(entry, settings, channels), torch.randn(2, channels, 7, 6)
     expected = _with_gradients(module, x)
@@ -79,13 +79,13 @@ def compile_(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def compile_dynamic(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """`torch.compile(fullgraph=True, dynamic=True)` computes the same at the first size and at two others."""
+    """`torch.compile(fullgraph=True, dynamic=True)` gives the same outputs at the first size and at two others."""
     module, x = _example(entry, settings)
     with _compiled(module, "eager", dynamic=True) as compiled, torch.no_grad():
         for batch, height, width in COMPILED:
             if entry.refusal(x.shape[1], height, width, settings) is None:
                 x = torch.randn(batch, x.shape[1], height, width)
-                rule = "the module compiled for any size must compute the same"
+                rule = "the module compiled for any size must give the same output"
                 agree(compiled(x), module(x), EXPORTED, rule, SIZES, f"{tuple(x.shape)}")
 
 
@@ -101,7 +101,7 @@ def _compiled(module: nn.Module, backend: str, *, dynamic: bool) -> Iterator[Any
             "a module must compile without a graph break",
             got=next(line for line in str(error).splitlines() if line.strip()),
             where="for any size" if dynamic else "",
-            remedy=BREAKS + (" Compute with sizes by + - * // and max alone." if dynamic else ""),
+            remedy=BREAKS + (" Compute sizes only with + - * // and max." if dynamic else ""),
         ) from None
     finally:
         torch._dynamo.reset()

@@ -1,4 +1,4 @@
-"""Ultralytics' treatment of one module, for the conformance checks: its names, its average, a model that hosts it."""
+"""Ultralytics functions for the conformance checks: a name in its parser, its EMA, a detector with one module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def name_is_taken(cls: type) -> bool:
-    """True if Ultralytics' YAML parser knows another class by the same bare name."""
+    """True if Ultralytics' YAML parser knows another class with the same name."""
     prepare()
     from ultralytics.nn import tasks
 
@@ -20,7 +20,7 @@ def name_is_taken(cls: type) -> bool:
 
 
 def averaged(module: nn.Module) -> nn.Module:
-    """Ultralytics' exponential moving average of a module after one update: a copy in evaluation mode."""
+    """A copy of the module in evaluation mode: Ultralytics' exponential moving average after one update."""
     prepare()
     from ultralytics.utils.torch_utils import ModelEMA
 
@@ -30,12 +30,15 @@ def averaged(module: nn.Module) -> nn.Module:
 
 
 def small_detector(name: str, arguments: list[Any], channels: int) -> tuple[Any, int]:
-    """A detection model with one module of the zoo in front of its head, built from a YAML row, and that row's number.
+    """A detection model with one attention module before its head, built from a YAML row.
 
     Args:
         name: class of the module, as a YAML row names it without prefix.
-        arguments: its arguments in that row.
-        channels: channels of its map; stride 8.
+        arguments: the arguments in that row.
+        channels: channels of the map at the module; its stride is 8.
+
+    Returns:
+        The model, and the index of the module's row.
     """
     prepare()
     from ultralytics.nn import tasks

@@ -1,4 +1,4 @@
-"""Checks of a map's place in memory: memory formats, views, the meta device."""
+"""Checks of inputs in other memory formats, as views, and on the meta device."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nas_attn.attention.residual import build_module
 from nas_attn.conformance.support import SAME, agree, fitting, keeps_shape, moved
 from nas_attn.errors import CheckFailed
 
-RESHAPE = "Use `reshape` or `flatten` rather than `view`, and name axes rather than strides."
+RESHAPE = "Use `reshape` or `flatten` instead of `view`, and axes instead of strides."
 
 
 def layouts(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """channels_last, transposed and strided input give the same output and gradient, and the input's format stays."""
+    """channels_last, transposed and strided inputs give the same output and gradient, and the memory format stays."""
     module = moved(entry, settings).eval()
     x = torch.randn(2, fitting(entry, settings), 7, 6)
     expected, slope = _both(module, x)
@@ -40,17 +40,17 @@ def layouts(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def keeps_format(y: torch.Tensor, memory_format: torch.memory_format, where: str) -> None:
-    """The output has its input's memory format; otherwise its neighbours pay for copies or slow kernels.
+    """Check that the output has the memory format of the input; otherwise the next layers copy it or run slowly.
 
     Raises:
-        CheckFailed: it has another one.
+        CheckFailed: the output has another format.
     """
     if not y.is_contiguous(memory_format=memory_format):
         raise CheckFailed(
-            "the output must lie in memory as the input does",
+            "the output must have the memory format of the input",
             got=f"strides {y.stride()} of shape {tuple(y.shape)}",
             where=where,
-            remedy="Permute back before `reshape`, or end with `contiguous(memory_format=...)`.",
+            remedy="Permute the axes back before `reshape`, or end with `contiguous(memory_format=...)`.",
         )
 
 
@@ -64,7 +64,7 @@ def _both(module: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def meta(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """The module and its residual form are built and run on the meta device."""
+    """The module and its residual form can be built on the meta device and run there."""
     channels = fitting(entry, settings)
     forms = (settings,) if entry.is_none else (settings, {**settings, "residual": "scaled"})
     for form in forms:
@@ -73,4 +73,4 @@ def meta(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         x = torch.empty(2, channels, 7, 5, device="meta")
         keeps_shape(y := module(x), x, "meta device")
         if y.device.type != "meta":
-            raise CheckFailed("output must stay on the input's device", got=f"{y.device} for meta")
+            raise CheckFailed("the output must be on the device of the input", got=f"{y.device} for meta")

@@ -1,4 +1,4 @@
-"""The check that a pickled module works in a new interpreter that knows nothing but torch."""
+"""The check that a pickled module loads and runs in a new process that imports only torch."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ print(json.dumps(problems))
 
 
 def reload(pairs: Sequence[Pair]) -> list[str | None]:
-    """The fault of each gene, found in ONE new process for all of them; None if it has none.
+    """The fault of each gene, or None, from ONE new process for all genes.
 
-    Every gene is tried plainly and as a residual, as checkpoints hold it.
+    A gene is tested in its residual form, which contains the plain module.
     """
     problems: list[str | None] = []
     with tempfile.TemporaryDirectory(prefix="nas_attn-check-") as folder:
@@ -51,7 +51,7 @@ def reload(pairs: Sequence[Pair]) -> list[str | None]:
             except (
                 Exception,
                 SystemExit,
-            ) as error:  # a user's module may raise anything; the others are judged all the same
+            ) as error:  # a user's module may raise anything; the other genes must still be tested
                 problems.append(f"{type(error).__name__}: {error}")
             else:
                 problems.append(None)
@@ -79,7 +79,7 @@ def _write(entry: ModuleEntry, settings: Mapping[str, Any], file: Path) -> None:
 
 
 def fresh_process(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """A pickled module computes the same in a new interpreter that imports only torch."""
+    """A pickled module gives the same output in a new process that imports only torch."""
     judge(reload([(entry, settings)])[0])
 
 
@@ -87,11 +87,11 @@ def judge(problem: str | None) -> None:
     """Raise the fault that `reload` found, if any.
 
     Raises:
-        CheckFailed: there is one.
+        CheckFailed: there is a fault.
     """
     if problem is not None:
         raise CheckFailed(
-            "a pickled module must compute the same in a new process that imports only torch",
+            "a pickled module must give the same output in a new process that imports only torch",
             got=problem,
-            remedy="Define the class at the top level of an importable file, its weights as parameters and buffers.",
+            remedy="Define the class at the top level of an importable file, and weights as parameters or buffers.",
         )

@@ -1,4 +1,4 @@
-"""The check of `residual=scaled`: it starts as the identity, and can leave it."""
+"""The check of `residual=scaled`: it starts as the identity, and training can move it away from there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas_attn.errors import CheckFailed
 
 
 def scaled(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """x + g·γ·f(x) is x at first, γ has a gradient, and then the formula holds; in 16 bit and under autocast too."""
+    """x + g·γ·f(x) starts as x, γ has a gradient, and the formula holds; also in 16 bits and under autocast."""
     channels = fitting(entry, settings)
     for dtype in (torch.float32, torch.bfloat16, torch.half):
         key = {torch.bfloat16: "bfloat16", torch.half: "half"}.get(dtype)
@@ -30,9 +30,9 @@ def scaled(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         (y * torch.randn_like(y)).sum().backward()
         if not module.gamma.grad.abs() > 0:
             raise CheckFailed(
-                "`residual=scaled` must be able to leave the identity",
+                "the gamma of `residual=scaled` must receive a gradient",
                 got=f"a gradient of {module.gamma.grad.item()} for gamma in {dtype}",
-                remedy="The module's output must be neither zero nor infinite at first.",
+                remedy="The output of the new module must be neither zero nor infinite.",
             )
         module.eval()
         with torch.no_grad():
@@ -45,4 +45,4 @@ def scaled(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
     with torch.autocast(x.device.type, torch.bfloat16):
         y = module(x)
     if y.dtype != torch.bfloat16:
-        raise CheckFailed("`residual=scaled` must keep the type under autocast", got=y.dtype)
+        raise CheckFailed("`residual=scaled` must keep the dtype under autocast", got=y.dtype)

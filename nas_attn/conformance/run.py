@@ -1,4 +1,4 @@
-"""The checks run and judged: a module may raise anything, and a declared inability excuses it."""
+"""Runs the checks and judges the results: a module may raise any exception, and a declared limit excuses it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ZOO = PACKAGE / "attention" / "zoo"
 
 
 def plain_settings(entry: ModuleEntry) -> list[dict[str, Any]]:
-    """All combinations of the module's own settings, the default first; checks add the residual form themselves."""
+    """All combinations of settings without residual, the default first; checks add the residual form themselves."""
     found = [s for s in entry.combinations() if s.get("residual", "none") == "none"]
     return sorted(found, key=lambda s: s != entry.defaults())
 
 
 def chosen_settings(entry: ModuleEntry) -> list[dict[str, Any]]:
-    """The default settings and the two extreme ones: the first option of each setting, and the last."""
+    """The default settings, and two extremes: the first option of every setting, and the last option of every one."""
     found = plain_settings(entry)
     own = [s for s in entry.settings if s.name != "residual"]
     ends = [{**entry.defaults(), **{s.name: s.options[i] for s in own}} for i in (0, -1)]
@@ -39,8 +39,14 @@ def chosen_settings(entry: ModuleEntry) -> list[dict[str, Any]]:
 def run_check(check: Check, entry: ModuleEntry, settings: Mapping[str, Any], device: str = "cpu") -> Result:
     """The result of one check on one gene; an exception of the module becomes a result.
 
-    The random state, thread count and device of the caller stay as they are. A declared inability gives `declared`,
-    even if the check passes: `declaration` judges it over all settings.
+    The random state, number of threads and default device of the caller do not change. A declared limit gives
+    `declared` without running the check; `declaration` judges it over all settings.
+
+    Args:
+        check: the check.
+        entry: the module.
+        settings: complete settings.
+        device: device of checks that have `on_device`; the others run on the CPU.
     """
     result = Result(entry.name, str(Gene.of(entry.name, settings)), check.name, PASSED)
     if (reason := check.leaves_out(entry)) is not None:
@@ -51,12 +57,12 @@ def run_check(check: Check, entry: ModuleEntry, settings: Mapping[str, Any], dev
 
 
 def excused(check: Check, entry: ModuleEntry) -> bool:
-    """True if the module declares that it cannot do this."""
+    """True if the module declares that it cannot pass this check."""
     return check.excuse in entry.cannot
 
 
 def declaration(check: Check, entry: ModuleEntry, settings: Sequence[Mapping[str, Any]], device: str = "cpu") -> Result:
-    """The verdict on a declared inability: `declared` if the check fails with any of the settings, else `stale`."""
+    """The verdict on a declared limit: `stale` if the check passes with all of the settings, otherwise `declared`."""
     reason = entry.cannot[check.excuse or ""]
     result = Result(entry.name, entry.name, check.name, DECLARED, reason)
     if not check.provable:
@@ -64,16 +70,16 @@ def declaration(check: Check, entry: ModuleEntry, settings: Sequence[Mapping[str
     states = {_judged(result, check, entry, s, device).state for s in settings}
     if states == {PASSED}:
         stale = CheckFailed(
-            "what a module declares that it cannot do must be true",
-            got=f"cannot={{'{check.excuse}': {reason!r}}}, while the check passes",
-            remedy="Take the declaration out.",
+            "a module must declare only limits that it has",
+            got=f"cannot={{'{check.excuse}': {reason!r}}}, but the check passes",
+            remedy="Remove the declaration.",
         )
         return replace(result, state=STALE, reason=str(stale))
     return result
 
 
 def settings_for(check: Check, entry: ModuleEntry, all_settings: bool = False) -> list[dict[str, Any]]:
-    """The settings that a check runs on: all for a quick one, the default and the extreme ones for a slow one."""
+    """The settings for a check: all of them if it is quick, the default and the extremes if it is slow."""
     if check.once:
         return [entry.defaults()]
     return plain_settings(entry) if all_settings or not check.slow else chosen_settings(entry)
@@ -90,13 +96,16 @@ def check_modules(
 
     Args:
         entries: the modules.
-        all_settings: slow checks run on every setting too.
-        device: device of the checks that need no known rounding; the others run on the CPU.
+        all_settings: run slow checks on all settings too.
+        device: device of checks that have `on_device`; the others run on the CPU.
         checks: the checks to run.
+
+    Yields:
+        Each module with its results.
     """
     loaded: dict[Check, dict[str, list[Result]]] = {}
     for check in checks:
-        if check.function is fresh_process:  # one process for all modules, since starting it takes longest
+        if check.function is fresh_process:  # one process for all modules, because its start takes most of the time
             pairs = [(e, s) for e in entries for s in settings_for(check, e, all_settings)]
             for result in check_processes(check, pairs):
                 loaded.setdefault(check, {}).setdefault(result.module, []).append(result)
@@ -119,7 +128,7 @@ def check_modules(
 
 
 def check_processes(check: Check, pairs: Sequence[tuple[ModuleEntry, Mapping[str, Any]]]) -> list[Result]:
-    """The results of the fresh-process check for many genes, all from one process."""
+    """The results of the fresh-process check for many genes, from one process."""
     results = [Result(e.name, str(Gene.of(e.name, s)), check.name, PASSED) for e, s in pairs]
     with quiet("cpu"):
         failures = [_failure(partial(judge, problem)) for problem in reload(pairs)]
@@ -147,15 +156,15 @@ def _failure(call: Callable[[], object]) -> CheckFailed | MissingPart | None:
         call()
     except (CheckFailed, MissingPart) as error:
         return error
-    except (Exception, SystemExit) as error:  # a user's module may raise anything, and the check reports it
+    except (Exception, SystemExit) as error:  # a user's module may raise anything; it is reported as a failure
         words = " ".join(str(error).split())[:300] or "no message"
         got = f"{type(error).__name__}: {words}"
-        return CheckFailed("a module must not raise", got=got, where=_line(error), remedy=remedy(error))
+        return CheckFailed("a module must not raise an error", got=got, where=_line(error), remedy=remedy(error))
     return None
 
 
 def _line(error: BaseException) -> str:
-    """File and line of the innermost frame in the module's own code; empty if there is none."""
+    """File and line of the innermost frame in the code of the module; empty if there is none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
         if "torch" not in file.parts and (PACKAGE not in file.parents or ZOO in file.parents):

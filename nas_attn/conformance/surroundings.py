@@ -1,4 +1,4 @@
-"""The surroundings of a module in its process: flags of torch, generators of random numbers, standard output."""
+"""The state of the process around a module: flags of torch, random generators, standard output."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 
 def flags() -> dict[str, Any]:
-    """The settings of this process that a module could change, by name."""
+    """The flags of this process that a module could change: name -> value."""
     return {name: get() for name, (get, _) in _FLAGS.items()}
 
 
@@ -44,7 +44,7 @@ def seed(number: int) -> None:
 
 
 def generators() -> dict[str, Any]:
-    """Name of a library -> state of its generator in this process, as values that can be compared."""
+    """The states of the random generators, as values that can be compared: library -> state."""
     _, keys, *rest = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state().tolist(),
@@ -55,7 +55,7 @@ def generators() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Restore flags and random states afterwards; output of modules goes to stderr meanwhile."""
+    """A context that restores flags and random states at its end, and sends prints of modules to stderr."""
     before, python, numpy = flags(), random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(), contextlib.redirect_stdout(sys.stderr):
@@ -70,12 +70,12 @@ def kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet(device: str) -> Iterator[None]:
-    """Do as `kept`, with generators seeded, one thread, full float32 products, and new tensors on `device`."""
+    """The context `kept`, with seeded generators, one thread, full float32 products, and new tensors on `device`."""
     with kept(), contextlib.ExitStack() as stack:
-        torch.set_num_threads(1)  # maps here are so small that handing work to threads costs more than it saves
+        torch.set_num_threads(1)  # the maps are so small that several threads would be slower
         seed(0)
         if device != "cpu":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is not deterministic without it
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS is not deterministic
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             stack.enter_context(torch.device(device))
         yield

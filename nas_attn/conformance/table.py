@@ -25,24 +25,24 @@ from nas_attn.conformance.traces import no_trace, pure
 from nas_attn.conformance.two_forms import forms, only_one
 
 CHECKS = (
-    # these come first and stop the others, which would report the same fault as something else
+    # basic checks come first: if one fails, other checks would report the same fault in a confusing way
     Check("construction", "settings reach the constructor", construction, basic=True),
-    Check("maps", "keeps any map's shape and type; finite", maps, on_device=True, basic=True),
-    Check("pure", "leaves its input as it is; evaluation draws nothing at random", pure, basic=True),
+    Check("maps", "output has the shape and dtype of any map, and is finite", maps, on_device=True, basic=True),
+    Check("pure", "does not change its input; evaluation draws no random numbers", pure, basic=True),
     Check("yaml row", "a YAML row builds the same module", yaml_row),
     Check(
         "settings",
-        "every setting changes the network, which is not `none`",
+        "every setting changes the network, and the module changes its map",
         settings_matter,
         once=True,
         leaves_out=any_but_none,
     ),
-    Check("names", "no name that Ultralytics uses for something else", names),
+    Check("names", "has no name that Ultralytics uses for something else", names),
     Check("single value", "trains at batch 1 on a 1x1 map", single_value, excuse="single_value"),
     Check("gradients", "every parameter receives a finite gradient", gradients, on_device=True),
-    Check("half", "float16 within 5 %", half, on_device=True, excuse="half"),
-    Check("bfloat16", "bfloat16 within 5 %", bfloat16, on_device=True, excuse="bfloat16"),
-    Check("autocast", "autocast to bfloat16 within 5 %", autocast, on_device=True),
+    Check("half", "float16, error at most 5 %", half, on_device=True, excuse="half"),
+    Check("bfloat16", "bfloat16, error at most 5 %", bfloat16, on_device=True, excuse="bfloat16"),
+    Check("autocast", "autocast to bfloat16, error at most 5 %", autocast, on_device=True),
     Check(
         "large in half",
         "inputs of scale 30 stay finite in float16",
@@ -53,23 +53,23 @@ CHECKS = (
     ),
     Check("layouts", "channels_last, transposed and strided input", layouts),
     Check("meta", "runs on the meta device", meta, excuse="meta"),
-    # a CPU is deterministic where CUDA is not, so a pass there disproves no declaration
+    # a CPU can be deterministic if CUDA is not, so a pass on the CPU does not disprove a declaration
     Check(
         "deterministic",
-        "equal runs, equal gradients",
+        "equal runs give equal gradients",
         deterministic,
         on_device=True,
         excuse="deterministic",
         provable=False,
     ),
-    Check("batch", "a batch of two is two batches of one", batch_independence),
+    Check("batch", "a batch of two equals two batches of one", batch_independence),
     Check("copies", "deepcopy, pickle, EMA, state_dict", copies),
     Check("no trace", "changes neither module nor process", no_trace),
     Check("residual", "residual=scaled starts as the identity", scaled, leaves_out=any_but_none),
-    Check("forms", "the fast form is the reference form", forms, leaves_out=only_one),
-    Check("cost", "every op has a cost, equal to torch's own count", cost),
+    Check("forms", "the fast form equals the reference form", forms, leaves_out=only_one),
+    Check("cost", "every op has a cost, and products equal torch's own count", cost),
     Check("fuse", "Ultralytics' fuse() changes nothing", fuse, slow=True, leaves_out=any_but_none),
-    Check("fresh process", "loads where only torch is imported", fresh_process, slow=True),
+    Check("fresh process", "loads in a process that imports only torch", fresh_process, slow=True),
     Check("onnx", "ONNX for one size", onnx, slow=True, excuse="onnx"),
     Check("onnx dynamic", "one ONNX file for any size", onnx_dynamic, slow=True, excuse="onnx_dynamic"),
     Check("compile", "torch.compile without a graph break", compile_, slow=True, excuse="compile"),

@@ -1,4 +1,4 @@
-"""Checks that a module leaves no trace: on its input, random numbers, itself, the process."""
+"""Checks that a module has no side effects on its input, on random numbers, on itself or on the process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def built_aside(entry: ModuleEntry, settings: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    """Building a module changes no flag of the process and seeds no generator; it may draw.
+    """Check that building a module changes no flag of the process and seeds no generator; it may draw numbers.
 
     Args:
         entry: the module.
         settings: its settings.
-        before: `flags()` before it was built for the first time.
+        before: `flags()` before the module was built for the first time.
 
     Raises:
         CheckFailed: a flag changed, or a generator was seeded.
@@ -38,22 +38,23 @@ def built_aside(entry: ModuleEntry, settings: Mapping[str, Any], before: Mapping
     changed = [name for name, value in flags().items() if value != before[name]]
     if changed:
         raise CheckFailed(
-            "a constructor must leave the process as it is",
+            "a constructor must not change the process",
             got=f"another {', '.join(changed)}",
-            remedy="Take it out of `__init__`: it would change every other module and run of this process.",
+            remedy="Remove the change from `__init__`: it affects every other module and run of this process.",
         )
     if seeded := [name for name, state in states[0].items() if state == states[1][name]]:
         raise CheckFailed(
             "a constructor must not seed random numbers",
-            got=f"one state of {seeded[0]}'s generator after two seeds",
-            remedy="Take the seed out of `__init__`: with it, runs of different seeds draw the same numbers.",
+            got=f"the same state of {seeded[0]}'s generator after two different seeds",
+            remedy="Remove the seed from `__init__`: with it, runs with different seeds draw the same numbers.",
         )
 
 
 def pure(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """`forward` leaves its input as it is, and in evaluation draws no random numbers.
+    """`forward` does not change its input, and in evaluation it draws no random numbers.
 
-    In training it may draw, as dropout does: order and augmentation of a paired run depend on no generator.
+    In training it may draw random numbers, as dropout does: data order and augmentation of paired runs do not depend on
+    the generators.
     """
     module = moved(entry, settings)
     x = torch.randn(2, fitting(entry, settings), 5, 6)
@@ -64,22 +65,22 @@ def pure(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         mode = "training" if training else "evaluation"
         if not torch.equal(given, x):
             raise CheckFailed(
-                "`forward` must leave its input as it is",
-                got="a changed one",
+                "`forward` must not change its input",
+                got="a changed input",
                 where=mode,
-                remedy="Other layers read this map too: no `mul_` and the like on it, no inplace=True first.",
+                remedy="Other layers read this map too: use neither `mul_` and the like on it, nor inplace=True first.",
             )
         drawn = [name for name, state in generators().items() if state != before[name]]
         if drawn and not training:
             raise CheckFailed(
                 "`forward` must draw no random numbers in evaluation",
                 got=f"another state of {drawn[0]}'s generator",
-                remedy="Take noise and seeds out, and give `functional.dropout` training=self.training.",
+                remedy="Remove noise and seeds, and call `functional.dropout` with training=self.training.",
             )
 
 
 def no_trace(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """`forward` changes neither the module nor anything around it."""
+    """`forward` changes neither the module nor the process."""
     module = moved(entry, settings)
     x, other = (torch.randn(n, fitting(entry, settings), h, w) for n, h, w in ((2, 5, 6), (1, 3, 4)))
     for training in (True, False):
@@ -94,9 +95,9 @@ def no_trace(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         for what, old, new in zip(whats, before, after, strict=True):
             if old != new:
                 raise CheckFailed(
-                    "`forward` must leave no trace",
-                    got=f"other {what}" + (f": {_named(old ^ new)}" if isinstance(old, set) else ""),
-                    remedy="Compute what depends on the map in `forward`, without keeping it.",
+                    "`forward` must have no side effects",
+                    got=f"a change of {what}" + (f": {_named(old ^ new)}" if isinstance(old, set) else ""),
+                    remedy="Compute values that depend on the map in `forward`, and do not store them.",
                 )
         if not training:
             agree(second, first, 0.0, "the same input must give the same output again", "Keep no state between calls.")
@@ -113,7 +114,7 @@ def _surroundings(entry: ModuleEntry) -> Any:
 
 
 def _attributes(module: nn.Module) -> set[tuple[str, str, int]]:
-    """Path, name and identity of every attribute that is not a weight, a buffer or a child."""
+    """(path, name, identity) of every attribute that is not a weight, a buffer or a child."""
     return {
         (path, name, hash(value) if isinstance(value, int | float | str) else id(value))
         for path, part in module.named_modules()
@@ -126,5 +127,5 @@ def _named(changed: set[tuple[str, str, int]]) -> str:
 
 
 def _buffers(module: nn.Module, training: bool) -> list[list[float]]:
-    """The values of all buffers; empty in training, when batch norms update their statistics."""
+    """The values of all buffers; empty in training, because batch norms then update their statistics."""
     return [] if training else [b.flatten().tolist() for b in module.buffers()]

@@ -1,4 +1,4 @@
-"""The check that a module's fast form computes the same as its reference form."""
+"""The check that the fast form of a module gives the same results as its reference form."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from nas_attn.conformance.support import agree, difference, fitting, moved
 from nas_attn.errors import CheckFailed
 
 MAPS = ((1, 1), (5, 9), (19, 19), (21, 11))
-TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}  # relative to a tensor's largest value
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}  # relative to the largest value of a tensor
 VANISHING = 1e-5  # absolute, for gradients that are mathematically zero
 NOUGHT = 1e-10  # a float64 gradient below this share of the largest is mathematically zero
 
 
 def only_one(entry: ModuleEntry) -> str | None:
-    """The reason why there is nothing to compare; None if there are two forms."""
+    """The reason why the check does not apply to a module with one form; None if there are two forms."""
     return "has one form" if len(entry.forms) == 1 else None
 
 
 def forms(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
-    """The fast form has the reference form's outputs, gradients and statistics, in float32 and float64."""
+    """Both forms give the same outputs, gradients and statistics, in float32 and float64."""
     channels = fitting(entry, settings)
     original = moved(entry, settings, channels)
     for height, width in MAPS:
@@ -49,7 +49,7 @@ def forms(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
 
 
 def _slope(module: Any, x: Tensor) -> Tensor:
-    """The gradient of a loss: noise plus the output's sign. Without the sign, sums over a map may cancel out."""
+    """The gradient of a loss: noise plus the sign of the output. Without the sign, sums over a map may cancel out."""
     with torch.no_grad(), reference_form():
         return (torch.randn_like(x) + module(x).sign()) * x[:, 0].numel() ** -0.5
 
@@ -63,7 +63,7 @@ def _layouts(x: Tensor) -> tuple[tuple[str, Tensor], ...]:
 
 
 def _run(module: Any, x: Tensor, slope: Tensor, form: str) -> dict[str, Tensor]:
-    """The results of a form: outputs in training and in inference, all gradients, and the state afterwards."""
+    """The results of one form: outputs in training and in inference, all gradients, and the buffers afterwards."""
     x = x.detach().requires_grad_()
     if form == "reference":
         with reference_form():
@@ -94,7 +94,7 @@ def _vanishing(reference: dict[str, Tensor]) -> set[str]:
 
 def _equal(fast: Tensor, expected: Tensor, what: str, nought: bool, dtype: torch.dtype, where: str) -> None:
     rule = f"both forms must have equal {'gradients' if what.startswith('gradient') else 'outputs'}"
-    remedy = "The reference form decides: change `fast`."
+    remedy = "The reference form is the definition: change `fast`."
     if nought:
         absolute = max(float(fast.abs().max()), float(expected.abs().max()))
         if not absolute <= VANISHING:

@@ -1,18 +1,18 @@
-"""Cost as exact integers, and as the figures that people compare."""
+"""Cost as exact integers, and as the figures that tables show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
-COUNTING = (
-    2  # rules of counting. 1, of release 0.1.0: both branches of end-to-end heads; `sk`, `lsk` without their sums
-)
-OLD_NAMES = {"gflops_ultralytics": "gflops_torch", "flops_ultralytics": "flops_torch"}  # torch's count, as in 0.1.0
+# Version of the counting rules. Version 1, in release 0.1.0, counted both branches of end-to-end heads, and did not
+# count the weighted sums of `sk` and `lsk`.
+COUNTING = 2
+OLD_NAMES = {"gflops_ultralytics": "gflops_torch", "flops_ultralytics": "flops_torch"}  # name in 0.1.0 -> name today
 
 
 def true_names(figures: Mapping[str, float]) -> dict[str, float]:
-    """Recorded figures under the names of today: 0.1.0 recorded torch's count under Ultralytics' name."""
+    """Recorded figures under today's names; release 0.1.0 recorded torch's count under Ultralytics' name."""
     if "gflops_torch" in figures or "flops_torch" in figures:
         return dict(figures)
     return {OLD_NAMES.get(name, name): value for name, value in figures.items()}
@@ -20,15 +20,16 @@ def true_names(figures: Mapping[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one image through a model or module, in eval mode, not fused; of an end-to-end head, the inference path.
+    """Cost of a model or module for one image, in eval mode, not fused. Of an end-to-end head, only the inference path.
 
     Attributes:
-        macs: multiply-accumulates: fvcore's default handles, scaled_dot_product_attention, the broadcast products that
-            its `matmul` leaves out, and the product-sums that a module declares because fvcore cannot see them.
+        macs: multiply-accumulates from four sources: fvcore's default handles, scaled_dot_product_attention, the
+            broadcast products that fvcore's `matmul` leaves out, and the products and sums that a module declares
+            because fvcore cannot count them.
         macs_fvcore_default: multiply-accumulates by fvcore's default handles alone.
-        flops_torch: 2 for each multiply-accumulate of convolutions and matrix products of the fused model, counted by
-            torch's `FlopCounterMode`. Ultralytics' `get_flops` gives the same for YOLOv3 to YOLO26 as shipped; in
-            other models it also counts normalisation, softmax and pooling layers.
+        flops_torch: 2 for each multiply-accumulate of convolutions and matrix products in the fused model, counted by
+            torch's `FlopCounterMode`. Ultralytics' `get_flops` gives the same number for YOLOv3 to YOLO26 as shipped;
+            in other models it also counts normalisation, softmax and pooling layers.
         params: number of parameters, not fused.
     """
 
@@ -58,7 +59,7 @@ class Cost:
         return self.params / 1e6
 
     def as_dict(self) -> dict[str, float]:
-        """The four figures, with their units in the names."""
+        """The four figures; the names contain the units."""
         return {
             "gmacs": self.gmacs,
             "gmacs_fvcore_default": self.gmacs_fvcore_default,

@@ -1,4 +1,4 @@
-"""The counter of a model's or module's cost with fvcore: in eval mode, in its reference form, not fused."""
+"""Counts the cost of a model or module with fvcore: in eval mode, in the reference form, not fused."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def count(
     """The cost of `model` for an input of (batch, channels, height, width).
 
     A model that Ultralytics can fuse is fused for `flops_torch` only. An end-to-end head (yolov10, yolo26) runs both of
-    its branches until it is fused: only the branch that gives the detections is counted. `params` are of both.
+    its branches until it is fused; only the branch that gives the detections is counted. `params` includes both.
 
     Args:
-        model: a model or module; it stays as it is, in the mode it was in.
-        height: of the input, in pixels or map cells.
-        width: of the input.
-        channels: of the input.
-        batch: images.
-        extra_macs: of a single module, the multiply-accumulates an image that it declares because fvcore cannot see
-            them; those of a detector's modules are found by its YAML.
-        counting: the rules to count by, see `COUNTING`.
+        model: a model or module; it is not changed.
+        height: height of the input, in pixels of an image or cells of a map.
+        width: width of the input, in the same unit.
+        channels: channels of the input.
+        batch: number of images.
+        extra_macs: for a single module: multiply-accumulates per image that it declares because fvcore cannot count
+            them. For the modules of a detector, they are found from its YAML.
+        counting: version of the counting rules, see `COUNTING`.
 
     Raises:
-        UserError: the model runs an op whose cost is neither listed nor declared by the module that runs it; or a
+        UserError: the model runs an op whose cost is neither listed nor declared by the module that runs it, or a
             module declares a cost for an op that has a rule.
     """
     import torch
@@ -59,7 +59,7 @@ def count(
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        # fast forms merge and split operators: their counts say nothing about the mathematics; prints of a user's
+        # fast forms merge and split operators, so their counts do not describe the mathematics; prints of a user's
         # module must not reach stdout
         with reference_form(), contextlib.redirect_stdout(sys.stderr):
             path = _inference_path(model) if counting > 1 else model
@@ -80,10 +80,10 @@ def count(
 
 
 def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: int = COUNTING) -> Cost:
-    """The cost of one gene's module on a (1, channels, height, width) map, by the rules of `counting`.
+    """The cost of the module of one gene on a (1, channels, height, width) map, by the rules of `counting`.
 
     Raises:
-        UserError: there is no such module or setting, the channels do not allow it, or an op has no listed cost.
+        UserError: there is no such module or setting, it does not fit the channels, or an op has no listed cost.
     """
     import torch
 
@@ -92,7 +92,7 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: i
         return ZERO
     settings = entry.complete(gene.as_dict())
     extra = declared_macs(entry, channels, height, width, settings, counting)
-    # initial weights are drawn, and the caller's random state stays
+    # building draws random weights; the random state of the caller must not change
     try:
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
             module = build_module(entry, channels, settings)
@@ -102,12 +102,12 @@ def gene_cost(gene: Gene, channels: int, height: int, width: int, *, counting: i
             "an attention module must not end the process",
             got=f"SystemExit: {error}",
             where=f"`{gene}` at {channels} channels",
-            remedy=f"Let it raise an error that says why; `python -m nas_attn modules check {entry.name}` says more.",
+            remedy=f"Raise an error with the reason instead. See `python -m nas_attn modules check {entry.name}`.",
         ) from error
 
 
 def _inference_path(model: nn.Module) -> nn.Module:
-    """The model itself, or a copy whose end-to-end heads have lost the branch that only training reads."""
+    """The model itself, or a copy whose end-to-end heads do not have the branch that only training needs."""
 
     def both(module: Any) -> bool:
         return None not in (getattr(module, "cv2", None), getattr(module, "one2one_cv2", None))
@@ -120,7 +120,7 @@ def _inference_path(model: nn.Module) -> nn.Module:
 
 
 def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
-    """op -> multiply-accumulates. `x` is on a real device, because the tracer fails at convolutions of meta tensors."""
+    """Op -> multiply-accumulates. `x` is not on the meta device, because the tracer fails at convolutions there."""
     import torch
 
     handles.import_fvcore()
@@ -140,28 +140,28 @@ def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
             "every op of a model must have a listed cost",
             got=", ".join(unknown),
             where=type(model).__name__,
-            remedy=f"Say in the decorator of the module that runs it what it costs, `@attention(..., "
-            f"costs={dict.fromkeys(unknown, 0)})`: multiply-accumulates an output element, 0 for elementwise ops.",
+            remedy=f"Declare the cost in the decorator of the module that runs the op, `@attention(..., "
+            f"costs={dict.fromkeys(unknown, 0)})`: multiply-accumulates per output element, 0 for elementwise ops.",
         )
     return by_op
 
 
 def _fused_flops(model: nn.Module, x: torch.Tensor) -> int:
-    """FLOPs of a copy of the model that is fused, as `torch_flops`."""
+    """The result of `torch_flops` for a fused copy of the model."""
     fused: Any = copy.deepcopy(model)
     fused.fuse(verbose=False)
     return torch_flops(fused, x)
 
 
 def torch_flops(model: nn.Module, x: torch.Tensor) -> int:
-    """FLOPs by torch's counter, in the reference form: 2 for each multiply-accumulate of convolutions and products."""
+    """FLOPs by torch's counter, in the reference form: 2 per multiply-accumulate of convolutions and products."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     from nas_attn.attention.forms import reference_form
 
-    # attention as its two products: not every torch's counter knows every fused kernel
+    # attention is computed as two products, because the counters of some torch versions do not know all fused kernels
     with reference_form(), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(x)
     return int(counter.get_total_flops())

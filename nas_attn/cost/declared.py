@@ -1,6 +1,6 @@
-"""Costs that modules declare for ops that have no rule here: `costs` of `attention(...)`.
+"""Costs that modules declare for ops without a rule: the argument `costs` of `attention(...)`.
 
-A declared cost holds inside its module only, so a gene adds to a model exactly its cost alone, even if other modules
+A declared cost holds only inside its module. So a gene always adds its own cost to a model, even if other modules
 declare another cost for the same op.
 """
 
@@ -20,13 +20,13 @@ from nas_attn.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
-Said = Mapping[str, Mapping[str, int]]  # name of a module inside a model -> op -> multiply-accumulates an element
-NOTE = "declared: "  # begins the keys under which handles note what they see; no op's name has a space
+Said = Mapping[str, Mapping[str, int]]  # name of a module inside a model -> op -> multiply-accumulates per element
+NOTE = "declared: "  # prefix of the keys under which handles write notes; no op has a space in its name
 CALLS, ELEMENTS, SHAPELESS = (f"{NOTE}{what} " for what in ("calls", "elements", "shapeless"))
 
 
 def check(entry: ModuleEntry) -> None:
-    """Refuse declared costs of ops that have a rule; 0 for an op that costs nothing by its rule is allowed.
+    """Refuse declared costs of ops that have a rule. If the rule says that the op costs nothing, 0 is allowed.
 
     Raises:
         UserError: a declared cost contradicts a rule.
@@ -36,16 +36,16 @@ def check(entry: ModuleEntry) -> None:
     from fvcore.nn.jit_analysis import _IGNORED_OPS
 
     def ruled(op: str, macs: int) -> bool:
-        traced = op.startswith(("prim::PythonOp", "prim::CallFunction"))  # fvcore passes over all others of `prim`
+        traced = op.startswith(("prim::PythonOp", "prim::CallFunction"))  # fvcore ignores all other `prim` ops
         free = op in handles.ZERO or op in _IGNORED_OPS or (op.startswith("prim::") and not traced)
         return macs > 0 if free else op in handles.COUNTED or op in _DEFAULT_SUPPORTED_OPS
 
     if taken := sorted(op for op, macs in entry.costs.items() if ruled(op, macs)):
         raise UserError(
-            "`costs` must leave ops alone that have a rule",
+            "`costs` must not name ops that have a rule",
             got=", ".join(taken),
             where=f"{entry.origin}, class {entry.cls.__name__}",
-            remedy="Leave them out; product-sums that the rules do not see belong in `extra_macs`.",
+            remedy="Remove them. Declare products and sums that the rules do not count in `extra_macs`.",
         )
 
 
@@ -53,7 +53,7 @@ def said(model: nn.Module) -> Said:
     """The costs that the model and the modules inside it declare.
 
     Raises:
-        UserError: as `check`.
+        UserError: the same error as `check`.
     """
     speaking = {entry.cls: entry for entry in registry.entries() if entry.costs}
     found = {}
@@ -66,7 +66,7 @@ def said(model: nn.Module) -> Said:
 
 
 def op_handles(words: Said, rules: Iterable[str]) -> dict[str, Callable[[list[Any], list[Any]], Counter[str]]]:
-    """fvcore handles that note calls and output elements of the ops that are declared and have no rule."""
+    """fvcore handles that note the calls and output elements of ops with a declared cost and without a rule."""
     ops = {op for costs in words.values() for op in costs} - set(rules)
     return {op: partial(_note, op) for op in sorted(ops)}
 
@@ -80,15 +80,18 @@ def _note(op: str, _inputs: list[Any], outputs: list[Any]) -> Counter[str]:
 
 
 def settle(words: Said, ops: Iterable[str], counts: Mapping[str, Mapping[str, int]]) -> tuple[int, set[str]]:
-    """Multiply-accumulates of declared ops by the innermost declaration, and the ops called outside of all of them.
+    """The multiply-accumulates of ops with a declared cost; if modules are nested, the innermost declaration counts.
 
     Args:
         words: the result of `said`.
         ops: the ops whose calls were noted.
-        counts: module name -> the notes of its calls, those of modules inside it included.
+        counts: module name -> the notes of its calls, including those of modules inside it.
+
+    Returns:
+        The multiply-accumulates, and the ops that were called outside every module that declares their cost.
 
     Raises:
-        UserError: an op with a cost has an output whose elements cannot be counted.
+        UserError: an op with a cost has an output of unknown shape.
     """
     macs, unsaid = 0, set()
     for op in ops:
@@ -106,7 +109,7 @@ def settle(words: Said, ops: Iterable[str], counts: Mapping[str, Mapping[str, in
                 raise UserError(
                     "an op with a cost must give tensors of known shape",
                     got=op,
-                    remedy="Declare it as 0, and its multiply-accumulates in the hook `extra_macs`.",
+                    remedy="Declare 0 for it, and return its multiply-accumulates from the hook `extra_macs`.",
                 )
             macs += words[name][op] * noted[ELEMENTS + op]
     return macs, unsaid

@@ -1,8 +1,8 @@
 """The cost of each traced op in multiply-accumulates. An op that is in no list is an error, never a silent zero.
 
-fvcore's default handles (convolution, matrix products, normalisation, upsampling, adaptive pooling) are used as they
-are, and so is its list of ops without arithmetic (views, copies, indexing, comparisons); the products that its `matmul`
-and `einsum` leave out are added here. A module can declare the cost of further ops for itself, see `declared.py`.
+fvcore's default handles (convolution, matrix products, normalisation, upsampling, adaptive pooling) are used unchanged,
+and so is its list of ops without arithmetic (views, copies, indexing, comparisons). The products that its `matmul` and
+`einsum` leave out are added here. A module can declare the cost of further ops for itself, see `declared.py`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from math import prod
 from typing import Any
 
 SDPA = "scaled_dot_product_attention"
-BROADCAST = "matmul_broadcast"  # products that fvcore's counts leave out
+BROADCAST = "matmul_broadcast"  # products that fvcore does not count
 DECLARED = "declared"  # ops whose cost a module declares
 
 
 def import_fvcore() -> None:
-    """Import fvcore without its warning: it compiles a loss function on import, in a way that torch deprecates."""
+    """Import fvcore without a warning; on import it compiles a loss function in a way that torch deprecates."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         import fvcore.nn  # noqa: F401
 
 
 def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
-    """Both products of softmax(q·kᵀ)·v, q (..., L, dk), k (..., S, dk), v (..., S, dv): prod(q[:-1])·S·(dk + dv)."""
+    """Both products of softmax(q·kᵀ)·v: prod(q[:-1])·S·(dk + dv). q: (..., L, dk), k: (..., S, dk), v: (..., S, dv)."""
     from fvcore.nn.jit_handles import get_shape
 
     q, k, v = (get_shape(value) for value in inputs[:3])
@@ -34,10 +34,11 @@ def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
 
 
 def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    """Outputs × summed length: fvcore's count, prod(first) · last axis of the second, and the rest under `BROADCAST`.
+    """The number of outputs × the length of the sum, in two parts.
 
-    fvcore forgets the batch axes of the second factor if the first has none, as in (L, K) @ (N, C, K, M), and takes a
-    vector for a matrix.
+    The first part is fvcore's count, prod(first) · last axis of the second. The rest is under `BROADCAST`: fvcore
+    ignores the batch axes of the second factor if the first factor has none, as in (L, K) @ (N, C, K, M), and it
+    treats a vector as a matrix.
     """
     from fvcore.nn.jit_handles import get_shape
 
@@ -47,9 +48,9 @@ def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
 
 
 def einsum_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    """A product of two factors that sums over some index: the product of the lengths of all its indices.
+    """The product of the lengths of all indices, for a product of two factors that sums over at least one index.
 
-    fvcore reads its count from a text that numpy prints, which has four digits; the rest is under `BROADCAST`.
+    fvcore reads its count from a text that numpy prints with four digits only; the rest is under `BROADCAST`.
     """
     from fvcore.nn.jit_handles import einsum_flop_jit, get_shape
 
@@ -60,7 +61,7 @@ def einsum_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     sizes = {index: n for term, shape in zip(terms, shapes, strict=True) for index, n in zip(term, shape, strict=False)}
     usual = len(terms) == 2 and "." not in factors and all(len(set(term)) == len(term) for term in terms)
     exact = prod(sizes.values()) if usual and set(sizes) > set(result) else default
-    return Counter({"einsum": min(default, exact), BROADCAST: max(0, exact - default)})  # no negative count is kept
+    return Counter({"einsum": min(default, exact), BROADCAST: max(0, exact - default)})  # Counters drop negative counts
 
 
 COUNTED: dict[str, Callable[[list[Any], list[Any]], int | Counter[str]]] = {
@@ -69,10 +70,10 @@ COUNTED: dict[str, Callable[[list[Any], list[Any]], int | Counter[str]]] = {
     "aten::matmul": matmul_macs,
 }
 
-# Names under which fvcore reports sums of products; every counter takes these as 2 floating point operations each.
+# Names under which fvcore reports sums of products. Other counters count 2 floating point operations for each MAC.
 PRODUCTS = frozenset({"addmm", "bmm", "conv", "einsum", "linear", "matmul", "mm", BROADCAST, SDPA})
 
-# One operation an element, or one table look-up: no product-sums. By convention these are not MACs.
+# Ops with one operation or one table look-up per element, and no sums of products. By convention these are not MACs.
 ELEMENTWISE = (
     "add", "add_", "addcmul", "addcmul_", "abs", "ceil", "cos", "div", "div_", "exp", "floordiv", "log", "mul", "mul_",
     "neg", "pow", "reciprocal", "rsqrt", "rsub", "sin", "sqrt", "square", "sub", "sub_", "true_divide", "where",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-ENOUGH = 0.2  # seconds of one measurement, within the limits below
+ENOUGH = 0.2  # a measurement ends after this many seconds, within the limits of the next line
 FEWEST, MOST = 3, 50  # calls of one measurement
 
 
@@ -21,9 +21,9 @@ class Latency:
     """Time and memory of one module at one slot.
 
     Attributes:
-        forward_ms: evaluation at batch 1, without gradients; median, milliseconds.
-        step_ms: forward and backward in training, at the batch size asked for; median, milliseconds.
-        saved_mb: memory kept for the backward pass, for each image, in units of 1e6 bytes.
+        forward_ms: evaluation at batch 1, without gradients; median in milliseconds.
+        step_ms: forward and backward pass in training, at the given batch size; median in milliseconds.
+        saved_mb: memory that is kept for the backward pass, per image, in units of 1e6 bytes.
     """
 
     forward_ms: float
@@ -36,16 +36,16 @@ def measure(
 ) -> Latency:
     """The time and memory of a module on (N, channels, height, width) maps.
 
-    The module is moved to the device, and loses its gradients. On a CPU one thread computes: with more, the measured
-    time would be that of threads waiting for one another on a busy machine.
+    The module is moved to the device, and its gradients are cleared. On a CPU only one thread is used: on a busy
+    machine, several threads would mostly wait for each other.
 
     Args:
         module: the module.
-        channels: of the map.
-        height: of the map, in cells.
-        width: of the map.
-        batch: images of a training step.
-        device: `cpu`, or a CUDA device; there the time is taken by events on the stream.
+        channels: channels of the map.
+        height: height of the map in cells.
+        width: width of the map in cells.
+        batch: number of images in a training step.
+        device: `cpu`, or a CUDA device, on which the time is measured by events on the stream.
     """
     import torch
 
@@ -79,12 +79,12 @@ def measure(
 def kept_for_backward(
     module: nn.Module, x: torch.Tensor, form: Callable[[torch.Tensor], torch.Tensor] | None = None
 ) -> int:
-    """Bytes that autograd keeps between forward and backward: each storage once, parameters left out.
+    """Bytes that autograd keeps between the forward and the backward pass; parameters do not count.
 
     Args:
-        module: the module, whose parameters are left out.
+        module: the module whose parameters do not count.
         x: its input.
-        form: the function to call with the input in place of the module.
+        form: a function to call instead of the module.
     """
     import torch
 
@@ -99,13 +99,13 @@ def kept_for_backward(
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = (form or module)(x)
-    del result  # it had to live until here: storages that are freed give their address to others
+    del result  # it had to live until here, because a new storage can get the address of a freed one
     return sum(kept.values())
 
 
 def _median_ms(call: Callable[[], Any], device: str) -> float:
     clock = _on_host if device == "cpu" else stream_ms
-    call()  # first calls allocate, choose algorithms and compile
+    call()  # not measured: the first call allocates memory, chooses algorithms and compiles
     spent = [clock(call)]
     while len(spent) < FEWEST or (sum(spent) < 1e3 * ENOUGH and len(spent) < MOST):
         spent.append(clock(call))

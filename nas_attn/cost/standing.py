@@ -1,7 +1,7 @@
-"""The check that a user's modules keep their slot's map: each runs once at the slot's size, untrained.
+"""The check that a user's modules fit their slots: each untrained module runs once on a map of the slot's size.
 
-For the zoo's modules, tests check this. Without the check, a faulty module would fail only after hours of training the
-controls.
+Without this check, a faulty module would fail only after hours, when the controls are trained. The modules of the zoo
+are checked by the tests.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from nas_attn.space.slot import Slot
 if TYPE_CHECKING:
     from torch import Tensor
 
-NAMED = 3  # further genes and places that a message lists
+NAMED = 3  # further genes and slots that a message lists
 Fault = tuple[str, str, str]  # the rule, the value that breaks it, the remedy
 
 
 def check_places(space: SearchSpace | Mapping[Slot, Iterable[Gene]], *sizes: int) -> None:
-    """Refuse a user's modules that cannot stand at their slots.
+    """Refuse a user's modules that do not run at their slots.
 
-    Each gene runs once for each slot's channels and map, in evaluation mode: on the meta device, or on zeros if it
-    cannot. A gene that its module itself refuses at a slot is skipped.
+    Each gene runs once, in evaluation mode, with the channels and map size of each slot: on the meta device, or on
+    zeros if the module cannot run there. If a module itself refuses a gene at a slot, the gene is skipped.
 
     Args:
-        space: the genes that may stand at each slot.
+        space: the possible genes of each slot.
         sizes: sides of square images, in pixels.
 
     Raises:
-        ConfigError: one problem a module; it names the setting and the slot, and the others of the same fault.
+        ConfigError: one problem for each module; it names the gene and the slot, and further ones with the same fault.
     """
     genes = {s.slot: (*s.genes, *s.aliases) for s in space.slots} if isinstance(space, SearchSpace) else space
     faults: dict[str, list[tuple[str, UserError]]] = {}
@@ -60,28 +60,28 @@ def check_places(space: SearchSpace | Mapping[Slot, Iterable[Gene]], *sizes: int
 
 
 def wrong_output(y: Any, x: Tensor) -> Fault | None:
-    """The rule that the output for a map (N, C, H, W) breaks; None if it keeps all rules."""
+    """The rule that the output for a map (N, C, H, W) breaks; None if the output is correct."""
     import torch
 
     if not isinstance(y, torch.Tensor):
-        return "`forward` must return one tensor", type(y).__name__, "Return the map alone."
+        return "`forward` must return one tensor", type(y).__name__, "Return only the map."
     if y.shape != x.shape:
         return (
             "`forward` must keep the shape of its map",
             f"{tuple(y.shape)} for {tuple(x.shape)}",
-            "Pad convolutions by k // 2 and bring resized maps back to the input's height and width.",
+            "Pad convolutions by k // 2, and resize maps back to the height and width of the input.",
         )
     if y.dtype != x.dtype:
         return (
-            "`forward` must return the type that it got",
+            "`forward` must return the dtype of its input",
             f"{y.dtype} for {x.dtype}",
-            "Create tensors with the input's dtype, and cast back what is computed in float32.",
+            "Create tensors with the dtype of the input, and cast float32 results back.",
         )
     return None
 
 
 def _cells(genes: Mapping[Slot, Iterable[Gene]], sizes: Iterable[int]) -> Iterator[tuple[Slot, Gene, int]]:
-    """(slot, gene without its residual, side of the map) of all genes of a user's modules, each once."""
+    """(slot, gene without residual, side of the map) for each distinct gene of a user's modules."""
     for slot, wanted in genes.items():
         plain = (Gene.of(g.module, {**g.as_dict(), "residual": "none"}) for g in wanted if g != NONE)
         for gene in dict.fromkeys(plain):
@@ -94,7 +94,7 @@ def _fault(
 ) -> tuple[Fault, str] | None:
     """The fault of these settings on a map, and its file and line."""
     if "meta" not in entry.cannot:
-        with contextlib.suppress(Exception, SystemExit):  # judged below: the meta device may be the cause
+        with contextlib.suppress(Exception, SystemExit):  # tried again below: the meta device may be the cause
             if _output_fault(entry, channels, size, settings, "meta") is None:
                 return None
     try:
@@ -103,7 +103,7 @@ def _fault(
     except (Exception, SystemExit) as error:  # a user's own code, which may raise anything
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == entry.origin]
         got = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
-        remedy = "Correct it, or let a classmethod `unsupported(cls, channels, **settings)` return why it cannot stand."
+        remedy = "Correct it, or return the reason from a classmethod `unsupported(cls, channels, **settings)`."
         rule = f"a module must run on the map of its slot, here {channels}x{size}x{size}"
         return (rule, got, remedy), f"{entry.origin}:{lines[-1]}" if lines else entry.origin
 
@@ -113,7 +113,8 @@ def _output_fault(
 ) -> Fault | None:
     import torch
 
-    # initial weights are drawn, and the caller's random state stays; prints of a user's module must not reach stdout
+    # building draws random weights, but the random state of the caller must not change; prints of a user's module must
+    # not reach stdout
     with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr), torch.no_grad():
         with torch.device(device):
             module = build_module(entry, channels, settings).eval()
@@ -122,7 +123,7 @@ def _output_fault(
 
 
 def _first(found: list[tuple[str, UserError]]) -> UserError:
-    """The first problem of a module, with the other places that it has."""
+    """The first problem of a module; its remedy also lists the other genes and slots with this fault."""
     _, error = found[0]
     others = list(dict.fromkeys(place for place, _ in found if place != found[0][0]))
     if others:

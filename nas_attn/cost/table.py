@@ -1,6 +1,6 @@
-"""The cost table: cost per (slot, gene). The cost of an architecture is the base's plus their sum, exactly.
+"""The cost table: cost per (slot, gene). The cost of an architecture is the cost of the base plus the sum of these.
 
-It is exact because a count is a sum over executed ops, and a module that keeps its map's shape changes no other op.
+The sum is exact: a count is a sum over executed ops, and a module that keeps the shape of its map changes no other op.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-SCALED = Cost(0, 0, 0, 1)  # gamma is one parameter, and its product with a map is elementwise
+SCALED = Cost(0, 0, 0, 1)  # gamma is one parameter; its product with a map is elementwise, so it has no MACs
 COUNTERS = ("fvcore", "torch", "ultralytics")
 
 
@@ -36,7 +36,7 @@ class CostTable:
 
     Attributes:
         base: cost of the base model.
-        cells: slot -> gene -> the cost that it adds.
+        cells: slot -> gene -> cost that the gene adds.
         imgsz: image size in pixels for which these costs hold.
     """
 
@@ -53,17 +53,17 @@ class CostTable:
         cache: Path | None = None,
         counting: int = COUNTING,
     ) -> CostTable:
-        """The table: the base is counted once and every gene at its slot, or the table of an equal call is read.
+        """The table with the cost of the base and of every gene at its slot, counted or read from the cache.
 
         Args:
-            base_module: the base as the final training has it (class count, `reg_max`), as built.
-            space: the genes that may stand at each slot.
+            base_module: the built base, with the class count and `reg_max` of the final training.
+            space: the possible genes of each slot.
             imgsz: image size of the final training in pixels.
-            cache: folder for counted tables; None: no table is kept.
-            counting: the rules to count by; 1 counts as release 0.1.0 did.
+            cache: folder in which counted tables are kept; None: no table is kept or read.
+            counting: version of the counting rules; 1 counts as release 0.1.0 did.
 
         Raises:
-            ConfigError: a user's modules cannot stand at a slot, see `check_places`.
+            ConfigError: a user's module does not run at a slot, see `check_places`.
             UserError: a module runs an op without a listed cost, or the folder is not writable.
         """
         from nas_attn.cost.counter import count, gene_cost
@@ -76,7 +76,7 @@ class CostTable:
             if path.is_file():
                 return cls.from_dict(json.loads(path.read_text()))
         check_places(genes, imgsz)
-        known: dict[tuple[Gene, int, int], Cost] = {}  # a residual is counted with its module: it adds one scalar
+        known: dict[tuple[Gene, int, int], Cost] = {}  # without residual, which only adds one scalar
         cells: dict[str, dict[Gene, Cost]] = {}
         for slot, wanted in genes.items():
             size = slot.map_size(imgsz)
@@ -97,11 +97,11 @@ class CostTable:
         return table
 
     def cost(self, architecture: Architecture) -> Cost:
-        """The cost of an architecture; slots that it leaves out hold `none`.
+        """The cost of an architecture; a slot that it leaves out has `none`.
 
         Raises:
-            UnknownName: a slot that the table does not have.
-            UserError: a gene that was not counted at its slot.
+            UnknownName: the table does not have a slot.
+            UserError: a gene was not counted at its slot.
         """
         total = self.base
         for slot, gene in Architecture.meant(architecture):
@@ -109,19 +109,19 @@ class CostTable:
         return total
 
     def cell(self, slot: str, gene: Gene) -> Cost:
-        """The cost that a gene adds at a slot; raises as `cost`."""
+        """The cost that a gene adds at a slot; raises the same errors as `cost`."""
         if slot not in self.cells:
             raise UnknownName("slot", slot, self.cells)
         try:
             return self.cells[slot][Gene.parse(gene)]
         except KeyError:
-            raise UserError("a gene must be one that the cost table holds", got=f"`{gene}`", where=slot) from None
+            raise UserError("a gene must be in the cost table", got=f"`{gene}`", where=slot) from None
 
     def many(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        """Costs of many architectures at once, int64 of shape (len(architectures), 4), columns as in `Cost`.
+        """The costs of many architectures: int64 of shape (len(architectures), 4), with the columns of `Cost`.
 
         Raises:
-            UnknownName, UserError: as `cost`.
+            UnknownName, UserError: the same errors as `cost`.
         """
         import numpy as np
 
@@ -131,7 +131,7 @@ class CostTable:
             rows = [[index[slot][gene] for slot, gene in a.genes] for a in architectures]
         except KeyError:
             for a in architectures:
-                self.cost(a)  # says which slot or gene it is
+                self.cost(a)  # raises an error that names the slot or the gene
             raise
         width = max(map(len, rows), default=0)
         padded = np.array([r + [0] * (width - len(r)) for r in rows], dtype=np.intp).reshape(len(rows), width)
@@ -139,7 +139,7 @@ class CostTable:
 
     @cached_property
     def _rows(self) -> tuple[dict[str, dict[Gene, int]], np.ndarray]:
-        """slot -> gene -> index of its row, and the rows; row 0 is all zeros."""
+        """Slot -> gene -> index of its row, and the rows; row 0 is all zeros."""
         import numpy as np
 
         index: dict[str, dict[Gene, int]] = {}
@@ -151,7 +151,7 @@ class CostTable:
         return index, np.array(values, dtype=np.int64)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `from_dict` reads it back."""
+        """The table as a dict that JSON can hold; `from_dict` reads it back."""
         cells = {s: {str(g): c.as_tuple() for g, c in genes.items()} for s, genes in self.cells.items()}
         return {"imgsz": self.imgsz, "base": self.base.as_tuple(), "cells": cells}
 
@@ -163,29 +163,29 @@ class CostTable:
 
 
 def _checked(base_module: Any, space: Any, imgsz: Any) -> dict[Slot, tuple[Gene, ...]]:
-    """Slot -> its distinct genes.
+    """The distinct genes of each slot: slot -> genes.
 
     Raises:
         UserError: `base_module` is no model, `space` is no space, or `imgsz` is no number of pixels.
     """
     from torch import nn
 
-    rule, remedy = "a cost table must be built of a built model", 'Give `load_base("yolo11n").build()`.'
+    rule, remedy = "the base of a cost table must be a built model", 'Give `load_base("yolo11n").build()`.'
     if not isinstance(base_module, nn.Module):
         raise UserError(rule, got=type(base_module).__name__, remedy=remedy)
     if not isinstance(imgsz, int) or imgsz < 1:
         raise UserError("`imgsz` must be a number of pixels", got=repr(imgsz))
     genes = {s.slot: s.genes for s in space.slots} if isinstance(space, SearchSpace) else space
     if not isinstance(genes, Mapping) or not all(isinstance(slot, Slot) for slot in genes):
-        rule, remedy = "a cost table must be of a SearchSpace, or of Slot -> genes", "Slots are those of `all_slots`."
+        rule, remedy = "a cost table must get a SearchSpace, or Slot -> genes", "Take the slots from `all_slots`."
         raise UserError(rule, got=type(space).__name__, remedy=remedy)
     return {slot: tuple(dict.fromkeys(map(Gene.parse, wanted))) for slot, wanted in genes.items()}
 
 
 def _beside(slot: Slot, size: int) -> Cost:
-    """The cost that a filled site has beside its module: of weights added or removed, 1 multiply-accumulate a map cell.
+    """The cost of the weights that a gene adds to a site or removes from it, besides its module.
 
-    It is negative if more weights are removed than added.
+    Each weight costs one multiply-accumulate per map cell. The cost is negative if more weights are removed than added.
     """
     weights = slot.inside.weights if slot.inside else 0
     macs = weights * size * size
@@ -193,7 +193,11 @@ def _beside(slot: Slot, size: int) -> Cost:
 
 
 def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], imgsz: int, counting: int) -> str:
-    """16 hex digits that change if a count could: model, genes, size, rules, versions, counted and counting code."""
+    """16 hex digits that change if a count could change.
+
+    They depend on the model, the genes, the size, the counting rules, the versions of the counters, and the source of
+    the modules and of this package.
+    """
     content = {
         "base": getattr(base_module, "yaml", None) or repr(base_module),
         "genes": [[s.as_list(), [str(g) for g in wanted]] for s, wanted in genes.items()],
@@ -206,6 +210,6 @@ def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], i
     for file in sorted({f for folder in own for f in folder.rglob("*.py")}):
         digest.update(file.read_bytes())
     entries = {e.name: e for wanted in genes.values() for e in (registry.get(g.module) for g in wanted)}
-    for name in sorted(entries):  # a user's modules stand in other folders
+    for name in sorted(entries):  # the modules of users are in other folders
         digest.update(entries[name].source() + repr(sorted(entries[name].costs.items())).encode())
     return digest.hexdigest()[:16]

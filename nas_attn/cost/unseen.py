@@ -1,7 +1,8 @@
-"""Product-sums inside a detector that no operator shows, as its modules declare them.
+"""Multiply-accumulates that modules inside a detector declare, because fvcore cannot count them.
 
-Those of a gene are counted with the gene. This file counts those of modules that are already part of a model, as in an
-exported YAML or an article's that is the base. A module does not keep its constructor arguments; the YAML does.
+Those of a gene are counted with the gene. This file counts those of modules that are already in the base model, for
+example in an exported YAML or in the YAML of an article. A module does not store its constructor arguments, so they are
+read from the YAML.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from nas_attn.attention import registry
 from nas_attn.attention.entry import ModuleEntry
 from nas_attn.cost.cost import COUNTING
 
-SINCE = {"lsk": 2, "sk": 2}  # module -> the first counting that has its declared product-sums; other modules: all
+SINCE = {"lsk": 2, "sk": 2}  # module -> first version of the counting rules that counts them; other modules: always
 
 
 def declared_macs(
@@ -25,12 +26,12 @@ def declared_macs(
 
 
 def unseen_macs(model: Any, x: Any, counting: int = COUNTING) -> int:
-    """Declared multiply-accumulates of all modules of the registry in a model, for one image like `x`.
+    """The declared multiply-accumulates of all registered modules in a model, for one image.
 
     Args:
-        model: a detector in evaluation mode; the result for a model without `yaml` is 0.
+        model: a detector in evaluation mode; for a model without `yaml`, the result is 0.
         x: images, (N, 3, H, W).
-        counting: the rules to count by.
+        counting: version of the counting rules.
     """
     import torch
 
@@ -58,12 +59,12 @@ def unseen_macs(model: Any, x: Any, counting: int = COUNTING) -> int:
 
 
 def _modules(model: Any) -> Iterator[tuple[Any, ModuleEntry, Sequence[Any]]]:
-    """(module, its entry, its constructor arguments) of all modules that declare such product-sums."""
+    """(module, entry, constructor arguments) of all modules that declare multiply-accumulates."""
     entries = {e.cls: e for e in registry.entries() if hasattr(e.cls, "extra_macs")}
     known = getattr(model, "yaml", None)
     rows = [*known["backbone"], *known["head"]] if isinstance(known, dict) else []
     for layer, row in zip(model.model if rows else (), rows, strict=True):
-        inside = hasattr(layer, "attentions")  # a block with attention inside: [its own arguments, genes]
+        inside = hasattr(layer, "attentions")  # a block with attention inside; its arguments: [own arguments, genes]
         places = [(layer.attentions(g[0]), g[1:]) for g in row[3][1]] if inside else [([layer], [row[2], *row[3]])]
         for holders, (name, *arguments) in places:
             given = arguments[1:] if str(name).endswith("Scaled") else arguments

@@ -1,1 +1,1 @@
-"""Pages of a study: cards as values (`blocks`), rendered as HTML for the report and as Dash for the live page."""
+"""The pages of a study: cards as values (`blocks`), rendered as HTML (report) and with Dash (live page)."""

@@ -1,4 +1,4 @@
-"""The card of an ablation: answer, forest plot, tables, and the trials behind every figure."""
+"""The card of an ablation: answer, forest plot, tables, and the trials behind each figure."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from nas_attn.dashboard.blocks import Block, Element, Plot, Row, element, facts,
 from nas_attn.study.slot_states import DEAD as DEAD_SLOT
 from nas_attn.study.slot_states import UNDERTRAINED, too_little
 
-ABOUT = "An architecture taken apart: every arm trained with the same seeds as the base"
+ABOUT = "Ablation of an architecture: each arm is trained with the same seeds as the base"
 READING = (
-    "Difference to the base at equal seeds, with its {level} interval{looks}. Grey band: differences smaller than what "
-    "was set to matter. Colour and shape are the verdict after correction for the number of comparisons, which an "
-    "interval by itself is not: one that clears zero may still be undecided."
+    "Mean difference to the base at equal seeds, with its {level} interval{looks}. Grey band: differences that are "
+    "too small to matter. Colour and shape show the verdict, which is corrected for the number of comparisons. The "
+    "interval is not, so a comparison can be undecided although its interval does not include zero."
 )
-TRACE = "Point at a line for all its figures. Click it, or a row of a table, to see the trials behind it."
-OWN_NUMBERS = "Trials of this ablation are numbered on their own: its trial 3 is not trial 3 of a study."
+TRACE = "Hover over a line to see all its figures. Click it, or a row of a table, to see its trials."
+LIVENESS_TITLE = "Live slots"
+OWN_NUMBERS = "This ablation has its own trial numbers: its trial 3 is not trial 3 of a search."
 MEASURED = ("cost counted at", "training time", "device", "versions")
 LAST = ("inserted", "remarks", "trials")
 ABOVE_TRIALS = (element("h3", "Trials of this ablation"), text(OWN_NUMBERS, "soft"))
-LONG = 15  # rows from which a table scrolls
-NEWEST = 200  # trials that the live page lists before a line is picked; the report lists all
+LONG = 15  # longer tables scroll
+NEWEST = 200  # trials in the list of the live page; the report lists all
 
 
 @dataclass(frozen=True)
 class Section:
-    """One table.
+    """One table of the card.
 
     Attributes:
         title: its title.
-        lines: the `line_key` of each row, unique in the ablation.
+        lines: the key of each row, unique in the ablation.
         table: its rows; the last column has the numbers of their trials.
-        trials: the same as numbers, one tuple a row.
-        method: how the figures were made.
+        trials: for each row the numbers of its trials.
+        method: sentences on the method behind the figures.
     """
 
     title: str
@@ -55,11 +56,11 @@ class Section:
 
 @dataclass(frozen=True)
 class AblationCard:
-    """One ablation as a card shows it; each part is computed when it is first asked for.
+    """The content of an ablation's card; each part is computed at its first use.
 
     Attributes:
         view: the ablation.
-        state: a text that changes whenever its record log does; empty if nobody follows it.
+        state: a text that changes with the record log; empty in the report.
     """
 
     view: AblationView
@@ -67,7 +68,7 @@ class AblationCard:
 
     @property
     def key(self) -> str:
-        """The name of its folder, unique in the study."""
+        """The name of its folder, which is unique in the study."""
         return self.view.folder.name
 
     @property
@@ -77,12 +78,12 @@ class AblationCard:
 
     @cached_property
     def summary(self) -> str:
-        """The answer in a sentence."""
+        """The sentence that answers the ablation."""
         return summary(self.view)
 
     @cached_property
     def facts(self) -> list[tuple[str, str]]:
-        """The conditions of the run as (name, value) pairs."""
+        """The conditions of the ablation as pairs (name, value)."""
         v, c = self.view, self.view.header["config"]
         states = [state_of(t) for t in v.trials]
         counted = [f"{states.count(s)} {s}" for s in dict.fromkeys(states)]
@@ -99,22 +100,22 @@ class AblationCard:
 
     @cached_property
     def liveness(self) -> str:
-        """A sentence on which slots are alive; only these can show a difference."""
+        """Sentences on the liveness of slots. Only live slots can show a difference."""
         skipped = sum(d.verdict == DEAD for d in self.view.decisions)
         said = [_liveness(self.view, model) for model in self.view.design.models]
         if skipped:
-            said.append(f"Left out, as they differ only there: {skipped} comparison{'s' * (skipped != 1)}.")
+            said.append(f"Left out, because only such slots differ: {skipped} comparison{'s' * (skipped != 1)}.")
         return " ".join(said)
 
     @cached_property
     def forest(self) -> ForestNumbers:
-        """The comparisons with the base."""
+        """The numbers of the forest plot: the comparisons with the base."""
         return forest_numbers(self.view)
 
     @property
     def reading(self) -> str:
-        """The words below the forest plot: how to read it, and what a click does."""
-        looks = ", which holds for all looks at once" if self.view.looks.count > 1 else ""
+        """The explanation below the forest plot."""
+        looks = ", valid for all looks together" if self.view.looks.count > 1 else ""
         return f"{READING.format(level=self.forest.level, looks=looks)} {TRACE}"
 
     @cached_property
@@ -130,7 +131,7 @@ class AblationCard:
         return tuple(found)
 
     def line(self, key: str) -> tuple[str, tuple[int, ...]] | None:
-        """The name of the row of that key and the numbers of its trials; None if there is no such row any more."""
+        """The name and the trial numbers of the row with this key; None if there is no such row now."""
         for s in self.sections:
             if key in s.lines:
                 at = s.lines.index(key)
@@ -144,11 +145,11 @@ def part(ablation: Any, name: str, **more: Any) -> dict[str, Any]:
 
 
 def whole_card(card: AblationCard, number: int) -> Element:
-    """The card in the report, with the list of all its trials; a click on a line leaves only those behind it.
+    """The card in the report, with the list of all its trials. A click on a line hides the trials of other lines.
 
     Args:
         card: its content.
-        number: tells its plot from those of other cards on the page.
+        number: makes the id of its plot unique on the page.
     """
     trials = _trials(card, trials_table(card.view), f"All {len(card.view.trials)} trials.")
     listed = element("div", *ABOVE_TRIALS, *trials, kind="trials")
@@ -156,7 +157,7 @@ def whole_card(card: AblationCard, number: int) -> Element:
 
 
 def ablation_blocks(card: AblationCard, number: int = 0) -> list[Block]:
-    """Answer, facts, forest plot and tables."""
+    """The blocks of the card: answer, facts, forest plot and tables."""
     blocks: list[Block] = [_heading("h2", card.title, card), text(card.summary, "answer"), facts(card.facts)]
     if card.forest.lines:
         figure, live = forest_figure(card.forest), part(card.key, "forest", at=0)
@@ -169,19 +170,19 @@ def ablation_blocks(card: AblationCard, number: int = 0) -> list[Block]:
         ]
         blocks.append(_heading("h3", s.title, card))
         blocks += [table(s.table, tall=len(s.table.rows) > LONG, rows=rows), text(s.method, "soft")]
-    return [*blocks, element("h3", "Which slots are alive"), text(card.liveness)]
+    return [*blocks, element("h3", LIVENESS_TITLE), text(card.liveness)]
 
 
 def trials_blocks(card: AblationCard, line: str | None) -> list[Block]:
-    """The list on the live page: the trials behind the picked line, or the newest."""
+    """The list of trials on the live page: those of the picked line, or the newest."""
     found = card.line(line) if line else None
     every = len(card.view.trials)
     if found is not None:
         name, numbers = found
         trials = trials_table(card.view, numbers)
-        return _trials(card, trials, f'Behind "{name}": {len(trials.rows)} of {every} trials.', picked=True)
+        return _trials(card, trials, f'Trials of "{name}": {len(trials.rows)} of {every}.', picked=True)
     trials = newest_first(trials_table(card.view), NEWEST)
-    words = f"The newest {len(trials.rows)} of {every} trials; pick a line above to see those behind it."
+    words = f"The newest {len(trials.rows)} of {every} trials. Click a line above to see its trials."
     return _trials(card, trials, words)
 
 
@@ -191,7 +192,7 @@ def _heading(tag: str, title: str, card: AblationCard) -> Element:
 
 
 def _trials(card: AblationCard, trials: Table, words: str, *, picked: bool = False) -> list[Block]:
-    """A sentence on the list, a button that lists all again (hidden if no line is picked), and the list."""
+    """A sentence, a button that shows all trials (hidden if no line is picked), and the list of trials."""
     attributes = {"type": "button"} | ({} if picked else {"hidden": "hidden"})
     button = Element("button", ["show all"], attributes, part(card.key, "every", at=0))
     rows = [Row({"data-trial": str(key)}) for key in trials.keys]
@@ -200,7 +201,7 @@ def _trials(card: AblationCard, trials: Table, words: str, *, picked: bool = Fal
 
 
 def _arranged(table: Table) -> Table:
-    """A wide table arranged for a page: verdict beside the name, long columns last, no empty column of remarks."""
+    """The table arranged for a page: the verdict beside the name, long columns last, no empty column of remarks."""
     order = {"verdict": 1, **{c: 3 + i for i, c in enumerate(LAST)}}
     columns = sorted(range(len(table.columns)), key=lambda i: order.get(table.columns[i], 0 if i == 0 else 2))
     kept = [i for i in columns if table.columns[i] != "remarks" or any(row[i] for row in table.rows)]
@@ -211,19 +212,19 @@ def _arranged(table: Table) -> Table:
 def _liveness(view: AblationView, model: str | None) -> str:
     where = f" of {Path(model).stem}" if model else ""
     if view.base_failed(model):
-        return f"The liveness of the slots{where} could not be measured: its base could not be trained."
+        return f"The liveness of the slots{where} could not be measured, because the base could not be trained."
     if not view.measured(model):
-        return f"The liveness of the slots{where} is not measured yet: that needs trained bases."
+        return f"The liveness of the slots{where} is not measured yet; it needs trained bases."
     record = view.views[model].slots
     drop = record.get("drop", {})
     states = view.states(drop, model)
     if not view.trained(model):
         return f"The liveness of the slots{where} could not be measured: {too_little(record)}."
     lost = ", ".join(f"{s} {signed(d)}" for s, d in drop.items())
-    rule = f"mAP50-95 that the trained base loses when a slot's output is zeroed: {lost}"
-    named = {DEAD_SLOT: f"dead slots{where}", UNDERTRAINED: f"undertrained slots{where}, better zeroed"}
+    rule = f"loss of mAP50-95 if the slot's output is set to zero: {lost}"
+    named = {DEAD_SLOT: f"dead slots{where}", UNDERTRAINED: f"undertrained slots{where} (zeroing them raises mAP50-95)"}
     parts = [f"{name}: {', '.join(states[state])}" for state, name in named.items() if state in states]
     if not parts:
-        return f"All slots{where} are alive ({rule})."
+        return f"All slots{where} are live ({rule})."
     said = "; ".join(parts)
-    return f"{said[0].upper()}{said[1:]} ({rule}; at least {record['threshold']:g} is alive)."
+    return f"{said[0].upper()}{said[1:]} ({rule}; a live slot loses at least {record['threshold']:g})."

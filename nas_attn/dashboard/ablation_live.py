@@ -1,4 +1,4 @@
-"""The dashboard's cards on ablations: each follows its record log, and a click leads to the trials behind a line."""
+"""The dashboard's cards of ablations: each follows its record log, and a click on a line shows its trials."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from nas_attn.dashboard.source import LiveAblations
 if TYPE_CHECKING:
     from dash import Dash
 
-# marks the picked line in its table after a click, a new table or a new list of trials, and brings its trials into view
-# once they are there
+# Marks the picked line after a click, a new table or a new list of trials, and then scrolls to its trials.
 _MARK = """(picked, body, trials, identity) => {
   const card = [...document.querySelectorAll('section[data-ablation]')]
     .find(c => c.dataset.ablation === identity.ablation);
@@ -25,8 +24,9 @@ _MARK = """(picked, body, trials, identity) => {
   return window.dash_clientside.no_update;
 }"""
 
-# Runs in the browser: a click that is sent to the server is lost if the card is drawn again before the answer arrives.
-# A redrawn table reports its rows too, without a click on them. A click on a mark is cleared, so that a second counts.
+# Runs in the browser, because a click that goes to the server is lost if the card is redrawn before the answer.
+# A redrawn table also triggers this function, without a click. A click on a mark is cleared, so that the next
+# one counts.
 _PICK = """(rows, marks, every) => {
   const none = window.dash_clientside.no_update;
   const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
@@ -40,12 +40,12 @@ _PICK = """(rows, marks, every) => {
 
 
 def section() -> Any:
-    """The empty cards."""
+    """The empty container of the cards."""
     return html.Div([dcc.Store(id="ablation-stamp"), dcc.Store(id="ablation-keys"), html.Div([], id="ablations")])
 
 
 def connect(app: Dash, ablations: LiveAblations) -> None:
-    """Fill the cards, and again whenever their logs grow."""
+    """Add the callbacks that fill the cards and update them if their logs grow."""
 
     @app.callback(Output("ablation-stamp", "data"), Input("tick", "n_intervals"), State("ablation-stamp", "data"))
     def follow(_: int | None, shown: str | None) -> Any:
@@ -61,7 +61,7 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
     )
     def frames(_: str, shown: list[str] | None) -> Any:
         keys, shown = [c.key for c in ablations.cards()], shown or []
-        # a card that stands stays while others come: with the picked line, and its tables scrolled as they are
+        # existing cards stay when others are added, so that they keep the picked line and the scroll position
         if keys == shown:
             return no_update, no_update
         if keys[: len(shown)] != shown:
@@ -79,7 +79,7 @@ def connect(app: Dash, ablations: LiveAblations) -> None:
     )
     def body(_: str, drawn: str | None, identity: dict[str, str]) -> Any:
         card = ablations.card(identity["ablation"])
-        # the card can be newer than the news that asked for it; to draw it twice would only disturb a reader
+        # a redraw without a change would only disturb the reader
         if card is None or card.state == drawn:
             return no_update, no_update
         return render(*ablation_blocks(card)), card.state

@@ -1,4 +1,4 @@
-"""The live page: it follows a growing study and shows the candidate that is clicked. Reads records, never writes."""
+"""The live page: it follows a running study and shows the clicked candidate. It reads records and writes nothing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from nas_attn.study.view import Candidate
 if TYPE_CHECKING:
     from dash import Dash
 
-NEWEST = 200  # trials listed; the report lists all
+NEWEST = 200  # trials in the list; the report lists all
 _INDEX = """<!doctype html>
 <html lang="en"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="data:,">{%css%}<style>STYLE</style></head>
 <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>"""
 
-# Dash writes a reader's zoom into the figure it holds, after which plotly's own `uirevision` no longer knows it as one
+# Dash stores the zoom in its figure, so plotly's `uirevision` does not see that the user has set it
 _KEEP_ZOOM = """(drawn, shown) => {
   if (!drawn) { return window.dash_clientside.no_update; }
   const layout = {...drawn.layout};
@@ -36,8 +36,9 @@ _KEEP_ZOOM = """(drawn, shown) => {
   return {...drawn, layout};
 }"""
 
-# Runs in the browser: a click that is sent to the server is lost if a table is drawn again before the answer arrives.
-# A redrawn table reports its rows too, without a click on them. A click on a point is cleared, so that a second counts.
+# Runs in the browser, because a click that goes to the server is lost if a table is redrawn before the answer.
+# A redrawn table also triggers this function, without a click. A click on a point is cleared, so that the next one
+# counts.
 _PICK = """() => {
   const none = window.dash_clientside.no_update;
   const asked = window.dash_clientside.callback_context.triggered.find(t => t.value);
@@ -50,17 +51,17 @@ _PICK = """() => {
 
 
 def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -> Dash:
-    """The dashboard of one run folder.
+    """The Dash app of one run folder.
 
     Args:
-        folder: the run folder; only read.
-        yaml_of: gives a candidate's model YAML; needs the detector package, so the caller brings it.
+        folder: the run folder; it is only read.
+        yaml_of: returns the model YAML of a candidate. The caller gives it, because it needs the detector package.
 
     Raises:
-        UserError: the folder holds neither a study nor an ablation.
+        UserError: the folder holds no study and no ablation.
     """
     import dash
-    import pandas  # noqa: F401  plotly looks at it in one thread while another is still importing it
+    import pandas  # noqa: F401  before the threads start: plotly fails on a half-imported pandas
 
     from nas_attn.dashboard import ablation_live, effects_live, live_page
 
@@ -74,7 +75,7 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
         assets_folder=str(Path(__file__).parent / "assets"),
         index_string=_INDEX.replace("STYLE", CSS),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
-        suppress_callback_exceptions=True,  # rows and curves come and go
+        suppress_callback_exceptions=True,  # callbacks name rows that do not exist at start
     )
     ablation_live.connect(app, ablations)
     if not shown.searched:
@@ -138,6 +139,6 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
     def show(key: str | None, _: str | None, shown: str | None) -> Any:
         candidate = study.candidate(key)
         state = f"{key}: {[(t.number, t.state) for t in candidate.trials] if candidate else ''}"
-        if state == shown:  # news of other candidates must not fold up or scroll away what is being read
+        if state == shown:  # an update of other candidates must not disturb the reader
             return no_update, no_update
         return render(*candidate_blocks(study.view(), candidate, yaml_of)), state

@@ -1,4 +1,4 @@
-"""Blocks as Dash components for the live page, without callbacks."""
+"""Renders blocks as Dash components for the live page, without callbacks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas_attn.dashboard.blocks import Block, Breakable, Element, Plot
 
 
 def render(*blocks: Block) -> list[Any]:
-    """The components of blocks."""
+    """The Dash components of the blocks."""
     return [_block(block) for block in blocks]
 
 

@@ -1,4 +1,4 @@
-"""Blocks as HTML for the report: everything that enters as text is escaped here and nowhere else."""
+"""Renders blocks as HTML for the report. All text is escaped here and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nas_attn.dashboard.blocks import Block, Breakable, Element, Plot
 
 
 def render(*blocks: Block) -> str:
-    """The HTML of blocks, one after the other."""
+    """The HTML of the blocks in order."""
     return "".join(map(_block, blocks))
 
 

@@ -1,4 +1,4 @@
-"""A card as a value: blocks that `as_html` writes into the report and `as_dash` puts onto the live page."""
+"""Blocks: cards as values. `as_html` renders them for the report, `as_dash` for the live page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas_attn.analysis.tables import Table, genes
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# a column's name -> the class of its cells
+# name of a column -> CSS class of its cells
 CLASSES = {
     **dict.fromkeys(("architecture", "inserted"), "key"),
     **dict.fromkeys(("remark", "remarks", "verdict", "trials"), "wide"),
@@ -25,10 +25,10 @@ class Element:
     """An HTML element.
 
     Attributes:
-        tag: its name.
-        content: the blocks in it; the renderer escapes texts.
-        attributes: as HTML names them.
-        pressed: its id on the live page, if a click on it does something there.
+        tag: its tag.
+        content: the blocks inside it; the renderer escapes texts.
+        attributes: its HTML attributes.
+        pressed: its id on the live page, if it can be clicked there.
     """
 
     tag: str
@@ -39,20 +39,20 @@ class Element:
 
 @dataclass(frozen=True)
 class Breakable:
-    """Text that may be broken behind each comma."""
+    """A text with a possible line break after each comma."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure; one that may be wider than its card scrolls.
+    """A figure. It scrolls if it can be wider than its card.
 
     Attributes:
         figure: the figure.
         name: its id in the report, and on the live page if `live` is not given.
         tools: show plotly's buttons.
-        min_width: pixels; 0 for as narrow as the card.
+        min_width: smallest width in pixels; 0 for no limit.
         live: its id on the live page.
     """
 
@@ -64,19 +64,19 @@ class Plot:
 
     @property
     def scrolls(self) -> bool:
-        """True if the figure may be wider than its card."""
+        """True if the figure can be wider than its card."""
         return bool(self.min_width or self.figure.layout.width)
 
     @property
     def config(self) -> dict[str, Any]:
-        """Plotly's settings of this figure."""
+        """Plotly's configuration of this figure."""
         buttons = {} if self.tools else {"displayModeBar": False}
         return {**PLOT_CONFIG, **buttons, "responsive": self.figure.layout.width is None}
 
 
 @dataclass(frozen=True)
 class Row:
-    """The attributes of a table's row, and its id on the live page, if a click on it does something there."""
+    """The HTML attributes of a table row, and its id on the live page, if it can be clicked there."""
 
     attributes: Mapping[str, str] = field(default_factory=dict)
     pressed: Mapping[str, Any] | None = None
@@ -86,7 +86,7 @@ Block = str | Element | Breakable | Plot
 
 
 def element(tag: str, *content: Block, kind: str = "", **attributes: str) -> Element:
-    """An element of a class."""
+    """An element with a CSS class."""
     return Element(tag, content, {"class": kind, **attributes} if kind else attributes)
 
 
@@ -96,17 +96,17 @@ def text(words: str, kind: str = "") -> Element:
 
 
 def facts(pairs: Sequence[tuple[str, str]], kind: str = "facts") -> Element:
-    """Named values."""
+    """A list of named values."""
     return element("dl", *(item for k, v in pairs for item in (element("dt", k), element("dd", v))), kind=kind)
 
 
 def details(summary: str, *content: Block, **attributes: str) -> Element:
-    """Blocks that a click on the summary unfolds."""
+    """Blocks that a click on the summary shows or hides."""
     return element("details", element("summary", summary), *content, **attributes)
 
 
 def card(title: str, *content: Block) -> Element:
-    """A card of the page."""
+    """A card of the page with its title."""
     return element("section", element("h2", title), *content, kind="card")
 
 
@@ -115,9 +115,9 @@ def table(content: Table, name: str = "", *, tall: bool = False, rows: Sequence[
 
     Args:
         content: columns and cells.
-        name: tells the rows' ids from another table's.
-        tall: scroll within a fixed height.
-        rows: one per row of cells; by default a row about a candidate leads to it.
+        name: makes the ids of its rows unique on the page.
+        tall: limit the height, so that the table scrolls.
+        rows: attributes of the rows; by default a click on the row of a candidate shows the candidate.
     """
     if rows is None:
         found = enumerate(content.keys)

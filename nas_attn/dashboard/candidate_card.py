@@ -1,4 +1,4 @@
-"""The card on one candidate: its settings, results, learning curves and model YAML."""
+"""The card of one candidate: its settings, results, learning curves and model YAML."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, text
 from nas_attn.errors import NasAttnError
 from nas_attn.study.view import Candidate, StudyView
 
-CLICK_HINT = "Click a point, or a row of a table, to see its settings, learning curves and model YAML."
-NO_YAML = "The model YAML is shown where the detector package is at hand: start this page with `nas_attn dashboard`."
+CLICK_HINT = "Click a point or a row of a table to see its settings, learning curves and model YAML."
+NO_YAML = "To see the model YAML, start this page with `python -m nas_attn dashboard`."
 
 
 def candidate_blocks(
     view: StudyView, candidate: Candidate | None, yaml_of: Callable[[Candidate], str] | None
 ) -> list[Block]:
-    """The card's content; without a candidate, a hint how to choose one."""
+    """The content of the card; without a candidate, a hint on how to choose one."""
     if candidate is None:
         return [text(CLICK_HINT, "soft")]
     numbers = curve_numbers(view, candidate)
@@ -32,7 +32,7 @@ def candidate_blocks(
 
 
 def yaml_block(candidate: Candidate, yaml_of: Callable[[Candidate], str], **attributes: str) -> Block:
-    """A candidate's model YAML, or the reason why it cannot be built."""
+    """The model YAML of a candidate, or the reason why it cannot be built."""
     try:
         return element("pre", yaml_of(candidate), **attributes)
     except NasAttnError as error:
@@ -40,7 +40,7 @@ def yaml_block(candidate: Candidate, yaml_of: Callable[[Candidate], str], **attr
 
 
 def settings(candidate: Candidate) -> list[tuple[str, str]]:
-    """(slot, gene); of many slots only those that hold something."""
+    """Pairs (slot, gene); with many slots, only the filled ones."""
     every = [(slot, str(gene)) for slot, gene in candidate.architecture]
     filled = [(slot, gene) for slot, gene in every if gene != "none"]
     if len(every) <= MANY_SLOTS or len(filled) == len(every):

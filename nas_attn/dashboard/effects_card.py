@@ -1,4 +1,4 @@
-"""The card on effects: sentence, heat map, each module's best and median, importance."""
+"""The card of effects: conclusion, heat map, best and median of each module, importance."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from nas_attn.analysis.importance.numbers import importance_numbers, importance_
 from nas_attn.dashboard.blocks import Block, Plot, element, table, text
 from nas_attn.study.view import StudyView
 
-TITLE = "What modules did, slot by slot"
+TITLE = "Effects of modules at each slot"
 READING = (
-    "Difference to the base in mAP50-95 that a module makes at a slot, with its 95 % interval and its number of trials "
-    "(n), from all usable trials at once; effects are taken to add up over slots, a module's settings are averaged. "
-    "Framed, in full colour: shown by the data, corrected for the number of cells. Pale: noise explains it, or fewer "
-    "than three architectures have the module there, which is too few to speak of it. Blank: the trials do not "
-    "determine it; point at it to see why."
+    "Each cell: the difference to the base in mAP50-95 that the module makes at the slot, its 95 % interval, and its "
+    "number of trials (n). All usable trials are fitted together; effects of slots are assumed to add up, and settings "
+    "of a module are averaged. Framed and in full colour: significant after correction for the number of cells. Pale: "
+    "noise can explain it, or fewer than three architectures have the module there. Blank: the trials do not determine "
+    "it; hover over the cell to see the reason."
 )
 CHANCE = (
-    "How much of the result hangs on each choice, by itself (main effect) and for reaching the best architectures "
-    "(PED-ANOVA). Bars: 95 % bootstrap interval over architectures; grey bars do not clear what shuffled results give."
+    "Importance of each choice. Main effect: the share of the variance that the choice explains by itself. PED-ANOVA: "
+    "how much the choice separates the best architectures from all. Lines on bars: 95 % bootstrap interval over "
+    "architectures. Grey bars are not beyond chance: shuffled results reach them too."
 )
-LONG = 12  # modules from which their table scrolls
-BEST, IMPORTANCE = "Each module's best and median", "Which choices matter"
+LONG = 12  # longer tables scroll
+BEST, IMPORTANCE = "Best and median of each module", "Importance of choices"
 
 
 def effects_blocks(view: StudyView) -> list[Block]:
-    """Sentence, heat map, and each module's best and median."""
+    """The blocks of effects: conclusion, heat map, and the table of modules."""
     numbers = effect_numbers(view)
     blocks: list[Block] = [text(effects_sentence(numbers), "answer")]
     if not any(c.trials for c in numbers.cells):
         return blocks
-    if any(c.estimate is not None for c in numbers.cells):  # a map of blanks would say nothing
+    if any(c.estimate is not None for c in numbers.cells):  # a map without any estimate is useless
         blocks += [Plot(heat_map(numbers), "effects-map"), text(READING, "soft")]
     modules = module_table(view, numbers)
     rows = table(modules, "modules", tall=len(modules.rows) > LONG)
@@ -41,7 +42,7 @@ def effects_blocks(view: StudyView) -> list[Block]:
 
 
 def importance_blocks(view: StudyView) -> list[Block]:
-    """Importance of slots and settings; nothing before a module was trained."""
+    """The blocks of importance; none before a module is trained."""
     if not any(t.usable and not t.architecture.is_base for t in view.trials):
         return []
     numbers = importance_numbers(view)

@@ -1,4 +1,4 @@
-"""The dashboard's card on effects. The bootstrap runs in a callback of its own, and only when a trial has ended."""
+"""The dashboard's card of effects. The bootstrap runs in a separate callback, and only after a trial has ended."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 class Newest(Generic[T]):
-    """A slow answer about the newest view: computed once per state of the study, by one thread at a time.
+    """A slow result for the newest view: computed once per state of the study, by one thread at a time.
 
-    A request that waited meanwhile gets the answer about the newest state, so that requests never pile up.
+    Requests that waited meanwhile get the result for the newest state, so they do not queue up.
 
     Args:
         study: the study.
-        compute: view -> answer.
+        compute: view -> result.
     """
 
     def __init__(self, study: LiveStudy, compute: Callable[[StudyView], T]) -> None:
@@ -35,7 +35,7 @@ class Newest(Generic[T]):
         self._known: tuple[str, T] | None = None
 
     def __call__(self) -> T:
-        """The answer."""
+        """The result for the newest view."""
         with self._lock:
             view = self._study.view()
             state = ended(view)
@@ -45,7 +45,7 @@ class Newest(Generic[T]):
 
 
 def ended(view: StudyView) -> str:
-    """A text that changes when a trial has ended or the slots are measured, not when one begins."""
+    """A text that changes if a trial ends or the slots are measured, but not if a trial begins."""
     return f"{sum(t.state != 'running' for t in view.trials)} of {view.folder}, slots {bool(view.slots)}"
 
 
@@ -63,7 +63,7 @@ def section() -> Any:
 
 
 def connect(app: Dash, study: LiveStudy) -> None:
-    """Fill the card, and again whenever a trial has ended."""
+    """Add the callbacks that fill the card and update it after each trial."""
     effects, importance = Newest(study, effects_blocks), Newest(study, importance_blocks)
 
     @app.callback(

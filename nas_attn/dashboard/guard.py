@@ -1,8 +1,8 @@
-"""The dashboard's guard: a page of another web site must not read a study through the reader's own browser.
+"""The guard of the dashboard: it stops other web sites from reading a study through the user's browser.
 
-Such a page can reach a server on this machine in two ways. It asks across origins: then the Origin header names it. Or
-its own name is made to point here (DNS rebinding): then the Host header is that name. A numeric address cannot be made
-to point elsewhere.
+A page of another site can reach a server on this machine in two ways. If it sends a cross-origin request, the Origin
+header names the site. If the site's name is made to point to this machine (DNS rebinding), the Host header has that
+name. A numeric address cannot be redirected.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _ORIGIN = re.compile(r"https?://(.+)", re.IGNORECASE)
 
 
 class Guard:
-    """A WSGI application in front of another: 403 for a foreign Host or Origin.
+    """A WSGI application in front of another one: it answers 403 if the Host or Origin is foreign.
 
     Args:
-        app: the application.
-        host: the address that the server listens on. Names of loopback are always answered, and this one; if it
-            means every address of this machine, then also its name and all numeric addresses.
+        app: the application behind it.
+        host: the address that the server listens on. This address and loopback names are allowed. If it means all
+            addresses of this machine, the machine's name and all numeric addresses are allowed too.
     """
 
     def __init__(self, app: Callable[..., Iterable[bytes]], host: str) -> None:
@@ -33,11 +33,11 @@ class Guard:
         self._names = {_plain(name) for name in (*own, "localhost")}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request, or refuse it."""
+        """Pass a request on, or refuse it."""
         host, origin = environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN")
         if self._known(host) and (origin is None or _same(origin, host)):
             return self._app(environ, start_response)
-        reason = "Refused: this page is asked for by a name that is not its own, or by another web site.\n"
+        reason = "Refused: the request names another host, or comes from another web site.\n"
         start_response("403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(reason)))])
         return [reason.encode()]
 
@@ -55,13 +55,13 @@ def _same(origin: str, host: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """A host's name or address, written in one way."""
+    """The name or address of a host in a normal form."""
     name = name.strip("[]").removesuffix(".").lower()
     return str(ipaddress.ip_address(name)) if _is(name, "version") else name
 
 
 def _is(name: str, what: str) -> bool:
-    """True if a name is an address with this property."""
+    """True if the name is an IP address with this property."""
     try:
         return bool(getattr(ipaddress.ip_address(name), what))
     except ValueError:

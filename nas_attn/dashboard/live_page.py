@@ -1,4 +1,4 @@
-"""The live page before its callbacks fill it, and the bar that shows the progress of the study."""
+"""The live page before its callbacks fill it, and the progress bar of the study."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from nas_attn.analysis.plot_style import PLOT_CONFIG
-from nas_attn.analysis.tables import counts
+from nas_attn.analysis.tables import DEMO, PAIRED_MEANS, counts
 from nas_attn.dashboard.ablation_card import ABOUT
 from nas_attn.study.view import StudyView
 
@@ -19,10 +19,11 @@ def study_page(name: str, *cards: Any) -> Any:
 
     Args:
         name: the study's name.
-        cards: more of them, shown below the plot.
+        cards: further cards, shown below the plot.
     """
     plot = dcc.Graph(id="pareto", config=PLOT_CONFIG, style={"height": "520px"})
-    first = _card("Accuracy against cost", plot, html.P(id="noise", className="soft"))
+    means = html.P(PAIRED_MEANS, className="soft")
+    first = _card("Accuracy against cost", plot, means, html.P(id="noise", className="soft"))
     return _page(
         *(dcc.Store(id=name) for name in ("stamp", "picked", "shown", "drawn")),
         html.H1(name),
@@ -35,12 +36,12 @@ def study_page(name: str, *cards: Any) -> Any:
 
 
 def ablation_page(name: str, *cards: Any) -> Any:
-    """The empty page of ablations without a study."""
+    """The empty page of a run folder that has ablations only."""
     return _page(html.H1(name), html.P(ABOUT, className="soft"), *cards)
 
 
 def progress(view: StudyView) -> Any:
-    """A bar and one chip per state."""
+    """The progress of a study: a bar, and one chip per state of trials."""
     found = counts(view)
     done = sum(n for state, n in found.items() if state not in ("running", "refused"))
     config = view.header.get("config", {})
@@ -53,7 +54,7 @@ def progress(view: StudyView) -> Any:
         html.Div(html.Div(style={"width": f"{share:.1f}%"}), className="bar"),
     ]
     if config.get("demo"):
-        note = "Built-in demonstration on generated pictures: its ranking does not carry over to real data."
+        note = DEMO
         parts.append(html.Div(note, className="note"))
     return parts
 

@@ -1,4 +1,4 @@
-"""The static report: one HTML file that opens anywhere, offline, and loads nothing from anywhere."""
+"""The report: one HTML file that opens offline and loads no other file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas_attn.analysis.figures import liveness_figure, liveness_numbers, pareto_
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import noise_words
 from nas_attn.atomic_files import write_text_atomic
-from nas_attn.dashboard.ablation_card import ABOUT, AblationCard, whole_card
+from nas_attn.dashboard.ablation_card import ABOUT, LIVENESS_TITLE, AblationCard, whole_card
 from nas_attn.dashboard.as_html import render
 from nas_attn.dashboard.blocks import Block, Plot, card, details, element, facts, table, text
 from nas_attn.dashboard.candidate_card import yaml_block
@@ -20,25 +20,22 @@ from nas_attn.dashboard.source import Shown
 from nas_attn.dashboard.style import CSS
 from nas_attn.study.view import Candidate, StudyView
 
-DEMO = (
-    "This is the built-in demonstration on generated pictures. Its ranking of modules does not carry over to real "
-    "data: run the search on your own data set before drawing any conclusion."
-)
 CAUTION = (
-    "The verdicts compare one candidate at a time; among many candidates about one in twenty passes by luck. All runs "
-    "of one seed share one base run, so a lucky or unlucky base moves them together. The front is chosen on val; "
-    "where the data set has a test split, that column was not used for choosing. Confirm a winner with more seeds "
-    "before you rely on it."
+    "Each verdict is for one candidate alone, without correction for their number: about one in twenty candidates "
+    "without a true difference is called better or worse by chance. All trials of a seed are compared with the same "
+    "base trial, so an unusual base trial moves all of them. The front is chosen on val only; test, if the data set "
+    "has it, is shown for information. Before you rely on a winner, confirm it with an ablation."
 )
-BARS = "Bars: ± one standard deviation over seeds. A dark rim marks the front. Click a point to find its row."
+BARS = "Bars: ± one standard deviation over seeds. A dark border marks the front. Click a point to find its row."
 LIVENESS = (
-    "mAP50-95 that the trained base loses on val when a slot's output is zeroed. Attention cannot matter where "
-    "nothing is lost."
+    "Loss of mAP50-95 on val if the slot's output is set to zero in the trained base. If nothing is lost, attention "
+    "cannot help at that slot."
 )
 ALIASES = (
-    "On this study's maps these compute the same function as a cheaper setting, which stands for them in the search."
+    "At this image size, these settings compute the same function as a cheaper setting. The search uses the cheaper "
+    "one only."
 )
-# a click on a point leads to its row, a click on a row marks it
+# a click on a point scrolls to its row; a click on a row marks it
 _SCRIPT = """
 const rows = [...document.querySelectorAll('tr[data-key]')];
 function mark(key, scroll) {
@@ -52,7 +49,7 @@ document.getElementById('pareto')?.on('plotly_click', e => {
   if (data) { mark(data[0], true); }
 });
 """
-# a line's click leaves only its trials in the card's own list; the rows of the card hold them as numbers
+# a click on a line hides all other trials in the card's list; the rows hold the numbers of their trials
 _ABLATION_SCRIPT = """
 document.querySelectorAll('section[data-ablation]').forEach(card => {
   const lines = [...card.querySelectorAll('tr[data-trials]')];
@@ -64,8 +61,8 @@ document.querySelectorAll('section[data-ablation]').forEach(card => {
     lines.forEach(r => r.classList.toggle('picked', r === line));
     trials.forEach(r => { r.hidden = kept !== null && !kept.has(r.dataset.trial); });
     every.hidden = line === null;
-    said.textContent = line ? `Behind "${line.cells[0].textContent}": ${trials.filter(r => !r.hidden).length} of ` +
-      `${trials.length} trials.` : `All ${trials.length} trials.`;
+    said.textContent = line ? `Trials of "${line.cells[0].textContent}": ${trials.filter(r => !r.hidden).length} of ` +
+      `${trials.length}.` : `All ${trials.length} trials.`;
     if (line) { list.scrollIntoView({block: 'nearest'}); }
   }
   lines.forEach(r => r.addEventListener('click', () => show(r)));
@@ -80,12 +77,12 @@ document.querySelectorAll('section[data-ablation]').forEach(card => {
 
 
 def write_report(shown: StudyView | Shown, path: Path, yaml_of: Callable[[Candidate], str] | None = None) -> None:
-    """Write a study and its ablations as one self-contained HTML file, whole or not at all.
+    """Write a study and its ablations as one HTML file, complete or not at all.
 
     Args:
         shown: the study, or what `load_shown` found.
         path: the file; an older one is replaced.
-        yaml_of: gives a candidate's model YAML; if given, those of the front are included.
+        yaml_of: returns the model YAML of a candidate; if given, the YAMLs of the front are included.
 
     Raises:
         UserError: the file cannot be written.
@@ -94,7 +91,7 @@ def write_report(shown: StudyView | Shown, path: Path, yaml_of: Callable[[Candid
 
 
 def report_html(shown: StudyView | Shown, yaml_of: Callable[[Candidate], str] | None = None) -> str:
-    """The report's text."""
+    """The HTML text of the report."""
     from plotly.offline import get_plotlyjs
 
     if isinstance(shown, StudyView):
@@ -117,13 +114,13 @@ def _blocks(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[Bl
     view = shown.study
     blocks: list[Block] = [
         element("h1", view.name),
-        text("Attention modules at the neck of a YOLO detector: accuracy against cost", "soft"),
-        *([element("div", DEMO, kind="note")] if view.header.get("config", {}).get("demo") else []),
-        card("What was run", facts(tables.facts(view))),
+        text("Attention modules in the neck of a YOLO detector: accuracy against cost", "soft"),
+        *([element("div", tables.DEMO, kind="note")] if view.header.get("config", {}).get("demo") else []),
+        card("Conditions", facts(tables.facts(view))),
         card(
             "Accuracy against cost",
             Plot(pareto_figure(pareto_numbers(view)), "pareto", tools=True),
-            text(BARS, "soft"),
+            text(f"{BARS} {tables.PAIRED_MEANS}", "soft"),
         ),
         *ablations,
         card(TITLE, *effects_blocks(view), *importance_blocks(view)),
@@ -134,7 +131,7 @@ def _blocks(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[Bl
             text(noise_words(view)),
             text(CAUTION, "soft"),
         ),
-        card("Which slots are alive", *_liveness(view)),
+        card(LIVENESS_TITLE, *_liveness(view)),
     ]
     if yaml_of is not None:
         yamls = (details(" ".join(tables.genes(c.key)), yaml_block(c, yaml_of)) for c in front(view))
@@ -142,14 +139,14 @@ def _blocks(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[Bl
     blocks.append(card("All trials", table(tables.trials_table(view), tall=True)))
     aliases = tables.alias_table(view)
     if aliases is not None:
-        summary = f"{len(aliases.rows)} settings that coincide at this image size"
-        blocks.append(card("Collapsed settings", details(summary, text(ALIASES), table(aliases))))
+        summary = f"{len(aliases.rows)} settings that equal a cheaper one at this image size"
+        blocks.append(card("Equal settings", details(summary, text(ALIASES), table(aliases))))
     return blocks
 
 
 def _liveness(view: StudyView) -> list[Block]:
     numbers, slots = liveness_numbers(view), tables.liveness_table(view)
     if numbers is None or slots is None:
-        return [text("Not measured yet: this is done once the base is trained.")]
+        return [text("Not measured yet; it needs a trained base.")]
     plot = Plot(liveness_figure(numbers), "liveness", tools=True)
     return [text(LIVENESS), element("div", table(slots), plot, kind="columns")]

@@ -1,4 +1,4 @@
-"""The dashboard's server. It opens its socket itself, so that a taken port gives an error message, not a traceback."""
+"""The server of the dashboard. It opens its own socket, so that a busy port gives a clear error message."""
 
 from __future__ import annotations
 
@@ -31,20 +31,22 @@ def serve(
     """Serve the dashboard of a run folder until interrupted, and print its address on stderr.
 
     Args:
-        folder: the run folder; only read.
-        host: address to listen on; by default nobody outside this machine can connect. Requests for other names than
-            this one and loopback's get 403; with 0.0.0.0 or ::, the machine's name and addresses are known too.
+        folder: the run folder; it is only read.
+        host: address to listen on; by default only this machine can connect. Requests for other hosts get 403, see
+            `Guard`.
         port: TCP port; 0 takes a free one.
-        yaml_of: gives a candidate's model YAML.
+        yaml_of: returns the model YAML of a candidate.
 
     Raises:
-        UserError: the folder holds no study, or the address cannot be had.
+        UserError: the folder holds no study and no ablation, or the address is not available.
     """
     server = make_server(folder, host, port, yaml_of)
     try:
-        print(f"Dashboard of {folder}: {address(server)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        print(f"Dashboard of {folder}: {address(server)} (stop it with Ctrl-C)", file=sys.stderr, flush=True)
         if not _is_loopback(host):
-            print("Everybody who reaches this machine can read the study there.", file=sys.stderr, flush=True)
+            print(
+                "Everybody who can reach this machine can read the study at this address.", file=sys.stderr, flush=True
+            )
         server.serve_forever()
     except KeyboardInterrupt:
         pass
@@ -58,19 +60,19 @@ def make_server(
     """A bound server that does not serve yet: call `serve_forever()`, then `server_close()`.
 
     Raises:
-        UserError: the folder holds no study, or the address cannot be had.
+        UserError: the folder holds no study and no ablation, or the address is not available.
     """
     from werkzeug.serving import make_server as make
 
     app = build_app(folder, yaml_of)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print a line per request, every two seconds
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # otherwise it prints a line for each request
     with _listen(host, port) as listener:
         # the server works on a duplicate of the descriptor
         return make(host, listener.getsockname()[1], Guard(app.server, host), threaded=True, fd=listener.fileno())
 
 
 def address(server: BaseWSGIServer) -> str:
-    """The URL at which a server answers."""
+    """The URL of a server."""
     host = f"[{server.host}]" if ":" in server.host else server.host
     return f"http://{host}:{server.port}/"
 
@@ -89,14 +91,14 @@ def _listen(host: str, port: int) -> socket.socket:
         if listener is not None:
             listener.close()
         if error.errno == errno.EADDRINUSE:
-            remedy = f"Something already listens there: give another one, e.g. `--port {min(port + 1, 65535)}`."
+            remedy = f"Another program uses it. Give another port, e.g. `--port {min(port + 1, 65535)}`."
             raise UserError("`--port` must be free", got=port, remedy=remedy) from error
         if error.errno == errno.EACCES:
-            remedy = "Ports below 1024 belong to the system: give e.g. `--port 8050`."
-            raise UserError("`--port` must be one that you may open", got=port, remedy=remedy) from error
+            remedy = "Ports below 1024 need system rights. Give another port, e.g. `--port 8050`."
+            raise UserError("`--port` must be a port that you may open", got=port, remedy=remedy) from error
         rule = "`--host` must be an address of this machine"
         raise UserError(
-            rule, got=f"'{host}' ({error.strerror})", remedy="Leave it out for this machine only."
+            rule, got=f"'{host}' ({error.strerror})", remedy="Leave out --host; then only this machine can connect."
         ) from error
     return listener
 

@@ -1,4 +1,4 @@
-"""The studies and ablations that a page shows. A growing study is followed: a log is read again if it changed."""
+"""The studies and ablations that a page shows. The page follows a running study: it reads a log again if it changes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Shown:
     """A study with its ablations, or ablations alone.
 
     Attributes:
-        study: the study; if nothing was searched, the newest ablation read as one.
-        ablations: the oldest first.
-        searched: whether `study` is one.
+        study: the study; if nothing was searched, the newest ablation in the form of a study.
+        ablations: its ablations, the oldest first.
+        searched: True if `study` was searched.
     """
 
     study: StudyView
@@ -36,16 +36,16 @@ class Shown:
 
     @classmethod
     def of(cls, study: StudyView) -> Shown:
-        """A study that was read, with the ablations in its folder."""
+        """The study together with the ablations in its folder."""
         return cls(study, tuple(load_ablations(study.folder)), "ablation" not in study.header)
 
     @property
     def name(self) -> str:
-        """The study's name, also if only its ablations were run."""
+        """The name of the study, also if only its ablations were run."""
         return str(self.study.name if self.searched else self.study.header["config"]["name"])
 
     def frame(self) -> pandas.DataFrame:
-        """One row a trial; without a search those of all ablations, with their `ablation` and base `model`."""
+        """A frame with one row per trial; without a search, of all ablations, with columns `ablation` and `model`."""
         if self.searched:
             return self.study.frame()
         import pandas as pd
@@ -61,7 +61,7 @@ class Shown:
 
 
 def shown_folder(name: str, runs: Path) -> Path:
-    """The folder that a name means: a path to a run folder or an ablation's own, or `runs/NAME`."""
+    """The folder of a name: the name itself if it is a folder with records, otherwise `runs/NAME`."""
     folder = Path(name)
     return folder if _logs(folder) else runs / name
 
@@ -70,7 +70,7 @@ def load_shown(folder: Path) -> Shown:
     """The study and the ablations in a run folder.
 
     Raises:
-        UserError: neither a study nor an ablation.
+        UserError: the folder holds no study and no ablation.
     """
     ablations = tuple(load_ablations(folder))
     if is_searched(folder):
@@ -79,20 +79,20 @@ def load_shown(folder: Path) -> Shown:
         raise UserError(
             "a run folder must hold a study or an ablation",
             got=f"'{folder}'",
-            remedy="Run `python -m nas_attn search` or `ablate` first, or name another study.",
+            remedy="Run `python -m nas_attn search` or `python -m nas_attn ablate` first, or name another study.",
         )
     newest = ablations[-1]
     return Shown(newest.views[None], ablations, False)
 
 
 def is_searched(folder: Path) -> bool:
-    """True if a folder's own record log is that of a search, not of an ablation."""
+    """True if the record log in a folder is of a search, not of an ablation."""
     first = next(RecordLog(folder).read(), None)
     return first is not None and "ablation" not in first
 
 
 class Followed(Generic[T]):
-    """The newest value read from a record log; shared by the server's threads, never writes.
+    """The newest value of a record log, shared by the threads of the server. It never writes.
 
     Args:
         folder: the log's folder.
@@ -106,30 +106,30 @@ class Followed(Generic[T]):
         self._value = read(self.folder)
 
     def stamp(self) -> str:
-        """A text that changes whenever the record log does."""
+        """A text that changes with the record log."""
         return _stamp(self.folder)
 
     def value(self) -> T:
-        """The value as of now."""
+        """The current value."""
         with self._lock:
             stamp = self.stamp()
-            if stamp not in ("", self._stamp):  # a folder that was taken away keeps its last state
+            if stamp not in ("", self._stamp):  # if the folder was removed, the last value stays
                 self._value = self._read(self.folder)
                 self._stamp = stamp
             return self._value
 
 
 class _Growing:
-    """A reader of a study's view that reads only the records added since the last time."""
+    """A reader of a study that reads only the records that are new since the last call."""
 
     def __init__(self) -> None:
         self._since = Position()
         self._view: StudyView | None = None
 
     def __call__(self, folder: Path) -> StudyView:
-        """The study as of now."""
+        """The current view of the study."""
         log = RecordLog(folder)
-        view, self._view = self._view, None  # after an error the log is read from its start the next time
+        view, self._view = self._view, None  # after an error, the next call reads the log from its start
         if view is None or not log.holds(self._since):
             self._since = Position()
             view = StudyView.whole(folder, log.read(self._since))
@@ -147,7 +147,7 @@ class LiveStudy:
         folder: the run folder.
 
     Raises:
-        UserError: it holds no study.
+        UserError: the folder holds no study.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -155,23 +155,23 @@ class LiveStudy:
         self._log = Followed(self.folder, _Growing())
 
     def stamp(self) -> str:
-        """A text that changes whenever the record log does."""
+        """A text that changes with the record log."""
         return self._log.stamp()
 
     def view(self) -> StudyView:
-        """The study as of now."""
+        """The current view of the study."""
         return self._log.value()
 
     def candidate(self, key: str | None) -> Candidate | None:
-        """The candidate of that key, if the study has it."""
+        """The candidate with this key; None if the study does not have it."""
         return next((c for c in self.view().candidates() if c.key == key), None)
 
 
 class LiveAblations:
-    """The newest cards of a run folder's ablations; each is computed once per state of its log.
+    """The newest cards of the ablations in a run folder; each is computed once per state of its log.
 
     Args:
-        folder: the run folder, or the ablation's own.
+        folder: the run folder, or the folder of one ablation.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -181,16 +181,16 @@ class LiveAblations:
         self._logs: dict[Path, Followed[list[AblationCard]]] = {}
 
     def stamp(self) -> str:
-        """A text that changes whenever an ablation's log does, or another ablation begins."""
+        """A text that changes if the log of an ablation changes or another ablation begins."""
         return " ".join(f"{log.folder.name}:{log.stamp()}" for log in self._followed())
 
     def cards(self) -> list[AblationCard]:
-        """All ablations as of now, the oldest first."""
+        """The current cards of all ablations, the oldest first."""
         found = [card for log in self._followed() for card in log.value()]
         return sorted(found, key=lambda c: (c.view.header.get("begun", ""), c.view.name))
 
     def card(self, key: str) -> AblationCard | None:
-        """The ablation of that key."""
+        """The card with this key; None if there is none."""
         return next((c for c in self.cards() if c.key == key), None)
 
     def _followed(self) -> list[Followed[list[AblationCard]]]:
@@ -203,8 +203,8 @@ class LiveAblations:
 
 
 def _cards(folder: Path) -> list[AblationCard]:
-    """The ablation in its own folder; none before its design is known."""
-    stamp = _stamp(folder)  # taken before reading: records added meanwhile are then drawn again, not missed
+    """The card of the ablation in a folder; none before its design is known."""
+    stamp = _stamp(folder)  # taken before reading, so that records added meanwhile are not missed
     return [AblationCard(view, stamp) for view in load_ablations(folder)]
 
 

@@ -1,4 +1,4 @@
-"""One look for the report and the dashboard; no font and no file is loaded from anywhere."""
+"""The style of the report and the dashboard. It loads no font and no other file."""
 
 CSS = """
 :root { color-scheme: light; --ink:#1f2933; --soft:#52606d; --line:#e4e7eb; --paper:#f5f7fa; --accent:#0072B2; }

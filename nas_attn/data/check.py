@@ -1,4 +1,4 @@
-"""A data set in YOLO format, checked before anything is trained. Reads only; needs neither torch nor OpenCV."""
+"""The check of a data set in YOLO format before any training. It only reads, without torch and OpenCV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas_attn.errors import ConfigError, DataError, UserError
 
 NO_IMAGE = "a listed image must exist"
 UNREADABLE = "a label file must be readable"
-MOST_LEFT_OUT = 0.05  # share of the images; if more are faulty, it is the wrong data for the task
+MOST_LEFT_OUT = 0.05  # largest share of faulty images; above it, the data is wrong for the task
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class DataInfo:
     """A checked data set.
 
     Attributes:
-        path: its data.yaml.
+        path: the data.yaml.
         nc: number of classes.
-        names: their names.
-        train, val, test: images of each split; `test` is 0 if there is none of use.
-        boxes: labelled boxes of each split.
-        fingerprint: sha256 of the YAML, the images' names and sizes and the labels' text.
+        names: names of the classes.
+        train, val, test: number of images in each split; `test` is 0 if there is no usable test split.
+        boxes: split -> number of labelled objects.
+        fingerprint: sha256 of the data.yaml, the names and sizes of the images, and the text of the labels.
         files: split -> absolute image paths, sorted.
-        notes: lines that the user should read and that are no mistakes, e.g. why a `test` split is left out.
+        notes: lines for the user that are no errors, e.g. why a `test` split is left out.
         labels: format of the label files, with the task.
-        keypoints: the keypoints, if the task is `pose`.
+        keypoints: the keypoints if the task is `pose`, else None.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class DataInfo:
 
     @property
     def kpt_shape(self) -> tuple[int, int] | None:
-        """The keypoints that the head of a pose model must predict; None for other tasks."""
+        """(keypoints per object, values per keypoint) for the head of a pose model; None for other tasks."""
         return self.keypoints.shape if self.keypoints else None
 
     @property
@@ -67,18 +67,19 @@ class DataInfo:
 
 
 def check_data(data: str | Path, task: str = "detect") -> DataInfo:
-    """Read a data.yaml and check everything that training on it will need.
+    """Read a data.yaml, and check everything that a training on it needs.
 
-    Faulty labels in the user's own data are mistakes. In a data set that Ultralytics knows by name nobody can correct
-    them, so their images are left out, as Ultralytics does, with a note.
+    Faulty labels in the user's own data are errors. A user cannot correct a data set that Ultralytics knows by name, so
+    there images with faulty labels are left out with a note, as in Ultralytics.
 
     Args:
-        data: the data.yaml, or a name of Ultralytics' own. Folders in it are relative to its `path`, or to its own
-            folder if `path` is absent.
-        task: `detect`, `segment`, `pose` or `obb`; the labels must be of this task.
+        data: the data.yaml, or the name of a data set that Ultralytics knows. Folders in the file are relative to its
+            `path`, or to the folder of the file if `path` is missing.
+        task: `detect`, `segment`, `pose` or `obb`; the labels must be for this task.
 
     Raises:
-        ConfigError: the YAML, a folder, an image list or a label breaks a rule; holds one `DataError` for each.
+        ConfigError: the YAML, a folder, an image list or a label breaks a rule. The error holds one `DataError` for
+            each broken rule.
     """
     path, spec = image_lists.load(data)
     key = f"{task} {path.resolve()} {image_lists.stamp(path)}"
@@ -90,14 +91,14 @@ def check_data(data: str | Path, task: str = "detect") -> DataInfo:
 
 
 def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
-    """The check itself, of all labels."""
+    """The result of the check, without the cache."""
     problems: list[UserError] = []
     names = _names(spec, path, problems)
     keypoints = check_keypoints(spec, str(path), problems) if task == "pose" else None
     form = LabelFormat(task, keypoints.shape if keypoints else None if task == "pose" else kpt_shape(spec))
     root = root_of(spec, path)
     digest = hashlib.sha256(_identity(spec, path))
-    if task != "detect":  # the same files are then different data
+    if task != "detect":  # for another task, the same files are different data
         digest.update(f"\0{task}\0".encode())
     files: dict[str, tuple[str, ...]] = {}
     boxes: dict[str, int] = {}
@@ -108,10 +109,10 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
             if split != "test":
                 problems.append(_missing_split(split, path))
             continue
-        lacks: list[UserError] = []  # a missing test split is no mistake, meaningless labels are one
+        lacks: list[UserError] = []  # errors that only leave out a test split, e.g. missing images
         images = images_of(entry, split, root, path, lacks)
         if split == "test" and images and images == files.get("val"):
-            notes.append("`test` is left out: it names the val images once more.")
+            notes.append("`test` is left out: it has the same images as val.")
             continue
         ahead = digest.copy()
         read = _read_labels(images, split, len(names), form, ahead)
@@ -132,8 +133,8 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
         raise ConfigError(problems, where=str(path))
     if both := len({*files["train"]} & {*files["val"]}):
         notes.append(
-            f"{both} of {len(files['val'])} val images are training images too: the scores say how well these are "
-            "remembered, not how well others would be found."
+            f"{both} of {len(files['val'])} val images are also training images. On these, the scores measure memory, "
+            "not detection in new images."
         )
     return DataInfo(
         path=path.resolve(),
@@ -152,7 +153,11 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
 
 
 def _identity(spec: dict[str, Any], path: Path) -> bytes:
-    """The part of a data.yaml in the fingerprint: its bytes; of Ultralytics' own, whose comments change, some keys."""
+    """The part of a data.yaml that enters the fingerprint.
+
+    For a user's file these are all its bytes. For a file of Ultralytics they are some keys, because its comments differ
+    between versions.
+    """
     if not is_packaged(path):
         return path.read_bytes()
     kept = {key: spec.get(key) for key in (*SPLITS, "names", "kpt_shape", "flip_idx")}
@@ -160,7 +165,7 @@ def _identity(spec: dict[str, Any], path: Path) -> bytes:
 
 
 def _names(spec: dict[str, Any], path: Path, problems: list[UserError]) -> tuple[str, ...]:
-    """The class names; if they are wrong, as many as the larger count, so that labels are still checked."""
+    """The class names. If `nc` and `names` disagree, the larger count is used, so that labels are still checked."""
     names, nc = spec.get("names"), spec.get("nc")
     if names is not None and not isinstance(names, list | dict):
         problems.append(DataError("`names` must be a list or a mapping", got=type(names).__name__, where=str(path)))
@@ -172,7 +177,7 @@ def _names(spec: dict[str, Any], path: Path, problems: list[UserError]) -> tuple
             problems.append(DataError("`names` must have the keys 0 to nc-1", got=got, where=str(path)))
         names = [names[key] for key in (sorted(names) if whole else names)]
     if wrong := [n for n in names or () if not isinstance(n, str | int | float)]:
-        problems.append(DataError("each of `names` must be a name", got=repr(wrong[0]), where=str(path)))
+        problems.append(DataError("each entry of `names` must be a name", got=repr(wrong[0]), where=str(path)))
     if nc is not None and (isinstance(nc, bool) or not isinstance(nc, int) or nc < 1):
         problems.append(DataError("`nc` must be a whole number of at least 1", got=repr(nc), where=str(path)))
         nc = None
@@ -193,17 +198,17 @@ def _missing_split(split: str, path: Path) -> DataError:
 
 
 def _no_labels(image: str, split: str) -> DataError:
-    remedy = f"Labels are text files in a `labels` folder beside `images`, e.g. {label_path(image)}."
+    remedy = f"Labels are text files in a `labels` folder next to `images`, e.g. {label_path(image)}."
     return DataError(f"the {split} images must have labels", got="none", remedy=remedy)
 
 
 @dataclass
 class _Read:
-    """The contents of the label files of a split.
+    """The content of the label files of a split.
 
     Attributes:
-        boxes: number of objects in each.
-        faults: rule -> each line or file that breaks it.
+        boxes: number of objects in each file.
+        faults: rule -> the lines or files that break it, in words.
         images: rule -> the images of these lines.
     """
 
@@ -212,13 +217,13 @@ class _Read:
     images: dict[str, set[str]] = field(default_factory=dict)
 
     def fault(self, rule: str, place: str, image: str) -> None:
-        """Remember that a line or file breaks a rule."""
+        """Record that a line or file breaks a rule."""
         self.faults.setdefault(rule, []).append(place)
         self.images.setdefault(rule, set()).add(image)
 
 
 def _read_labels(images: tuple[str, ...], split: str, nc: int, form: LabelFormat, digest: Any) -> _Read:
-    """The contents of every label file of a split; the digest of the fingerprint is updated with them."""
+    """The content of every label file of a split; the digest for the fingerprint is updated with it."""
     read = _Read()
     for image in images:
         file = Path(label_path(image))
@@ -241,14 +246,14 @@ def _read_labels(images: tuple[str, ...], split: str, nc: int, form: LabelFormat
 def _judged(
     read: _Read, count: int, split: str, form: LabelFormat, packaged: Path | None
 ) -> tuple[dict[str, DataError], list[str], set[str]]:
-    """A problem for each broken rule, the notes for the user, and the images that are left out.
+    """(rule -> error, notes for the user, images that are left out) for a split.
 
     Args:
-        read: contents of the label files.
+        read: content of the label files.
         count: number of images of the split.
-        split: its name.
+        split: name of the split.
         form: the format that the labels must have.
-        packaged: the folder of a data set of Ultralytics' own; None for any other.
+        packaged: the folder of the data set if Ultralytics knows it by name, else None.
     """
     labels = {rule for rule in read.faults if rule not in (NO_IMAGE, UNREADABLE)}
     faulty = {image for rule in labels for image in read.images[rule]}
@@ -259,7 +264,7 @@ def _judged(
         got = "; ".join(places[:3]) + (f", and {len(places) - 3} more" if len(places) > 3 else "")
         if rule in labels:
             many = f"{len(read.images[rule])} {split} images"
-            notes.append(f"{many} are left out, as Ultralytics does: {rule}, but got {got}.")
+            notes.append(f"{many} are left out, as in Ultralytics: {rule}, but got {got}.")
             continue
         remedy = form.remedy if rule == form.rule else "Correct or remove these."
         remedy = whole_again(packaged) if packaged and rule == NO_IMAGE else remedy

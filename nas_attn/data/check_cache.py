@@ -1,6 +1,6 @@
-"""The result of a large data set's check, kept until one of its files changes: COCO's labels take half a minute.
+"""The cache for checks of large data sets, valid until a file of the set changes: a check of COCO takes half a minute.
 
-Ultralytics keeps such a file beside the labels; ours lie in this user's cache.
+Ultralytics writes its cache files next to the labels; ours are in the cache folder of this user.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from nas_attn.environment import cache_root
 from nas_attn.errors import UserError
 
 FORMAT = 1
-LARGE = 2000  # images; fewer are read anew each time, which takes less than half a second
-KEPT = 16  # data sets
+LARGE = 2000  # least number of images for the cache; a smaller set is read in less than half a second
+KEPT = 16  # largest number of data sets in the cache
 
 
 def find(key: str) -> dict[str, Any] | None:
-    """The arguments of a `DataInfo` that was kept; None if there is none of use.
+    """The arguments of a cached `DataInfo`; None if the cache has none, or a damaged one.
 
     Args:
-        key: names the task, the data.yaml and the state of all its files, so it changes with each of them.
+        key: identifies the task, the data.yaml and the state of all its files; a change of any of them changes the key.
     """
     try:
         found = json.loads(_file(key).read_text(encoding="utf-8", errors="surrogateescape"))
@@ -47,7 +47,14 @@ def find(key: str) -> dict[str, Any] | None:
 
 
 def keep(found: Mapping[str, Any], key: str) -> None:
-    """Keep the arguments of a `DataInfo` if the data set is large; if that fails, the next check takes longer."""
+    """Put the arguments of a `DataInfo` into the cache if the data set is large.
+
+    A failure is ignored, because it only makes the next check slower.
+
+    Args:
+        found: the arguments.
+        key: as `find` takes it.
+    """
     if found["train"] + found["val"] + found["test"] < LARGE:
         return
     file = _file(key)
@@ -56,7 +63,7 @@ def keep(found: Mapping[str, Any], key: str) -> None:
     values["keypoints"] = vars(pose) if pose else None
     with contextlib.suppress(OSError, UserError):
         text = json.dumps(values, ensure_ascii=False)
-        write_bytes_atomic(file, text.encode(errors="surrogateescape"))  # names need not be text
+        write_bytes_atomic(file, text.encode(errors="surrogateescape"))  # file names need not be valid text
         for old in sorted(file.parent.iterdir(), key=lambda f: f.stat().st_mtime_ns)[:-KEPT]:
             old.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
 """The generated data sets: drawn objects of many sizes on noisy backgrounds, the same bytes on every machine.
 
-They exist so that a search runs without any data of the user. The sizes are spread over the reach of all three levels
-of a neck at 128 pixels. A ranking of attention modules on them does not carry over to real photographs.
+With them, a search runs without any data of the user. The sizes of objects cover what the three levels of a neck can
+box at 128 pixels. A ranking of attention modules on this data is not valid for real photographs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ VERSION = 1
 IMGSZ = 128
 SPLITS = {"train": 256, "val": 128, "test": 128}
 SIDES = ((11, 24), (30, 56), (66, 100))  # pixels; about the sizes that P3, P4 and P5 can box at reg_max 3
-TURNED_SIDES = ((14, 30), (36, 64), (80, 112))  # diagonals of oriented boxes, which are slim and so need longer ones
-LARGE_SHARE = 0.75  # of the images, which hold a large object
-SMALL_SHARE = 0.6  # of the other objects, which are small
+TURNED_SIDES = ((14, 30), (36, 64), (80, 112))  # pixels; diagonals of oriented boxes, longer because these are slim
+LARGE_SHARE = 0.75  # share of images with a large object
+SMALL_SHARE = 0.6  # share of small objects among the others
 TRIES = 30
-CONTRAST = 80  # least difference of an object to its ground, grey levels in one channel
-NOISE = 5.0  # standard deviation of the pixel noise, grey levels
+CONTRAST = 80  # least difference between an object and its background, in grey levels of one channel
+NOISE = 5.0  # standard deviation of the pixel noise, in grey levels
 
 
 def demo_data(root: Path, task: str = "detect") -> Path:
-    """The data.yaml of the generated data set, which is drawn on the first call.
+    """The data.yaml of the generated data set; the first call draws the images.
 
     Args:
-        root: folder that holds, or will hold, the versioned folder of the data set.
+        root: the parent folder; the data set gets a folder with a version in it.
         task: task of the labels, as `write_data` takes it.
     """
     kind = "" if task == "detect" else f"{task}-"
@@ -58,10 +58,10 @@ def write_data(
     """Draw a data set of this kind into an existing folder.
 
     Args:
-        folder: receives `images`, `labels` and data.yaml.
+        folder: the folder that receives `images`, `labels` and data.yaml.
         counts: split -> number of images.
-        imgsz: height and width in pixels.
-        sides: least and greatest side of the small, medium and large objects, in pixels.
+        imgsz: height and width of the images in pixels; None for `IMGSZ`.
+        sides: (smallest, largest) side of the small, medium and large objects in pixels; None for the usual sides.
         task: task of the labels: `detect` (boxes), `segment` (outlines), `pose` (boxes and four keypoints) or
             `obb` (oriented boxes, of turned objects).
 
@@ -90,7 +90,17 @@ def write_data(
 def draw(
     split: str, index: int, imgsz: int, sides: Sequence[tuple[int, int]], task: str = "detect"
 ) -> tuple[np.ndarray, list[tuple[float, ...]]]:
-    """One image (imgsz, imgsz, 3), uint8, BGR, and its label rows: a class (int) and normalised places."""
+    """One image and its label rows.
+
+    Args:
+        split: name of the split.
+        index: number of the image in the split.
+        imgsz: height and width in pixels.
+        sides, task: as `write_data` takes them.
+
+    Returns:
+        The image (imgsz, imgsz, 3), uint8, BGR; and the rows, each a class (int) and coordinates divided by `imgsz`.
+    """
     image, objects = scene(split, index, imgsz, sides, task)
     return image, [label_row(drawn, task, imgsz) for drawn in objects]
 
@@ -98,7 +108,11 @@ def draw(
 def scene(
     split: str, index: int, imgsz: int, sides: Sequence[tuple[int, int]], task: str = "detect"
 ) -> tuple[np.ndarray, list[Drawn]]:
-    """One image, as `draw` gives it, and the objects in it."""
+    """One image, as `draw` returns it, and the objects in it.
+
+    Args:
+        split, index, imgsz, sides, task: as `draw` takes them.
+    """
     rng = np.random.default_rng((VERSION, list(SPLITS).index(split), index))
     image = _background(rng, imgsz)
     objects: list[Drawn] = []
@@ -124,7 +138,7 @@ def scene(
 
 
 def label_row(drawn: Drawn, task: str, imgsz: int) -> tuple[float, ...]:
-    """The label of an object; `imgsz` is the image's height and width."""
+    """The label row of an object in an image of `imgsz` × `imgsz` pixels: its class, then coordinates in [0, 1]."""
     if task in ("segment", "obb"):
         outline = drawn.outline if task == "segment" else drawn.corners
         return (drawn.kind, *(outline / imgsz).ravel().tolist())
@@ -154,7 +168,7 @@ def _colour(rng: np.random.Generator) -> tuple[float, ...]:
 def _free_spot(
     rng: np.random.Generator, imgsz: int, side: float, taken: list[tuple[float, float, float]]
 ) -> tuple[float, float] | None:
-    """A centre at which a square of this side overlaps nothing; None if none was found."""
+    """A centre (x, y) where a square of this side overlaps no other; None if no such centre was found."""
     for _ in range(TRIES):
         x, y = (float(v) for v in rng.uniform(side / 2 + 1, imgsz - side / 2 - 1, 2))
         if all(max(abs(x - u), abs(y - v)) > (side + s) / 2 + 2 for u, v, s in taken):
@@ -163,7 +177,7 @@ def _free_spot(
 
 
 def _contrast(rng: np.random.Generator, ground: np.ndarray) -> tuple[float, ...]:
-    """A colour that stands out from its ground by at least CONTRAST grey levels in one channel."""
+    """A colour that differs from its background by at least CONTRAST grey levels in one channel."""
     while True:
         colour = _colour(rng)
         if max(abs(c - g) for c, g in zip(colour, ground, strict=True)) >= CONTRAST:
@@ -174,5 +188,5 @@ def _publish(work: Path, folder: Path) -> None:
     try:
         work.rename(folder)
     except OSError:
-        if not folder.exists():  # another process of this machine was first: its copy has the same bytes
+        if not folder.exists():  # else another process was first, and its copy has the same bytes
             raise

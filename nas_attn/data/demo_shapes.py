@@ -1,6 +1,6 @@
-"""The objects of the generated data, drawn pixel by pixel; the labels of every task follow from the same numbers.
+"""The objects of the generated data, drawn pixel by pixel. The labels of all tasks come from the same numbers.
 
-Pixel `i` covers [i, i + 1] and is drawn if its centre lies inside the object, so labels are exact to half a pixel.
+Pixel `i` covers [i, i + 1]. It is drawn if its centre lies inside the object, so labels are exact to half a pixel.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 UPRIGHT = ("disc", "square", "triangle")
-TURNED = ("bar", "oval", "diamond")  # for oriented boxes: longer than wide, so that the angle means something
-POINTS = 4  # an object's keypoints: top, right, bottom and left, on its outline
+TURNED = ("bar", "oval", "diamond")  # for oriented boxes: longer than wide, so that the angle is defined
+POINTS = 4  # keypoints of an object: top, right, bottom and left of its outline
 FLIP = (0, 3, 2, 1)
-CORNERS = 48  # of a polygon in place of a round outline
+CORNERS = 48  # of the polygon that stands for a round outline
 SLIM = (0.35, 0.6)  # width of a turned object divided by its length
 
 
@@ -25,10 +25,10 @@ class Drawn:
 
     Attributes:
         kind: class number.
-        mask: (height, width) bool: its pixels.
-        outline: (k, 2) its exact outline.
-        corners: (4, 2) corners of its oriented box; of an upright object, of its box.
-        keypoints: (4, 2) points on the outline, moved by less than a pixel into the box.
+        mask: (height, width) bool, the pixels of the object.
+        outline: (k, 2), the exact outline.
+        corners: (4, 2), the corners of the oriented box; for an upright object, the corners of the box.
+        keypoints: (4, 2), points on the outline, moved into the box by less than a pixel.
     """
 
     kind: int
@@ -49,8 +49,8 @@ def upright(shape: tuple[int, int], kind: int, x: float, y: float, side: float) 
     Args:
         shape: height and width of the image.
         kind: index in `UPRIGHT`.
-        x, y: its centre, in units in which the centre of pixel `i` is `i`.
-        side: its width and height.
+        x, y: centre of the object in pixels; here the centre of pixel `i` is `i`.
+        side: width and height in pixels.
     """
     r = side / 2
     dx, dy = _offsets(shape, x, y)
@@ -75,14 +75,14 @@ def upright(shape: tuple[int, int], kind: int, x: float, y: float, side: float) 
 
 
 def turned(shape: tuple[int, int], kind: int, x: float, y: float, side: float, angle: float, slim: float) -> Drawn:
-    """A bar, oval or diamond, turned so that its box's corners lie on a circle of diameter `side`.
+    """A turned bar, oval or diamond; the corners of its box lie on a circle of diameter `side`.
 
     Args:
-        shape, x, y: as `upright`.
+        shape, x, y: as `upright` takes them.
         kind: index in `TURNED`.
-        side: diagonal of its oriented box.
-        angle: of its long axis to the image's horizontal, in radians.
-        slim: its width divided by its length.
+        side: diagonal of the oriented box in pixels.
+        angle: angle between the long axis and the horizontal, in radians.
+        slim: width divided by length.
     """
     a = side / 2 * math.cos(math.atan(slim))
     b = a * slim
@@ -110,7 +110,7 @@ def _offsets(shape: tuple[int, int], x: float, y: float) -> tuple[np.ndarray, np
 
 
 def _ring(a: float, b: float) -> np.ndarray:
-    """A polygon with the area of the ellipse of these half axes."""
+    """A polygon with the same area as the ellipse of the half axes `a` and `b`."""
     step = 2 * math.pi / CORNERS
     grow = math.sqrt(step / math.sin(step))
     turns = np.arange(CORNERS) * step

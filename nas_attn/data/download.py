@@ -1,7 +1,7 @@
-"""Data sets that Ultralytics knows by name, fetched by Ultralytics' own code.
+"""The download of data sets that Ultralytics knows by name, by Ultralytics' own code.
 
-Each of its data.yaml files has a key `download:` with a URL or a Python program. Only the files of the installed
-package are obeyed: the same key in any other data.yaml would run a stranger's program.
+Its data.yaml files have a key `download:` with a URL or a Python program. Only the files of the installed package are
+followed: the same key in another data.yaml could run foreign code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Tell = Callable[[str], None]
 
 
 def absent(data: str | Path | None) -> bool:
-    """True if this is a data set of Ultralytics' own that can be fetched, and nothing of it is there yet."""
+    """True if Ultralytics knows the data set by name and can download it, and its folder is missing or empty."""
     if data is None:
         return False
     path, spec = load(data)
@@ -38,16 +38,17 @@ def absent(data: str | Path | None) -> bool:
 
 
 def fetch(data: str | Path, tell: Tell) -> None:
-    """Fetch a data set of Ultralytics' own if nothing of it is there yet; anything else is left as it is.
+    """Download a data set that Ultralytics knows by name, if `absent` is true for it; otherwise do nothing.
 
-    It is put together beside its place and moved there when it is whole, so a download that was broken off starts anew.
+    The data set is built in a temporary folder and moved to its place when it is complete, so an interrupted download
+    starts again.
 
     Args:
         data: the name, or the file in the installed package.
-        tell: is called with a line for each step.
+        tell: is called with a line of text for each step.
 
     Raises:
-        DataError: the folder of data sets cannot be written.
+        DataError: the folder of data sets cannot be written to.
         DownloadFailed: the network, the server or the disk failed.
     """
     if not absent(data):
@@ -62,23 +63,25 @@ def fetch(data: str | Path, tell: Tell) -> None:
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with _alone(root, say):
-            if absent(data):  # otherwise another process was faster
+            if absent(data):  # otherwise another process has downloaded it
                 _fetch(path, spec, root)
     except OSError as error:
         rule = "the folder of data sets must be writable"
         got = f"'{root.parent}' ({error.strerror or error})"
-        remedy = "Name another one: `yolo settings datasets_dir=FOLDER`."
+        remedy = "Choose another one: `yolo settings datasets_dir=FOLDER`."
         raise DataError(rule, got=got, where=path.name, remedy=remedy) from None
 
 
 def without_download(data: Path) -> Path:
-    """The same data set in a file without `download:`, which Ultralytics would run whenever it misses images.
+    """A data.yaml for the same data set without the key `download:`.
+
+    Ultralytics would follow that key as soon as images are missing.
 
     Args:
-        data: a data.yaml that was checked.
+        data: a checked data.yaml.
 
     Returns:
-        The file itself if it has no such key, else a copy in this user's cache.
+        The file itself if it does not have the key, else a copy in the cache folder of this user.
     """
     path, spec = load(data)
     if "download" not in spec:
@@ -99,7 +102,7 @@ def _nothing(root: Path) -> bool:
 
 def _fetch(path: Path, spec: dict[str, Any], root: Path) -> None:
     work = root.with_name(f".{root.name}.part")
-    if work.exists():  # of a process that was killed: half of the files would be taken for all
+    if work.exists():  # left by a killed process: its part of the files would look complete
         shutil.rmtree(work)
     work.mkdir()
     try:
@@ -110,7 +113,7 @@ def _fetch(path: Path, spec: dict[str, Any], root: Path) -> None:
 
 
 def _fetched(path: Path, spec: dict[str, Any], root: Path, work: Path) -> Path:
-    """The data set as Ultralytics puts it together in the folder `work`."""
+    """The folder with the data set, which Ultralytics builds inside the folder `work`."""
     whole = work / root.name
     copy = work / path.name
     copy.write_text(yaml.safe_dump({**spec, "path": str(whole)}, sort_keys=False), encoding="utf-8")
@@ -119,7 +122,7 @@ def _fetched(path: Path, spec: dict[str, Any], root: Path, work: Path) -> Path:
             from ultralytics.data.utils import check_det_dataset
 
             check_det_dataset(str(copy))
-    except Exception as error:  # its programs may raise anything, and the remedy is the same
+    except Exception as error:  # its programs may raise any error, and the remedy is the same
         if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
             raise
         raise _failed(path, root, error) from None
@@ -127,13 +130,13 @@ def _fetched(path: Path, spec: dict[str, Any], root: Path, work: Path) -> Path:
     for split in ("train", "val"):
         images_of(entry_of(spec, split), split, whole, path, lacking)
     if lacking:
-        raise _failed(path, root, "what came lacks " + " and ".join(e.got or e.where for e in lacking))
+        raise _failed(path, root, "the download lacks " + " and ".join(e.got or e.where for e in lacking))
     return whole
 
 
 @contextlib.contextmanager
 def _alone(root: Path, say: Tell) -> Iterator[None]:
-    """Hold the lock of this download on this machine; wait for another process that holds it."""
+    """Context that holds the lock of this download on this machine; it waits for a process that holds it."""
     lock = FileLock(root.with_name(f".{root.name}.lock"))
     try:
         lock.acquire(timeout=0)
@@ -148,7 +151,7 @@ def _alone(root: Path, say: Tell) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ultralytics(folder: Path) -> Iterator[None]:
-    """Let Ultralytics download to a folder: with the network on, and with its progress bars on stderr."""
+    """Context in which Ultralytics downloads to a folder, with the network on and its progress bars on stderr."""
     environment.prepare()
     import ultralytics.data.utils as data
     from ultralytics import utils
@@ -167,7 +170,7 @@ def _ultralytics(folder: Path) -> Iterator[None]:
 
 
 def _lasting(tell: Tell) -> Tell:
-    """A `tell` that prints on stderr too, where the line stays: a download may take hours and gigabytes."""
+    """A `tell` that also prints on stderr, where the line stays: a download may take hours and gigabytes."""
 
     def say(text: str) -> None:
         tell(text)
@@ -179,7 +182,7 @@ def _lasting(tell: Tell) -> Tell:
 def _failed(path: Path, root: Path, reason: object) -> DownloadFailed:
     text = " ".join(str(reason).split()).lstrip("❌ ")[:300].rstrip(".") or type(reason).__name__
     return DownloadFailed(
-        f"{path.name} could not be downloaded to {root}: {text}. Nothing of it is there. Give the same command again "
-        "where there is a network and room on the disk, put the data set there yourself, or name another folder of "
-        "data sets: `yolo settings datasets_dir=FOLDER`."
+        f"{path.name} could not be downloaded to {root}: {text}. No part of it was kept. Give the same command again "
+        "with a network and enough room on the disk, put the data set there yourself, or choose another folder of data "
+        "sets: `yolo settings datasets_dir=FOLDER`."
     )

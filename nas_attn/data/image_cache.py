@@ -1,4 +1,4 @@
-"""Decoded images of one split at one size, once per machine, in a memory-mapped file that all workers share."""
+"""The image cache: decoded images of a split at one size, in a memory-mapped file for all workers of a machine."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ GIB = 2**30
 
 
 class ImageStore:
-    """Images as Ultralytics' `load_image` gives them at one size, their original sizes and their objects.
+    """Images of one size, as Ultralytics' `load_image` returns them, with their original sizes and their objects.
 
     Attributes:
-        files: image paths, in the order of the indices.
-        original: (n, 2) heights and widths before resizing.
-        classes: per image, (m, 1) float32.
-        boxes: per image, (m, 4) float32: centre x, y, width, height, normalised.
-        form: format of the labels; `segments` and `keypoints` have the objects' shapes that its task needs.
-        mapped: True if the images come from the memory-mapped file, and not from the image files each time.
+        files: image paths; the index of an image is its place here.
+        original: (n, 2), heights and widths before resizing, in pixels.
+        classes: one array (m, 1) float32 per image.
+        boxes: one array (m, 4) float32 per image: centre x, y, width, height, normalised.
+        form: format of the labels; its task decides whether there are `segments` or `keypoints`.
+        mapped: True if images come from the memory-mapped file; False if image files are read each time.
     """
 
     def __init__(self, folder: Path, files: Sequence[str], imgsz: int, form: LabelFormat = DETECT) -> None:
@@ -59,21 +59,21 @@ class ImageStore:
         return len(self.files)
 
     def image(self, i: int) -> np.ndarray:
-        """Image `i` as a new uint8 array (height, width, 3), BGR, long side `imgsz`."""
+        """Image `i` as a new uint8 array (height, width, 3), BGR, with a long side of `imgsz` pixels."""
         if self._bytes is None:
             return _read(self.files[i], self.imgsz)[0]
         height, width = self._resized[i]
         return np.array(self._bytes[self._starts[i] : self._starts[i + 1]]).reshape(height, width, 3)
 
     def segments(self, i: int) -> list[np.ndarray]:
-        """Outlines (k, 2) of the objects of image `i`, views; empty if the task has no use for them."""
+        """Outlines (k, 2) of the objects in image `i`, as views; empty if the task does not need them."""
         if not self.form.polygons:
             return []
         bounds = self._outlines[self._objects[i] : self._objects[i + 1] + 1]
         return [self._points[a:b] for a, b in itertools.pairwise(bounds)]
 
     def keypoints(self, i: int) -> np.ndarray | None:
-        """Keypoints (m, keypoints, 3) of the objects of image `i`, a view; None if the task has none."""
+        """Keypoints (m, keypoints, 3) of the objects in image `i`, as a view; None if the task has none."""
         return None if self._keypoints is None else self._keypoints[i]
 
 
@@ -86,14 +86,15 @@ def open_store(
     threads: int = 1,
     form: LabelFormat = DETECT,
 ) -> ImageStore:
-    """The store of these images; it is built first if no process of this machine has built it.
+    """The store of some images; it is built first if no process on this machine has built it.
 
     Args:
-        files: absolute image paths; their labels lie beside them by Ultralytics' rule.
+        files: absolute image paths; `label_path` gives their label files.
         imgsz: long side after resizing, in pixels.
-        cache: folder for stores; nothing is written anywhere else.
-        cap: bytes; above it, decoded images are not kept, and image files are read each time.
-        threads: decoding threads.
+        cache: folder for stores; nothing is written outside it.
+        cap: largest size of the decoded images in bytes; above it they are not stored, and image files are read each
+            time.
+        threads: number of decoding threads.
         form: format of the label files.
 
     Raises:
@@ -118,7 +119,7 @@ def _key(files: Sequence[str], imgsz: int, cap: int, form: LabelFormat) -> str:
 
 
 def _build(files: Sequence[str], imgsz: int, folder: Path, cap: int, threads: int, form: LabelFormat) -> None:
-    """Write into a temporary folder and rename: a store exists whole or not at all."""
+    """Build a store in a temporary folder and rename it: a store is complete or absent."""
     work = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         original, resized, written = [], [], 0
@@ -149,13 +150,13 @@ def _build(files: Sequence[str], imgsz: int, folder: Path, cap: int, threads: in
 def _in_order(
     pool: ThreadPoolExecutor, files: Sequence[str], imgsz: int, ahead: int
 ) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
-    """Decoded images in order, with at most `ahead` of them in memory."""
+    """(decoded image, original size) in order, with at most `ahead` images in memory."""
     for start in range(0, len(files), ahead):
         yield from pool.map(_read, files[start : start + ahead], [imgsz] * ahead)
 
 
 def _read(file: str, imgsz: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """The image with its long side resized to `imgsz` by Ultralytics' rule, and its original height and width."""
+    """The image, resized by Ultralytics' rule to a long side of `imgsz` pixels, and its original (height, width)."""
     from ultralytics.utils.patches import imread
 
     image = imread(file, flags=cv2.IMREAD_COLOR)
@@ -175,7 +176,7 @@ def _label(image: str, form: LabelFormat) -> Labels:
 
 
 def _shapes(labels: Sequence[Labels], form: LabelFormat) -> dict[str, np.ndarray]:
-    """The index without boxes: the points of all outlines one after the other with their numbers, or keypoints."""
+    """The further arrays of the index: the points of all outlines and their numbers, or the keypoints."""
     if form.polygons:
         outlines = [outline for found in labels for outline in found.segments]
         return {

@@ -1,4 +1,4 @@
-"""The image paths that a data.yaml names, by Ultralytics' rules. Reads only; needs neither torch nor OpenCV."""
+"""The image paths that a data.yaml names, by Ultralytics' rules. It only reads, without torch and OpenCV."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ NO_YAML = "Write one with `train`, `val` and `names`, as Ultralytics reads it."
 
 
 def load(data: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The file that a path or a name of Ultralytics' own means, and its content.
+    """(the data.yaml, its content).
+
+    Args:
+        data: a path, or the name of a data set that Ultralytics knows.
 
     Raises:
-        ConfigError: there is no such file, or it is not a mapping.
+        ConfigError: there is no such file, or its content is no mapping.
     """
     path = located(data)
     if not is_file(path):
@@ -48,16 +51,24 @@ def load(data: str | Path) -> tuple[Path, dict[str, Any]]:
 
 
 def entry_of(spec: dict[str, Any], split: str) -> Any:
-    """The entry of a data.yaml for a split."""
+    """The entry of a data.yaml for a split; None if there is none. `validation` is another key for `val`."""
     return spec.get(split) or (spec.get("validation") if split == "val" else None)
 
 
 def root_of(spec: dict[str, Any], path: Path) -> Path:
-    """The folder that the splits are relative to."""
+    """The folder that the entries of a data.yaml are relative to.
+
+    Args:
+        spec: content of the data.yaml.
+        path: the data.yaml.
+
+    Raises:
+        ConfigError: the key `path` is no possible path.
+    """
     given = spec.get("path")
     if not given:
         return path.resolve().parent
-    rule, remedy = "`path` must be a folder that can exist", "Leave it out where the images lie beside data.yaml."
+    rule, remedy = "`path` must be a folder that can exist", "Leave it out if the images lie next to data.yaml."
     if not isinstance(given, str):
         raise ConfigError([DataError(rule, got=short(given), where=str(path), remedy=remedy)])
     try:
@@ -71,8 +82,8 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
     """The image paths of a split, sorted.
 
     Args:
-        entry: the data.yaml's entry for it.
-        split: its name.
+        entry: the entry of the data.yaml for the split.
+        split: name of the split.
         root: the folder that the entry is relative to.
         path: the data.yaml.
         problems: receives a `DataError` for each mistake.
@@ -85,11 +96,11 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
         try:
             found += _listed(item, root, again=not many)
         except FileNotFoundError as error:
-            remedy = "Correct the path; it is relative to `path`, or to data.yaml's own folder where `path` is absent."
+            remedy = "Correct the path. It is relative to `path`, or else to the folder of data.yaml."
             remedy = whole_again(root) if is_packaged(path) else remedy
             problems.append(DataError("an image folder must exist", got=short(error), where=where, remedy=remedy))
         except (OSError, TypeError, ValueError):
-            rule = "a split must name folders, or text files with an image path a line"
+            rule = "a split must name folders, or text files with one image path per line"
             problems.append(DataError(rule, got=short(item), where=where))
     images = tuple(sorted(f for f in found if is_image(f)))
     if not images and len(problems) == count:
@@ -99,12 +110,12 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
 
 
 def whole_again(root: Path) -> str:
-    """The remedy for a data set of Ultralytics' own that is not whole."""
-    return f"Complete the data set, or move {root} away: it is downloaded anew where there is nothing."
+    """The remedy for an incomplete data set that Ultralytics knows by name."""
+    return f"Complete the data set, or move {root} away, so that it is downloaded again."
 
 
 def stamp(data: str | Path) -> str:
-    """A digest of the sizes and times of all files that `check_data` reads: it changes when one of them does.
+    """A digest of the sizes and times of all files that `check_data` reads; it changes if one of them changes.
 
     Raises:
         ConfigError: the data.yaml cannot be read.
@@ -134,16 +145,16 @@ def short(value: Any, limit: int = 200) -> str:
 
 
 def _listed(item: Any, root: Path, *, again: bool) -> list[str]:
-    """The files that one entry of a split means.
+    """The files that one item of a split's entry means.
 
     Args:
-        item: the entry.
+        item: a folder, or a text file with image paths.
         root: the folder that it is relative to.
-        again: True if `../x` may also mean `x`, as Ultralytics allows for an entry that is not a list.
+        again: True if `../x` may also mean `x`, as in Ultralytics for an entry that is no list.
 
     Raises:
-        FileNotFoundError: there is nothing at that path, which is the error's text.
-        OSError, TypeError, ValueError: the entry cannot be a path, or the file there is not a list.
+        FileNotFoundError: the path does not exist; the text of the error is the path.
+        OSError, TypeError, ValueError: the item is no possible path, or the file is no list of images.
     """
     if not isinstance(item, str):
         raise TypeError(item)

@@ -1,4 +1,4 @@
-"""The keypoints of a data.yaml, checked."""
+"""The keypoints of a data.yaml, and their check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from nas_attn.errors import DataError, UserError
 from nas_attn.tasks import others
 
-NO_FLIP = "`fliplr` is off: images are mirrored only where data.yaml says by `flip_idx` which keypoints change places."
+NO_FLIP = "`fliplr` is off: images are mirrored only if `flip_idx` in data.yaml tells which keypoints change places."
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Keypoints:
     """The keypoints of a data set.
 
     Attributes:
-        shape: number of keypoints of an object, and values of each (2: x, y; 3: x, y, visibility).
-        flip: for each keypoint, the one that it becomes in the mirrored image; None if data.yaml does not say it.
-        sigmas: spread of each in the object keypoint similarity; None for Ultralytics' choice.
+        shape: (keypoints per object, values per keypoint); 2 values are x, y and 3 values are x, y, visibility.
+        flip: for each keypoint, the keypoint that it becomes in a mirrored image; None if data.yaml has none.
+        sigmas: for each keypoint, its spread in the object keypoint similarity; None for Ultralytics' values.
     """
 
     shape: tuple[int, int]
@@ -26,7 +26,7 @@ class Keypoints:
     sigmas: tuple[float, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Ultralytics' keys of data.yaml, as lists: it compares the shape with a list to recognise COCO's keypoints."""
+        """Ultralytics' keys of a data.yaml. The shape is a list, because Ultralytics compares it with a list."""
         found: dict[str, Any] = {"kpt_shape": list(self.shape)}
         if self.flip is not None:
             found["flip_idx"] = list(self.flip)
@@ -36,7 +36,7 @@ class Keypoints:
 
 
 def kpt_shape(spec: dict[str, Any]) -> tuple[int, int] | None:
-    """The `kpt_shape` of a data.yaml; None if there is none of use."""
+    """The `kpt_shape` of a data.yaml; None if it is missing or invalid."""
     found = spec.get("kpt_shape")
     if not isinstance(found, list) or len(found) != 2 or not all(type(v) is int for v in found):
         return None
@@ -47,33 +47,34 @@ def check_keypoints(spec: dict[str, Any], where: str, problems: list[UserError])
     """The keypoints of a data.yaml; None if its `kpt_shape` is missing or wrong.
 
     Args:
-        spec: contents of the data.yaml.
-        where: its path.
+        spec: content of the data.yaml.
+        where: path of the data.yaml.
         problems: receives one `DataError` for each mistake.
     """
     shape = kpt_shape(spec)
     if shape is None:
         given = spec.get("kpt_shape")
-        rule = "a pose data set must say its `kpt_shape`: number of keypoints, and 2 (x, y) or 3 (x, y, visible)"
-        remedy = f"Add e.g. `kpt_shape: [17, 3]`, or take a base model of the data's own task: {others('pose')}."
+        rule = "a pose data set must have `kpt_shape`: number of keypoints, and 2 (x, y) or 3 (x, y, visible)"
+        remedy = f"Add e.g. `kpt_shape: [17, 3]`, or use a base model for the task of the data: {others('pose')}."
         problems.append(DataError(rule, got="none" if given is None else repr(given), where=where, remedy=remedy))
         return None
     count = shape[0]
     flip, sigmas = spec.get("flip_idx"), spec.get("kpt_oks_sigmas")
     if flip and not _mirrors(flip, count):
-        rule = f"`flip_idx` must say for each of the {count} keypoints which one it becomes when mirrored, in pairs"
-        remedy = "Keypoints 1 and 2 that change places among three read `flip_idx: [0, 2, 1]`."
+        rule = f"`flip_idx` must give, for each of the {count} keypoints, the one that it becomes in a mirrored image"
+        remedy = "Keypoints change places in pairs: for 1 and 2 of three, write `flip_idx: [0, 2, 1]`."
         problems.append(DataError(rule, got=repr(flip), where=where, remedy=remedy))
         flip = None
     if sigmas and not _positive(sigmas, count):
         rule = f"`kpt_oks_sigmas` must be {count} numbers above 0, one for each keypoint"
-        problems.append(DataError(rule, got=repr(sigmas), where=where, remedy="Leave it out for the usual ones."))
+        remedy = "Leave it out to use Ultralytics' values."
+        problems.append(DataError(rule, got=repr(sigmas), where=where, remedy=remedy))
         sigmas = None
     return Keypoints(shape, tuple(flip) if flip else None, tuple(map(float, sigmas)) if sigmas else None)
 
 
 def _mirrors(flip: Any, count: int) -> bool:
-    """True if mirroring twice gives every keypoint back."""
+    """True if mirroring twice returns every keypoint to itself."""
     if not isinstance(flip, list) or len(flip) != count or not all(type(i) is int for i in flip):
         return False
     return all(0 <= i < count for i in flip) and all(flip[j] == i for i, j in enumerate(flip))

@@ -1,4 +1,4 @@
-"""YOLO label files: their paths, their format for each task, and the objects that training reads from them."""
+"""YOLO label files: their paths, their format for each task, and the objects that a training reads from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from nas_attn.tasks import others
 
 TOLERANCE = 0.01  # a normalised coordinate may leave [0, 1] by this much, as Ultralytics allows
-BOX = 5  # values of a row that is a box: class, centre x, y, width, height
+BOX = 5  # number of values in the row of a box: class, centre x, y, width, height
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class LabelFormat:
     """The format of the label files of a data set.
 
     Attributes:
-        task: `detect` (boxes, or polygons whose bounding boxes count), `segment` (polygons), `pose` (boxes with
+        task: `detect` (boxes, or polygons whose bounding boxes are used), `segment` (polygons), `pose` (boxes with
             keypoints) or `obb` (four corners).
-        kpt_shape: keypoints of an object, and values of each: 2 for x, y and 3 for x, y, visibility. If another task
-            than `pose` reads such labels, it takes their boxes.
+        kpt_shape: (keypoints per object, values per keypoint); 2 values are x, y and 3 values are x, y, visibility. A
+            task other than `pose` uses only the boxes of such labels.
     """
 
     task: str = "detect"
@@ -31,12 +31,12 @@ class LabelFormat:
 
     @property
     def pose_row(self) -> int:
-        """Number of values of a row with keypoints; 0 if there are none."""
+        """Number of values in a row with keypoints; 0 if the labels have none."""
         return BOX + self.kpt_shape[0] * self.kpt_shape[1] if self.kpt_shape else 0
 
     @property
     def polygons(self) -> bool:
-        """True if the objects' outlines are kept."""
+        """True if the task needs the outlines of objects."""
         return self.task in ("segment", "obb")
 
     @property
@@ -61,7 +61,7 @@ class LabelFormat:
         """The remedy for rows that break the rule."""
         if self.task == "detect":
             return "Correct or remove these."
-        return f"Correct or remove these, or take a base model of the data's own task: {others(self.task)}."
+        return f"Correct or remove these, or use a base model for the task of the data: {others(self.task)}."
 
     def takes(self, values: int) -> bool:
         """True if a row may have this number of values."""
@@ -73,7 +73,7 @@ class LabelFormat:
         return polygon or (self.task == "detect" and values == BOX)
 
     def box_part(self, row: list[str]) -> list[str]:
-        """The row; without its keypoints if the task has no use for them."""
+        """The row, without keypoints if the task does not use them."""
         return row[:BOX] if self.task != "pose" and len(row) == self.pose_row else row
 
 
@@ -86,8 +86,8 @@ class Labels(NamedTuple):
     Attributes:
         classes: (n, 1) float32.
         boxes: (n, 4) float32: centre x, y, width, height.
-        segments: n outlines (k, 2), for `segment` and `obb`; otherwise empty.
-        keypoints: (n, keypoints, 3) float32: x, y, visibility, for `pose`.
+        segments: n outlines (k, 2) for `segment` and `obb`; otherwise empty.
+        keypoints: (n, keypoints, 3) float32: x, y, visibility, for `pose`; otherwise None.
     """
 
     classes: np.ndarray
@@ -97,16 +97,16 @@ class Labels(NamedTuple):
 
 
 def label_path(image: str) -> str:
-    """The label file of an image: the last `images` folder becomes `labels`, the suffix `.txt`."""
+    """The label file of an image: the last folder `images` becomes `labels`, and the suffix becomes `.txt`."""
     head = f"{os.sep}labels{os.sep}".join(image.rsplit(f"{os.sep}images{os.sep}", 1))
     return head.rsplit(".", 1)[0] + ".txt"
 
 
 def check_label(text: str, nc: int, form: LabelFormat = DETECT) -> Iterator[tuple[str, str, int]]:
-    """Every line of a label file that breaks a rule, as (rule, content, line number from 1).
+    """Every line of a label file that breaks a rule, as (rule, wrong value, line number from 1).
 
     Args:
-        text: the file.
+        text: content of the file.
         nc: number of classes; 0 skips the check of class numbers.
         form: the format that the lines must have.
     """
@@ -136,7 +136,7 @@ def check_label(text: str, nc: int, form: LabelFormat = DETECT) -> Iterator[tupl
         box_row = len(values) == BOX or form.task == "pose"
         if outside or (box_row and min(values[3:5]) < 0):
             got = f"{(outside or values[3:5])[0]:g}"
-            yield "coordinates must be divided by the image's size, so lie in [0, 1]", got, number
+            yield "coordinates must be divided by the image size, so that they lie in [0, 1]", got, number
         if wrong := [v for v in visible if v not in (0, 1, 2)]:
             rule = "a keypoint's visibility must be 0 (not labelled), 1 (hidden) or 2 (visible)"
             yield rule, f"{wrong[0]:g}", number
@@ -146,7 +146,7 @@ def _parts(values: list[float], form: LabelFormat) -> tuple[list[float], list[fl
     """The coordinates and the visibilities of a row."""
     if form.task != "pose":
         return values[1:], []
-    if form.kpt_shape is None:  # nobody knows which of the others are coordinates
+    if form.kpt_shape is None:  # unknown which of the other values are coordinates
         return values[1:BOX], []
     points, dims = values[BOX:], form.kpt_shape[1]
     visible = points[2::dims] if dims == 3 else []
@@ -154,9 +154,13 @@ def _parts(values: list[float], form: LabelFormat) -> tuple[list[float], list[fl
 
 
 def read_label(text: str, form: LabelFormat = DETECT) -> Labels:
-    """The objects of a label file that passed the check.
+    """The objects of a label file that passed the check, read as by Ultralytics.
 
-    As Ultralytics reads them: if the task needs boxes, polygons become their bounding boxes; repeated rows count once.
+    If the task needs boxes, polygons become their bounding boxes. Repeated rows count once.
+
+    Args:
+        text: content of the file.
+        form: the format of its lines.
     """
     rows = [form.box_part(line.split()) for line in text.splitlines() if line.strip()]
     pose = form.task == "pose" and form.kpt_shape is not None
@@ -171,7 +175,7 @@ def read_label(text: str, form: LabelFormat = DETECT) -> Labels:
     else:
         table = np.array(rows, dtype=np.float32)
     chosen = np.unique(table, axis=0, return_index=True)[1]
-    if len(chosen) < len(table) and outlines:  # other polygons may have the same box
+    if len(chosen) < len(table) and outlines:  # different polygons may have the same box
         keys = [c.tobytes() + o.tobytes() for c, o in zip(table[:, 0], outlines, strict=True)]
         chosen = np.unique(np.array(keys, dtype=object), return_index=True)[1]
     if len(chosen) < len(table):
@@ -187,7 +191,7 @@ def _bounds(points: np.ndarray) -> tuple[np.float32, ...]:
 
 
 def _keypoints(table: np.ndarray, form: LabelFormat) -> np.ndarray:
-    """(n, keypoints, 3); without visibilities, points left of the image or above it count as not labelled."""
+    """Keypoints (n, keypoints, 3). Without visibilities, a point with a negative coordinate counts as not labelled."""
     assert form.kpt_shape is not None
     points = table[:, BOX:].reshape(-1, *form.kpt_shape)
     if form.kpt_shape[1] == 3:

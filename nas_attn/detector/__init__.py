@@ -1,4 +1,4 @@
 """Everything about Ultralytics' detectors: base models, slots, surgery, weights, training, ONNX.
 
-Nothing is imported here, so that a light submodule stays light.
+This file imports nothing, so that a light submodule stays fast to import.
 """

@@ -1,10 +1,10 @@
 """Blocks of Ultralytics with attention inside: at the end of each bottleneck's residual branch, or in place of its
 second convolution.
 
-Each is a subclass of Ultralytics' block, built with the block's own arguments, so every tensor that both have has the
-same key in both. Ultralytics' YAML parser knows the output widths of its own classes only; it takes an unknown class to
-keep the width of its input. Therefore a block here returns a list of its one map, and the row behind it is Ultralytics'
-`Index`, which states the width.
+Each block is a subclass of Ultralytics' block and is built with the same arguments, so the tensors that both have keep
+their keys. Ultralytics' YAML parser knows the output width of its own classes only; it assumes that any other class
+keeps the width of its input. Therefore a block here returns a list that holds its one map, and the next row is
+Ultralytics' `Index`, which states the width.
 
 This file and its class names must stay as they are: checkpoints of earlier releases name them.
 
@@ -36,10 +36,10 @@ _notes = 0
 class AttentionConv(nn.Module):
     """Attention in place of a convolution, whose batch norm and activation stay: (N, C, H, W) -> (N, C', H, W).
 
-    If the convolution changed the number of channels, a pointwise convolution behind the attention does that.
+    If the convolution changed the number of channels, a pointwise convolution after the attention changes it.
 
     Args:
-        attention: keeps (N, C, H, W) as it is.
+        attention: a module that keeps the shape (N, C, H, W).
         replaced: the `Conv` that it replaces.
     """
 
@@ -60,8 +60,8 @@ class AttentionBottleneck(nn.Module):
     A bottleneck without a shortcut returns the branch alone.
 
     Args:
-        bottleneck: the bottleneck; its convolutions become this one's.
-        attention: keeps (N, C, H, W) as it is.
+        bottleneck: the original bottleneck; this one takes over its convolutions.
+        attention: a module that keeps the shape (N, C, H, W).
     """
 
     def __init__(self, bottleneck: Any, attention: nn.Module) -> None:
@@ -79,7 +79,10 @@ class _WithAttention(nn.Module):
 
     Args:
         arguments: constructor arguments of the block, as Ultralytics' parser resolves them.
-        genes: [mode, class name, arguments...] of each module that goes into every bottleneck.
+        genes: one [mode, class name, arguments...] for each module that goes into every bottleneck.
+
+    Raises:
+        ValueError: a mode is neither `insert` nor `replace`.
     """
 
     def __init__(self, arguments: Sequence[Any], genes: Sequence[Sequence[Any]]) -> None:
@@ -97,18 +100,18 @@ class _WithAttention(nn.Module):
         return [super().forward(x)]
 
     def attentions(self, mode: str) -> list[nn.Module]:
-        """The attention modules of one mode, in the order of the bottlenecks."""
+        """The attention modules of one mode (`insert` or `replace`), in the order of the bottlenecks."""
         kind = AttentionBottleneck if mode == INSERT else AttentionConv
         return [m.attention for m in _own(self) if isinstance(m, kind)]
 
     def projections(self) -> list[nn.Conv2d]:
-        """The pointwise convolutions that change the number of channels behind attention, in the same order."""
+        """The pointwise convolutions that change the number of channels after attention, in the same order."""
         replaced = (m.project for m in _own(self) if isinstance(m, AttentionConv))
         return [project for project in replaced if isinstance(project, nn.Conv2d)]
 
 
 def bottlenecks(block: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
-    """(parent, attribute name, bottleneck) of every bottleneck of a block, in order, without those inside attention."""
+    """(parent, attribute name, bottleneck) for every bottleneck of a block outside attention, in order."""
     from ultralytics.nn.modules.block import Bottleneck
 
     for parent in _own(block):
@@ -118,7 +121,7 @@ def bottlenecks(block: nn.Module) -> Iterator[tuple[nn.Module, str, Any]]:
 
 
 def _own(module: nn.Module) -> Iterator[nn.Module]:
-    """A block's modules, outermost first, without inserted attention, which may hold bottlenecks as well."""
+    """A block's modules, outermost first. Inserted attention is left out, because it may hold bottlenecks too."""
     yield module
     for _, child in _children(module):
         yield from _own(child)
@@ -130,10 +133,11 @@ def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
-    """Mode -> (channels, number of sites, weights that a site adds beside the module) of a block's room for attention.
+    """The places for attention in a block: mode -> (channels, number of sites, weights per site besides the module).
 
-    Empty for a block without bottlenecks, or with bottlenecks that differ. `replace` is missing if the second
-    convolution of the bottlenecks is not 3x3 with stride 1.
+    The result is empty for a block without bottlenecks, and for one whose bottlenecks differ. It has no `replace` if
+    the second convolution of the bottlenecks is not 3x3 with stride 1. For `replace`, the weights of that convolution
+    are subtracted, so the number may be negative.
     """
     convolutions = [b.cv2.conv for _, _, b in bottlenecks(block)]
     if type(block).__name__ not in NAMES or len({_form(c) for c in convolutions}) != 1:
@@ -148,11 +152,11 @@ def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
 
 @contextmanager
 def noted_arguments() -> Iterator[dict[nn.Module, tuple[Any, ...]]]:
-    """Context that notes the arguments of the blocks that this thread builds: block -> its constructor's arguments.
+    """Context that records the blocks that this thread builds: block -> arguments of its constructor.
 
-    A block does not keep them, and the arguments that Ultralytics' parser computes from a row depend on the scale and
-    its version. The constructors are wrapped while any thread notes. A block built with arguments by name is
-    left out.
+    A block does not store its arguments, and the parser computes them from the row, the scale and rules that differ
+    between versions of Ultralytics. The constructors stay wrapped as long as at least one thread records. Blocks that
+    were built with keyword arguments are left out.
     """
     noted: dict[nn.Module, tuple[Any, ...]] = {}
     _wrap(+1)
@@ -165,7 +169,7 @@ def noted_arguments() -> Iterator[dict[nn.Module, tuple[Any, ...]]]:
 
 
 def _wrap(change: int) -> None:
-    """Change the number of threads that note: the first one wraps the constructors, the last one puts them back."""
+    """Change the number of recording threads: the first one wraps the constructors, the last one restores them."""
     global _notes
     own = [cls.__mro__[2] for cls in classes().values()]
     with _counting:
@@ -179,7 +183,7 @@ def _noted(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def wrapper(self: nn.Module, *arguments: Any, **keywords: Any) -> None:
         init(self, *arguments, **keywords)
-        for noted in _noting.get():  # behind `init`, in which a class gives its base class other arguments
+        for noted in _noting.get():  # after `init`, because there a class gives its base class other arguments
             noted[self] = arguments
             if keywords:
                 del noted[self]
@@ -196,8 +200,8 @@ def _build(name: str, arguments: Sequence[Any]) -> nn.Module:
 
 
 def classes() -> dict[str, type[nn.Module]]:
-    """Name of a block -> its subclass here, of the blocks that the installed Ultralytics has."""
-    import ultralytics.nn.tasks  # noqa: F401 (its import may call this very function, so it comes before the cache)
+    """Name of a block -> its subclass here, for every block of `NAMES` that the installed Ultralytics has."""
+    import ultralytics.nn.tasks  # noqa: F401 (its import may call this function, so it comes before the cache)
 
     return _classes()
 
@@ -210,7 +214,7 @@ def _classes() -> dict[str, type[nn.Module]]:
 
 
 def _class(name: str, base: type[nn.Module]) -> type[nn.Module]:
-    """The subclass of a block; `__getattr__` below finds it by its name, so that it can be pickled."""
+    """The subclass of a block. `__getattr__` below finds it by name, so that it can be pickled."""
     own = name + SUFFIX
     body: dict[str, Any] = {"__module__": __name__, "__qualname__": own, "__doc__": f"`{name}` with attention inside."}
     if hasattr(base, "forward_split"):
@@ -218,7 +222,7 @@ def _class(name: str, base: type[nn.Module]) -> type[nn.Module]:
         def forward_split(self: Any, x: Tensor) -> list[Tensor]:
             return [base.forward_split(self, x)]
 
-        body["forward_split"] = forward_split  # Ultralytics' export puts it in place of `forward`
+        body["forward_split"] = forward_split  # Ultralytics' export replaces `forward` by it
     return type(own, (_WithAttention, base), body)
 
 

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: one for each device slot."""
+"""The engine that runs calls in worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas_attn.engine.process import Died, WorkerProcess, packed
 from nas_attn.engine.protocol import Call, Failure, Outcome
 from nas_attn.errors import NasAttnError
 
-TICK = 1.0  # seconds between two looks at the clock
+TICK = 1.0  # seconds between two checks of time limits
 
 
 @dataclass
@@ -31,12 +31,12 @@ class _Slot:
 
 
 class LocalEngine:
-    """Long-lived worker processes, each pinned to one device and replaced when it dies.
+    """Runs calls in long-lived worker processes. Each uses one device; a process that dies is replaced. See `Engine`.
 
     Args:
-        devices: one entry a worker: `cpu`, or a GPU index; the same GPU may stand more than once.
+        devices: one entry per worker: `cpu`, or a GPU index; a GPU may occur more than once.
         threads: CPU threads of each worker.
-        logs: folder for what the workers print; None to let them print to stderr.
+        logs: folder for the output of the workers; None means that they print to stderr.
 
     Raises:
         UserError: this process is itself a worker.
@@ -61,7 +61,7 @@ class LocalEngine:
         self._hand_over(slot)
 
     def _hand_over(self, slot: _Slot) -> None:
-        """Give a slot's call to its process, which is started if there is none."""
+        """Give the call of a slot to the slot's process. The process is started if there is none."""
         assert slot.call is not None
         slot.spent, slot.seen = 0.0, time.monotonic()
         content = packed(slot.call)
@@ -84,7 +84,7 @@ class LocalEngine:
                     return None
                 continue
             if process is not slot.process or slot.call is None:
-                continue  # of a process that was replaced
+                continue  # the answer of a process that was replaced
             if isinstance(answer, NasAttnError):
                 raise answer
             if isinstance(answer, Died):
@@ -97,10 +97,10 @@ class LocalEngine:
             return _end(slot, answer)
 
     def _overdue(self) -> Outcome | None:
-        """Stop the first call that took longer than its limit.
+        """Stop the first call that exceeds its time limit, and return its failure; None if there is no such call.
 
-        Only time that this process saw pass counts: a machine that slept, or a terminal that was stopped, fails no
-        trial.
+        Time during which this process did not run does not count, so no trial fails if the machine was suspended or
+        the terminal was stopped.
         """
         now = time.monotonic()
         if now - self._looked < TICK:

@@ -1,7 +1,7 @@
-"""One worker process, as its supervisor sees it: started, given calls one at a time, stopped.
+"""A worker process, seen from the supervisor: it starts the process, sends it one call at a time, and stops it.
 
-The process is no child of `multiprocessing`: that would run the user's script again in every worker, and so end in an
-error wherever the script has no `__main__` guard.
+The process is started without `multiprocessing`. That module would run the user's script again in every worker, which
+fails if the script has no `__main__` guard.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from typing import Any
 
 from nas_attn.engine.protocol import Call, Failure
 
-PATIENCE = 3.0  # seconds that a process is given to end by itself
+PATIENCE = 3.0  # seconds to wait until a process ends by itself
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from nas_attn.engine.worker import main; main()"
 
 
 @dataclass(frozen=True)
 class Died:
-    """The process ended, or can no longer be talked to.
+    """The process ended, or no longer communicates.
 
     Attributes:
-        how: in words.
-        idle: it had worked before and did not take the call any more, so that no call ended with it.
+        how: how it ended, e.g. `exit code 1`.
+        idle: True if it died between two calls, so that no call is lost.
     """
 
     how: str
@@ -38,12 +38,12 @@ class Died:
 
 
 class WorkerProcess:
-    """A worker process and the thread that talks to it.
+    """A worker process and the thread that communicates with it.
 
     Args:
         start: keyword arguments of `worker.start`.
-        needs: Python modules that it must import to know what this process knows.
-        answer: called with the process and its answer to each call; in a thread.
+        needs: names of the Python modules that the worker must import, because they registered attention modules.
+        answer: called with this object and the answer to each call, from another thread.
     """
 
     def __init__(
@@ -63,22 +63,22 @@ class WorkerProcess:
         self._thread.start()
 
     def give(self, call: bytes) -> None:
-        """Hand it a pickled call."""
+        """Send the worker a pickled call."""
         self._calls.put(call)
 
     def end(self) -> None:
-        """Ask it to end at once; `join` sees to it."""
+        """Ask the worker to end at once; `join` waits for it."""
         with contextlib.suppress(OSError):
             self._process.terminate()
         self._calls.put(None)
 
     def join(self) -> None:
-        """Wait until it has ended, which it cannot refuse."""
+        """Wait until the worker has ended; if it does not end by itself, it is killed."""
         self._reap()
         self._thread.join()
 
     def _talk(self) -> None:
-        """Send calls and pass on answers until the process ends; writing may block, so the supervisor does not."""
+        """Send calls and receive answers until the process ends. Writing may block, so this runs in a thread."""
         process, answered = self._process, False
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -91,7 +91,7 @@ class WorkerProcess:
                     process.stdin.flush()
                     sent = True
                     answer = pickle.load(process.stdout)
-                except Exception:  # it is gone, or closed its pipe, or wrote something else into it
+                except Exception:  # the process ended, closed its pipe, or wrote something else into it
                     self._answer(self, Died(self._reap(), idle=answered and not sent))
                     return
                 answered = True
@@ -102,7 +102,7 @@ class WorkerProcess:
                     pipe.close()
 
     def _reap(self) -> str:
-        """Wait for its end, force it if it does not come, and say how it ended."""
+        """Wait until the process ends, kill it if it does not, and return how it ended."""
         try:
             code = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -112,12 +112,12 @@ class WorkerProcess:
 
 
 def packed(call: Call) -> bytes | Failure:
-    """A call as it travels; a failure if it cannot."""
+    """The pickled call, without `key` and `limit`, which stay here; a failure if it cannot be pickled."""
     plain = Call(None, call.function, call.arguments, call.keywords, call.result, call.signature)
     try:
         return pickle.dumps(plain)
     except Exception as error:  # pickling may raise anything
-        return Failure(f"the task cannot be sent to a worker: {type(error).__name__}")
+        return Failure(f"the call cannot be sent to a worker: {type(error).__name__}")
 
 
 def _read(answer: bytes) -> Any:
@@ -128,9 +128,9 @@ def _read(answer: bytes) -> Any:
 
 
 def _surroundings(needs: tuple[str, ...]) -> dict[str, Any]:
-    """The surroundings that `multiprocessing` tells a process: paths, arguments, folder; the main script if needed."""
+    """The paths, arguments and folder of this process, which a worker takes over, and the main script if needed."""
     told = multiprocessing.spawn.get_preparation_data("nas_attn worker")
-    told.pop("authkey")  # for processes that talk over sockets
+    told.pop("authkey")  # only needed for communication over sockets
     if "__main__" not in needs:
         told = {k: v for k, v in told.items() if not k.startswith("init_main")}
     return told

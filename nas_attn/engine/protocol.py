@@ -1,4 +1,4 @@
-"""The engine: it takes calls, runs each in a process that it chooses, and hands back outcomes."""
+"""The engine: it takes calls, runs them, and returns their outcomes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Call:
     """One call of a function, to be run by an engine.
 
     Attributes:
-        key: the caller's name for it; a trial's number, or a word.
+        key: the caller's name for the call: the number of a trial, or a word.
         function: a picklable callable that returns an `Evaluation`.
         arguments: its positional arguments, picklable.
         keywords: its keyword arguments, picklable.
-        result: file that holds the result once there is one. A call whose file exists is not run again, so a result
-            outlives the supervisor that asked for it.
-        signature: names the trial that the result belongs to; a file of another signature is ignored and replaced.
-        limit: says how many seconds the call may take, None for any number. It is asked again while the call runs, in
-            the supervisor's process, so that trials that end meanwhile count.
+        result: file in which the worker stores the result. If the file exists, the call is not run again, so a result
+            is not lost if the supervisor is killed.
+        signature: identifies the trial. A result file with another signature is ignored and replaced.
+        limit: returns the time limit of the call in seconds, or None for no limit. The engine calls it repeatedly
+            while the call runs, in the supervisor's process, because the limit may change when other trials end.
     """
 
     key: Any
@@ -37,11 +37,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Failure:
-    """The reason why a call gave no evaluation.
+    """A call that gave no evaluation.
 
     Attributes:
-        reason: one line for the record.
-        died: True if the worker process itself died (at the repetition as well).
+        reason: the reason, in one line.
+        died: True if the worker process died, and died again when the call was repeated.
     """
 
     reason: str
@@ -50,34 +50,46 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A call and its result: an evaluation, or the failure to give one."""
+    """A call that has ended.
+
+    Attributes:
+        call: the call.
+        value: its evaluation, or its failure.
+    """
 
     call: Call
     value: Evaluation | Failure
 
 
 class Engine(Protocol):
-    """Runs calls; a context manager that leaves no process behind.
+    """Runs calls. A context manager: at its exit, all processes of the engine are stopped.
 
-    Life cycle: `submit` while `free` is above 0; `wait` for the next outcome; leave the context to stop everything.
-    A worker that dies, whatever it was doing, is replaced. A call that it had is repeated once, then it comes back as
-    a `Failure`; so does, at once, one that takes longer than its limit.
+    Use it like this: `submit` calls while `free` is above 0, then `wait` for the next outcome. If a worker dies, the
+    engine replaces it and repeats its call once; if it dies again, the outcome is a `Failure`. If a call exceeds its
+    time limit, it is stopped, and the outcome is a `Failure` at once.
     """
 
     @property
     def free(self) -> int:
-        """The number of calls that may be submitted now."""
+        """The number of calls that can be submitted now."""
         ...
 
     def submit(self, call: Call) -> None:
-        """Start a call."""
+        """Start a call. `free` must be above 0."""
         ...
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """The next outcome; None when `timeout` seconds passed without one.
+        """Wait for the next outcome.
+
+        Args:
+            timeout: longest time to wait, in seconds; None means no limit.
+
+        Returns:
+            The outcome; None if no call ended in this time.
 
         Raises:
-            NasAttnError: an error that concerns every call (wrong data, a missing part, a full disk).
+            NasAttnError: every call would fail for the same reason: wrong data, a missing library or device, a full
+                disk.
         """
         ...
 

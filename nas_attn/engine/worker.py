@@ -1,4 +1,4 @@
-"""The inside of a worker process. It imports nothing heavy: the device is pinned before torch is loaded."""
+"""The program of a worker process. It imports nothing heavy, because it must choose the device before torch loads."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from nas_attn.engine.protocol import Call, Failure
 from nas_attn.errors import EvaluationFailed, MissingPart, NasAttnError, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 
-_INSIDE: list[int] = []  # this process's id, if it is a worker
+_INSIDE: list[int] = []  # the id of this process, if it is a worker
 
 
 def main() -> None:
-    """Be a worker: read calls from standard input until it ends, and write the answer to each to standard output."""
+    """Run as a worker: read calls from standard input until it ends, and write each answer to standard output."""
     calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)  # the pipes are ours: a module's own input and output must stay out of them
+    os.dup2(nothing, 0)  # the pipes carry calls and answers: modules must not read or print there
     os.dup2(2, 1)
     os.close(nothing)
-    if hasattr(os, "register_at_fork"):  # loader processes; the end of this one must be seen in spite of them
+    if hasattr(os, "register_at_fork"):  # data loader processes must not keep the pipes open if this process ends
         for pipe in (calls, answers):
             os.register_at_fork(after_in_child=pipe.close)
-    for name in ("SIGINT", "SIGHUP"):  # meant for the supervisor, which ends its workers
+    for name in ("SIGINT", "SIGHUP"):  # only the supervisor reacts to them; it stops its workers itself
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     _INSIDE.append(os.getpid())
@@ -50,33 +50,36 @@ def main() -> None:
         try:
             call = pickle.load(calls)
         except EOFError:
-            os._exit(0)  # in spite of threads that a module left
+            os._exit(0)  # even if modules left threads running
         pickle.dump(_packed(problem if problem is not None else answer(call)), answers)
         answers.flush()
 
 
 def check_outside() -> None:
-    """Refuse a search that a worker would start, which runs the user's script for the modules in it.
+    """Refuse to start a search inside a worker.
+
+    A worker imports the user's script for the modules in it. If the script has no `__main__` guard, it would start
+    its search again in the worker.
 
     Raises:
         UserError: this process is a worker.
     """
     if os.getpid() in _INSIDE:
         raise UserError(
-            "a script that holds searched modules itself must start its search under `if __name__ == '__main__':`",
-            got="a search that starts whenever the script is run",
-            remedy="Or write the modules to a file of their own, and name that in `module_files`.",
+            "a script that defines modules to search must start the search under `if __name__ == '__main__':`",
+            got="a search that starts whenever the script is imported",
+            remedy="Or move the modules to another file, and name it in `module_files`.",
         )
 
 
 def start(device: str, threads: int, log: str | None, parent: int) -> None:
-    """Prepare a fresh worker process.
+    """Prepare a new worker process.
 
     Args:
-        device: `cpu`, or the index of the one GPU that this worker may see.
-        threads: CPU threads for its arithmetic.
-        log: file for everything it prints.
-        parent: process whose end ends this one.
+        device: `cpu`, or the index of the only GPU that this worker may see.
+        threads: CPU threads for computation.
+        log: file for everything that the worker prints; None means stderr.
+        parent: id of the supervisor's process; if that process ends, this one ends, too.
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -91,14 +94,18 @@ def start(device: str, threads: int, log: str | None, parent: int) -> None:
 
 
 def _follow(parent: int) -> None:
-    """End with the supervisor: an orphan would train on, and write into the files of a resumed study."""
+    """End if the supervisor ends: otherwise this worker would train on and write into files of a resumed study."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
 
 
 def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
-    """Take over the supervisor's paths and folder, and import the Python files that registered modules there.
+    """Take over the supervisor's paths and folder, and import the Python modules that registered attention modules.
+
+    Args:
+        surroundings: the paths, arguments and folder of the supervisor.
+        needs: names of the Python modules to import.
 
     Raises:
         NasAttnError: the user's script starts a search when it is imported.
@@ -109,12 +116,16 @@ def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
             importlib.import_module(name)
         except NasAttnError:
             raise
-        except Exception:  # whatever needs its modules will say that they are missing
+        except Exception:  # not fatal: a call that needs these modules will name them as missing
             traceback.print_exc()
 
 
 def run(call: Call) -> Evaluation:
-    """Make the call, or return the result that an earlier process left."""
+    """The evaluation of a call: run now, or read from the result file of an earlier run.
+
+    Raises:
+        EvaluationFailed: memory ran out, or the function itself raised it.
+    """
     if call.result is not None and call.result.exists():
         found = json.loads(call.result.read_text())
         if found["signature"] == call.signature:
@@ -132,7 +143,7 @@ def run(call: Call) -> Evaluation:
 
 
 def answer(call: bytes) -> Evaluation | Failure | NasAttnError:
-    """The answer to a pickled call. Nothing that a module raises ends the worker, `SystemExit` included."""
+    """The answer to a pickled call. No error of a module ends the worker, not even `SystemExit`."""
     try:
         value = run(pickle.loads(call))
     except BaseException as error:
@@ -146,7 +157,7 @@ def checked(value: object) -> Evaluation | Failure:
 
 
 def judged(error: BaseException) -> Failure | NasAttnError:
-    """An error that concerns every call as it is; any other as the failure of one."""
+    """The error itself if it would stop every call; else the failure of this one call."""
     if (full := storage_full(error)) is not None:
         return full
     text = _first_line(error)
@@ -165,7 +176,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _packed(value: Evaluation | Failure | NasAttnError) -> bytes:
-    """An answer as it travels; in place of one that cannot, a description of it."""
+    """The pickled answer; if it cannot be pickled, a pickled description of it."""
     try:
         content = pickle.dumps(value)
         pickle.loads(content)

@@ -1,4 +1,4 @@
-"""Evaluations of architectures: their fidelity, their results, and the evaluators that give them."""
+"""Evaluation of architectures: the fidelity of a run, its result, and the evaluators that produce results."""
 
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity

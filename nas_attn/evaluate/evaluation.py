@@ -8,26 +8,28 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of one training of one architecture at one fidelity with one seed. Plain data: JSON and back.
+    """The result of one training of one architecture at one fidelity with one seed, as plain data.
 
     Attributes:
-        map50_95: the task's own mAP averaged over IoU 0.50 to 0.95 on val after the last epoch, in [0, 1]: of boxes,
-            masks, keypoints (object keypoint similarity in place of IoU) or oriented boxes.
-        map50: mAP at IoU 0.50 on val.
-        curve: one dict an epoch: `epoch` (from 1), `loss`, `lr`, and `map50_95` if that epoch was validated.
-        seconds: wall seconds of the whole evaluation; `steps_seconds` and `val_seconds` are parts of it.
+        map50_95: mAP over IoU 0.50 to 0.95 on val after the last epoch, in [0, 1]. It is the mAP of the task: of
+            boxes, masks, oriented boxes, or keypoints (with object keypoint similarity instead of IoU).
+        map50: mAP at IoU 0.50 on val, in [0, 1].
+        curve: one dict per epoch: `epoch` (from 1), `loss`, `lr`, and `map50_95` if that epoch was validated.
+        seconds: wall time of the whole evaluation; it includes `steps_seconds` and `val_seconds`.
         seed: the seed.
         epochs: passes over the training data.
         imgsz: image size in pixels.
-        flags: the reasons why it is not comparable (`batch halved`, `nan reload`, ...); empty for a comparable run.
+        steps_seconds: wall time of the training steps.
+        val_seconds: wall time of the validation.
+        flags: reasons why the run is not comparable (`batch halved`, `nan reload`, ...); empty if it is comparable.
         test_map50_95: `map50_95` on the test split, if it was asked for.
-        liveness: slot -> mAP50-95 with that slot's output zeroed, if it was asked for.
-        recipe: batch, optimizer, learning rate, augmentation: everything that must be equal to compare.
+        liveness: slot -> mAP50-95 with the output of that slot zeroed, if it was asked for.
+        recipe: batch, optimizer, learning rate, augmentation: everything that must be equal in compared runs.
         device: e.g. `cpu` or `NVIDIA H200`.
         precision: `fp32` or `bf16`.
         versions: package -> version.
-        transferred: share of the base's tensors that were carried over, if weights were given.
-        task: `detect`, `segment`, `pose` or `obb`: the task whose mAPs these are.
+        transferred: share of the base's tensors that the model took from the weights, if weights were given.
+        task: `detect`, `segment`, `pose` or `obb`.
     """
 
     map50_95: float
@@ -51,15 +53,15 @@ class Evaluation:
 
     @property
     def comparable(self) -> bool:
-        """True if nothing happened that sets this run apart from the others of its study."""
+        """True if the run has no flags, so that it may be compared with the other runs of its study."""
         return not self.flags
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form; `from_dict` reads it back."""
+        """The evaluation as a dict, ready for JSON; `from_dict` reads it back."""
         return {**asdict(self), "curve": list(self.curve), "flags": list(self.flags)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Evaluation:
-        """The evaluation that `as_dict` wrote; further fields of a later version are passed over."""
+        """The evaluation that `as_dict` wrote; unknown fields, e.g. of a later version, are ignored."""
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         return cls(**{**known, "curve": tuple(data["curve"]), "flags": tuple(data["flags"])})

@@ -10,12 +10,15 @@ from nas_attn.errors import UserError
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Length and size of one training.
+    """The length and the size of one training.
 
     Attributes:
         epochs: passes over the training data.
         imgsz: image size in pixels.
-        fraction: share of the training images used, in (0, 1].
+        fraction: share of the training images that are used, in (0, 1].
+
+    Raises:
+        UserError: a value is not a number.
     """
 
     epochs: int
@@ -25,6 +28,6 @@ class Fidelity:
     def __post_init__(self) -> None:
         whole = all(isinstance(n, Integral) for n in (self.epochs, self.imgsz))
         if not whole or not isinstance(self.fraction, Real):
-            rule = "a fidelity must be numbers: epochs, image size in pixels, share of the images"
-            remedy = "Write for example: Fidelity(epochs=15, imgsz=320, fraction=0.5)."
+            rule = "a fidelity must consist of numbers: epochs, image size in pixels, share of the images"
+            remedy = "For example: Fidelity(epochs=15, imgsz=320, fraction=0.5)."
             raise UserError(rule, got=f"{self.epochs!r}, {self.imgsz!r}, {self.fraction!r}", remedy=remedy)

@@ -11,10 +11,10 @@ from nas_attn.space import Architecture
 
 
 class Evaluator(Protocol):
-    """A pure function: everything it needs comes in, everything it found goes out.
+    """A pure function: all inputs are arguments, and all results are in the return value.
 
-    An evaluator is pickled to wherever it runs, so it holds plain data only. It may be called again for the same
-    arguments after a crash; if `checkpoint` exists, it continues from there.
+    An evaluator is pickled and sent to a worker, so it holds only plain data. After a crash it may be called again
+    with the same arguments. If the file `checkpoint` exists then, it continues from this checkpoint.
     """
 
     def __call__(
@@ -30,13 +30,16 @@ class Evaluator(Protocol):
 
         Args:
             architecture: the gene at each slot.
-            fidelity: epochs, image size, data fraction.
-            seed: fixes shared initial weights, data order and augmentation.
+            fidelity: epochs, image size and data fraction.
+            seed: determines the shared initial weights, the data order and the augmentation.
             checkpoint: file for the state from which a repeated call continues.
-            liveness: also measure mAP with each slot's output zeroed.
+            liveness: also measure mAP50-95 with the output of each slot zeroed.
+
+        Returns:
+            The scores of the trained model.
 
         Raises:
-            EvaluationFailed: training cannot give a number; the message is the reason to record.
+            EvaluationFailed: the training gives no score; the message is the reason for the record.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The evaluator that trains: a short Ultralytics run on the user's data."""
+"""The proxy evaluator: it trains an architecture in a short Ultralytics run on the user's data."""
 
 from __future__ import annotations
 
@@ -29,33 +29,35 @@ if TYPE_CHECKING:
     from nas_attn.space import Slot
 
 MIN_REG_MAX = 3
-MIN_STRIDE = 32  # Ultralytics rounds image sizes to at least this
+MIN_STRIDE = 32  # Ultralytics rounds image sizes to multiples of at least this stride
 
 
 @dataclass(frozen=True)
 class ProxyEvaluator:
-    """Trains an architecture briefly and scores it. Plain data; nothing heavy is imported before it is called.
+    """Trains an architecture in a short run and scores it.
+
+    The object is plain data. Nothing heavy is imported before it is called.
 
     Attributes:
-        model: base model as `load_base` takes it.
-        data: the data.yaml.
+        model: base model, as for `load_base`.
+        data: path of the data.yaml.
         nc: number of classes of the data.
-        final_imgsz: image size of the training that this stands for; the head's reach is scaled with it.
-        width: width factor of the base, in place of its scale's.
-        start: `scratch` (shared initial weights), `weights` (a checkpoint's), or `base` (those of `base_file`).
-        weights: checkpoint of the user, for `weights`, or under the trained base of `base`.
+        final_imgsz: image size of the final training in pixels; `proxy_reg_max` depends on it.
+        width: width factor of the base, instead of its scale's.
+        start: `scratch` (shared initial weights), `weights` (from a checkpoint), or `base` (from `base_file`).
+        weights: checkpoint for `weights`; with `base`, the checkpoint from which the base was trained, if any.
         base_file: the file that `train_base` saved, for `base`.
         device: `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32` or `bf16`; by default fp32 on the CPU and bf16 on CUDA.
-        recipe: the way of training.
+        precision: `fp32` or `bf16`; None means fp32 on the CPU and bf16 on CUDA.
+        recipe: batch, learning rate, augmentation and the other training settings.
         test: also score the test split, if the data has one.
-        cache: folder of decoded images; by default in this user's cache.
-        cache_gib: size of one split's decoded images above which they are read from disk each time.
+        cache: folder for decoded images; None means a folder in the user's cache.
+        cache_gib: if the decoded images of a split need more GiB, they are not cached but read from disk each time.
         threads: CPU threads.
-        workers: loader processes on CUDA.
-        checkpoint_seconds: least time between two checkpoints.
-        modules: contents of the files of attention modules that architectures may name beside the zoo's.
-        kpt_shape: shape of the data's keypoints, if the model predicts some; the head is built for it.
+        workers: number of data loader processes on CUDA.
+        checkpoint_seconds: least time between two checkpoints, in seconds.
+        modules: sources of the user's own attention modules.
+        kpt_shape: (keypoints, values per keypoint) of the data, if the model predicts keypoints.
     """
 
     model: str
@@ -87,11 +89,11 @@ class ProxyEvaluator:
         checkpoint: Path | None = None,
         liveness: bool = False,
     ) -> Evaluation:
-        """Train and score one architecture; see `Evaluator`.
+        """Train and score one architecture; for the arguments see `Evaluator`.
 
         Raises:
             UserError: the image size, the start or the data break a rule.
-            EvaluationFailed: training cannot give a number.
+            EvaluationFailed: the training gives no score.
         """
         return self._run(architecture, fidelity, seed, checkpoint, liveness, keep=None)
 
@@ -105,10 +107,22 @@ class ProxyEvaluator:
         checkpoint: Path | None = None,
         liveness: bool = True,
     ) -> Evaluation:
-        """Train the unchanged base as `start=base` needs it and save its weights, whole or not at all.
+        """Train the unchanged base for `start=base`, and save its weights.
 
-        It starts from `weights` if these are given, otherwise from scratch. Liveness is measured of `slots`, by
-        default of those behind each block that feeds the head.
+        The training starts from `weights` if they are given, else from scratch. A crash leaves no partial file.
+
+        Args:
+            fidelity: epochs, image size and data fraction.
+            seed: determines the initial weights, the data order and the augmentation.
+            save_to: file for the weights.
+            slots: names of the slots whose liveness is measured; None means those after each block that feeds the
+                head.
+            checkpoint: file for the state from which a repeated call continues.
+            liveness: also measure mAP50-95 with the output of each of these slots zeroed.
+
+        Raises:
+            UserError: the image size, the start or the data break a rule.
+            EvaluationFailed: the training gives no score.
         """
         base = replace(self, start="weights" if self.weights else "scratch")
         if slots is None:
@@ -117,31 +131,36 @@ class ProxyEvaluator:
         return base._run(architecture, fidelity, seed, checkpoint, liveness, keep=Path(save_to))
 
     def check(self, fidelity: Fidelity, architecture: Architecture | None = None) -> None:
-        """Refuse arguments with which nothing can be trained, before any training.
+        """Check, before any training, that an architecture can be trained at a fidelity.
+
+        Args:
+            fidelity: epochs, image size and data fraction.
+            architecture: the architecture; None checks everything else.
 
         Raises:
-            UserError: the first rule that is broken.
+            UserError: a rule is broken; the error names the first one.
         """
         stride = max(MIN_STRIDE, *(s.stride for s in self.slots(fidelity.imgsz)))
         if fidelity.imgsz < stride or fidelity.imgsz % stride:
             near = max(stride, round(fidelity.imgsz / stride) * stride)
             rule = f"the image size must be a multiple of {stride}, the detector's largest stride"
-            raise UserError(rule, got=fidelity.imgsz, remedy=f"Take {near}.")
+            raise UserError(rule, got=fidelity.imgsz, remedy=f"Use {near}.")
         if fidelity.epochs < 1 or not 0 < fidelity.fraction <= 1:
-            rule = "a proxy run must have at least one epoch and a share of the images above 0 and up to 1"
+            rule = "a proxy run must have at least one epoch, and a share of the images above 0 and at most 1"
             raise UserError(rule, got=f"{fidelity.epochs} epochs, share {fidelity.fraction:g}")
         if self.start not in STARTS:
             raise UserError(f"the start must be one of {', '.join(STARTS)}", got=f"'{self.start}'")
         needed = {"weights": self.weights, "base": self.base_file}.get(self.start, "")
         if needed is None or (needed and not Path(needed).is_file()):
-            raise UserError(f"the start `{self.start}` must have a weights file", got=needed or "none")
+            raise UserError(f"the start `{self.start}` needs a weights file", got=needed or "none")
         if architecture is not None:
             check_start(self.start, architecture, self.slots(fidelity.imgsz))
 
     def proxy_reg_max(self, imgsz: int) -> int:
-        """Bins of the box regression at an image size: the final model's reach, shrunk with the image.
+        """The number of bins of the box regression (`reg_max`) at an image size in pixels.
 
-        Pretrained heads and heads without bins keep their own.
+        It shrinks with the image size, so that the proxy's boxes reach as far, relative to the image, as those of the
+        final model. Pretrained heads, and heads without bins, keep their `reg_max`.
         """
         own = self.final_base()[2]
         if self.weights is not None or own <= 1:
@@ -149,7 +168,7 @@ class ProxyEvaluator:
         return max(MIN_REG_MAX, round(own * imgsz / self.final_imgsz))
 
     def slots(self, imgsz: int) -> tuple[Slot, ...]:
-        """All slots of the base that is trained at an image size."""
+        """All slots of the base, as it is trained at an image size in pixels."""
         return self._base(imgsz)[1]
 
     def _base(self, imgsz: int) -> tuple[BaseModel, tuple[Slot, ...]]:
@@ -157,7 +176,11 @@ class ProxyEvaluator:
         return base.changed(reg_max=self.proxy_reg_max(imgsz)), slots
 
     def final_base(self) -> tuple[BaseModel, tuple[Slot, ...], int]:
-        """The base that the final training has, with its own head: the model, all its slots, its `reg_max`."""
+        """The base model of the final training, with its own head.
+
+        Returns:
+            The model, all its slots, and its `reg_max`.
+        """
         _prepare()
         return shared.base(self.model, self.width, self.nc, self.kpt_shape, shared.edited_at(self.model))
 
@@ -222,7 +245,7 @@ class ProxyEvaluator:
             task=info.task,
         )
         del trainer, model
-        gc.collect()  # trainer and validator refer to each other; a worker runs many trials
+        gc.collect()  # trainer and validator refer to each other, and a worker runs many trials
         if checkpoint is not None:
             Path(checkpoint).unlink(missing_ok=True)
         return result
@@ -240,7 +263,7 @@ class ProxyEvaluator:
 
         splits = ("train", "val", "test") if self.test and info.test else ("train", "val")
         files = {s: info.files[s] for s in splits}
-        # chosen here, not by the trainer: a tenth of COCO fits into a cache that all of it does not
+        # chosen here, not in the trainer: a tenth of COCO may fit into the cache although all of COCO does not
         files["train"] = tuple(files["train"][i] for i in spread(info.train, fidelity.fraction))
         cache = self.cache or str(_cache_folder())
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cache", "threads", "workers")}
@@ -303,7 +326,7 @@ def _prepare() -> None:
 def _measure(
     trainer: ProxyTrainer, base: BaseModel, slots: tuple[Slot, ...], architecture: Architecture
 ) -> dict[str, float]:
-    """Liveness of the slots that the architecture names."""
+    """The liveness of the slots that an architecture names: slot -> mAP50-95 with this slot zeroed."""
     from nas_attn.detector.neck.surgery import apply
     from nas_attn.detector.proxy.liveness import measure
 

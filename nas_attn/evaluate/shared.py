@@ -1,4 +1,4 @@
-"""Base, data and images that the trials of one process share: loaded once, and anew if a file was edited."""
+"""The base model, data set and images that all trials of a process share. They are reloaded if a file changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def edited_at(file: str) -> tuple[int, int] | None:
-    """Another value whenever a file was edited; None for what is no file."""
+    """The size and the modification time of a file, which change if it is edited; None if there is no such file."""
     stat = Path(file).stat() if Path(file).is_file() else None
     return stat and (stat.st_size, stat.st_mtime_ns)
 
@@ -26,7 +26,15 @@ def edited_at(file: str) -> tuple[int, int] | None:
 def base(
     model: str, width: float | None, nc: int, kpt_shape: tuple[int, int] | None, edited: object
 ) -> tuple[BaseModel, tuple[Slot, ...], int]:
-    """The base with its own head, all its slots and its `reg_max`, from one build; anew if its file was edited."""
+    """The base model with its own head, all its slots, and its `reg_max`, from one build.
+
+    Args:
+        model: base model, as for `load_base`.
+        width: width factor, or None.
+        nc: number of classes of the data.
+        kpt_shape: (keypoints, values per keypoint) of the data, or None.
+        edited: another value means that the model file was edited, and is loaded again.
+    """
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.slots import all_slots
 
@@ -38,7 +46,17 @@ def base(
 
 @lru_cache(maxsize=4)
 def data(path: str, nc: int, task: str, edited: object) -> DataInfo:
-    """The checked data; anew if its stamp has changed."""
+    """The checked data set.
+
+    Args:
+        path: path of the data.yaml.
+        nc: number of classes that the study has.
+        task: `detect`, `segment`, `pose` or `obb`.
+        edited: another value means that the data was edited, and is checked again.
+
+    Raises:
+        UserError: the data breaks a rule, or has another number of classes.
+    """
     from nas_attn.data.check import check_data
 
     info = check_data(path, task)
@@ -51,7 +69,17 @@ def data(path: str, nc: int, task: str, edited: object) -> DataInfo:
 def store(
     files: tuple[str, ...], imgsz: int, cache: str, gib: float, threads: int, form: LabelFormat, edited: object
 ) -> Any:
-    """The decoded images of one split; anew if its stamp has changed."""
+    """The decoded images of one split.
+
+    Args:
+        files: the image files.
+        imgsz: image size in pixels.
+        cache: folder for decoded images.
+        gib: if the decoded images need more GiB, they are not cached.
+        threads: CPU threads that decode.
+        form: format of the labels.
+        edited: another value means that the data was edited, and is read again.
+    """
     from nas_attn.data.image_cache import GIB, open_store
 
     return open_store(files, imgsz, Path(cache), cap=int(gib * GIB), threads=threads, form=form)

@@ -1,4 +1,4 @@
-"""The weights that a trial starts from, and the genes that each start allows."""
+"""The starts of a trial (`scratch`, `weights`, `base`), and the genes that each start allows."""
 
 from __future__ import annotations
 
@@ -11,28 +11,35 @@ STARTS = ("scratch", "weights", "base")
 
 
 def check_start(start: str, architecture: Architecture, slots: Iterable[Slot]) -> None:
-    """Refuse genes that are no identity at first, if a trial continues from the trained base.
+    """Check that an architecture suits a start.
+
+    With the start `base`, a trial continues from the trained base. So each gene must begin as an identity.
+
+    Args:
+        start: one of `STARTS`.
+        architecture: the architecture of the trial.
+        slots: the slots of the base.
 
     Raises:
-        UserError: a module without residual=scaled, or one in place of a trained convolution.
+        UserError: a gene lacks residual=scaled, or a module would replace a trained convolution.
     """
     if start != "base":
         return
     filled = {slot: gene.as_dict() for slot, gene in architecture if gene.module != "none"}
     if any("residual" not in settings for settings in filled.values()):
-        rule = "the start `base` must have residual=scaled in every gene: plain modules break inherited weights"
-        raise UserError(rule, got=str(architecture), remedy="Use start `scratch` or `weights` for the others.")
+        rule = "the start `base` needs residual=scaled in every gene: plain modules break the inherited weights"
+        raise UserError(rule, got=str(architecture), remedy="For other genes use the start `scratch` or `weights`.")
     for error in refused_at_base(s for s in slots if s.name in filled).values():
         raise error
 
 
 def refused_at_base(slots: Iterable[Slot]) -> dict[str, SlotRefused]:
-    """Slots at which no gene leaves the trained base as it was, residual or not: name -> why."""
+    """The slots that the start `base` cannot use, because every gene there changes the trained base: name -> error."""
     return {
         slot.name: SlotRefused(
-            "the start `base` must have trained convolutions in their place: without them no gene is an identity",
-            got=slot.name,
-            remedy=f"Use {slot.name.removesuffix('replace')}insert, or start `scratch` or `weights`.",
+            "the start `base` needs every trained convolution: without it, no gene begins as an identity",
+            got=f"{slot.name}, where a module replaces one",
+            remedy=f"Use {slot.name.removesuffix('replace')}insert, or the start `scratch` or `weights`.",
         )
         for slot in slots
         if slot.replaces
@@ -40,10 +47,10 @@ def refused_at_base(slots: Iterable[Slot]) -> dict[str, SlotRefused]:
 
 
 def lost_with_weights(slots: Iterable[Slot]) -> list[str]:
-    """A sentence for each slot whose genes start without what a checkpoint has there."""
+    """Warnings, one per slot whose modules replace trained convolutions of a checkpoint."""
     return [
-        f"{slot.name}: a module there stands in place of {slot.sites} trained 3x3 convolution{'s' * (slot.sites > 1)}"
-        " of the weights; residual=scaled makes it no identity, and short runs judge it too harshly"
+        f"{slot.name}: a module there replaces {slot.sites} trained 3x3 convolution{'s' * (slot.sites > 1)}"
+        " of the weights. It does not begin as an identity, even with residual=scaled, so short runs underrate it"
         for slot in slots
         if slot.replaces
     ]

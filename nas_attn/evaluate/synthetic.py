@@ -1,4 +1,4 @@
-"""An evaluator that trains nothing: the same interface and a known truth, for tests, benchmarks and dry runs."""
+"""An evaluator that trains nothing and draws scores around a known truth, for tests, benchmarks and dry runs."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ CRASH_CODE = 77
 
 @dataclass(frozen=True)
 class SyntheticEvaluator:
-    """mAP50-95 = 0.4 + a fixed effect of each (slot, gene) + luck of the seed + noise of (architecture, seed).
+    """Draws mAP50-95 = 0.4 + an effect of each (slot, gene) + an effect of the seed + noise of (architecture, seed).
 
     Attributes:
-        seed: draws the effects.
-        effect_sd: spread of the effects.
-        noise_sd: spread of the noise; 0 gives the truth.
-        planted: effects that are not drawn: (`p3=lska` or `p3=lska(k_size=23)`, gain in mAP50-95); the first that fits.
-        seed_sd: spread of a seed's luck, which all architectures share and pairing takes away.
-        test: also score a test split: the same truth with noise of its own.
-        dead: slots at which every effect is zero, and whose zeroing costs nothing.
-        undertrained: those of them whose zeroing raises mAP50-95 by a tenth.
-        seconds: length of a call.
-        crash_on: architectures (as text) at which the process ends without a word, as in a segmentation fault.
-        crashes: number of times that each of these does so before it succeeds; counted in files of `crash_folder`.
-        crash_folder: folder of these counts; needed with `crash_on`.
+        seed: seed of the effects.
+        effect_sd: standard deviation of the effects of genes, mAP50-95.
+        noise_sd: standard deviation of the noise, mAP50-95; 0 gives the truth.
+        planted: fixed effects in place of drawn ones: (`p3=lska` or `p3=lska(k_size=23)`, gain in mAP50-95). If
+            several match a gene, the first one counts.
+        seed_sd: standard deviation of the effect of a seed. All architectures share it, so pairing removes it.
+        test: also score a test split, with the same truth and other noise.
+        dead: slots at which every effect is zero; zeroing them costs nothing.
+        undertrained: slots whose zeroing raises mAP50-95 by a tenth.
+        seconds: duration of a call.
+        crash_on: architectures (as text) at which the process ends at once, as after a segmentation fault.
+        crashes: number of crashes of each such architecture before it succeeds; counted in files in `crash_folder`.
+        crash_folder: folder of these files; needed with `crash_on`.
         fail_on: architectures (as text) that fail with a reason.
-        flag_on: architectures (as text) whose runs bear the flag `batch halved`.
+        flag_on: architectures (as text) whose runs get the flag `batch halved`.
     """
 
     seed: int = 0
@@ -56,7 +57,7 @@ class SyntheticEvaluator:
     flag_on: tuple[str, ...] = ()
 
     def effect(self, slot: str, gene: Gene) -> float:
-        """The true gain of a gene at a slot."""
+        """The true gain of a gene at a slot, mAP50-95."""
         if gene == NONE or slot in self.dead:
             return 0.0
         for text, gain in self.planted:
@@ -65,7 +66,7 @@ class SyntheticEvaluator:
         return float(_rng(self.seed, slot, gene).normal(0.0, self.effect_sd))
 
     def truth(self, architecture: Architecture) -> float:
-        """mAP50-95 without noise, in [0, 1]."""
+        """The true mAP50-95 of an architecture, without noise, in [0, 1]."""
         return min(1.0, max(0.0, BASE + sum(self.effect(slot, gene) for slot, gene in architecture)))
 
     def __call__(
@@ -77,7 +78,11 @@ class SyntheticEvaluator:
         checkpoint: Path | None = None,
         liveness: bool = False,
     ) -> Evaluation:
-        """The evaluation of an architecture; see `Evaluator`."""
+        """The evaluation of an architecture; for the arguments see `Evaluator`.
+
+        Raises:
+            EvaluationFailed: the architecture is in `fail_on`.
+        """
         text = str(architecture)
         if text in self.crash_on and self._crashes_again(text):
             os._exit(CRASH_CODE)
@@ -101,7 +106,7 @@ class SyntheticEvaluator:
         )
 
     def _observed(self, architecture: Architecture, seed: int, what: str) -> float:
-        """mAP50-95 of one run on one split, in [0, 1]."""
+        """The mAP50-95 of one run on one split, with noise, in [0, 1]."""
         noise = _rng(self.seed, what, architecture, seed).normal(0.0, self.noise_sd) if self.noise_sd else 0.0
         luck = _rng(self.seed, "luck", seed).normal(0.0, self.seed_sd) if self.seed_sd else 0.0
         return float(min(1.0, max(0.0, self.truth(architecture) + noise + luck)))
@@ -117,7 +122,7 @@ class SyntheticEvaluator:
 
     def _crashes_again(self, text: str) -> bool:
         if self.crash_folder is None:
-            raise ValueError("`crash_on` needs a `crash_folder`, but got none.")
+            raise ValueError("`crash_on` needs `crash_folder`, but got none.")
         marker = Path(self.crash_folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
         done = len(marker.read_text("utf-8")) if marker.exists() else 0
         if done < self.crashes:

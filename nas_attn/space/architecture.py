@@ -2,8 +2,8 @@
 
     p3=acmix(head=4,kernel_att=7,residual=scaled) p4=none p5=lska(k_size=23)
 
-Reading and writing need no knowledge of the zoo: `residual=none`, the default, is left out, settings stand in
-alphabetical order, slots in natural order. So records and dashboards work without torch.
+The default `residual=none` is left out, settings are in alphabetical order, and slots are in natural order. Reading and
+writing do not need the zoo, so records and dashboards work without torch.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ _MODULE, SLOT_NAME = re.compile(_NAME), re.compile(_SLOT)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _ITEM = re.compile(rf"({_SLOT})=({_NAME})(\([^()]*\))?(?=\s|$)")
 MAX_NUMBER = 40  # characters
-MAX_DEPTH = 8  # of lists within lists
+MAX_DEPTH = 8  # depth of nested lists
 EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_size=23)."
 
 
 @dataclass(frozen=True, order=True)
 class Gene:
-    """One slot's module and its settings; canonical in every way of writing it: lists become tuples.
+    """The module and its settings at one slot. Equal genes are equal values, however they were written.
 
     Attributes:
-        module: name in the zoo; `none` for no module. If given alone, it may be a whole gene as text.
-        settings: (name, value) pairs in alphabetical order, without `residual=none`; also given as a mapping.
+        module: name in the zoo; `none` for no module. The constructor also accepts a whole gene as text here.
+        settings: (name, value) pairs in alphabetical order, without `residual=none`; a list is kept as a tuple. The
+            constructor also accepts a mapping.
 
     Raises:
-        GrammarError: it is no gene that can be written and read back.
+        GrammarError: the arguments are no gene that can be written and read back.
     """
 
     module: str
@@ -60,21 +61,21 @@ class Gene:
         if wrong := [k for k in items if not _MODULE.fullmatch(k)]:
             raise _error("a setting must read `name=value`", wrong[0])
         if module == "none" and items:
-            raise _error("`none` must stand without settings", str(settings))
+            raise _error("`none` must have no settings", str(settings))
         object.__setattr__(self, "module", module)
         object.__setattr__(self, "settings", tuple(sorted(items.items())))
 
     @classmethod
     def of(cls, module: str, settings: Mapping[str, Any] | None = None) -> Gene:
-        """The gene of these settings."""
+        """The gene with this module and these settings."""
         return cls(module, settings or ())  # type: ignore[arg-type]
 
     @classmethod
     def parse(cls, text: str | Gene) -> Gene:
-        """The gene that `text` writes.
+        """The gene that `text` describes, e.g. `acmix(head=4)`.
 
         Raises:
-            GrammarError: it writes no gene.
+            GrammarError: the text is no gene.
         """
         if isinstance(text, Gene):
             return text
@@ -90,10 +91,10 @@ class Gene:
             if not sign or not re.fullmatch(_NAME, name.strip()) or not value.strip():
                 raise _error("a setting must read `name=value`", part, text)
             if name.strip() in settings:
-                raise _error("a setting must stand once", name.strip(), text)
+                raise _error("a setting must be given only once", name.strip(), text)
             settings[name.strip()] = read_value(value.strip())
         if module == "none" and settings:
-            raise _error("`none` must stand without settings", text)
+            raise _error("`none` must have no settings", text)
         return cls(module, tuple(settings.items()))
 
     def as_dict(self) -> dict[str, Any]:
@@ -110,13 +111,14 @@ NONE = Gene("none")
 
 @dataclass(frozen=True)
 class Architecture:
-    """Slot -> gene, in natural order of the slots' names; a value, canonical in every way of writing it.
+    """The gene of each slot. Equal architectures are equal values, however they were written.
 
     Attributes:
-        genes: (slot, gene) pairs; also given as a mapping, as text, or as an architecture. Genes may be text.
+        genes: (slot, gene) pairs in natural order of the slot names. The constructor also accepts a mapping, a text or
+            an architecture, and genes as text.
 
     Raises:
-        GrammarError: it is no architecture.
+        GrammarError: the argument is no architecture.
     """
 
     genes: tuple[tuple[str, Gene], ...]
@@ -128,40 +130,40 @@ class Architecture:
         try:
             pairs = []
             for slot, gene in given.items() if isinstance(given, Mapping) else given:
-                if not isinstance(slot, str) or not SLOT_NAME.fullmatch(slot):  # at once: a space is endless
+                if not isinstance(slot, str) or not SLOT_NAME.fullmatch(slot):  # refuse early: `given` may be endless
                     raise _error("a slot must have a name such as p3 or td.p4", str(slot))
                 pairs.append((slot, gene if isinstance(gene, Gene) else Gene.parse(gene)))
         except (TypeError, ValueError):
             raise _error("an architecture must be text, or map slots to genes", repr(given)) from None
         if len(dict(pairs)) != len(pairs):
-            raise _error("a slot must stand once", " ".join(slot for slot, _ in pairs))
+            raise _error("a slot must be named only once", " ".join(slot for slot, _ in pairs))
         object.__setattr__(self, "genes", tuple(sorted(pairs, key=lambda item: natural(item[0]))))
 
     @classmethod
     def of(cls, genes: Mapping[str, Gene]) -> Architecture:
-        """The architecture of these genes."""
+        """The architecture with these genes."""
         return cls(genes)  # type: ignore[arg-type]
 
     @classmethod
     def meant(cls, given: Any) -> Architecture:
-        """The architecture itself, or the one that a text or a mapping writes.
+        """The architecture that a text or a mapping describes, or the given architecture itself.
 
         Raises:
-            GrammarError: it writes no architecture.
+            GrammarError: `given` is no architecture.
         """
         return given if isinstance(given, Architecture) else cls(given)
 
     @classmethod
     def none(cls, slots: Any) -> Architecture:
-        """The unchanged base: `none` at every one of these slots, given by their names or as slots."""
+        """The unchanged base: `none` at each of these slots, which are given as names or as slots."""
         return cls.of(dict.fromkeys(slot_names(slots), NONE))
 
     @classmethod
     def parse(cls, text: str | Architecture) -> Architecture:
-        """The architecture that `text` writes; `parse(str(a)) == a`.
+        """The architecture that `text` describes; `parse(str(a)) == a`.
 
         Raises:
-            GrammarError: it writes no architecture, or names a slot twice.
+            GrammarError: the text is no architecture, or names a slot twice.
         """
         if isinstance(text, Architecture):
             return text
@@ -175,7 +177,7 @@ class Architecture:
                 raise _error("an architecture must read `slot=gene slot=gene ...`", rest, text)
             slot, module, body = match.groups()
             if slot in genes:
-                raise _error("a slot must stand once", slot, text)
+                raise _error("a slot must be named only once", slot, text)
             genes[slot] = Gene.parse(module + (body or ""))
             rest = rest[match.end() :].lstrip()
         if not genes:
@@ -184,12 +186,12 @@ class Architecture:
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The slots' names."""
+        """The names of the slots."""
         return tuple(slot for slot, _ in self.genes)
 
     @cached_property
     def is_base(self) -> bool:
-        """True for the unchanged base."""
+        """True if every gene is `none`: the unchanged base."""
         return all(gene == NONE for _, gene in self.genes)
 
     def with_gene(self, slot: str, gene: Gene) -> Architecture:
@@ -212,10 +214,10 @@ def _error(rule: str, got: str, text: str = "") -> GrammarError:
 
 
 def slot_names(slots: Any) -> list[Any]:
-    """The names of slots that are given by their names or as slots; the names are not checked.
+    """The names of slots that are given as names or as slots; the names are not checked.
 
     Raises:
-        GrammarError: they are neither.
+        GrammarError: `slots` is neither a text nor a list.
     """
     named = re.split(r"[\s,]+", slots.strip()) if isinstance(slots, str) else slots
     if not isinstance(named, Iterable):
@@ -225,13 +227,13 @@ def slot_names(slots: Any) -> list[Any]:
 
 
 def natural(name: str) -> tuple[bool, str, int, str]:
-    """Sort key of a slot's name: p9 before p10, and plain names before those with a dot."""
+    """Sort key of a slot name: p9 before p10, and names without a dot before names with a dot."""
     match = re.match(r"([a-z_.]*?)(\d+)", name)
     return ("." in name, match[1], int(match[2][:MAX_NUMBER]), name) if match else ("." in name, name, -1, name)
 
 
 def _split(body: str) -> list[str]:
-    """The parts of a text between commas outside brackets."""
+    """The parts of a text that commas separate; commas inside brackets do not count."""
     parts, depth, start = [], 0, 0
     for i, c in enumerate(body):
         depth += (c == "[") - (c == "]")
@@ -242,13 +244,13 @@ def _split(body: str) -> list[str]:
 
 
 def read_value(text: str) -> Any:
-    """The number, word or tuple of numbers that a text writes.
+    """The number, word or tuple of numbers that a text describes.
 
     Raises:
-        GrammarError: it writes none of them.
+        GrammarError: the text is none of these.
     """
     if text.startswith("[" * (MAX_DEPTH + 1)):
-        raise _error(f"a list must hold numbers, and lists at most {MAX_DEPTH} deep", text)
+        raise _error(f"a list must be nested at most {MAX_DEPTH} deep", text)
     if text.startswith("[") and text.endswith("]"):
         return tuple(read_value(p.strip()) for p in text[1:-1].split(",") if p.strip())
     whole = re.fullmatch(r"[+-]?\d+", text)
@@ -262,12 +264,12 @@ def read_value(text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A settings value in the form in which it is read back; numbers of NumPy become Python's.
+    """The value of a setting as it would be read back; NumPy numbers become Python numbers.
 
     Raises:
-        GrammarError: it could not be read back.
+        GrammarError: the value could not be read back.
     """
-    if type(value) is int:  # as nearly all are; the checks below are slow
+    if type(value) is int:  # the usual case; the checks below are slow
         return value
     if isinstance(value, (list, tuple)):
         return tuple(map(_plain, value))
@@ -281,5 +283,5 @@ def _plain(value: Any) -> Any:
 
 
 def write_value(value: Any) -> str:
-    """The text of a settings value; `read_value` reads it back."""
+    """The value of a setting as text; `read_value` reads it back."""
     return f"[{','.join(map(write_value, value))}]" if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""The search space as a finite value: the genes that may stand at each slot."""
+"""The search space as a finite value: the possible genes of each slot."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from nas_attn.space.slot import Slot
 
 @dataclass(frozen=True, repr=False)
 class SlotSpace:
-    """The genes that may stand at one slot.
+    """The possible genes of one slot.
 
     Attributes:
         slot: the slot.
-        genes: the distinct genes that a search may choose there; `none` first.
-        aliases: genes that compute the same function on this slot's map as a kept, cheaper one: alias -> kept.
-        refused: genes that cannot stand there: gene -> reason.
+        genes: the distinct genes that a search may choose there; the first one is `none`.
+        aliases: alias -> kept gene. On the map of this slot, both compute the same function, and the kept one is
+            cheaper.
+        refused: gene -> reason why it does not fit the slot.
 
-    Genes may be text.
+    The constructor also accepts genes as text.
 
     Raises:
-        UserError: `slot` is no slot, `none` is not the first of the genes, or one of them stands twice.
+        UserError: `slot` is no slot, the first gene is not `none`, or a gene occurs twice.
     """
 
     slot: Slot
@@ -42,21 +43,21 @@ class SlotSpace:
         genes = written.genes_at(slot, self.genes)
         aliases = {a: Gene.parse(g) for a, g in written.gene_mapping("aliases", self.aliases).items()}
         if wrong := set(aliases.values()).difference(genes):
-            rule, remedy = "an alias must stand for a gene of the slot", "Name that among the genes."
+            rule, remedy = "an alias must be mapped to a gene of the slot", "Add that gene to `genes`."
             raise UserError(rule, got=", ".join(sorted(map(str, wrong))), where=f"slot {slot.name}", remedy=remedy)
         object.__setattr__(self, "genes", genes)
         object.__setattr__(self, "aliases", aliases)
         object.__setattr__(self, "refused", written.gene_mapping("refused", self.refused))
 
     def __hash__(self) -> int:
-        return hash((self.slot, self.genes))  # equal ones have these alike; the mappings have no hash
+        return hash((self.slot, self.genes))  # the mappings have no hash
 
     def __repr__(self) -> str:
         counts = f"{len(self.genes)} genes, {len(self.aliases)} aliases, {len(self.refused)} refused"
         return f"SlotSpace({self.slot.name}: {counts})"
 
     def options(self) -> dict[str, dict[str, tuple[Any, ...]]]:
-        """module -> setting -> values that occur in at least one kept gene or alias."""
+        """Module -> setting -> values that occur in at least one kept gene or alias."""
         found: dict[str, dict[str, list[Any]]] = {}
         for gene in (*self.genes, *self.aliases):
             settings = found.setdefault(gene.module, {})
@@ -69,19 +70,19 @@ class SlotSpace:
 
 @dataclass(frozen=True, repr=False)
 class SearchSpace:
-    """Slots × modules × settings on one base model, finite, as a value: a container of architectures.
+    """Slots × modules × settings on one base model, as a finite value: a container of architectures.
 
-    It has a `size` and no length, because Python limits a length to 2**63. It is never empty, because it always holds
-    the base. Methods take an architecture or its text. In these, a slot that is left out is `none`, and a setting that
-    is left out has the module's default. Equal spaces have equal hashes.
+    It has a `size` but no length, because Python limits a length to 2**63. It is never empty, because it always
+    contains the base. Methods accept an architecture or its text. In both, a slot that is left out has `none`, and a
+    setting that is left out has the default of the module. Equal spaces have equal hashes.
 
     Attributes:
         base: name of the base model.
-        slots: the genes that may stand at each slot, in natural order of the slots' names.
-        imgsz: image size in pixels; its maps decide which genes are refused or aliases.
+        slots: the possible genes of each slot, in natural order of the slot names.
+        imgsz: image size in pixels; its map sizes decide which genes are refused or are aliases.
 
     Raises:
-        UserError: the name, the slots or the size cannot be read, or a slot stands twice.
+        UserError: the name, the slots or the size cannot be read, or a slot occurs twice.
     """
 
     base: str
@@ -106,20 +107,23 @@ class SearchSpace:
         rank: Callable[[Slot, Gene], float] | None = None,
         where: str = "",
     ) -> SearchSpace:
-        """The space of these modules, each with the given options (all of the zoo's if None or left out).
+        """The space of these modules with the given options.
 
         Args:
             base: name of the base model.
             slots: slots that may be searched.
-            modules: module -> setting -> options; or the modules' names.
-            imgsz: image size of the proxy in pixels; settings that coincide on its maps are collapsed.
-            final_imgsz: image size of the final training; settings must fit its maps too.
-            rank: order in which aliases are kept (lowest first); by default the order of the zoo's options.
-            where: the place that errors name.
+            modules: module -> setting -> options, or names of modules. If the options of a module or of a setting are
+                None or left out, all options of the zoo are used.
+            imgsz: image size of the proxy in pixels. Of settings that compute the same function on its maps, one is
+                kept, and the others are aliases.
+            final_imgsz: image size of the final training in pixels; settings must fit its maps too. None: `imgsz`.
+            rank: rank of a gene at a slot; of equal genes, the one with the lowest rank is kept. By default, the first
+                one in the order of the zoo's options is kept.
+            where: the place that an error names.
 
         Raises:
             UserError: the slots, modules or sizes cannot be read.
-            ConfigError: modules, settings or options are unknown; the error holds all problems.
+            ConfigError: modules, settings or options are unknown; the error lists all problems.
         """
         slots, modules = written.slot_list(slots, where), written.module_options(modules, where)
         imgsz = written.pixels("imgsz", imgsz, where)
@@ -140,7 +144,7 @@ class SearchSpace:
                 else:
                     choices.append((entry, gene, settings))
             if rank is not None:
-                choices.sort(key=lambda c: rank(slot, c[1]))  # stable: ties keep the zoo's order
+                choices.sort(key=lambda c: rank(slot, c[1]))  # a stable sort: ties stay in the order of the zoo
             for entry, gene, settings in choices:
                 form = (entry.name, entry.effective(settings, n, n))
                 if form in kept:
@@ -161,7 +165,7 @@ class SearchSpace:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The slots' names."""
+        """The names of the slots."""
         return tuple(s.slot.name for s in self.slots)
 
     def __getitem__(self, slot: str) -> SlotSpace:
@@ -186,19 +190,19 @@ class SearchSpace:
         return f"SearchSpace({self.base} at {self.imgsz} px: {genes}; {self.size:,} architectures)"
 
     def base_architecture(self) -> Architecture:
-        """`none` at every slot."""
+        """The architecture with `none` at every slot."""
         return Architecture.none(self.names)
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Every architecture once; the base first."""
+        """Every architecture once; the first one is the base."""
         for genes in itertools.product(*(s.genes for s in self.slots)):
             yield Architecture.of(dict(zip(self.names, genes, strict=True)))
 
     def contains(self, architecture: Architecture) -> bool:
-        """True if it has only this space's slots, each with a gene that is kept there.
+        """True if the architecture has only slots of this space, each with a gene that is kept there.
 
         Raises:
-            GrammarError: it is no architecture; `in` then says False.
+            GrammarError: the argument is no architecture; the operator `in` gives False instead.
         """
         try:
             return all(gene in self._kept[name] for name, gene in self._completed(architecture).items())
@@ -206,12 +210,12 @@ class SearchSpace:
             return False
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The member of the space that an architecture means, aliases replaced.
+        """The member of the space that equals an architecture: aliases are replaced by the genes that are kept.
 
         Raises:
-            GrammarError: it is no architecture.
-            UnknownName: a slot or module that the space does not have.
-            SlotRefused: a gene that cannot stand at its slot, or is not offered there.
+            GrammarError: the argument is no architecture.
+            UnknownName: the space does not have a slot or module.
+            SlotRefused: a gene does not fit its slot, or is not offered there.
         """
         genes = self._completed(architecture)
         for name, gene in genes.items():
@@ -227,18 +231,18 @@ class SearchSpace:
         return Architecture.of(genes)
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Every member that differs from an architecture in exactly one slot's gene; raises as `canonical`."""
+        """Every member that differs from an architecture at exactly one slot; raises the same errors as `canonical`."""
         member = self.canonical(architecture)
         return (
             member.with_gene(s.slot.name, gene) for s in self.slots for gene in s.genes if gene != member[s.slot.name]
         )
 
     def restrict(self, live: Sequence[str]) -> SearchSpace:
-        """The space in which every other slot offers `none` only.
+        """The space in which all slots except `live` offer only `none`.
 
         Raises:
-            GrammarError: `live` cannot be read as slots' names.
-            UnknownName: a slot that the space does not have.
+            GrammarError: `live` cannot be read as names of slots.
+            UnknownName: the space does not have one of these slots.
         """
         live = slot_names(live)
         for name in live:
@@ -246,10 +250,10 @@ class SearchSpace:
         return replace(self, slots=tuple(s if s.slot.name in live else SlotSpace(s.slot, (NONE,)) for s in self.slots))
 
     def with_residual(self, residual: str) -> SearchSpace:
-        """The space whose genes all have this `residual`.
+        """The part of the space in which all genes have this `residual`.
 
         Raises:
-            UnknownName: there is no such form.
+            UnknownName: `residual` is neither `none` nor `scaled`.
         """
         if residual not in ("none", "scaled"):
             raise UnknownName("residual", residual, ("none", "scaled"))
@@ -267,7 +271,7 @@ class SearchSpace:
         )
 
     def fingerprint(self) -> str:
-        """16 hex digits that change whenever the space does."""
+        """16 hex digits that change if the space changes."""
         content = {
             "base": self.base,
             "imgsz": self.imgsz,
@@ -288,11 +292,11 @@ class SearchSpace:
         return {s.slot.name: {g: g for g in s.genes} for s in self.slots}
 
     def _completed(self, architecture: Any) -> dict[str, Gene]:
-        """Slot -> gene, of every slot, with every setting; aliases as they are.
+        """The complete gene of every slot: slot -> gene. Aliases are not replaced.
 
         Raises:
-            GrammarError: it is no architecture.
-            UnknownName: a slot that the space does not have.
+            GrammarError: the argument is no architecture.
+            UnknownName: the space does not have one of the slots.
         """
         given = Architecture.meant(architecture)
         if not given.genes:
@@ -300,7 +304,7 @@ class SearchSpace:
         genes = dict.fromkeys(self.names, NONE)
         for name, gene in given:
             if gene not in self._kept.get(name, ()):
-                known = self[name]  # the zoo is asked for what the space does not know, so that a search never asks
+                known = self[name]  # only genes that the space does not know need the zoo; a search has none of them
                 if gene not in known.aliases and gene not in known.refused:
                     gene = written.with_defaults(gene)
             genes[name] = gene
@@ -308,12 +312,12 @@ class SearchSpace:
 
 
 def _not_offered(slot: str, gene: Gene, options: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> UserError:
-    """The error about a gene that is neither kept, an alias nor refused; it names the offered values."""
+    """The error for a gene that is neither kept, nor an alias, nor refused; it lists the offered values."""
     if gene.module not in options:
         return UnknownName(f"module at {slot}", gene.module, options)
     offered = "; ".join(f"{n}: {', '.join(map(write_value, v))}" for n, v in sorted(options[gene.module].items()))
     return SlotRefused(
-        f"a gene at {slot} must give every setting one of the offered values",
+        f"every setting of a gene at {slot} must have one of the offered values",
         got=f"`{gene}`",
         remedy=f"Offered for {gene.module}: {offered}.",
     )

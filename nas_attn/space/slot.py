@@ -1,4 +1,4 @@
-"""`Slot`: a named place in a detector where attention may stand."""
+"""`Slot`: a named place in a detector for an attention module."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ INSERT, REPLACE = "insert", "replace"
 
 @dataclass(frozen=True)
 class InBlock:
-    """A slot's place inside a block of the detector: at every bottleneck of that block at once.
+    """The place of a slot inside a block of the detector. It covers all bottlenecks of that block.
 
     Attributes:
-        mode: `insert`, at the end of a bottleneck's residual branch, or `replace`, in place of its second convolution.
+        mode: `insert` at the end of a bottleneck's residual branch, or `replace` its second convolution.
         block: class of the block, e.g. `C3k2`.
-        arguments: its constructor arguments, as built.
+        arguments: constructor arguments of the built block.
         sites: number of bottlenecks; each gets its own module.
-        weights: weights that a filled site has beside its module; each costs one multiply-accumulate a map cell. They
-            are those of the pointwise convolution that is needed if the replaced one changes the width, minus those of
-            the replaced one.
+        weights: number of weights that a gene adds to a site, besides its module. If the replaced convolution changes
+            the width, a pointwise convolution is added; the weights of the replaced convolution are subtracted. Each
+            weight costs one multiply-accumulate per map cell.
     """
 
     mode: str
@@ -36,16 +36,16 @@ class InBlock:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place at the output of a row of the detector, on edges from it, or inside it.
+    """A place at the output of a row of the detector, on connections from it to some readers, or inside it.
 
     Attributes:
-        name: the place by its role, so that a name means the same on every detector: `p3`, `p3.head`, `td.p4`,
+        name: the role of the place, so that a name means the same on every detector: `p3`, `p3.head`, `td.p4`,
             `lateral.p3`, `sppf.post`, `inner.p3.insert`.
-        row: index of the producing row in the base model's YAML (backbone rows first).
-        channels: channels of the map there, as built.
+        row: index of the row in the base model's YAML (backbone rows first).
+        channels: channels of the map at this place in the built model.
         stride: image pixels per map pixel.
-        readers: rows that read the module's output in place of the row's; if empty, every reader.
-        inside: place of the slot in the row's block; None for a slot outside it.
+        readers: rows that read the output of the module instead of the output of the row; if empty, all readers do.
+        inside: place of the slot inside the block of the row; None for a slot outside the block.
         also: other names of the same place on this detector.
     """
 
@@ -74,16 +74,16 @@ class Slot:
 
     @property
     def sites(self) -> int:
-        """The number of modules that a gene puts there."""
+        """The number of modules that a gene adds at this slot."""
         return self.inside.sites if self.inside else 1
 
     @property
     def replaces(self) -> bool:
-        """True if a gene there replaces layers of the base."""
+        """True if a gene at this slot replaces layers of the base."""
         return self.inside is not None and self.inside.mode == REPLACE
 
     def as_list(self) -> list[Any]:
-        """JSON-ready form, as short as the slot is simple; `of` reads it back."""
+        """The slot as a list that JSON can hold; `of` reads it back. A simple slot gives a short list."""
         inside = self.inside
         tail = [inside.mode, inside.block, list(inside.arguments), inside.sites, inside.weights] if inside else []
         return [

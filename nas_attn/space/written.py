@@ -1,4 +1,4 @@
-"""Slots, modules, genes and sizes as people write them: brought into the form that the space needs, or refused."""
+"""Checks slots, modules, genes and sizes that a user gave, and converts them to the form that the space needs."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ _BUILD = 'Write for example: SearchSpace.build("yolo11n", all_slots(load_base("y
 
 
 def base_name(base: Any) -> str:
-    """The name of a base model."""
+    """The name of a base model, checked."""
     if not isinstance(base, str) or not base.strip():
         raise UserError("a space's base must be the name of a model", got=repr(base), remedy=_BUILD)
     return base
 
 
 def pixels(name: str, size: Any, where: str = "") -> int:
-    """An image size in pixels; `name` is the argument's."""
+    """An image size in pixels, checked; `name` is the name of the argument."""
     if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
         raise UserError(f"`{name}` must be a number of pixels", got=repr(size), where=where, remedy="E.g. 640.")
     return int(size)
 
 
 def slot_list(slots: Any, where: str) -> list[Slot]:
-    """The slots; a single slot may be given without a list."""
+    """The slots as a list; a single slot may be given without a list."""
     given = [slots] if isinstance(slots, Slot) else slots
     if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(s, Slot) for s in given):
-        rule, remedy = "slots must be those of a base model", 'Take them from `all_slots(load_base("yolo11n"))`.'
+        rule, remedy = "slots must be `Slot` values", 'Take them from `all_slots(load_base("yolo11n"))`.'
         raise UserError(rule, got=repr(slots), where=where, remedy=remedy)
     return list(given)
 
 
 def by_slot(found: Iterable[Any], kind: type) -> tuple[Any, ...]:
-    """The choices at each slot, checked: one slot at least and each once; `kind` is their class."""
+    """The choices at each slot, checked: at least one slot, and each slot once; `kind` is the class of a choice."""
     given = [found] if isinstance(found, kind) else found
     if not isinstance(given, Iterable) or isinstance(given, str):
         given = ()
     spaces = tuple(given)
     if not spaces or not all(isinstance(s, kind) for s in spaces):
-        rule = "a space must have slots, and say what may stand at each"
+        rule = "a space must have at least one slot, and genes for each slot"
         raise UserError(rule, got=repr(spaces or found), remedy=_BUILD)
     names = [s.slot.name for s in spaces]
     if len(set(names)) != len(names):
-        raise UserError("a space must have each slot once", got=", ".join(names), remedy="Leave out the repeated ones.")
+        raise UserError("a space must have each slot once", got=", ".join(names), remedy="Remove the repeated slots.")
     return spaces
 
 
 def module_options(modules: Any, where: str) -> Mapping[str, Any]:
-    """Module -> its options, None for all of them; names alone become such a mapping too."""
+    """Module -> its options, or None for all options; a list of names becomes such a mapping too."""
     given = [modules] if isinstance(modules, str) else modules
     names = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
     found = dict.fromkeys(given) if names else given
@@ -63,7 +63,11 @@ def module_options(modules: Any, where: str) -> Mapping[str, Any]:
 
 
 def combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], where: str) -> list[tuple[Any, dict]]:
-    """(entry, settings) of every gene that `modules` allows; all mistakes are reported together."""
+    """(entry, settings) of every gene that `modules` allows.
+
+    Raises:
+        ConfigError: modules, settings or options are unknown; the error lists all problems.
+    """
     from nas_attn.attention import registry
 
     problems: list[UserError] = []
@@ -91,7 +95,7 @@ def combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], wher
 
 
 def _options(entry: Any, setting: str, options: Any, where: str) -> tuple[Any, ...]:
-    """The options that a configuration gives one setting, checked against those of the zoo."""
+    """The options that a configuration gives for one setting, checked against the options of the zoo."""
     if setting not in entry.defaults():
         raise UnknownName(f"setting of {entry.name}", setting, entry.defaults(), where=where)
     if not isinstance(options, list | tuple) or not options:
@@ -109,24 +113,24 @@ def _options(entry: Any, setting: str, options: Any, where: str) -> tuple[Any, .
 
 
 def genes_at(slot: Slot, genes: Any) -> tuple[Gene, ...]:
-    """The genes that a search may choose at a slot: `none` first, each once."""
+    """The genes that a search may choose at a slot, checked: `none` first, and each gene once."""
     listed = isinstance(genes, Iterable) and not isinstance(genes, str)
     found = tuple(Gene.parse(g) for g in genes) if listed else ()
     if not found or found[0] != Gene("none") or len(set(found)) != len(found):
-        rule, remedy = "the genes at a slot must begin with `none`, each once", "E.g. ['none', 'acmix(head=4)']."
+        rule, remedy = "the genes at a slot must be distinct, `none` first", "E.g. ['none', 'acmix(head=4)']."
         raise UserError(rule, got=repr([str(g) for g in found] or genes), where=f"slot {slot.name}", remedy=remedy)
     return found
 
 
 def gene_mapping(name: str, found: Any) -> dict[Gene, Any]:
-    """Gene -> anything; `name` is the argument's."""
+    """The mapping with genes as keys, checked; `name` is the name of the argument."""
     if not isinstance(found, Mapping):
-        raise UserError(f"`{name}` must map genes", got=repr(found), remedy="Leave it out if there are none.")
+        raise UserError(f"`{name}` must be a mapping from genes", got=repr(found), remedy="If it is empty, omit it.")
     return {Gene.parse(g): v for g, v in found.items()}
 
 
 def with_defaults(gene: Gene) -> Gene:
-    """The gene with the settings that it leaves out; as it is if the zoo does not know the module or a setting."""
+    """The gene with the defaults of all settings that it leaves out; unchanged if the zoo does not know it."""
     from nas_attn.attention import registry
 
     try:

@@ -1,1 +1,1 @@
-"""Statistics of trials: numbers in, numbers out; neither a study nor torch is needed."""
+"""Statistics of trials. The functions take and return numbers; they need neither a study nor torch."""

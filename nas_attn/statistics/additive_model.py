@@ -1,9 +1,10 @@
-"""Additive least squares on indicator columns that need not be independent: the effects, and how sure each one is.
+"""Additive least squares on indicator columns, which may be dependent: the effects and their intervals.
 
-Trials of one architecture share the effects of its settings and combination beyond the sum. If the data has any sign
-of that, they are weighted as a group and errors are measured between architectures, so that many seeds of few
-architectures are not taken for many architectures. No test decides it: with few architectures one would miss most of
-what matters. If there are very few, they alone give the degrees of freedom, whatever they show.
+An architecture may score above or below the sum of its effects, because modules interact. All its trials share this
+deviation, so many seeds of few architectures carry less information than as many architectures. If the estimated
+deviation is above zero, the trials of an architecture are weighted as a group, and errors are measured between
+architectures. No significance test decides this: with few architectures, a test would miss most deviations. If there
+are very few architectures, they alone give the degrees of freedom, whatever the estimate is.
 """
 
 from __future__ import annotations
@@ -17,16 +18,22 @@ from nas_attn.statistics.spread import student
 if TYPE_CHECKING:
     import numpy as np
 
-LEVEL = 0.05  # a lack of fit less likely than this is said to be one
+LEVEL = 0.05  # significance level of the test for lack of fit
 EXACT = 1e-9  # differences below this are rounding
-ENOUGH = 3  # architectures beyond the number of effects; with fewer, a lack of fit is missed too often
-FEW = 4  # architectures beyond that number; with fewer, the test for lack of fit cannot find any
-MOST = 1e6  # ratio of variances if runs of one architecture do not differ at all
+ENOUGH = 3  # with a smaller `lack` (see `AdditiveFit`), a lack of fit is missed too often
+FEW = 4  # with a smaller `lack`, the test cannot find any lack of fit
+MOST = 1e6  # ratio of variances if the runs of an architecture do not differ at all
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One coefficient: estimate, 95 % interval and two-sided p; all but the first None without an error to go by."""
+    """One coefficient of the model.
+
+    Attributes:
+        estimate: the effect, in the unit of the values.
+        low, high: 95 % interval; None if the error cannot be estimated.
+        p: two-sided p-value; None if the error cannot be estimated.
+    """
 
     estimate: float
     low: float | None = None
@@ -39,14 +46,15 @@ class AdditiveFit:
     """A fitted model.
 
     Attributes:
-        effects: one per column; None if the rows do not determine it.
-        mixed: per column, the others that it cannot be told apart from, strongest first.
+        effects: one effect per column; None if the rows do not determine it.
+        mixed: for each column, the columns whose effects cannot be separated from its own, strongest first.
         sd: standard deviation of one run around the model; None without degrees of freedom.
         df: degrees of freedom of the error.
-        between: True if architectures differ by more than the sum and the noise of runs, at 5 %.
-        lack: architectures beyond the number of effects.
-        alone: per column, the mean of the group that has this column and no other, minus that of the group without
-            any, with the noise of their runs as error; None if there is no such group, or if others have the column.
+        between: True if architectures deviate from the sum of effects by more than the noise of runs, at 5 %.
+        lack: degrees of freedom of the lack of fit: how many more architectures there are than the effects need.
+        alone: for each column, a direct comparison: the mean of the group that has only this column, minus the mean
+            of the group without any column, with the noise of runs as error. None if one of the two groups is
+            missing, or if another group has the column, too.
     """
 
     effects: tuple[Effect | None, ...]
@@ -59,18 +67,21 @@ class AdditiveFit:
 
     @property
     def checked(self) -> bool:
-        """True if there are enough more architectures than effects to see whether effects add up."""
+        """True if there are enough architectures to check that effects add up."""
         return self.lack >= ENOUGH
 
 
 def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Sequence[str]) -> AdditiveFit:
-    """Fit `values` by the design's columns and a level per seed.
+    """Fit measurements by the columns of a design and one level per seed.
 
     Args:
         values: (n,) measurements.
-        design: (n, k) indicators of the effects.
-        seeds: n labels; each distinct one gets a level.
-        groups: n labels of architectures; rows of one group have equal design.
+        design: (n, k) of 0 and 1: which effects each measurement has.
+        seeds: n labels of seeds; each seed gets its own level.
+        groups: n labels of architectures; the rows of one architecture are equal in `design`.
+
+    Returns:
+        The k effects, and how well the model fits.
     """
     import numpy as np
     import statsmodels.api as sm
@@ -80,7 +91,7 @@ def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Se
     full = np.hstack([design, levels])
     right = _row_space(full)
     members = _indicators(groups)
-    each = np.hstack([members, levels])  # every architecture free: the rest is noise of runs alone
+    each = np.hstack([members, levels])  # a model with one mean per architecture: its residuals are noise of runs
     free = sm.OLS(values, each @ _row_space(each).T).fit()
     model = sm.OLS(values, full @ right.T).fit()
     df, pure = n - len(right), round(free.df_resid)
@@ -91,7 +102,7 @@ def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Se
         model = sm.GLS(values, full @ right.T, sigma=np.eye(n) + ratio * members @ members.T).fit()
     if ratio > 0 or 0 < lack < FEW:
         df = lack
-    # a coefficient is determined if its unit vector lies in the row space: the projection leaves it as it is
+    # a coefficient is determined if its unit vector lies in the row space, so that the projection does not change it
     projection = right.T @ right
     known = [j for j in range(k) if abs(projection[j, j] - 1) < 1e-8]
     sd = float(np.sqrt(model.scale * (1 + ratio))) if df > 0 else None
@@ -103,7 +114,7 @@ def fit(values: np.ndarray, design: np.ndarray, seeds: Sequence[Any], groups: Se
 
 
 def _alone(free: Any, design: np.ndarray, members: np.ndarray, each: np.ndarray) -> tuple[Effect | None, ...]:
-    """Per column the direct comparison of the one group that has it, and nothing else, with the group without any."""
+    """The direct comparisons, `AdditiveFit.alone`."""
     import numpy as np
 
     right = _row_space(each)
@@ -122,12 +133,12 @@ def _alone(free: Any, design: np.ndarray, members: np.ndarray, each: np.ndarray)
 
 
 def _effects(model: Any, contrasts: np.ndarray, df: int) -> list[Effect]:
-    """The effects of contrasts (rows over the model's columns); without intervals if `df` is 0."""
+    """The effects of contrasts, (m, columns of the model); without intervals if `df` is 0."""
     from scipy.stats import t
 
     if df < 1 or not len(contrasts):
         return [Effect(float(c @ model.params)) for c in contrasts]
-    tests = model.t_test(contrasts)  # its own p would take the degrees of freedom of runs
+    tests = model.t_test(contrasts)  # its p-values are not used: they assume the degrees of freedom of runs
     errors = tests.sd.reshape(-1)
     low, high = (tests.effect + sign * student(df) * errors for sign in (-1, 1))
     p = 2 * t.sf(abs(tests.effect) / errors, df)
@@ -135,14 +146,17 @@ def _effects(model: Any, contrasts: np.ndarray, df: int) -> list[Effect]:
 
 
 def _ratio(model: Any, free: Any, members: np.ndarray, lack: int) -> float:
-    """Variance between architectures over that between runs, by moments; 0 if runs alone explain the lack of fit."""
+    """The variance between architectures divided by the variance between runs, estimated by moments.
+
+    The result is 0 if the noise of runs alone explains the lack of fit.
+    """
     import numpy as np
 
     between = (model.ssr - free.ssr) / lack
     if free.scale < EXACT**2:
         return MOST if between > EXACT**2 else 0.0
     basis = np.linalg.qr(model.model.exog)[0]
-    # Henderson's third method: the expected lack of fit is `lack` run variances plus `spread` variances between
+    # Henderson's method 3: E[lack of fit] = lack * variance of runs + spread * variance between architectures
     spread = len(members) - np.sum((basis.T @ members) ** 2)
     return float(min(MOST, max(0.0, lack * (between / free.scale - 1) / spread)))
 
@@ -157,7 +171,7 @@ def _lacking(model: Any, free: Any, lack: int) -> bool:
 
 
 def _indicators(labels: Sequence[Any]) -> np.ndarray:
-    """(rows, distinct labels) of 0 and 1."""
+    """An indicator matrix, (labels, distinct labels), of 0 and 1."""
     import numpy as np
 
     order = sorted(set(labels))
@@ -165,7 +179,7 @@ def _indicators(labels: Sequence[Any]) -> np.ndarray:
 
 
 def _row_space(design: np.ndarray) -> np.ndarray:
-    """(rank, columns): an orthonormal basis of the rows."""
+    """An orthonormal basis of the row space, (rank, columns)."""
     import numpy as np
 
     _, size, right = np.linalg.svd(design, full_matrices=False)

@@ -1,4 +1,4 @@
-"""Holm's correction for the number of comparisons, as statsmodels computes it."""
+"""Holm's correction for multiple comparisons, computed by statsmodels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from functools import lru_cache
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the smallest family-wise level at which each would be rejected."""
+    """The p-values after Holm's step-down correction, in the same order.
+
+    A corrected p-value is the smallest family-wise level at which the hypothesis would be rejected.
+    """
     if all(p >= 1.0 for p in p_values):
         return [1.0] * len(p_values)
     return list(_holm(tuple(p_values)))
@@ -18,8 +21,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
     from statsmodels.stats.multitest import multipletests
 
-    # statsmodels collects garbage at each call, which takes seconds if much is loaded; while everything is frozen
-    # there is nothing to look through
+    # statsmodels runs the garbage collector at each call, which takes seconds if many objects exist; the collector
+    # skips frozen objects
     frozen = gc.get_freeze_count() > 0
     if not frozen:
         gc.freeze()

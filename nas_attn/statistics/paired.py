@@ -1,4 +1,7 @@
-"""The statistics of paired seeds; the formulas are scipy's and statsmodels'."""
+"""Paired t-tests over seeds: the test, its power, and the number of pairs it needs.
+
+The formulas are those of scipy and statsmodels.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,25 @@ from functools import lru_cache
 
 from nas_attn.statistics.spread import CONFIDENCE, moments
 
-ALPHA = 0.05  # family-wise: the chance that a table without any true difference claims one
-POWER = 0.8  # a fair chance to see a difference
-MIN_PAIRS = 3  # below, a t-test has one degree of freedom or none
+ALPHA = 0.05  # family-wise: the chance that a table claims a difference although there is none
+POWER = 0.8  # the default chance of detecting a true difference
+MIN_PAIRS = 3  # with fewer pairs, a t-test has at most one degree of freedom
 MOST_PAIRS = 10_000
-TINY = 1e-9  # mAP50-95; smaller spreads are rounding, not noise
+TINY = 1e-9  # mAP50-95; a smaller spread is rounding, not noise
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences of two arms at equal seeds, in mAP50-95.
+    """The comparison of two arms at equal seeds, in mAP50-95.
 
     Attributes:
-        n: pairs.
+        n: number of pairs.
         mean: mean difference.
-        sd: sample standard deviation of the differences; None below two pairs.
-        low, high: confidence interval of the mean (Student's t); None if there is no spread to tell it from.
-        p: two-sided p-value of the paired t-test, of this comparison alone; None below `MIN_PAIRS` pairs or if there
-            is no spread.
-        effect: standardised effect d_z = mean / sd with Hedges' correction for few pairs; None as `p`.
+        sd: sample standard deviation of the differences; None if there are fewer than two pairs.
+        low, high: confidence interval of the mean (Student's t); None if the differences have no spread.
+        p: two-sided p-value of the paired t-test, not corrected for other comparisons; None if there are fewer than
+            `MIN_PAIRS` pairs, or if the differences have no spread.
+        effect: standardised effect d_z = mean / sd with Hedges' correction for few pairs; None if `p` is None.
     """
 
     n: int
@@ -44,13 +47,13 @@ def paired(differences: Sequence[float], confidence: float = CONFIDENCE) -> Pair
     """The paired t-test of these differences against 0.
 
     Args:
-        differences: one a seed, in mAP50-95; at least one.
-        confidence: of the interval.
+        differences: one per seed, in mAP50-95; at least one.
+        confidence: confidence level of the interval.
     """
     return _paired(tuple(differences), confidence)
 
 
-@lru_cache(maxsize=8192)  # a running ablation asks for the same table after every trial
+@lru_cache(maxsize=8192)  # a running ablation computes the same table after every trial
 def _paired(differences: tuple[float, ...], confidence: float) -> Paired:
     n = len(differences)
     mean, sd = moments(differences)
@@ -69,7 +72,7 @@ def _paired(differences: tuple[float, ...], confidence: float) -> Paired:
 
 
 def power(difference: float, sd: float, pairs: int, level: float) -> float:
-    """Chance that a paired t-test at a level rejects, if the true difference and its spread are these.
+    """The power of a paired t-test: its chance of detecting a true difference.
 
     Args:
         difference: true mean difference, mAP50-95.
@@ -87,7 +90,14 @@ def power(difference: float, sd: float, pairs: int, level: float) -> float:
 
 
 def pairs_needed(difference: float, sd: float, level: float, wanted: float = POWER) -> int:
-    """The fewest pairs with which a paired t-test at a level has the wanted power; at most `MOST_PAIRS`."""
+    """The smallest number of pairs with which a paired t-test has the wanted power; at most `MOST_PAIRS`.
+
+    Args:
+        difference: true mean difference, mAP50-95.
+        sd: standard deviation of the differences.
+        level: two-sided significance level.
+        wanted: the power.
+    """
     high = MIN_PAIRS
     while high < MOST_PAIRS and power(difference, sd, high, level) < wanted:
         high *= 2
@@ -102,17 +112,20 @@ def pairs_needed(difference: float, sd: float, level: float, wanted: float = POW
 
 
 def pairs_to_exclude(difference: float, sd: float, level: float, wanted: float = POWER) -> int:
-    """The fewest pairs whose interval excludes a difference, with the wanted chance if there is none at all.
+    """The smallest number of pairs that can show equality; at most `MOST_PAIRS`.
+
+    If the two arms are truly equal, the interval of the mean then lies within +-`difference` with probability
+    `wanted`.
 
     Args:
         difference: smallest difference that matters, mAP50-95.
         sd: standard deviation of the differences.
-        level: 1 minus the interval's confidence.
-        wanted: that chance.
+        level: 1 minus the confidence of the interval.
+        wanted: the probability.
     """
     from scipy.stats import t
 
-    # both ends of the interval must lie inside: the mean may stray by the rest, to either side
+    # both ends of the interval must lie inside: `left` is the room that remains for the mean, on either side
     for n in range(MIN_PAIRS, MOST_PAIRS):
         error = sd / math.sqrt(n)
         left = difference / error - float(t.isf(level / 2, n - 1))
@@ -122,5 +135,5 @@ def pairs_to_exclude(difference: float, sd: float, level: float, wanted: float =
 
 
 def _hedges(df: int) -> float:
-    """Hedges' J, the factor that makes d unbiased at few degrees of freedom."""
+    """Hedges' J: the factor that makes d unbiased with few degrees of freedom."""
     return math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)

@@ -1,4 +1,4 @@
-"""Spread of a few values: their standard deviation, that of several groups together, and Student's t for both."""
+"""The spread of a few values: standard deviation, pooled standard deviation, and Student's t."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CONFIDENCE = 0.95
 
 
 def moments(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation, as far as there are enough values."""
+    """The mean and the sample standard deviation; None for each that has too few values (one or two are needed)."""
     if not values:
         return None, None
     mean = math.fsum(values) / len(values)
@@ -19,14 +19,22 @@ def moments(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def pooled(groups: Iterable[tuple[int, float]]) -> tuple[float, int]:
-    """Standard deviation and degrees of freedom of groups of (degrees of freedom, standard deviation) together."""
+    """The pooled standard deviation of several groups, and its degrees of freedom.
+
+    Args:
+        groups: (degrees of freedom, standard deviation) of each group; at least one group.
+    """
     groups = list(groups)
     df = sum(n for n, _ in groups)
     return math.sqrt(math.fsum(n * sd**2 for n, sd in groups) / df), df
 
 
 def student(df: int) -> float:
-    """Standard errors from the mean to either end of its two-sided 95 % interval."""
+    """The half width of a two-sided 95 % interval of the mean, in standard errors (Student's t quantile).
+
+    Args:
+        df: degrees of freedom.
+    """
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 0.5 + CONFIDENCE / 2))

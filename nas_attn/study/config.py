@@ -10,76 +10,89 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study.ablation_config import KINDS, AblationConfig
+from nas_attn.study.broken_rules import NAME, broken_rule
+from nas_attn.study.sampler_table import MAKERS
 from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
-SAMPLERS = ("tpe", "gp", "nsga2", "random")
-MAY_CHANGE = {  # fields that may change while a study lives
+SAMPLERS = tuple(MAKERS)
+MAY_CHANGE = {  # fields that may change when a study is continued
     "module_files", "trials", "hours", "trial_minutes", "max_gmacs", "max_params", "storage", "device", "jobs", "test",
     "ablation",
 }  # fmt: skip
-LEAST_MINUTES = 0.01  # of a trial: a process does not even start in less
+LEAST_MINUTES = 0.01  # per trial; a process needs longer than this to start
 
 
 class StudyConfig(BaseModel):
-    """Everything that a study YAML may say and a command line may override.
+    """The settings of a study: a study YAML may hold them, and the command line may override them.
 
-    Fields outside `MAY_CHANGE` decide what a trial measures: they cannot change while a study lives. The others may be
-    given anew each time the study is continued. A description is also the help of the field's option.
+    The fields in `MAY_CHANGE` may get new values each time the study is continued. All other fields decide what a
+    trial measures, so they must stay the same. The description of a field is also the help text of its option.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str = Field(
-        DEFAULT, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run folder."
-    )
-    demo: bool = Field(False, description="Train on generated data; the ranking does not carry over to real data.")
-    data: str | None = Field(None, description="data.yaml, or one that Ultralytics ships, such as VOC.yaml.")
+    name: str = Field(DEFAULT, max_length=200, pattern=NAME, description="Name of the run folder.")
+    demo: bool = Field(False, description="Train on generated data; its ranking does not carry over to real data.")
+    data: str | None = Field(None, description="A data.yaml, or the name of one that Ultralytics ships, e.g. VOC.yaml.")
     model: str = Field("yolo11n.yaml", description="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")
-    width: float | None = Field(None, gt=0, le=2, description="Width factor, in place of the scale's own.")
+    width: float | None = Field(None, gt=0, le=2, description="Width factor, instead of the scale's own.")
     start: Literal["scratch", "weights", "base"] = Field(
-        "scratch", description="scratch, weights, or base (train the base once, then go on from it)."
+        "scratch",
+        description="Start of every trial: scratch, weights, or base (train the base once, continue from it).",
     )
-    weights: str | None = Field(None, description="Checkpoint to start every trial from.")
-    space: str = Field("neck", description="Search space: a shipped name or a YAML path.")
+    weights: str | None = Field(None, description="Checkpoint from which every trial starts.")
+    space: str = Field("neck", description="Search space: the name of a shipped one, or a path to a YAML file.")
     modules: dict[str, dict[str, list[Any]] | None] | None = Field(
-        None, description="Modules to search, e.g. acmix,lska; or a Python file with your own."
+        None, description="Modules to search, e.g. acmix,lska; or a Python file with your own modules."
     )
     module_files: list[str] | None = Field(
-        None, description="Python file with attention modules of your own; may be repeated."
+        None, description="Python file with your own attention modules; may be repeated."
     )
-    slots: list[str] | None = Field(None, description="Slots, e.g. p3,td.p4; or patterns of names, e.g. 'p?,inner.*'.")
-    sampler: str = Field("tpe", description="tpe, gp, nsga2 or random.")
+    slots: list[str] | None = Field(
+        None, description="Slots to search, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'."
+    )
+    sampler: str = Field("tpe", description=f"Optuna sampler: {', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}.")
     seed: int = Field(0, ge=0, lt=2**31, description="First seed.")
-    control_seeds: int = Field(3, ge=1, le=100, description="Seeds of each control.")
-    epochs: int = Field(15, ge=1, lt=2**53, description="Epochs of a proxy run.")
-    imgsz: int = Field(320, ge=32, lt=2**53, description="Image size of the proxy, pixels.")
-    fraction: float = Field(1.0, gt=0, le=1, description="Share of the training images used.")
-    final_imgsz: int = Field(640, ge=32, lt=2**53, description="Image size of the final training and of costs, pixels.")
+    control_seeds: int = Field(3, ge=1, le=100, description="Number of seeds per control.")
+    epochs: int = Field(15, ge=1, lt=2**53, description="Epochs per proxy run.")
+    imgsz: int = Field(320, ge=32, lt=2**53, description="Image size of proxy runs, pixels.")
+    fraction: float = Field(1.0, gt=0, le=1, description="Share of the training images to use.")
+    final_imgsz: int = Field(
+        640, ge=32, lt=2**53, description="Image size of the final training, pixels; costs are counted at it."
+    )
     batch: int = Field(8, ge=1, lt=2**53, description="Images per training step.")
-    lr0: float = Field(0.002, gt=0, description="Highest learning rate; it falls to 0 by the last step.")
+    lr0: float = Field(0.002, gt=0, description="Highest learning rate; it decays to 0 at the last step.")
     precision: Literal["fp32", "bf16"] | None = Field(
         None, description="fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"
     )
     dead_slots: Literal["skip", "keep"] = Field("skip", description="skip or keep slots that the base does not use.")
-    live_threshold: float = Field(0.003, ge=0, description="Least mAP50-95 that is lost if a live slot is zeroed.")
+    live_threshold: float = Field(
+        0.003, ge=0, description="A slot is live if zeroing its output costs at least this mAP50-95."
+    )
 
-    trials: int = Field(100, ge=1, lt=2**53, description="Trials of the whole study, controls included.")
+    trials: int = Field(100, ge=1, lt=2**53, description="Number of trials of the whole study, controls included.")
     hours: float | None = Field(None, gt=0, description="Start no new trial after this many hours.")
     trial_minutes: float | None = Field(
         None,
         gt=0,
-        description="A trial that takes longer is stopped and fails. [ten times the base's own time, at least 10]",
+        description="Stop a trial after this many minutes; it fails. [ten times the base trial's time, at least 10]",
     )
-    max_gmacs: float | None = Field(None, gt=0, description="Refuse costlier architectures before training.")
-    max_params: float | None = Field(None, gt=0, description="The same, in million parameters.")
+    max_gmacs: float | None = Field(
+        None, gt=0, description="Limit in GMACs; architectures above it are refused before training."
+    )
+    max_params: float | None = Field(
+        None, gt=0, description="Limit in million parameters; architectures above it are refused before training."
+    )
     storage: StorageUrl | None = Field(
-        None, description="Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"
+        None, description="URL of the Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"
     )
-    device: str | None = Field(None, description="cpu, cuda, or GPU indices such as 0,1. [GPUs if any]")
-    jobs: int | None = Field(None, ge=1, le=1024, description="Trials at a time. [one per GPU, or one per core]")
-    test: bool = Field(True, description="Score the test split too, if data.yaml has one.")
-    ablation: AblationConfig | None = Field(None, description="What `ablate` does; a search does not read it.")
+    device: str | None = Field(None, description="cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]")
+    jobs: int | None = Field(
+        None, ge=1, le=1024, description="Trials that run at the same time. [one per GPU, or one per CPU core]"
+    )
+    test: bool = Field(True, description="Also score the test split, if data.yaml has one.")
+    ablation: AblationConfig | None = Field(None, description="Settings of `ablate`; a search ignores them.")
 
     @field_validator("modules", mode="before")
     @classmethod
@@ -88,14 +101,14 @@ class StudyConfig(BaseModel):
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, where: str | Mapping[str, str] = "") -> StudyConfig:
-        """The configuration of these values.
+        """The configuration that the values make, checked.
 
         Args:
-            values: by field name.
-            where: the source of the values, or field name -> its source; for messages.
+            values: field name -> value.
+            where: the source of all values, or field name -> source. Error messages name it.
 
         Raises:
-            ConfigError: everything that is wrong with them.
+            ConfigError: the values break rules; the error lists all of them.
         """
 
         def source(name: str) -> str:
@@ -110,7 +123,7 @@ class StudyConfig(BaseModel):
             problems += [_problem(e, source(str(e["loc"][0]))) for e in error.errors()]
             broken |= {str(e["loc"][0]) for e in error.errors()}
         start, weights = values.get("start", "scratch"), values.get("weights")
-        if (sampler := values.get("sampler", "tpe")) not in SAMPLERS:
+        if (sampler := values.get("sampler", "tpe")) not in SAMPLERS and "sampler" not in broken:
             problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=source("sampler")))
             broken.add("sampler")
         if config is not None and config.ablation is not None:
@@ -121,7 +134,7 @@ class StudyConfig(BaseModel):
                 if kind not in KINDS
             ]
         if config is not None and config.trial_minutes is not None and config.trial_minutes < LEAST_MINUTES:
-            rule = f"`trial_minutes` must be at least {LEAST_MINUTES}, for no trial ends sooner"
+            rule = f"`trial_minutes` must be at least {LEAST_MINUTES}, because no trial ends sooner"
             problems.append(UserError(rule, got=config.trial_minutes, where=source("trial_minutes")))
         if not values.get("demo") and not values.get("data"):
             remedy = "Give --data D.yaml; only the demo runs on generated data."
@@ -130,7 +143,7 @@ class StudyConfig(BaseModel):
             remedy = "Give --weights FILE."
             problems.append(UserError("`start: weights` needs `weights`", where=source("start"), remedy=remedy))
         if weights and start != "weights":
-            rule, got = "`weights` goes with `start: weights`", f"start: {start}"
+            rule, got = "`weights` needs `start: weights`", f"start: {start}"
             problems.append(UserError(rule, got=got, where=source("start"), remedy="Leave one out."))
         if weights and not is_file(str(weights)):
             rule = "the file of `weights` must exist"
@@ -141,34 +154,27 @@ class StudyConfig(BaseModel):
 
     @classmethod
     def _readable(cls, values: Mapping[str, Any], broken: set[str]) -> StudyConfig | None:
-        """The configuration without the broken values; None if the others do not make one."""
+        """The configuration without the broken values; None if the remaining values are not valid either."""
         try:
             return cls.model_validate({k: v for k, v in values.items() if k not in broken})
         except ValidationError:
             return None
 
     def identity(self) -> dict[str, Any]:
-        """The fields that cannot change while a study lives."""
+        """The fields that must not change when the study is continued, with their values."""
         return self.model_dump(exclude=MAY_CHANGE)
 
 
 def by_name(modules: Any) -> Any:
-    """A list of module names as the mapping that it stands for; any other value unchanged."""
+    """The mapping that a list of module names means: name -> None. Any other value is returned unchanged."""
     listed = isinstance(modules, list) and all(isinstance(name, str) for name in modules)
     return dict.fromkeys(modules) if listed else modules
 
 
 def _problem(error: Any, where: str) -> UserError:
-    name = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         inner = len(error["loc"]) > 1
         known = AblationConfig.model_fields if inner else StudyConfig.model_fields
         return UnknownName("ablation setting" if inner else "study setting", str(error["loc"][-1]), known, where=where)
-    message = error["msg"].removeprefix("Input ").removeprefix("should ")
     got = repr(error["input"])
-    got = masked(got) if name == "storage" else got
-    return UserError(f"`{name}` must {_infinitive(message)}", got=got, where=where)
-
-
-def _infinitive(message: str) -> str:
-    return message if message.startswith(("be ", "match")) else f"hold: {message}"
+    return UserError(broken_rule(error), got=masked(got) if error["loc"][0] == "storage" else got, where=where)

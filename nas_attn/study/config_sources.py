@@ -1,4 +1,7 @@
-"""From `search STUDY --option ...` to a configuration: shipped study or file, command line, and what was run before."""
+"""The configuration that `search STUDY --option ...` means.
+
+Its values come from three sources: the study (shipped, or a file), the command line, and the records of earlier runs.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,15 @@ from nas_attn.study.config import DEFAULT, StudyConfig
 from nas_attn.study.records import RecordLog
 from nas_attn.study.storage_url import VARIABLE
 
-MAX_NAME = 200  # bytes: a folder is called so, and files beside it a little longer
+MAX_NAME = 200  # bytes; the run folder has this name, and files beside it have a slightly longer one
 COMMAND_LINE = "the command line"
 SHIPPED = "shipped"
-PATHS = ("data", "weights", "space", "model")  # in a file, relative to it
+PATHS = ("data", "weights", "space", "model")  # in a study file, they are relative to its folder
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """The study that `STUDY --data D` means: its name, and the content of its YAML, which is read once.
+    """The study that `STUDY --data D` means: its name and the content of its YAML. The YAML is read once.
 
     Attributes:
         study: a shipped study's name, a path to a study YAML, or a new name; None for the embedded default.
@@ -39,12 +42,13 @@ class StudyFile:
 
     @cached_property
     def name(self) -> str:
-        """The name of its run folder: a study file's `name` or file name, or the given name.
+        """The name of the run folder.
 
-        Without STUDY the folder of the data or its name at Ultralytics, or the default.
+        For a study file, it is the `name` in it, or the name of the file. Otherwise it is STUDY itself. Without STUDY,
+        it is the name of the folder of the data, the name under which Ultralytics ships the data, or the default.
 
         Raises:
-            UserError: it cannot be one, or the file cannot be read.
+            UserError: a folder cannot have this name, or the study file cannot be read.
         """
         if self.study is None:
             if not self.data:
@@ -52,7 +56,7 @@ class StudyFile:
             kept = Path(meant(self.data, Path.cwd()))
             place = kept.parent.name if kept.is_absolute() else kept.stem
             name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
-            # data that happens to be called like a shipped study must not get that study's settings
+            # data that has the name of a shipped study must not get the settings of that study
             return f"{name}-data" if name in shipped.names("studies") else name or "data"
         if len(Path(self.study).name.encode()) > MAX_NAME or "\0" in self.study:
             raise UserError(f"a study's name must have at most {MAX_NAME} characters", got=f"'{self.study}'")
@@ -60,12 +64,12 @@ class StudyFile:
 
     @property
     def path(self) -> str | None:
-        """STUDY, if it is the path of a study file."""
+        """STUDY if it is the path of a study file, else None."""
         return self.study if self.study is not None and _is_file(self.study) else None
 
     @property
     def source(self) -> str:
-        """The path of the study file, `shipped`, or nothing for a new name."""
+        """The path of the study file, or `shipped`; an empty string for a new name."""
         if self.path is not None:
             return str(Path(self.path).resolve())
         return SHIPPED if (self.study is None and self.data is None) or self.study in shipped.names("studies") else ""
@@ -75,7 +79,14 @@ class StudyFile:
         return None if self.path is None else _read(self.path)
 
     def content(self, *, new: bool = False) -> dict[str, Any]:
-        """The content of the study's YAML, paths resolved, `name` included. A new study without data is the demo."""
+        """The content of the study's YAML, with absolute paths and with `name`.
+
+        Args:
+            new: True if the run folder holds no study yet. A new study without data gets the settings of the demo.
+
+        Raises:
+            UserError: a folder cannot have the name of the study, or the study file cannot be read.
+        """
         name = self.name
         if self._written is not None:
             content = dict(self._written)
@@ -101,23 +112,24 @@ def study_name(study: str | None, data: str | None = None) -> str:
 def load_config(
     study: StudyFile | str | None, overrides: Mapping[str, Any], stored: Mapping[str, Any] | None = None
 ) -> StudyConfig:
-    """The configuration of `search STUDY` with command line overrides.
+    """The configuration of `search STUDY` with the overrides of the command line.
 
     Args:
-        study: a shipped study's name, a path to a study YAML, or a new name; None for the embedded default.
-        overrides: options that were given, by field name; None values count as not given.
-        stored: header of the study in the run folder, if there is one. Its configuration stands, but for what the
-            study file says otherwise than it did then, and for what the command line says.
+        study: the name of a shipped study, a path to a study YAML, or a new name; None for the embedded default.
+        overrides: field name -> value of the option; None means that the option was not given.
+        stored: header of the study in the run folder, if there is one. Its configuration is kept. Only the command
+            line, and the values that were edited in the study file since then, override it.
 
     Raises:
-        ConfigError: all that is wrong, together.
+        ConfigError: settings break rules; the error lists all of them.
+        UserError: the study file cannot be read, or the demo was given data.
     """
     given = _given(overrides)
     found = study if isinstance(study, StudyFile) else StudyFile(study, given.get("data"))
     content = found.content(new=stored is None)
     if "data" in given and found.study == DEFAULT:
         raise UserError(
-            f"`{DEFAULT}` is for generated data",
+            f"the study `{DEFAULT}` must use its generated data",
             got=f"--data {given['data']}",
             where=COMMAND_LINE,
             remedy="Leave `demo` out, or give the search another name.",
@@ -128,9 +140,9 @@ def load_config(
         where["storage"] = VARIABLE
     kept, said = ({}, content) if stored is None else _since(stored, content, found.path is not None)
     if "model" in given and "width" not in given:
-        said = {k: v for k, v in said.items() if k != "width"}  # a real model is meant at its own width
+        said = {k: v for k, v in said.items() if k != "width"}  # a model that the user names keeps its own width
     if given.get("start", "weights") != "weights":
-        kept.pop("weights", None)  # they belong to the start that is given up
+        kept.pop("weights", None)  # they belong to the earlier start
     values = {**kept, **said, **given}
     unknown: list[UserError] = [
         UnknownName("study setting", k, StudyConfig.model_fields, where=file)
@@ -147,10 +159,14 @@ def load_config(
 
 
 def known_study(study: str, runs: Path) -> dict[str, Any] | None:
-    """Header of a study that must exist, as `load_config` takes it; None for a file, and a shipped study not run yet.
+    """Header of a study that must exist, for `load_config`; None for a study file or a shipped study without a run.
+
+    Args:
+        study: the name of a study, or a path to a study YAML.
+        runs: the folder of all run folders.
 
     Raises:
-        UnknownName: it is neither of these, nor has it been run.
+        UnknownName: the name is neither a study file, nor a shipped study, nor the name of a run folder.
     """
     if _is_file(study):
         return None
@@ -167,7 +183,7 @@ def _read(study: str) -> dict[str, Any]:
     """The content of a study file.
 
     Raises:
-        UserError: it cannot be read, or the name is a model's.
+        UserError: the file cannot be read, or it is a model YAML.
     """
     path = Path(study)
     content = shipped.read_yaml(path) if is_file(path) or not _is_packaged(study) else {"backbone": None}
@@ -178,7 +194,7 @@ def _read(study: str) -> dict[str, Any]:
 
 
 def _is_packaged(study: str) -> bool:
-    """True if the name is one of Ultralytics' models."""
+    """True if Ultralytics has a model of this name."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.environment import prepare
 
@@ -191,10 +207,15 @@ def _is_packaged(study: str) -> bool:
 
 
 def _since(stored: Mapping[str, Any], content: Mapping[str, Any], file: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The part of a stored configuration that stands, and the values that the study's file has changed since then.
+    """The part of a stored configuration that is kept, and the values that the study's YAML has changed since then.
 
-    A name means the study in the run folder, whatever it was started from: only a file that is named, or the shipped
-    study that it was started from, can say something else.
+    A name means the study in the run folder. Its YAML is compared only if the user names the file again, or if the
+    study was started from a shipped study.
+
+    Args:
+        stored: the header of the study.
+        content: the content of the study's YAML now.
+        file: True if the user named a study file.
     """
     kept = dict(stored["config"])
     if not file and (stored.get("source", SHIPPED) != SHIPPED or content.keys() == {"name"}):
@@ -205,7 +226,7 @@ def _since(stored: Mapping[str, Any], content: Mapping[str, Any], file: bool) ->
 
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given. Paths as typed are relative to the working directory: they are made absolute."""
+    """The options that were given. Their paths are relative to the working directory, and are made absolute."""
     given = {k: _plain(k, v) for k, v in overrides.items() if v is not None}
     if "storage" not in given and (url := os.environ.get(VARIABLE)):
         given["storage"] = url
@@ -222,20 +243,20 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
         and "weights" not in given
         and given.get("start", "weights") == "weights"
     ):
-        given["weights"] = given["model"]  # who names a checkpoint means its weights
+        given["weights"] = given["model"]  # a user who names a checkpoint wants its weights
     if "weights" in given and "start" not in given:
         given["start"] = "weights"
     return given
 
 
 def _named_now(files: Iterable[str]) -> None:
-    from nas_attn.attention.trust import remember_files  # with torch, which readers of a study do without
+    from nas_attn.attention.trust import remember_files  # imports torch, which readers of a study do not need
 
     remember_files(files)
 
 
 def _plain(key: str, value: Any) -> Any:
-    """A value of Python's as a study file would write it: paths, one for several, numbers of GPUs."""
+    """A Python value in the form of a study file: a path as text, one name as a list, GPU indices as text."""
     if isinstance(value, Path):
         value = str(value)
     if key == "slots" and isinstance(value, str):
@@ -248,9 +269,15 @@ def _plain(key: str, value: Any) -> Any:
 
 
 def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
-    """A value that may be a path, relative to a folder, or a name: a path becomes absolute, a name stays.
+    """A value that is a path or a name. A path becomes absolute, a name is returned unchanged.
 
-    Data is a path unless Ultralytics knows the name; the others are names unless there is such a file, or `always`.
+    `data` is a path, unless Ultralytics ships data of that name. Any other value is a path if such a file exists.
+
+    Args:
+        key: the field, one of `PATHS`.
+        given: its value.
+        folder: the folder that a path is relative to.
+        always: treat the value as a path even if there is no such file.
     """
     if key == "data":
         return meant(given, folder)

@@ -1,4 +1,4 @@
-"""The controls of a study: the unchanged base, and a plain convolution of the same size as attention."""
+"""The `conv` control of a study: a plain convolution in each live slot, with about as many parameters as attention."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ CONV = "conv"
 
 
 def conv_genes(slot: Slot, residual: str) -> list[Gene]:
-    """The plain convolutions that fit a slot's channels."""
+    """The plain convolutions that fit the channels of a slot.
+
+    Args:
+        slot: the slot.
+        residual: the form of the genes, `none` or `scaled`.
+    """
     entry = registry.get(CONV)
     return [
         Gene.of(CONV, settings)
@@ -29,16 +34,17 @@ def conv_control(
     *,
     cheapest: bool = False,
 ) -> Architecture:
-    """A plain convolution in every live slot, grouped so that its size comes nearest to attention's there.
+    """The architecture with a plain convolution in every live slot.
 
-    Attention's size at a slot is the median over modules of each module's median over its settings.
+    At each slot, the number of groups is chosen so that the convolution has about as many parameters as the typical
+    attention module there: the median over modules of the median over each module's settings.
 
     Args:
         space: the search space.
         live: names of the live slots.
         residual: the form that the study uses, `none` or `scaled`.
-        params: (slot, gene) -> parameters.
-        cheapest: take the smallest that there is instead.
+        params: (slot, gene) -> number of parameters that the gene adds.
+        cheapest: take the convolution with the fewest parameters instead.
     """
     genes = dict.fromkeys(space.names, NONE)
     for name in live:

@@ -1,4 +1,4 @@
-"""The workers of a search: how many there are, and the device of each."""
+"""The workers of a search: their number, and the device of each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ MEMORY_PER_WORKER = 2 * 2**30  # bytes; a CPU worker with torch, Ultralytics and
 
 
 def workers(device: str | None, jobs: int | None) -> tuple[tuple[str, ...], int]:
-    """One device entry a worker (`cpu`, or a value for CUDA_VISIBLE_DEVICES), and CPU threads for each.
+    """The device of each worker, and the number of CPU threads per worker.
 
     Args:
-        device: `cpu`, `cuda`, or GPU indices such as `0,1`; if None, the GPUs if there are any, otherwise the CPU.
-        jobs: workers; one a GPU, or one a CPU core as far as memory goes, if None.
+        device: `cpu`, `cuda`, or GPU indices such as `0,1`; None means all GPUs, or the CPU if there is no GPU.
+        jobs: number of workers; None means one per GPU. On the CPU, None means one per core, but no more than fit
+            into the free memory.
+
+    Returns:
+        One entry per worker, `cpu` or a value for CUDA_VISIBLE_DEVICES; and the CPU threads of each worker.
 
     Raises:
-        UserError: there is no such device.
+        UserError: the value of `device` is not valid, or this machine has no such device.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = _gpus(device)
@@ -33,14 +37,14 @@ def workers(device: str | None, jobs: int | None) -> tuple[tuple[str, ...], int]
 
 
 def _gpus(device: str | None) -> list[str]:
-    """The GPUs meant, as entries for CUDA_VISIBLE_DEVICES; empty for the CPU."""
+    """The GPUs that `device` means, as entries for CUDA_VISIBLE_DEVICES; empty for the CPU."""
     if device == "cpu":
         return []
     if device is not None and device != "cuda" and not re.fullmatch(r"\d+(,\d+)*", device):
         raise UserError(
             "`--device` must be cpu, cuda or GPU indices such as 0,1",
             got=f"'{device}'",
-            remedy="Leave it out to choose.",
+            remedy="Or leave it out: then all GPUs are used, or the CPU if there is none.",
         )
     import torch
 
@@ -51,18 +55,18 @@ def _gpus(device: str | None) -> list[str]:
         raise UserError(
             f"`--device {device}` needs an NVIDIA GPU that torch can use",
             got="none",
-            remedy="Use --device cpu; `python -m nas_attn doctor` says what this machine has.",
+            remedy="Use --device cpu. `python -m nas_attn doctor` lists the devices of this machine.",
         )
     chosen = range(count) if device in (None, "cuda") else [int(i) for i in str(device).split(",")]
     if missing := [i for i in chosen if i >= count]:
-        raise UserError(f"`--device` must name GPUs among 0 to {count - 1}", got=", ".join(map(str, missing)))
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")  # indices count within what this process itself may see
+        raise UserError(f"`--device` must name GPUs from 0 to {count - 1}", got=", ".join(map(str, missing)))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")  # indices count only the GPUs that this process may see
     names = visible.split(",") if visible else [str(i) for i in range(count)]
     return [names[i] for i in chosen]
 
 
 def free_memory() -> int | None:
-    """Bytes that may be used without swapping; None if the system does not say."""
+    """Bytes of memory that can be used without swapping; None if the system does not tell."""
     try:
         with Path("/proc/meminfo").open() as file:
             fields = dict(line.split(":", 1) for line in file)

@@ -1,6 +1,7 @@
-"""The zoo and the shipped search spaces of release 0.1.0, whose studies record a digest of their space and no more.
+"""The zoo and the shipped search spaces of release 0.1.0.
 
-Studies that later releases began record their space in full, so nothing here ever changes.
+A study of that release records only a digest of its search space, so this table is needed to continue it. Studies of
+later releases record their whole space, so this table never changes.
 """
 
 from __future__ import annotations

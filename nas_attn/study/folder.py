@@ -1,4 +1,4 @@
-"""A study's run folder: the places of its files, and the lease that lets one process write there."""
+"""The run folder of a study: the paths of its files, and the lease that lets only one process write there."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-except ImportError:  # Windows: no advisory locks; two supervisors are then the user's own care
+except ImportError:  # Windows has no flock; there the user must not start two supervisors
     fcntl = None  # type: ignore[assignment]
 
 
 class RunFolder:
-    """Paths of one study.
+    """The paths of one study's files.
 
     Args:
         path: the folder, `runs/NAME` by default.
@@ -38,7 +38,7 @@ class RunFolder:
         self.base_weights = self.path / "base.pt"
 
     def keep_modules(self, sources: Iterable[Source]) -> None:
-        """Keep what module files hold, so that the study can be read and its winner trained when they have changed."""
+        """Copy module files into the run folder: the study stays readable if the user's own files change later."""
         for source in sources:
             copy = self.path / "modules" / source.digest / f"{source.stem}.py"
             if not copy.exists():
@@ -46,22 +46,26 @@ class RunFolder:
                 write_text_atomic(copy, source.text)
 
     def modules(self) -> list[Path]:
-        """The files that `keep_modules` wrote."""
+        """The copies that `keep_modules` made."""
         return sorted((self.path / "modules").glob("*/*.py"))
 
     def result(self, name: str) -> Path:
-        """The file in which the worker leaves the evaluation of a trial (or of the base run)."""
+        """The file in which a worker stores the evaluation of a trial, or of the base run.
+
+        Args:
+            name: number of the trial, four digits; or `base`.
+        """
         return self.path / "trials" / name / "evaluation.json"
 
     def checkpoint(self, name: str) -> Path:
-        """The file in which the worker keeps the state from which a trial continues."""
+        """The file in which a worker stores the state from which a stopped trial continues; `name` as for `result`."""
         return self.path / "trials" / name / "checkpoint.pt"
 
     def create(self) -> None:
-        """Make the folder.
+        """Make the folder, and check that files can be written there.
 
         Raises:
-            UserError: it cannot be made or written to.
+            UserError: the folder cannot be made or written to.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -72,15 +76,20 @@ class RunFolder:
             raise UserError(
                 "the run folder must be writable",
                 got=f"'{self.path}' ({error.strerror})",
-                remedy="Give another place with --runs FOLDER, or change its permissions.",
+                remedy="Name another folder with --runs FOLDER, or change the permissions of this one.",
             ) from error
 
 
 class Lease:
-    """One supervisor a study: a lock that the system frees when its holder ends, however it ends.
+    """A lock on a run folder, so that a study has one supervisor. A context manager.
+
+    The operating system frees the lock when the process ends, even after a crash.
+
+    Args:
+        folder: the run folder, which exists.
 
     Raises:
-        StudyLocked: another process holds it; the message says which.
+        StudyLocked: another process holds the lock; the message names that process.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -99,7 +108,7 @@ class Lease:
                 who = json.loads(holder) if holder.strip().endswith("}") else {}
                 raise StudyLocked(
                     f"another process works on '{self._path.parent}' (process {who.get('pid', '?')} on "
-                    f"{who.get('host', '?')}). Wait for it, or stop it and give the same command again."
+                    f"{who.get('host', '?')}). Wait until it ends, or stop it. Then give the same command again."
                 ) from error
         os.ftruncate(self._handle, 0)
         os.write(self._handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())

@@ -14,13 +14,18 @@ COSTS = ("gmacs", "gmacs_fvcore_default", "gflops_torch", "params_m")
 
 
 def frame(trials: Sequence[Trial]) -> pd.DataFrame:
-    """One row per trial, in order of their numbers; refused and running ones too.
+    """The trials as a table: one row per trial, in the order of their numbers, refused and running trials included.
 
-    Columns: `number`, `state`, `role`, `architecture`, `seed`, `map50_95`, `map50`, `test_map50_95`,
-    `delta_map50_95` (to the base trial of the same seed), the costs (giga multiply-accumulates, giga operations by
-    torch's counter, fused, millions of parameters), `seconds` (wall), `epochs`, `imgsz` (pixels), `device`,
-    `precision`, `flags` (joined by `; `), `comparable`, `reason`, and one column per slot with its gene. What a trial
-    does not have is missing (NaN or None).
+    Args:
+        trials: the trials of a study.
+
+    Returns:
+        A table with the columns `number`, `state`, `role`, `architecture`, `seed`, `map50_95`, `map50`,
+        `test_map50_95`, `delta_map50_95` (difference to the base trial of the same seed), `gmacs` and
+        `gmacs_fvcore_default` (giga multiply-accumulates), `gflops_torch` (giga operations of the fused model, by
+        torch's counter), `params_m` (million parameters), `seconds` (wall time), `epochs`, `imgsz` (pixels),
+        `device`, `precision`, `flags` (joined by `; `), `comparable`, `reason`, and one column per slot with its
+        gene. A value that a trial does not have is NaN or None.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""A study that goes on is the same search on the same data: its header's fingerprints, then and now."""
+"""Checks, by fingerprints in the header, that a continued study is the same search on the same data."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from nas_attn.study.recorded_space import same_space
 
 
 def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
-    """Refuse to continue a study whose search or data is another one now.
+    """Refuse to continue a study if its search or its data has changed.
+
+    Args:
+        stored: header of the study in the run folder.
+        header: header of the study as it is asked for now.
 
     Raises:
-        StudyChanged: the message lists what differs.
+        StudyChanged: something has changed; the message lists all changes.
     """
     fingerprints = {**header["fingerprints"]}
     new_code, old_code = (f.get("modules") or {} for f in (fingerprints, stored["fingerprints"]))

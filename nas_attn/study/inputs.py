@@ -1,8 +1,11 @@
-"""The things that a configuration names, found and checked: all mistakes are reported together, nothing is counted."""
+"""Finds and checks everything that a configuration names: data, devices, base model, slots, modules, search space.
+
+All mistakes are reported together. Nothing is trained, and no cost is counted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +37,7 @@ T = TypeVar("T")
 
 
 class _Collector:
-    """Runs checks and keeps their errors.
+    """Runs checks, and collects their errors.
 
     Args:
         problems: errors that are known already.
@@ -53,14 +56,26 @@ class _Collector:
         return None
 
     def done(self, where: str) -> None:
-        """Raise everything found so far."""
+        """Raise all errors that were collected, as one `ConfigError`; nothing if there are none."""
         if self.problems:
             raise ConfigError({str(p): p for p in self.problems}.values(), where=where)
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """The things that a configuration names, checked; `stored` is the header of the study that goes on."""
+    """Everything that a configuration names, found and checked.
+
+    Attributes:
+        data: the data set.
+        devices: one entry per worker, as `workers` gives them.
+        threads: CPU threads of each worker.
+        base: the base model, with the class count of the data.
+        slots: the slots to search.
+        content: the content of the search space file.
+        space: the search space, without regard to cost.
+        own: names of the modules in each module file of the user.
+        stored: header of the study that is continued; None for a new study.
+    """
 
     data: DataInfo
     devices: tuple[str, ...]
@@ -80,19 +95,19 @@ def resolve(
     problems: Iterable[UserError] = (),
     stored: dict[str, Any] | None = None,
 ) -> Resolved:
-    """Check everything that can be checked without counting cost or training.
+    """Check everything that can be checked without training and without counting cost.
 
-    Data that Ultralytics knows by name is downloaded if it is not there, after all other checks.
+    Data that Ultralytics knows by name is downloaded if it is missing, after all other checks.
 
     Args:
         config: the configuration.
-        progress: told each step.
-        folder: the run folder, which may keep copies of module files.
-        problems: errors that are known already; raised with all that are found.
-        stored: header of the study that goes on.
+        progress: called with one line of text at each step.
+        folder: the run folder, which may hold copies of module files.
+        problems: errors that are known already; they are raised together with the new ones.
+        stored: header of the study that is continued; None for a new study.
 
     Raises:
-        ConfigError: everything that is wrong, together.
+        ConfigError: something is wrong; the error lists all mistakes.
         DownloadFailed: the data could not be downloaded.
     """
     check = _Collector(problems)
@@ -103,11 +118,13 @@ def resolve(
     base = check(lambda: load_base(config.model, width=config.width))
     task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
     absent = check(lambda: download.absent(named_data(config.data)))
-    # labels that no search can train on are not worth a word
+    # if no search can train this task, messages about the labels would not help
     data = check(lambda: load_data(config, task.name)) if task and absent is False else None
     if base and data:
         base = base.for_data(data.nc, data.kpt_shape)
     own = check(lambda: load_own(config.module_files or (), folder))
+    if folder and stored:
+        check(lambda: restore_modules(folder, stored))
     slots = check(lambda: all_slots(base)) if base and task else None
     content = check(lambda: space_content(config, stored))
     if slots:
@@ -118,7 +135,7 @@ def resolve(
         chosen = check(lambda: chosen_slots(config, content, slots, unusable_slots(base, slots)))
         check(lambda: check_head(base, chosen or ()))
         # the modules are checked even if the slots are wrong, so that all mistakes come at once
-        if own is not None:  # a file that is wrong would be followed by all its names as unknown
+        if own is not None:  # otherwise each module of a faulty file would be reported as unknown, too
             names = tuple(source.names for source in own)
             more = options_of(stored, config)
             space = check(lambda: build_space(config, content, chosen or slots, base.name, names, options=more))
@@ -136,14 +153,14 @@ def resolve(
 
 
 def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user.Source]:
-    """Register the modules of the files that a study names.
+    """Register the modules in the files that a study names.
 
     Args:
-        files: their paths.
-        folder: the run folder; if files are gone of which it kept copies, the message says how to go on with these.
+        files: paths of the files.
+        folder: the run folder. If a file is gone and the folder has a copy, the error says how to continue with it.
 
     Raises:
-        ConfigError: all that is wrong with them, together.
+        ConfigError: a file is missing or faulty; the error lists all mistakes.
     """
     kept = folder.modules() if folder else []
     there = [[Path(f)] if is_file(f) else [p for p in kept if p.name == Path(f).name] for f in files]
@@ -165,8 +182,29 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
     return [source for source in found if source is not None]
 
 
+def restore_modules(folder: RunFolder, stored: Mapping[str, Any]) -> None:
+    """Register the modules of a study that nobody has registered in this process, from the run folder's copies.
+
+    Raises:
+        UserError: a copy holds code that the user never named.
+    """
+    known = set(registry.names())
+    missing = {digest for name, digest in (stored["fingerprints"].get("modules") or {}).items() if name not in known}
+    sources = [s for file in folder.modules() if (s := user.read(file)).digest in missing]
+    trust.check(sources, f"'{folder.path}'")
+    user.ensure(sources)
+
+
 def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
-    """The data set of a study, checked for a task; the one generated for this task if the study names none."""
+    """The data set of a study, checked for a task. A study without data gets generated data.
+
+    Args:
+        config: the configuration.
+        task: `detect`, `segment`, `pose` or `obb`.
+
+    Raises:
+        DataError: the data set is missing, empty or inconsistent.
+    """
     if config.data is not None:
         return check_data(named_data(config.data) or "", task)
     from nas_attn.data.demo import demo_data
@@ -175,7 +213,7 @@ def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
 
 
 def named_data(data: str | None) -> str | None:
-    """The file of a name that Ultralytics knows, whatever lies in the working directory; a path as it is."""
+    """The data.yaml that Ultralytics ships by this name, even if the working directory has one; else `data` itself."""
     known = packaged_data().get(data or "")
     return str(known) if known else data
 
@@ -196,6 +234,6 @@ def _check_sizes(config: StudyConfig, slots: tuple[Slot, ...]) -> None:
 
 
 def own_modules(space: SearchSpace) -> list[registry.ModuleEntry]:
-    """The searched modules that are not of the zoo."""
+    """The searched modules that do not come from the zoo."""
     names = {gene.module for s in space.slots for gene in s.genes}
     return [e for e in registry.entries() if e.name in names and not e.cls.__module__.startswith(registry.ZOO)]

@@ -1,4 +1,4 @@
-"""Limits on cost, known before training."""
+"""The limits on cost (`max_gmacs`, `max_params`), applied before training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from nas_attn.study.plan import Plan
 
 
 def over_limit(config: StudyConfig, cost: dict[str, float]) -> tuple[str, float] | None:
-    """(reason, share of the limit that is exceeded) if a cost breaks a limit, else None."""
+    """The limit that a cost breaks, or None.
+
+    Args:
+        config: the configuration with the limits.
+        cost: `gmacs` and `params_m` of an architecture.
+
+    Returns:
+        The reason as text, and the excess as a share of the limit (0.1: ten percent above it).
+    """
     for name, limit in (("gmacs", config.max_gmacs), ("params_m", config.max_params)):
         if limit is not None and cost[name] > limit:
             return f"{cost[name]:.4g} {name} is over the limit of {limit:.4g}", cost[name] / limit - 1
@@ -19,10 +27,10 @@ def over_limit(config: StudyConfig, cost: dict[str, float]) -> tuple[str, float]
 
 
 def check_limits(config: StudyConfig, space: SearchSpace, table: CostTable) -> None:
-    """Refuse limits that leave nothing to search: the base with its cheapest module is over them.
+    """Refuse limits that exclude every module: even the base with the cheapest module exceeds them.
 
     Raises:
-        UserError: it is.
+        UserError: the limits exclude every module.
     """
     genes = [table.cell(s.slot.name, g) for s in space.slots for g in s.genes if g != NONE]
     cheapest = {
@@ -34,12 +42,20 @@ def check_limits(config: StudyConfig, space: SearchSpace, table: CostTable) -> N
             "the limits must leave room for the base and one module",
             got=broken[0],
             where="--max-gmacs, --max-params",
-            remedy="Raise them, or take a smaller --model.",
+            remedy="Raise the limits, or use a smaller --model.",
         )
 
 
 def affordable_conv(plan: Plan, slots: tuple[str, ...]) -> Architecture | None:
-    """The `conv` control; its cheapest form if a limit asks for it, and None if even that is too much."""
+    """The `conv` control that fits the limits.
+
+    Args:
+        plan: the plan of the study.
+        slots: names of the slots that get a convolution.
+
+    Returns:
+        The control; its cheapest form if the usual one exceeds a limit; None if the cheapest one exceeds it, too.
+    """
     for cheapest in (False, True):
         control = conv_control(plan.space, slots, plan.residual, plan.params, cheapest=cheapest)
         if over_limit(plan.config, plan.cost(control)) is None:

@@ -1,6 +1,7 @@
-"""The Optuna storage as a mirror of the record log: one write a finished trial, complete enough to read back.
+"""The Optuna storage, a mirror of the record log.
 
-Records are cut into user attributes of under 1,000 characters, so that optuna-dashboard shows them whole.
+Each finished trial is written once, and completely: the records can be read back from the storage alone. Records are
+split into user attributes of fewer than 1,000 characters, so that optuna-dashboard shows them in full.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from nas_attn.errors import NasAttnError, UserError, storage_full
 from nas_attn.study.sampler import DIRECTIONS, Known, Suggester
 from nas_attn.study.storage_url import VARIABLE, StorageUrl, without_secrets
 
-PIECE = 900  # characters; optuna-dashboard shows up to 1,024 of an attribute, and JSON escapes may lengthen it
+PIECE = 900  # characters; optuna-dashboard shows 1,024 of an attribute, and JSON escapes make a text longer
 POSTGRES = "pip install 'nas_attn[postgres]'"
 STORAGE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
 
 class StorageLocked(UserError):
-    """A database that another process has locked for longer than its driver waits."""
+    """Another process has locked the database, for longer than the database driver waits."""
 
 
 class Mirror:
@@ -32,13 +33,13 @@ class Mirror:
 
     Args:
         url: SQLAlchemy URL of the storage.
-        name: name of the study there.
-        study_id: tells this study from others of the same name.
-        tell: told if another process has locked the database.
-        patience: seconds to wait for it then. After them the mirror opens with the first write that finds it free.
+        name: name of the study in the storage.
+        study_id: distinguishes this study from others with the same name.
+        tell: called with a line of text if another process has locked the database.
+        patience: seconds to wait for a locked database. After that, each write tries to open it again.
 
     Raises:
-        UserError: the URL names no database that can be opened, or it holds another study of that name.
+        UserError: the database cannot be opened, or it holds another study with the same name.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Mirror:
                 return self._open()
             except StorageLocked:
                 if time.monotonic() >= end:
-                    return tell("The storage is still locked. The search goes on, and writes there once it is free.")
+                    return tell("The storage is still locked. The search continues, and writes to it once it is free.")
             if not told:
                 tell(f"Another process has locked '{StorageUrl(url)}'. Waiting up to {patience:.0f} s for it.")
                 told = True
@@ -84,11 +85,11 @@ class Mirror:
             _close(self._storage)
 
     def __contains__(self, number: int) -> bool:
-        """True if it has the trial of that number."""
+        """True if the storage has the trial of this number."""
         return number in self._numbers
 
     def write_header(self, record: dict[str, Any]) -> None:
-        """Store a study-level record (`study` or `slots`), once."""
+        """Store a record of the whole study (kind `study` or `slots`), unless it is stored already."""
         self._open()
         if record["kind"] in self._headers:
             return
@@ -97,7 +98,14 @@ class Mirror:
         self._headers.add(record["kind"])
 
     def write_trial(self, suggester: Suggester, number: int, known: Known, records: list[dict[str, Any]]) -> None:
-        """Store a finished or refused trial with its records, in one write; once."""
+        """Store a finished or refused trial with its records in one write, unless it is stored already.
+
+        Args:
+            suggester: makes the Optuna trial.
+            number: number of the trial.
+            known: the trial as samplers see it.
+            records: all records of the trial.
+        """
         self._open()
         if number in self._numbers:
             return
@@ -108,36 +116,47 @@ class Mirror:
 
 
 def check_storage(url: str) -> None:
-    """Check that a storage can be opened, without a change to it; a locked one counts as present.
+    """Check that a storage can be opened, without changing it. A locked storage passes the check.
 
     Raises:
-        UserError: the URL names no database that can be opened.
+        UserError: the database cannot be opened.
     """
     with contextlib.suppress(StorageLocked), _opening(url) as storage, _closing(storage):
         storage.get_all_studies()
 
 
 def _open_study(storage: optuna.storages.RDBStorage, name: str, study_id: str, where: str) -> optuna.Study:
-    """The Optuna study of that name if it is ours, or a new one."""
+    """The Optuna study of that name, new or from an earlier run.
+
+    Raises:
+        UserError: the storage holds another study of that name.
+    """
     study = optuna.create_study(storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True)
     header = _joined("study", study.user_attrs) if "study:0" in study.user_attrs else None
     foreign = header is None and len(study.get_trials(deepcopy=False)) > 0
     if tuple(study.directions) != DIRECTIONS or foreign or (header is not None and header.get("id", "") != study_id):
         raise UserError(
-            "a storage must not hold another study of the same name",
+            "a storage must not hold another study with the same name",
             got=f"'{name}'",
             where=where,
-            remedy="Search under another name or in another --storage, or delete the old study with "
+            remedy="Give the search another name or another --storage, or delete the old study with "
             "`optuna delete-study`.",
         )
     return study
 
 
 def read_mirror(url: str, name: str) -> list[dict[str, Any]]:
-    """The records of a study, from its Optuna storage alone: study, slots, then each trial's.
+    """The records of a study, read from its Optuna storage alone.
+
+    Args:
+        url: SQLAlchemy URL of the storage.
+        name: name of the study.
+
+    Returns:
+        The `study` record, the `slots` record, then the records of each trial.
 
     Raises:
-        UserError: the URL names no database, or it holds no such study.
+        UserError: the database cannot be opened, or it holds no study of that name.
     """
     with _opening(url) as storage, _closing(storage):
         try:
@@ -155,19 +174,20 @@ def read_mirror(url: str, name: str) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _opening(url: str) -> Iterator[optuna.storages.RDBStorage]:
-    """The storage behind a URL; its errors about a wrong one become one message.
+    """The opened storage; every error of the database or its driver becomes one error of this package.
 
     Raises:
-        UserError: the URL names no database that can be opened.
-        StorageFull: there is no room for it.
+        UserError: the database cannot be opened.
+        StorageLocked: another process has locked the database.
+        StorageFull: the disk is full or read-only.
     """
     storage = problem = None
     try:
         storage = optuna.storages.RDBStorage(url)
-    except (*STORAGE_ERRORS, ImportError, ValueError) as error:  # ValueError: a port that is no number
+    except (*STORAGE_ERRORS, ImportError, ValueError) as error:  # ValueError: the port is not a number
         problem = _busy(url) if _locked(error) else _unopened(url, error)
     if storage is None or problem is not None:
-        raise problem or AssertionError  # outside, so that no chain leads to a text with the password
+        raise problem or AssertionError  # not inside `except`: the chained error could show the password
     try:
         yield storage
     except (*STORAGE_ERRORS, ImportError) as error:
@@ -186,14 +206,14 @@ def _unopened(url: str, error: Exception) -> NasAttnError:
         remedy = f"Install its driver: {POSTGRES if postgres else 'pip install the package that the message names'}."
     else:
         remedy = (
-            "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name; with a password "
-            f"best as {VARIABLE}."
+            "Give an SQLAlchemy URL such as sqlite:///study.db or postgresql+psycopg://user@host/name. If it has a "
+            f"password, put it into the environment variable {VARIABLE}."
         )
     if isinstance(error, ValueError):
-        first = "its port, or another number in it, cannot be read"
+        first = "its port or another number in it cannot be read"
     else:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
-        if not isinstance(error, ImportError):  # which knows no more of the URL than its scheme
+        if not isinstance(error, ImportError):  # an ImportError knows only the scheme of the URL
             first = address.hide(first)
     rule = "the storage must be a database that can be opened"
     return UserError(rule, got=f"'{address}' ({first})", remedy=remedy)
@@ -203,12 +223,12 @@ def _busy(url: str) -> StorageLocked:
     return StorageLocked(
         "the storage must be free",
         got=f"'{StorageUrl(url)}', which another process has locked",
-        remedy="Wait until that process has written, or end it.",
+        remedy="Wait until that process ends, or stop it.",
     )
 
 
 def _locked(error: BaseException | None) -> bool:
-    """True if SQLite says, here or in a cause, that another process has locked the database."""
+    """True if the error or one of its causes is SQLite's message that the database is locked."""
     while error is not None:
         if isinstance(error, sqlalchemy.exc.OperationalError) and "is locked" in str(error.orig):
             return True

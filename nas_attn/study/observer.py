@@ -1,4 +1,4 @@
-"""The observer of a search, which hears of everything that happens."""
+"""The observer of a search: the search tells it about each event."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from nas_attn.study.view import StudyView, Trial
 
 
 class Observer(Protocol):
-    """The calls that a search makes to its observer."""
+    """The methods that a search calls."""
 
     def preparing(self, what: str) -> None:
         """A step of the preparation begins; nothing is trained yet."""
 
     def opened(self, view: StudyView, trials: int) -> None:
-        """The study begins, or goes on, until it has that many trials."""
+        """Called when the study starts or continues; it ends when it has `trials` trials."""
 
     def started(self, view: StudyView, trial: Trial) -> None:
-        """A trial was handed out."""
+        """Called after a trial started."""
 
     def finished(self, view: StudyView, trial: Trial) -> None:
-        """A trial ended, complete or failed."""
+        """Called after a trial ended; its state is `complete` or `failed`."""
 
     def slots(self, view: StudyView) -> None:
-        """The slots' liveness is known."""
+        """Called when the liveness of the slots is known."""
 
     def note(self, text: str) -> None:
-        """Something that a person should read."""
+        """Called with a text that the user should read."""
 
 
 class Silent:

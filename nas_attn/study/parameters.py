@@ -1,4 +1,4 @@
-"""An architecture as parameters, named as samplers and importance name them: slot -> module, slot.module.setting."""
+"""An architecture as Optuna parameters: `slot` (its value is a module) and `slot.module.setting`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas_attn.space.architecture import write_value
 
 
 def parameters(architecture: Architecture) -> dict[str, Any]:
-    """The parameters that mean an architecture."""
+    """The Optuna parameters of an architecture: name -> value."""
     found: dict[str, Any] = {}
     for slot, gene in architecture:
         found[slot] = gene.module
@@ -20,5 +20,5 @@ def parameters(architecture: Architecture) -> dict[str, Any]:
 
 
 def encoded(value: Any) -> Any:
-    """A setting's value as Optuna takes it: a tuple in writing."""
+    """The value of a setting in a form that Optuna accepts: a tuple becomes text."""
     return write_value(value) if isinstance(value, tuple) else value

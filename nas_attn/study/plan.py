@@ -1,4 +1,4 @@
-"""The plan of a study: every input checked and resolved, nothing trained."""
+"""The plan of a study: all inputs of a search, checked. Nothing is trained yet."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Plan:
 
     Attributes:
         config: the configuration.
-        space: the configured search space, all slots.
+        space: the search space, with all its slots, live or dead.
         table: cost of every gene at every slot.
         evaluator: trains and scores an architecture.
-        fidelity: epochs, image size, data fraction of every trial.
-        devices: one entry a worker.
+        fidelity: epochs, image size and data fraction of every trial.
+        devices: one entry per worker.
         threads: CPU threads of each worker.
-        header: the `study` record.
+        header: the `study` record of the log.
     """
 
     config: StudyConfig
@@ -40,13 +40,13 @@ class Plan:
 
     @property
     def residual(self) -> str:
-        """The form in which the `conv` control stands: the one that every gene has, or plain."""
+        """The `residual` of the `conv` control: `scaled` if every gene of the study needs it, else `none`."""
         return "scaled" if self.config.start == "base" else "none"
 
     def cost(self, architecture: Architecture) -> dict[str, float]:
-        """`gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` of the final model."""
+        """The cost of an architecture's final model: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m`."""
         return self.table.cost(architecture).as_dict()
 
     def params(self, slot: str, gene: Gene) -> int:
-        """Parameters that a gene adds at a slot."""
+        """The number of parameters that a gene adds at a slot."""
         return self.table.cell(slot, gene).params

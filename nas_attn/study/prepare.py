@@ -1,4 +1,4 @@
-"""From a command to a plan: every input is checked, all mistakes are reported together, nothing is trained."""
+"""Makes the plan of a study: it checks all inputs and reports all mistakes together. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ def _plan(
 def make_evaluator(
     config: StudyConfig, data: DataInfo, *, folder: RunFolder | None = None, device: str = "cpu", threads: int = 1
 ) -> ProxyEvaluator:
-    """The evaluator that trains as a configuration says.
+    """The proxy evaluator that a configuration describes.
 
     Args:
         config: the configuration.
-        data: its checked data set.
-        folder: run folder for decoded images and the trained base; this user's cache if None.
-        device: `cpu`, or anything else for the one GPU that a worker sees.
+        data: its data set, checked.
+        folder: run folder for decoded images and the trained base; None means the user's cache.
+        device: `cpu`; any other value means the only GPU that a worker sees.
         threads: CPU threads.
     """
     return ProxyEvaluator(

@@ -1,7 +1,7 @@
-"""The kinds of records and the types of their fields, for each line of a record log.
+"""The kinds of records in a record log, with the fields of each kind and their types.
 
-A field that is missing here is passed over, so that a log with a field of a later version is read. A field that an
-older version did not write has a default; the reader keeps the record as it was written.
+Unknown fields are ignored, so that logs of later versions can be read. Fields that earlier versions did not write have
+a default. These classes only check a record: the reader returns it as it was written.
 """
 
 from __future__ import annotations
@@ -17,36 +17,40 @@ from nas_attn.study.config import StudyConfig
 
 @lru_cache(maxsize=65536)
 def parsed(text: str) -> Architecture:
-    """The architecture that a record names; a study repeats few of them.
+    """The architecture that a text in a record means. Results are cached: a study repeats the same texts.
 
     Raises:
-        GrammarError: it names none.
+        GrammarError: the text is not an architecture.
     """
     return Architecture.parse(text)
 
 
 def checked(text: str) -> Architecture:
-    """The same, with the error that a validator raises."""
+    """The architecture that a text means, like `parsed`, but with the error type that pydantic expects.
+
+    Raises:
+        ValueError: the text is not an architecture.
+    """
     try:
         return parsed(text)
-    except Exception as error:  # the grammar's own error, or what a text of its kind brings Python to
+    except Exception as error:  # besides GrammarError, a damaged text can cause errors of Python itself
         raise ValueError(str(error)) from None
 
 
-Share = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]  # a mAP, or a loss of it
+Share = Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]  # a mAP, or a difference of two
 Finite = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Written = Annotated[str, AfterValidator(checked)]  # an architecture
 
 
 class RecordFields(BaseModel):
-    """Fields of a record: their types are strict, further fields are passed over."""
+    """Base class of the record kinds: types are strict, unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
 
 class _Config(StudyConfig):
-    """The configuration as a record keeps it: a later version may have more of it."""
+    """The configuration in a record; a later version may have written more fields."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, allow_inf_nan=False)
 

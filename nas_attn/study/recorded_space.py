@@ -1,8 +1,9 @@
-"""The space and the costs of a study, written into its header once and read from there whenever it goes on.
+"""The search space and the costs of a study, written once into its header and read from there later.
 
-The zoo grows and counts are mended; a study must stay one search all the same, and its trials comparable in cost. So
-what continues it, or ablates it, takes what its header holds. Headers of release 0.1.0 hold a digest of the space only:
-theirs is built again from that release's zoo, and costs are counted by that release's rules.
+Later releases add modules to the zoo and correct how costs are counted. A study must stay the same search anyway, and
+the costs of its trials must stay comparable. So a continued study, and an ablation of it, take the space and the costs
+from the header. A header of release 0.1.0 holds only a digest of the space: there, the space is built again from the
+zoo of that release, and costs are counted by its rules.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from nas_attn.study.config import StudyConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.space_files import load_space
 
-DECIDE = ("model", "width", "start", "space", "modules", "slots", "imgsz", "final_imgsz")  # fields that make a space
-FIRST_COUNTING = 1  # the rules of release 0.1.0, which recorded none
+DECIDE = ("model", "width", "start", "space", "modules", "slots", "imgsz", "final_imgsz")  # they determine the space
+FIRST_COUNTING = 1  # the counting rules of release 0.1.0, which did not record their number
 
 
 def to_header(space: SearchSpace, table: CostTable, counting: int, searched: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a header that `from_header` reads; beside them it needs `space_slots` and `aliases`.
+    """The header fields that `from_header` reads, ready for JSON. It also reads `space_slots` and `aliases`.
 
     Args:
-        space: the space.
+        space: the search space.
         table: cost of every gene that the study may need.
-        counting: the rules by which that was counted.
-        searched: the `slots` and `modules` that were asked for, JSON-ready.
+        counting: number of the rules by which costs were counted.
+        searched: the `slots` and `modules` that the user asked for, ready for JSON.
     """
     texts: dict[str, int] = {}
 
@@ -64,15 +65,22 @@ def to_header(space: SearchSpace, table: CostTable, counting: int, searched: Map
 
 
 def counting_of(stored: Mapping[str, Any] | None) -> int:
-    """The rules by which the costs of a study are counted; today's for a new one."""
+    """The number of the rules by which a study counts costs; a new study takes the newest rules."""
     return COUNTING if stored is None else int(stored.get("costs", {}).get("counting", FIRST_COUNTING))
 
 
 def from_header(stored: Mapping[str, Any] | None, config: StudyConfig) -> tuple[SearchSpace, CostTable] | None:
-    """The space and the costs that a header holds; None if it holds none, or those of another configuration.
+    """The search space and the costs that a header holds.
+
+    Args:
+        stored: the header, or None.
+        config: the configuration of the study now.
+
+    Returns:
+        The space and the costs; None if the header has none, or if they belong to another configuration.
 
     Raises:
-        RecordLost: its content is damaged.
+        RecordLost: the header is damaged.
     """
     if stored is None or "space" not in stored or not _same(stored, config, DECIDE):
         return None
@@ -84,7 +92,7 @@ def from_header(stored: Mapping[str, Any] | None, config: StudyConfig) -> tuple[
     if not whole:
         raise RecordLost(
             f"the first record of study '{stored.get('name')}' is damaged: its `space` or `costs` cannot be read. "
-            "Bring back the record log; the study's Optuna storage holds the same records."
+            "Restore the record log from a copy; the Optuna storage of the study holds the same records."
         )
     return space, table
 
@@ -104,11 +112,17 @@ def _read(stored: Mapping[str, Any]) -> tuple[SearchSpace, CostTable]:
 
 
 def space_content(config: StudyConfig, stored: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The content of the search space file of a configuration; that of a shipped one as the study began with it.
+    """The content of the search space file that a configuration names.
+
+    A shipped search space may change between releases: a continued study keeps the content with which it began.
+
+    Args:
+        config: the configuration.
+        stored: header of the study that is continued; None for a new study.
 
     Raises:
-        ConfigError: the mistakes in the file.
-        StudyChanged: a module of the study is no longer there.
+        ConfigError: the file has mistakes; the error lists all of them.
+        StudyChanged: this release lacks a module that the study searches.
     """
     shipped = Path(config.space).suffix not in (".yaml", ".yml")
     then = None
@@ -121,7 +135,15 @@ def space_content(config: StudyConfig, stored: Mapping[str, Any] | None) -> dict
 
 
 def options_of(stored: Mapping[str, Any] | None, config: StudyConfig) -> Mapping[str, Mapping[str, list[Any]]]:
-    """module -> setting -> the options with which the study began; today's zoo may have more."""
+    """The options of each setting with which the study began; the zoo of this release may have more.
+
+    Args:
+        stored: header of the study that is continued; None for a new study.
+        config: the configuration.
+
+    Returns:
+        module -> setting -> options; empty for a new study, or if another space or other modules are asked for.
+    """
     if stored is None or not _same(stored, config, ("space", "modules")):
         return {}
     if "space" not in stored:
@@ -137,7 +159,11 @@ def options_of(stored: Mapping[str, Any] | None, config: StudyConfig) -> Mapping
 
 
 def _check_there(stored: Mapping[str, Any], modules: Iterable[str]) -> None:
-    """Refuse to go on without a module of the zoo that the study searches; one of a file has a message of its own."""
+    """Refuse to continue if the zoo lacks a module of the study; modules of files are checked elsewhere.
+
+    Raises:
+        StudyChanged: a module is missing.
+    """
     known = registry.names()
     gone = [m for m in modules if m not in known and m not in stored["fingerprints"].get("modules", {})]
     if gone:
@@ -145,15 +171,19 @@ def _check_there(stored: Mapping[str, Any], modules: Iterable[str]) -> None:
             "a study must have the modules that it searches",
             got=f"{', '.join(gone)}, which this version does not have",
             where=f"study '{stored['name']}'",
-            remedy=f"Continue it with nas_attn {stored['version']}, or start another under a new name.",
+            remedy=f"Continue it with nas_attn {stored['version']}, or start a new study under another name.",
         )
 
 
 def same_space(stored: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    """True if two headers have the same space, by the request and by the space that came of it.
+    """True if two headers have the same search space: the same request, and the same space as its result.
 
-    The digest takes the words of refusals as well, which a later release may choose better: without a full record, the
-    slots, the number of architectures and every alias decide.
+    The digest of a space includes the texts of refusals, and a later release may change these texts. So for a stored
+    header without a full space, equal slots, sizes and aliases are enough.
+
+    Args:
+        stored: header of the study that is continued.
+        header: header of the study as it is asked for now.
     """
     if stored.get("searched") and stored["searched"] != header.get("searched"):
         return False
@@ -169,14 +199,17 @@ def space_and_costs(
     build: Callable[..., SearchSpace],
     stored: Mapping[str, Any] | None,
 ) -> tuple[SearchSpace, CostTable]:
-    """The space of a study, and cost at the final training's size of every gene that it may need.
+    """The search space of a study, and the cost of every gene that it may need.
 
     Args:
         config: the configuration.
         base: its base model.
-        space: the space without regard to cost.
-        build: builds it with `rank` and `options`, as `build_space` takes them.
-        stored: header of the study that goes on.
+        space: the search space, built without regard to cost.
+        build: builds the space again; takes `rank` and `options` like `build_space`.
+        stored: header of the study that is continued; None for a new study.
+
+    Returns:
+        The space, and the costs at the image size of the final training.
     """
     known = from_header(stored, config)
     space = known[0] if known else space
@@ -187,7 +220,7 @@ def space_and_costs(
     cache, counting = cache_root() / "cost", counting_of(stored)
     table = counted(base, genes, config.final_imgsz, cache, counting, known[1] if known else None)
     if known is None:
-        # again, now that costs are known: of settings that coincide on the proxy's maps, the cheapest stands for all
+        # Built again now that costs are known: if settings do the same on the proxy's maps, the cheapest one is kept.
         space = build(rank=partial(_macs, table), options=options_of(stored, config))
     return space, table
 
@@ -200,15 +233,15 @@ def counted(
     counting: int,
     known: CostTable | None = None,
 ) -> CostTable:
-    """The cost of genes: as `known` has it, of the others counted.
+    """The cost of genes. Costs in `known` are reused, all others are counted.
 
     Args:
         base: the base model.
-        genes: slot -> what may stand there.
+        genes: slot -> genes that may stand there.
         imgsz: image size of the final training in pixels.
-        cache: folder of counted tables.
-        counting: the rules to count by.
-        known: costs of the same base that were counted before.
+        cache: folder that caches cost tables.
+        counting: number of the counting rules.
+        known: costs of the same base from an earlier count.
     """
     if known is None or known.imgsz != imgsz:
         return CostTable.build(base.build(), genes, imgsz, cache=cache, counting=counting)
@@ -226,6 +259,6 @@ def _same(stored: Mapping[str, Any], config: StudyConfig, fields: Sequence[str])
 
 
 def _macs(table: CostTable, slot: Slot, gene: Gene) -> float:
-    """The cost that a gene adds; infinity for one that was refused and so never counted."""
+    """The multiply-accumulates that a gene adds; infinity for a refused gene, which was never counted."""
     cost = table.cells[slot.name].get(gene)
     return math.inf if cost is None else cost.macs

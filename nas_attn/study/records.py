@@ -1,20 +1,20 @@
-"""The record log: one append-only file a run folder, the only truth about a study.
+"""The record log: one append-only file per run folder, the single source of truth about a study.
 
 Each line is one JSON object with a `kind`:
 
-    study      once, first: version, configuration, base model, slots, space, costs, fingerprints
-    target     each time another number of trials is asked for
-    slots      once, after the base is trained: liveness of each slot and the slots that are searched
-    started    a trial was handed out: number, role, architecture, seed, cost, the sampler's parameters
-    finished   that trial ended: number, state (complete, failed), evaluation or reason
-    refused    an architecture over a limit, never trained: number, role, architecture, cost, reason
+    study      once, as the first line: version, configuration, base model, slots, space, costs, fingerprints
+    target     each time the number of trials changes
+    slots      once, after the base is trained: the liveness of each slot, and the slots to search
+    started    a trial was started: number, role, architecture, seed, cost, the sampler's parameters
+    finished   a trial ended: number, state (complete, failed), evaluation or reason
+    refused    an architecture was refused, e.g. for a limit, and not trained: number, role, architecture, cost, reason
 
-An ablation's log also has `model` (another base model) and `design` (arms, comparisons, looks). The fields of every
-kind and their types stand in `record_kinds.py`.
+The log of an ablation also has `model` (another base model) and `design` (arms, comparisons, looks). The fields of
+each kind and their types are in `record_kinds.py`.
 
-A line is written with its newline in one call and fsynced. A crash can cut short only the last one; it is dropped.
-A record of an unknown kind and an unknown field are passed over: a later version wrote them in the same format. A
-number is given once: the first trial that starts with it keeps it, and an ended one stays as it is.
+Each line is written together with its newline in one call, then fsynced. So a crash can cut off only the last line; the
+reader drops it. The reader ignores records of an unknown kind and unknown fields: a later version may have written
+them. Each number belongs to one trial: the first one that starts with it. A trial that has ended never changes.
 """
 
 from __future__ import annotations
@@ -34,22 +34,23 @@ from pydantic import ValidationError
 from nas_attn._version import __version__
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import EDQUOT, RecordLost, UserError
+from nas_attn.study.broken_rules import broken_rule
 from nas_attn.study.record_kinds import KINDS
 
 LOG_NAME = "records.jsonl"
 FORMAT = 1
-RESTORE = "Restore the file from a copy, or start the study anew under another name."
+RESTORE = "Restore the file from a copy, or start a new study under another name."
 COPY = "Keep a copy of the file, then remove"
-NESTED = ("config", "fingerprints", "ablation", "settings")  # fields that readers look into
-NAMED = 10  # damaged lines that a message lists
+NESTED = ("config", "fingerprints", "ablation", "settings")  # objects whose fields readers use
+NAMED = 10  # number of damaged lines that a message lists
 
 
 class Record(dict[str, Any]):
-    """One record as it was written. A field that it lacks is one `RecordLost`, not a `KeyError`.
+    """One record as it was written: a dict in which a missing field raises `RecordLost`, not `KeyError`.
 
     Args:
-        fields: its fields.
-        where: the line that it stands in; for messages.
+        fields: the fields of the record.
+        where: the line that holds it; error messages name it.
     """
 
     def __init__(self, fields: Mapping[str, Any], where: str) -> None:
@@ -57,25 +58,27 @@ class Record(dict[str, Any]):
         self.where = where
 
     def __missing__(self, key: str) -> Any:
-        remedy = f"{COPY} that line to go on without its record." if self.get("kind", "study") != "study" else RESTORE
-        raise RecordLost(f"{self.where} has no `{key}`, which is needed here. {remedy}")
+        remedy = (
+            f"{COPY} that line to continue without its record." if self.get("kind", "study") != "study" else RESTORE
+        )
+        raise RecordLost(f"{self.where} has no `{key}`, which is needed. {remedy}")
 
     def changed(self, more: Mapping[str, Any]) -> Record:
-        """The record with further or other fields."""
+        """A copy of the record in which the fields in `more` are added or replaced."""
         inner = {k: Record(v, old.where) for k, v in more.items() if isinstance(old := self.get(k), Record)}
         return Record({**self, **more, **inner}, self.where)
 
 
 @dataclass
 class Position:
-    """The place up to which a log was read.
+    """The position up to which a log was read.
 
     Attributes:
-        line: lines read.
-        offset: bytes read.
-        last: the last of these lines.
-        numbers: the trials that they start.
-        first: the kind of the first whole record among them.
+        line: number of lines read.
+        offset: number of bytes read.
+        last: the last line read.
+        numbers: numbers of the trials that started in these lines.
+        first: kind of the first undamaged record in these lines.
     """
 
     line: int = 0
@@ -89,22 +92,33 @@ class RecordLog:
     """The append-only record log of one run folder.
 
     Args:
-        folder: the run folder; it exists.
+        folder: the run folder, which exists.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOG_NAME
 
     def exists(self) -> bool:
-        """True if anything was ever recorded here."""
+        """True if the log has at least one byte."""
         return is_file(self.path) and self.path.stat().st_size > 0
 
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Write one record; on disk when this returns."""
+        """Write one record. It is on the disk when this function returns.
+
+        Args:
+            kind: kind of the record.
+            fields: its other fields, ready for JSON.
+
+        Returns:
+            The record.
+
+        Raises:
+            RecordLost: the record cannot be written.
+        """
         record = {"kind": kind, **fields}
         try:
             line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
-        except ValueError:  # a loss that is no number any more
+        except ValueError:  # JSON has no NaN and no infinity, e.g. for a loss
             line = json.dumps(_plain(record), separators=(",", ":")) + "\n"
         try:
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -119,17 +133,20 @@ class RecordLog:
             first = "Make room" if error.errno in (errno.ENOSPC, EDQUOT) else "Make it writable"
             raise RecordLost(
                 f"a record could not be written to '{self.path}' ({error.strerror}). {first}, then give the same "
-                "command again: what was recorded before is whole."
+                "command again: all earlier records are intact."
             ) from error
         return record
 
     def read(self, since: Position | None = None) -> Iterator[Record]:
-        """All whole records, in order; those after a position, which moves on with them.
+        """Yield all complete records in order.
+
+        Args:
+            since: yield only the records after this position; the position moves forward with them.
 
         Raises:
-            RecordLost: lines are damaged; the message names all of them, and comes after the records before them. Or
-                the first whole record is no `study`; it comes before any record.
-            UserError: a later version of this package wrote the log in a format of its own.
+            RecordLost: lines are damaged. The error names all of them; it is raised after the records before the
+                first damaged line. It is also raised, before any record, if the first record is not of kind `study`.
+            UserError: a later version of this package wrote the log in a newer format.
         """
         damaged: dict[int, str] = {}
         now = Position() if since is None else since
@@ -144,12 +161,12 @@ class RecordLog:
             if not damaged and now.first == "study":
                 yield record
         if now.first not in ("", "study") and not damaged:
-            raise RecordLost(f"'{self.path}' has lost its first record, which says what the study is. {RESTORE}")
+            raise RecordLost(f"'{self.path}' has lost its first record, which describes the study. {RESTORE}")
         if damaged:
             raise RecordLost(_advice(self.path, damaged, told=now.first == "study"))
 
     def _lines(self, now: Position) -> Iterator[bytes]:
-        """Every whole line after a position that is not empty."""
+        """Every complete line after a position, without empty lines."""
         try:
             if is_file(self.path):
                 with self.path.open("rb") as file:
@@ -164,7 +181,7 @@ class RecordLog:
             raise RecordLost(f"the record log '{self.path}' cannot be read ({error.strerror}).") from error
 
     def holds(self, position: Position) -> bool:
-        """True if the log only grew since a position was read: its last line there is still the same."""
+        """True if the log has only grown since `position` was read: the last line before it is still the same."""
         try:
             with self.path.open("rb") as file:
                 file.seek(position.offset - len(position.last))
@@ -173,7 +190,7 @@ class RecordLog:
             return False
 
     def repair(self) -> None:
-        """Drop a last line that a crash cut short, so that appending starts on a fresh line."""
+        """Remove the last line if a crash cut it off, so that the next record starts on a new line."""
         if not self.path.exists():
             return
         data = self.path.read_bytes()
@@ -186,7 +203,7 @@ class RecordLog:
 
 
 def wrong(fields: Mapping[str, Any]) -> str | None:
-    """The first thing that is wrong with the fields of a record; None if it can be read back."""
+    """The first fault in the fields of a record, as text; None if readers accept the record."""
     try:
         if fields["kind"] in KINDS:
             KINDS[fields["kind"]].model_validate(fields)
@@ -196,7 +213,7 @@ def wrong(fields: Mapping[str, Any]) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """The same with None for numbers that JSON does not have."""
+    """The value with None in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -205,28 +222,28 @@ def _plain(value: Any) -> Any:
 
 
 class _Damaged(Exception):
-    """A line that holds no record; the message says why."""
+    """A line is not a record; the message says why."""
 
 
 def _read_line(line: bytes, where: str) -> Record:
-    """The record that a line holds, its fields of the right types.
+    """The record in a line, with checked fields.
 
     Raises:
-        _Damaged: it holds none.
-        UserError: its format is a later one.
+        _Damaged: the line is not a record.
+        UserError: a later version wrote the log in a newer format.
     """
     try:
         text = line.decode("utf-8-sig")
         fields = json.loads(text)
-        if "\\u" in text:  # half a surrogate pair is text that no page can show
+        if "\\u" in text:  # half of a surrogate pair cannot be encoded, so no page could show it
             json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise _Damaged("it is no JSON") from None
+        raise _Damaged("it is not JSON") from None
     if not isinstance(fields, dict):
-        raise _Damaged("it is no record, which is an object with a `kind`")
+        raise _Damaged("it is not a record: a record is an object with a `kind`")
     kind = fields.get("kind")
     if not isinstance(kind, str):
-        raise _Damaged("it has no `kind`" if kind is None else "its `kind` is no text")
+        raise _Damaged("it has no `kind`" if kind is None else "its `kind` is not text")
     if kind == "study":
         _check_format(fields, where)
     if (said := wrong(fields)) is not None:
@@ -236,53 +253,56 @@ def _read_line(line: bytes, where: str) -> Record:
 
 
 def _said(error: ValidationError) -> str:
-    """The first thing that is wrong with a record's fields."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(map(str, first["loc"]))
-    got = "" if first["type"] == "missing" else f", got {reprlib.repr(first['input'])}"
-    return f"`{name}`: {first['msg']}{got}" if name else first["msg"]
+    """The first of pydantic's errors, in plain words."""
+    first = error.errors(include_url=False)[0]
+    got = "" if first["type"] in ("missing", "value_error") else f", got {reprlib.repr(first['input'])}"
+    return broken_rule(first) + got
 
 
 def _check_format(fields: Mapping[str, Any], where: str) -> None:
-    """Refuse a log that a later version wrote in another format.
+    """Refuse a log of a newer format.
 
     Raises:
-        UserError: it did.
-        _Damaged: the format is no number.
+        UserError: a later version wrote the log in a newer format.
+        _Damaged: `format` is not the number of a format.
     """
     found = fields.get("format", FORMAT)
     if type(found) is not int or found < 1:
-        raise _Damaged("its `format` is no number of a format")
+        raise _Damaged("its `format` is not the number of a format")
     if found > FORMAT:
         raise UserError(
-            "a run folder must be in a format that this version reads",
+            "the records must be in a format that this version can read",
             got=f"format {found}, written by nas_attn {fields.get('version', '?')}; this is {__version__}",
             where=where,
-            remedy="Update nas_attn to that version or a later one.",
+            remedy="Update nas_attn to that version or a newer one.",
         )
 
 
 def _check_number(record: Record, numbers: set[int]) -> None:
-    """Keep the numbers that trials started with, and see that one that ends is among them."""
+    """Add the number of a started trial to `numbers`; check that a trial that ends was started.
+
+    Raises:
+        _Damaged: the trial ends but never started.
+    """
     if record["kind"] in ("started", "refused"):
         numbers.add(record["number"])
     elif record["kind"] == "finished" and record["number"] not in numbers:
-        raise _Damaged(f"no line before it says that trial {record['number']} started")
+        raise _Damaged(f"no earlier line says that trial {record['number']} started")
 
 
 def _advice(path: Path, wrong: Mapping[int, str], told: bool) -> str:
-    """The message about damaged lines and the remedy; after it, the rest of the log can be used.
+    """The message about damaged lines. If the user follows its advice, the rest of the log can be read.
 
     Args:
         path: the log.
-        wrong: number of a line -> what is wrong with it.
-        told: the first whole record says what the study is.
+        wrong: line number -> the fault of that line.
+        told: True if the first undamaged record is of kind `study`.
     """
     lines, many = list(wrong), len(wrong) > 1
     shown = ", ".join(map(str, lines[:NAMED])) + (f" and {len(lines) - NAMED} more" if len(lines) > NAMED else "")
     head = f"line{'s' if many else ''} {shown} of '{path}' {'are' if many else 'is'} damaged"
     reason = f"line {lines[0]}: {wrong[lines[0]]}" if many else wrong[lines[0]]
     if not told:
-        return f"{head} ({reason}), and no first record says what the study is. {RESTORE}"
-    them = "these lines to go on without their records" if many else "that line to go on without its record"
-    return f"{head} ({reason}). {COPY} {them}; what stands in the others is whole."
+        return f"{head} ({reason}), and the first record, which describes the study, is missing. {RESTORE}"
+    them = "these lines to continue without their records" if many else "that line to continue without its record"
+    return f"{head} ({reason}). {COPY} {them}; all other lines are intact."

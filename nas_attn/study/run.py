@@ -1,4 +1,4 @@
-"""One search from command to result: configuration, plan, lease, workers, supervisor."""
+"""Runs one search from start to end: configuration, plan, lease, workers, supervisor."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _run(
         check_unchanged(stored, plan.header)
     url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
     if stored is None and config.storage is None:
-        folder.database.unlink(missing_ok=True)  # of a study whose log somebody removed
+        folder.database.unlink(missing_ok=True)  # left by a study whose log was deleted
     header = stored or plan.header
     with Mirror(url, config.name, header.get("id", ""), observer.note) as mirror:
         if stored is None:

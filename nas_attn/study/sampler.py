@@ -1,8 +1,8 @@
-"""The architecture that comes next: Optuna's samplers over the conditional space slot -> module -> settings.
+"""Optuna's samplers propose the next architecture, from the conditional space slot -> module -> settings.
 
-A suggestion is a pure function of (study seed, number of earlier trials, their results). The in-memory Optuna
-study is built anew for each, so a resumed search goes on exactly as an uninterrupted one; kept between calls is only
-what an Optuna trial says of a `Known` that has not changed, which is most of the time that building takes.
+A proposal is a pure function of the study's seed, the number of earlier trials and their results. The Optuna study is
+built in memory again for each proposal, so a resumed search continues exactly like an uninterrupted one. Only the
+Optuna trials of unchanged results are kept between calls, because making them takes most of the time.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from nas_attn.space import Architecture, Gene, SearchSpace
 from nas_attn.space.architecture import read_value
 from nas_attn.study.config import SAMPLERS
 from nas_attn.study.parameters import encoded, parameters
+from nas_attn.study.sampler_table import MAKERS
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study is made for every proposal; say nothing
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would log a new study for every proposal
 
 DIRECTIONS = (optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE)  # mAP50-95, GMACs
 
 
-FIELDS = (  # of an Optuna trial, as its constructor takes them
+FIELDS = (  # the constructor arguments of an Optuna trial
     *("state", "datetime_start", "datetime_complete", "params", "distributions"),
     *("user_attrs", "system_attrs", "intermediate_values"),
 )
@@ -37,14 +38,14 @@ FIELDS = (  # of an Optuna trial, as its constructor takes them
 
 @dataclass(frozen=True)
 class Known:
-    """An earlier trial as a sampler may know it.
+    """An earlier trial, with everything that a sampler may know about it.
 
     Attributes:
-        params: its parameters; empty if it was not sampled from this space.
-        values: (mAP50-95, GMACs) of a comparable trial, else None.
-        violation: by how much it broke a limit, relative to the limit; above 0 for a refused trial.
-        running: whether it is still being trained.
-        attributes: the sampler's own notes from when it proposed the trial.
+        params: its Optuna parameters; empty if the search space does not offer its architecture.
+        values: (mAP50-95, GMACs) if the trial is comparable, else None.
+        violation: excess over a limit, as a share of the limit; above 0 only for a refused trial.
+        running: True if it is still being trained.
+        attributes: notes that the sampler made when it proposed the trial.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -56,7 +57,13 @@ class Known:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A proposed architecture, as sampled (it may be an alias or refused), and the parameters that mean it."""
+    """A proposal of a sampler.
+
+    Attributes:
+        architecture: the architecture as sampled: it may be an alias of another one, or may be refused.
+        params: its Optuna parameters.
+        attributes: notes of the sampler, which it needs again later.
+    """
 
     architecture: Architecture
     params: dict[str, Any]
@@ -64,7 +71,7 @@ class Suggestion:
 
 
 class _Shared(optuna.trial.FrozenTrial):
-    """A trial that several studies hold. None of them changes an ended trial, so a flat copy is enough for each."""
+    """An Optuna trial that several Optuna studies share. None of them changes it, so a shallow copy is enough."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
         return copy.copy(self)
@@ -75,11 +82,11 @@ class Suggester:
 
     Args:
         space: the space, restricted to the slots that are searched.
-        sampler: `tpe` (multivariate, grouped), `gp`, `nsga2` or `random`.
+        sampler: one of `SAMPLERS`.
         seed: the study's seed.
 
     Raises:
-        UnknownName: no such sampler.
+        UnknownName: there is no such sampler.
     """
 
     def __init__(self, space: SearchSpace, sampler: str, seed: int) -> None:
@@ -87,10 +94,14 @@ class Suggester:
             raise UnknownName("sampler", sampler, SAMPLERS)
         self.space, self.sampler, self.seed = space, sampler, seed
         self._distributions = _distributions(space)
-        self._kept: dict[int, tuple[Known, _Shared]] = {}  # by position: a known trial, and Optuna's form of it
+        self._kept: dict[int, tuple[Known, _Shared]] = {}  # position -> an earlier trial, and its Optuna trial
 
     def suggest(self, known: Sequence[Known]) -> Suggestion:
-        """The proposal for trial number `len(known)`."""
+        """The proposal for the next trial.
+
+        Args:
+            known: all earlier trials, in the order of their numbers.
+        """
         study = self._study(known)
         trial = study.ask()
         genes: dict[str, Gene] = {}
@@ -103,21 +114,21 @@ class Suggester:
         return Suggestion(Architecture.of(genes), dict(trial.params), _plain(noted))
 
     def params(self, architecture: Architecture) -> dict[str, Any]:
-        """The parameters that mean this architecture; empty if the space does not offer it."""
+        """The Optuna parameters of an architecture; empty if the space does not offer it."""
         found = parameters(architecture)
         return found if self.offers(found) else {}
 
     def offers(self, params: Mapping[str, Any]) -> bool:
-        """True if all these are parameters of the space; a record may hold those of another."""
+        """True if the space has all these parameters and values; a record may hold parameters of another space."""
         return all(k in self._distributions and v in self._distributions[k].choices for k, v in params.items())
 
     def frozen(self, known: Known, *, outside: TrialState = TrialState.FAIL) -> optuna.trial.FrozenTrial:
-        """An Optuna trial with the results that are known.
+        """The Optuna trial of an earlier trial.
 
         Args:
-            known: the earlier trials.
-            outside: state of a comparable trial that the space does not offer. Samplers must not see it: without
-                parameters it would empty the space that they take all trials to share.
+            known: the earlier trial.
+            outside: state of a comparable trial that the space does not offer. The default hides it from samplers:
+                they search the parameters that all complete trials share, and such a trial has no parameters.
         """
         attributes = dict(known.attributes)
         if known.violation > 0:
@@ -141,7 +152,9 @@ class Suggester:
 
     def _study(self, known: Sequence[Known]) -> optuna.Study:
         digest = hashlib.sha256(f"{self.seed}:{len(known)}".encode()).digest()
-        sampler = make_sampler(self.sampler, int.from_bytes(digest[:4], "big"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = MAKERS[self.sampler](int.from_bytes(digest[:4], "big"))
         storage = optuna.storages.InMemoryStorage()
         study = optuna.create_study(directions=DIRECTIONS, sampler=sampler, storage=storage)
         study_id = storage.get_study_id_from_name(study.study_name)
@@ -157,19 +170,6 @@ class Suggester:
         return self._kept[at][1]
 
 
-def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """An Optuna sampler by our name for it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "tpe":
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-        if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed)
-        if name == "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed, population_size=20)
-        return optuna.samplers.RandomSampler(seed=seed)
-
-
 def _distributions(space: SearchSpace) -> dict[str, CategoricalDistribution]:
     found: dict[str, CategoricalDistribution] = {}
     for s in space.slots:
@@ -182,5 +182,5 @@ def _distributions(space: SearchSpace) -> dict[str, CategoricalDistribution]:
 
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The sampler's notes, without those that live only as long as its study (search space caches)."""
+    """The sampler's notes that are needed later; caches of the search space are left out."""
     return {k: v for k, v in attributes.items() if k.endswith(":generation")}

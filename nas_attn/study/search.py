@@ -1,4 +1,4 @@
-"""The search itself: one supervisor that hands out trials, and writes down what comes back."""
+"""The search: a supervisor that chooses the next trial, hands it to an engine and records its result."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from nas_attn.study.supervisor import ANEW, Supervisor
 from nas_attn.study.trial import Trial, next_number
 from nas_attn.study.view import StudyView
 
-MAX_REFUSALS = 200  # proposals in a row over the limits, after which the limits leave nothing to find
+MAX_REFUSALS = 200  # after so many refused proposals in a row, the limits are taken to exclude everything
 
 
 class Search(Supervisor[StudyView]):
-    """Runs one study to its number of trials.
+    """Runs one study until it has its number of trials.
 
     Args:
-        plan: the plan.
-        folder: the run folder; its lease is held by the caller.
+        plan: the plan of the study.
+        folder: the run folder; the caller holds its lease.
         engine: runs the trials.
         mirror: the Optuna storage that receives finished trials.
-        observer: hears what happens.
+        observer: is told about each event.
     """
 
     observer: Observer
@@ -41,7 +41,7 @@ class Search(Supervisor[StudyView]):
         super().__init__(plan, folder, engine, observer)
         self.mirror = mirror
         self._suggester: Suggester | None = None
-        self._kept: dict[int, tuple[Trial, float | None, Known]] = {}  # of each trial, as long as it holds
+        self._kept: dict[int, tuple[Trial, float | None, Known]] = {}  # trial number -> cached result of `_known`
         self._begun = time.monotonic()
         self._refusals = 0
 
@@ -49,10 +49,14 @@ class Search(Supervisor[StudyView]):
         return StudyView.of(self.folder.path, records)
 
     def run(self) -> StudyView:
-        """Train until the number of trials is reached.
+        """Train until the number of trials, or of hours, is reached.
+
+        Returns:
+            The study at the end.
 
         Raises:
-            EvaluationFailed: the base itself cannot be trained.
+            EvaluationFailed: the base cannot be trained.
+            UserError: the limits leave nothing to train.
         """
         if self._view.target != self.config.trials:
             self._append("target", trials=self.config.trials)
@@ -65,7 +69,7 @@ class Search(Supervisor[StudyView]):
         self._mirror_all()
         return self._view
 
-    # the next trial
+    # choosing the next trial
 
     def _next(self) -> Trial | None:
         if (trial := self._orphan()) is not None:
@@ -83,7 +87,7 @@ class Search(Supervisor[StudyView]):
         if self._suggester.space.size == 1:
             if not self._running:
                 self.observer.note(
-                    "No slot is searched, so there is nothing to choose: only the controls were trained."
+                    "No slot is searched, so there is nothing to choose. Only the controls were trained."
                 )
             return None
         proposal = None
@@ -92,9 +96,10 @@ class Search(Supervisor[StudyView]):
         return proposal
 
     def _base_control(self) -> Trial | None:
-        """The base's next control trial: a seed that failed or was flagged is replaced, as often as there are seeds.
+        """The next control trial of the base; None if it needs no more.
 
-        Until the slots are measured, trials that failed at an earlier start do not count: the cause may be mended.
+        A trial that failed or was flagged is replaced by one with a new seed, at most `control_seeds` times. Until the
+        slots are measured, failures of an earlier start do not count, because the user may have fixed the cause.
         """
         own = [t for t in self._view.trials if t.role == "base"]
         good = sum(t.usable or t.state == "running" for t in own)
@@ -105,7 +110,7 @@ class Search(Supervisor[StudyView]):
         return self._start("base", self.study.space.base_architecture(), seed)
 
     def _conv_control(self, conv: Architecture) -> Trial | None:
-        """The convolution's next control trial, on the seeds that the base has."""
+        """The next trial of the `conv` control, with a seed that the base has, too; None if it needs no more."""
         done = {t.seed for t in self._view.trials if t.architecture == conv}
         base = [t.seed for t in self._view.trials if t.architecture.is_base and t.usable]
         for seed in sorted(base)[: self.config.control_seeds]:
@@ -120,7 +125,7 @@ class Search(Supervisor[StudyView]):
         )
 
     def _propose(self) -> Trial | None:
-        """Ask the sampler; a refusal is recorded and gives None."""
+        """The trial of the sampler's next proposal; None if the proposal is refused, which is recorded."""
         assert self._suggester is not None
         proposal = self._suggester.suggest([self._known(t) for t in self._view.trials])
         sampled = {"params": proposal.params, "attributes": proposal.attributes}
@@ -138,7 +143,11 @@ class Search(Supervisor[StudyView]):
         return self._start(role, chosen, seed, sampled if chosen == architecture else None)
 
     def _seed(self, architecture: Architecture) -> tuple[str, Architecture, int]:
-        """A new candidate gets the first seed, a known one its next; if it has all the base's, the base gets one."""
+        """The role, architecture and seed of the trial for a proposal.
+
+        The architecture gets the first seed that the base has and it has not. If it has all seeds of the base, the
+        base is trained with one more seed instead.
+        """
         base = self.study.space.base_architecture()
         own = [t for t in self._view.trials if t.architecture == base]
         base_seeds = sorted(t.seed for t in own if t.usable or t.state == "running")
@@ -156,7 +165,7 @@ class Search(Supervisor[StudyView]):
             raise UserError(
                 "the limits must leave something to train",
                 got=f"{MAX_REFUSALS} refused proposals in a row",
-                remedy="Raise --max-gmacs or --max-params; what was trained so far is kept.",
+                remedy="Raise --max-gmacs or --max-params. All results so far are kept.",
             )
         self._append(
             "refused",
@@ -170,7 +179,7 @@ class Search(Supervisor[StudyView]):
             sampled=sampled,
         )
 
-    # handing out and taking back
+    # starting and ending trials
 
     def _start(self, role: str, architecture: Architecture, seed: int, sampled: dict[str, Any] | None = None) -> Trial:
         return self._begin(role, architecture, seed, self.study.cost(architecture), sampled=sampled or {})
@@ -187,12 +196,12 @@ class Search(Supervisor[StudyView]):
             self._mirror([trial])
         self.observer.finished(self._view, trial)
 
-    # the base and its slots
+    # measuring the slots
 
     def _measure_slots(self) -> None:
         found = [t.evaluation for t in self._view.trials if t.role == "base" and t.evaluation and t.evaluation.liveness]
         if not found:
-            more = "--trials must be higher for that: those that failed count."
+            more = "Also raise --trials: the failed trials count."
             full = self._view.counted >= self.config.trials
             raise self._no_base([t for t in self._view.trials if t.role == "base"], f"{ANEW} {more}" if full else ANEW)
         self._write_slots([e for e in found if e is not None])
@@ -202,12 +211,12 @@ class Search(Supervisor[StudyView]):
         found = averaged(evaluations, self.config.live_threshold, names)
         live = found["live"]
         if not learned(found):
-            rest = "" if self.config.dead_slots == "keep" else ", or search all, as another study: --dead-slots keep"
-            self.observer.note(f"Which slots are alive is not known: {too_little(found)}{rest}.")
+            rest = "" if self.config.dead_slots == "keep" else ", or search all slots in a new study: --dead-slots keep"
+            self.observer.note(f"It is not known which slots are live: {too_little(found)}{rest}.")
         searched = list(names) if self.config.dead_slots == "keep" else live
         control = affordable_conv(self.study, tuple(live or searched))
         if control is None:
-            self.observer.note("There will be no convolution control: even its cheapest form is over the limits.")
+            self.observer.note("There is no convolution control: even its cheapest form exceeds the limits.")
             control = self.study.space.base_architecture()
         self._append(
             "slots",
@@ -234,7 +243,7 @@ class Search(Supervisor[StudyView]):
         params = trial.sampled.get("params") or {}
         if not params or not self._suggester.offers(params):
             params = self._suggester.params(trial.architecture)
-        # paired with the base like everywhere else: trials of different seeds would not compare architectures
+        # compared at equal seeds, like everywhere else: a difference between seeds says nothing about architectures
         gain = 0.0 if trial.architecture.is_base and trial.usable else trial.delta
         values = (reference + gain, trial.gmacs) if gain is not None and reference is not None else None
         found = Known(
@@ -248,7 +257,7 @@ class Search(Supervisor[StudyView]):
         return found
 
     def _mirror(self, trials: Iterable[Trial]) -> None:
-        """Store ended trials; a database that is gone delays this to the next time, for the log is the truth."""
+        """Write ended trials to the storage. If that fails, they are written next time: the log has them anyway."""
         assert self._suggester is not None
         try:
             self.mirror.write_header(self._view.header)
@@ -261,7 +270,7 @@ class Search(Supervisor[StudyView]):
             if (full := storage_full(error)) is not None:
                 raise full from None
             self.observer.note(
-                f"the storage did not take a trial, which the record log has: {self.mirror.hide(_first_line(error))}"
+                f"The storage did not accept a trial; the record log has it. {self.mirror.hide(_first_line(error))}"
             )
 
     def _mirror_all(self) -> None:

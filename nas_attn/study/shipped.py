@@ -1,4 +1,4 @@
-"""Studies and search spaces that come with the package, found in one place whether installed or in a checkout."""
+"""The studies and search spaces that come with the package, in an installed wheel or in a checkout."""
 
 from __future__ import annotations
 
@@ -16,22 +16,30 @@ KINDS = ("studies", "search_spaces")
 
 
 def folder(kind: str) -> Path:
-    """The folder of the YAML files of one kind: package data of the wheel, or beside the package in a checkout."""
+    """The folder with the YAML files of one kind: inside an installed package, or beside it in a checkout.
+
+    Args:
+        kind: one of `KINDS`.
+    """
     inside = PACKAGE / f"_{kind}"
     return inside if inside.is_dir() else PACKAGE.parent / kind
 
 
 def names(kind: str) -> list[str]:
-    """Names of the shipped files of one kind."""
+    """The names of the shipped files of one kind (one of `KINDS`), without `.yaml`."""
     return sorted(p.stem for p in folder(kind).glob("*.yaml"))
 
 
 def load(kind: str, name: str) -> dict[str, Any]:
-    """The content of a shipped file by its name, or of any YAML file by its path.
+    """The content of a shipped file, or of any other YAML file.
+
+    Args:
+        kind: one of `KINDS`.
+        name: the name of a shipped file, or the path of a YAML file.
 
     Raises:
-        UnknownName: no shipped file of that name, and no such path.
-        UserError: not a YAML mapping.
+        UnknownName: there is no shipped file of that name.
+        UserError: the file cannot be read, or does not hold a YAML mapping.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
@@ -42,10 +50,10 @@ def load(kind: str, name: str) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
+    """The content of a YAML file that holds a mapping.
 
     Raises:
-        UserError: missing, unreadable, or something else.
+        UserError: the file is missing, cannot be read, or does not hold a mapping.
     """
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The slots of a base that matter on a data set: it is trained, then each slot is zeroed. A search does so first."""
+"""The liveness check: train the base on a data set, then zero one slot after the other. A search begins with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""States of slots, live or dead, from the liveness that trained bases measured; for a search and an ablation alike."""
+"""The state of each slot (live, dead, ...), from the liveness of trained bases. Searches and ablations use it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ LIVE, DEAD, UNDERTRAINED, UNKNOWN = "live", "dead", "undertrained", "unknown"
 
 
 def slot_state(lost: float, record: Mapping[str, Any]) -> str:
-    """`live`, `dead`, `undertrained` (it does harm as yet, so a module there cannot be judged), or `unknown`.
+    """The state of a slot: `live`, `dead`, `undertrained` or `unknown`.
+
+    An undertrained slot still does harm: zeroing it raises the mAP. So a module there cannot be judged yet.
 
     Args:
-        lost: mAP50-95 that zeroing the slot's output costs the trained base; negative if it helps.
-        record: the `slots` record with it.
+        lost: mAP50-95 that the trained base loses if the slot's output is zeroed; negative if it gains.
+        record: the `slots` record.
     """
     threshold = float(record["threshold"])
     if not learned(record):
@@ -26,25 +28,26 @@ def slot_state(lost: float, record: Mapping[str, Any]) -> str:
 
 
 def learned(record: Mapping[str, Any]) -> bool:
-    """True if a `slots` record's base scores enough for any slot to be worth the threshold."""
+    """True if the base of a `slots` record reaches the threshold; below it, no slot can be called live."""
     return record["intact"] is not None and float(record["intact"]) >= float(record["threshold"])
 
 
 def too_little(record: Mapping[str, Any]) -> str:
-    """The reason why nothing can be said of the slots of a base that is not `learned`."""
-    return f"the base reaches {record['intact'] or 0.0:.4f} mAP50-95 only, which is too little to tell; train longer"
+    """The reason why the slots of a base that is not `learned` have no state, as text."""
+    return f"the base reaches only {record['intact'] or 0.0:.4f} mAP50-95, which is too little to tell; train longer"
 
 
 def averaged(evaluations: Sequence[Evaluation], threshold: float, slots: Sequence[str] | None = None) -> dict[str, Any]:
-    """Fields of a `slots` record, over bases whose liveness was measured.
+    """The fields of a `slots` record: means over trained bases.
 
     Args:
-        evaluations: of the base, with `liveness`; without any, nothing is known of any slot.
-        threshold: mAP50-95 that zeroing a live slot costs at least.
-        slots: the slots, in the order of the result; all that were measured if None.
+        evaluations: evaluations of the base with `liveness`; if there are none, every slot's state is unknown.
+        threshold: a slot is live if zeroing its output costs at least this mAP50-95.
+        slots: the slots in the order of the result; None means all slots that were measured.
 
     Returns:
-        `intact` (mAP50-95), `zeroed`, `drop` (slot -> mAP50-95), `live` (slots), `threshold`, `trials` (the bases).
+        `intact` (mAP50-95 of the base), `zeroed` (slot -> mAP50-95 with this slot zeroed), `drop` (slot -> mAP50-95
+        lost), `live` (names of the live slots), `threshold`, `trials` (number of bases).
     """
     n = len(evaluations)
     intact = sum(e.map50_95 for e in evaluations) / n if n else None

@@ -1,4 +1,4 @@
-"""Search space files, which say what may be chosen, are read and turned into a space."""
+"""Reads search space files and builds search spaces from them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from nas_attn.space import Gene, SearchSpace, Slot
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig, by_name
 
-ALL = "all"  # in a search space file: every module of the zoo
+ALL = "all"  # the value of `modules` that means every module of the zoo
 SPACE_KEYS = ("slots", "modules")
 Rank = Callable[[Slot, Gene], float]
 
 
 def load_space(name: str) -> dict[str, Any]:
-    """The content of a search space file: `slots` and `modules`, nothing else.
+    """The checked content of a search space file: `slots` and `modules`.
+
+    Args:
+        name: the name of a shipped search space, or the path of a YAML file.
 
     Raises:
-        ConfigError: all that is wrong with it, together.
+        UnknownName: there is no shipped search space of that name.
+        ConfigError: the content breaks rules; the error lists all mistakes.
     """
     content = shipped.load("search_spaces", name)
     where = f"search space '{name}'"
@@ -32,7 +36,7 @@ def load_space(name: str) -> dict[str, Any]:
     slots = content.get("slots")
     if slots is not None and not (isinstance(slots, list) and slots and all(isinstance(s, str) for s in slots)):
         problems.append(
-            UserError("`slots` must be a list of slot names", got=slots, where=where, remedy="E.g. [p3, p4].")
+            UserError("`slots` must be a list of slot names", got=slots, where=where, remedy="For example [p3, p4].")
         )
     if content.get("modules") == ALL:
         content = {**content, "modules": dict.fromkeys(_zoo())}
@@ -43,7 +47,7 @@ def load_space(name: str) -> dict[str, Any]:
                 "`modules` must be a list of modules, or map them to their settings",
                 got=content["modules"],
                 where=where,
-                remedy=f"E.g. `modules: [acmix, se]`, `acmix: {{head: [2, 4]}}` in a line of its own below `modules:`, "
+                remedy="For example `modules: [acmix, se]`, or `modules: {acmix: {head: [2, 4]}}`, "
                 f"or `modules: {ALL}` for the whole zoo.",
             )
         )
@@ -53,7 +57,7 @@ def load_space(name: str) -> dict[str, Any]:
 
 
 def _zoo() -> list[str]:
-    """All modules of the zoo; those of files and of installed packages are searched only if they are named."""
+    """The names of all zoo modules. Modules of files or installed packages are searched only if the user names them."""
     return [e.name for e in registry.entries() if not e.is_none and e.cls.__module__.startswith(registry.ZOO)]
 
 
@@ -73,10 +77,13 @@ def build_space(
         content: the search space file.
         slots: the slots to search.
         base: name of the base model.
-        own: the modules of each file in `module_files`. All of a file join the space, unless the configuration or the
-            space names some of them, and so decides for that file.
-        rank: order in which aliases are kept.
-        options: module -> its settings' options if the space says nothing of them, in place of the zoo's.
+        own: names of the modules in each file of `module_files`. All modules of a file are searched, unless the
+            configuration or the search space names some of them; then only these.
+        rank: (slot, gene) -> number; of genes that do the same at a slot, the one with the lowest number is kept.
+        options: module -> setting -> options, in place of the zoo's; the search space may override them.
+
+    Raises:
+        ConfigError: a module or a setting breaks a rule; the error lists all mistakes.
     """
     modules = asked(config, content, own)
     for name, before in (options or {}).items():
@@ -95,10 +102,12 @@ def build_space(
 
 
 def asked(config: StudyConfig, content: Mapping[str, Any], own: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The modules that a configuration, its search space and its module files ask for, with their options of settings.
+    """The modules to search: module -> options of its settings, or None for all options.
 
     Args:
-        config, content, own: as `build_space` takes them.
+        config: the configuration.
+        content: the search space file.
+        own: as for `build_space`.
     """
     modules = dict(config.modules if config.modules is not None else content["modules"])
     for names in own:
@@ -113,20 +122,20 @@ def chosen_slots(
     slots: tuple[Slot, ...],
     refused: Mapping[str, SlotRefused] | None = None,
 ) -> tuple[Slot, ...]:
-    """The slots that the study names, in the order of the graph; without any, those behind each block before the head.
+    """The slots to search, in the order of the graph.
 
-    A pattern in a search space file may match nothing: such a file is for more than one base, and not every base has
-    every kind of slot. A pattern of the study is for its own base. Slots that can hold nothing are left out of what a
-    pattern stands for.
+    They are the slots that the study names, or else the search space file. If neither names any, they are the slots
+    after each block that feeds the head. A pattern skips slots that cannot hold a module. A pattern in a search space
+    file may match no slot, because the file serves many bases; a pattern of the study must match one.
 
     Args:
         config: the configuration.
         content: the search space file.
-        slots: every slot of the base.
-        refused: those of them that can hold nothing, beside what the start refuses: name -> why.
+        slots: all slots of the base.
+        refused: slots that cannot hold a module, name -> reason. Slots that the start refuses are added.
 
     Raises:
-        ConfigError: names that the base has no slot for or whose slot can hold nothing, or none left.
+        ConfigError: the base has no such slot, a named slot cannot hold a module, or no slot is left.
     """
     wanted = config.slots or content.get("slots") or [s.name for s in slots if "." not in s.name]
     where = f"base model '{config.model}'"
@@ -146,7 +155,8 @@ def chosen_slots(
             problems += [refused[s.name] for s in meant if s.name in refused]
         found += kept
     if not found and not problems:
-        rule, remedy = "a search space must have a slot on the base", f"It has {', '.join(s.name for s in slots)}."
+        rule = "a search space must name a slot of the base"
+        remedy = f"The base has the slots {', '.join(s.name for s in slots)}."
         problems.append(UserError(rule, got=wanted, where=where, remedy=remedy))
     if problems:
         raise ConfigError(problems)

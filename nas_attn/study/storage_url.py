@@ -1,4 +1,4 @@
-"""The address of an Optuna storage, whose password is used and never shown."""
+"""The URL of an Optuna storage. Its password is used to connect, and is never shown."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-VARIABLE = "NAS_ATTN_STORAGE"  # read if no --storage is given: a command line is seen by others
+VARIABLE = "NAS_ATTN_STORAGE"  # used if --storage is not given; other users can see a command line
 MASK = "***"
-LEFT_OUT = "the driver's message is left out, for it could hold a part of the password"
+LEFT_OUT = "the driver's message is left out, because it could contain a part of the password"
 _SCHEME = r"((?:sqlite[\w+]*:/*|[\w+.-]+:/+)?+"
-_ADDRESS = re.compile(_SCHEME + r"[^:]*:)(.*)@", re.DOTALL)  # up to the last @: also if it is malformed
+_ADDRESS = re.compile(_SCHEME + r"[^:]*:)(.*)@", re.DOTALL)  # up to the last @, even in a malformed URL
 _NO_SCHEME = re.compile(r"([^:]*:)(?!//)(.*)@", re.DOTALL)  # `user:/secret@host` looks as if `user` were a scheme
-_NO_PORT = re.compile(  # the host was forgotten: the password stands in the port's place, and may hold / and ?
+_NO_PORT = re.compile(  # the host is missing, so the password is where the port belongs; it may contain / and ?
     _SCHEME + r"(?:[^@/?]*@)?+(?>\[[0-9a-fA-F:.]+\]|[^:/?]*):)(?!\d*(?:[/?]|\Z))(.+)", re.DOTALL
 )
 _FILE = re.compile(r"sqlite(?:\+(?:pysqlite|aiosqlite|pysqlcipher))?:///")
-_WITH_AT = re.compile(  # an @ in these ends no password
+_WITH_AT = re.compile(  # an @ in these parameters does not end a password
     r"(?:^|(?<=&))(?:user|username|uid|application_name|host|options|ssl\w+)=[^&]*"
 )
 _KEY = re.compile(r"password|passwd|passphrase|pwd|secret|token|credential|odbc_connect|\bpass$", re.IGNORECASE)
-_PAIR = re.compile(r"(?:^|&)([^&=]*)=(.*?)(?=&[^&=]*=|\Z)", re.DOTALL)  # a part without = belongs to the value before
+_PAIR = re.compile(r"(?:^|&)([^&=]*)=(.*?)(?=&[^&=]*=|\Z)", re.DOTALL)  # text without = belongs to the value before it
 _NAMED = re.compile(  # in a connection string
     r"(?:(?:\b|_)[a-z_]*(?:password|passwd|passphrase|pwd|secret|token)|\bpass)\s*=((?:(?![\s;&]+\w+\s*=).)*)",
     re.IGNORECASE | re.DOTALL,
 )
-_RESERVED = re.compile(r"[@:/?#&\[\]]")  # a driver cuts a password there
-_PART = 4  # characters of a password that are enough to leave a text out
+_RESERVED = re.compile(r"[@:/?#&\[\]]")  # a driver may split a password at these characters
+_PART = 4  # a text with this many characters of a password in a row is not shown
 
 
 def masked(url: str) -> str:
-    """The URL, well formed or not, without its secrets."""
+    """The URL with `***` in place of its secrets; the URL may be malformed."""
     shown, end = "", -1
     for start, stop in sorted(_secrets(url)):
         if start > end:
@@ -41,7 +41,7 @@ def masked(url: str) -> str:
 
 
 def _secrets(url: str) -> list[tuple[int, int]]:
-    """The spans of a URL that are, or could be, secret: rather too long if it is malformed. They may overlap."""
+    """The parts of a URL that may be secret, as (start, stop); they may overlap. If in doubt, more is secret."""
     address, _, query = url.partition("?")
     spans = [found.span(1) for found in _NAMED.finditer(url)]
     if not _FILE.match(url):
@@ -56,9 +56,10 @@ def _secrets(url: str) -> list[tuple[int, int]]:
 
 
 class StorageUrl:
-    """An SQLAlchemy URL; `str` and `repr` have no password, and neither has JSON.
+    """An SQLAlchemy URL whose `str`, `repr` and JSON do not show the password.
 
-    A password that was masked when it was recorded is none: the database's own ways (PGPASSWORD, .pgpass) then hold.
+    A password that was masked when the URL was recorded is removed. Then the database finds the password in its own
+    places (PGPASSWORD, .pgpass).
 
     Attributes:
         secret: the URL to connect with.
@@ -82,9 +83,9 @@ class StorageUrl:
         return hash(self.secret)
 
     def hide(self, text: str) -> str:
-        """A text of somebody else's, such as a driver's message, without this URL's secrets.
+        """A text of other software, such as a driver's message, with the secrets of this URL masked.
 
-        Other words stand in its place if it still holds a part of one, or if a driver may have cut one into parts.
+        If the text may still contain a part of a secret, `LEFT_OUT` is returned instead.
         """
         text = text.replace(self.secret, str(self))
         raw = [self.secret[start:stop] for start, stop in _secrets(self.secret)]
@@ -99,7 +100,7 @@ class StorageUrl:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        from pydantic_core import core_schema  # readers of a study do without
+        from pydantic_core import core_schema  # readers of a study do not need it
 
         return core_schema.no_info_wrap_validator_function(
             lambda value, as_text: value if isinstance(value, cls) else cls(as_text(value)),
@@ -111,7 +112,10 @@ class StorageUrl:
 
 
 def without_secrets(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A study's header, or what a study file says, with its storage masked: as it is shown, and as it is recorded."""
+    """The header of a study, or the content of a study file, with the password of its storage masked.
+
+    Records and readers get only this form.
+    """
     shown = dict(record)
     if isinstance(url := shown.get("storage"), str):
         shown["storage"] = masked(url)

@@ -1,4 +1,4 @@
-"""One supervisor hands out trials and records their results; its kinds, search and ablation, decide which trials."""
+"""The supervisor: it hands trials to an engine and records their results. Searches and ablations choose the trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nas_attn.study.view import TRIAL_KINDS, Growing
 
 
 class View(Growing, Protocol):
-    """The part of a reader's view of the records that a supervisor needs."""
+    """The part of a view of the records that a supervisor needs."""
 
     @property
     def header(self) -> dict[str, Any]:
@@ -30,7 +30,7 @@ class View(Growing, Protocol):
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Every trial, in order of their numbers, which may have gaps."""
+        """All trials in the order of their numbers; the numbers may have gaps."""
         ...
 
 
@@ -38,26 +38,28 @@ class Told(Protocol):
     """The part of an observer that every supervisor needs."""
 
     def note(self, text: str) -> None:
-        """Something that a person should read."""
+        """Receive a text that the user should read."""
 
 
 V = TypeVar("V", bound=View)
-ANEW = "Mend what stopped it, then give the same command again: the base is tried anew."
-TIMES = 10  # longer than the base that no module takes, however slow: it hangs
+ANEW = "Fix the cause, then give the same command again: it trains the base again."
+TIMES = 10  # times the base's time; even the slowest module needs less, so such a trial hangs
 LEAST_SECONDS = 600.0
 
 
 @contextlib.contextmanager
 def supervising(folder: RunFolder, above: int = 0) -> Iterator[None]:
-    """Within, this process alone writes to a run folder, which it makes. Wrong input leaves nothing behind.
+    """A context in which only this process may write to a run folder. The folder is made if it is missing.
+
+    A new folder is removed at the end if nothing was recorded, so that wrong input leaves nothing behind.
 
     Args:
-        folder: the run folder; removed again if it was made here and nothing was recorded.
-        above: number of folders above it that are removed with it, if they were made here too.
+        folder: the run folder.
+        above: number of parent folders that are removed, too, if they were also made here.
 
     Raises:
         UserError: the folder cannot be made or written to.
-        StudyLocked: another process works there.
+        StudyLocked: another process works in the folder.
     """
     import torch
 
@@ -67,7 +69,7 @@ def supervising(folder: RunFolder, above: int = 0) -> Iterator[None]:
     try:
         with Lease(folder):
             folder.log.repair()
-            torch.set_num_threads(1)  # the cores are the workers'; threads that wait for one another take them away
+            torch.set_num_threads(1)  # the workers need the cores; waiting threads would occupy them
             yield
     finally:
         torch.set_num_threads(threads)
@@ -80,20 +82,20 @@ def supervising(folder: RunFolder, above: int = 0) -> Iterator[None]:
 
 
 class Supervisor(ABC, Generic[V]):
-    """Keeps an engine busy with trials until there is none left to hand out.
+    """Keeps an engine busy with trials until no trial is left.
 
     Args:
-        study: configuration, space, evaluator and fidelity.
-        folder: the run folder; its lease is held by the caller.
+        study: the plan: configuration, space, evaluator and fidelity.
+        folder: the run folder; the caller holds its lease.
         engine: runs the trials.
-        observer: hears what happens.
+        observer: receives notes for the user.
     """
 
     def __init__(self, study: Plan, folder: RunFolder, engine: Engine, observer: Told) -> None:
         self.study, self.config = study, study.config
         self.folder, self.engine, self.observer = folder, engine, observer
         records: list[dict[str, Any]] = list(folder.log.read())
-        self._records: dict[int, list[dict[str, Any]]] = {}  # by the number of their trial
+        self._records: dict[int, list[dict[str, Any]]] = {}  # trial number -> its records
         for record in records:
             self._keep(record)
         self._view = self._read(records)
@@ -105,35 +107,35 @@ class Supervisor(ABC, Generic[V]):
         """The study as of now."""
         return self._view
 
-    # decided by each kind of supervisor
+    # implemented by subclasses
 
     @abstractmethod
     def _read(self, records: list[dict[str, Any]]) -> V:
-        """The view that these records tell."""
+        """The view of these records."""
 
     @abstractmethod
     def _next(self) -> Trial | None:
-        """The trial to hand out now; None if there is none, or none before a running one has ended."""
+        """The next trial to start; None if there is none, or if a running trial must end first."""
 
     @abstractmethod
     def _training(self, trial: Trial) -> tuple[Any, Architecture, bool]:
-        """The evaluator of a trial, the architecture that it gets, and True if it measures the slots' liveness."""
+        """The evaluator of a trial, its architecture, and True if the trial measures the liveness of the slots."""
 
     @abstractmethod
     def _write_slots(self, evaluations: Sequence[Evaluation]) -> None:
-        """Record the liveness that trained bases show."""
+        """Record the liveness of the slots, from evaluations of trained bases."""
 
     def _can_train(self, trial: Trial) -> bool:
-        """True if this supervisor knows the trial's base model; a damaged log may name another."""
+        """True if this supervisor knows the base model of the trial; a damaged log may name another one."""
         return trial.model is None
 
     def _started(self, trial: Trial) -> None:
-        """A trial was handed out."""
+        """Called after a trial was started."""
 
     def _ended(self, trial: Trial) -> None:
-        """A trial ended, and its record is written."""
+        """Called after a trial ended and its record was written."""
 
-    # shared by them
+    # common to all supervisors
 
     def _work(self) -> None:
         while True:
@@ -164,21 +166,21 @@ class Supervisor(ABC, Generic[V]):
         )
 
     def _train_base(self, seed: int, slots: tuple[str, ...], measured: bool) -> None:
-        """Train the base that every trial of `start: base` continues from; done once, and not counted as a trial.
+        """Train the base from which every trial of `start: base` continues. It is trained once; it is not a trial.
 
         Args:
-            seed: its seed.
-            slots: the slots whose liveness is measured.
-            measured: True if that was recorded already.
+            seed: seed of the training.
+            slots: names of the slots whose liveness is measured.
+            measured: True if the liveness is recorded already.
 
         Raises:
-            EvaluationFailed: it could not be trained.
+            EvaluationFailed: the base could not be trained.
         """
         weights = self.folder.base_weights
         if measured and weights.exists():
             return
         if not weights.exists():
-            self.folder.result("base").unlink(missing_ok=True)  # the weights are what trials need
+            self.folder.result("base").unlink(missing_ok=True)  # train again: trials need the weights, not the result
         call = Call(
             key="base",
             function=self.study.evaluator.train_base,
@@ -188,7 +190,7 @@ class Supervisor(ABC, Generic[V]):
             signature=f"{self._study_id}:base",
             limit=self._limit,
         )
-        self.observer.note("Training the base once; every trial continues from it.")
+        self.observer.note("The base is trained once; every trial continues from it.")
         self.engine.submit(call)
         outcome = self.engine.wait()
         assert outcome is not None
@@ -198,27 +200,38 @@ class Supervisor(ABC, Generic[V]):
             self._write_slots([outcome.value])
 
     def _limit(self, model: str | None = None) -> float | None:
-        """Seconds that a trial may take: as said, or by the slowest base trial so far; None before there is one."""
+        """The time limit of a trial in seconds: `trial_minutes`, or `TIMES` times the slowest base trial so far.
+
+        None means no limit: no base trial has ended yet.
+
+        Args:
+            model: the base model of the trial, if it is not the study's own.
+        """
         if self.config.trial_minutes is not None:
             return 60 * self.config.trial_minutes
         base = [t.evaluation for t in self._view.trials if t.role == "base" and t.model == model and t.evaluation]
-        # a trial that was continued from a checkpoint has its whole time in the parts
+        # if a trial was continued from a checkpoint, `seconds` lacks the time before; the two parts have it
         took = [max(e.seconds, e.steps_seconds + e.val_seconds) for e in base]
         return max(LEAST_SECONDS, TIMES * max(took)) if took else None
 
     def _no_base(self, bases: Sequence[Trial], remedy: str = ANEW) -> EvaluationFailed:
-        """The error that ends a study whose base trials all failed, with the reasons of this start if it has any."""
+        """The error for a study whose base trials all failed.
+
+        Args:
+            bases: the base trials; if some failed since this start, only their reasons are given.
+            remedy: advice to the user.
+        """
         told = [t for t in bases if t.number not in self._failed_before] or bases
         reasons = "; ".join(sorted({t.reason.rstrip(".") for t in told if t.reason})) or "no result"
         return EvaluationFailed(f"the base could not be trained: {reasons}. {remedy}")
 
     def _orphan(self) -> Trial | None:
-        """A trial that a process left running when it was stopped; None if there is none."""
+        """A trial that was running when an earlier process stopped, so that it must be started again; else None."""
         stopped = (t for t in self._view.trials if t.state == "running" and t.number not in self._running)
         return next((t for t in stopped if self._can_train(t)), None)
 
     def _begin(self, role: str, architecture: Architecture, seed: int, cost: dict[str, float], **more: Any) -> Trial:
-        """Record that a trial is handed out."""
+        """Record the start of a trial, and return the trial."""
         number = next_number(self._view.trials)
         self._append("started", number=number, role=role, architecture=str(architecture), seed=seed, cost=cost, **more)
         return self._trial(number)
@@ -230,14 +243,14 @@ class Supervisor(ABC, Generic[V]):
             ended: dict[str, Any] = {"number": number, "state": "failed", "reason": value.reason}
         else:
             ended = {"number": number, "state": "complete", "evaluation": self._flagged(value).as_dict()}
-            if (said := wrong({"kind": "finished", **ended})) is not None:  # no log may hold what no reader takes
-                ended = {"number": number, "state": "failed", "reason": f"its result is none: {said}"}
+            if (said := wrong({"kind": "finished", **ended})) is not None:  # readers would call the log damaged
+                ended = {"number": number, "state": "failed", "reason": f"its result is not valid: {said}"}
         self._append("finished", **ended)
         self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
         self._ended(self._trial(number))
 
     def _flagged(self, evaluation: Evaluation) -> Evaluation:
-        """Mark a run that another device or precision sets apart from the first of the study."""
+        """The evaluation, with a flag if its device or precision differs from the first evaluation of the study."""
         first = next((t.evaluation for t in self._view.trials if t.evaluation is not None), None)
         flags = evaluation.flags
         if first is not None and evaluation.device != first.device:

@@ -1,4 +1,4 @@
-"""Trials and candidates: one training, and one architecture, as a record log tells them. Plain values."""
+"""Trials and candidates as plain values, built from a record log."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from nas_attn.study.record_kinds import parsed
 
 @dataclass(frozen=True, repr=False)
 class Trial:
-    """One training of one architecture with one seed, or one refusal.
+    """One training of one architecture with one seed, or the refusal of an architecture.
 
     Attributes:
-        number: its name in its study, from 0 and ascending; there are gaps if lines of the log were removed.
-        role: `base`, `conv` or `search`; `arm` for what else an ablation trains.
+        number: number of the trial, from 0 upwards; numbers have gaps if lines of the log were removed.
+        role: `base`, `conv` or `search`; `arm` for the other trials of an ablation.
+        architecture: the gene at each slot.
+        seed: the seed.
         state: `running`, `complete`, `failed` or `refused`.
-        cost: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` at the final training's image size.
-        evaluation: its result; None unless complete.
-        reason: why it failed or was refused.
-        sampled: the sampler's `params` and `attributes` for it; empty for a control.
-        violation: by what share a refused architecture exceeds its limit.
-        delta: its mAP50-95 minus that of the base trial of the same seed; None if there is none.
-        model: the base model, if an ablation trained on another one than its study's.
+        cost: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` at the image size of the final training.
+        evaluation: the result; None if the state is not `complete`.
+        reason: the reason why it failed or was refused.
+        delta: mAP50-95 minus that of the base trial with the same seed; None if there is no such base trial.
+        sampled: the sampler's `params` and `attributes` for the trial; empty for a control.
+        violation: excess of a refused architecture over its limit, as a share of the limit.
+        model: the base model, if an ablation uses another one than the study; else None.
     """
 
     number: int
@@ -47,17 +49,17 @@ class Trial:
 
     @property
     def map50_95(self) -> float | None:
-        """mAP50-95 on val, or None."""
+        """The mAP50-95 on val; None if there is no result."""
         return self.evaluation.map50_95 if self.evaluation else None
 
     @property
     def gmacs(self) -> float:
-        """Giga multiply-accumulates of the final model; NaN if a refusal came before any cost was known."""
+        """Giga multiply-accumulates of the final model; NaN if the trial was refused before its cost was counted."""
         return self.cost.get("gmacs", math.nan)
 
     @property
     def usable(self) -> bool:
-        """True if it may be compared: complete and without flags."""
+        """True if the trial may be compared: it is complete and has no flags."""
         return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
 
     def __repr__(self) -> str:
@@ -70,12 +72,15 @@ class Candidate:
     """One architecture with all its trials.
 
     Attributes:
-        mean: mean mAP50-95 of its usable trials; None without any.
-        sd: sample standard deviation; None below two usable trials.
-        delta: mean difference to the base trials of the same seeds; None if no seed is shared.
-        delta_sd: sample standard deviation of these differences; None below two.
-        score: the number by which candidates are compared: the base's mean over all its seeds, plus `delta`. A mean
-            over other seeds than the base's would compare seeds, not architectures. None if no seed is shared.
+        architecture: the architecture.
+        role: `base`, `conv`, `search` or `arm`, as of its trials.
+        trials: its trials.
+        mean: mean mAP50-95 of its usable trials; None if there are none.
+        sd: sample standard deviation of this mAP50-95; None if there are fewer than two usable trials.
+        delta: mean difference to the base trials with the same seeds, mAP50-95; None if no seed is shared.
+        delta_sd: sample standard deviation of these differences; None if there are fewer than two.
+        score: the value by which candidates are compared: the base's mean over all its seeds, plus `delta`. Plain
+            means over different seeds would compare seeds, not architectures. None if no seed is shared.
     """
 
     architecture: Architecture
@@ -89,12 +94,12 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """Its name everywhere: the architecture as text."""
+        """The architecture as text, which identifies the candidate everywhere."""
         return str(self.architecture)
 
     @property
     def state(self) -> str:
-        """`usable`, or the obstacle: `flagged` (results, none comparable), `running` or `failed`."""
+        """`usable` if it has a score; else `flagged` (has results, but none is comparable), `running` or `failed`."""
         if self.score is not None:
             return "usable"
         states = {t.state for t in self.trials}
@@ -102,7 +107,7 @@ class Candidate:
 
     @property
     def cost(self) -> dict[str, float]:
-        """The same for all its trials."""
+        """The cost of the architecture, as in `Trial.cost`."""
         return self.trials[0].cost
 
     @property
@@ -112,7 +117,7 @@ class Candidate:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds of its usable trials."""
+        """The seeds of its usable trials."""
         return tuple(t.seed for t in self.trials if t.usable)
 
     def __repr__(self) -> str:
@@ -125,11 +130,11 @@ _OBSTACLES = (("complete", "flagged"), ("running", "running"))
 
 
 def told(known: Trial | None, record: Mapping[str, Any]) -> Trial | None:
-    """The trial after one more record of its number; a number is given once, and an ended trial stays as it is.
+    """The trial after one more record with its number. A trial that exists is not started again or ended twice.
 
     Args:
-        known: the trial before; None if the number is new.
-        record: of kind `started`, `refused` or `finished`.
+        known: the trial before this record; None if the number is new.
+        record: a record of kind `started`, `refused` or `finished`.
     """
     if record["kind"] == "finished":
         if known is None or known.state != "running":
@@ -156,7 +161,12 @@ def _begun(record: Mapping[str, Any]) -> Trial:
 
 
 def place(trials: Sequence[Trial], number: int) -> int:
-    """The position of a number among trials in order of theirs, or the one it would have: numbers may have gaps."""
+    """The position of the trial with a number, or the position where it would be inserted.
+
+    Args:
+        trials: trials in the order of their numbers, which may have gaps.
+        number: the number.
+    """
     last = len(trials) - 1
     if 0 <= number <= last and trials[number].number == number:
         return number
@@ -164,25 +174,30 @@ def place(trials: Sequence[Trial], number: int) -> int:
 
 
 def numbered(trials: Sequence[Trial], number: int) -> Trial | None:
-    """The trial of that number among trials in order of theirs; None if there is none."""
+    """The trial with a number, or None; `trials` are in the order of their numbers."""
     at = place(trials, number)
     return trials[at] if at < len(trials) and trials[at].number == number else None
 
 
 def next_number(trials: Sequence[Trial]) -> int:
-    """The number of a new trial: one above the highest, so that none is given twice if lines were removed."""
+    """The number for a new trial: one above the highest, so that it is new even if lines of the log were removed."""
     return trials[-1].number + 1 if trials else 0
 
 
 def paired(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """The trials, each with its difference to the base trial of the same seed."""
+    """The trials, each with its difference to the base trial with the same seed."""
     trials = tuple(trials)
     base = {t.seed: t.map50_95 for t in trials if t.architecture.is_base and t.usable}
     return tuple(with_delta(t, base.get(t.seed)) for t in trials)
 
 
 def with_delta(trial: Trial, reference: float | None) -> Trial:
-    """The trial with its difference to the base's score `reference` on its seed; None if the base has none."""
+    """The trial with its difference to the base.
+
+    Args:
+        trial: the trial.
+        reference: mAP50-95 of the base with the same seed; None if there is none.
+    """
     delta = None
     if trial.usable and not trial.architecture.is_base and reference is not None and trial.map50_95 is not None:
         delta = trial.map50_95 - reference
@@ -190,7 +205,13 @@ def with_delta(trial: Trial, reference: float | None) -> Trial:
 
 
 def candidate_of(architecture: Architecture, trials: Sequence[Trial], reference: float | None) -> Candidate:
-    """The candidate that trials of one architecture make, scored against the base's mean `reference`."""
+    """The candidate for an architecture.
+
+    Args:
+        architecture: the architecture.
+        trials: all its trials, each with its `delta`.
+        reference: mean mAP50-95 of the base over all its seeds; None if there is none.
+    """
     values = [t.map50_95 for t in trials if t.usable and t.map50_95 is not None]
     deltas = [t.delta for t in trials if t.delta is not None]
     mean, sd = moments(values)

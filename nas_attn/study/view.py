@@ -1,4 +1,4 @@
-"""A study as its readers see it: built from the record log, never written back. Needs neither torch nor optuna."""
+"""A read-only view of a study, built from its record log. It needs neither torch nor optuna."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ TRIAL_KINDS = ("started", "refused", "finished")
 
 
 class Growing(Protocol):
-    """A view that a record makes into the next."""
+    """A view that grows by one record at a time."""
 
     def grown(self, record: Mapping[str, Any]) -> Self:
-        """The view after one more record."""
+        """A new view that includes one more record."""
         ...
 
 
@@ -35,15 +35,15 @@ V = TypeVar("V", bound=Growing)
 
 @dataclass(frozen=True)
 class StudyView:
-    """Everything a reader may know of a study; a value that never changes. A supervisor's grows by `grown`.
+    """Everything that readers know about a study, as an immutable value.
 
     Attributes:
         folder: the run folder.
-        header: the `study` record: `name`, `config`, `base`, `slots`, `base_cost`, `fingerprints`, `version`.
-        slots: the `slots` record: `intact`, `zeroed` (slot -> mAP50-95), `drop` (slot -> mAP50-95 lost), `live`,
-            `searched`, `trials` (base trials measured); empty before the base is trained.
-        trials: in order of their numbers, which may have gaps.
-        model: another base model of an ablation, whose trials are meant in place of those of the study's own.
+        header: the `study` record, with `name`, `config`, `base`, `base_cost`, `fingerprints`, `version` and more.
+        slots: the `slots` record: `intact` (mAP50-95 of the base), `zeroed` (slot -> mAP50-95), `drop` (slot ->
+            mAP50-95 lost), `live`, `searched`, `trials` (number of base trials); empty before the base is trained.
+        trials: all trials in the order of their numbers; the numbers may have gaps.
+        model: another base model of an ablation; then `trials` holds only its trials. None for the study's own base.
     """
 
     folder: Path
@@ -54,20 +54,24 @@ class StudyView:
 
     @classmethod
     def read(cls, folder: Path) -> StudyView:
-        """The study in a run folder as of now; safe while a search is writing.
+        """The present state of the study in a run folder. A search may be writing at the same time.
 
         Raises:
             UserError: the folder holds no study.
-            RecordLost: its record log is damaged.
+            RecordLost: the record log is damaged.
         """
         return cls.whole(folder, RecordLog(folder).read())
 
     @classmethod
     def whole(cls, folder: Path, records: Iterable[dict[str, Any]]) -> StudyView:
-        """The study that all records of a folder's log tell.
+        """The study that the records of a log describe.
+
+        Args:
+            folder: the run folder.
+            records: all records of the log.
 
         Raises:
-            UserError: they tell of none.
+            UserError: the records describe no study.
         """
         view = cls.of(folder, records)
         if not view.header:
@@ -80,23 +84,26 @@ class StudyView:
 
     @classmethod
     def empty(cls, folder: Path, model: str | None = None) -> StudyView:
-        """The study before its first record."""
+        """The view of a log without records; `model` as for the attribute."""
         return cls(folder, Record({}, f"the record log in '{folder}'"), {}, (), model)
 
     @classmethod
     def of(cls, folder: Path, records: Iterable[dict[str, Any]], model: str | None = None) -> StudyView:
-        """The study that these records tell.
+        """The view of some records. Unlike `whole`, it does not need a `study` record.
 
         Args:
             folder: the run folder.
-            records: the record log.
-            model: another base model of an ablation, whose trials are meant in place of those of the study's own.
+            records: records of the log, in order.
+            model: another base model of an ablation; None for the study's own base.
         """
         view, trials = folded(cls.empty(folder, model), records)
         return replace(view, trials=paired(t for t in trials if t.model == model))
 
     def grown(self, record: Mapping[str, Any]) -> StudyView:
-        """The view after one more record of its log: the same as all records read anew, in a time that hardly grows."""
+        """A new view that includes one more record of the log.
+
+        The result is the same as from reading all records again, but the time hardly grows with their number.
+        """
         kind = record["kind"]
         if kind in TRIAL_KINDS:
             return self._with_trial(record)
@@ -124,65 +131,73 @@ class StudyView:
         return self._changed(trials=(*self.trials[:at], trial, *self.trials[after:]))
 
     def _changed(self, **fields: Any) -> StudyView:
-        """A copy that knows the base's scores already, as no base trial has ended."""
+        """A copy with other fields that keeps the scores of the base; use it only if no base trial has ended."""
         view = replace(self, **fields)
         view.__dict__["_base"] = self._base
         return view
 
     @cached_property
     def _base(self) -> dict[int, float | None]:
-        """Seed -> mAP50-95 of the base."""
+        """The scores of the base: seed -> mAP50-95."""
         return {t.seed: t.map50_95 for t in self.trials if t.architecture.is_base and t.usable}
 
     @property
     def name(self) -> str:
-        """Name of the study."""
+        """The name of the study."""
         return self.header["name"]
 
     @property
     def target(self) -> int:
-        """Number of trials that ends the study, as last asked for."""
+        """The number of trials after which the study ends, as last asked for."""
         return self.header.get("target", self.header["config"]["trials"])
 
     @property
     def counted(self) -> int:
-        """Trials that count toward `--trials`: all but refusals."""
+        """The number of trials that count toward `--trials`: all except refused ones."""
         return sum(t.state != "refused" for t in self.trials)
 
     def trial(self, number: int) -> Trial:
-        """The trial of that number.
+        """The trial with this number.
 
         Raises:
-            UserError: there is none.
+            UserError: there is no such trial.
         """
         if (found := numbered(self.trials, number)) is None:
             raise UserError("a trial must exist", got=f"trial:{number}", where=str(self.folder))
         return found
 
     def frame(self) -> pandas.DataFrame:
-        """One row a trial, units in column names."""
+        """The trials as a table: one row per trial; the columns are listed at `nas_attn.study.frame.frame`."""
         from nas_attn.study.frame import frame
 
         return frame(self.trials)
 
     def candidates(self) -> list[Candidate]:
-        """Architectures with at least one trained trial, in order of their first."""
+        """The candidates: all architectures with a trial that was not refused, in the order of their first trial."""
         groups: dict[Architecture, list[Trial]] = {}
         for t in self.trials:
             if t.state != "refused":
                 groups.setdefault(t.architecture, []).append(t)
-        reference = self.reference  # it goes through all trials
+        reference = self.reference  # not in the loop below: it reads all trials
         return [candidate_of(a, ts, reference) for a, ts in groups.items()]
 
     @cached_property
     def reference(self) -> float | None:
-        """Mean mAP50-95 of the base over all its usable seeds; None before the first."""
+        """The mean mAP50-95 of the base over all its usable trials; None if there is none yet."""
         values = [t.map50_95 for t in self.trials if t.architecture.is_base and t.usable and t.map50_95 is not None]
         return math.fsum(values) / len(values) if values else None
 
 
 def folded(view: V, records: Iterable[Mapping[str, Any]]) -> tuple[V, list[Trial]]:
-    """An empty view grown by all records that are not of trials, and the trials of the others by number."""
+    """A view grown by all records that are not about trials, and the trials that the other records describe.
+
+    Args:
+        view: an empty view.
+        records: all records of a log, in order.
+
+    Returns:
+        The view without trials, and the trials in the order of their numbers.
+    """
     found: dict[int, Trial] = {}
     for record in records:
         if record["kind"] not in TRIAL_KINDS:

@@ -1,4 +1,4 @@
-"""A real Chromium, a fabricated study and a served dashboard."""
+"""Fixtures: a real Chromium, a fabricated study and a served dashboard."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def chromium() -> Iterator:
 
 
 class Held:
-    """Answers of the server that were computed and are kept from the page until `release`."""
+    """Answers of the server that do not reach the page before `release`."""
 
     def __init__(self, page, output: str) -> None:
         self._page, self._output = page, output
@@ -48,11 +48,11 @@ class Held:
         page.route(CALLBACKS, self._take)
 
     def wait(self) -> None:
-        """Until there is one."""
+        """Wait until there is an answer."""
         wait_until(self._page, lambda: bool(self._kept))
 
     def release(self) -> None:
-        """Hand them over, and hold no more."""
+        """Send all kept answers to the page, and keep no more."""
         self._holding = False
         for route, answer in self._kept:
             route.fulfill(response=answer)
@@ -65,7 +65,7 @@ class Held:
 
 
 def wait_until(page, true: Callable[[], bool]) -> None:
-    """Let the page go on until something is true here."""
+    """Let the page run until the condition is true."""
     end = time.monotonic() + PATIENCE_MS / 1000
     while not true():
         assert time.monotonic() < end, "did not come true"
@@ -73,12 +73,12 @@ def wait_until(page, true: Callable[[], bool]) -> None:
 
 
 def output_of(request) -> str:
-    """What a callback's request asks to be filled."""
+    """The output that a callback request asks for."""
     return str(request.post_data_json["output"])
 
 
 class Watched:
-    """A page and everything it asked for or complained about."""
+    """A page with all its requests and all its errors."""
 
     def __init__(self, page) -> None:
         self.page = page
@@ -89,19 +89,19 @@ class Watched:
         page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(f"{m.type}: {m.text}"))
 
     def outside(self, *allowed: str) -> list[str]:
-        """Requests to anywhere else."""
+        """The requests to other servers."""
         return [url for url in self.requests if not url.startswith((*allowed, "data:", "blob:"))]
 
     def hold(self, output: str) -> Held:
-        """Keep answers from the page whose output's name holds a text."""
+        """Keep back the answers whose output has a text in its name."""
         return Held(self.page, output)
 
     def wait_until(self, true: Callable[[], bool]) -> None:
-        """Let the page go on until something is true here."""
+        """Let the page run until the condition is true."""
         wait_until(self.page, true)
 
     def answers(self, output: str) -> list:
-        """The answers from now on whose output's name holds a text; grows."""
+        """A growing list of the answers, from now on, whose output has a text in its name."""
         found: list = []
 
         def take(answer) -> None:
@@ -127,6 +127,6 @@ def study(tmp_path: Path) -> Fabricator:
 
 @pytest.fixture
 def served(study: Fabricator) -> Iterator[str]:
-    """Address of a dashboard that serves `study`."""
+    """The address of a dashboard that serves `study`."""
     with serving(study.folder, yaml_of=lambda c: f"# yaml of {c.key}\nnc: 3\n") as address:
         yield address

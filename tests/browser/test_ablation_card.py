@@ -1,4 +1,4 @@
-"""The card of an ablation as a reader meets it: drawn, explained, traced to its trials, and growing while it runs."""
+"""The card of an ablation in a browser: plots, explanations, the way to the trials, and updates during a run."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def view_of(folder: Path) -> AblationView:
 
 
 def redesign(view: AblationView, names, first: tuple[str, ...] = ()) -> AblationView:
-    """The same trials under another design: other names, and some comparisons before all others."""
+    """The same trials under another design: other names, and some comparisons moved to the front."""
     fields = plan_fields(view.design, view.looks)
     design = json.loads(names(json.dumps(fields["design"])))
     design["contrasts"].sort(key=lambda c: c["label"] not in first)
@@ -77,7 +77,7 @@ def behind(view: AblationView, name: str) -> list[str]:
 
 @contextmanager
 def shown(watched, folder: Path) -> Iterator:
-    """The page of a served folder, once the card's plot is drawn."""
+    """The page of a served folder, after the card's plot is drawn."""
     with serving(folder) as address:
         watched.page.goto(address)
         watched.page.wait_for_selector(f"{CARD} .scatterlayer .point")
@@ -120,7 +120,7 @@ def test_report_leads_from_a_line_to_its_trials(watched, tmp_path):
     assert "p3=acmix(head=4,kernel_att=7)" in told and "worse" in told and "Δ on test" in told
     click_mark(page, place(view, "p3 alone"))
     wait_for_trials(page, behind(view, "p3 alone"))
-    assert 'Behind "p3 alone": 10 of' in page.locator(f"{CARD} .said").text_content()
+    assert 'Trials of "p3 alone": 10 of' in page.locator(f"{CARD} .said").text_content()
     assert page.locator(f"{CARD} tr.picked td").first.text_content() == "p3 alone"
     assert "slot p5 is dead" in point_at(page, place(view, "p5 alone"))
     page.locator(f"{CARD} tr[data-trials]", has_text="p4 alone").first.click()

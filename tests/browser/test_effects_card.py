@@ -1,4 +1,4 @@
-"""The card on effects as a reader meets it: drawn, explained when pointed at, and renewed when a trial has ended."""
+"""The card of effects in a browser: plots, hover texts, and updates after each trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Report and dashboard as a reader meets them, in a real browser, without a network."""
+"""Report and dashboard in a real browser, without a network."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_new_record_appears_and_the_zoom_stays(watched, served: str, study: Fa
 
 
 def test_a_candidate_that_failed_and_then_trained_moves_to_its_point(watched, tmp_path):
-    """The last trace of failed candidates goes away, and plotly has to take its parts with it."""
+    """If the trace of failed candidates disappears, plotly must remove all its parts."""
     study = Fabricator(tmp_path / "s")
     for seed in range(2):
         study.complete(BASE, 0.3, seed=seed, role="base")

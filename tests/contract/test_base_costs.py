@@ -1,4 +1,4 @@
-"""Every shipped detector can be counted; `--soak 1` counts all of them, the default one of each head."""
+"""The cost of every shipped detector can be counted; the default counts one for each head, `--soak 1` all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas_attn.cost import counter, handles
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.model.shipped_models import detectors
 
-IMGSZ = 192  # a multiple of every stride; a head of 300 queries needs as many map cells
+IMGSZ = 192  # a multiple of every stride; a head with 300 queries needs at least 300 map cells
 
 
 def pytest_generate_tests(metafunc):
@@ -22,7 +22,7 @@ def pytest_generate_tests(metafunc):
 
 
 def test_a_shipped_detector_can_be_counted(counted):
-    """No op without a rule, and convolutions and products are those that torch's own counter sees."""
+    """Every op has a rule, and the count of convolutions and products agrees with torch's own counter."""
     model = load_base(counted).build().eval()
     image = torch.zeros(1, 3, IMGSZ, IMGSZ)
     with reference_form():
@@ -50,7 +50,7 @@ class Einsum(nn.Module):
 @pytest.mark.parametrize(
     ("equation", "shape", "wanted"),
     [
-        ("bchw,bkc->bkhw", (1, 7, 8), 8 * 7 * 33 * 35),  # twice that is 129,360, of which numpy prints four digits
+        ("bchw,bkc->bkhw", (1, 7, 8), 8 * 7 * 33 * 35),  # numpy prints only four digits of twice this number, 129,360
         ("bchw, ck -> bkhw", (8, 3), 8 * 3 * 33 * 35),
         ("bchw,ck->bkhw", (8, 11), 8 * 11 * 33 * 35),
         ("abcd,bcde->ae", (8, 33, 35, 2), 8 * 33 * 35 * 2),

@@ -1,4 +1,4 @@
-"""What must hold on every base model: slots found, `none` changes nothing, every weight follows its layer."""
+"""Rules for every base model: its slots are found, `none` changes nothing, every weight moves with its layer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_slots_are_the_inputs_of_the_head(name, known_base):
         ("yolov8n-p2", (2, 3, 4, 5), (18, 21, 24, 27)),
         ("yolov8n-p6", (3, 4, 5, 6), (20, 23, 26, 29)),
         ("yolo26n-p2", (2, 3, 4, 5), (19, 22, 25, 28)),
-        ("yolov3-tiny", (4, 5), (19, 15)),  # lists P4 after P5's row
+        ("yolov3-tiny", (4, 5), (19, 15)),  # the row of P4 comes after the row of P5
     ],
 )
 def test_slots_of_unusual_necks(name, levels, rows, known_base):
@@ -68,7 +68,7 @@ def test_none_is_the_base_bit_for_bit(name, known_base):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_weight_follows_its_layer(name, known_base):
-    """x + g·γ·f(x) with γ = 0 is x exactly, so the inserted layers only shift what stands behind them."""
+    """With γ = 0, x + g·γ·f(x) is exactly x, so the inserted layers only shift the rows after them."""
     base, slots = known_base(name)
     trained = initial_state(base, seed=7)
     gene = Gene.of("lska", {"k_size": 7, "residual": "scaled"})

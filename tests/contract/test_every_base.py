@@ -1,7 +1,7 @@
 """Every detector that the installed Ultralytics ships, and every scale of two families: slots, building, transfer.
 
-Those above 30 million parameters take seconds each: `--soak` says what share of them runs (a tenth unless told), and
-what share of the slots is filled one at a time.
+Detectors with more than 30 million parameters take seconds each. `--soak` is the share of them that runs (a tenth by
+default), and the share of slots that are filled one at a time.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from nas_attn.space.slot import INSERT, REPLACE
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 SCALES = [f"{family}{scale}" for family in ("yolo11", "yolov8") for scale in "smlx"]
-SLOW = {"yolo11x", "yolov8l", "yolov8x"}  # and those that `DETECTORS` gives more than 30 million parameters
-SCALED = Gene.of("lska", {"k_size": 7, "residual": "scaled"})  # x + g·γ·f(x), and γ is 0: the identity, exactly
+SLOW = {"yolo11x", "yolov8l", "yolov8x"}  # and all with more than 30 million parameters in `DETECTORS`
+SCALED = Gene.of("lska", {"k_size": 7, "residual": "scaled"})  # x + g·γ·f(x) with γ = 0: exactly the identity
 
 
 def is_slow(name: str) -> bool:
@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc):
 
 @dataclass
 class Walked:
-    """A base, its slots, and a built model with other weights than a fresh one has."""
+    """A base, its slots, and a built model whose weights differ from initial ones."""
 
     base: BaseModel
     slots: tuple[Slot, ...]
@@ -68,12 +68,12 @@ class Walked:
         return self.model.state_dict()
 
     def outputs(self, model: Any, *, training: bool) -> list[torch.Tensor]:
-        """All tensors of a model's output, the same random numbers drawn inside."""
+        """All tensors in the output of a model; each call draws the same random numbers."""
         side = max(64, *(s.stride for s in self.slots))
         model.train(training)
         torch.manual_seed(5)
         x = torch.rand(2, 3, side, side + max(32, *(s.stride for s in self.slots)))
-        for name in ("txt_feats", "pe"):  # of World and YOLOE; what a fresh one has is random
+        for name in ("txt_feats", "pe"):  # of World and YOLOE; random in a new model
             if hasattr(self.model, name):
                 setattr(model, name, getattr(self.model, name))
         with torch.no_grad():
@@ -112,7 +112,7 @@ def parameters(model: torch.nn.Module) -> int:
 
 
 def added(slots, gene: Gene) -> int:
-    """Parameters that a gene adds in each of the slots."""
+    """The parameters that a gene adds if it is at each of the slots."""
     entry = registry.get(gene.module)
     return sum(
         slot.sites
@@ -122,7 +122,7 @@ def added(slots, gene: Gene) -> int:
 
 
 def of_mode(slots, mode: str | None) -> list[Slot]:
-    """The slots outside blocks where `mode` is None, otherwise those of that mode."""
+    """The slots of that mode; if `mode` is None, the slots outside blocks."""
     return [s for s in slots if (s.inside.mode if s.inside else None) == mode]
 
 
@@ -144,13 +144,13 @@ def test_the_head_and_the_size(walked):
 
 
 def test_every_slot_filled_with_an_identity_is_the_base_bit_for_bit(walked):
-    """World and YOLOE too: they run on the stand-ins for text features that a model without any has."""
+    """Also for World and YOLOE: without text features, they use the default ones of the model."""
     slots = [s for s in walked.slots if s not in of_mode(walked.slots, REPLACE)]
     filled = Architecture.of({s.name: SCALED for s in slots})
     model, report = build(walked.base, walked.slots, filled, seed=0, weights=walked.state)
     assert (report.moved, report.left) == (len(walked.state), ())
     assert parameters(model) == parameters(walked.model) + added(slots, SCALED)
-    plain = copy.deepcopy(walked.model)  # training moves running statistics
+    plain = copy.deepcopy(walked.model)  # training changes running statistics
     for training in (False, True):
         assert_same(walked.outputs(model, training=training), walked.outputs(plain, training=training))
 
@@ -166,7 +166,7 @@ def test_replaced_convolutions_are_all_that_is_left_behind(walked):
 
 
 def test_every_edge_passes_the_slots_that_lie_on_it_and_no_other(walked):
-    """Identities would not tell: an edge into the head that fed the bottom-up path too would change nothing."""
+    """Identities could not show this: an edge that wrongly feeds the bottom-up path too would change nothing."""
     done = apply(walked.base, walked.slots, Architecture.of({s.name: SCALED for s in walked.slots}))
     outside = of_mode(walked.slots, None)
     slot_at = {done.places[s.name]: s.name for s in outside}
@@ -185,7 +185,7 @@ def test_every_edge_passes_the_slots_that_lie_on_it_and_no_other(walked):
 
 
 def test_rows_that_do_nothing_change_nothing(walked):
-    """The rewrite itself: `nn.Identity` at every place, and each block that has room inside in our form, empty."""
+    """The rewrite itself: `nn.Identity` at every slot, and every block with inner slots in our form, but empty."""
     inserts: dict[int, list[Insertion]] = {}
     for slot in of_mode(walked.slots, None):
         inserts.setdefault(slot.row, []).append(Insertion(slot.name, ("nn.Identity", []), slot.readers))
@@ -202,7 +202,7 @@ def test_rows_that_do_nothing_change_nothing(walked):
 
 def test_one_slot_at_a_time(walked, soak):
     if soak < 1 and parameters(walked.model) > 5_000_000:
-        return  # smaller models have the same kinds of places
+        return  # smaller models have the same kinds of slots
     rng = random.Random(walked.base.name)
     for slot in rng.sample(walked.slots, max(1, round(soak * len(walked.slots)))):
         replaces = slot.inside is not None and slot.inside.mode == REPLACE
@@ -225,7 +225,7 @@ def test_slots_of_a_backbone_with_two_branches(soak):
 
 
 def test_the_whole_package_is_walked():
-    """A YAML that is passed over would go unseen."""
+    """Otherwise a forgotten YAML would not be noticed."""
     from nas_attn.detector.model.model_yaml import read_yaml
     from nas_attn.detector.model.shipped_models import packaged
 

@@ -1,6 +1,6 @@
-"""A module with two forms calls every hook as its reference form does: on any part, of any kind, global ones too.
+"""A module with two forms calls the same hooks as its reference form: hooks of any kind, on any part, and global hooks.
 
-Of every module, each part takes full backward hooks.
+In every module, each part accepts full backward hooks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nas_attn.attention.residual import build_module
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Using a non-full backward hook"),
-    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),  # conv_p of ACmix has no input with a gradient
+    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),  # the input of ACmix's conv_p has no gradient
 ]
 KINDS = (
     "register_forward_hook",
@@ -49,7 +49,7 @@ PARTS = [(e, name) for e in TWO_FORMS for name, _ in built(e).named_modules() if
 
 
 def recorder(calls):
-    """A hook that counts what it is called with: the class of the layer, and the shape of its first tensor."""
+    """A hook that counts its calls by class of the layer and shape of the first tensor."""
 
     def hook(layer, *tensors):
         first = next(t for g in tensors for t in (g if isinstance(g, tuple) else (g,)) if t is not None)
@@ -67,7 +67,7 @@ def step(module):
 
 
 def counted(module, register):
-    """Hooks see the same in a step of the default form and of the reference form."""
+    """The calls of hooks in one step of the default form, and in one step of the reference form."""
     seen = []
     for inside in (False, True):
         calls = Counter()
@@ -97,13 +97,13 @@ def test_a_hook_on_a_part(entry, part, kind):
 @pytest.mark.parametrize("kind", GLOBAL_KINDS)
 @pytest.mark.parametrize("entry", TWO_FORMS, ids=lambda e: e.name)
 def test_a_global_hook(entry, kind, monkeypatch):
-    monkeypatch.setattr(nn.modules.module, "_global_is_full_backward_hook", None)  # torch never forgets the last kind
+    monkeypatch.setattr(nn.modules.module, "_global_is_full_backward_hook", None)  # torch never resets this flag
     (found, _), (expected, _) = counted(built(entry), getattr(nn.modules.module, kind))
     assert found == expected and len(expected) > 1
 
 
 class Negated(nn.Module):
-    """Stands in the place of a layer, as an adapter does."""
+    """Replaces a layer, as an adapter does."""
 
     def __init__(self, layer):
         super().__init__()
@@ -114,14 +114,14 @@ class Negated(nn.Module):
 
 
 def subclassed(layer):
-    """The layer, of a class of its own with another `forward`, as parametrised and quantised layers are."""
+    """The layer with a subclass that has another `forward`, as parametrised and quantised layers have."""
     cls = type(layer)
     layer.__class__ = type(f"Own{cls.__name__}", (cls,), {"forward": lambda self, x: -cls.forward(self, x)})
     return layer
 
 
 def patched(layer):
-    """The layer, with another `forward` set on it alone."""
+    """The layer with another `forward` on the instance."""
     own = layer.forward
     layer.forward = lambda x: -own(x)
     return layer

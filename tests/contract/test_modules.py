@@ -1,7 +1,8 @@
-"""What every module must do, with every setting: the checks of `nas_attn modules check`; the registry is the matrix.
+"""The checks of `nas_attn modules check`, for every module of the registry with every setting.
 
-`--soak` says which share of the matrix runs (a tenth unless told, all of it at 1). `--matrix-seed` draws that share
-anew in every session: every module meets every check, and every setting of a module meets at least one of them.
+`--soak` is the share of the combinations that runs: a tenth by default, all of them at 1. `--matrix-seed` draws the
+share, differently in every session. Every check runs on every module, and every setting of a module gets at least one
+check.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def name(check, gene):
 
 @functools.cache
 def drawn(module, seed, share):
-    """{check: settings it runs on}; the checks of a module go through its settings in turn, both in a drawn order."""
+    """Check -> settings on which it runs. The checks take the settings of a module in turn, both in random order."""
     rng = random.Random(f"{seed} {module}")
     settings = plain_settings(registry.get(module))
     checks = [c for c, e in APPLICABLE if e.name == module and not c.once]
@@ -55,7 +56,7 @@ def genes_of(check, entry, config):
     soak = config.getoption("--soak")
     if soak >= 1 or check.once:
         return settings_for(check, entry, all_settings=True)
-    if excused(check, entry):  # that it fails is known only of some settings
+    if excused(check, entry):  # perhaps it fails only with some of the settings
         return settings_for(check, entry)
     return drawn(entry.name, config.getoption("--matrix-seed"), soak)[check]
 
@@ -94,7 +95,7 @@ def test_rule(check, entry, settings):
 
 @pytest.fixture(scope="session")
 def reloaded(pytestconfig):
-    """gene -> what became of it in the one process that loads all of them."""
+    """Gene -> its result in the one process that loads all genes."""
     pairs = [(e, s) for e in entries() for s in genes_of(PROCESS, e, pytestconfig)]
     return {result.gene: result for result in check_processes(PROCESS, pairs)}
 

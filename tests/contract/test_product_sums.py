@@ -1,8 +1,8 @@
-"""Weighted sums that a module writes as products and additions, which no operator shows, are what it declares.
+"""Modules declare exactly the weighted sums that they compute by multiplications and additions.
 
-Counted on the tensors of a run: a product of two maps that both come from the input, each added up with its like.
-Not meant: a scalar or a learned number times a map (`residual`, ACmix's rates), one product plus a map (a gate with a
-bias), means, and squares, of which a variance is made.
+Counted on the tensors of a run: products of two maps that both depend on the input, if such products are added up. Not
+counted: a scalar or a learned number times a map (`residual`, ACmix's rates), one product plus a map (a gate with a
+bias), means, and squares for a variance.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ COPIES = {"cat", "stack", "clone", "_to_copy", "constant_pad_nd"}
 
 
 class ProductSums(TorchDispatchMode):
-    """Adds up in `macs` the elements of the products that are summed."""
+    """Counts in `macs` the elements of products that are summed."""
 
     def __init__(self, x: torch.Tensor) -> None:
         super().__init__()
         self.macs, self.of_input, self.products = 0, {self.key(x)}, {}
-        self.kept = [x]  # no storage is freed, so none is given twice
+        self.kept = [x]  # keeps all storages alive, so that no address is used twice
 
     @staticmethod
     def key(tensor: torch.Tensor) -> int:

@@ -1,4 +1,4 @@
-"""Counts that others can check: base models at 80 classes and 640 pixels, and modules from their formulas."""
+"""Counts that anybody can check: base models at 80 classes and 640 pixels, and modules from their formulas."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nas_attn.detector.model.base_model import load_base
 from nas_attn.space import Gene
 
 # Parameters: `sum(p.numel())` of the stock `DetectionModel(name + ".yaml")`, as Ultralytics prints it before fusing.
-# MACs: `FlopCountAnalysis(model.eval(), zeros(1, 3, 640, 640)).total()` with fvcore as it is installed; eval-mode batch
-# norm counts 2 an element and nearest upsampling 1. Half of Ultralytics' published GFLOPs (2 a MAC, fused) lies just
-# below, for fusing removes the batch norms: yolo11n 6.5 / 2 = 3.27, yolov8n 8.7 / 2 = 4.37. yolo26n and yolov10n
-# run both branches of their heads until they are fused: counted is the one that gives the detections.
+# MACs: `FlopCountAnalysis(model.eval(), zeros(1, 3, 640, 640)).total()` with unchanged fvcore; batch norm in eval mode
+# counts 2 per element, and nearest upsampling 1. Half of Ultralytics' published GFLOPs (2 per MAC, fused) is slightly
+# lower, because fusing removes the batch norms: yolo11n 6.5 / 2 = 3.27, yolov8n 8.7 / 2 = 4.37. yolo26n and yolov10n
+# run both branches of their heads until they are fused; only the branch that gives the detections is counted.
 # Fused FLOPs: 2 x the MACs of convolutions and matrix products of `model.fuse()`.
 BASES = {
     "yolov5n": (2_654_816, 3_891_558_400, 7_724_902_400),
@@ -24,7 +24,7 @@ BASES = {
     "yolo12n": (2_602_288, 3_777_504_000, 7_470_963_200),
     "yolo26n": (2_572_280, 2_774_982_400, 5_480_307_200),
 }
-BOTH_BRANCHES = {"yolo26n": 306_476_800}  # multiply-accumulates of the branch that only training reads
+BOTH_BRANCHES = {"yolo26n": 306_476_800}  # multiply-accumulates of the branch that only training needs
 MAPS = ((64, 80), (128, 40), (256, 20))  # channels and side at P3, P4, P5 of these models
 
 
@@ -43,7 +43,7 @@ def test_base(name, known_base):
 
 @pytest.mark.parametrize("name", BASES)
 def test_a_base_counted_as_release_0_1_0_did(name, known_base):
-    """Studies that it began keep its rules."""
+    """A study that release 0.1.0 began keeps its counting rules."""
     model = known_base(name)[0].build()
     params, macs, flops = BASES[name]
     found = count(model, 640, 640, counting=1)
@@ -52,7 +52,7 @@ def test_a_base_counted_as_release_0_1_0_did(name, known_base):
 
 @pytest.mark.parametrize("name", ["yolo26n", "yolo26n-seg", "yolo26n-pose", "yolo26n-obb", "yolov10n", "yoloe-26n"])
 def test_of_an_end_to_end_head_the_branch_that_detects_is_counted(name):
-    """As if `fuse` had removed the other branch, and nothing else; the counted model keeps both."""
+    """The count is that of an unfused model without the other branch; the counted model keeps both branches."""
     model = load_base(f"{name}.yaml").build().eval()
     found = count(model, 192, 192)
     both = count(model, 192, 192, counting=1)
@@ -69,7 +69,7 @@ def test_of_an_end_to_end_head_the_branch_that_detects_is_counted(name):
 @pytest.mark.parametrize("sizes", [(3, 5), (3, 5, 7)])
 @pytest.mark.parametrize("reduction", [4, 16])
 def test_sk(channels, side, sizes, reduction):
-    """M grouped 3x3 convolutions with batch norms, two layers on the mean, and Σ wᵢ · uᵢ by declaration."""
+    """M grouped 3x3 convolutions with batch norms, two layers on the mean, and Σ wᵢ · uᵢ, which the module declares."""
     pixels, m, d = side * side, len(sizes), channels // reduction
     counted = m * (9 * channels**2 // 32 + 2 * channels) * pixels + channels * d + m * channels * d
     gene = Gene.of("sk", {"kernel_sizes": sizes, "reduction": reduction})
@@ -92,7 +92,7 @@ def test_lsk_adds_the_weighted_sum_of_its_maps(channels, side, k, links):
 @pytest.mark.parametrize("head", [1, 4])
 @pytest.mark.parametrize("k", [3, 7])
 def test_acmix(channels, side, head, k):
-    """Three 1x1 convolutions, fc over 3 heads to 9 maps, the grouped 3x3 convolution; q·k and att·v by declaration."""
+    """Three 1x1 convolutions, fc from 3·head to 9 maps, the grouped 3x3 convolution; q·k and att·v are declared."""
     pixels, d = side * side, channels // head
     counted = (3 * channels**2 + 27 * channels + 81 * channels + 2 * d) * pixels
     cost = gene_cost(Gene.of("acmix", {"head": head, "kernel_att": k}), channels, side, side)
@@ -106,7 +106,7 @@ def test_acmix(channels, side, head, k):
     ("k", "first", "second"), [(7, 3, 3), (11, 3, 5), (23, 5, 7), (35, 5, 11), (41, 5, 13), (53, 5, 17)]
 )
 def test_lska(channels, side, k, first, second):
-    """Four strips, one dimension each, and a 1x1 convolution."""
+    """Four one-dimensional depthwise convolutions and a 1x1 convolution."""
     cost = gene_cost(Gene.of("lska", {"k_size": k}), channels, side, side)
     assert cost.macs == cost.macs_fvcore_default == (2 * (first + second) * channels + channels**2) * side * side
     assert cost.params == channels * (2 * first + 2 * second + 4) + channels**2 + channels
@@ -117,7 +117,7 @@ def test_lska(channels, side, k, first, second):
     [(64, 80, 8, 148_480_000), (128, 40, 4, 121_548_800), (256, 20, 2, 112_384_000)],
 )
 def test_efficient_attention(channels, side, window, published):
-    """Half of the heads local with a 3x3 kernel, half global over 100 pooled tokens."""
+    """Half of the heads are local with a 3x3 kernel, half are global over 100 pooled tokens."""
     pixels, g, tokens, k = side * side, channels // 2, (side // window) ** 2, 3
     local = 3 * channels * g + 3 * g * k * k + 2 * g * g
     overall = channels * g * pixels + 2 * channels * (channels - g) * tokens + 2 * (channels - g) * pixels * tokens
@@ -156,7 +156,7 @@ class Product(torch.nn.Module):
     ],
 )
 def test_broadcast_products_count_in_full(first, second, macs, by_fvcore):
-    """fvcore counts the first factor's elements × the second's last axis, whatever broadcasts."""
+    """fvcore counts the elements of the first factor × the last axis of the second, and ignores broadcasting."""
     module = Product(torch.ones(first), torch.ones(second))
     cost = count(module, 1, 1, 1)
     assert (cost.macs, cost.macs_fvcore_default, cost.flops_torch) == (macs, by_fvcore, 2 * macs)

@@ -129,7 +129,7 @@ def test_lska_layers_keep_the_map(k_size):
 
 
 def convolution_macs(module: nn.Module, x: torch.Tensor) -> int:
-    """Multiply-accumulates of every convolution that runs, from its own output."""
+    """The multiply-accumulates of every convolution that runs, computed from its output."""
     counts = []
 
     def count(layer, _inputs, output):

@@ -1,7 +1,7 @@
-"""Published networks rebuilt around the zoo's modules: learned numbers and multiply-accumulates at 224×224.
+"""Published networks, rebuilt with modules of the zoo: parameters and multiply-accumulates at 224×224.
 
-Figures at 1000 classes: what the published code has, what papers and model cards print where a test says so, and for
-the grid of LSKA's paper, whose printed tables were not at hand, what the definitions of its variants give.
+Figures are for 1000 classes and come from the published code, or from papers and model cards if a test says so. The
+tables of LSKA's paper were not available; for its grid, figures follow from the definitions of its variants.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from nas_attn.cost.counter import count
 
 GIGA = 1e9
 K_SIZES = (7, 11, 23, 35, 53)
-PAPER_NAMES = {"T": "B0", "S": "B1", "B": "B2"}  # LSKA's paper names VAN's sizes by letters
+PAPER_NAMES = {"T": "B0", "S": "B1", "B": "B2"}  # LSKA's paper uses letters for VAN's sizes
 
-# size, gate -> (learned numbers, multiply-accumulates of layers in units of 1e9) for each of K_SIZES
+# size, gate -> (parameters, multiply-accumulates of layers in units of 1e9) for each of K_SIZES
 GRID = {
     ("T", LKATrivial): (
         (4_064_200, "0.848"), (4_179_400, "0.894"), (4_832_200, "1.152"), (5_945_800, "1.593"), (8_480_200, "2.597")),
@@ -74,7 +74,7 @@ def _one_thread():
 
 
 def layers(tally) -> int:
-    """Multiply-accumulates of convolutions and linear layers."""
+    """The multiply-accumulates of convolutions and linear layers."""
     return tally["dense"] + tally["grouped"] + tally["linear"]
 
 
@@ -88,7 +88,7 @@ def layers(tally) -> int:
     ],
 )
 def test_van(size, learned, printed, of_layers, by_fvcore):
-    """Printed: convolutions and linear layers, one for each bias addition, two for each normalised element."""
+    """The printed figure includes convolutions, linear layers, 1 per bias addition and 2 per normalised element."""
     found, tally = measure(partial(VAN, VAN_SIZES[size], LKA))
     assert found == learned
     assert f"{layers(tally) / GIGA:.3f}" == of_layers
@@ -113,14 +113,14 @@ def test_lska_van_with_the_size_that_only_the_code_has(size, learned):
 
 @pytest.mark.parametrize("size", PAPER_NAMES)
 def test_the_two_papers_meet_at_kernel_23(size):
-    """LKA's published kernels are the split of 23, so VAN itself stands in LSKA's grid."""
+    """LKA's published kernels are the split of 23, so LSKA's grid contains VAN itself."""
     van = measure(partial(VAN, VAN_SIZES[PAPER_NAMES[size]], LKA))
     assert van == measure(partial(VAN, VAN_SIZES[PAPER_NAMES[size]], partial(LKA, k_size=23)))
     assert van[0] == GRID[size, LKA][K_SIZES.index(23)][0]
 
 
 def test_separable_kernels_grow_linearly_the_others_do_not():
-    """LSKA's claim: growth of learned numbers on VAN-T from kernel 7 to 53 is quadratic, slower, and linear."""
+    """LSKA's claim: the parameters of VAN-T from kernel 7 to 53 grow quadratically, more slowly, and linearly."""
 
     def learned(gate, k_size):
         return parameters(partial(VAN, VAN_SIZES["B0"], partial(gate, k_size=k_size)))
@@ -144,7 +144,7 @@ def test_separable_kernels_grow_linearly_the_others_do_not():
     ],
 )
 def test_cloformer(size, learned, printed, dense, convolutions, with_attention):
-    """The printed figures are met by dense convolutions alone, and not by all convolutions of the two larger sizes."""
+    """The printed figures count only dense convolutions; all convolutions of the two larger sizes exceed them."""
     found, tally = measure(partial(CloFormer, CLOFORMER[size]))
     assert found == learned
     assert f"{tally['dense'] / GIGA:.3f}" == dense and f"{tally['dense'] / GIGA:.1f}" == printed
@@ -168,11 +168,11 @@ def test_acmix_resnet_of_the_released_code(depth, learned):
     ],
 )
 def test_acmix_paper_prints_more_than_its_released_code_has(depth, printed, released, one_more):
-    """ACmix's paper prints 10.6, 14.6 and 18.6 million parameters, which its released code cannot have.
+    """ACmix's paper prints 10.6, 14.6 and 18.6 million parameters, more than its released code has.
 
-    The released block has one grouped convolution, of 9 · 9 · C weights (`dep_conv`). With one more of that size a
-    block, all six printed figures come out, multiply-accumulates too: most likely the paper's network had two. The
-    zoo's module follows the released code, whose weights people have.
+    The released block has one grouped convolution with 9 · 9 · C weights (`dep_conv`). With one more of this size per
+    block, all six printed figures are met, including multiply-accumulates. So the paper's network probably had two. The
+    module of the zoo follows the released code, because its weights are available.
     """
     learned, tally = measure(partial(ACmixResNet, depth))
     settings = get("acmix").complete({"kernel_att": 7, "head": 4})
@@ -194,7 +194,7 @@ def test_acmix_paper_prints_more_than_its_released_code_has(depth, printed, rele
     ids=["van", "lska_van", "cloformer", "acmix_resnet"],
 )
 def test_networks_run_and_every_part_learns(build):
-    """96×64 leaves maps down to 3×2: smaller than the kernels, and not divisible by CloFormer's windows."""
+    """An input of 96×64 gives maps down to 3×2: smaller than kernels, and not divisible by CloFormer's windows."""
     torch.manual_seed(0)
     network = build()
     scores = network(torch.randn(2, 3, 96, 64))

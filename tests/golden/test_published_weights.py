@@ -1,6 +1,6 @@
-"""Published weights load under their published names and shapes, and give what the published formula gives.
+"""Published weights load with their published names and shapes, and give the output of the published formula.
 
-Names and shapes are those of the repositories that each entry names, at the widths below.
+Names and shapes come from the repository that an entry names, at the widths below.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def test_published_weights_load(case):
     whole.load_state_dict({f"1.{name}": value for name, value in weights.items()}, strict=True)
     module = module_of(case)
     module.load_state_dict(weights, strict=True)
-    assert weights.keys() == kept.keys()  # the dictionary that was given stays as it is
+    assert weights.keys() == kept.keys()  # loading must not change the given dictionary
     assert sum(t.numel() for t in module.state_dict().values()) == sum(
         t.numel() for name, t in weights.items() if name != "relative_position_index"
     )
@@ -297,7 +297,7 @@ def test_loaded_weights_compute_the_published_formula(case):
     x = torch.randn(2, 16, 8, 12, dtype=torch.float64)
     with torch.no_grad():
         expected, found = FORMULAS[case](weights, x), module(x)
-    # ε of the linear attention is 1e-5 here, and 1e-15 in the published code
+    # ε of the linear attention is 1e-5 here, but 1e-15 in the published code
     tolerance = 1e-4 if case == "lite_mla" else 1e-10
     assert expected.std() > 1e-3
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))

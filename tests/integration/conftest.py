@@ -1,4 +1,4 @@
-"""A tiny data set, and one small search by the command line that several tests look at."""
+"""A tiny data set, and one small search on the command line that several tests share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STUDY = {
 
 @dataclass(frozen=True)
 class Shell:
-    """Runs `python -m nas_attn` in a folder, as a user would; the libraries are loaded once for all commands."""
+    """A runner for `python -m nas_attn` in a folder, as a user types it; libraries are loaded once for all commands."""
 
     folder: Path
     loaded: LoadedProcess
@@ -47,14 +47,14 @@ class Shell:
 
 @pytest.fixture(scope="session")
 def shell_in() -> Iterator[Callable[[Path], Shell]]:
-    """A function from a folder to the shell in it."""
+    """A function: folder -> the shell in it."""
     with LoadedProcess() as loaded:
         yield lambda folder: Shell(folder, loaded)
 
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
-    """data.yaml of sixteen drawn images of 64 px."""
+    """The data.yaml of sixteen drawn images of 64 px."""
     from nas_attn.data.demo import write_data
 
     folder = tmp_path_factory.mktemp("tiny")
@@ -63,7 +63,7 @@ def tiny_data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def write_study(tiny_data):
-    """A function that writes a study YAML with changes to the tiny one."""
+    """A function that writes a changed copy of the tiny study's YAML."""
 
     def write(path: Path, **changes: object) -> Path:
         path.write_text(yaml.safe_dump({**STUDY, "data": str(tiny_data), **changes}))
@@ -74,7 +74,7 @@ def write_study(tiny_data):
 
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory, write_study, shell_in):
-    """(shell, result) of one finished search named `tiny`, of two workers and in a new interpreter."""
+    """(shell, result) of one finished search named `tiny`, with two workers and in a new interpreter."""
     folder = tmp_path_factory.mktemp("search")
     write_study(folder / "tiny.yaml", jobs=2)
     shell = shell_in(folder)

@@ -1,4 +1,4 @@
-"""`ablate` by the command line: a winner and an architecture of one's own, really trained on a tiny data set."""
+"""`ablate` on the command line: a winner and a user's architecture, trained on a tiny data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nas_attn.ablation.view import AblationView, load_ablations
 from nas_attn.study import read_study
 
 FULL = "p3=acmix(head=2,kernel_att=3) p4=none p5=lska(k_size=7)"
-SCORES = 0.0005  # mAP50-95; what two epochs on the tiny data set exceed
+SCORES = 0.0005  # mAP50-95; two epochs on the tiny data set reach more
 SMALL = ("--kinds", "leave-one-out,add-one-in", "--no-controls", "--dead-slots", "keep")
 
 
@@ -59,7 +59,7 @@ def test_seeds_are_not_those_that_chose_the_winner(ablated):
 
 
 def test_trials_are_those_of_the_search(ablated):
-    """The same recipe, steps and precision: one function trains for both."""
+    """Recipe, steps and precision are the same, because one function trains for both."""
     shell, _ = ablated
     one = read_study(shell.folder / "runs" / "tiny").trials[0].evaluation
     for trial in view_of(shell).trials:
@@ -75,7 +75,7 @@ def test_trials_are_those_of_the_search(ablated):
 
 
 def test_each_figure_is_that_of_its_trials(ablated):
-    """Means, spreads, differences, intervals and p-values computed anew from the trials that a row names."""
+    """Means, spreads, differences, intervals and p-values equal those computed here from the trials of the row."""
     shell, _ = ablated
     view = view_of(shell)
     numbers = {t.number: t for t in view.trials}
@@ -112,7 +112,7 @@ def test_tables_are_written_beside_the_trials_and_where_asked(ablated):
     for folder in (view_of(shell).folder, shell.folder / "tables"):
         assert names <= {p.name for p in folder.iterdir()}
     text = (shell.folder / "tables" / "ablation.md").read_text()
-    assert FULL in text and "| without p3 |" in text and "Holm-corrected over 3 comparisons" in text
+    assert FULL in text and "| without p3 |" in text and "Holm-corrected for 3 comparisons" in text
     assert str(shell.folder / "runs") not in (shell.folder / "tables" / "ablation_tables.tex").read_text()
 
 
@@ -223,7 +223,7 @@ def test_fewer_than_three_seeds_are_warned_of_and_have_no_p(tmp_path, write_stud
 
 
 def test_a_dead_slot_is_said(tmp_path, write_study, shell_in):
-    """A base of two epochs uses no slot: nothing can be shown there, and nothing but the base is needed to say so."""
+    """A base of two epochs uses no slot, so nothing can be shown there; only the base is trained to find this."""
     shell = shell_in(tmp_path)
     write_study(tmp_path / "tiny.yaml", live_threshold=SCORES)
     done = shell(
@@ -240,10 +240,10 @@ def test_a_dead_slot_is_said(tmp_path, write_study, shell_in):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--base", "p3=lska", "--seeds", "3", "--hours", "1"), "must not stand together"),
-        (("--base", "p3=lska", "--pick", "best"), "must not stand together"),
-        (("--base", "p3=lska", "--kinds", "swap", "--scales", "s"), "must go with the kind `scale`"),
-        ((), "neither a study that was searched nor --base"),
+        (("--base", "p3=lska", "--seeds", "3", "--hours", "1"), "must not be given together"),
+        (("--base", "p3=lska", "--pick", "best"), "must not be given together"),
+        (("--base", "p3=lska", "--kinds", "swap", "--scales", "s"), "needs the kind `scale`"),
+        ((), "no searched study and no --base"),
         (("--base", "p3=lskaa"), "Did you mean 'lska'?"),
         (("--base", "p9=lska"), "Known: "),
         (("--base", "p3=none"), "with attention"),
@@ -251,15 +251,15 @@ def test_a_dead_slot_is_said(tmp_path, write_study, shell_in):
         (("--base", "p3="), "an architecture must read"),
         (("--base", "p3=lska", "--arm", "p4=nope"), "--arm"),
         (("--base", "p3=lska", "--kinds", "leave-one-outs"), "Did you mean 'leave-one-out'?"),
-        (("--base", "p4=lska", "--kinds", "scale", "--model", "yolov3-tiny.yaml"), "has no larger scale"),
-        (("--base", "p3=lska", "--kinds", "scale", "--scales", "q,s"), "There are s, m, l, x"),
+        (("--base", "p4=lska", "--kinds", "scale", "--model", "yolov3-tiny.yaml"), "no larger scale of"),
+        (("--base", "p3=lska", "--kinds", "scale", "--scales", "q,s"), "Larger scales: s, m, l, x"),
         (("--base", "p3=lska", "--seeds", "0"), "seeds"),
         (("--base", "p3=lska", "--hours", "-1"), "hours"),
         (("--base", "p3=lska", "--max-seeds", "2"), "max_seeds"),
         (("--base", "p3=lska", "--difference", "0"), "difference"),
         (("--base", "p3=lska", "--dead-slots", "maybe"), "'skip' or 'keep'"),
         (("--base", "p3=lska", "--imgsz", "70"), "multiple of the model's stride"),
-        (("--base", "p3=lska", "--name", "../up"), "plain word"),
+        (("--base", "p3=lska", "--name", "../up"), "one word"),
     ],
 )
 def test_wrong_input(tmp_path, monkeypatch, capfd, tiny_data, arguments, words):
@@ -281,7 +281,7 @@ def test_a_winner_that_is_the_base_is_refused(searched):
 
 
 def test_another_ablation_takes_other_seeds(ablated):
-    """A better arm of one ablation is confirmed by trials that had no part in choosing it, also once that got more."""
+    """New seeds: the trials that confirm an arm are not those that chose it, also if that ablation grew."""
     shell, _ = ablated
     first = min(t.seed for t in view_of(shell).trials)
     plan = ("ablate", "tiny", "--base", "p3=acmix(head=2,kernel_att=3)", "--name", "again", *SMALL, "--seeds", 1)
@@ -291,7 +291,7 @@ def test_another_ablation_takes_other_seeds(ablated):
     assert min(t.seed for t in again.trials) == first + 20 and again.fresh
     used = shell("ablate", "tiny", "--base", "p3=lska(k_size=7)", "--name", "used", *SMALL, "--seeds", 1, "--seed", 0)
     assert used.code == 0 and "used these seeds before" in used.err
-    assert "has used before" in (view_of(shell, "used").folder / "ablation.md").read_text()
+    assert "has used these seeds before" in (view_of(shell, "used").folder / "ablation.md").read_text()
 
 
 def test_a_plan_downloads_nothing(tmp_path, monkeypatch, capfd):

@@ -21,7 +21,7 @@ SMALL = {"model": "yolo11n.yaml", "width": 0.0625, "imgsz": 64, "final_imgsz": 1
 
 @pytest.fixture
 def planned(tmp_path, tiny_data):
-    """(architecture, fields of the ablation, options of the study) -> the plan of an ablation."""
+    """A function (architecture, fields of the ablation, options of the study) -> the plan of an ablation."""
 
     def plan(base: str, given: dict | None = None, **options):
         request = load_request(
@@ -83,7 +83,7 @@ def test_a_module_that_changes_the_shape_is_refused(planned, write):
 
 
 def test_by_the_command_line(tiny_data, tmp_path, monkeypatch, capfd):
-    """An architecture that `adopt` prints is taken as it stands, by all commands that take one."""
+    """All commands that take an architecture accept the text that `adopt` prints."""
     monkeypatch.chdir(tmp_path)
     printed = "p3=cbam p4=none p5=none"
     size = ("--width", "0.0625", "--imgsz", "64")

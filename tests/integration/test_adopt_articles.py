@@ -1,4 +1,4 @@
-"""The articles' YAMLs: each is made to build, is the network that the article means, and trains."""
+"""The articles' YAMLs: after adoption each builds, is the network that the article means, and trains."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CASES = {
     "efficient_attention_yolov5": ("yolov5n", "sppf.pre=efficient_attention(group_split=[4,4],window_size=4)"),
     "lska_yolo11": ("yolo11n", "p3=lska(k_size=23) p4=lska(k_size=23) p5=lska(k_size=23)"),
 }
-# what each article means, written out by hand: the rows of attention at scale n, and the repaired row
+# the meaning of each article, written by hand: the rows of attention at scale n, and the repaired row
 MEANT: dict[str, dict[int, list[Any]]] = {
     "acmix_yolo11": {
         17: [-1, 1, "ACmix", [64, 64]],
@@ -47,7 +47,7 @@ MEANT: dict[str, dict[int, list[Any]]] = {
 
 @pytest.fixture(scope="module")
 def adopted(tmp_path_factory):
-    """name -> (what `adopt --json` said, the fixed file) of every article, at three classes."""
+    """Name of an article -> (output of `adopt --json`, the fixed file), for three classes."""
     folder = tmp_path_factory.mktemp("adopted")
     said: dict[str, Any] = {}
 
@@ -70,7 +70,7 @@ def built(model: Any) -> Any:
 
 
 def assert_equal_networks(one: Any, other: Any) -> None:
-    """The same tensors in the same order, and with equal ones the same output to the bit."""
+    """Both networks have the same tensors in the same order and, with equal values, the same output bit for bit."""
     shapes = [[(k.split(".", 2)[2], tuple(v.shape)) for k, v in m.state_dict().items()] for m in (one, other)]
     assert shapes[0] == shapes[1]
     torch.manual_seed(3)
@@ -158,7 +158,7 @@ def test_nothing_is_written_over(tmp_path, capfd):
     assert run(["adopt", str(article), "-o", str(article), "--force"]) == 0
     assert "nas_attn.ACmix" in Path(article).read_text()
     assert run(["adopt", str(article)]) == 2  # exported now
-    assert "not an exported one" in capfd.readouterr().err
+    assert "must not be an export of nas_attn" in capfd.readouterr().err
 
 
 def test_without_a_file_it_only_says(tmp_path, monkeypatch, capfd):

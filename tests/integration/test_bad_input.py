@@ -1,4 +1,4 @@
-"""Wrong input: one clear message, exit code 2, no traceback, nothing lost or half-written."""
+"""Wrong input: one clear message, exit code 2, no traceback, and no lost or partial file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(here, capfd):
-    """A function that runs a command line, which must be refused; gives what it said."""
+    """A function that runs a command, which must be refused, and returns its message."""
 
     def check(*arguments: object, code: int = 2) -> str:
         before = sorted(str(p) for p in here.rglob("*"))
@@ -79,7 +79,7 @@ def test_class_count(refused, here, tiny_data):
         (["--sampler", "tpee"], ["sampler", "Did you mean 'tpe'"]),
         (["--space", "nek"], ["search space", "Did you mean 'neck'"]),
         (["--imgsz", "100"], ["multiple", "100", "Use 96"]),
-        (["--trials", "0"], ["trials", "greater than or equal to 1", "0"]),
+        (["--trials", "0"], ["trials", "at least 1", "0"]),
         (["--trials", "-3"], ["trials", "-3"]),
         (["--device", "cuda"], ["GPU", "--device cpu"]),
         (["--device", "gpu0"], ["--device", "'gpu0'"]),
@@ -185,7 +185,7 @@ def test_architectures(refused):
 
 
 def test_a_missing_libgl_is_one_line_with_the_remedy(tmp_path):
-    """A file of that name that is no library stands for a slim image: the loader fails on it just so."""
+    """A file of that name that is no library imitates a slim image: the loader fails in the same way."""
     import cv2
 
     libraries = subprocess.run(["ldd", next(Path(cv2.__file__).parent.glob("*.so"))], capture_output=True, text=True)

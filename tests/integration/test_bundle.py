@@ -1,4 +1,4 @@
-"""Bundles by the command line: written, verified in a fresh process, broken in every way that should be noticed."""
+"""Bundles on the command line: written, verified in a new process, and refused after every kind of damage."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(home) -> Path:
-    """A bundle of an architecture with the user's own module, and its YAML beside it."""
+    """A bundle of an architecture with the user's own module, and its YAML next to it."""
     given = ("--modules", str(home / "mine.py"), "-o", str(home / "mine.yaml"), "--bundle", str(home / "won"))
     assert run(["export", "--architecture", TEXT, *SIZE, *given]) == 0
     return home / "won"
@@ -67,7 +67,7 @@ def card_of(folder: Path) -> dict[str, Any]:
 
 
 def reseal(folder: Path, **changes: Any) -> None:
-    """Write a card as another version might have written it."""
+    """Change a card and seal it again, as another version could have written it."""
     card = {**card_of(folder), **changes}
     card["sha256"] = cards.seal(card)
     (folder / cards.CARD).write_text(json.dumps(card))
@@ -127,7 +127,7 @@ def test_tampered_files_are_said_plainly(copied, capsys):
 def test_nothing_that_was_changed_is_run(copied, capsys, tmp_path):
     (copied / "modules" / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + MINE)
     assert run(["export", "--verify", str(copied)]) == 1
-    assert "rebuilding: not done, for it would run modules/mine.py" in capsys.readouterr().out
+    assert "rebuilding: not done, because it would run modules/mine.py" in capsys.readouterr().out
     assert not (tmp_path / "ran").exists()
 
 
@@ -136,12 +136,12 @@ def test_another_version_that_counts_differently_is_named(copied):
     counts = {**card["cost"]["counts"], "macs": card["cost"]["counts"]["macs"] + 1}
     reseal(copied, cost={**card["cost"], "counts": counts}, versions={**card["versions"], "fvcore": "0.0.1"})
     found = problems(copied)
-    assert set(found) == {"cost"} and f"where the card has {counts['macs']:,}" in found["cost"]
-    assert "written with other versions: fvcore 0.0.1 then and " in found["cost"]
+    assert set(found) == {"cost"} and f"but the card has {counts['macs']:,}" in found["cost"]
+    assert "written with other versions: fvcore 0.0.1 then, " in found["cost"]
 
 
 def test_a_bundle_of_0_1_0_is_counted_by_its_own_rules(copied):
-    """It has no `counting`, and torch's count under Ultralytics' name."""
+    """Its card has no `counting`, and has torch's count under Ultralytics' name."""
     cost = card_of(copied)["cost"]
     assert cost["counting"] == 2 and cost["gflops_ultralytics"] == pytest.approx(cost["gflops_torch"], rel=1e-9)
     old = {k: v for k, v in cost.items() if k not in ("counting", "gflops_torch")}
@@ -166,7 +166,7 @@ def test_other_weights_and_other_outputs_are_found(copied):
             weight.CopyFrom(numpy_helper.from_array(value + 0.5, weight.name))
     onnx.save(graph, copied / "best.onnx")
     found = problems(copied)
-    assert set(found) == {"ONNX best.onnx"} and "above 0.0001" in found["ONNX best.onnx"]
+    assert set(found) == {"ONNX best.onnx"} and "above the limit of 0.0001" in found["ONNX best.onnx"]
 
 
 def test_parameters_are_counted_on_what_the_yaml_builds(copied):
@@ -191,12 +191,12 @@ def test_nothing_is_written_over_without_force(bundle, home, capsys):
     before = {p: p.read_bytes() for p in home.rglob("*") if p.is_file()}
     given = ["--modules", str(home / "mine.py"), "--architecture", "p3=lska", *SIZE]
     assert run(["export", *given, "-o", str(home / "mine.yaml")]) == 2
-    assert "not written over" in capsys.readouterr().err
+    assert "must not be overwritten" in capsys.readouterr().err
     assert run(["export", *given, "--bundle", str(bundle)]) == 2
     assert "--force to replace it" in capsys.readouterr().err
     for option in ("-o", "--bundle"):
         assert run(["export", *given, option, str(home), "--force"]) == 2
-    assert "which is no bundle" in capsys.readouterr().err
+    assert "which is not a bundle" in capsys.readouterr().err
     assert {p: p.read_bytes() for p in home.rglob("*") if p.is_file()} == before
 
 
@@ -213,11 +213,11 @@ def test_force_replaces_a_bundle_and_leaves_what_is_not_its(copied, capsys):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["--architecture", "p3=lska", "--pick", "best"], "must stand without --pick"),
-        (["--nc", "3"], "must go with `--architecture`"),
-        (["--weights", "best.pt"], "must go with `--bundle`"),
+        (["--architecture", "p3=lska", "--pick", "best"], "`--architecture` and --pick must not be given together"),
+        (["--nc", "3"], "needs `--architecture`"),
+        (["--weights", "best.pt"], "needs `--bundle`"),
         (["--bundle", "b", "--weights", "gone.pt"], "must exist"),
-        (["--verify", "b", "--force"], "must stand without --force"),
+        (["--verify", "b", "--force"], "`--verify` and --force must not be given together"),
         (["--architecture", "p9=lska"], "slot must be a known one"),
         (["--architecture", "p3=lska", "--imgsz", "100"], "multiple of the model's stride 32"),
         (["--architecture", "p3=lska", "--nc", "0"], "`--nc` must be at least 1"),

@@ -1,4 +1,4 @@
-"""A checkpoint with modules of ours, in a process that only knows Ultralytics."""
+"""A checkpoint with our modules, in a process that imports only Ultralytics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRAIN = (
     "optimizer='SGD', lr0=0.01, mosaic=0.0"
 )
 
-# no mention of nas_attn: unpickling the checkpoint finds it
+# without an import of nas_attn: unpickling the checkpoint imports it
 FRESH = """
 import json, sys
 from ultralytics import YOLO
@@ -46,7 +46,7 @@ def run(code: str, folder: Path) -> str:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Six images with a bright square each."""
+    """Six images, each with one bright square."""
     rng = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()

@@ -1,4 +1,4 @@
-"""The command line from search to training, on a tiny data set, each command in a process of its own."""
+"""The command line from search to training, on a tiny data set, with one process per command."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_progress_stands_on_stderr(searched):
     assert len(lines) == 9 and all("mAP50-95" in x and "GMACs" in x for x in lines)
     assert "Traceback" not in done.err and "Warning" not in done.err
     # two epochs teach the base next to nothing, and then nothing is claimed of its slots
-    assert re.search(r"Which slots are alive is not known: the base reaches 0\.00\d\d mAP50-95 only", done.err)
+    assert re.search(r"It is not known which slots are live: the base reaches only 0\.00\d\d mAP50-95", done.err)
     assert "--dead-slots keep" not in done.err  # the study has it already
-    assert len(re.findall(r"p[345]: not known \(the base scores too little to tell\), searched", done.err)) == 3
+    assert len(re.findall(r"p[345]: unknown \(the base scores too little to tell\), searched", done.err)) == 3
 
 
 def test_every_evaluation_says_how_it_was_made(searched):
@@ -133,7 +133,7 @@ def test_export_picks(searched):
 
 
 def test_kill_minus_nine_and_the_same_command_again(tmp_path, write_study, shell_in):
-    """The supervisor and its workers die in the middle; the study is the one that was never interrupted."""
+    """The supervisor and its workers die during the study; after the resume, it equals an uninterrupted one."""
     write_study(tmp_path / "k.yaml", trials=4, epochs=2, control_seeds=1, jobs=1)
     command = [sys.executable, "-m", "nas_attn", "search", "k.yaml", "--json"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -168,7 +168,7 @@ def test_interrupting_is_no_failure(tmp_path, write_study, sign):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # a background job of a shell ignores the interrupt, one of nohup the hang-up, and so would their children
+        # background jobs ignore the interrupt, jobs of nohup ignore the hang-up, and children inherit this
         preexec_fn=lambda: signal.signal(sign, signal.SIG_DFL),
     )
     for line in running.stderr:

@@ -1,4 +1,4 @@
-"""`--data coco128.yaml` and `data: VOC.yaml`: a path wins, else Ultralytics' own set; what may be wrong with either."""
+"""`--data coco128.yaml` and `data: VOC.yaml`: a path wins over Ultralytics' data set; errors for both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas_attn.study.inputs import load_data
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty working directory, and the folder of data sets beside it."""
+    """An empty working directory, with the folder of data sets next to it."""
     (tmp_path / "here").mkdir()
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(small_data_sets.settings_in(tmp_path / "config", tmp_path / "datasets")))
     monkeypatch.chdir(tmp_path / "here")
@@ -24,7 +24,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(here, capfd):
-    """Runs a command that must fail with one clean message and leave nothing behind."""
+    """Run a command that must fail with one clear message and write nothing."""
 
     def check(*arguments: object, code: int = 2) -> str:
         assert run([str(a) for a in arguments]) == code
@@ -61,7 +61,7 @@ def test_a_shipped_study_means_the_known_set_wherever_it_runs(here):
 
 def test_the_study_is_called_like_the_data(here):
     assert study_name(None, "dota8.yaml") == "dota8"
-    assert study_name(None, "coco128.yaml") == "coco128-data"  # `coco128` is a study that is shipped
+    assert study_name(None, "coco128.yaml") == "coco128-data"  # `coco128` is a shipped study
     (here / "dota8.yaml").write_text("names: [a]\n")
     assert study_name(None, "dota8.yaml") == "here"
 
@@ -106,4 +106,4 @@ def test_a_folder_of_data_sets_that_cannot_be_written(here, refused, monkeypatch
 def test_a_set_for_another_task(here, refused):
     small_data_sets.stand_in("VisDrone.yaml", here.parent / "datasets")
     said = refused("search", "new", "--data", "VisDrone.yaml", "--model", "yolo11n-seg.yaml")
-    assert "must be a polygon" in said and "take a base model of the data's own task" in said
+    assert "must be a polygon" in said and "use a base model for the task of the data" in said

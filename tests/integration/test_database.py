@@ -32,7 +32,7 @@ def server():
     programs = _programs()
     if programs is None:
         pytest.skip("missing part: postgresql, apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="nas_attn-pg-"))  # every start of pytest closes its own folder to others
+    folder = Path(tempfile.mkdtemp(prefix="nas_attn-pg-"))  # pytest closes its own folders to other users
     user: dict = {}
     if os.geteuid() == 0:  # the server refuses to run as root
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}

@@ -1,6 +1,6 @@
-"""Training in several processes: they know the modules and the user's own, start from the transferred weights, go on.
+"""Training in several processes: they know all modules, start from the transferred weights, and continue after a kill.
 
-There is one real thing missing here, the GPUs: two processes of `torch.distributed` train on the CPU by gloo instead.
+The test needs no GPU: two processes of `torch.distributed` train on the CPU with gloo instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from module_files import GOOD, clean  # noqa: F401
 from nas_attn.cli.app import run
 from nas_attn.space import Architecture
 
-# Ultralytics trains on several devices only where they are GPUs: everything that says so is told otherwise
+# Ultralytics trains on several devices only if they are GPUs: all its checks for that are replaced
 ON_THE_CPU = """
 import os, runpy, signal, sys
 import torch
@@ -58,7 +58,7 @@ QUICK = ("--imgsz", 64, "--batch", 4, "--device", "cpu", "val=False")
 
 
 def write_model(path: Path, architecture: str):
-    """Write an exported YAML of a very narrow yolo11n; the base."""
+    """Write an exported YAML of a very narrow yolo11n, and return the base."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.export import write_yaml
     from nas_attn.detector.neck.slots import find_slots
@@ -70,7 +70,7 @@ def write_model(path: Path, architecture: str):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
-    """A working directory with best.yaml and w.pt."""
+    """A working directory that holds best.yaml and w.pt."""
     torch.save({"model": write_model(tmp_path / "best.yaml", "p3=lska(k_size=7)").build()}, tmp_path / "w.pt")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -78,7 +78,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def two_processes(here, monkeypatch) -> None:
-    """Trainers of this process start two others, as they would on two GPUs."""
+    """Trainers of this process start two other processes, as on two GPUs."""
     from ultralytics.engine import trainer as trainers
 
     (here / "on_the_cpu.py").write_text(ON_THE_CPU)
@@ -102,7 +102,7 @@ def test_two_processes_start_from_the_weights_are_killed_and_go_on(here, tiny_da
     monkeypatch.setenv("KILL_BEHIND", "2")
     assert run(arguments) == 1
     said = capfd.readouterr().err
-    assert "same command goes on" in said and "Traceback" not in said.rsplit("error:", 1)[1], said
+    assert "same command continues" in said and "Traceback" not in said.rsplit("error:", 1)[1], said
     folder = here / "runs" / "train" / "best-seed0"
     rows = (folder / "results.csv").read_text().splitlines()
     assert len(rows) == 3 and not (folder / "result.json").exists()
@@ -118,14 +118,14 @@ def test_two_processes_start_from_the_weights_are_killed_and_go_on(here, tiny_da
     monkeypatch.delenv("KILL_BEHIND")
     assert run(arguments) == 0
     said = capfd.readouterr()
-    assert "going on behind epoch 2" in said.err + said.out
+    assert "continues after epoch 2" in said.err + said.out
     again = (folder / "results.csv").read_text().splitlines()
     assert [r.split(",")[0] for r in again[1:]] == ["1", "2", "3"] and again[:3] == rows
     assert (folder / "result.json").exists()
 
 
 def test_the_generated_script_knows_the_users_own_modules(here, tiny_data, monkeypatch, clean):  # noqa: F811
-    """From scratch: neither weights nor the environment bring the module's file into the process."""
+    """The training starts from scratch, so neither weights nor the environment bring the module's file."""
     from ultralytics.utils import callbacks
     from ultralytics.utils.dist import ddp_cleanup, generate_ddp_file
 

@@ -32,7 +32,7 @@ README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 LIMIT = 10_000  # bytes of the first page
 PAGES = documents.pages()
 WITH_PYTHON = [page for page in PAGES if page != CHINESE and documents.blocks(page, "python")]  # has README's own
-LANGUAGES = ("bash", "python", "yaml", "text")
+LANGUAGES = ("bash", "python", "yaml", "text", "mermaid")
 ARTICLE = Path(__file__).parent / "articles" / "efficient_attention_yolov5.yaml"
 SMALL = {"modules": {"lska": {"k_size": [7, 23]}}, "slots": ["p3", "p4"], "imgsz": 64, "device": "cpu"}
 PROGRAMS = ("pip", "python3", ".", "pytest", "ruff", "mypy", "git", "pre-commit")

@@ -1,4 +1,4 @@
-"""Files of earlier releases are opened, read, reported, exported and continued, with the same figures."""
+"""Files of earlier releases are opened, read, reported, exported and continued, with the same numbers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from later_release import grown
 from module_files import registry_as_before
 
 from nas_attn.ablation.view import AblationView
-from nas_attn.api import load_study, run_search
+from nas_attn.api import run_search
 from nas_attn.bundle.comments import cost_line
 from nas_attn.cli.app import run
 from nas_attn.dashboard.source import LiveAblations, LiveStudy
 from nas_attn.data.check import check_data
+from nas_attn.study import read_study
 from nas_attn.study.mirror import read_mirror
 from nas_attn.study.records import RecordLog
 
@@ -29,7 +30,7 @@ FIGURES = {name: json.loads((r / "figures.json").read_text()) for name, r in REL
 
 
 def each(part: str, *names: str) -> pytest.MarkDecorator:
-    """One test for each release and each thing of a kind that it wrote, or those of these names."""
+    """One test for each release and each file of a kind that it wrote, or only those with the given names."""
     found = [(r, name) for r in RELEASES for name in FIGURES[r][part] if not names or name in names]
     return pytest.mark.parametrize(("release", "name"), found)
 
@@ -42,7 +43,7 @@ def own_module_is_forgotten():
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """release -> its unpacked files, which no test changes; their own modules are named, as who wrote them did."""
+    """Release -> its unpacked files, which no test changes; their module files are named, as by their author."""
     found = {name: earlier.unpack(r, tmp_path_factory.mktemp(name)) for name, r in RELEASES.items()}
     for root in found.values():
         assert run(["modules", "--modules", str(root / "gate.py"), "--json"]) == 0
@@ -51,12 +52,12 @@ def kept(tmp_path_factory):
 
 @pytest.fixture
 def fresh(kept, tmp_path):
-    """A function: release -> its unpacked files, to be continued."""
+    """A function: release -> a new copy of its unpacked files, which a test may change."""
     return lambda release: earlier.unpack(RELEASES[release], tmp_path)
 
 
 def same(found: Any, wanted: Any) -> None:
-    """Equal, numbers up to rounding."""
+    """True if two values are equal, numbers up to rounding."""
     if isinstance(wanted, dict):
         assert found.keys() == wanted.keys()
         found, wanted = list(found.values()), [wanted[key] for key in found]
@@ -77,7 +78,7 @@ def test_the_data_is_drawn_as_it_was(kept, release):
 @each("studies")
 def test_a_study_is_read(kept, release, name):
     folder = kept[release] / "runs" / name
-    for view in (load_study(folder), LiveStudy(folder).view()):
+    for view in (read_study(folder), LiveStudy(folder).view()):
         same(earlier.study_figures(view), FIGURES[release]["studies"][name])
     assert len(LiveAblations(folder).cards()) == len(list(folder.glob("ablations/*")))
 
@@ -87,7 +88,7 @@ def test_a_study_is_reported_and_its_winner_exported(kept, release, name, tmp_pa
     runs = ["--runs", str(kept[release] / "runs")]
     best = tmp_path / "best.yaml"
     assert run(["report", name, *runs, "-o", str(tmp_path / "report.html")]) == 0
-    view = load_study(name, runs=kept[release] / "runs")
+    view = read_study(name, runs=kept[release] / "runs")
     trial = next(t for t in view.trials if t.role == "search")
     html = (tmp_path / "report.html").read_text()
     assert all(text in html for text in str(trial.architecture).split())
@@ -118,7 +119,7 @@ def test_an_ablation_goes_on_though_the_zoo_has_grown(fresh, release, name):
 @each("continued", "pose")
 def test_a_search_goes_on_and_really_trains(fresh, release, name):
     root = fresh(release)
-    before = load_study(name, runs=root / "runs")
+    before = read_study(name, runs=root / "runs")
     after = run_search(str(root / f"{name}.yaml"), runs=root / "runs", trials=before.counted + 1)
     wanted = FIGURES[release]["continued"][name][0]
     *found, map50_95 = earlier.trial_figures(after.trials[len(before.trials)])

@@ -1,4 +1,4 @@
-"""Files that are edited while a Python session lives: the next evaluation is of what they hold then."""
+"""Files that are edited during a Python session: the next evaluation uses their new content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def data(tmp_path, tiny_data):
 
 
 def later(path: Path, text: str) -> None:
-    """Edit a file; on a coarse clock the edit would have the time of the one before."""
+    """Edit a file and set a later time, because a coarse clock could give both versions the same time."""
     now = path.stat().st_mtime_ns
     path.write_text(text)
     os.utime(path, ns=(now + 10**9, now + 10**9))
@@ -44,7 +44,7 @@ def test_an_edited_model_is_read_again(tmp_path):
 
 
 def test_edited_labels_are_read_again(data, tmp_path, monkeypatch):
-    """Through an evaluation, up to the job that is trained."""
+    """The test goes through an evaluation, up to the job that is trained."""
     seen = []
 
     class StoppedError(Exception):

@@ -1,4 +1,4 @@
-"""Slots inside blocks by which Ultralytics decides the form of the head: refused before anything is built from them."""
+"""Slots inside blocks that decide the form of the head: they are refused before any model is built."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADS = {"Segment": ["nc", 8, 16], "Segment26": ["nc", 8, 16], "Pose": ["nc", [5
 
 @pytest.fixture
 def written(tmp_path):
-    """A function that writes a detector with these blocks behind its two joins, and gives the file."""
+    """A function that writes a detector with the given blocks after its two joins, and returns the file."""
 
     def write(p4="C3k2", p3="C3k2", head="Detect", first="C2f"):
         content = {
@@ -61,7 +61,7 @@ def inner(base):
     ("p4", "p3", "first"), [("C3k2", "C3k2", "C2f"), ("C2f", "C3k2", "C2f"), ("C2f", "C3k2", "C3k2"), ("C2f",) * 3]
 )
 def test_the_rule_says_what_the_parser_does(head, p4, p3, first, written):
-    """For each set of filled blocks: the head of the built model has the base's tensors exactly where the rule says."""
+    """For each set of filled blocks, the built head has the base's tensors if and only if the rule says so."""
 
     def tensors(model):
         return {k: t.shape for k, t in model.model[-1].state_dict().items()}

@@ -1,4 +1,4 @@
-"""The hook: real interpreters of a real environment know the modules, and nothing is left when it is gone."""
+"""The hook in real interpreters of a real environment: they know the modules, and its removal leaves nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TASKS = "import ultralytics.nn.tasks as t; print('nas_attn.LSKA' in vars(t), typ
 
 
 class Environment:
-    """A virtual environment whose interpreter finds what the running one has; nas_attn only by a line in a .pth."""
+    """A virtual environment with the libraries of the running interpreter; a line in a .pth file adds nas_attn."""
 
     def __init__(self, folder: Path) -> None:
         venv.create(folder, with_pip=False, symlinks=True)
@@ -50,7 +50,7 @@ class Environment:
         return done
 
     def listing(self) -> dict[str, bytes]:
-        """Every file of site-packages and what is in it."""
+        """Every file of site-packages, with its content."""
         return {str(p.relative_to(self.site)): p.read_bytes() if p.is_file() else b"" for p in self.site.rglob("*")}
 
 
@@ -202,7 +202,7 @@ def test_doctor_tells(capsys):
 
 @pytest.fixture
 def target(tmp_path, monkeypatch) -> Iterator[Callable[..., list]]:
-    """A function that puts finders for a small module of our own in front, and gives what they were called with."""
+    """A function that installs finders for a small test module, and returns the arguments of their calls."""
     (tmp_path / "waited_for.py").write_text("value = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(_registration, "TARGET", "waited_for")
@@ -246,7 +246,7 @@ def test_one_of_several_of_ours_does_the_work(target):
 
 def test_finders_that_ask_all_finders_do_not_loop(target):
     class Asks:
-        """As ours, but it knows nothing of ours, and guards itself."""
+        """A foreign finder of the same kind, with its own guard against recursion."""
 
         busy = False
 
@@ -314,7 +314,7 @@ def test_a_checkpoint_where_the_package_is_missing(environment, tmp_path):
 
 
 def test_the_plain_command_trains_from_the_yaml(hooked, tiny_data, tmp_path):
-    """`yolo detect train model=best.yaml`, typed by somebody who has the hook and nothing else of ours in his code."""
+    """`yolo detect train model=best.yaml`, typed by a user who has the hook but does not import nas_attn."""
     from nas_attn.detector.final.plain_command import plain_command
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.export import write_yaml

@@ -1,4 +1,4 @@
-"""A YAML with attention inside its blocks through Ultralytics' own training, and again from the checkpoint."""
+"""A YAML with attention inside its blocks, trained by Ultralytics itself, and trained again from its checkpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BOTH = f"""if True:
 
 
 def stock(code: str, folder, data) -> object:
-    """What a fresh interpreter prints last, as JSON."""
+    """The last line that a new interpreter prints, read as JSON."""
     done = subprocess.run(
         [sys.executable, "-c", BOTH + code, str(data)], cwd=folder, capture_output=True, text=True, check=False
     )

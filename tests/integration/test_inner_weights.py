@@ -1,4 +1,4 @@
-"""Weights of detectors with attention inside their blocks: they travel only where the same gene stands."""
+"""Weights of detectors with attention inside their blocks: they are copied only to the same gene."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def base():
 
 @pytest.fixture
 def trained(base, tmp_path):
-    """A function that gives a checkpoint with every tensor random, and its state dict."""
+    """A function that returns a checkpoint with random tensors, and its state dict."""
 
     def save(architecture):
         model, _ = build(base, all_slots(base), Architecture.parse(architecture), 9)
@@ -56,7 +56,7 @@ def of_attention(state, row):
 
 @pytest.mark.parametrize("mode", ["insert", "replace"])
 def test_attention_in_a_block_stays_behind_where_another_gene_stands(mode, trained, written):
-    """`attention.gamma` has one key and shape in every gene with residual=scaled."""
+    """`attention.gamma` has the same key and shape in every gene with residual=scaled."""
     path, state = trained(f"inner.p3.{mode}={LSKA}")
     model, fit = start_model(written(f"inner.p3.{mode}=eca(residual=scaled)"), path, 0)
     inside = of_attention(state, 16)
@@ -69,7 +69,7 @@ def test_attention_in_a_block_stays_behind_where_another_gene_stands(mode, train
 
 
 def test_attention_in_a_block_goes_where_the_same_gene_stands(trained, written):
-    """Each place in a block by itself, whatever stands elsewhere; with another setting it is another gene."""
+    """Each place in a block counts by itself, independent of other places; another setting makes another gene."""
     path, state = trained(f"inner.p3.insert={LSKA} inner.p3.replace={LSKA} p5=eca inner.p4.insert={LSKA}")
     wanted = f"inner.p3.insert={LSKA} inner.p3.replace=eca inner.p4.insert=lska(k_size=11,residual=scaled)"
     model, fit = start_model(written(wanted), path, 0)
@@ -82,7 +82,7 @@ def test_attention_in_a_block_goes_where_the_same_gene_stands(trained, written):
 
 
 def test_a_checkpoint_on_its_plain_base_has_all_that_the_base_has(base, trained):
-    """Attention is none of the base's tensors: the ratio that a study records is of what could be carried over."""
+    """Attention has no tensors of the base: the ratio in a record counts only tensors that can be copied."""
     path, state = trained(f"inner.p3.insert={LSKA} inner.p5.insert=eca p4=eca")
     found = checkpoint_state(load_base(str(path)), base)
     assert set(found) == set(base.build().state_dict()) and len(found) < len(state)

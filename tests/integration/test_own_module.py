@@ -33,7 +33,7 @@ def home(tmp_path_factory) -> Path:
 
 
 def python(folder: Path, *arguments: object, code: int = 0, stdin: str = "", **env: str) -> subprocess.CompletedProcess:
-    """A process of its own in a folder."""
+    """A Python process in a folder."""
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=folder,
@@ -50,7 +50,7 @@ def python(folder: Path, *arguments: object, code: int = 0, stdin: str = "", **e
 
 @pytest.fixture(scope="module")
 def nas(shell_in) -> Callable[..., Finished]:
-    """A function that runs one command of ours in a folder."""
+    """A function that runs one command of nas_attn in a folder."""
 
     def call(folder: Path, *arguments: object, code: int = 0) -> Finished:
         done = shell_in(folder)(*arguments)
@@ -63,7 +63,7 @@ def nas(shell_in) -> Callable[..., Finished]:
 
 @pytest.fixture(scope="module")
 def searched(home, write_study) -> Path:
-    """The study `own`, the controls and one trial with this module alone, its file named in the study's YAML."""
+    """The study `own`: the controls and one trial with only this module. The study's YAML names its file."""
     study = home / "studies" / "own.yaml"
     study.parent.mkdir()
     changes = {"trials": 3, "seed": 1, "sampler": "random", "epochs": 1, "control_seeds": 1}
@@ -125,7 +125,7 @@ def test_an_edited_file_is_another_search(searched, write_study, nas):
     assert "must stay the same search" in said and "source of module `mine`" in said and "epochs" not in said
     said = nas(searched, "search", "studies/own.yaml", "--modules", "gone.py", code=2).err
     assert "existing Python file" in said and "gone.py" in said
-    copy = next((searched / "runs" / "own" / "modules").glob("*/mine.py"))  # the same content, wherever it lies
+    copy = next((searched / "runs" / "own" / "modules").glob("*/mine.py"))  # the same content in another place
     nas(searched, "search", "studies/own.yaml", "--modules", copy)
 
 
@@ -141,7 +141,7 @@ except UserError as error:
 """
     said = python(tmp_path, "-", stdin=text).stdout
     assert (
-        "must stand in a file, but got 'mine'" in said
+        "must be defined in a file, but got 'mine'" in said
         and "--modules" in said
         and not (tmp_path / "runs" / "typed").exists()
     )
@@ -195,7 +195,7 @@ def test_a_checkpoint_loads_and_trains_on_without_the_file(trained, tiny_data, t
 
 
 def test_a_checkpoint_leaves_a_taken_name_alone(trained, tmp_path):
-    """The edited file stands in the registry; the checkpoint keeps the class that it was trained with."""
+    """The registry has the module of the edited file, and the checkpoint keeps the class that it was trained with."""
     (tmp_path / "mine.py").write_text(MINE.replace("sigmoid", "tanh"))
     code = (
         "import torch, nas_attn; from nas_attn.attention import get; edited = get('mine').cls; "

@@ -1,4 +1,4 @@
-"""Slots of every kind the whole way: by patterns into a search, its records, report and export, and measured alone."""
+"""Slots of every kind from start to end: patterns in a search, its records, report and export, and `cost` alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas_attn.space import Architecture, Slot
 from nas_attn.study import read_study
 
 WANTED = "inner.p3.*,td.*,sppf.pre,p5.head"
-FOUND = {"p3", "p5", "td.p4", "sppf.pre", "inner.p3.insert", "inner.p3.replace"}  # td.p3 and p5.head are other names
+FOUND = {"p3", "p5", "td.p4", "sppf.pre", "inner.p3.insert", "inner.p3.replace"}  # td.p3 and p5.head are second names
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def searched(folder, write_study):
-    """A finished search, by the command line."""
+    """A finished search, run on the command line."""
     study = write_study(folder / "placed.yaml", epochs=1, control_seeds=1, trials=5, modules=None, space="placement")
     arguments = ["search", str(study), "--slots", WANTED, "--runs", str(folder / "runs"), "--jobs", "1", "--json"]
     assert run([*arguments, "--device", "cpu"]) == 0

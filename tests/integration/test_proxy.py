@@ -1,4 +1,4 @@
-"""The proxy evaluator from end to end on drawn data: what it answers, what it refuses, and that it stays at home."""
+"""The proxy evaluator from start to end on drawn data: its results, its errors, and no use of the network."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def no_network(monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """A trained base's evaluation, its file, and the evaluator that starts from it."""
+    """The evaluation of a trained base, its checkpoint, and an evaluator that starts from it."""
     folder = tmp_path_factory.mktemp("base")
     evaluator = ProxyEvaluator(
         model="yolo11n", width=0.125, data=str(data), nc=3, recipe=Recipe(batch=4), cache=str(folder), start="base"
@@ -99,7 +99,7 @@ def test_other_families(evaluator, model):
 
 
 def test_a_share_of_the_images(evaluator, monkeypatch, tmp_path):
-    """Only that share is decoded and kept: a tenth of a large data set fits where all of it does not."""
+    """Only that share is decoded and cached: a tenth of a large data set fits if the whole set does not."""
     from nas_attn.detector.proxy.trainer import ProxyTrainer
 
     seen = []
@@ -153,7 +153,7 @@ def test_starting_from_a_checkpoint_of_ultralytics(evaluator, tmp_path):
         ({}, NONE, Fidelity(1, 64, 0.0), "share of the images"),
         ({"start": "nowhere"}, NONE, ONE, "scratch, weights, base"),
         ({"start": "weights", "weights": "gone.pt"}, NONE, ONE, "gone.pt"),
-        ({"start": "base"}, NONE, ONE, "must have a weights file"),
+        ({"start": "base"}, NONE, ONE, "needs a weights file"),
         ({"nc": 4}, NONE, ONE, "number of classes"),
     ],
 )
@@ -188,7 +188,7 @@ def test_importing_the_evaluator_imports_nothing_heavy():
 
 
 def test_a_fresh_process_asks_nobody(evaluator, tmp_path):
-    """Importing Ultralytics is where most of its questions to the network come from."""
+    """Most requests of Ultralytics to the network come from its import."""
     code = f"""
 import pickle, socket, sys
 def refuse(*a, **k):

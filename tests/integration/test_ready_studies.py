@@ -1,4 +1,4 @@
-"""Every study that comes with the package: valid as it is, and run on a few images in its data set's own layout."""
+"""Every shipped study: it is valid, and runs on a few images in the layout of its data set."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from nas_attn.study.config_sources import load_config
 from nas_attn.study.inputs import resolve
 
 STUDIES = shipped.names("studies")
-OWN_DATA = ["bccd"]  # those whose data the user must bring
+OWN_DATA = ["bccd"]  # studies whose data the user must provide
 
 
 @pytest.fixture(scope="module", autouse=True)
 def datasets(tmp_path_factory):
-    """The folder of data sets, with a stand-in of each that a study names."""
+    """The folder of data sets, with a small substitute for each set that a study names."""
     folder = tmp_path_factory.mktemp("datasets")
     for name in small_data_sets.MAKERS:
         small_data_sets.stand_in(name, folder)
@@ -34,7 +34,7 @@ def datasets(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """The options that a study needs: data where it names none."""
+    """The options that a study needs: `--data` if it names no data."""
     data = small_data_sets.bccd(tmp_path_factory.mktemp("bccd"))
     return lambda name: {"data": str(data)} if name in OWN_DATA else {}
 
@@ -49,7 +49,7 @@ def test_it_says_what_data_it_is_for(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_all_that_it_names_is_there(name, own, tmp_path):
-    """Settings, data, base model, slots, search space and the architectures of its ablation."""
+    """This includes settings, data, base model, slots, search space and the architectures of its ablation."""
     config = load_config(name, own(name))
     found = resolve(config, lambda text: None)
     assert found.space.size > 1 and found.base.nc == found.data.nc and found.base.build() is not None
@@ -63,7 +63,7 @@ def test_all_that_it_names_is_there(name, own, tmp_path):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_two_trials(name, own, tmp_path, monkeypatch):
-    """Trained in this process: a worker of its own takes longer to start than eight images to train on."""
+    """The trials run in this process, because a worker takes longer to start than a training on eight images."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nas_attn.study.run.LocalEngine", lambda *_, **__: InlineEngine())
     small = {"fraction": 0.05} if name == "demo" else {"width": 0.125}
@@ -80,6 +80,6 @@ def test_what_these_sets_are_like(datasets):
     assert (coco.train, coco.val, coco.test, coco.nc) == (8, 8, 0, 80)
     assert any("`test` is left out" in note and "a listed image must exist" in note for note in coco.notes)
     assert (voc.train, voc.val, voc.test, voc.nc) == (12, 3, 0, 20)
-    assert any("names the val images once more" in note for note in voc.notes)
+    assert any("has the same images as val" in note for note in voc.notes)
     assert (drones.train, drones.val, drones.test, drones.nc) == (8, 8, 8, 10) and not drones.notes
-    assert any("8 of 8 val images are training images too" in note for note in found["coco128.yaml"].notes)
+    assert any("8 of 8 val images are also training images" in note for note in found["coco128.yaml"].notes)

@@ -1,4 +1,4 @@
-"""Real blood cells (BCCD at 320 px), where they lie beside the checkout."""
+"""Real blood cells (BCCD at 320 px), if they lie next to the checkout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bccd() -> Path:
 
 
 def test_counts_are_those_of_its_publication(bccd):
-    """Images and boxes as the repository's own lists give them (two malformed boxes were left out at the copy)."""
+    """Images and boxes equal the lists of the repository (the copy has no malformed boxes: two were left out)."""
     info = check_data(bccd)
     assert (info.train, info.val, info.test) == (205, 87, 72)
     assert info.boxes == {"train": 2804, "val": 1137, "test": 945}

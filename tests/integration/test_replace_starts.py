@@ -1,4 +1,4 @@
-"""A gene in place of a trained convolution is no identity: what each start of a study makes of it."""
+"""The starts of a study for genes in place of a trained convolution, which no gene can leave unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training that was broken off ends bit for bit where the uninterrupted one ends."""
+"""An interrupted training ends bit for bit like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ARCHITECTURE = "p3=efficient_attention p4=lska(residual=scaled) p5=none"
 
 
 class Killed(BaseException):
-    """Stands for `kill -9`: nothing of ours may catch it."""
+    """The exception that stands for `kill -9`: our code must not catch it."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A search by the command line on another task than detection, and what is refused before anything is trained."""
+"""A search on the command line for tasks other than detection, and errors before any training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NONE = Architecture.parse("p3=none p4=none p5=none")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """task -> data.yaml of a tiny data set; the keypoints without pairs."""
+    """Task -> data.yaml of a tiny data set; its keypoints have no `flip_idx`."""
     found = {}
     for task in ("detect", "segment", "pose", "obb"):
         folder = tmp_path_factory.mktemp(task)
@@ -67,7 +67,7 @@ def test_a_search_for_keypoints(data, tmp_path, monkeypatch, capfd):
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capfd):
-    """A function that runs a search, which must be refused before training; gives what it said."""
+    """A function that runs a search, which must be refused before training, and returns its message."""
     monkeypatch.chdir(tmp_path)
 
     def check(*arguments: object) -> str:
@@ -99,7 +99,7 @@ def test_heads_that_no_search_trains(refused, data, model, head):
     ("model", "labels", "words"),
     [
         ("yolo11n-seg.yaml", "detect", ["must be a polygon", "5 values, a box", "yolo11n.yaml for boxes"]),
-        ("yolo11n-pose.yaml", "detect", ["must say its `kpt_shape`", "must hold keypoints after"]),
+        ("yolo11n-pose.yaml", "detect", ["must have `kpt_shape`", "must hold keypoints after"]),
         ("yolo26n-obb.yaml", "segment", ["must be four corners", "yolo11n-seg.yaml for polygons"]),
     ],
 )

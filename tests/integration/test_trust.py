@@ -1,4 +1,4 @@
-"""Nothing that strangers wrote runs: checkpoints, module files of run folders and of bundles, unless `--trust`."""
+"""Foreign code in checkpoints, run folders and bundles does not run without `--trust`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDTH = 0.0625
 
 
 class Evil:
-    """An object that runs a command if it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, mark) -> None:
         self.mark = mark
@@ -36,7 +36,7 @@ class Evil:
 
 
 class Call:
-    """An object that calls something with arguments if it is unpickled."""
+    """An object that calls a function with arguments when it is unpickled."""
 
     def __init__(self, what, *arguments) -> None:
         self.what, self.arguments = what, arguments
@@ -47,16 +47,16 @@ class Call:
 
 @pytest.fixture
 def mark(tmp_path, monkeypatch):
-    """A file that malicious content makes; the folder is the working directory."""
+    """A file that malicious content would create, in the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NAS_ATTN_TRUST", raising=False)
-    monkeypatch.setenv("NAS_ATTN_CACHE", str(tmp_path / "cache"))  # nothing was named there
+    monkeypatch.setenv("NAS_ATTN_CACHE", str(tmp_path / "cache"))  # with no named file
     return tmp_path / "it-ran"
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_data):
-    """The folder of weights of one epoch by Ultralytics alone."""
+    """The folder of weights after one epoch by Ultralytics alone."""
     prepare()
     from ultralytics import YOLO
 
@@ -85,7 +85,7 @@ def test_a_malicious_checkpoint_does_nothing_at_any_command(mark, capsys, tiny_d
         assert not mark.exists(), command
     with pytest.raises(UserError, match=r"posix\.system"):
         epochs_of(mark.with_name("evil.pt"))
-    assert run(["cost", "--model", "evil.pt", "--trust"]) == 2  # it is no model; but its code ran, as was said
+    assert run(["cost", "--model", "evil.pt", "--trust"]) == 2  # it is no model, but its code ran
     assert mark.exists() and "NAS_ATTN_TRUST" not in os.environ
 
 
@@ -152,7 +152,7 @@ def test_own_modules_inner_slots_and_the_whole_zoo(mark, write):
     save_start(model, "detect", mark.with_name("ours.pt"))
     again = load_checkpoint(mark.with_name("ours.pt"))["model"]
     assert repr(again) == repr(model)
-    user._KNOWN.clear()  # as another process, in which nobody named the file
+    user._KNOWN.clear()  # as in another process, where the file was not named
     with pytest.raises(UserError, match=r"mine\.py with digest.*--trust"):
         load_base("ours.pt")
     trust.remember_files([file])
@@ -160,7 +160,7 @@ def test_own_modules_inner_slots_and_the_whole_zoo(mark, write):
 
 
 def study_with_modules(folder, text: str, recorded: str) -> None:
-    """A run folder whose header records a digest, and which keeps this content as its module file."""
+    """A run folder whose header has the given digest, and whose module file has the given content."""
     from fabricated_studies import Fabricator
 
     from nas_attn.study.folder import RunFolder
@@ -211,7 +211,7 @@ def test_module_files_of_a_run_folder_run_only_if_they_are_ones_own(mark, clean,
     if recorded == "right":
         base_of(view)
     else:
-        with pytest.raises(UserError, match="that its header names"):
+        with pytest.raises(UserError, match="that the study's header names"):
             base_of(view)
     assert mark.exists() == (recorded == "right")
 
@@ -224,7 +224,7 @@ def test_the_list_of_named_contents_cannot_be_forged(mark, clean):
     key = next(cache_root().glob("trust-*")) / "key"
     assert key.stat().st_mode & 0o077 == 0
     kept = key.read_bytes()
-    key.chmod(0o644)  # somebody else can read it, and so write seals
+    key.chmod(0o644)  # others can read it, and so write seals
     assert not trust._named(source)
     key.unlink()
     assert not trust._named(source)

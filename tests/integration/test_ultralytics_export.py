@@ -1,4 +1,4 @@
-"""Ultralytics' own `model.export`, which puts other forwards into some of its blocks, with attention inside them."""
+"""Ultralytics' own `model.export`, which replaces `forward` in some blocks, for blocks with attention inside."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_onnx_file_computes_what_the_model_does(name, tmp_path, monkeypatch)
     write_yaml(tmp_path / "best.yaml", base, all_slots(base), architecture, final_nc=2)
     model = YOLO(tmp_path / "best.yaml")
     torch.manual_seed(1)
-    for module in model.model.modules():  # untrained, every layer's output would shrink to nothing
+    for module in model.model.modules():  # without this, outputs of an untrained model shrink to zero
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 1, 2)
             torch.nn.init.normal_(module.bias)

@@ -1,4 +1,4 @@
-"""The wheel, installed outside the checkout: everything that ships is in it."""
+"""The wheel, installed outside the checkout: it holds all files of the package."""
 
 from __future__ import annotations
 

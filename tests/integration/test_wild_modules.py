@@ -1,4 +1,4 @@
-"""Modules of a user's that leave, interrupt or hang while they train: each costs its own trials, and no search."""
+"""A user's modules that exit, interrupt or hang in training: each fails its own trials, and the search continues."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ print("done")
 
 @pytest.fixture
 def wild(tmp_path):
-    """act -> the module file, registered; the registry is as before afterwards."""
+    """A function: act -> the registered module file; the registry is restored at the end."""
     before = dict(table.TABLE)
 
     def write(act: str) -> Path:

@@ -1,4 +1,4 @@
-"""A study of every task is reported, shown, exported, bundled and trained: all of it from what its header holds."""
+"""A study of every task is reported, shown, exported, bundled and trained from its header alone."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from nas_attn.study.view import StudyView
 from nas_attn.tasks import TASKS
 
 SIDES = ((8, 12), (14, 24), (30, 50))
-ADDED = ("nc", "kpt_shape", "reg_max", "factors")  # what the headers of 0.1.0 do not hold
+ADDED = ("nc", "kpt_shape", "reg_max", "factors")  # entries that the headers of 0.1.0 lack
 
 
 def make_study(task: str, home: Path) -> Path:
-    """A finished study, trained by nothing, of a data set with four keypoints an object where the task has some."""
+    """A finished study without a real training; for pose, the data set has four keypoints per object."""
     data = home / "data" / task
     data.mkdir(parents=True)
     file = write_data(data, {"train": 8, "val": 4, "test": 4}, 64, SIDES, task)
@@ -52,7 +52,7 @@ def make_study(task: str, home: Path) -> Path:
 
 
 def as_0_1_0(folder: Path) -> None:
-    """Take out of the header what 0.1.0 did not write."""
+    """Delete the entries of the header that 0.1.0 did not write."""
     log = folder / "records.jsonl"
     first, *rest = log.read_text().splitlines(keepends=True)
     header = json.loads(first)
@@ -72,7 +72,7 @@ def studies(home) -> dict[str, Path]:
 
 @pytest.fixture
 def winner(studies, home, monkeypatch):
-    """task -> (study, candidate) of the trial that has attention; the working directory is the studies' home."""
+    """Task -> (study, candidate) of the trial with attention; the working directory holds the studies."""
     monkeypatch.chdir(home)
 
     def find(task: str):
@@ -131,7 +131,7 @@ def test_it_is_exported_bundled_verified_and_trained(winner, task, tmp_path, cap
 
 @pytest.mark.parametrize("task", ["detect", "pose"])
 def test_headers_of_0_1_0_tell_it_too(winner, task, tmp_path, capfd, monkeypatch):
-    """The digest of the base says which keypoints it had, so the data may be gone."""
+    """The digest of the base tells which keypoints it had, so the data may be deleted."""
     view, candidate = winner(task)
     folder = tmp_path / "runs" / task
     shutil.copytree(view.folder, folder)

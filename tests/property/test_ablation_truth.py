@@ -1,4 +1,4 @@
-"""What verdicts promise, on simulated ablations whose truth is known; `--soak 1` runs a thousand of each."""
+"""Error rates of verdicts on simulated ablations with known true effects; `--soak 1` runs a thousand of each kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def count(soak: float) -> int:
 
 
 def limit(n: int, level: float = ALPHA) -> float:
-    """5 % plus two standard errors; three where few are simulated, as there are many such checks."""
+    """5 % plus two standard errors, or plus three if few are simulated, because there are many such checks."""
     return level + (2 if n >= FULL else 3) * math.sqrt(level * (1 - level) / n)
 
 
@@ -44,7 +44,7 @@ def test_claims_without_truth_stay_under_what_tables_say(soak, looks, gains, the
 
 
 def test_no_difference_is_not_said_of_one_that_matters(soak):
-    """An arm that is 0.01 better: its interval excludes that in at most one case of forty."""
+    """For an arm that is 0.01 better, at most one interval in forty excludes this difference."""
     from simulated_ablations import DIFFERENCE, FIDELITY, design, evaluator, run
 
     n, wrong = count(soak), 0
@@ -56,7 +56,7 @@ def test_no_difference_is_not_said_of_one_that_matters(soak):
 
 
 def test_without_correction_it_would_fail(soak):
-    """The check itself can fail: single tests at 5 % of eight arms are wrong far more often."""
+    """The check itself can fail: uncorrected tests at 5 % of eight arms are wrong much more often."""
     from simulated_ablations import DIFFERENCE, design, evaluator, run
     from simulated_ablations import FIDELITY as fidelity
 

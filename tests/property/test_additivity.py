@@ -1,7 +1,7 @@
 """The cost table equals a full count of the built model, as exact integers.
 
-`pytest --soak 1 -o timeout=3600` counts every (slot, gene) cell of yolo11n by itself in a full model, and 20 random
-architectures of each other base; the default does a seeded tenth of it.
+`pytest --soak 1 -o timeout=3600` counts every (slot, gene) cell of yolo11n alone in a full model, and 20 random
+architectures of each other base. The default counts a tenth of this, drawn from a seed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def space_of(base, slots, imgsz=IMGSZ):
 
 
 def full_count(base, slots, architecture, imgsz=IMGSZ):
-    """fvcore on the whole built model, and what the modules in its YAML declare."""
+    """The count of fvcore on the whole built model, plus the declared costs of the modules in its YAML."""
     model = build_yaml(architecture_yaml(base, slots, architecture)[0])
     return count(model, imgsz, imgsz)
 
@@ -43,7 +43,7 @@ def test_every_cell_of_yolo11n(known_base, soak):
     cells = [(s.slot.name, gene) for s in space.slots for gene in s.genes]
     none = Architecture.none(space.names)
     chosen = [none.with_gene(*cell) for cell in cells]
-    if soak < 1:  # a share of the cells, one of each slot at a time
+    if soak < 1:  # a share of the cells, with one cell of each slot at a time
         rng = random.Random(2)
         columns = [rng.sample(s.genes, max(1, round(soak * len(s.genes)))) for s in space.slots]
         chosen = [
@@ -73,7 +73,7 @@ def test_random_architectures(name, known_base, soak):
 
 @pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolo11n", "yolo12n", "yolo26n"])
 def test_slots_of_every_kind(name, known_base, soak):
-    """All filled at once, ACmix among them, whose products fvcore cannot see; by `--soak 1` it stands in each."""
+    """All slots at once, some with ACmix, whose products fvcore cannot count; at `--soak 1`, ACmix is at every slot."""
     imgsz = 64
     base, _ = known_base(name)
     slots = all_slots(base)
@@ -94,7 +94,7 @@ def test_slots_of_every_kind(name, known_base, soak):
     for architecture in chosen:
         assert table.cost(architecture) == full_count(base, slots, architecture, imgsz), str(architecture)
     one = chosen[-1]
-    for slot in slots:  # and each by itself adds what it adds among the others
+    for slot in slots:  # a gene adds the same cost alone as among the others
         alone = Architecture.of({slot.name: one[slot.name]})
         if soak > 0.1 or rng.random() < 1 / len(slots):
             assert table.cost(alone) == full_count(base, slots, alone, imgsz), str(alone)

@@ -1,4 +1,4 @@
-"""Architectures written as communities write them come back when adopted, whatever was misnumbered."""
+"""Architectures written in the style of community YAMLs are recovered by `adopt`, even with a wrong row number."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nas_attn.detector.neck.surgery import apply
 from nas_attn.space import Architecture, Gene
 
 BASES = ("yolov5n", "yolov8n", "yolo11n", "yolov10n", "yolo12n", "yolov8n-p2", "yolo11n-seg", "yolo26n")
-KINDS = ("td.", "sppf.")  # where communities put attention in line
+KINDS = ("td.", "sppf.")  # slots at which community YAMLs usually insert attention
 ALIASES = {
     "acmix": "ACmix",
     "cbam": "CBAMBlock",
-    "coord": "nas_attn.CoordinateAttention",  # `CoordAtt` is the published class, whose width has a floor
+    "coord": "nas_attn.CoordinateAttention",  # `CoordAtt` is the published class, which has a minimum width
     "eca": "ECALayer",
     "efficient_attention": "CloAttention",
     "lska": "lska",
@@ -31,7 +31,7 @@ ALIASES = {
 
 @pytest.fixture(scope="module")
 def known():
-    """name -> (base, in-line slots), each found once."""
+    """Name -> (base, slots of these kinds), found once per base."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.slots import all_slots
 
@@ -48,7 +48,7 @@ def known():
 
 
 def genes(slot: Any) -> st.SearchStrategy[Gene]:
-    """Modules under their defaults, as an article leaves them, that the slot can carry."""
+    """Modules with default settings, as in articles, that fit the slot."""
     fits = []
     for name in ALIASES:
         entry = registry.get(name)
@@ -59,7 +59,7 @@ def genes(slot: Any) -> st.SearchStrategy[Gene]:
 
 
 def as_community(base: Any, rewritten: Any, architecture: Architecture, width: bool, slip: tuple[int, int, int] | None):
-    """The text of a file with bare names, empty or unscaled arguments, the base's comments, and one slip."""
+    """The text of a YAML with bare names, empty or unscaled arguments, the comments of the base, and one mistake."""
     import yaml
 
     model = rewritten.yaml
@@ -84,7 +84,7 @@ def as_community(base: Any, rewritten: Any, architecture: Architecture, width: b
 
 
 def slips(rewritten: Any) -> list[tuple[int, int, int]]:
-    """(row, position, wrong row): one absolute number of one Concat off by one, so that it joins another map."""
+    """(row, position, wrong row): one absolute row number of a Concat is off by one, so it reads another map."""
     rows = rewritten.yaml["backbone"] + rewritten.yaml["head"]
     old = {new: row for row, new in rewritten.row_map.items()}
 

@@ -1,4 +1,4 @@
-"""Whatever happens to a record log, its readers say so in one message or go on; nothing else is ever raised."""
+"""Readers of a damaged record log either continue, or raise one error with a message; no other error is raised."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from nas_attn.dashboard.source import LiveAblations, LiveStudy, Shown, load_show
 from nas_attn.errors import RecordLost, UserError
 from nas_attn.study.records import LOG_NAME
 
-LOGS = 100_000  # at --soak 1
-PAGES = 1500  # every so manieth log is shown as well
+LOGS = 100_000  # number of logs at --soak 1
+PAGES = 1500  # one of this many logs is also shown as pages
 
 
 def whole_ablation(folder: Path) -> AblationPlan:
@@ -29,7 +29,7 @@ def whole_ablation(folder: Path) -> AblationPlan:
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory) -> dict[str, bytes]:
-    """A log of a search that ran, one with every mishap, and one of an ablation on two scales."""
+    """The log of a search that ran, one with every kind of failure, and one of an ablation on two scales."""
     folder = tmp_path_factory.mktemp("whole")
     run_plan(make_plan(trials=8, control_seeds=1, epochs=2), folder / "search")
     study = Fabricator(folder / "mishaps")
@@ -47,7 +47,7 @@ def logs(tmp_path_factory) -> dict[str, bytes]:
 
 
 def opened(folder: Path) -> Shown:
-    """A folder as readers show it, everything about it asked for once."""
+    """The folder as readers show it; everything about it is read once."""
     shown = load_shown(folder)
     for view in (shown.study, *(v for a in shown.ablations for v in a.views.values())):
         view.candidates()
@@ -57,7 +57,7 @@ def opened(folder: Path) -> Shown:
 
 
 def follow(said: str, folder: Path) -> bool:
-    """Do what a message about a log says, where it says to remove lines; True if it says so, and the log opens then."""
+    """Remove lines as a message about a log says. True if the message says so and the log can then be opened."""
     path = folder / LOG_NAME
     if "remove" not in said:
         return False
@@ -69,12 +69,12 @@ def follow(said: str, folder: Path) -> bool:
     try:
         try:
             opened(folder)
-        except UserError as error:  # the design stood on a line that is gone
+        except UserError as error:  # the line with the design is gone
             assert "`ablate`" in str(error), f"{said}\nThen: {error}"
             run_ablation_plan(whole_ablation(folder))
             opened(folder)
     except RecordLost as error:
-        # the study's own record may have lost a field besides, of which no other line knows
+        # the record of the study may have lost another field too, which no other line contains
         assert follow(str(error), folder) or "line 1 of" in str(error), f"{said}\nThen: {error}"
     return True
 
@@ -107,4 +107,4 @@ def test_a_damaged_log_raises_nothing_else(logs, name, tmp_path, soak):
         except Exception as error:
             (tmp_path / f"damaged-{number}").write_bytes(log)
             raise AssertionError(f"log {number} of {name}: {error!r}") from error
-    assert min(told.values()) > 100, told  # each happens
+    assert min(told.values()) > 100, told  # each outcome occurs

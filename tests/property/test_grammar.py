@@ -1,4 +1,4 @@
-"""The grammar of architectures: what is written reads back as it was, what cannot be read says how to write."""
+"""The grammar of architectures: written text reads back as the same value, and unreadable text gives a remedy."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def test_a_damaged_text_never_fails_otherwise(gene, data):
         ("p3=acmix(head=)", "name=value"),
         ("p3=acmix(head=4,)", "name=value"),
         ("p3=acmix(4)", "name=value"),
-        ("p3=acmix(head=4,head=8)", "stand once"),
-        ("p3=acmix p3=none", "stand once"),
-        ("p3=none(residual=scaled)", "without settings"),
+        ("p3=acmix(head=4,head=8)", "given only once"),
+        ("p3=acmix p3=none", "named only once"),
+        ("p3=none(residual=scaled)", "must have no settings"),
         ("p3=lska(k_size=[7)", "number, a word"),
         ("p3=lska(k_size=7])", "number, a word"),
         ("p3=lska(k_size=?)", "number, a word"),

@@ -1,4 +1,4 @@
-"""A view that grows record by record is the view that is read at once, whatever the records say."""
+"""A view that grows record by record equals a view that reads all records at once, for any records."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def test_grown_equals_read(log, at):
         before, trials = view, view.trials
         view = view.grown(record)
         assert view == StudyView.of(FOLDER, found[:i])
-        assert before.trials is trials  # whoever holds a view sees it unchanged
+        assert before.trials is trials  # an earlier view does not change
     assert view.candidates() == StudyView.of(FOLDER, found).candidates()
     ablated = [HEADER, *log[:at], PLAN, *log[at:]]
     whole = AblationView.of(FOLDER, [])
-    for record in ablated:  # step by step is enough at the end: a study's is compared at each
+    for record in ablated:  # compared only at the end; the view of a study is compared after each record
         whole = whole.grown(record)
     again = AblationView.of(FOLDER, ablated)
     assert whole == again and set(whole.views) == set(again.views)

@@ -1,4 +1,4 @@
-"""Inserting layers that do nothing changes nothing, wherever they are inserted."""
+"""Inserted identity layers do not change a model, at any place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BASES = {"yolov5n": 0.125, "yolov8n-p2": 0.125, "yolo11n": 0.125, "yolo12n": 0.2
 
 @st.composite
 def networks(draw) -> dict[str, Any]:
-    """A model dictionary of rows that read any earlier row or rows, by relative or absolute index."""
+    """A model dictionary whose rows read any earlier rows, by relative or absolute index."""
     rows: list[list[Any]] = [[-1, 1, "row0", []]]
     for row in range(1, draw(st.integers(2, 12))):
         source = st.one_of(st.just(-1), st.integers(-row, row - 1))
@@ -29,7 +29,7 @@ def networks(draw) -> dict[str, Any]:
 
 
 def meaning(network: dict[str, Any]) -> Any:
-    """What the last row computes, as nested tuples in which inserted rows are transparent."""
+    """The computation of the last row as nested tuples; inserted rows are skipped."""
     outputs: dict[int, Any] = {-1: "image"}
     for row, (sources, repeats, module, arguments) in enumerate(network["backbone"] + network["head"]):
         inputs = tuple(outputs[s] for s in absolute(sources, row))
@@ -51,7 +51,7 @@ def test_the_rewrite_keeps_what_a_network_computes(network, data):
         assert kept == rest
         pairs = zip(*(s if isinstance(s, list) else [s] for s in (sources, moved)), strict=True)
         assert all((old == -1) == (now == -1) and (old < 0) == (now < 0) for old, now in pairs)
-    for row in chosen:  # everything that read the row reads what follows it
+    for row in chosen:  # all readers of the row now read the inserted row after it
         read = [a for i, r in enumerate(new_rows) for a in absolute(r[0], i) if r[2] != "nothing"]
         assert row_map[row] not in read
 

@@ -1,4 +1,4 @@
-"""The Pareto front against its definition."""
+"""The Pareto front agrees with its definition."""
 
 from __future__ import annotations
 

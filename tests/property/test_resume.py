@@ -1,4 +1,4 @@
-"""A search that was stopped anywhere, and continued, writes the log that an uninterrupted one writes."""
+"""A search that was stopped at any point and then continued writes the same log as an uninterrupted search."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from untrained_searches import InlineEngine, content, make_plan, run_plan
 
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.study.config import SAMPLERS
 from nas_attn.study.records import LOG_NAME, RecordLog
 
 TRIALS = 14
@@ -25,14 +26,14 @@ def plan(sampler: str):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     found = {}
-    for sampler in ("tpe", "nsga2", "gp", "random"):
+    for sampler in SAMPLERS:
         folder = tmp_path_factory.mktemp(sampler)
         run_plan(plan(sampler), folder)
         found[sampler] = (folder / LOG_NAME).read_bytes()
     return found
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_resumed_equals_uninterrupted(whole, sampler, soak):
     log = whole[sampler]
     first = log.index(b"\n") + 1
@@ -42,7 +43,7 @@ def test_resumed_equals_uninterrupted(whole, sampler, soak):
     def check(cut: int) -> None:
         folder = Path(tempfile.mkdtemp())
         try:
-            (folder / LOG_NAME).write_bytes(log[:cut])  # a crash may leave any prefix, half a line included
+            (folder / LOG_NAME).write_bytes(log[:cut])  # a crash may leave any prefix, even half a line
             run_plan(plan(sampler), folder)
             assert content((folder / LOG_NAME).read_bytes()) == content(log)
         finally:

@@ -1,4 +1,4 @@
-"""The search space behaves as a finite set of architectures, whatever modules, slots and sizes it is built from."""
+"""The search space behaves as a finite set of architectures, for any modules, slots and sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules that are each broken in one way, with the check that catches it and words of its message."""
+"""Modules with one fault each, with the check that finds the fault and words of its message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas_attn.errors import SlotRefused
 
 
 class Plain(nn.Module):
-    """A gate that does everything right; the others break one thing each."""
+    """A correct gate; each of the other classes has one fault."""
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(3, 5)] = 3) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class Random(Plain):
 
 
 class Dropping(Plain):
-    """Not broken: dropout that evaluation turns off."""
+    """No fault: dropout that is off in evaluation."""
 
     def forward(self, x):
         return nn.functional.dropout(super().forward(x), 0.1, self.training)
@@ -223,11 +223,11 @@ class ForbiddenChild(Plain):
 
 
 class Conv(Plain):
-    """Ultralytics has a class of this name."""
+    """A class with the name of a class of Ultralytics."""
 
 
 class FusedTwice(nn.Module):
-    """Takes Ultralytics' layer apart in its own forward pass; fusing then removes a part that it calls."""
+    """Calls the parts of Ultralytics' layer itself; fusing then removes a part that it calls."""
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(3, 5)] = 3) -> None:
         from ultralytics.nn.modules import Conv
@@ -240,14 +240,14 @@ class FusedTwice(nn.Module):
 
 
 class Silent(Plain):
-    """Nothing comes out at first, so nothing can be learned from it."""
+    """Its output is zero at the start, so gamma of the residual form receives no gradient."""
 
     def forward(self, x):
         return 0 * super().forward(x)
 
 
 class Unexplained(Plain):
-    """Refuses widths that nobody was told of."""
+    """The constructor refuses widths, but there is no `unsupported` that gives the reason."""
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(3, 5)] = 3) -> None:
         if dim % 64:
@@ -256,7 +256,7 @@ class Unexplained(Plain):
 
 
 class Lenient(Plain):
-    """Is built where it says that it cannot stand."""
+    """The constructor accepts widths that `unsupported` refuses."""
 
     @classmethod
     def unsupported(cls, channels, *, k_size):
@@ -279,7 +279,7 @@ class BatchNorm(Plain):
 
 
 class Choosy(Plain):
-    """Large maps are too much for it."""
+    """Refuses large maps."""
 
     @classmethod
     def attention_logits(cls, channels, height, width, *, k_size):
@@ -291,40 +291,40 @@ class BrokenAtFive(Plain):
         return super().forward(x) if self.conv.kernel_size[0] == 3 else super().forward(x)[:, :, ::2]
 
 
-BROKEN = [  # class, the check that catches it, words of the message
-    (Unexplained, "construction", ["`unsupported(16, ...)` must give the reason", "must divide by 64"]),
+BROKEN = [  # class, the check that finds the fault, words of the message
+    (Unexplained, "construction", ["`unsupported(16, ...)` must return a reason", "must divide by 64"]),
     (Lenient, "construction", ["must raise SlotRefused", "64 must divide"]),
     (FitsNothing, "maps", ["must fit one of the widths", "7 must divide"]),
     (DeadSetting, "settings", ["every setting must change", "k_size 3 and 5", "effective"]),
     (ForbiddenChild, "names", ["children must not be called", "bn in ForbiddenChild", "Rename"]),
-    (Conv, "names", ["name of its own", "Conv", "Rename"]),
+    (Conv, "names", ["must not be a name of Ultralytics", "Conv", "Rename"]),
     (Shrinking, "maps", ["keep the shape", "(1, 16, 1, 3) for (1, 16, 2, 3)", "2x3", "Pad"]),
     (TwoOutputs, "maps", ["must return one tensor", "tuple"]),
     (Infinite, "maps", ["must be finite", "1x1"]),
     (BatchNorm, "single value", ["must not raise", "more than 1 value per channel"]),
     (DeadParameter, "gradients", ["every parameter must receive a gradient", "unused", "GPUs"]),
-    (DtypeLeak, "half", ["return the type", "torch.float32 for torch.float16", "cast back"]),
-    (DtypeLeak, "bfloat16", ["return the type", "torch.float32 for torch.bfloat16"]),
+    (DtypeLeak, "half", ["return the dtype", "torch.float32 for torch.float16", "cast float32 results back"]),
+    (DtypeLeak, "bfloat16", ["return the dtype", "torch.float32 for torch.bfloat16"]),
     (Imprecise, "bfloat16", ["within 5%", "float32"]),
     (Imprecise, "autocast", ["within 5%", "autocast"]),
     (Overflowing, "large in half", ["must be finite", "scale 30", "float32"]),
     (Viewing, "layouts", ["must not raise", "view", "broken_modules.py, line "]),
-    (Relaying, "layouts", ["must lie in memory as the input does", "channels_last input", "memory_format"]),
-    (AlwaysLast, "layouts", ["must lie in memory as the input does", "strides (672, 1, 96, 16)", "contiguous input"]),
+    (Relaying, "layouts", ["must have the memory format of the input", "channels_last input", "memory_format"]),
+    (AlwaysLast, "layouts", ["must have the memory format of the", "strides (672, 1, 96, 16)", "contiguous input"]),
     (OnTheCpu, "meta", ["must not raise", "cpu"]),
-    (SwallowsMeta, "meta", ["stay on the input's device", "cpu for meta"]),
+    (SwallowsMeta, "meta", ["must be on the device of the input", "cpu for meta"]),
     (Unseeded, "deterministic", ["equal runs must give equal", "deterministic"]),
-    (Unrepeatable, "deterministic", ["deterministic algorithms on", "put_", "declare"]),
-    (BatchDependent, "batch", ["must not depend on its batch"]),
-    (HiddenWeight, "copies", ["its state_dict must compute the same", "buffers"]),
-    (Counting, "no trace", ["must leave no trace", "attributes of the module: calls"]),
-    (Caching, "no trace", ["must leave no trace", "buffers"]),
-    (Logging, "no trace", ["must leave no trace", "process"]),
-    (Silent, "residual", ["must be able to leave the identity", "gamma"]),
+    (Unrepeatable, "deterministic", ["deterministic algorithms are on", "put_", "declare"]),
+    (BatchDependent, "batch", ["must not depend on the other images"]),
+    (HiddenWeight, "copies", ["its state_dict must give the same output", "buffers"]),
+    (Counting, "no trace", ["must have no side effects", "attributes of the module: calls"]),
+    (Caching, "no trace", ["must have no side effects", "buffers"]),
+    (Logging, "no trace", ["must have no side effects", "process"]),
+    (Silent, "residual", ["gamma", "must receive a gradient"]),
     (WrongFast, "forms", ["equal outputs", "0.0001", "change `fast`"]),
     (WrongGradient, "forms", ["equal gradients", "change `fast`"]),
     (WithoutCost, "cost", ["must have a listed cost", "lgamma", "costs={"]),
-    (HidingFromTraces, "cost", ["as torch's FlopCounterMode", "0 FLOPs", "138,240 by torch"]),
+    (HidingFromTraces, "cost", ["agree with torch's FlopCounterMode", "0 FLOPs", "138,240 by torch"]),
     (FusedTwice, "fuse", ["`fuse()` must change no output", "relative difference"]),
     (Plain, "fresh process", ["new process that imports only torch", "No module named", "top level"]),
     (NoOnnx, "onnx", ["must not raise", "i1e"]),

@@ -1,4 +1,4 @@
-"""Model YAMLs of people's own, as changes of yolov8 and yolo11, and what `adopt` makes of them."""
+"""Community model YAMLs, as changes of yolov8 and yolo11, and the expected results of `adopt`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ BEHIND_P5 = "[[15, 18, 21], 1"
 
 @pytest.fixture
 def changed(tmp_path):
-    """A function that adopts yolov8 or yolo11 with some of its text replaced."""
+    """A function that adopts the YAML of yolov8 or yolo11 after replacing some of its text."""
 
     def make(base: str, *replaced: tuple[str, str], **options: Any) -> Adopted:
         text = f"nc: 80\nscales: {SCALES[base]}{BASES[base]}"
@@ -87,14 +87,14 @@ def changed(tmp_path):
 
 
 def block(base: str, row: str) -> tuple[str, str]:
-    """The block that feeds the head at P5 replaced."""
+    """The YAML in which the block that feeds the head at P5 is replaced."""
     if base == "v8":
         return P5_V8, f"  - {row}\n"
     return P5_V11, f"  - {row}\n  - [[16"
 
 
 def extra(row: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """A row between yolov8's P5 and its head."""
+    """The YAML with one more row between yolov8's P5 and its head."""
     return (P5_V8, f"{P5_V8}  - {row}\n"), (BEHIND_P5, "[[15, 18, 22], 1")
 
 

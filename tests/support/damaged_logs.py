@@ -1,4 +1,4 @@
-"""Damage to record logs, drawn from a seed: what disks, editors, hands and later versions do to JSON lines."""
+"""Random damage to record logs, as disks, editors, users and later versions may cause to JSON lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def damaged(log: bytes, rng: random.Random) -> bytes:
-    """The log after one to three pieces of damage."""
+    """The log after one to three random changes."""
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         log = rng.choice((_value, _value, _like, _like, _key, _line, _line, _bytes, _text, _head))(log, rng)
     return log
@@ -42,7 +42,7 @@ def _line(log: bytes, rng: random.Random) -> bytes:
 
 
 def _head(log: bytes, rng: random.Random) -> bytes:
-    """Without its first line, or with another in its place."""
+    """The log without its first line, or with another first line."""
     first, _, rest = log.partition(b"\n")
     if not rest or rng.random() < 0.5:
         return rest
@@ -59,7 +59,7 @@ def _bytes(log: bytes, rng: random.Random) -> bytes:
 
 
 def _text(log: bytes, rng: random.Random) -> bytes:
-    """Another file, or a part of it."""
+    """Another text, or a part of the text."""
     return rng.choice((b"", log[: rng.randrange(len(log) + 1)], log[rng.randrange(len(log) + 1) :], log + log))
 
 
@@ -81,7 +81,7 @@ def _value(log: bytes, rng: random.Random) -> bytes:
 
 
 def _like(log: bytes, rng: random.Random) -> bytes:
-    """Another value of the same type, which only its meaning gives away."""
+    """Another value of the same type, so that only its meaning is wrong."""
 
     def change(parent: Any, key: Any) -> None:
         kind = type(parent[key])
@@ -91,7 +91,7 @@ def _like(log: bytes, rng: random.Random) -> bytes:
 
 
 def _inside(log: bytes, rng: random.Random, change: Any) -> bytes:
-    """The log after a change at some path of some line."""
+    """The log after a change at a random path of a random line."""
     lines = log.splitlines(keepends=True)
     if not lines:
         return log

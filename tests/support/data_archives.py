@@ -1,4 +1,4 @@
-"""Small archives such as the servers of public data sets have, and a network that gives these and nothing else."""
+"""Small archives like those of public data sets, and a fake network that serves only them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ JPEG = cv2.imencode(".jpg", np.zeros((64, 48, 3), np.uint8))[1].tobytes()
 
 
 class Network:
-    """Stands for `requests.get`: the archives by the ends of their URLs; everything else is not found.
+    """Replaces `requests.get`: finds an archive by the end of its URL, and answers "not found" to all other URLs.
 
     Attributes:
         asked: the URLs that were asked for.
         before: called with each URL before it is answered.
-        cut: answer with half of each archive, as when a line breaks.
+        cut: answer with half of each archive, as if the connection broke.
     """
 
     def __init__(self, archives: dict[str, bytes]) -> None:
@@ -39,7 +39,7 @@ class Network:
 
 
 class Response:
-    """As much of a response of `requests` as Ultralytics reads."""
+    """The parts of a `requests` response that Ultralytics reads."""
 
     def __init__(self, status: int, data: bytes, length: int) -> None:
         self.status_code, self._data = status, data
@@ -64,7 +64,7 @@ class Response:
 
 
 def zipped(files: dict[str, bytes | str]) -> bytes:
-    """An archive of these files."""
+    """An archive with these files."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, data in files.items():
@@ -73,14 +73,14 @@ def zipped(files: dict[str, bytes | str]) -> bytes:
 
 
 def coco128(folder: Path) -> dict[str, bytes]:
-    """One archive, ready to be used."""
+    """One archive that needs no conversion."""
     small_data_sets.coco128(folder / "coco128")
     files = {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*.*")}
     return {"coco128.zip": zipped(files)}
 
 
 def coco(folder: Path) -> dict[str, bytes]:
-    """Labels with the lists of images, and the images apart from them."""
+    """One archive with labels and image lists, and separate archives with images."""
     small_data_sets.coco(folder / "coco")
     root = folder / "coco"
     found = {"coco2017labels-segments.zip": {str(f.relative_to(folder)): f.read_bytes() for f in root.rglob("*.txt")}}
@@ -91,7 +91,7 @@ def coco(folder: Path) -> dict[str, bytes]:
 
 
 def voc(folder: Path) -> dict[str, bytes]:
-    """Annotations as XML, one object of three a difficult one."""
+    """Annotations as XML; one of three objects is marked as difficult."""
     found: dict[str, dict[str, bytes | str]] = {}
     for archive, year, sets in (
         ("VOCtrainval_06-Nov-2007.zip", 2007, ("train", "val")),

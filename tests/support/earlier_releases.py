@@ -1,6 +1,6 @@
-"""Files that earlier releases wrote, unpacked beside data drawn again, and the figures that must not change.
+"""Files that earlier releases wrote, and figures of them that must not change. The data sets are drawn anew.
 
-As a program it computes these figures with whatever `nas_attn` is installed; a release runs it once for its own folder:
+As a program, it computes these figures with the installed `nas_attn`. Each release runs it once for its own folder:
 `python earlier_releases.py FOLDER WORK` unpacks `FOLDER/files.tar.xz` into WORK and writes `FOLDER/figures.json`.
 """
 
@@ -19,11 +19,11 @@ from nas_attn.data.demo import write_data
 from nas_attn.engine import Outcome
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 
-HOME = "/v010"  # where the first release's files were made, and so what their paths begin with
+HOME = "/v010"  # the folder in which the first release's files were made; their paths begin with it
 SPLITS, IMGSZ, SIDES = {"train": 8, "val": 4, "test": 4}, 64, ((8, 12), (14, 24), (30, 50))
 TASKS = ("detect", "segment", "pose", "obb")
-MORE = 5  # trials that a search is continued by
-SIZE = 64  # pixels of the image that checkpoints are shown
+MORE = 5  # additional trials of a continued search
+SIZE = 64  # side of the input image for checkpoints, in pixels
 
 OUTPUT = """
 import sys, torch
@@ -37,7 +37,7 @@ print(*[float(v) for v in (out[0] if isinstance(out, tuple) else out).flatten()[
 
 
 class SyntheticEngine:
-    """Stands for the engine of a search: trains nothing, so that only what the search itself decides is seen."""
+    """An engine that trains nothing, so that the results depend only on the decisions of the search."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._tasks: deque[Any] = deque()
@@ -61,14 +61,14 @@ class SyntheticEngine:
 
 
 class Silent:
-    """An observer of an ablation that is told everything and says nothing."""
+    """An observer of an ablation that prints nothing."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args: None
 
 
 def unpack(release: Path, folder: Path) -> Path:
-    """The files of a release, their paths those of `folder`, with their data."""
+    """The files of a release and their data, unpacked into `folder`, with their paths changed to it."""
     with tarfile.open(release / "files.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     for path in folder.rglob("*"):
@@ -81,12 +81,12 @@ def unpack(release: Path, folder: Path) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    """The studies of a release."""
+    """The names of the studies of a release."""
     return sorted(p.parent.name for p in (root / "runs").glob("*/records.jsonl"))
 
 
 def study_figures(view: Any) -> dict[str, Any]:
-    """The figures of a study, whatever reads it."""
+    """The figures of a study."""
     from nas_attn.analysis.front import front
 
     frame = view.frame()
@@ -100,7 +100,7 @@ def study_figures(view: Any) -> dict[str, Any]:
 
 
 def trial_figures(t: Any) -> list[Any]:
-    """A trial with its cost."""
+    """The figures of a trial, with its cost."""
     costs = [t.cost.get(name) for name in ("gmacs", "gmacs_fvcore_default", "params_m")]
     return [t.number, t.role, t.state, t.seed, str(t.architecture), *costs, t.map50_95]
 
@@ -108,14 +108,14 @@ def trial_figures(t: Any) -> list[Any]:
 def continued(root: Path, name: str, more: int = MORE, **options: Any) -> list[list[Any]]:
     """The trials by which a search goes on; they are not trained."""
     from nas_attn.api import run_search
-    from nas_attn.study import run
+    from nas_attn.study import read_study, run
 
-    before = load_study(name, runs=root / "runs")
+    before = read_study(name, runs=root / "runs")
     (before.folder / "base.pt").touch()  # is not packed; the engine does not read it
     study = str(root / f"{name}.yaml") if (root / f"{name}.yaml").exists() else name
     engine, run.LocalEngine = run.LocalEngine, SyntheticEngine
     try:
-        after = run_search(study, runs=root / "runs", trials=before.counted + more, **options)
+        after = run_search(study, runs=root / "runs", trials=before.counted + more, **options).view
     finally:
         run.LocalEngine = engine
     return [trial_figures(t) for t in after.trials[len(before.trials) :]]
@@ -131,7 +131,7 @@ def ablation_figures(view: Any) -> dict[str, Any]:
 
 
 def ablation_continued(root: Path, study: str, name: str) -> list[list[Any]]:
-    """The trials of one further seed of an ablation; they are not trained."""
+    """The trials that one more seed adds to an ablation; they are not trained."""
     from nas_attn.ablation import run
     from nas_attn.ablation.plan.settings import load_request
     from nas_attn.ablation.view import AblationView
@@ -149,7 +149,7 @@ def ablation_continued(root: Path, study: str, name: str) -> list[list[Any]]:
 
 
 def pickled_names() -> list[str]:
-    """The package's own names that pickles of this release's layers refer to: `module qualname`."""
+    """Names of this package in the pickles of this release's layers: `module qualname`."""
     import pickle
     import pickletools
 
@@ -170,7 +170,7 @@ def pickled_names() -> list[str]:
 
 
 def output(checkpoint: Path) -> list[float]:
-    """Numbers out of a checkpoint's network, by a process that imports Ultralytics only."""
+    """The output of a checkpoint's network, from a process that imports only Ultralytics."""
     done = subprocess.run(
         [sys.executable, "-c", OUTPUT.format(SIZE), checkpoint],
         capture_output=True, text=True, check=False, cwd=checkpoint.parent,
@@ -181,7 +181,7 @@ def output(checkpoint: Path) -> list[float]:
 
 
 def figures(root: Path) -> dict[str, Any]:
-    """All figures of a release; continues what is in `root`."""
+    """All figures of a release; the studies in `root` are continued."""
     from nas_attn.ablation.view import AblationView
     from nas_attn.data.check import check_data
     from nas_attn.study import read_study

@@ -1,4 +1,4 @@
-"""Record logs without a search: what a reader may meet, written through `RecordLog` itself."""
+"""Record logs that no search wrote, with every case that a reader may meet; written by `RecordLog` itself."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def header(name: str = "bccd", **config) -> dict:
 
 
 def cost(architecture: Architecture) -> dict[str, float]:
-    """Plausible cost: base plus a sum over slots."""
+    """A plausible cost: a base plus a sum over slots."""
     extra = math.fsum(GMACS[gene.module] * SHARE[slot] for slot, gene in architecture)
     gmacs = 3.305 + extra
     return {
@@ -96,10 +96,10 @@ def evaluation(map50_95: float, seed: int, *, flags: tuple[str, ...] = (), epoch
 
 
 class Fabricator:
-    """Writes trials one after the other into a run folder.
+    """Writes trials into a run folder, one after another.
 
     Args:
-        folder: made where it is missing.
+        folder: run folder; created if it does not exist.
         name: the study's name; `config` goes into its configuration.
     """
 
@@ -121,7 +121,7 @@ class Fabricator:
         )
 
     def start(self, architecture: str, *, seed: int = 0, role: str = "search") -> int:
-        """Hand out a trial and leave it running."""
+        """Start a trial and leave it running."""
         parsed = Architecture.parse(architecture)
         number, self.number = self.number, self.number + 1
         self.log.append(
@@ -130,20 +130,20 @@ class Fabricator:
         return number
 
     def complete(self, architecture: str, map50_95: float, *, seed: int = 0, role: str = "search", flags=()) -> int:
-        """A trial that ended well."""
+        """Record a trial that succeeded."""
         number = self.start(architecture, seed=seed, role=role)
         result = evaluation(map50_95, seed, flags=tuple(flags)).as_dict()
         self.log.append("finished", number=number, state="complete", evaluation=result)
         return number
 
     def fail(self, architecture: str, reason: str) -> int:
-        """A trial that failed."""
+        """Record a trial that failed."""
         number = self.start(architecture)
         self.log.append("finished", number=number, state="failed", reason=reason)
         return number
 
     def refuse(self, architecture: str, reason: str) -> int:
-        """An architecture over a limit."""
+        """Record an architecture that was refused because of a limit."""
         parsed = Architecture.parse(architecture)
         number, self.number = self.number, self.number + 1
         self.log.append(
@@ -153,7 +153,7 @@ class Fabricator:
 
 
 def fabricate(folder: Path, candidates: int = 30, *, name: str = "bccd", **config) -> Fabricator:
-    """A study with controls, `candidates` searched architectures (some with three seeds), and every kind of mishap."""
+    """A study with controls, `candidates` searched architectures (some with three seeds), and every kind of failure."""
     study = Fabricator(folder, name, **config)
     rng = random.Random(7)
     luck = {seed: rng.gauss(0, 0.004) for seed in range(3)}

@@ -1,4 +1,4 @@
-"""What people write in their first module: each with the check that reports it first, and words of the report."""
+"""Common mistakes in a first module, each with the check that reports it first, and words of the report."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class WideIsOther(Plain):
 
 
 class SizeRoot(Plain):
-    """Compiles for one size, and not for sizes that are symbols."""
+    """Compiles for one size, but not for symbolic sizes."""
 
     def forward(self, x):
         return super().forward(x) * math.isqrt(x.shape[2])
@@ -140,7 +140,7 @@ class Idle(nn.Module):
 
 
 class Nested(Plain):
-    """Its row comes back from YAML as something else."""
+    """Its arguments change when they are written as YAML and read back."""
 
     def __init__(self, dim: int, k_size: Size = 3, sizes: tuple = ()) -> None:
         super().__init__(dim, k_size)
@@ -151,8 +151,8 @@ class Nested(Plain):
 
 
 HABITS = [  # class, the check that reports it first, words of the report
-    (InPlace, "pure", ["must leave its input as it is", "inplace=True"]),
-    (ActivationFirst, "pure", ["must leave its input as it is", "inplace=True"]),
+    (InPlace, "pure", ["must not change its input", "inplace=True"]),
+    (ActivationFirst, "pure", ["must not change its input", "inplace=True"]),
     (Random, "pure", ["must draw no random numbers in evaluation", "torch's generator"]),
     (AlwaysDropping, "pure", ["must draw no random numbers in evaluation", "dropout"]),
     (OtherRandom, "pure", ["must draw no random numbers in evaluation", "Python's generator"]),
@@ -165,16 +165,16 @@ HABITS = [  # class, the check that reports it first, words of the report
     (OnCuda, "maps", ["must not raise", "x.new_zeros"]),
     (MissingImport, "maps", ["nowhere_to_be_found", "Install"]),
     (OddSizes, "maps", ["first_modules.py, line ", "any size"]),
-    (LargeIsOther, "onnx dynamic", ["exported graph must compute the same", "(1, 16, 40, 33)", "x.shape"]),
-    (WideIsOther, "onnx dynamic", ["exported graph must compute the same", "(1, 16, 40, 33)", "x.shape"]),
+    (LargeIsOther, "onnx dynamic", ["exported graph must give the same output", "(1, 16, 40, 33)", "x.shape"]),
+    (WideIsOther, "onnx dynamic", ["exported graph must give the same output", "(1, 16, 40, 33)", "x.shape"]),
     (SizeRoot, "compile dynamic", ["without a graph break", "for any size", "+ - *"]),
     (Seeding, "construction", ["must not seed", "torch's generator"]),
     (SeedingPython, "construction", ["must not seed", "Python's generator"]),
-    (Threading, "construction", ["must leave the process as it is", "number of threads"]),
-    (Retyping, "construction", ["must leave the process as it is", "default dtype"]),
+    (Threading, "construction", ["must not change the process", "number of threads"]),
+    (Retyping, "construction", ["must not change the process", "default dtype"]),
     (Leaving, "construction", ["SystemExit: 16 channels are too many", "first_modules.py, line ", "Raise an error"]),
     (LeavingLater, "maps", ["SystemExit", "Raise an error"]),
     (Misspelt, "construction", ["must not raise", "TypeError", "first_modules.py, line "]),
     (Idle, "settings", ["must change its map", "`none`"]),
-    (Nested, "yaml row", ["arguments must survive YAML", "from_settings"]),
+    (Nested, "yaml row", ["YAML must keep the arguments", "from_settings"]),
 ]

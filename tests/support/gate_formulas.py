@@ -1,6 +1,6 @@
-"""The gating modules' formulas as loops over channels and pixels, in numpy.
+"""The formulas of the gating modules as loops over channels and pixels, in NumPy.
 
-Each takes one image (channels, height, width), the module's state and its settings.
+Each function takes one image (channels, height, width), the state of the module and its settings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def relu(z):
 
 
 def slide(row, kernel):
-    """A kernel over a row of numbers, zeros beyond its ends."""
+    """The convolution of a row of numbers, padded with zeros."""
     reach = len(kernel) // 2
     return np.array(
         [
@@ -30,7 +30,7 @@ def slide(row, kernel):
 
 
 def slide2(plane, kernel):
-    """A kernel over a plane, zeros beyond its borders."""
+    """The convolution of a plane, padded with zeros."""
     (height, width), (rows, columns) = plane.shape, kernel.shape
     out = np.zeros_like(plane)
     for y in range(height):
@@ -74,7 +74,7 @@ def cbam(x, p, **_):
 
 
 def coord(x, p, **_):
-    """Batch norm with its running figures."""
+    """Coordinate attention, with batch norm by its running statistics."""
 
     def strips(means):
         scale = p["bn1.weight"] / np.sqrt(p["bn1.running_var"] + 1e-5)
@@ -102,7 +102,7 @@ def ela(x, p, *, group_width, **_):
 
 
 def simam(x, p, *, e_lambda, **_):
-    """By the energy: E⁻¹ = (d² + 2v + 2λ) / (4(v + λ)), which is d² / (4(v + λ)) + 1/2."""
+    """SimAM from the energy of the paper: E⁻¹ = (d² + 2v + 2λ) / (4(v + λ)) = d² / (4(v + λ)) + 1/2."""
     out = []
     for plane in x:
         v = plane.var(ddof=1)

@@ -1,9 +1,9 @@
-"""What is known of the detectors that Ultralytics ships: figures measured on 8.4.190, and slots read off the YAMLs."""
+"""Known facts about the detectors of Ultralytics: figures measured on 8.4.190, and slots found in the YAMLs by hand."""
 
 from __future__ import annotations
 
-# stem -> rows of the head's inputs in its own order, parameters, what LSKA with k_size 7 behind each input adds, and
-# number of tensors; at scale n, or the only one
+# stem -> rows of the head's inputs in the head's order, parameters, parameters that LSKA with k_size 7 after each input
+# adds, and number of tensors; at scale n, or at the only scale
 DETECTORS: dict[str, tuple[tuple[int, ...], int, int, int]] = {
     "yolo11-obb": ((16, 19, 22), 2_695_747, 93_632, 541),
     "yolo11-pose": ((16, 19, 22), 2_908_507, 93_632, 541),
@@ -66,8 +66,8 @@ DETECTORS: dict[str, tuple[tuple[int, ...], int, int, int]] = {
     "yolov9t": ((15, 18, 21), 2_128_720, 34_592, 1339),
 }
 
-# name -> its slots as a person finds them in the YAML: name (and other names), row, channels, and the rows that read it
-# where these are not all. What is inside blocks: channels x bottlenecks.
+# name -> its slots, found in the YAML by hand: name (and other names), row, channels, and the rows that read it, if
+# these are not all. For slots inside blocks: channels x bottlenecks.
 SLOTS: dict[str, str] = {
     "yolov5n": """
         p3=td.p3 17 64 | p4 20 128 | p5=p5.head 23 256 | p3.head 17 64 >24 | p4.head 20 128 >24 | td.p4 13 128
@@ -145,12 +145,12 @@ SLOTS: dict[str, str] = {
 
 
 def slots_of(name: str) -> list[str]:
-    """The lines of `SLOTS`, one a slot."""
+    """The lines of `SLOTS`, one for each slot."""
     return [" ".join(one.split()) for line in SLOTS[name].strip().splitlines() for one in line.split("|")]
 
 
 def written(slot) -> str:
-    """A slot as `SLOTS` writes it."""
+    """A slot in the notation of `SLOTS`."""
     size = f"{slot.channels}x{slot.inside.sites}" if slot.inside else str(slot.channels)
     readers = f" >{','.join(map(str, slot.readers))}" if slot.readers else ""
     return f"{'='.join((slot.name, *slot.also))} {slot.row} {size}{readers}"

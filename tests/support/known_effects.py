@@ -1,4 +1,4 @@
-"""Studies with a known truth, as records in memory: what the numbers of effects and importance are checked against."""
+"""Studies with known true effects, as records in memory, for the tests of effects and importance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = tuple[str, float, int]  # architecture, mAP50-95, seed
 
 
 def study_of(rows: Iterable[Row], *, slots: Mapping[str, Any] | None = None, state: str = "complete") -> StudyView:
-    """The study of these runs, numbered in their order; the base's and the convolution's have their roles."""
+    """The study of these runs, numbered in their order; runs of the base and of the convolution are controls."""
     records: list[dict[str, Any]] = [{"kind": "study", "name": "known", "config": {"trials": 10}, "base": "yolo11n"}]
     if slots:
         records.append({"kind": "slots", **slots})
@@ -34,7 +34,7 @@ def study_of(rows: Iterable[Row], *, slots: Mapping[str, Any] | None = None, sta
 
 
 def text_of(genes: Mapping[str, str]) -> str:
-    """The architecture of slot -> gene."""
+    """The architecture with these genes (slot -> gene), as text."""
     return " ".join(f"{slot}={gene}" for slot, gene in genes.items())
 
 
@@ -50,18 +50,18 @@ def random_rows(
     between: float = 0.0,
     repeats: int = 3,
 ) -> list[Row]:
-    """Runs as a search makes them: controls with several seeds, then random architectures, every fourth repeated.
+    """Runs like those of a search: controls with several seeds, then random architectures, every fourth repeated.
 
     Args:
-        rng: draws everything.
-        trials: how many.
-        slots: each holds one of `modules` or none.
-        modules: to choose from.
-        settings: values of each module's setting `k`.
-        effect: (slot, gene or module) -> gain; the rest have none.
-        noise: standard deviation of runs.
-        between: standard deviation of what an architecture has of its own, beyond the sum.
-        repeats: seeds of the controls and of every fourth architecture.
+        rng: generator of all random numbers.
+        trials: number of runs.
+        slots: names of the slots; each gets one of `modules`, or `none`.
+        modules: names of the modules.
+        settings: number of values of each module's setting `k`.
+        effect: (slot, gene or module) -> gain; all others have no gain.
+        noise: standard deviation of a run.
+        between: standard deviation of the part of an architecture's gain that is not the sum of its effects.
+        repeats: number of seeds of the controls and of every fourth architecture.
     """
     effect = effect or {}
     own: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""A later release in small: one module more in the zoo and in a shipped space, an option more, another count."""
+"""Imitates a later release: one more module in the zoo and in a shipped space, another option, other counting rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas_attn.study import shipped
 
 @contextlib.contextmanager
 def grown() -> Iterator[None]:
-    """Within it the zoo has `newcomer`, `se` another ratio, and everything costs twice as much by today's rules."""
+    """A context in which the zoo has `newcomer`, `se` has one more ratio, and today's rules count twice the cost."""
     from torch import nn
 
     count, load = counter.gene_cost, shipped.load
@@ -39,7 +39,7 @@ def grown() -> Iterator[None]:
             def forward(self, x):
                 return x * self.conv(x).sigmoid()
 
-        Newcomer.__module__ = f"{registry.ZOO}.lska"  # its source is read for the cache of costs
+        Newcomer.__module__ = f"{registry.ZOO}.lska"  # the cost cache reads the source of this module
         Newcomer.__qualname__ = "Newcomer"
         attention("newcomer", family="spatial", paper="none", licence="MIT")(Newcomer)
         se = registry.get("se")

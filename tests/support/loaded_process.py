@@ -1,7 +1,7 @@
-"""A process that has loaded torch, Ultralytics and this package, and forks for each command that a test gives.
+"""A process that has loaded torch, Ultralytics and this package, and forks for each command of a test.
 
-What a test sees is that of `python -m nas_attn`: a process of its own with its own folder, environment, output and exit
-code. Loading takes seconds, and happens once. Commands run one after another.
+For a test, it behaves like `python -m nas_attn`: each command is a separate process with its own folder, environment,
+output and exit code. Loading takes seconds, but happens only once. Commands run one after another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LIBRARIES = (
 
 @dataclass
 class Finished:
-    """A command that ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -41,16 +41,16 @@ class Finished:
 
 
 class LoadedProcess:
-    """Runs `python -m nas_attn` with arguments, without loading anything anew."""
+    """Runs `python -m nas_attn` with arguments, without loading the libraries again."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, arguments: list[str], folder: Path, environment: Mapping[str, str], timeout: float) -> Finished:
-        """One command.
+        """Run one command.
 
         Raises:
-            TimeoutError: it took longer than `timeout` seconds, and was killed.
+            TimeoutError: the command took longer than `timeout` seconds and was killed.
         """
         if self._process is None:
             command = [sys.executable, __file__]
@@ -84,7 +84,7 @@ class LoadedProcess:
 
 
 def _load() -> None:
-    """Import all that a command may need; none of it starts a thread or looks at the folder."""
+    """Import everything that a command may need; no import starts a thread or reads the current folder."""
     import nas_attn
 
     for module in pkgutil.walk_packages(nas_attn.__path__, "nas_attn."):
@@ -95,7 +95,7 @@ def _load() -> None:
 
 
 def _wait(process: int, timeout: float) -> int | None:
-    """Exit code as `subprocess` gives it; None if it had to be killed."""
+    """The exit code in the form of `subprocess`; None if the process had to be killed."""
     end = time.monotonic() + timeout
     while True:
         found, status = os.waitpid(process, os.WNOHANG)
@@ -110,7 +110,7 @@ def _wait(process: int, timeout: float) -> int | None:
 
 
 def _become(asked: Mapping[str, Any]) -> None:
-    """Turn this process, just forked, into the one that a shell would have started."""
+    """Make this forked process look like one that a shell started."""
     os.setpgid(0, 0)
     for number, name in enumerate(asked["files"]):
         file = os.open(name, os.O_RDWR | os.O_CREAT)
@@ -124,7 +124,7 @@ def _become(asked: Mapping[str, Any]) -> None:
 
 
 def _run() -> NoReturn:
-    """Be `python -m nas_attn` to the end, without taking apart all that was loaded."""
+    """Run `python -m nas_attn`, then exit without tearing down the loaded libraries."""
     code: object = 1
     try:
         runpy.run_module("nas_attn", run_name="__main__", alter_sys=True)
@@ -140,11 +140,11 @@ def _run() -> NoReturn:
 
 
 def main() -> None:
-    """Fork for each line of the standard input, and answer with the exit code."""
+    """Fork for each line of the standard input, and write the exit code to the standard output."""
     own = sys.stdin, os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries that print while they load do not answer
+    os.dup2(2, 1)  # so that prints of libraries are not read as answers
     _load()
-    gc.freeze()  # a collection in the copies would copy all memory
+    gc.freeze()  # a garbage collection in a forked process would copy all memory
     for line in own[0]:
         asked = json.loads(line)
         if not (process := os.fork()):

@@ -1,4 +1,4 @@
-"""Module files for tests, and a registry that forgets them."""
+"""Module files for tests, and a registry that is restored after each test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Mine(nn.Module):
 
 @contextlib.contextmanager
 def registry_as_before() -> Iterator[None]:
-    """The registry is afterwards as it was before, whatever was loaded inside."""
+    """A context that restores the registry at its end."""
     names()
     before, known, modules = dict(table.TABLE), dict(user._KNOWN), set(sys.modules)
     try:
@@ -56,7 +56,7 @@ def registry_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def clean(monkeypatch):
-    """The registry as it was before, whatever a test loads."""
+    """Restores the registry after the test."""
     monkeypatch.setattr(user, "BROKEN", {})
     with registry_as_before():
         yield

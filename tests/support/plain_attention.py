@@ -1,4 +1,4 @@
-"""Attention the plain way, as the oracle of modules: one image, one pixel and one head at a time, in float64."""
+"""Plain reference code for attention modules: one image, one pixel and one head at a time, in float64."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas_attn.attention.residual import build_module
 
 
 def build(name: str, channels: int = 16, **settings) -> nn.Module:
-    """In float64 and eval mode, away from special initial values."""
+    """The module in float64 and eval mode, with noise added to its special initial values."""
     entry = registry.get(name)
     module = build_module(entry, channels, entry.complete(settings)).double().eval()
     with torch.no_grad():
@@ -28,9 +28,10 @@ def build(name: str, channels: int = 16, **settings) -> nn.Module:
 
 
 def values_by_head(source: nn.Module, target: nn.Module) -> dict[str, Tensor]:
-    """Weights of `source` for `target`, where another number of heads orders q, k and v otherwise; q and k stay apart.
+    """Weights of `source` for a `target` with another number of heads; q and k keep the weights of `target`.
 
-    Ultralytics' attention has the channels of q, k and v head by head, so those of v move with the heads' number.
+    Ultralytics' attention stores the channels of q, k and v head by head, so the channels of v depend on the number of
+    heads.
     """
     attn = next(part for part in target.modules() if hasattr(part, "head_dim"))
     other = next(part for part in source.modules() if hasattr(part, "head_dim"))
@@ -47,7 +48,7 @@ def values_by_head(source: nn.Module, target: nn.Module) -> dict[str, Tensor]:
 
 
 def _rows_of_values(attn: nn.Module) -> Tensor:
-    """Channels of `qkv` that are values: the last of each head's, as many as the head has."""
+    """The channels of `qkv` that are values: the last ones of each head."""
     width = attn.qkv.conv.out_channels // attn.num_heads
     first = torch.arange(attn.num_heads).reshape(-1, 1) * width + width - attn.head_dim
     return (first + torch.arange(attn.head_dim)).flatten()
@@ -77,20 +78,20 @@ def as_map(x: Tensor, size: tuple[int, int]) -> Tensor:
 def masked_attention(
     q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, scale: float, bias: Tensor | float = 0
 ) -> Tensor:
-    """Attention over the whole map of which only `allowed` pairs of pixels count."""
+    """Attention over the whole map in which only `allowed` pairs of pixels count."""
     logits = torch.einsum("hid,hjd->hij", q, k) * scale + bias
     weights = torch.where(allowed, logits.sub(logits.amax()).exp(), 0.0)
     return torch.einsum("hij,hjd->hid", weights / weights.sum(-1, keepdim=True), v)
 
 
 def places(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Row and column of every pixel, row by row."""
+    """The row and column of every pixel, row by row."""
     number = torch.arange(size[0] * size[1])
     return number // size[1], number % size[1]
 
 
 def expected_softmax(module: nn.Module, x: Tensor, allowed, heads: int, position=None, scale=None, bias=0.0) -> Tensor:
-    """proj(attention + position(v)) image by image, for modules with one `qkv` convolution in order q, k, v."""
+    """The output proj(attention + position(v)) per image, for modules with one `qkv` convolution in order q, k, v."""
     size, out = x.shape[2:], []
     for qkv in F.linear(x.movedim(1, -1), module.qkv.weight.flatten(1), module.qkv.bias).movedim(-1, 1):
         q, k, v = (tokens(part, heads) for part in qkv.chunk(3))
@@ -101,7 +102,7 @@ def expected_softmax(module: nn.Module, x: Tensor, allowed, heads: int, position
 
 
 def bilinear(channel: Tensor, row: float, column: float) -> Tensor:
-    """One value of (C, H, W) at a place in pixels; zero beyond the border."""
+    """The bilinear value of (C, H, W) at a position in pixels; zero beyond the border."""
     total = torch.zeros(channel.shape[0], dtype=channel.dtype)
     for i, j in itertools.product((math.floor(row), math.floor(row) + 1), (math.floor(column), math.floor(column) + 1)):
         if 0 <= i < channel.shape[1] and 0 <= j < channel.shape[2]:

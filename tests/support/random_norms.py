@@ -1,4 +1,4 @@
-"""Models whose batch norms pass signals on, as trained ones do."""
+"""Models with random batch norms, which pass signals on as those of trained models do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def shaken(module: nn.Module) -> nn.Module:
-    """With weights and statistics that are no fresh module's, in evaluation mode."""
+    """The module in evaluation mode, with weights and statistics that differ from their initial values."""
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
             if name.endswith(("running_var", "bn.weight")):

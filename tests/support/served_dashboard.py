@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def serving(folder: Path, **options: Any) -> Iterator[str]:
-    """Its address, while it serves a run folder."""
+    """A context in which a dashboard serves a run folder; yields its address."""
     from nas_attn.dashboard.server import address, make_server
 
     server = make_server(folder, **options)

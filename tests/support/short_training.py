@@ -1,4 +1,4 @@
-"""What tests of `train` share: an architecture, a command that takes seconds, and what it leaves."""
+"""Shared parts of the tests of `train`: an architecture, a command that takes seconds, and its results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ QUICK = ("--epochs", 1, "--imgsz", 64, "--batch", 4, "--device", "cpu", "workers
 
 
 def printed(capfd) -> list[dict]:
-    """The runs of the JSON object; Ultralytics' own output stands before it only where pytest captures it."""
+    """The runs in the printed JSON object; if pytest captures the output, that of Ultralytics comes before it."""
     out = capfd.readouterr().out
     return json.loads(out[out.index('{\n "runs"') :])["runs"]
 
 
 def table(path: Path) -> list[list[str]]:
-    """results.csv without the column of seconds."""
+    """The table results.csv without the column of seconds."""
     return [[cell for i, cell in enumerate(row) if i != 1] for row in csv.reader(path.read_text().splitlines())]

@@ -1,4 +1,4 @@
-"""Simulated ablations on the synthetic evaluator, whose truth is known: how often a table claims what is not so."""
+"""Simulated ablations with known true effects, on the synthetic evaluator: how often a table makes a false claim."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
 
-NOISE = 0.005  # mAP50-95 of a single run, beside the luck of its seed: what a short run from scratch shows
+NOISE = 0.005  # mAP50-95 of a single run, in addition to the effect of its seed; as in short runs from scratch
 LUCK = 0.02
 FIDELITY = Fidelity(1, 64)
 DIFFERENCE = 0.01
@@ -23,7 +23,7 @@ SIZES = (3, 5, 7, 11, 23, 35, 41, 53)
 
 @dataclass(frozen=True)
 class Share:
-    """How many of some simulated ablations did something."""
+    """The number of simulated ablations with some outcome, of all that ran."""
 
     hits: int
     of: int
@@ -34,12 +34,12 @@ class Share:
 
     @property
     def error(self) -> float:
-        """Standard error of the share."""
+        """The standard error of the share."""
         return float(np.sqrt(self.value * (1 - self.value) / self.of))
 
 
 def design(arms: int = 8) -> Design:
-    """A base and some arms against it, and the first of them against the others, as a leave-one-out does."""
+    """A design that compares each arm with the base, and the first arm with each other arm, as leave-one-out does."""
     base = Arm("base", (), Architecture.parse("p3=none"))
     others = [Arm(f"arm {k}", (), Architecture.parse(f"p3=lska(k_size={k})")) for k in SIZES[:arms]]
     against = [Contrast.between(a.name, "base", a, base) for a in others]
@@ -48,7 +48,7 @@ def design(arms: int = 8) -> Design:
 
 
 def evaluator(world: int, gains: Sequence[float] = (), noise: float = NOISE) -> SyntheticEvaluator:
-    """One world: fresh noise, and these gains of the first arms."""
+    """An evaluator with fresh noise and these gains of the first arms."""
     planted = tuple((f"p3=lska(k_size={k})", gain) for k, gain in zip(SIZES, gains, strict=False))
     return SyntheticEvaluator(seed=world, effect_sd=0.0, noise_sd=noise, seed_sd=LUCK, planted=planted)
 
@@ -60,13 +60,13 @@ def run(
     *,
     then: Looks | None = None,
 ) -> tuple[list[Decision], int]:
-    """An ablation from its first trial to its verdicts, and the number of trials.
+    """The verdicts of an ablation that runs from its first trial to its end, and the number of its trials.
 
     Args:
         plan: the design.
-        looks: when results are looked at.
+        looks: numbers of seeds after which the results are tested.
         score: (architecture, seed) -> mAP50-95.
-        then: looks that are asked for once the first are made and something is undecided.
+        then: further looks, used if something is undecided after the first ones.
     """
     values: dict[tuple[str, int], float | None] = {}
     while True:
@@ -91,16 +91,16 @@ def false_claims(
     arms: int = 8,
     first: int = 0,
 ) -> tuple[dict[str, Share], float]:
-    """Family -> share of ablations with a claim where there is no difference, and the mean number of trials.
+    """Family -> share of ablations that claim a difference that does not exist; and the mean number of trials.
 
     Args:
-        count: ablations.
-        looks: their looks.
-        gains: true gains of the first arms; the others have none.
-        then: see `run`; what was claimed at once is not trained on, as somebody does who has what he wants.
-        heavy: noise with the tails of Student's t with three degrees of freedom, as runs that collapse make.
-        arms: arms beside the base.
-        first: the first world.
+        count: number of ablations.
+        looks: see `run`.
+        gains: true gains of the first arms; the other arms have no gain.
+        then: see `run`; an ablation ends early if it claims all differences, because users would stop there.
+        heavy: noise with the tails of Student's t with three degrees of freedom, as collapsed runs cause.
+        arms: number of arms besides the base.
+        first: seed of the first evaluator.
     """
     plan = design(arms)
     truth = {a.name: 0.0 for a in plan.arms} | dict(zip([a.name for a in plan.arms[1:]], gains, strict=False))
@@ -118,7 +118,7 @@ def false_claims(
 
 
 def found(count: int, looks: Looks, gain: float, *, first: int = 0) -> tuple[Share, float]:
-    """Share of ablations that find the one arm with a gain, with the right sign, and the mean seeds of that arm."""
+    """The share of ablations that find the one arm with a gain, with the right sign; and the mean seeds of that arm."""
     plan = replace(design(), contrasts=design().family("base"))
     hits, seeds = 0, 0
     for world in range(first, first + count):

@@ -1,4 +1,4 @@
-"""A few drawn images in the layout of each data set that the shipped studies name, and what these sets are like."""
+"""A few drawn images in the layout of each data set that the shipped studies use, with the peculiarities of the set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIDES = ((8, 12), (14, 24), (30, 50))
 
 
 def settings_in(folder: Path, datasets: Path) -> Path:
-    """A configuration folder (for `YOLO_CONFIG_DIR`) whose Ultralytics looks for data sets in `datasets`."""
+    """A configuration folder (for `YOLO_CONFIG_DIR`) that makes Ultralytics look for data sets in `datasets`."""
     file = folder / "Ultralytics" / "settings.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"datasets_dir": str(datasets)}))
@@ -24,7 +24,7 @@ def settings_in(folder: Path, datasets: Path) -> Path:
 
 
 def image(root: Path, split: str, number: int, classes: int, polygons: bool = False) -> str:
-    """One image and its labels below `images/SPLIT` and `labels/SPLIT`; the image's place below the root."""
+    """Write one image and its labels below `images/SPLIT` and `labels/SPLIT`; returns the image path below the root."""
     import cv2
 
     drawn, rows = draw("train", number, IMGSZ, SIDES, "segment" if polygons else "detect")
@@ -51,7 +51,7 @@ def coco128(root: Path) -> None:
 
 
 def coco(root: Path) -> None:
-    """Lists of images, outlines as labels, images without labels, rows that stand twice, a test list without images."""
+    """Lists of images, outlines as labels, images without labels, repeated rows, and a test list without images."""
     found = _fill(root, ["train2017", "val2017"], 80, 8, polygons=True)
     (root / "labels" / "train2017" / f"{0:012d}.txt").unlink()
     twice = root / "labels" / "train2017" / f"{1:012d}.txt"
@@ -62,14 +62,14 @@ def coco(root: Path) -> None:
 
 
 def voc(root: Path) -> None:
-    """Lists of folders, some labels empty (only difficult objects), and archives that stay behind."""
+    """Lists of folders, some empty labels (only difficult objects), and archives that were not deleted."""
     _fill(root, ["train2012", "train2007", "val2012", "val2007", "test2007"], 20, 3)
     (root / "labels" / "train2007" / f"{100:012d}.txt").write_text("")
     (root / "images" / "VOCtest_06-Nov-2007.zip").write_bytes(b"no image")
 
 
 def visdrone(root: Path) -> None:
-    """Three folders; boxes without height, as there are."""
+    """Three folders; some boxes without height, as in the real set."""
     _fill(root, ["train", "val", "test"], 10, 8)
     flat = root / "labels" / "train" / f"{0:012d}.txt"
     flat.write_text(flat.read_text() + "3 0.5 0.5 0.01 0.0\n")
@@ -87,7 +87,7 @@ MAKERS = {"coco128.yaml": coco128, "coco.yaml": coco, "VOC.yaml": voc, "VisDrone
 
 
 def stand_in(data: str, datasets: Path) -> Path:
-    """Write the data set of that name below `datasets`, and say where."""
+    """Write the data set of that name below `datasets`; returns its folder."""
     root = datasets / yaml.safe_load(packaged_data()[data].read_text())["path"]
     MAKERS[data](root)
     return root

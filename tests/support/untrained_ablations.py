@@ -30,7 +30,7 @@ KINDS = ("leave-one-out", "add-one-in")
 
 
 class Silent:
-    """An observer that keeps what it was told."""
+    """An observer that stores its messages."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -50,7 +50,7 @@ class Silent:
 
 
 class Stopped(Exception):
-    """The process is gone."""
+    """The simulated end of the process."""
 
 
 class StoppingEngine(InlineEngine):
@@ -77,7 +77,7 @@ def ablation_plan(
     scales: Iterable[str] = (),
     **settings: Any,
 ) -> AblationPlan:
-    """A plan on three slots of a make-believe yolo11n."""
+    """A plan on three slots of a fake yolo11n."""
     evaluator = evaluator or SyntheticEvaluator()
     study = make_plan(evaluator)
     study.header["fingerprints"]["modules"] = {}
@@ -104,7 +104,7 @@ def ablation_plan(
 
 
 def run_ablation_plan(plan: AblationPlan, engine: Any = None, observer: Any = None) -> AblationView:
-    """Run or continue it."""
+    """Run or continue a plan."""
     folder = RunFolder(plan.request.folder)
     folder.create()
     folder.log.repair()
@@ -128,7 +128,7 @@ def words(view: AblationView, family: str = "base") -> dict[str, str]:
 
 @pytest.fixture
 def ablated(tmp_path: Path):
-    """(evaluator, options) -> the view of a finished ablation."""
+    """A function (evaluator, options) -> the view of a finished ablation."""
 
     def run(evaluator: Any = None, **options: Any) -> AblationView:
         return run_ablation_plan(ablation_plan(tmp_path / "ablation", evaluator, **options))

@@ -27,7 +27,7 @@ MODULES = {"acmix": {"head": [2, 4], "kernel_att": [3, 7]}, "conv": None, "lska"
 
 
 class NoMirror:
-    """A mirror that keeps nothing: what a search decides must not depend on it."""
+    """A mirror that stores nothing: the decisions of a search must not depend on it."""
 
     def __enter__(self) -> NoMirror:
         return self
@@ -46,7 +46,7 @@ class NoMirror:
 
 
 def make_plan(evaluator: Any = None, **config: Any) -> Plan:
-    """A plan on three slots of a make-believe yolo11n, costs drawn from the genes' names."""
+    """A plan on three slots of a fake yolo11n; costs are drawn from the names of the genes."""
     values = StudyConfig.of({"name": "synthetic", "demo": True, "trials": 12, **config})
     space = SearchSpace.build("yolo11n", SLOTS, values.modules or MODULES, imgsz=320, final_imgsz=640)
     cells = {
@@ -73,7 +73,7 @@ def make_plan(evaluator: Any = None, **config: Any) -> Plan:
 
 
 def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, url: str | None = None) -> StudyView:
-    """Run or continue a plan in a folder, mirrored to `url` where one is given."""
+    """Run or continue a plan in a folder; if `url` is given, the plan is mirrored there."""
     folder = RunFolder(path)
     folder.create()
     folder.log.repair()
@@ -87,7 +87,7 @@ def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, u
 
 
 def content(log: bytes) -> list[dict]:
-    """The records without wall times, which no two runs share."""
+    """The records without wall times, which differ between runs."""
     records = [json.loads(line) for line in log.splitlines()]
     for r in records:
         if "evaluation" in r:

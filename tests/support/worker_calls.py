@@ -16,19 +16,19 @@ from nas_attn.evaluate.synthetic import SyntheticEvaluator
 
 
 def pinned() -> Evaluation:
-    """An evaluation whose `versions` say what the process was pinned to, and whose `seed` is its process id."""
+    """An evaluation whose `versions` hold the pinning of the process, and whose `seed` is the process id."""
     versions = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")}
     versions["torch"] = "yes" if "torch" in sys.modules else "no"
     return Evaluation(0.0, 0.0, (), 0.0, seed=os.getpid(), epochs=1, imgsz=32, versions=versions)
 
 
 def raise_data_error() -> Evaluation:
-    """A mistake of the user's."""
+    """Raise the error for a user's mistake."""
     raise DataError("a folder must hold images", got="'none'", where="data.yaml")
 
 
 class Unpicklable(Exception):
-    """It holds what no pipe carries."""
+    """An error that holds an object that cannot be pickled."""
 
     def __init__(self) -> None:
         super().__init__("first line\nsecond line")
@@ -36,28 +36,28 @@ class Unpicklable(Exception):
 
 
 class NotRebuilt(Exception):
-    """Unpickling calls its constructor with the message alone."""
+    """An error whose constructor fails in unpickling, which passes the message only."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{code}: {text}")
 
 
 class Unprintable(Exception):
-    """Its text is an error too."""
+    """An error that raises another error when it is printed."""
 
     def __str__(self) -> str:
         raise ValueError("no text")
 
 
 class OwnUserError(DataError):
-    """A user's mistake that cannot be carried to another process."""
+    """A `UserError` that cannot be sent to another process."""
 
     def __reduce__(self):
         raise TypeError("not to be pickled")
 
 
 def misbehave(how: str) -> Evaluation | None:
-    """End as modules do that nobody has tested."""
+    """Fail in the ways in which untested modules fail."""
     errors = {
         "exit": SystemExit(4),
         "exit without a word": SystemExit(),
@@ -87,7 +87,7 @@ def misbehave(how: str) -> Evaluation | None:
 
 
 def out_of_room(code: str, how: str) -> Evaluation:
-    """Fail to write, as the system or a library says it."""
+    """Raise the error of a full disk, as the system or a library words it."""
     error = OSError(getattr(errno, code), os.strerror(getattr(errno, code)), "checkpoint.pt")
     if how == "hidden":
         try:
@@ -108,13 +108,13 @@ def save_until(folder: str, enough: str) -> Evaluation:
     for i in range(found["i"] + 1 if found else 1, 4):
         save(path, "k", {"i": i, "weights": torch.zeros(25_000)})
         if i == 1 and not Path(enough).exists():
-            (Path(folder) / "others").write_bytes(bytes(360_000))  # somebody else needs the rest
+            (Path(folder) / "others").write_bytes(bytes(360_000))  # another program uses the rest of the disk
     return Evaluation(0.5, 0.5, (), 0.0, seed=found["i"] if found else 0, epochs=3, imgsz=32)
 
 
 @dataclass(frozen=True)
 class Hanging(SyntheticEvaluator):
-    """The synthetic evaluator, with architectures (as text) that never end."""
+    """The synthetic evaluator, except that some architectures (given as text) never end."""
 
     hang_on: tuple[str, ...] = ()
 
@@ -125,7 +125,7 @@ class Hanging(SyntheticEvaluator):
 
 
 def knows(module: str) -> Evaluation:
-    """An evaluation whose `versions` say where the class of an attention module stands."""
+    """An evaluation whose `versions` hold the Python module of an attention module's class."""
     from nas_attn.attention import get
 
     return Evaluation(0.0, 0.0, (), 0.0, seed=0, epochs=1, imgsz=32, versions={module: get(module).cls.__module__})

@@ -1,4 +1,4 @@
-"""Disks that can only be read and names that are too long: who is told what."""
+"""The errors for read-only disks and for names that are too long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nas_attn.study.folder import RunFolder
 
 @pytest.fixture
 def read_only(tmp_path, monkeypatch):
-    """A folder whose file system can only be read, for whoever writes whole files."""
+    """A folder that atomic writing sees as a read-only file system."""
 
     def refuse(prefix, dir):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))

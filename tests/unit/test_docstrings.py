@@ -1,4 +1,4 @@
-"""Docstrings open with their subject: the first word says the thing or its result, and asks no question."""
+"""Every docstring opens with its subject: its first word is no question word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ultralytics' messages in our commands: the useless ones are hidden, all others shown."""
+"""Ultralytics' messages in our commands: useless ones are hidden, and all others are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors: what they say, what they suggest, and that they survive the way out of a worker process."""
+"""Errors: their messages, their suggestions, and their way out of a worker process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A YAML is counted before anything is made of it, wherever one is read."""
+"""The limit on the size of a YAML holds wherever one is read, before any value is built."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_data_studies_and_spaces(key, tmp_path):
     path = tmp_path / "bomb.yaml"
     path.write_text(f"{NESTED}{key}: *j\ntrain: *j\n")
     for read in (lambda: load_config(str(path), {}), lambda: load(path), lambda: load_space(str(path))):
-        with pytest.raises(UserError, match=r"YAML.*repeat one another"):
+        with pytest.raises(UserError, match=r"YAML.*repeated parts make more than"):
             read()
 
 
@@ -81,7 +81,7 @@ def test_any_text_reads_as_yaml_does_or_is_refused_as_one(text):
     try:
         assert repr(parse_yaml(text)) == repr(wanted)
     except yaml.YAMLError as error:
-        assert "nested" in str(error)  # it holds itself
+        assert "nested" in str(error)  # the value contains itself
 
 
 @pytest.mark.parametrize("text", ["!!int ''", "!!bool x", "!!timestamp x", "2020-99-99", "!!float ''", "9" * 5000])
@@ -105,5 +105,5 @@ def test_a_checkpoint_of_few_bytes_that_means_gigabytes(tmp_path):
     for key in ("scales", "activation", "nc"):
         model.yaml = {**model.yaml, key: bomb}
         torch.save({"model": model}, tmp_path / "bomb.pt")
-        with pytest.raises(UserError, match=r"YAML of a model.*repeat one another"):
+        with pytest.raises(UserError, match=r"YAML of a model.*repeated parts make more than"):
             load_base(str(tmp_path / "bomb.pt"))

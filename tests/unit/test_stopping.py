@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as an interrupt: once, put back afterwards, and only where nobody else decided about them."""
+"""SIGTERM and SIGHUP as an interrupt: only once, restored afterwards, and only if no other code handles them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGHUP]
 
 @pytest.fixture(autouse=True)
 def as_in_a_terminal():
-    """Nobody ignores the signals, as `nohup` does before some test runs."""
+    """Default handlers for the signals, because `nohup` ignores them in some test runs."""
     before = [signal.signal(s, signal.SIG_DFL) for s in SIGNALS]
     yield
     for sign, handler in zip(SIGNALS, before, strict=True):

@@ -1,1 +1,1 @@
-"""The plan of an ablation: request, arms, seeds, and an estimate of how many trials it takes."""
+"""The plan of an ablation: request, arms, seeds, and an estimate of its trials and hours."""

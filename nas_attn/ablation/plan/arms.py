@@ -1,4 +1,4 @@
-"""The arms and contrasts that each kind of comparison asks for. Pure: spaces and genes in, a design out."""
+"""The arms and contrasts of each kind of comparison, as pure functions: spaces and genes in, a design out."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ CONV = "conv"
 
 @dataclass(frozen=True)
 class Choices:
-    """The material of a design: the space, the full architecture, and what can stand at which slot.
+    """The input of a design: the space, the full architecture, and the genes that fit each slot.
 
     Attributes:
-        space: the study's space; swaps and sweeps stay in it.
-        full: the architecture to take apart, at slots of the space; its modules may be others.
-        fits: (slot, gene) -> True if the gene can stand there; for every slot of the base, in the order of the graph.
-        conv: (slot, gene) -> the plain convolution nearest in size to the gene there; None without one.
-        everywhere: every slot of the base that can hold something.
+        space: the study's space; swaps and sweeps use only its genes.
+        full: the full architecture. Its slots are those of the space; its modules may be others.
+        fits: (slot, gene) -> True if the gene fits the slot, which may be any slot of the base.
+        conv: (slot, gene) -> the plain convolution with the nearest number of parameters; None if there is none.
+        everywhere: the slots of the base for `placement`, in the order of the graph.
         scales: names of larger base models, as `load_base` takes them.
-        further: architectures that a user names, each an arm of its own.
-        controls: True to train plain convolutions in place of the attention.
-        notes: sentences on what cannot be compared; the design adds to them.
+        further: architectures that the user adds; each becomes an arm.
+        controls: True to train also plain convolutions in place of the attention.
+        notes: notes on comparisons that are not possible; `make_design` adds to them.
     """
 
     space: SearchSpace
@@ -53,7 +53,7 @@ class Choices:
 
 
 class _Builder:
-    """Collector of arms: each is trained once, even if many kinds ask for it."""
+    """A collector of arms. An arm is trained once, even if several kinds need it."""
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
@@ -61,7 +61,7 @@ class _Builder:
         self.contrasts: list[Contrast] = []
 
     def arm(self, name: str, kind: str, genes: Mapping[str, Gene], *, model: str | None = None, offset: int = 0) -> Arm:
-        """The arm of these genes; new, or the known one under one more name."""
+        """The arm with these genes: a new arm, or a known one with one more name."""
         architecture = self.choices.architecture(genes)
         key = (architecture, model, offset)
         known = self.arms.get(key)
@@ -80,16 +80,16 @@ class _Builder:
             self.contrasts.append(Contrast.between(label, family, arm, reference))
 
     def design(self) -> Design:
-        """All arms, and each contrast once."""
+        """The design with all arms, and each contrast once."""
         unique = {(c.family, c.weights): c for c in reversed(self.contrasts)}
         return Design(tuple(self.arms.values()), tuple(reversed(unique.values())))
 
 
 def make_design(choices: Choices, kinds: Iterable[str]) -> Design:
-    """The arms and contrasts of these kinds, each arm against the base of its scale.
+    """The arms and contrasts of these kinds; each arm is compared with the base of its scale.
 
     Raises:
-        UserError: a factorial design of too many slots.
+        UserError: a factorial design has too many slots.
     """
     kinds = tuple(kinds)
     build = _Builder(choices)
@@ -118,7 +118,9 @@ def make_design(choices: Choices, kinds: Iterable[str]) -> Design:
 def _leave_one_out(build: _Builder, base: Arm, full: Arm) -> None:
     filled = build.choices.filled
     if len(filled) == 1:
-        build.choices.notes.append("leave-one-out: without its only slot the architecture is the base")
+        build.choices.notes.append(
+            "leave-one-out is skipped: the architecture has one slot only, and without it is the base"
+        )
         return
     for slot in filled:
         build.arm(f"without {slot}", "leave-one-out", {s: g for s, g in filled.items() if s != slot})
@@ -140,7 +142,7 @@ def _swap(build: _Builder, base: Arm, full: Arm) -> None:
 
 
 def _nearest(genes: Iterable[Gene], module: str, own: Gene) -> Gene:
-    """The gene of a module with the published settings, in the form (`residual`) that stands there."""
+    """The module's gene nearest to its published settings, with the same `residual` as `own`."""
     from nas_attn.attention import registry
 
     wanted = {**registry.get(module).defaults(), "residual": own.as_dict().get("residual", "none")}
@@ -174,7 +176,7 @@ def _placement(build: _Builder, base: Arm, full: Arm) -> None:
             if choices.fits(slot, gene):
                 build.arm(name, "placement", {slot: gene})
             else:
-                choices.notes.append(f"placement: `{gene}` cannot stand at {slot}")
+                choices.notes.append(f"placement: `{gene}` does not fit slot {slot}")
 
 
 def _scale(build: _Builder, base: Arm, full: Arm) -> None:
@@ -188,16 +190,16 @@ def _scale(build: _Builder, base: Arm, full: Arm) -> None:
 
 
 def _factorial(build: _Builder, base: Arm, full: Arm) -> None:
-    """Every combination of the filled slots; main effects and pairwise interactions over all of them."""
+    """Add an arm for each combination of the filled slots, with main effects and pairwise interactions."""
     filled = build.choices.filled
     if len(filled) > MOST_FACTORS:
         raise UserError(
             f"a factorial ablation must have at most {MOST_FACTORS} filled slots",
-            got=f"{len(filled)}, which are {2 ** len(filled)} arms",
-            remedy="Leave out `factorial`; leave-one-out and add-one-in grow with the slots only.",
+            got=f"{len(filled)} slots, which make {2 ** len(filled)} arms",
+            remedy="Leave out `factorial`. leave-one-out and add-one-in need one arm per slot only.",
         )
     if len(filled) < 2:
-        build.choices.notes.append("factorial: the architecture has one filled slot only")
+        build.choices.notes.append("factorial is skipped: the architecture has one filled slot only")
         return
     arms: dict[frozenset[str], Arm] = {}
     for size in range(len(filled) + 1):
@@ -209,7 +211,7 @@ def _factorial(build: _Builder, base: Arm, full: Arm) -> None:
         weights = tuple((a.name, (1.0 if slot in on else -1.0) / half) for on, a in arms.items())
         build.contrasts.append(Contrast(f"main effect of {slot}", "factorial", weights, (slot,)))
     for one, two in itertools.combinations(filled, 2):
-        # difference of differences: the effect of `two` with `one` filled, minus its effect with `one` empty
+        # the effect of `two` if `one` is filled, minus its effect if `one` is empty
         signs = {on: (1.0 if one in on else -1.0) * (1.0 if two in on else -1.0) for on in arms}
         weights = tuple((arms[on].name, 2 * sign / half) for on, sign in signs.items())
         label = f"interaction of {one} and {two}"
@@ -221,7 +223,7 @@ def _same_again(build: _Builder, base: Arm, full: Arm) -> None:
 
 
 def _against_full(build: _Builder, full: Arm) -> None:
-    """Add the full architecture minus each arm that lacks a part of it or has another in its place."""
+    """Add the contrast of the full architecture minus each arm that lacks or replaces a part of it."""
     for arm in build.arms.values():
         if arm.model is not None or arm.offset:
             continue
@@ -235,12 +237,12 @@ def _against_full(build: _Builder, full: Arm) -> None:
 
 
 def _is_part(arm: Arm, full: Arm) -> bool:
-    """True if an arm is the full architecture with some slots emptied."""
+    """True if an arm is the full architecture with some slots set to `none`."""
     return all(dict(full.architecture).get(s) == arm.architecture[s] for s in arm.filled)
 
 
 def _against_conv(build: _Builder) -> None:
-    """Add each arm with attention minus the arm with plain convolutions in the same slots, if there is one."""
+    """Add the contrast of each arm with attention minus the arm with plain convolutions in the same slots, if any."""
     arms = [a for a in build.arms.values() if a.model is None and not a.offset and a.filled]
     convs = {a.filled: a for a in arms if all(a.architecture[s].module == CONV for s in a.filled)}
     for arm in arms:
@@ -250,7 +252,7 @@ def _against_conv(build: _Builder) -> None:
 
 
 def _instead(slot: str, full: Arm, arm: Arm) -> str:
-    """The label of a swap or sweep at a slot: the full architecture's gene or setting, not the arm's."""
+    """The label of a swap or sweep: its gene or setting in the full architecture, then the one in the arm."""
     own, other = full.architecture[slot], arm.architecture[slot]
     ours, theirs = ({"residual": "none", **g.as_dict()} for g in (own, other))
     if own.module != other.module:

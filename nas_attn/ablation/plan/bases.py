@@ -1,4 +1,4 @@
-"""The base models of an ablation: the study's own, and its larger scales."""
+"""The base models of an ablation: the study's base and larger scales of it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class AblatedBase:
     """One base model of an ablation.
 
     Attributes:
-        model: as `load_base` takes it; None for the ablation's own.
+        model: its name, as `load_base` takes it; None for the ablation's own.
         base: the model.
         slots: all its slots.
-        evaluator: trains on it.
+        evaluator: trains architectures on this base.
     """
 
     model: str | None
@@ -39,7 +39,7 @@ class AblatedBase:
     evaluator: ProxyEvaluator | Any
 
     def fits(self, slot: str, gene: Gene, *sizes: int) -> bool:
-        """True if a gene can stand at a slot at these image sizes, alone."""
+        """True if a gene fits a slot at these image sizes; other slots are not considered."""
         found = next((s for s in self.slots if s.name == slot), None)
         if found is None or not keeps_head(self.base, [found]):
             return False
@@ -50,22 +50,22 @@ class AblatedBase:
 
 
 def base_and_slots(study: Plan, model: str) -> tuple[BaseModel, tuple[Slot, ...]]:
-    """The base as trials of an ablation have it, and all its slots."""
+    """The base model that trials of an ablation use, and all its slots."""
     return replace(study.evaluator, model=model).final_base()[:2]
 
 
 def larger_bases(request: Request, study: Plan, full: Architecture, notes: list[str]) -> dict[str | None, AblatedBase]:
-    """Larger scales of the base on which the full architecture can be built.
+    """The base model of each larger scale on which the full architecture can be built.
 
     Raises:
-        UserError: scales were asked for, and there is none.
+        UserError: the command asks for scales, and none is possible.
     """
     config, settings = request.config, request.settings
     obstacle = ""
     if config.start != "scratch":
-        obstacle = f"`start: {config.start}` has weights of one scale only"
+        obstacle = f"`start: {config.start}` has weights for one scale only"
     elif config.width is not None:
-        obstacle = f"the study sets its own width ({config.width:g}) in place of a scale's"
+        obstacle = f"the study sets the width ({config.width:g}), so its scale has no effect"
     found: dict[str | None, AblatedBase] = {}
     for size in () if obstacle else _sizes(config.model, settings.scales):
         model = at_scale(config.model, size)
@@ -78,36 +78,36 @@ def larger_bases(request: Request, study: Plan, full: Architecture, notes: list[
         sizes = (config.imgsz, config.final_imgsz)
         misfits = [f"`{g}` at {s}" for s, g in full if g != NONE and not scale.fits(s, g, *sizes)]
         if misfits:
-            notes.append(f"scale {size}: {', '.join(misfits)} cannot stand there")
+            notes.append(f"scale {size}: {', '.join(misfits)} does not fit")
         else:
             found[model] = scale
     if not found:
-        obstacle = obstacle or f"'{config.model}' has no larger scale that can be built"
+        obstacle = obstacle or f"no larger scale of '{config.model}' can be built"
         if "scale" in request.named:
-            raise UserError("`scale` must have a larger scale of the base", got=obstacle, where="--kinds")
+            raise UserError("the kind `scale` needs a larger scale of the base", got=obstacle, where="--kinds")
         notes.append(f"no comparison of scales: {obstacle}")
     return found
 
 
 def _sizes(model: str, wanted: list[str] | None) -> tuple[str, ...]:
-    """The scales to train: those named, or the next two.
+    """The scales to train: the ones that the user names, or the next two.
 
     Raises:
-        UserError: one that was named is no larger scale of the base.
+        UserError: a named scale is not a larger scale of the base.
     """
     larger = larger_scales(model)
     if wrong := [size for size in wanted or () if size not in larger]:
         raise UserError(
-            f"`--scales` must be larger ones of '{model}'",
+            f"`--scales` must name larger scales of '{model}'",
             got=", ".join(wrong),
             where="--scales",
-            remedy=f"There are {', '.join(larger)}." if larger else "It has none.",
+            remedy=f"Larger scales: {', '.join(larger)}." if larger else "This model has no larger scale.",
         )
     return larger[:2] if wanted is None else tuple(wanted)
 
 
 def cost_table(scale: AblatedBase, design: Design, counting: int, study: CostTable) -> CostTable:
-    """A cost table of all genes in the arms of a scale; on the study's own base it has the study's figures."""
+    """The cost table of all genes in the arms of a scale; known costs of the study are taken over."""
     arms = [dict(a.architecture) for a in design.arms if a.model == scale.model]
     genes = {s: tuple(dict.fromkeys([NONE, *(arm.get(s.name, NONE) for arm in arms)])) for s in scale.slots}
     known = study if scale.model is None else None

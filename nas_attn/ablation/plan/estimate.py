@@ -1,4 +1,4 @@
-"""The hours that an ablation will take, before it runs: from trials that were trained, or from one measured step."""
+"""An estimate of the hours that an ablation takes, from earlier trials or from a few measured training steps."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from nas_attn.statistics.paired import ALPHA, POWER, pairs_needed, power
 from nas_attn.statistics.spread import pooled
 from nas_attn.study.view import Trial
 
-START = 3.0  # seconds that a trial takes before its first step: model, data loader
-BATCHES = 3  # measured after one that warms up
+START = 3.0  # seconds before the first step of a trial: model and data loader
+BATCHES = 3  # measured batches, after one for warm-up
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The cost of all trials still to be trained.
+    """The estimated time of all trials that are still to be trained.
 
     Attributes:
-        seconds: arm -> seconds of one of its trials.
-        trials: trials still to be trained; the most there can be, if results decide.
-        at_most: True if results may make it fewer.
-        hours: wall hours on `workers` workers.
-        workers: trials at a time.
-        source: the origin of the seconds, in words.
+        seconds: arm -> seconds of one trial.
+        trials: number of trials; the largest possible number if results decide it.
+        at_most: True if results may make it smaller.
+        hours: wall-clock hours on `workers` workers.
+        workers: number of trials that run at the same time.
+        source: the origin of `seconds`, in words.
     """
 
     seconds: dict[str, float]
@@ -43,11 +43,11 @@ class Estimate:
 
 
 def estimate(plan: AblationPlan, view: AblationView) -> Estimate:
-    """The cost of a plan.
+    """The estimated time of a plan.
 
     Args:
         plan: the plan.
-        view: the ablation with that plan recorded; its ended trials count as done, its decided comparisons as well.
+        view: the ablation that has recorded the plan. Its ended trials and decided comparisons need no more time.
     """
     known = [t for t in view.trials if t.evaluation is not None]
     source = "this ablation's own trials"
@@ -69,19 +69,21 @@ def estimate(plan: AblationPlan, view: AblationView) -> Estimate:
     left = {
         (a.name, i)
         for a in plan.design.arms
-        for i in range(looks.most if a.name in wanted else first.get(a.name, 0))  # bases are needed to measure liveness
+        for i in range(looks.most if a.name in wanted else first.get(a.name, 0))  # liveness needs bases
         if (a.name, i) not in view.values
     }
-    begun = (view.place(t) for t in view.trials if t.state == "running")  # taken up again, even if no longer wanted
+    begun = (
+        view.place(t) for t in view.trials if t.state == "running"
+    )  # a started trial is finished, even if it is no longer needed
     left |= {(place[0].name, place[1]) for place in begun if place is not None}
     workers = len(plan.study.devices)
     hours = sum(seconds[name] for name, _ in left) / workers / 3600
-    at_most = any(looks.most > looks.seeds[d.looks] for d in undecided)  # a look before the last may decide
+    at_most = any(looks.most > looks.seeds[d.looks] for d in undecided)  # an earlier look may decide
     return Estimate(seconds, len(left), at_most, hours, workers, source)
 
 
 def foresight(plan: AblationPlan, view: AblationView) -> str:
-    """The power of the planned seeds, in a sentence; empty if nothing is known of the noise."""
+    """A sentence on the power of the planned seeds; empty if the noise is not known."""
     spread = _spread(plan, view)
     if spread is None:
         return ""
@@ -91,18 +93,21 @@ def foresight(plan: AblationPlan, view: AblationView) -> str:
     chance = power(difference, sd, looks.most, level) if looks.most > 1 else 0.0
     needed = pairs_needed(difference, sd, level)
     text = (
-        f"If a paired difference has the standard deviation {sd:.4f} of {source} ({df} degree{'s' * (df != 1)} of "
-        f"freedom), {looks.most} seeds see a difference of {difference:g} with power {chance:.2f} over {count} "
-        f"comparison{'s' * (count != 1)}"
+        f"Expected power: {looks.most} seeds detect a difference of {difference:g} mAP50-95 with power {chance:.2f}, "
+        f"corrected for {count} comparison{'s' * (count != 1)}, if the standard deviation of a paired difference is "
+        f"{sd:.4f}, as in {source} ({df} degree{'s' * (df != 1)} of freedom)"
     )
-    return text + (f"; {needed} seeds would with 0.80. Fewer --kinds need fewer." if chance < POWER else ".")
+    return text + (
+        f". A power of {POWER:.2f} needs {needed} seeds, or fewer seeds with fewer --kinds." if chance < POWER else "."
+    )
 
 
 def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | None:
-    """Standard deviation of a paired difference, its degrees of freedom, and its origin.
+    """The standard deviation of a paired difference, its degrees of freedom, and its origin; None if it is unknown.
 
-    It is the ablation's own if that has enough pairs; otherwise the study's. Of the study's two estimates the larger is
-    taken, unless the paired one is known well: a few lucky pairs would promise too much.
+    It comes from the ablation if that has enough pairs, otherwise from the study. The study has two estimates, from
+    paired and from single runs. The larger one counts, unless many pairs back the paired one: a few pairs may agree by
+    chance and would promise too much power.
     """
     results = [d.result for d in view.decisions if d.contrast.family == "base"]
     own = [(r.n - 1, r.sd) for r in results if r is not None and r.sd]
@@ -115,7 +120,7 @@ def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | 
     config, fidelity = study.header["config"], plan.study.fidelity
     source = "the study's trials"
     if any(config[k] != getattr(fidelity, k) for k in ("epochs", "imgsz", "fraction")):
-        source += f", which had {config['epochs']} epochs at {config['imgsz']} px"
+        source += f" at {config['epochs']} epochs and {config['imgsz']} px"
     single = seen.sd_single * math.sqrt(2)
     if seen.sd_paired is not None and (seen.df_paired >= ENOUGH or seen.sd_paired > single):
         return seen.sd_paired, seen.df_paired, source
@@ -123,7 +128,7 @@ def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | 
 
 
 def _from_trials(plan: AblationPlan, arm: Arm, known: list[Trial]) -> float:
-    """Seconds of one trial of an arm: of the same network if one was trained, otherwise in proportion to cost."""
+    """The seconds of one trial of an arm: from trials of the same network, if any, otherwise in proportion to GMACs."""
     own = [t for t in known if t.architecture == arm.architecture and t.model == arm.model]
     if own:
         return statistics.median(_here(plan, t) for t in own)
@@ -132,7 +137,7 @@ def _from_trials(plan: AblationPlan, arm: Arm, known: list[Trial]) -> float:
 
 
 def _here(plan: AblationPlan, trial: Trial) -> float:
-    """Seconds that a trial would take at this ablation's fidelity."""
+    """The seconds that a trial would take at the fidelity of this ablation."""
     e, f = trial.evaluation, plan.study.fidelity
     assert e is not None
     share = float(e.recipe.get("fraction", 1.0))
@@ -140,7 +145,7 @@ def _here(plan: AblationPlan, trial: Trial) -> float:
 
 
 def _measured(plan: AblationPlan) -> float:
-    """Seconds of one trial of the base, from forward and backward passes on random images; nothing is trained."""
+    """The seconds of one trial of the base, from forward and backward passes on random images."""
     import torch
 
     config, header = plan.study.config, plan.study.header
@@ -164,11 +169,11 @@ def _measured(plan: AblationPlan) -> float:
     step = min(times[1:]) / config.batch
     train = header["data"]["train"] * config.fraction
     scored = header["data"]["val"] + (header["data"]["test"] if evaluator.test else 0)
-    return START + step * (config.epochs * train + scored / 3)  # a forward pass takes a third of both
+    return START + step * (config.epochs * train + scored / 3)  # a forward pass takes a third of a training step
 
 
 def _total(output: Any) -> Any:
-    """The sum of every map in a detector's training output, however nested."""
+    """The sum over all tensors in a detector's nested training output."""
     import torch
 
     if isinstance(output, torch.Tensor):

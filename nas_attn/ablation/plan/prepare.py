@@ -1,4 +1,4 @@
-"""From a request to a plan: the base, its scales and slots are looked at, cost is counted, nothing is trained."""
+"""Makes the plan of a request: reads the base, its scales and slots, and counts costs. It trains nothing."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class AblationPlan:
     """Everything that an ablation needs.
 
     Attributes:
-        request: what was asked for.
-        study: configuration, space, devices: as for a search.
+        request: the request.
+        study: configuration, space and devices, as in a search.
         design: arms and contrasts.
-        scales: base model -> its slots and its evaluator.
-        costs: arm -> cost of its final model.
+        scales: name of a base model (None for the ablation's own) -> the base.
+        costs: name of an arm -> cost of its final model.
         probed: slots whose liveness is measured.
-        notes: sentences on what cannot be compared.
-        full: the architecture that is taken apart.
+        notes: notes on comparisons that are not possible.
+        full: the full architecture.
     """
 
     request: Request
@@ -65,7 +65,7 @@ class AblationPlan:
 def prepare_ablation(
     request: Request, progress: Callable[[str], None], evaluator: Evaluator | None = None
 ) -> AblationPlan:
-    """The plan of an ablation, with everything checked and resolved.
+    """The plan of an ablation, with all input checked.
 
     Args:
         request: the request.
@@ -73,8 +73,8 @@ def prepare_ablation(
         evaluator: scores architectures in place of proxy runs, on the ablation's own base only.
 
     Raises:
-        ConfigError: all that is wrong with the study's part, together.
-        UserError: an architecture that is not in the space, or a kind that is not possible here.
+        ConfigError: all mistakes in the study's configuration, together.
+        UserError: an architecture does not fit the space, or a kind of comparison is not possible.
     """
     config, settings, folder = request.config, request.settings, RunFolder(request.folder)
     stored = request.stored or (request.study.header if request.study is not None else None)
@@ -113,7 +113,7 @@ def prepare_ablation(
     counting = counting_of(stored)
     tables = {m: cost_table(scale, design, counting, study.table) for m, scale in scales.items()}
     costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
-    probed = tuple(s.name for s in own.slots)  # all of them: comparisons may be added after the bases are trained
+    probed = tuple(s.name for s in own.slots)  # all slots, because comparisons may be added after the bases are trained
     _check_measured(request, design)
     notes = [*request.notes, *notes]
     return AblationPlan(request, study, design, scales, costs, probed, tuple(dict.fromkeys(notes)), full)
@@ -123,7 +123,7 @@ def _check_measured(request: Request, design: Design) -> None:
     """Refuse arms at slots whose liveness was not measured when the ablation's bases were trained.
 
     Raises:
-        UserError: there are some.
+        UserError: there is such an arm.
     """
     if request.stored is None:
         return
@@ -132,15 +132,15 @@ def _check_measured(request: Request, design: Design) -> None:
     unknown = sorted({s for a in design.arms if a.model is None for s in a.filled} - known.keys()) if known else []
     if unknown:
         raise UserError(
-            "an ablation must have measured whether its slots are alive",
-            got=f"new arms at {', '.join(unknown)}",
+            "the liveness of all slots in an ablation must be measured",
+            got=f"new arms at {', '.join(unknown)}, not measured when the bases were trained",
             where=f"ablation '{request.name}'",
-            remedy="Compare them in another one: --name.",
+            remedy="Compare these arms in another ablation, with --name.",
         )
 
 
 def _with_the_studys_images(study: Plan, request: Request) -> Plan:
-    """The plan with the study's cache of decoded images, if it has one."""
+    """The plan, changed so that trials use the study's cache of decoded images."""
     cache = request.folder.parent.parent / "cache"
     return replace(study, evaluator=replace(study.evaluator, cache=str(cache.resolve())))
 
@@ -152,12 +152,12 @@ def _with_evaluator(study: Plan, evaluator: Evaluator) -> Plan:
 
 
 def _named(study: Plan, own: AblatedBase, text: str, where: str) -> Architecture:
-    """The architecture that a text means at the study's slots: it may have modules that the space has not.
+    """The architecture that a text describes, at the study's slots. Its modules need not be in the space.
 
-    Settings that it leaves out get their published values; an alias in the space becomes the gene that is kept for it.
+    Missing settings get their published values. An alias in the space becomes the gene that stands for it.
 
     Raises:
-        UserError: a slot that the study does not have, no such module or setting, or one that cannot stand there.
+        UserError: the study has no such slot, there is no such module or setting, or a gene does not fit its slot.
     """
     config, genes = study.config, {}
     for slot, gene in canonical(Architecture.parse(text), own.slots, where=where):
@@ -166,10 +166,10 @@ def _named(study: Plan, own: AblatedBase, text: str, where: str) -> Architecture
     filled = [slot for slot, gene in genes.items() if slot not in study.space.names and gene != NONE]
     if filled:
         raise UserError(
-            "an architecture must be in the study's slots",
+            "an architecture must use the study's slots only",
             got=f"a module at {', '.join(filled)}",
             where=where,
-            remedy=f"The space has {', '.join(study.space.names)}. Give the ablation other --slots and another --name.",
+            remedy=f"The study has {', '.join(study.space.names)}. For other slots, give --slots and another --name.",
         )
     found = dict.fromkeys(study.space.names, NONE)
     for slot in (s for s in study.space.names if s in genes):
@@ -188,10 +188,10 @@ def _named(study: Plan, own: AblatedBase, text: str, where: str) -> Architecture
 
 
 def _with_what_is_named(study: Plan, own: AblatedBase, named: Iterable[Architecture]) -> Plan:
-    """The plan with the cost and the source of modules and settings that its space does not have.
+    """The plan with the costs and digests of named modules and settings that are not in its space.
 
     Raises:
-        ConfigError: modules of the user's own that cannot stand at the slots for which they are named.
+        ConfigError: modules from the user's files do not fit the slots at which they are named.
     """
     cells, config = study.table.cells, study.config
     genes = {
@@ -213,12 +213,12 @@ def _with_what_is_named(study: Plan, own: AblatedBase, named: Iterable[Architect
 
 
 def _refused_start(config: StudyConfig, own: AblatedBase, slot: str, gene: Gene) -> bool:
-    """True if `start: base` refuses a slot: a module in the place of a trained convolution."""
+    """True if `start: base` refuses the slot, because a module there would replace a trained convolution."""
     return config.start == "base" and next(s for s in own.slots if s.name == slot).replaces
 
 
 def _conv(study: Plan, slot: str, gene: Gene) -> Gene | None:
-    """The plain convolution that is nearest in size to a gene, in its form."""
+    """The plain convolution whose number of parameters is nearest to the gene's, with the same `residual`."""
     residual = str(gene.as_dict().get("residual", "none"))
     if gene.module == CONV:
         return None
@@ -228,24 +228,24 @@ def _conv(study: Plan, slot: str, gene: Gene) -> Gene | None:
 
 
 def _check_same(request: Request, study: Plan, full: Architecture) -> None:
-    """Refuse to continue another ablation, or to ablate a study whose data or base has changed since its search.
+    """Refuse to continue a different ablation, or to ablate a study whose data or base has changed since its search.
 
     Raises:
-        StudyChanged: the message says what differs.
+        StudyChanged: something differs; the message names it.
     """
     if request.study is not None:
         header, same = request.study.header, ("data", "base", "weights", "evaluator")
         old, new = header["fingerprints"], study.header["fingerprints"]
         if differs := [name for name in same if old.get(name) != new.get(name)]:
             raise StudyChanged(
-                "an ablation must be of what was searched",
-                got=f"another {' and '.join(differs)} than then",
+                "an ablation must use the same data, base and weights as its search",
+                got=f"changed since the search: {', '.join(differs)}",
                 where=f"study '{request.study.name}'",
-                remedy="Bring it back, or ablate under a new study name with --base.",
+                remedy="Restore the input of the search, or give a new study name and --base.",
             )
     if request.stored is None:
         return
-    remedy = "Continue it as it is, or start another with --name."
+    remedy = "Continue it unchanged, or start another ablation with --name."
     own, where = request.stored["ablation"], f"ablation '{request.name}'"
     try:
         check_unchanged(request.stored, study.header)
@@ -254,6 +254,6 @@ def _check_same(request: Request, study: Plan, full: Architecture) -> None:
     for word, old, new in (("architecture", own["full"], str(full)), ("first seed", own["seed"], request.seed)):
         if old != new:
             raise StudyChanged(
-                "an ablation must stay the same", got=f"another {word}: {old} then, {new} now", where=where,
+                "an ablation must stay the same", got=f"another {word}: it was {old}, now it is {new}", where=where,
                 remedy=remedy,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Seeds that are spent: an architecture chosen by the results of some seeds must be confirmed by others."""
+"""Used seeds, and the choice of fresh ones. The seeds that chose an architecture cannot confirm it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nas_attn.study.view import StudyView
 
 @dataclass(frozen=True)
 class Spent:
-    """Seeds that a study and its other ablations have taken.
+    """The seeds that a study and its other ablations use.
 
     Attributes:
-        seeds: those that were trained or are planned.
-        last: the highest of them, with room for other ablations to grow; -1 without any.
+        seeds: seeds that were trained or are planned.
+        last: the highest used seed, with room for other ablations to grow; -1 if none is used.
     """
 
     seeds: frozenset[int]
@@ -29,12 +29,12 @@ class Spent:
 
 
 def spent(searched: StudyView | None, folder: Path, own: Path) -> Spent:
-    """The seeds that a study and all its ablations but one have taken.
+    """The seeds that a study and its ablations use, without one ablation.
 
     Args:
         searched: the study; None if nothing was searched.
         folder: its run folder.
-        own: folder of the ablation that asks.
+        own: folder of the ablation that is left out.
     """
     seeds = {t.seed for t in (searched.trials if searched is not None else ())}
     last = max(seeds, default=-1)
@@ -42,13 +42,13 @@ def spent(searched: StudyView | None, folder: Path, own: Path) -> Spent:
         if other.folder not in (own, folder):
             taken, first = taken_by(other), int(other.header["ablation"]["seed"])
             seeds |= taken
-            # those of arms that must not share the base's seeds lie far off, where no other ablation looks for seeds
+            # seeds of arms with an offset are so high that no other ablation chooses them
             last = max(last, first + MAX_SEEDS - 1, *(s for s in taken if s < first + ELSEWHERE))
     return Spent(frozenset(seeds), last)
 
 
 def taken_by(ablation: AblationView) -> set[int]:
-    """The seeds of an ablation, trained or planned."""
+    """The seeds of an ablation that were trained or are planned."""
     first = int(ablation.header["ablation"]["seed"])
     planned = range(first, first + ablation.looks.most) if ablation.design.arms else ()
     return {t.seed for t in ablation.trials} | set(planned)
@@ -61,7 +61,7 @@ def first_seed(
     stored: Mapping[str, Any] | None,
     given: Mapping[str, Any],
 ) -> int:
-    """The first seed of an ablation: its own if it has one, the one asked for, or the first that nobody needs."""
+    """The first seed of an ablation: the recorded one, the one that the user gives, or the first unused one."""
     if stored is not None and given.get("seed") is None:
         return int(stored["ablation"]["seed"])
     if settings.seed is not None:
@@ -70,13 +70,13 @@ def first_seed(
 
 
 def is_fresh(others: Spent, settings: AblationConfig, seed: int, before: AblationView | None) -> bool:
-    """True if nobody else had used the seeds of an ablation when it got them, those it gets now included.
+    """True if all seeds of an ablation were unused by others when it got them, including the new ones.
 
     Args:
-        others: the seeds that others have.
-        settings: the settings asked for now.
-        seed: its first seed.
-        before: the ablation as it is; None for a new one.
+        others: the seeds that the study and the other ablations use.
+        settings: the settings of this command.
+        seed: the first seed of the ablation.
+        before: the recorded ablation; None for a new one.
     """
     more = set(range(seed, seed + Looks.asked(settings).most)) - (taken_by(before) if before is not None else set())
     return (before is None or before.fresh) and not more & others.seeds

@@ -1,4 +1,4 @@
-"""From `ablate STUDY --option ...` to a request: the study, its `ablation` block, what was run before, the options."""
+"""Makes the request of an `ablate` command, from the study, its `ablation` block, earlier runs and the options."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from nas_attn.study.config_sources import load_config, study_name
 from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView
 
-FIDELITY = ("epochs", "imgsz", "fraction", "batch")  # options that an ablation may set differently from its study
+FIDELITY = ("epochs", "imgsz", "fraction", "batch")  # options in which an ablation may differ from its study
 LONGEST_NAME = 100  # of a folder, with room for the suffix of a file beside it
 
 
 @dataclass(frozen=True)
 class Request:
-    """An ablation as asked for, as far as it can be known before the data is read.
+    """An ablation that a command asks for, before the data is read.
 
     Attributes:
         name: the ablation's own name.
         folder: its folder.
-        study: the study, if it was searched; None otherwise.
-        config: the study's configuration at the ablation's fidelity.
-        settings: the ablation's.
-        full: the architecture to take apart, as text; settings of modules may be missing.
+        study: the study; None if it was not searched.
+        config: the study's configuration, with the fidelity of the ablation.
+        settings: the ablation's settings.
+        full: the full architecture as text; settings of modules may be missing.
         seed: its first seed.
-        stored: the header of an ablation of this name that exists; None for a new one.
-        named: kinds that this command names, so that one that cannot be had is an error.
-        fresh: True if nobody else had used its seeds when it got them.
-        notes: sentences on parts of the command that were not taken as given.
+        stored: the recorded header, if an ablation with this name exists; None for a new one.
+        named: kinds that this command names; it is an error if one of them is not possible.
+        fresh: True if no search and no other ablation had used its seeds when they were chosen.
+        notes: notes on options that could not be followed.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Request:
 def load_request(
     study: str | None, given: Mapping[str, Any], options: Mapping[str, Any], *, runs: Path, name: str | None = None
 ) -> Request:
-    """The request that a command makes.
+    """The request of one command.
 
     Args:
         study: name of a study, path of a study YAML, or None.
@@ -66,7 +66,7 @@ def load_request(
         name: name of the ablation.
 
     Raises:
-        UserError: there is nothing to ablate, or options that contradict one another.
+        UserError: there is nothing to ablate, or two options contradict each other.
     """
     folder = runs / study_name(study, options.get("data"))
     searched = StudyView.read(folder) if (folder / "records.jsonl").exists() else None
@@ -74,25 +74,25 @@ def load_request(
     records = list(RecordLog(own).read())
     stored = records[0] if records and records[0]["kind"] == "study" else None
     before: dict[str, Any] = next((dict(r["settings"]) for r in reversed(records) if r["kind"] == "design"), {})
-    for told in (EARLIER, FRESH):  # recorded beside the settings, but not settings
+    for told in (EARLIER, FRESH):  # recorded with the settings, but no settings
         before.pop(told, None)
     wanted = _inserted(given)
     values = dict(options)
     if searched is None and stored is None and "slots" not in values and wanted:
-        values["slots"] = wanted  # an architecture without a study brings its own slots
+        values["slots"] = wanted  # without a study, the architecture defines the slots
     base = searched.header if searched is not None else stored
     config = load_config(study, values, base).model_copy(update={"storage": None})  # the storage belongs to a search
     _check_given(given)
     notes: list[str] = []
     settings = _merged(config, before, given, any(r["kind"] == "started" for r in records), notes)
-    if stored is not None:  # the fidelity of its trials stays
+    if stored is not None:  # its trials keep their fidelity
         kept = {k: stored["config"][k] for k in FIDELITY}
         config = config.model_copy(update={**kept, **{k: given[k] for k in FIDELITY if given.get(k) is not None}})
     else:
         config = config.model_copy(update={k: v for k in FIDELITY if (v := getattr(settings, k)) is not None})
     if given.get("scales") is not None and "scale" not in settings.asked_kinds:
         got = ", ".join(settings.asked_kinds)
-        raise UserError("`--scales` must go with the kind `scale`", got=got, where="--kinds")
+        raise UserError("`--scales` needs the kind `scale`", got=got, where="--kinds")
     others = spent(searched, folder, own)
     seed = first_seed(others, config, settings, stored, given)
     view = AblationView.of(own, records) if stored is not None else None
@@ -112,28 +112,28 @@ def load_request(
 
 
 def _check_given(given: Mapping[str, Any]) -> None:
-    """Refuse options that contradict one another.
+    """Refuse two options that contradict each other.
 
     Raises:
         UserError: the first such pair.
     """
     said = {k for k, v in given.items() if v is not None}
     for one, others, why in (
-        ("seeds", ("hours", "max_seeds"), "either it is fixed, or results decide it"),
-        ("pick", ("base",), "either the study's or one's own"),
+        ("seeds", ("hours", "max_seeds"), "the number of seeds is either fixed, or results decide it"),
+        ("pick", ("base",), "the architecture comes either from the study or from --base"),
     ):
         for other in others:
             if {one, other} <= said:
-                rule = f"`--{one}` and `--{other.replace('_', '-')}` must not stand together"
-                raise UserError(rule, got="both", where="the command line", remedy=f"Leave one out: {why}.")
+                rule = f"`--{one}` and `--{other.replace('_', '-')}` must not be given together"
+                raise UserError(rule, got="both", where="the command line", remedy=f"Leave out one of them: {why}.")
 
 
 def _merged(
     config: StudyConfig, before: Mapping[str, Any], given: Mapping[str, Any], begun: bool, notes: list[str]
 ) -> AblationConfig:
-    """The study's block, then the options of the last command, then those of this one.
+    """The settings from the study's block, the last command and this command; a later source overrides an earlier one.
 
-    Once training has begun, comparisons are added and none is taken away: each stays in its family.
+    After training has begun, a command can add comparisons but not remove them, because they belong to a family.
     """
     values: dict[str, Any] = config.ablation.model_dump() if config.ablation is not None else {}
     values |= before
@@ -145,10 +145,10 @@ def _merged(
     for name, default in (("kinds", DEFAULT_KINDS), ("arms", ()), ("scales", None)) if begun else ():
         if name in said and (old := values.get(name) if values.get(name) is not None else default) is not None:
             if kept := [x for x in old if x not in said[name]]:
-                notes.append(f"{name} that were compared before stay: {', '.join(kept)}")
+                notes.append(f"these {name} were compared before and stay: {', '.join(kept)}")
             said[name] = list(dict.fromkeys((*old, *said[name])))
     if begun and values.get("controls") and said.get("controls") is False:
-        notes.append("the controls that were compared before stay")
+        notes.append("the controls were compared before and stay")
         said["controls"] = True
     if begun and values.get("dead_slots") == "keep" and said.get("dead_slots") == "skip":
         notes.append("comparisons on dead slots were trained before and stay")
@@ -161,7 +161,7 @@ def _merged(
 def _full(
     searched: StudyView | None, settings: AblationConfig, stored: dict[str, Any] | None, given: Mapping[str, Any]
 ) -> str:
-    """The architecture to take apart."""
+    """The full architecture as text."""
     named = given.get("base") is not None or given.get("pick") is not None
     if stored is not None and not named:
         return str(stored["ablation"]["full"])
@@ -170,21 +170,21 @@ def _full(
     if searched is None:
         raise UserError(
             "an ablation must have an architecture",
-            got="neither a study that was searched nor --base",
+            got="no searched study and no --base",
             remedy='Give --base "p3=... p4=...", or run `python -m nas_attn search` first.',
         )
     found = pick(searched, settings.pick or "best").architecture
     if found.is_base:
         raise UserError(
             "an ablation must have an architecture with attention",
-            got=f"the unchanged base, which is the `{settings.pick or 'best'}` of study '{searched.name}'",
-            remedy='Nothing beat the base. Name another with --pick knee, --pick trial:N or --base "p3=...".',
+            got=f"the unchanged base: it is the pick `{settings.pick or 'best'}` of study '{searched.name}'",
+            remedy='Pick another architecture with --pick knee, --pick trial:N or --base "p3=...".',
         )
     return str(found)
 
 
 def _inserted(values: Mapping[str, Any]) -> list[str]:
-    """Names of the slots that the given architectures fill, in their order."""
+    """The names of the slots that the given architectures fill, in order."""
     texts = [t for t in (values.get("base"), *(values.get("arms") or ())) if t]
     found = (slot for text in texts for slot, gene in Architecture.parse(text) if gene != NONE)
     return list(dict.fromkeys(found))
@@ -192,6 +192,6 @@ def _inserted(values: Mapping[str, Any]) -> list[str]:
 
 def _checked(name: str) -> str:
     if not name or name.strip(".") != name or any(c in name for c in "/\\ \n") or len(name) > LONGEST_NAME:
-        rule = f"`--name` must be a plain word of at most {LONGEST_NAME} characters"
-        raise UserError(rule, got=f"'{name}'", remedy="It names a folder.")
+        rule = f"`--name` must be one word of at most {LONGEST_NAME} characters, because it names a folder"
+        raise UserError(rule, got=f"'{name}'")
     return name

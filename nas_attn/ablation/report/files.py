@@ -1,4 +1,4 @@
-"""An ablation's tables as files: Markdown, LaTeX, CSV. Each row names its trials."""
+"""Writes the tables of an ablation as Markdown, LaTeX and CSV. Each row gives the numbers of its trials."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CSV_COLUMNS = (
 
 
 def write_tables(view: AblationView, folder: Path) -> list[Path]:
-    """Write `ablation.md`, `ablation.tex` (a document) with `ablation_tables.tex` (to be \\input), and `ablation.csv`.
+    """Write `ablation.md`, `ablation.csv`, and `ablation.tex`, a document that inputs `ablation_tables.tex`.
 
     Raises:
         UserError: the folder cannot be written to.
@@ -40,12 +40,12 @@ def write_tables(view: AblationView, folder: Path) -> list[Path]:
 
 
 def table_files(folder: Path) -> list[Path]:
-    """The files that `write_tables` writes."""
+    """The paths of the files that `write_tables` writes."""
     return [Path(folder) / name for name in FILES]
 
 
 def markdown(view: AblationView) -> str:
-    """All tables as Markdown, each row with the numbers of its trials."""
+    """All tables as Markdown text; each row gives the numbers of its trials."""
     parts = [f"# {view.header['name']}", about(view), summary(view)]
     if view.partial:
         parts.insert(1, f"**{PARTIAL}.**")
@@ -59,7 +59,7 @@ def markdown(view: AblationView) -> str:
 
 
 def csv_text(view: AblationView) -> str:
-    """Every figure at full precision, one row per contrast and one per base."""
+    """CSV text with all figures at full precision: one row for each contrast and each base."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -68,7 +68,7 @@ def csv_text(view: AblationView) -> str:
 
 
 def figures(view: AblationView) -> list[dict[str, Any]]:
-    """The rows of all tables as JSON-ready values, `CSV_COLUMNS` each; None for what a row does not have."""
+    """The rows of all tables as JSON-ready values by `CSV_COLUMNS`; missing values are None."""
     return [_figures(view, row) for family in FAMILIES for row in family_rows(view, family)]
 
 

@@ -1,4 +1,4 @@
-"""The forest plot of an ablation: rows -> numbers -> plotly. Every point carries its row's key for clicks on it."""
+"""The forest plot of an ablation, as numbers and as a plotly figure. Each point carries its row's key for clicks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nas_attn.statistics.paired import MIN_PAIRS, Paired
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# verdict -> colour, shape, size: claims are filled and point to their side; open verdicts are hollow
+# verdict -> colour, shape, size: better and worse are filled triangles; open verdicts are hollow
 STYLES = {
     BETTER: (PALETTE[0], "triangle-right", 13),
     WORSE: (PALETTE[1], "triangle-left", 13),
@@ -32,18 +32,18 @@ STYLES = {
     DEAD: ("#9aa5b1", "x-thin-open", 9),
 }
 BAND = "#eef1f4"
-LABEL, WIDEST = 38, 4  # characters of a label's line; lines of a label
+LABEL, WIDEST = 38, 4  # most characters in a line of a label, and most lines
 LINE, TOP, BOTTOM = 15, 40, 72  # pixels
-MIN_WIDTH = 760  # below, it scrolls
-MOST_TRIALS, MOST_REMARK = 90, 110  # characters in the box shown at the pointer
+MIN_WIDTH = 760  # pixels; in a narrower card the plot scrolls
+MOST_TRIALS, MOST_REMARK = 90, 110  # most characters in the hover box
 
 
 @dataclass(frozen=True)
 class ForestNumbers:
-    """The contrasts of one family.
+    """The numbers of the forest plot for one family.
 
     Attributes:
-        lines: in the order of the table.
+        lines: its rows, in the order of the table.
         difference: the smallest difference in mAP50-95 that matters.
         level: the confidence of the intervals, e.g. `95 %`.
         partial: True until training is finished.
@@ -61,15 +61,15 @@ class ForestNumbers:
 
 
 def forest_numbers(view: AblationView, family: str = "base") -> ForestNumbers:
-    """One line per contrast of a family; a base has none, as the others are compared with it."""
+    """The numbers of a family: one line per contrast, without the bases."""
     lines = tuple(row for row in family_rows(view, family) if row.decision is not None)
     return ForestNumbers(lines, float(view.settings["difference"]), level(view), view.partial)
 
 
 def forest_figure(numbers: ForestNumbers) -> Figure:
-    """The figure, one line per contrast: Δ with its interval, on val and, if it was scored, on test.
+    """The forest plot: one line per contrast with its Δ and interval, on val and, if scored, on test.
 
-    A line without a pair has its mark in a gutter at the left, so that nobody reads it as a difference of zero.
+    A contrast without a pair has its mark at the left edge, so that nobody reads it as a difference of zero.
     """
     from plotly.subplots import make_subplots
 
@@ -105,7 +105,7 @@ def forest_figure(numbers: ForestNumbers) -> Figure:
         uirevision="constant",
     )
     figure.update_xaxes(fixedrange=True)
-    # the gutter's axis: as wide as val's panel, never drawn
+    # invisible axis for the marks at the left edge; as wide as the panel of val
     figure.update_layout(xaxis9={"overlaying": "x", "anchor": "y", "range": [0, 1], "visible": False})
     figure.update_layout(xaxis9_domain=figure.layout.xaxis.domain, xaxis9_fixedrange=True)
     return figure
@@ -141,7 +141,7 @@ def _points(verdict: str, style: tuple[str, str, int], drawn: Sequence[Any], lev
 def _gutter(
     verdict: str, style: tuple[str, str, int], empty: Sequence[tuple[int, ComparisonRow]], level: str, *, legend: bool
 ) -> Any:
-    """Marks of lines without a pair, with the verdict beside each."""
+    """The marks at the left edge for contrasts without a pair, each with its verdict."""
     import plotly.graph_objects as go
 
     color, symbol, size = style
@@ -166,11 +166,11 @@ def _gutter(
 
 
 def _frame(figure: Figure, numbers: ForestNumbers, panels: int) -> None:
-    """Titles, equal ranges, the zero line and the band of differences too small to matter, in each panel."""
+    """Give each panel its title, the common range, the zero line and the band of differences that do not matter."""
     difference = numbers.difference
     low, high = _range(numbers)
     partial = f"<br><b>{PARTIAL}</b>" if numbers.partial else ""
-    titles = ("Δ mAP50-95 on val: it decides", "Δ mAP50-95 on test: to be read only")
+    titles = ("Δ mAP50-95 on val (decides)", "Δ mAP50-95 on test (for information)")
     for panel in range(1, panels + 1):
         where = {"row": 1, "col": panel}
         figure.add_vrect(x0=-difference, x1=difference, fillcolor=BAND, line_width=0, layer="below", **where)
@@ -187,9 +187,9 @@ def _frame(figure: Figure, numbers: ForestNumbers, panels: int) -> None:
 
 
 def _range(numbers: ForestNumbers) -> tuple[float, float]:
-    """Ends of the x axis: room for the band, every difference and every interval that can be tested.
+    """The ends of the x axis: wide enough for the band, all differences, and the intervals of all tested contrasts.
 
-    The interval of two seeds is so wide that the others would vanish beside it, so it may run out of the panel.
+    The interval of two seeds is so wide that it would hide the others, so it may leave the panel.
     """
     results = [r for line in numbers.lines for r in (line.result, line.test_result) if r is not None]
     ends = [v for r in results for v in _ends(r)] + [numbers.difference, -numbers.difference]
@@ -203,7 +203,7 @@ def _ends(r: Paired) -> tuple[float, ...]:
 
 
 def _label(text: str) -> str:
-    """A label over a few lines, broken after commas and spaces."""
+    """The label in a few lines, broken after commas and spaces."""
     lines = wrap(re.sub(r"([,(])", "\\1\u200b ", text), LABEL) if len(text) > LABEL else [text]
     lines = [line.replace("\u200b ", "").replace("\u200b", "") for line in lines]
     if len(lines) > WIDEST:
@@ -215,7 +215,7 @@ def _hover(line: ComparisonRow, level: str) -> str:
     inserted = [escape(gene) for gene in line.inserted.split()]
     parts = [f"<b>{escape(line.label)}</b>", *inserted, *(escape(part) for part in wrap(line.words, 70))]
     if line.decision is not None and (val := line.result) is not None:
-        p = "not tested" if line.decision.p is None else f"p {escape(p_value(line.decision.p))}, corrected (Holm)"
+        p = "not tested" if line.decision.p is None else f"p (Holm) {escape(p_value(line.decision.p))}"
         seeds = f"{val.n} seed{'s' * (val.n != 1)}"
         parts += [f"Δ on val {_interval(val, level)}, {seeds}", f"{p}; d {effect_size(val)}"]
     if line.test_result is not None:

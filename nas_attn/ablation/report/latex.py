@@ -1,6 +1,6 @@
-"""An ablation's tables as LaTeX with booktabs: floats for a document to `\\input`.
+"""The tables of an ablation as LaTeX floats with booktabs, for `\\input` into a document.
 
-Floats, because `longtable` is refused in a paper of two columns; so long tables are cut here, to fit a page.
+A two-column paper does not accept `longtable`, so this file splits long tables into floats that fit a page.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from nas_attn.ablation.report.tables import TitledTable, ablation_tables
 from nas_attn.ablation.report.words import PARTIAL, about, ranges
 from nas_attn.ablation.view import AblationView
 
-FLOAT_ROWS, FLOAT_LINES = 24, 36  # of a table, and with what stands below it: a landscape page has room for them
-NOTE_WIDTH = 180  # characters of a line below
-WORD = 40  # characters of the longest word that is never broken
-BELOW = ("remarks", "inserted")  # columns that would make a page too wide
+FLOAT_ROWS, FLOAT_LINES = (
+    24,
+    36,
+)  # most rows of a float, and most lines with the notes below: so much fits a landscape page
+NOTE_WIDTH = 180  # characters in a line of notes
+WORD = 40  # longer words may be broken
+BELOW = ("remarks", "inserted")  # columns that go below the table, because they are too wide
 DOCUMENT = r"""% pdflatex ablation.tex; for a paper, \usepackage{booktabs} and \input{ablation_tables}
 \documentclass{article}
 \usepackage[utf8]{inputenc}
@@ -31,7 +34,7 @@ DOCUMENT = r"""% pdflatex ablation.tex; for a paper, \usepackage{booktabs} and \
 \input{ablation_tables}
 \end{document}
 """
-# a caption has no distance to a table below it, unless `belowcaptionskip` gives one
+# without `belowcaptionskip` the caption touches the table
 _FLOAT = r"""\begin{table}[p]
 \centering<size>\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}
 \caption{<caption>}
@@ -50,8 +53,8 @@ _FLOAT = r"""\begin{table}[p]
 
 
 def latex(view: AblationView) -> str:
-    """All tables as LaTeX floats; comments name the trials of each row."""
-    told = f"{about(view)} This holds for all tables of the ablation."
+    """All tables as LaTeX floats; a comment in each row gives the numbers of its trials."""
+    told = f"{about(view)} This applies to all tables of the ablation."
     floats: list[str] = []
     for t in ablation_tables(view):
         lines = [_line(t, *row) for row in zip(t.table.rows, t.rows, strict=True)]
@@ -63,7 +66,7 @@ def latex(view: AblationView) -> str:
 
 @dataclass(frozen=True)
 class _Line:
-    """A row of a float: its cells, the text below the float about it, the genes that it inserts, its trials."""
+    """A row of a float: its cells, its note and inserted genes below the table, and its trials."""
 
     cells: tuple[str, ...]
     note: str
@@ -72,13 +75,13 @@ class _Line:
 
     @property
     def height(self) -> float:
-        """The height in lines of text, estimated: each note begins a new line, the genes inserted share lines."""
+        """The estimated height in lines of text: each note begins a new line; the inserted genes share lines."""
         arm = f"{self.cells[0]}: {self.inserted}; " if self.inserted else ""
         return 1 + math.ceil(len(self.note) / NOTE_WIDTH) + len(arm) / NOTE_WIDTH
 
 
 def _line(t: TitledTable, cells: tuple[str, ...], row: ComparisonRow) -> _Line:
-    # remarks and long verdicts make a page too wide: they stand below, numbered
+    # remarks and long verdicts are too wide for a table: they become numbered notes
     named = dict(zip(t.table.columns, cells, strict=True))
     named["verdict"], *rest = re.split(r"[:;] ", named["verdict"], maxsplit=1)
     note = "; ".join(x for x in (*rest, named["remarks"]) if x)
@@ -86,7 +89,7 @@ def _line(t: TitledTable, cells: tuple[str, ...], row: ComparisonRow) -> _Line:
 
 
 def _pages(lines: Iterable[_Line], height: float) -> Iterator[list[_Line]]:
-    """The rows of each float, which cannot break over pages; the first starts at a height, in lines of text."""
+    """The rows of each float, which must fit one page; `height` lines of the first page are already taken."""
     page: list[_Line] = []
     for line in lines:
         if page and (len(page) == FLOAT_ROWS or height + line.height > FLOAT_LINES):
@@ -110,7 +113,7 @@ def _float(t: TitledTable, rows: Sequence[_Line], name: str, told: str, *, conti
             below.append(f"{mark} {_tex(row.note)}")
         body.append(" & ".join(cells) + rf" \\ % {row.trials}")
     if arms := "; ".join(rf"\emph{{{_tex(row.cells[0])}}}: {_tex(row.inserted)}" for row in rows if row.inserted):
-        below.append(f"Inserted by arm: {arms}.")
+        below.append(f"Inserted modules: {arms}.")
     title = f"{t.title} ({name}){', continued' if continued else ''}. {f'{PARTIAL}. ' if t.partial else ''}"
     parts = {
         "size": r"\scriptsize" if len(columns) > 8 else r"\small",
@@ -129,26 +132,26 @@ _SIGNS = {
     "–": "--", "−": "$-$", "×": r"$\times$", "γ": r"$\gamma$", "·": r"$\cdot$", "…": r"\ldots{}",
     "\0": "$", "\1": r"\allowbreak{}",
 }  # fmt: skip
-# around text set in math, and at places where a line may end; no other control character is let through
+# stand-ins for the start or end of math, and for a possible line break; other control characters are removed
 _MARK, _BREAK = "\0", "\1"
 _PIECES = re.compile(rf".{{1,{WORD // 2}}}$|.{{0,{WORD // 2}}}[,;/_(=]|.{{5}}")
 
 
 def _tex(text: str) -> str:
-    """Any text as LaTeX that pdflatex compiles."""
+    """The text as LaTeX that pdflatex compiles."""
     plain = "".join(c for c in " ".join(text.split()) if c.isprintable())
-    marked = re.sub(r"(?<![\w.])([-+]?\d+\.\d+)", rf"{_MARK}\1{_MARK}", plain)  # signed numbers, for the minus
+    marked = re.sub(r"(?<![\w.])([-+]?\d+\.\d+)", rf"{_MARK}\1{_MARK}", plain)  # in math, for a true minus sign
     broken = " ".join(_breakable(word) for word in marked.split(" "))
     return "".join(_SIGNS.get(c) or _letter(c) for c in broken)
 
 
 def _breakable(word: str) -> str:
-    """A word; if it is too long for a narrow column, with places where a line may end."""
+    """The word; if it is longer than `WORD`, with possible line breaks."""
     return _BREAK.join(_PIECES.findall(word)) if len(word) > WORD else word
 
 
 def _letter(c: str) -> str:
-    """A character that every font has: itself, without its accent, or a question mark."""
+    """The nearest ASCII character: the character itself, without its accent, or a question mark."""
     if c.isascii():
         return c
     bare = "".join(x for x in unicodedata.normalize("NFKD", c) if x.isascii() and x.isprintable())

@@ -1,4 +1,4 @@
-"""The rows of an ablation's tables, as numbers and words: computed once, written as Markdown, LaTeX, CSV and HTML."""
+"""The rows of an ablation's tables as numbers and words; Markdown, LaTeX, CSV and HTML are written from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas_attn.study.slot_states import LIVE
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and sample standard deviation over seeds; sd is None below two."""
+    """The mean and the sample standard deviation over n seeds; `sd` is None if n is 1."""
 
     n: int
     mean: float
@@ -26,23 +26,23 @@ class Moments:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One arm or contrast, with all that a table, a file or the forest plot tells of it.
+    """One arm or contrast, with all facts for tables, files and the forest plot.
 
     Attributes:
         family: key of `FAMILIES`.
         label: its name, e.g. `without p4`.
-        kinds: kinds of comparisons that ask for it.
-        arm: the arm that the row is about; None for a contrast of more than two arms.
-        inserted: `slot=gene` of each gene that its arm inserts; empty for the base.
-        val, test: mAP50-95 over the seeds that are compared; None if there is none.
-        decision: the decision on its contrast; None for a base.
-        test_result: the paired comparison on the test split, for reading only; None if there is none.
-        verdict: one of `decide`'s words; `dead` also if the arms were trained although only dead slots differ; empty
-            for a base.
-        words: the verdict as a person reads it.
+        kinds: kinds of comparisons that need the arm.
+        arm: the arm, in the table against the base; None in the other tables.
+        inserted: `slot=gene` of each gene that the arm inserts; empty for the base.
+        val, test: mAP50-95 over the compared seeds; None without any.
+        decision: the decision on the contrast; None for a base.
+        test_result: the paired comparison on the test split, which decides nothing; None without test scores.
+        verdict: a verdict of `decide`. It is also `dead` if the arms were trained although only dead slots differ, and
+            empty for a base.
+        words: the verdict in words.
         remarks: failures, flags, dead slots.
         trials: numbers of all trials behind the figures.
-        cost: `gmacs`, `params_m` and the like of the arm's final model; empty before its first trial or without arm.
+        cost: `gmacs`, `params_m` and further costs of the arm's final model; empty without an arm or a trial.
     """
 
     family: str
@@ -62,7 +62,7 @@ class ComparisonRow:
 
     @property
     def key(self) -> str:
-        """A name that no other row of the ablation has, also after comparisons were added: no family has a space."""
+        """A unique name of the row, also after comparisons are added. No family name has a space."""
         return f"{self.family} {self.label}"
 
     @property
@@ -72,7 +72,7 @@ class ComparisonRow:
 
 
 def family_rows(view: AblationView, family: str) -> list[ComparisonRow]:
-    """The contrasts of one family, in the design's order; against the base, a scale's base stands before its arms."""
+    """The rows of one family, in the design's order. In the family `base`, each base stands before its arms."""
     rows = [_row(view, d) for d in view.decisions if d.contrast.family == family]
     if family != "base":
         return rows
@@ -106,7 +106,7 @@ def _base_row(view: AblationView, model: str | None) -> ComparisonRow:
 def _row(view: AblationView, decision: Decision) -> ComparisonRow:
     contrast = decision.contrast
     arms = tuple(view.design.arm(name) for name in contrast.arms)
-    first = arms[0] if contrast.family == "base" else None  # elsewhere an arm's own mean would say little
+    first = arms[0] if contrast.family == "base" else None  # the other tables show no means
     shown = decision.indices
     return ComparisonRow(
         family=contrast.family,
@@ -150,7 +150,7 @@ def _on_test(view: AblationView, contrast: Contrast, indices: Sequence[int]) -> 
 
 
 def _mishaps(view: AblationView, arms: Sequence[Arm]) -> tuple[str, ...]:
-    """Failures and flags of these arms' trials."""
+    """Remarks on the failed and flagged trials of these arms."""
     found = []
     for arm in arms:
         for index in range(view.looks.most):

@@ -1,4 +1,4 @@
-"""An ablation's tables as text: the same for the report, the dashboard, the terminal and the files."""
+"""The tables of an ablation as text, for the report, the dashboard, the terminal and the files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TINY_P = 0.0001
 
 @dataclass(frozen=True)
 class TitledTable:
-    """A table with its title, its method and its rows as numbers.
+    """A table with its title, its method, and its rows as numbers.
 
     Attributes:
         family: key of `FAMILIES`.
         title: its title.
         table: the rows as text.
         rows: the same rows as numbers and words.
-        method: how the figures were made, in sentences.
+        method: sentences on the method behind the figures.
         partial: True until training is finished.
     """
 
@@ -36,7 +36,7 @@ class TitledTable:
 
 
 def ablation_tables(view: AblationView) -> list[TitledTable]:
-    """The table against the base, then those of the other families that have rows."""
+    """The table against the base, then the table of each other family that has rows."""
     found = []
     for family, title in FAMILIES.items():
         rows = family_rows(view, family)
@@ -95,14 +95,14 @@ def _contrast_table(rows: list[ComparisonRow], level: str) -> Table:
 
 
 def spread(moments: Moments | None) -> str:
-    """`0.3967 ± 0.0061`, or a dash."""
+    """The mean ± standard deviation, e.g. `0.3967 ± 0.0061`; a dash without a mean."""
     if moments is None:
         return EMPTY
     return number(moments.mean) + (f" ± {moments.sd:.4f}" if moments.sd is not None else "")
 
 
 def estimate(result: Paired | None) -> str:
-    """`+0.0120 [-0.0031, +0.0271]`, or without the interval if there is none."""
+    """The difference with its interval, e.g. `+0.0120 [-0.0031, +0.0271]`, or without one if there is none."""
     if result is None:
         return EMPTY
     if result.low is None or result.high is None:
@@ -111,14 +111,14 @@ def estimate(result: Paired | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A corrected p-value as papers write it."""
+    """A p-value as papers write it, e.g. `0.012` or `< 0.0001`."""
     if p is None:
         return EMPTY
     return f"< {TINY_P:g}" if p < TINY_P else f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
 
 
 def effect_size(result: Paired) -> str:
-    """A standardised difference with its sign, or a dash."""
+    """The standardised difference with its sign, or a dash."""
     return EMPTY if result.effect is None else f"{result.effect:+.2f}"
 
 

@@ -1,4 +1,4 @@
-"""The trials behind an ablation's figures, as a table. Their numbers are their own: 3 is not the study's trial 3."""
+"""The table of an ablation's trials. Ablation trial 3 is not trial 3 of the study: each log numbers its own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Collection
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.tables import Table, trial_cells
 
-NUMBER = "ablation trial"  # the column's name, unlike that of a study's trials
+NUMBER = "ablation trial"  # name of the column; a table of the study has `trial`
 
 
 def arm_names(view: AblationView) -> dict[int, str]:
-    """Number of a trial -> name of the arm that it belongs to."""
+    """Number of a trial -> name of its arm."""
     found = {}
     for arm in view.design.arms:
         for index in range(view.looks.most):
@@ -22,7 +22,7 @@ def arm_names(view: AblationView) -> dict[int, str]:
 
 
 def trials_table(view: AblationView, numbers: Collection[int] | None = None) -> Table:
-    """Every trial in order of its number, or only some, those of a seed beside one another.
+    """The table of all trials by number, or of some trials by seed.
 
     Args:
         view: the ablation.

@@ -1,1 +1,1 @@
-"""Effects of modules: the additive model fitted to a study, its conclusion, heat map and table."""
+"""Effects of modules: the additive model of a study, with its conclusion, heat map and table."""

@@ -1,19 +1,19 @@
-"""The effect of each module at each slot, from all trials of a study at once: numbers for heat map and sentence.
+"""The effect of each module at each slot, estimated from all trials of a study together.
 
-The model is additive least squares:
+The model is additive and fitted by least squares:
 
     mAP50-95[trial] = level[seed] + Σ over slots of effect[slot, module there] + noise,    effect[slot, none] = 0
 
-so an effect is the difference to the base that a module makes at a slot, and a base trial of the same seed anchors it
-(of one module alone, with all seeds, this is the paired t-test). It assumes that effects add up: slots do not interact,
-and a module's effect is the average over its settings that were trained. Differences that the sum leaves out widen the
-intervals: errors are measured between architectures if these may differ by more than the noise of runs, and also if
-they are too few to rule that out (see `additive_model`).
+So an effect is the difference to the base that a module makes at a slot. Base trials with the same seed give the level
+of the seed; for a single module with all seeds, the model is the paired t-test. The model assumes that effects add up:
+slots do not interact, and the effect of a module is the average over its trained settings. Deviations from the sum
+widen the intervals: the error is measured between architectures if they may differ by more than the noise of runs, or
+if they are too few to exclude that (see `additive_model`).
 
-A claim about a module rests on at least three architectures that have it at that slot; with fewer, the difference may
-as well come from the settings and neighbours of one architecture, and the cell is shown without a claim. If its only
-architecture has no other module, that architecture is compared with the base itself, by the noise of their runs, and
-may be named in place of the module. Both kinds of test share one correction.
+A claim about a module needs at least three architectures that have it at that slot. With fewer, the difference may come
+from the settings and neighbours of one architecture, so the cell is shown without a claim. If its only architecture has
+no other module, this architecture is compared with the base directly, by the noise of their runs, and is named in place
+of the module. One correction covers both kinds of test.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from nas_attn.study.view import StudyView, Trial
 if TYPE_CHECKING:
     import numpy as np
 
-NO_NOISE = "no interval: the runs show no noise at all"
-NO_FREEDOM = "no interval: no trial is left to measure noise with"
-UNCHECKED = "no interval: it rests on effects adding up, which so few architectures cannot show"
-UNTESTED = "not tested: no architecture is left to see what settings and combinations do"
-ROLES = ("base", "conv", "search")  # trials of a search; those that a later question adds are not its sample
-LEVEL = 0.05  # of all claims together
-LEAST = 3  # architectures that a claim about a module rests on
-MOST = 400  # architectures that a model is fitted to: the time grows with their third power
+NO_NOISE = "no interval: the runs show no noise"
+NO_FREEDOM = "no interval: no trial is left to estimate the noise"
+UNCHECKED = "no interval: too few architectures to check that effects add up"
+UNTESTED = "not tested: too few architectures to check the influence of settings and combinations"
+ROLES = ("base", "conv", "search")  # roles of a search's trials; others are no sample of the space
+LEVEL = 0.05  # significance level of all claims together
+LEAST = 3  # least architectures for a claim about a module
+MOST = 400  # most architectures in a fit: the time grows with the third power
 Key = tuple[str, str]  # (slot, module)
 
 
@@ -51,18 +51,18 @@ class Cell:
 
     Attributes:
         slot: the slot.
-        module: the module, `none` left out.
-        trials: usable trials that have it there.
-        seeds: their distinct seeds.
+        module: the module; never `none`.
+        trials: number of usable trials with the module at the slot.
+        seeds: number of different seeds of these trials.
         estimate: difference to the base in mAP50-95; None if the trials do not determine it.
-        low: lower end of its 95 % interval (this cell alone); None without an estimate or without noise to go by.
+        low: lower end of the 95 % interval, without correction; None without an estimate of effect or noise.
         high: upper end.
-        p: two-sided; None as for `low`.
-        p_corrected: the same after Holm's correction over all tests; None if nothing is claimed.
+        p: two-sided p-value; None if `low` is None.
+        p_corrected: p-value after Holm's correction for all tests; None if the cell was not tested.
         why: the reason why there is no estimate, no interval, or no claim about the module.
-        architectures: distinct architectures of its usable trials.
-        alone: the only one of them, e.g. `p3=lska(k_size=23)`, if it has no other module: the numbers are then about
-            this architecture, compared with the base itself.
+        architectures: number of different architectures of these trials.
+        alone: the only architecture, e.g. `p3=lska(k_size=23)`, if it has no other module. The numbers then compare
+            this architecture with the base.
     """
 
     slot: str
@@ -80,38 +80,38 @@ class Cell:
 
     @property
     def of_module(self) -> bool:
-        """True if there are enough architectures to speak of the module."""
+        """True if enough architectures have the module for a claim about it."""
         return self.architectures >= LEAST
 
     @property
     def differs(self) -> bool:
-        """True if the data shows a difference to the base, after correction: of the module, or of `alone`."""
+        """True if the module, or the architecture `alone`, differs significantly from the base after correction."""
         return self.p_corrected is not None and self.p_corrected < LEVEL
 
     @property
     def shown(self) -> bool:
-        """True if the data shows that the module differs from the base at this slot, after correction."""
+        """True if the module differs significantly from the base at this slot after correction."""
         return self.differs and self.of_module
 
 
 @dataclass(frozen=True)
 class EffectNumbers:
-    """Effects of modules at slots.
+    """The effects of all modules at all slots.
 
     Attributes:
         slots: the slots of the study, in natural order.
         modules: the modules of its trials by name, the plain convolution last.
-        cells: slot by slot, every module.
-        dead: slots that the trained base does not need.
-        trials: usable trials that the model is fitted to.
-        seeds: their distinct seeds.
-        df: degrees of freedom of the model's error; 0 if it leaves none.
-        sd: mAP50-95 standard deviation of one run around the model; with no degrees of freedom that of the controls'
-            repeated runs, and None without these.
-        between: True if architectures differ by more than the sum and the noise of runs.
-        based: True if a usable trial of the base is among them; otherwise an effect is the difference to runs without
-            a module at that slot.
-        drawn: (architectures that the model is fitted to, all there are) of a study with more than `MOST`.
+        cells: all cells, slot by slot.
+        dead: the dead slots.
+        trials: number of usable trials in the fit.
+        seeds: number of different seeds of these trials.
+        df: degrees of freedom of the model's error; 0 if none are left.
+        sd: standard deviation of one run around the model, in mAP50-95. Without degrees of freedom it is that of the
+            controls' repeated runs, or None if there are none.
+        between: True if architectures differ by more than the sum of effects and the noise of runs.
+        based: True if the fit has a trial of the base. Otherwise an effect is the difference to runs without a module
+            at that slot.
+        drawn: (architectures in the fit, all architectures), if the study has more than `MOST`.
     """
 
     slots: tuple[str, ...]
@@ -127,27 +127,27 @@ class EffectNumbers:
     drawn: tuple[int, int] | None = None
 
     def cell(self, slot: str, module: str) -> Cell:
-        """The cell of that name."""
+        """The cell of a module at a slot."""
         return self.cells[self.slots.index(slot) * len(self.modules) + self.modules.index(module)]
 
     @property
     def measured(self) -> tuple[Cell, ...]:
-        """Cells that were tested: modules, and single architectures that stand for one."""
+        """The tested cells: modules, and single architectures that are named in place of a module."""
         return tuple(c for c in self.cells if c.p_corrected is not None)
 
     @property
     def shown(self) -> tuple[Cell, ...]:
-        """Cells whose module differs from the base, as the data shows."""
+        """The cells whose module differs significantly from the base."""
         return tuple(c for c in self.cells if c.shown)
 
     @property
     def singled(self) -> tuple[Cell, ...]:
-        """Cells whose only architecture differs from the base, as the data shows."""
+        """The cells whose only architecture differs significantly from the base."""
         return tuple(c for c in self.cells if c.differs and not c.of_module)
 
 
 def effect_numbers(view: StudyView) -> EffectNumbers:
-    """The effects in a study, from usable trials of the base, the convolution and the search, in any order."""
+    """The effects in a study, from the usable trials of the base, the `conv` control and the search."""
     asked = [t for t in view.trials if t.role in ROLES and t.state != "running"]
     rows = sorted((t for t in asked if _counts(t)), key=lambda t: t.number)
     architectures = {str(t.architecture) for t in rows if not t.architecture.is_base}
@@ -182,7 +182,7 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
 
 
 def drawn(names: Collection[str], most: int = MOST) -> set[str]:
-    """At most so many of the names; the draw depends on nothing but the names."""
+    """A random sample of at most `most` names; equal names give equal samples."""
     return set(names) if len(names) <= most else set(random.Random(0).sample(sorted(names), most))
 
 
@@ -195,12 +195,12 @@ def _keys(trial: Trial) -> set[Key]:
 
 
 def _unfitted(slot: str, module: str, used: Sequence[Trial]) -> Cell:
-    """The cell of these trials, before anything is estimated."""
+    """The cell of these trials, before the fit."""
     here = [t for t in used if _counts(t)]
     if here:
         distinct = len({str(t.architecture) for t in here})
         return Cell(slot, module, len(here), len({t.seed for t in here}), architectures=distinct)
-    why = "not one usable trial here: failed, refused or not comparable" if used else "never trained here"
+    why = "no usable trial here: failed, refused or not comparable" if used else "never trained here"
     return Cell(slot, module, why=why)
 
 
@@ -247,22 +247,22 @@ def _valued(cell: Cell, effect: Effect, why: str) -> Cell:
 
 
 def _unclaimed(cell: Cell, lack: int) -> str:
-    """The reason why nothing is claimed about the module of a cell with an interval; empty if there is none."""
+    """The reason why a cell with an interval has no claim about its module; empty if it has one."""
     if not cell.of_module:
         number = f"{cell.architectures} architecture{'s' * (cell.architectures > 1)}"
-        return f"rests on {number}: says nothing of the module in general, which takes {LEAST}"
+        return f"only {number} here: a claim about the module needs {LEAST}"
     return "" if lack else UNTESTED
 
 
 def _confounded(own: int, mixed: Sequence[int], design: np.ndarray, keys: Sequence[Key]) -> str:
-    """The reason why a cell that was trained has no estimate, e.g. `always together with lska at p4`."""
+    """The reason why a trained cell has no estimate, e.g. `always together with lska at p4`."""
     here = design[design[:, own] > 0]
     always = [k for j, k in enumerate(keys) if j != own and (here[:, j] > 0).all()]
     if always:
         return "always together with " + _names(always)
     if mixed:
-        return "cannot be told apart from " + _names([keys[i] for i in mixed])
-    return "only with seeds that nothing else was trained with"
+        return "cannot be separated from " + _names([keys[i] for i in mixed])
+    return "only trained with seeds that no other architecture has"
 
 
 def _names(keys: Sequence[Key], most: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""The heat map of modules and slots: numbers -> plotly."""
+"""Draws the heat map of modules and slots with plotly."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from nas_attn.analysis.plot_style import FONT, INK, template
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-WORSE, BETTER, DEAD, BLANK = "#ee9c63", "#5fa8d8", "#e4e7eb", "#f8f9fb"  # ink can be read on all of them
+WORSE, BETTER, DEAD, BLANK = "#ee9c63", "#5fa8d8", "#e4e7eb", "#f8f9fb"  # text is readable on all of them
 ROW, TOP, LEFT, RIGHT = 48, 62, 170, 16  # pixels
-FAINT = 0.22  # of the colour, if noise explains the difference
+FAINT = 0.22  # opacity of a cell without a significant difference
 
 
 def heat_map(numbers: EffectNumbers) -> Figure:
-    """Modules down, slots across; each cell its difference to the base with interval and number of trials.
+    """The heat map: a row per module, a column per slot; each cell has its effect, interval and number of trials.
 
-    Full colour and a frame mark cells that differ from the base after correction. Dead slots are hatched. A cell
-    that is not determined is blank, and its hover text gives the reason. Width and height are set: many slots scroll.
+    Full colour and a frame mark significant differences to the base, after correction. Dead slots are hatched. A cell
+    without an estimate is blank; its hover text gives the reason. The size is fixed, so that many slots scroll.
     """
     import plotly.graph_objects as go
 
@@ -79,7 +79,7 @@ def _text(cell: Cell, numbers: EffectNumbers) -> str:
 def _hover(cell: Cell, numbers: EffectNumbers) -> str:
     lines = [f"<b>{escape(cell.module)} at {escape(cell.slot)}</b>"]
     if cell.slot in numbers.dead:
-        lines.append("a dead slot: zeroing it costs the trained base nothing")
+        lines.append("a dead slot: the trained base does not need its output")
     if cell.trials:
         lines.append(
             f"{cell.trials} trial{'s' * (cell.trials > 1)}, {cell.seeds} seed{'s' * (cell.seeds > 1)}, {_count(cell)}"
@@ -87,7 +87,7 @@ def _hover(cell: Cell, numbers: EffectNumbers) -> str:
     if cell.estimate is not None:
         lines.append(f"difference to the base: {cell.estimate:+.4f} mAP50-95")
     if cell.low is not None:
-        lines.append(f"95 % interval of this cell alone: {cell.low:+.4f} to {cell.high:+.4f}")
+        lines.append(f"95 % interval, not corrected: {cell.low:+.4f} to {cell.high:+.4f}")
         lines.append(_judged(cell))
     if cell.why:
         lines.append(escape(cell.why))
@@ -103,7 +103,7 @@ def _judged(cell: Cell) -> str:
     if not cell.alone:
         return f"{verdict_at(cell)} {chance}" if cell.p_corrected is not None else f"not tested: {verdict_at(cell)}"
     word = ("better" if (cell.estimate or 0) > 0 else "worse") if cell.differs else "not distinguishable"
-    return f"of {escape(cell.alone)} alone, against the base itself: {word} {chance}"
+    return f"the architecture {escape(cell.alone)} against the base: {word} {chance}"
 
 
 def _p(value: float | None) -> str:
@@ -117,7 +117,7 @@ def _frame(cell: Cell, numbers: EffectNumbers) -> dict[str, Any]:
 
 
 def _hatch(slot: str, numbers: EffectNumbers) -> dict[str, Any]:
-    """Diagonal lines over a slot's column, a few per cell, as one path."""
+    """The hatching of a slot's column: diagonal lines, as one path."""
     x, rows = numbers.slots.index(slot), len(numbers.modules)
     path = [f"M{x - 0.5 + i / 6},{y + 0.5} L{x - 0.5 + (i + 1) / 6},{y - 0.5}" for y in range(rows) for i in range(6)]
     return {"type": "path", "path": " ".join(path), "line": {"color": "#cdd3da", "width": 1}}

@@ -1,4 +1,4 @@
-"""The table of modules: each one's best and median architecture, and its verdict from the corrected effects."""
+"""The table of modules: best and median architecture of each, and its verdict from the corrected effects."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from nas_attn.analysis.tables import EMPTY, Table, signed
 from nas_attn.study.view import StudyView
 
 LUCK = (
-    "The best of many architectures is partly luck: its difference shrinks when it is trained again. The verdict is on "
-    "the module's effect at each slot, corrected for the number of effects, and takes three architectures that have it."
+    "The best of many architectures is partly luck: if it is trained again, its difference is usually smaller. The "
+    "verdict is on the effect of the module at each slot, corrected for the number of effects. It needs three "
+    "architectures that have the module."
 )
 
 
 def module_table(view: StudyView, numbers: EffectNumbers) -> Table:
-    """One row a module: usable trials, seeds, best and median difference to the base of the same seed, verdict.
+    """The table with one row per module: trials, seeds, best and median difference to the base, verdict.
 
-    Best and median are over architectures that have the module at any slot, each one's mean over its seeds.
+    Best and median are taken over the architectures that have the module at any slot. The difference of an
+    architecture is its mean over equal seeds.
     """
     rows, keys = [], []
     for module in numbers.modules:
@@ -38,7 +40,7 @@ def module_table(view: StudyView, numbers: EffectNumbers) -> Table:
             )
         )
         keys.append(best[1].key if best else None)
-    columns = ("module", "trials", "seeds", "best Δ to base", "architecture", "median Δ", "verdict, corrected")
+    columns = ("module", "trials", "seeds", "best Δ to base", "architecture", "median Δ to base", "verdict (corrected)")
     return Table(columns, tuple(rows), tuple(keys))
 
 

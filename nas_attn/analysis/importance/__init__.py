@@ -1,1 +1,1 @@
-"""Importance of slots and settings: the shares of variance, and their figure."""
+"""The importance of slots and settings for the result: the numbers and their figure."""

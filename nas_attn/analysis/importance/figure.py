@@ -1,4 +1,4 @@
-"""The importance of choices as bars: numbers -> plotly."""
+"""Draws the importance of choices as bars with plotly."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 NOISE = "#c3cad1"
-MOST = 16  # settings drawn
-PANELS = (("main", "share of variance (main effect)"), ("ped", "PED-ANOVA, share of all"))
+MOST = 16  # most settings in the figure
+PANELS = (("main", "share of variance (main effect)"), ("ped", "PED-ANOVA (share of the sum)"))
 
 
 def drawn(numbers: ImportanceNumbers) -> list[Importance]:
-    """All slots, and of the settings those that are clear or largest, as many as fit."""
+    """The choices in the figure: all slots, and as many settings as fit, the clear and largest first."""
     slots = [c for c in numbers.choices if c.is_slot]
     settings = [c for c in numbers.choices if not c.is_slot]
     first = sorted(settings, key=lambda c: (not _clear(c), -c.main.value, c.name))[:MOST]
@@ -25,9 +25,9 @@ def drawn(numbers: ImportanceNumbers) -> list[Importance]:
 
 
 def importance_figure(numbers: ImportanceNumbers) -> Figure:
-    """A row a choice, a panel a measure: bar, 95 % bootstrap interval, and a tick at the limit of shuffled results.
+    """The importance plot: a row per choice, a panel per measure, each bar with its 95 % bootstrap interval.
 
-    A bar is coloured if the choice is beyond chance, and grey if not.
+    A tick marks the limit of shuffled results. A bar is coloured if the choice is beyond chance, otherwise grey.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
@@ -67,7 +67,7 @@ def importance_figure(numbers: ImportanceNumbers) -> Figure:
                 y=names,
                 mode="markers",
                 marker={"symbol": "line-ns", "size": 15, "line": {"color": PALETTE[1], "width": 2}},
-                name="where shuffled results end (95 %, all choices together)",
+                name="limit of shuffled results (95 %, all choices together)",
                 showlegend=column == 1,
                 hoverinfo="skip",
             ),

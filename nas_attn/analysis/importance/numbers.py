@@ -1,14 +1,14 @@
-"""The importance of choices for the result: slots (which module) and settings (of a module at a slot).
+"""The importance of choices for the result. A choice is a slot (its module) or a setting of a module at a slot.
 
-One row is one candidate with its paired mAP50-95 (`Candidate.score`); so the seeds of one architecture stay together.
-There are two measures, since they ask different questions:
+One observation is one candidate with its paired mAP50-95 (`Candidate.score`), so the seeds of an architecture count
+once. There are two measures, because they answer different questions:
 
-- main effect: share of the variance that a choice explains by itself (omega squared, from statsmodels' one-way F);
-  of a setting within the candidates that have its module at that slot.
-- PED-ANOVA: how much the choice differs between the best tenth and all (Optuna's evaluator, which treats a setting as
-  conditional on its module; Watanabe et al. 2023 and 2026), as a share of the sum over choices.
+- main effect: the share of the variance that a choice explains by itself (omega squared, from the one-way F test of
+  statsmodels). For a setting, only candidates that have its module at that slot count.
+- PED-ANOVA: the difference of the choice between the best tenth and all candidates, as a share of the sum over choices
+  (Optuna's evaluator, which treats a setting as conditional on its module; Watanabe et al. 2023 and 2026).
 
-Each is compared with a null reference: the same measure on shuffled results, which is what noise alone would give.
+Each measure is compared with its values on shuffled results, which show the size that noise alone gives.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (rows taken, their values) -> one figure per choice
 
-LEAST = 10  # candidates below which nothing is said
-WITHIN = 8  # candidates that a setting's module must have at its slot, two of its values at least twice
-TENTH, TOP = 0.1, 8  # PED-ANOVA's best: a tenth, but at least so many candidates
+LEAST = 10  # least candidates for any statement
+WITHIN = 8  # least candidates with a setting; two of its values must occur twice
+TENTH, TOP = 0.1, 8  # the best candidates of PED-ANOVA: a tenth, but at least 8
 RESAMPLES = 100
-SETTINGS = 24  # judged at most, those that most architectures have: bounds the time
-NO_OPTUNA = "PED-ANOVA is left out: Optuna is not installed here."
+SETTINGS = 24  # most settings, those in most architectures, to limit the time
+NO_OPTUNA = "PED-ANOVA is left out, because Optuna is not installed."
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Share:
         value: the estimate, from 0 to 1.
         low: lower end of its 95 % bootstrap interval over candidates.
         high: upper end.
-        chance: the value that shuffled results stay below, all choices of the measure together, 95 % of the time.
-        clear: True if the estimate is above `chance` and the interval above the average of shuffled results.
+        chance: limit of shuffled results: with a probability of 95 %, all choices together stay below it.
+        clear: True if the estimate is above `chance`, and the interval is above the mean of shuffled results.
     """
 
     value: float
@@ -57,7 +57,7 @@ class Share:
     clear: bool
 
     def over(self, total: float) -> Share:
-        """The same, measured in `total`."""
+        """This share, divided by `total`."""
         return Share(
             self.value / total, self.low / total, min(1.0, self.high / total), min(1.0, self.chance / total), self.clear
         )
@@ -65,13 +65,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Importance:
-    """One choice.
+    """The importance of one choice.
 
     Attributes:
         name: a slot (`p3`), or a setting of a module there (`p3.acmix.head`).
         is_slot: True if it is a slot.
-        candidates: candidates that have the choice.
-        levels: values that it takes.
+        candidates: number of candidates that have the choice.
+        levels: number of its values.
         main: main effect.
         ped: PED-ANOVA; None without Optuna.
     """
@@ -85,20 +85,20 @@ class Importance:
 
     @property
     def label(self) -> str:
-        """E.g. `p3: which module`, `p3.acmix: head`."""
+        """Its name in the figure, e.g. `p3: module`, `p3.acmix: head`."""
         place, _, setting = self.name.rpartition(".")
-        return f"{self.name}: which module" if self.is_slot else f"{place}: {setting}"
+        return f"{self.name}: module" if self.is_slot else f"{place}: {setting}"
 
 
 @dataclass(frozen=True)
 class ImportanceNumbers:
-    """The choices of a study.
+    """The importance of all choices in a study.
 
     Attributes:
-        choices: slots in natural order, then settings by name; if there are none, `note` gives the reason.
-        candidates: candidates with a paired result.
-        left_out: settings that too few candidates have, or fewer than others.
-        note: a sentence on what is missing.
+        choices: slots in natural order, then settings by name. If it is empty, `note` gives the reason.
+        candidates: number of candidates with a paired mAP50-95.
+        left_out: number of settings that are left out, because too few candidates have them.
+        note: a sentence on missing parts.
     """
 
     choices: tuple[Importance, ...]
@@ -108,28 +108,30 @@ class ImportanceNumbers:
 
 
 def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int = 0) -> ImportanceNumbers:
-    """Importance of slots and settings.
+    """The importance of slots and settings.
 
     Args:
         view: the study.
-        resamples: bootstrap samples, and as many shuffled results; the time grows with it.
-        seed: draws both; equal studies give equal numbers.
+        resamples: number of bootstrap samples and of shuffled results; the time grows with it.
+        seed: seed of both; equal studies give equal numbers.
     """
     import numpy as np
 
     found = {str(c.architecture): c for c in view.candidates() if c.role in ROLES and c.score is not None}
     kept = drawn(found)
-    candidates = [found[k] for k in sorted(kept)]  # independent of the order of the trials
+    candidates = [found[k] for k in sorted(kept)]  # sorted, so that the order of trials does not matter
     rows = [parameters(c.architecture) for c in candidates]
     values = np.array([c.score for c in candidates], float)
     if len(rows) < LEAST:
-        return ImportanceNumbers((), len(rows), note=f"Importance needs {LEAST} architectures; there are {len(rows)}.")
+        return ImportanceNumbers(
+            (), len(rows), note=f"Importance needs {LEAST} architectures; this study has {len(rows)}."
+        )
     if np.ptp(values) < 1e-9:
-        return ImportanceNumbers((), len(rows), note="All architectures reach the same mAP50-95: no choice matters.")
+        return ImportanceNumbers((), len(rows), note="All architectures have the same mAP50-95, so no choice matters.")
     slots = {s for c in candidates for s in c.architecture.slots}
     names, left_out = _testable(rows, slots)
     if not names:
-        return ImportanceNumbers((), len(rows), left_out, "No choice was made in two ways twice.")
+        return ImportanceNumbers((), len(rows), left_out, "No choice has two values that occur at least twice.")
     codes = [_codes([row.get(n) for row in rows]) for n in names]
     main = _shares(_main_effects(codes), values, resamples, np.random.default_rng(seed))
     measure = _ped_anova(rows, names)
@@ -141,7 +143,7 @@ def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int
     )
     notes = [] if measure else [NO_OPTUNA]
     if len(kept) < len(found):
-        notes.append(f"From {len(kept):,} of the {len(found):,} architectures, drawn without regard to their results.")
+        notes.append(f"These figures use {len(kept):,} of the {len(found):,} architectures, drawn at random.")
     return ImportanceNumbers(choices, len(rows), left_out, " ".join(notes))
 
 
@@ -150,14 +152,14 @@ def importance_sentence(numbers: ImportanceNumbers) -> str:
     if not numbers.choices:
         return numbers.note
     clear = [c.label for c in numbers.choices if c.main.clear or (c.ped and c.ped.clear)]
-    words = f"Beyond chance: {', '.join(clear)}." if clear else "No choice is beyond what shuffled results give."
+    words = f"Choices beyond chance: {', '.join(clear)}." if clear else "No choice is beyond chance."
     if numbers.left_out:
-        words += f" Settings that too few architectures have to be judged: {numbers.left_out}."
+        words += f" Settings left out, because too few architectures have them: {numbers.left_out}."
     return f"{words} {numbers.note}".strip()
 
 
 def _testable(rows: Sequence[dict[str, Any]], slots: set[str]) -> tuple[list[str], int]:
-    """Names of the choices that vary enough to say something, and how many settings are left out."""
+    """The names of the choices that vary enough, and the number of settings that are left out."""
     found: dict[str, int] = {}
     settings = 0
     for name in {k: None for row in rows for k in row}:
@@ -171,7 +173,7 @@ def _testable(rows: Sequence[dict[str, Any]], slots: set[str]) -> tuple[list[str
 
 
 def _codes(values: Sequence[Any]) -> np.ndarray:
-    """(n,) number of each value among the distinct ones; -1 if a candidate does not have the choice."""
+    """(n,) index of each value among the sorted different values; -1 if a candidate does not have the choice."""
     import numpy as np
 
     order = {v: i for i, v in enumerate(sorted({v for v in values if v is not None}, key=str))}
@@ -200,7 +202,7 @@ def _main_effects(codes: Sequence[np.ndarray]) -> Measure:
 
 
 def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure | None:
-    """Optuna's measure of these choices, as shares of their sum; None if Optuna is not installed."""
+    """Optuna's PED-ANOVA for these choices, not normalised; None if Optuna is not installed."""
     try:
         import optuna
     except ImportError:
@@ -210,14 +212,14 @@ def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure 
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     class Resampled(optuna.Study):
-        """A study that shows some trials of itself, each as often as it was drawn."""
+        """A study that returns a resample of its trials."""
 
         drawn: Sequence[optuna.trial.FrozenTrial] = ()
 
         def get_trials(self, *_: Any, **__: Any) -> list[optuna.trial.FrozenTrial]:
             return list(self.drawn)
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce the study
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # otherwise Optuna prints a line for the study
     storage = optuna.storages.InMemoryStorage()
     whole = optuna.create_study(storage=storage, study_name="importance", direction="maximize")
     kept = [{n: row[n] for n in names if n in row} for row in rows]
@@ -226,7 +228,7 @@ def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure 
         [optuna.trial.create_trial(params=row, distributions={n: spaces[n] for n in row}, value=0.0) for row in kept]
     )
     trials = whole.get_trials()
-    for trial in trials:  # the very same objects in each: comparing equal copies would take most of the time
+    for trial in trials:  # shared objects, because comparing equal copies takes most of the time
         trial.distributions = {n: spaces[n] for n in trial.distributions}
     study = Resampled(study_name="importance", storage=storage)
     evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(TENTH, TOP / len(rows))))
@@ -237,7 +239,7 @@ def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure 
             trial.values = [float(value)]
         present = [n for n in names if any(n in t.params for t in study.drawn)]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of few trials in a condition; `chance` answers that
+            warnings.simplefilter("ignore")  # it warns of few trials in a condition; `chance` accounts for that
             found = get_param_importances(study, evaluator=evaluator, params=present, normalize=False)
         return np.array([found.get(n, 0.0) for n in names])
 
@@ -245,7 +247,7 @@ def _ped_anova(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Measure 
 
 
 def _shares(measure: Measure, values: np.ndarray, resamples: int, rng: np.random.Generator) -> list[Share]:
-    """The measure with a bootstrap interval over rows, and with its limit on shuffled results."""
+    """The measure of each choice, with its bootstrap interval and its limit on shuffled results."""
     import numpy as np
 
     everything = np.arange(len(values))
@@ -253,7 +255,7 @@ def _shares(measure: Measure, values: np.ndarray, resamples: int, rng: np.random
     chance = np.array([measure(everything, rng.permutation(values)) for _ in range(resamples)])
     draws = [rng.integers(len(values), size=len(values)) for _ in range(resamples)]
     again = np.array([measure(drawn, values[drawn]) for drawn in draws])
-    # a draw repeats rows, so choices look purer than they are: the interval is shifted back by this bias
+    # repeated rows raise the measure, so the interval is shifted back by this bias
     low, high = np.quantile(again, (0.025, 0.975), axis=0) - (again.mean(axis=0) - estimate)
     mean, sd = chance.mean(axis=0), chance.std(axis=0)
     scaled = np.divide(chance - mean, sd, out=np.zeros_like(chance), where=sd > 0)

@@ -1,1 +1,1 @@
-"""One attention module a file: the class, its searchable settings, its paper."""
+"""Attention modules, one per file: the class, its searchable settings, its paper."""

@@ -1,4 +1,4 @@
-"""ACmix's convolution path as one convolution: all its parts are linear, so their weights are multiplied beforehand."""
+"""ACmix's convolution path as one convolution. All its parts are linear, so their weights are multiplied first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from nas_attn.attention.zoo._precision import without_autocast
 
-# channels up to which a dense convolution of x is faster than a grouped one of q, k and v: measured on CPUs; tensor
-# cores do dense ones at 50 times the rate, and narrow groups hardly at all
+# Number of channels up to which a dense convolution of x is faster than a grouped one of q, k and v. The first number
+# is measured on CPUs. Tensor cores run dense convolutions 50 times faster, but gain almost nothing with narrow groups.
 WIDEST_DENSE, WIDEST_DENSE_ELSEWHERE = 96, 512
 
 
@@ -23,10 +23,10 @@ def dense_convolution(x: Tensor, weight: Tensor, bias: Tensor, fc: Tensor, dep_c
 
     Args:
         x: (N, Cin, H, W).
-        weight: (3C, Cin), the projections to q, k and v, each with its heads one after another.
+        weight: (3C, Cin), the projections to q, k and v; in each, the heads follow one another.
         bias: (3C,).
-        fc: (K², 3·head, 1, 1), mixes the maps of all heads into one for each tap.
-        dep_conv: (C, K², K, K), shifts and sums them, in D groups.
+        fc: (K², 3·head, 1, 1), mixes the maps of all heads into one map for each tap.
+        dep_conv: (C, K², K, K), shifts these maps and sums them, in D groups.
         rate: (1,).
 
     Returns:
@@ -38,18 +38,24 @@ def dense_convolution(x: Tensor, weight: Tensor, bias: Tensor, fc: Tensor, dep_c
         by_group = (t.view(3 * head, channels // head, -1).transpose(0, 1) for t in (weight, bias))
         weight, bias = (torch.bmm(mixed, t).view(channels, kernel, kernel, -1).permute(0, 3, 1, 2) for t in by_group)
     out = functional.conv2d(x, weight, None, padding=kernel // 2)
-    # the projections' biases are missing beyond the border, so their share depends on the place
+    # beyond the border the biases of the projections are missing, so their contribution depends on the position
     ones = x.new_ones(1, 1, *x.shape[-2:])
     out.add_(functional.conv2d(ones, bias, None, padding=kernel // 2))
     return _kept(out, kernel, x.shape[-2:])
 
 
 def grouped_convolution(qkv: Tensor, size: torch.Size, fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
-    """rate · dep_conv(fc(q, k, v)) as a grouped convolution of q, k and v, (N, H·W, 3C); else as `dense_convolution`.
+    """rate · dep_conv(fc(q, k, v)) as a grouped convolution of q, k and v.
 
     Args:
         qkv: (N, H·W, 3C), the projections.
         size: (H, W) of the map.
+        fc: as in `dense_convolution`.
+        dep_conv: as in `dense_convolution`.
+        rate: (1,).
+
+    Returns:
+        (N, C, H, W), channels d-major.
     """
     channels, kernel, head = dep_conv.shape[0], dep_conv.shape[-1], fc.shape[1] // 3
     groups = channels // head
@@ -60,9 +66,9 @@ def grouped_convolution(qkv: Tensor, size: torch.Size, fc: Tensor, dep_conv: Ten
 
 
 def _mixed(fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
-    """(D, head · K · K, 3 · head): the weight of each output channel for its group's maps, tap by tap.
+    """(D, head · K · K, 3 · head): the weight of each output channel for the maps of its group, tap by tap.
 
-    Products of weights are few, and their rounding errors would reach every pixel: so not under autocast.
+    Call it without autocast: these products are few, and their rounding errors would reach every pixel.
     """
     mixed = dep_conv.permute(0, 2, 3, 1).reshape(-1, dep_conv.shape[1]) @ (fc.flatten(1) * rate)
     head = fc.shape[1] // 3
@@ -70,4 +76,4 @@ def _mixed(fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
 
 
 def _kept(out: Tensor, kernel: int, size: torch.Size) -> Tensor:
-    return out if kernel % 2 else out[..., : size[0], : size[1]]  # an even kernel yields a row and column too many
+    return out if kernel % 2 else out[..., : size[0], : size[1]]  # an even kernel gives one row and column too many

@@ -7,12 +7,12 @@ from torch.nn import functional
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """`nn.BatchNorm2d`, but one value a channel (batch 1, 1×1 map) is normalised by the running statistics.
+    """`nn.BatchNorm2d`, except that one value per channel (batch 1, 1×1 map) is normalised by the running statistics.
 
-    A single value has no variance, and PyTorch refuses to train on it. The running statistics then stay as they are.
-    Ultralytics rewrites eps and momentum of plain `BatchNorm2d` layers only, so the paper's values stay, or PyTorch's
-    if the paper gives none. All norms of the zoo's code are of this class; `aattn` and `psa` consist of Ultralytics'
-    layers, which get Ultralytics' values.
+    A single value has no variance, and PyTorch refuses to train on it. In this case the running statistics do not
+    change. Ultralytics overwrites eps and momentum of plain `BatchNorm2d` layers only, so this class keeps the values
+    of the paper, or those of PyTorch if the paper gives none. All batch norms in the zoo have this class, except in
+    `aattn` and `psa`: these use layers of Ultralytics, which get Ultralytics' values.
 
     Shape:
         (N, C, H, W) -> (N, C, H, W).

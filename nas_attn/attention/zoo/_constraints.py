@@ -1,4 +1,4 @@
-"""Rules for settings, and the reach of kernels: the same words and the same sums for every module."""
+"""Rules for settings and the reach of kernels, shared by all modules."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from nas_attn.errors import UserError
 
 
 def indivisible(channels: int, divisor: int, name: str = "num_heads") -> str | None:
-    """The reason why a setting that must divide the channels cannot stand on them; None if it can."""
+    """The reason to refuse a setting that must divide the channels; None if it does."""
     return None if channels % divisor == 0 else f"`{name}` must divide the channels, but got {divisor} and {channels}"
 
 
 def too_narrow(name: str, reduction: int, channels: int, least: int = 1) -> str | None:
-    """The reason why a bottleneck of `channels // reduction` channels cannot stand; None if it has `least` or more.
+    """The reason to refuse a bottleneck of `channels // reduction` channels; None if it has at least `least` channels.
 
-    Published code widens a narrower bottleneck to a minimum, so that different reductions become one network.
+    Published code widens a narrower bottleneck to a minimum, so different reductions would give the same network.
     """
     if channels // reduction >= least:
         return None
@@ -21,7 +21,7 @@ def too_narrow(name: str, reduction: int, channels: int, least: int = 1) -> str 
 
 
 def must_be_odd(name: str, *sizes: int) -> None:
-    """Refuse even kernels, which cannot keep a map's size.
+    """Refuse even kernels, which cannot keep the size of a map.
 
     Raises:
         UserError: one of the sizes is even, or below 1.
@@ -31,5 +31,5 @@ def must_be_odd(name: str, *sizes: int) -> None:
 
 
 def reachable(size: int, kernel: int, dilation: int = 1) -> tuple[int, ...]:
-    """Distances in pixels, except 0, at which a tap meets data on an axis of `size` pixels; other taps see padding."""
+    """The distances in pixels, except 0, at which a tap can meet data on an axis of `size` pixels, and not padding."""
     return tuple(range(dilation, min(kernel // 2 * dilation, size - 1) + 1, dilation))

@@ -1,4 +1,4 @@
-"""Depthwise convolutions that keep a map's size, and are quick to train."""
+"""Depthwise convolutions that keep the size of a map and train fast."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from nas_attn.attention.forms import fast_wanted
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """`nn.Conv2d` with one group a channel and padding that keeps the map; (N, dim, H, W) -> the same.
+    """`nn.Conv2d` with one group per channel, padded so that the size of the map stays.
 
-    In training on channels_last maps it adds its bias itself: there, on a CPU, the gradient of the convolution's bias
-    takes a third of the whole backward pass.
+    When it trains on channels_last maps, it adds its bias in a separate step. On a CPU, the bias gradient of the
+    convolution would take a third of the whole backward pass.
 
     Args:
-        dim: channels.
-        kernel: odd (rows, columns), or one number for both.
-        dilation: distance of taps in pixels.
+        dim: number of channels.
+        kernel: (rows, columns), both odd, or one odd number for both.
+        dilation: distance between taps in pixels.
+        options: further keywords of `nn.Conv2d`.
+    Shape:
+        (N, dim, H, W) -> (N, dim, H, W).
     """
 
     def __init__(self, dim: int, kernel: int | tuple[int, int], dilation: int = 1, **options: Any) -> None:
@@ -30,7 +33,7 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if self.bias is None or not torch.is_grad_enabled() or not fast_wanted():
             return super().forward(x)
-        # asked last, for a tracer warns of it; `is_contiguous(memory_format=...)` would stop torch.vmap
+        # tested last, because a tracer warns about it; `is_contiguous(memory_format=...)` would break torch.vmap
         if x.dim() != 4 or x.shape[1] == 1 or x.stride(1) != 1:
             return super().forward(x)
         out = nn.functional.conv2d(x, self.weight, None, 1, self.padding, self.dilation, self.groups)

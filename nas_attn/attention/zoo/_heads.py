@@ -10,17 +10,17 @@ from nas_attn.attention.forms import recording
 from nas_attn.attention.zoo._layout import channels_last
 from nas_attn.attention.zoo._precision import without_autocast
 
-Size = int  # or the scalar tensor that stands for a size while a graph is traced
+Size = int  # or, while a graph is traced, the scalar tensor that represents a size
 
 
 def to_heads(x: Tensor, heads: int) -> Tensor:
-    """(N, heads·D, H, W) -> (N, heads, H·W, D), head-major and contiguous: strided operands cost 2.6 times the time."""
+    """(N, heads·D, H, W) -> (N, heads, H·W, D), contiguous, because strided operands take 2.6 times as long."""
     pixels = x.shape[2] * x.shape[3]
     return x.reshape(x.shape[0], heads, x.shape[1] // heads, pixels).transpose(-1, -2).contiguous()
 
 
 def to_map(x: Tensor, like: Tensor) -> Tensor:
-    """(N, heads, H·W, D) -> (N, heads·D, H, W), with H, W and memory format of `like`."""
+    """(N, heads, H·W, D) -> (N, heads·D, H, W), with the H, W and memory format of `like`."""
     channels, height, width = x.shape[1] * x.shape[3], like.shape[2], like.shape[3]
     if channels_last(like):
         return x.transpose(1, 2).reshape(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
@@ -28,49 +28,49 @@ def to_map(x: Tensor, like: Tensor) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
-    """softmax(q·kᵀ·scale + bias)·v over the last two axes; by a fused kernel if that repeats bit for bit.
+    """softmax(q·kᵀ·scale + bias)·v over the last two axes, by a fused kernel if its gradients are reproducible.
 
     Args:
         q: (..., L, D).
         k: (..., S, D).
         v: (..., S, E), E >= D.
-        bias: added to the logits, broadcast to (..., L, S); None: nothing.
-        scale: of the logits; None: 1 / √D.
+        bias: added to the logits, broadcast to (..., L, S); None: no bias.
+        scale: factor of the logits; None: 1 / √D.
     Returns:
         (..., L, E).
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if _fused_would_vary(q):
         with without_autocast(q.device):
-            if q.dtype is torch.half:  # fused kernels keep their logits in float32; in float16 they could overflow
+            if q.dtype is torch.half:  # logits in float16 could overflow; fused kernels keep them in float32
                 q, k = q.float(), k.float()
             logits = (q * scale) @ k.transpose(-1, -2)
             weights = (logits if bias is None else logits + bias).softmax(-1)
             return weights.to(v.dtype) @ v
     missing = 0 if recording() else v.shape[-1] - q.shape[-1]
-    if missing:  # fused kernels want one width; zeros change no product
+    if missing:  # fused kernels need the same width for q, k and v; added zeros change no product
         q, k = F.pad(q, (0, missing)), F.pad(k, (0, missing))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
 
 
 def _fused_would_vary(q: Tensor) -> bool:
-    # Ultralytics asks for deterministic algorithms with warn_only, and then CUDA's fused kernels add up their
-    # gradients in any order: they keep an order only if PyTorch is to raise an error.
+    # Ultralytics asks for deterministic algorithms with warn_only. Then CUDA's fused kernels add up their gradients in
+    # any order; they use a fixed order only without warn_only.
     if recording() or not q.is_cuda or not torch.is_grad_enabled():
         return False
     return torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def blocked(free: Tensor, dtype: torch.dtype) -> Tensor:
-    """The bias that hides keys: 0 for a `free` key, else the lowest finite number, so a row of hidden keys is no NaN.
+    """The bias that hides keys: 0 for a `free` key, otherwise the lowest finite number.
 
-    Hidden keys must be finite; zero is best.
+    With -inf, the softmax of a row of hidden keys would be NaN. Hidden keys must be finite; zero is best.
     """
     return torch.zeros_like(free, dtype=dtype).masked_fill(free.logical_not(), torch.finfo(dtype).min)
 
 
 def padded_windows(x: Tensor, heads: int, rows: Size, columns: Size, height: Size, width: Size) -> Tensor:
-    """(N, heads·D, H, W) -> (N, heads, D, rows, height, columns, width), filled up with zeros below and right."""
+    """(N, heads·D, H, W) -> (N, heads, D, rows, height, columns, width), padded with zeros below and on the right."""
     if recording() or rows * height != x.shape[2] or columns * width != x.shape[3]:  # a graph must hold for any size
         x = F.pad(x, (0, columns * width - x.shape[3], 0, rows * height - x.shape[2]))
     return x.reshape(x.shape[0], heads, x.shape[1] // heads, rows, height, columns, width)
@@ -87,7 +87,7 @@ def from_windows(x: Tensor, like: Tensor) -> Tensor:
 
 
 def pixels_in_windows(like: Tensor, rows: Size, columns: Size, height: Size, width: Size) -> Tensor:
-    """(rows·columns, height·width): true for the places in those windows that are pixels of the map `like`."""
+    """(rows·columns, height·width): true for the positions of each window that are pixels of the map `like`."""
     down = torch.arange(rows * height, device=like.device) < like.shape[2]
     across = torch.arange(columns * width, device=like.device) < like.shape[3]
     inside = down.reshape(rows, 1, height, 1).logical_and(across.reshape(1, columns, 1, width))

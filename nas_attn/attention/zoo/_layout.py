@@ -1,4 +1,4 @@
-"""The memory format of maps: a module answers in the format of its input, or its neighbours pay for copies."""
+"""The memory format of maps. A module returns the format of its input; otherwise the next layers would copy the map."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def channels_last(x: Tensor) -> bool:
-    """True if the map is channels_last and not contiguous as well, as a map of one pixel is."""
+    """True if the map is channels_last only; a map of one pixel is both channels_last and contiguous."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def laid_as(y: Tensor, like: Tensor) -> Tensor:
-    """`y`, channels_last if `like` is, else contiguous; copied only if it has the other format."""
+    """`y`, channels_last if `like` is, otherwise contiguous; copied only if `y` has the other format."""
     return y.contiguous(memory_format=torch.channels_last if channels_last(like) else torch.contiguous_format)

@@ -1,8 +1,8 @@
-"""Attention of every pixel to the window around it, in tiles: small matrix products, and nothing kept but q, k and v.
+"""Attention of every pixel to the window around it, computed in tiles, as small matrix products.
 
-A tile of queries attends to its own pixels and a margin around them; keys outside a query's window are masked. Pixels
-beyond the border are read by reflection. Tiles are computed in groups that fit a cache, and the backward pass computes
-them again, so that no attention matrix of the whole map is ever held.
+A tile of queries attends to its own pixels and to a margin around them; keys outside the window of a query are masked.
+Pixels beyond the border are read by reflection. Tiles are computed in groups that fit into a cache. Only q, k and v are
+kept: the backward pass computes the tiles again, so memory never holds the attention matrix of the whole map.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from nas_attn.attention.zoo._tiling import tiling_of
 
 
 def neighbourhood_attention(qkv: Tensor, position: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tensor:
-    """softmax over the window of q·(k - position) / √D, times v.
+    """The softmax, over the window, of q·(k - position) / √D, times v.
 
     Args:
-        qkv: (N, H·W, 3C): q, k and v, in each a head's D = C / head channels beside one another.
+        qkv: (N, H·W, 3C): q, k and v; in each, the D = C / head channels of a head are adjacent.
         position: (H·W, D), shared by all heads and images.
-        size: (H, W), any from 1.
+        size: (H, W), each at least 1.
         head: number of heads.
-        kernel: side of the window in pixels; an even one reaches one pixel further down and right.
+        kernel: side of the window in pixels. An even window reaches one pixel further down and to the right.
 
     Returns:
         (N, H·W, C).
@@ -55,7 +55,7 @@ class _NeighbourhoodAttention(torch.autograd.Function):
 
                 share(attend_in_bands, bands, qkv)
 
-            if len(images) == 1:  # then threads share its bands
+            if len(images) == 1:  # then threads share the bands of this image
                 attend_in_images(images[0])
             else:
                 share(attend_in_images, images, qkv)
@@ -86,7 +86,7 @@ class _NeighbourhoodAttention(torch.autograd.Function):
                 torch.mul(t.off_grid(for_queries), d**-0.5, out=found[i, :, 0])
                 found[i, :, 1:] = t.folded(sums).permute(1, 2, 0, 3)
 
-            share(gradients_in_images, images, qkv)  # not bands: a key lies in several, and sums want one order
+            share(gradients_in_images, images, qkv)  # not bands: several bands add to one key, in a fixed order
             for_position = -found[:, :, 1].unflatten(2, (head, d)).sum((0, 2))
         kinds = (saved.dtype for saved in ctx.saved_tensors)
         return *(x.to(kind) for x, kind in zip((found.flatten(2), for_position), kinds, strict=True)), None, None, None
@@ -100,12 +100,12 @@ def _rows(qkv: Tensor, position: Tensor, head: int) -> tuple[Tensor, Tensor, Ten
 
 
 def _weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-    """(B, queries, D), (B, keys, D) -> (B, queries, keys), rows summing to 1."""
+    """Attention weights: (B, queries, D), (B, keys, D) -> (B, queries, keys); each row sums to 1."""
     return torch.baddbmm(mask, q, k.transpose(1, 2)).softmax(-1)
 
 
 def _gradients(q: Tensor, k: Tensor, v: Tensor, grad: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """For q (B, queries, D), and for k and v together (2, B, keys, D)."""
+    """The gradients of q, (B, queries, D), and of k and v together, (2, B, keys, D)."""
     both = k.new_empty(2, *k.shape)
     weights = _weights(q, k, mask)
     torch.bmm(weights.transpose(1, 2), grad, out=both[1])

@@ -1,8 +1,8 @@
-"""Attention of every pixel to a short list of tokens: attention matrices are not kept, and each fits a cache.
+"""Attention of every pixel to a short list of tokens. Attention matrices fit into a cache and are not kept.
 
-The logits stand as (tokens, pixels), so that all products read and write long rows. For the backward pass only q, k, v,
-the output and each pixel's log-sum-exp are kept; the weights are exp(logits - log-sum-exp), and both that difference
-and the one in the softmax's derivative come out of matrix products with one more row.
+The logits have the shape (tokens, pixels), so all products read and write long rows. The backward pass keeps only q, k,
+v, the output and the log-sum-exp of each pixel. The weights are exp(logits - log-sum-exp). This difference, and the one
+in the derivative of the softmax, are computed by the matrix products themselves, with one additional row.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from nas_attn.attention.forms import refuse_second_derivatives
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 from nas_attn.attention.zoo._sharing import share
 
-GROUP_BYTES = 2**20  # logits computed at a time: about the size of one CPU core's cache
-ACCELERATOR_BYTES = 2**25  # the same on an accelerator: few large operations, but not a whole attention matrix
+GROUP_BYTES = 2**20  # logits computed at a time: about the cache size of one CPU core
+ACCELERATOR_BYTES = 2**25  # the same on an accelerator: few large operations, but never a whole attention matrix
 
 
 def pooled_attention(q: Tensor, k: Tensor, v: Tensor, head: int) -> Tensor:
-    """softmax over the tokens of q·k / √D, times v.
+    """The softmax, over the tokens, of q·k / √D, times v.
 
     Args:
         q: (N, C, P), P pixels.
         k, v: (N, C, L), L tokens.
-        head: number of heads, D = C / head channels each, beside one another.
+        head: number of heads; each has D = C / head adjacent channels.
 
     Returns:
         (N, C, P).
@@ -55,7 +55,7 @@ class _PooledAttention(torch.autograd.Function):
             q, k, v = (_by_head(t, head) for t in inputs)
             d = q.shape[1]
             keys, out = k.transpose(1, 2) * d**-0.5, torch.empty_like(q)
-            values = torch.cat([v, torch.ones_like(v[:, :1])], 1)  # the row of ones sums the weights
+            values = torch.cat([v, torch.ones_like(v[:, :1])], 1)  # the row of ones gives the sum of the weights
             log_sum = q.new_empty(q.shape[0], 1, q.shape[2])
 
             def attend(group: tuple[slice, slice]) -> None:
@@ -94,7 +94,7 @@ class _PooledAttention(torch.autograd.Function):
                     dq[b, :, pixels] = torch.bmm(scaled[b], for_logits)
                     dk[b].baddbmm_(for_logits, here[:, :-1].transpose(1, 2))
 
-            by_image = groupby(_groups(q, k, head), key=lambda group: group[0].start)  # an image's sums keep one order
+            by_image = groupby(_groups(q, k, head), key=lambda group: group[0].start)  # fixes the order of its sums
             share(gradients, [list(groups) for _, groups in by_image], q)
             dk = dk.mul_(k.shape[1] ** -0.5).transpose(1, 2)
             return *(g.reshape(t.shape).to(kind) for g, t in zip((dq, dk, dv), inputs, strict=True)), None
@@ -106,7 +106,7 @@ def _by_head(x: Tensor, head: int) -> Tensor:
 
 
 def _groups(q: Tensor, k: Tensor, head: int) -> list[tuple[slice, slice]]:
-    """Slices of (N · head) and of pixels: one image at a time on a CPU, few large operations elsewhere."""
+    """Slices of (N · head) and of pixels: one image at a time on a CPU, few large operations on other devices."""
     on_cpu, total, pixels = q.device.type == "cpu", q.shape[0], q.shape[2]
     together, limit = (head, GROUP_BYTES) if on_cpu else (max(1, total), ACCELERATOR_BYTES)
     step = max(1, limit // (together * k.shape[2] * q.element_size()))

@@ -1,4 +1,4 @@
-"""The precision in which a module computes inside."""
+"""The precision that a module uses for its inner computations."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def workable(x: Tensor) -> Tensor:
-    """`x` in float32 if it is in half precision on a CPU, which multiplies such matrices slowly and loses digits."""
+    """`x`, in float32 if it is in half precision on a CPU: half-precision matrix products are slow and lossy there."""
     return x.float() if x.device.type == "cpu" and x.dtype in (torch.half, torch.bfloat16) else x
 
 
 def at_least_single(x: Tensor) -> Tensor:
-    """`x` in float32 if its precision is lower: for sums that half precision would overflow or round away."""
+    """`x` in float32 if its precision is lower: for sums that would overflow or lose digits in half precision."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """A context in which autocast is off: the module chooses the precision."""
-    # older torch.compile cannot look the device up; it compiles for devices that have autocast
+    """A context in which autocast is off, so that the module chooses the precision."""
+    # older versions of torch.compile cannot call this function; they compile only for devices with autocast
     known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if known else nullcontext()

@@ -1,4 +1,4 @@
-"""`PublishedNames`: weights load under the names of the code in which a module was published."""
+"""`PublishedNames`: lets a module load weights under the names that its published code uses."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import nn
 
 
 class PublishedNames(nn.Module):
-    """A module that also loads weights under their published names; it saves them under its own.
+    """Base class of modules that also load weights under their published names. They save weights under our names.
 
-    Names of neither kind stay in the dictionary, and `load_state_dict` reports them.
+    All other names stay in the dictionary, and `load_state_dict` reports them.
 
     Attributes:
-        published: (start of a published name, start of our name) for each that differs.
-        derived: published buffers that follow from the settings, so that nothing has to be loaded.
+        published: pairs (start of a published name, start of our name), for names that differ.
+        derived: names of published buffers that follow from the settings and need not be loaded.
     """
 
     published: tuple[tuple[str, str], ...] = ()
@@ -29,6 +29,6 @@ class PublishedNames(nn.Module):
                 del state_dict[key]
             elif name in own and (name == given or prefix + name not in state_dict):
                 value = state_dict.pop(key)
-                linear = value.dim() == 2 and own[name].dim() == 4  # published as a layer of pixels, here a convolution
+                linear = value.dim() == 2 and own[name].dim() == 4  # published as nn.Linear, here a 1x1 convolution
                 state_dict[prefix + name] = value[:, :, None, None] if linear else value
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,8 +1,8 @@
-"""Pieces of work shared among a CPU's threads, each piece by one thread alone.
+"""Work shared among the threads of a CPU: each thread computes whole pieces alone.
 
-Tiles are many small operators. If each of them is split among threads, threads wait for one another thousands of times
-in a step, and on a machine with other work that costs ten times the arithmetic. A piece that stays with one thread
-never waits, and gives the same bits with any number of threads.
+Tiles consist of many small operators. If every operator is split among threads, the threads wait for each other
+thousands of times in a step; on a busy machine this takes ten times as long as the arithmetic. A thread that computes
+its piece alone never waits, and its result is the same, bit for bit, with any number of threads.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ Piece = TypeVar("Piece")
 
 
 def share(work: Callable[[Piece], None], pieces: Iterable[Piece], like: Tensor) -> None:
-    """`work` on every piece, with as many threads at a time as torch may use; no gradient is recorded.
+    """Call `work` on every piece, in as many threads as torch may use; no gradient is recorded.
 
     Args:
-        work: writes each piece's result to its own place; must not depend on the order of pieces.
+        work: writes each result to its own place; must not depend on the order of the pieces.
         pieces: the arguments for `work`.
-        like: a tensor of the work. If it is not on a CPU, is fake or is watched, the pieces are done here, one by one.
+        like: a tensor of the work. If it is not on a CPU, is fake, or is watched by a torch dispatch mode, this thread
+            computes all pieces, one after another.
+    Raises:
+        BaseException: the first exception that `work` raised.
     """
     waiting, threads = deque(pieces), torch.get_num_threads()
     plain = like.device.type == "cpu" and type(like) is Tensor and not _python_dispatch._len_torch_dispatch_stack()
@@ -36,7 +39,7 @@ def share(work: Callable[[Piece], None], pieces: Iterable[Piece], like: Tensor) 
     inference, failed = torch.is_inference_mode_enabled(), list[BaseException]()
 
     def take() -> None:
-        torch.set_num_threads(1)  # of the operators that this thread calls
+        torch.set_num_threads(1)  # for the operators that this thread calls
         try:
             while waiting:
                 try:
@@ -59,7 +62,7 @@ def share(work: Callable[[Piece], None], pieces: Iterable[Piece], like: Tensor) 
             helper.start()
             started.append(helper)
     except RuntimeError:
-        pass  # no more threads are to be had: those that run do the work
+        pass  # the system allows no more threads: those that run do the work
     try:
         take()
         for helper in started:

@@ -1,4 +1,4 @@
-"""`Tiling`: a map cut into tiles of queries, each with the window of keys around it."""
+"""`Tiling`: a map that is cut into tiles of queries; each tile has a window of keys around it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import torch
 from torch import Tensor
 
 TILE = (4, 8)  # rows and columns of queries: small tiles waste less on masked entries, large ones less on margins
-GROUP_BYTES = 2**20  # keys and values read at a time: about the size of one CPU core's cache
-ACCELERATOR_BYTES = 2**25  # the same on an accelerator: few large operations; the logits take three times as much more
+GROUP_BYTES = 2**20  # keys and values read at a time: about the cache size of one CPU core
+ACCELERATOR_BYTES = 2**25  # the same on an accelerator: few large operations; logits take three times as much memory
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """The tiles of one map size, head count and window; the same for every image.
+    """The tiles for one map size, number of heads and window; they are the same for every image.
 
-    Rows below are rows of tiles ("bands"); pixel indices count (pixel, head) pairs, pixel by pixel.
+    "Rows" below are rows of tiles, also called bands. Pixel indices count (pixel, head) pairs, pixel by pixel.
 
     Attributes:
         size: (H, W) of the map.
         head: number of heads.
         rows, columns: number of tiles down and across.
-        tile: (Th, Tw) queries of a tile.
-        window: (Th, Tw) + kernel - 1, keys of a tile.
-        queries: (rows, head · columns · Th · Tw); queries beyond the map repeat its last row and column.
-        keys: (rows, head · columns · window), reflected at the border.
-        mask: (Th · Tw, window), 0 inside a query's window and -inf outside.
-        down, across: the pixel at each position of an axis grown by kernel - 1.
+        tile: (Th, Tw), size of the queries of a tile.
+        window: (Th, Tw) + kernel - 1, size of the keys of a tile.
+        queries: pixel indices, (rows, head · columns · Th · Tw); beyond the map, the last row and column are repeated.
+        keys: pixel indices, (rows, head · columns · window), reflected at the border.
+        mask: (Th · Tw, window), 0 inside the window of a query and -inf outside.
+        down, across: for an axis that is extended by kernel - 1, the pixel at each position.
     """
 
     size: tuple[int, int]
@@ -45,7 +45,7 @@ class Tiling:
     across: list[int]
 
     def groups(self, images: int, channels: int) -> tuple[list[slice], list[slice]]:
-        """Slices of images, and of bands, whose keys and values fit the cache together."""
+        """Slices of images, and slices of bands, whose keys and values fit into the cache together."""
         limit = GROUP_BYTES if self.mask.device.type == "cpu" else ACCELERATOR_BYTES
         band = self.columns * self.window[0] * self.window[1] * 2 * channels * self.mask.element_size()
         bands = max(1, min(self.rows, limit // band))
@@ -53,7 +53,7 @@ class Tiling:
         return list(_slices(images, together)), list(_slices(self.rows, bands))
 
     def take(self, rows: Tensor, index: Tensor) -> Tensor:
-        """Tiles out of (N, H·W·head, D): (N · bands · head · columns, entries of a tile, D)."""
+        """Tiles from (N, H·W·head, D): (N · bands · head · columns, entries of a tile, D)."""
         found = rows.index_select(1, index.flatten())
         return found.view(rows.shape[0] * index.shape[0] * self.head * self.columns, -1, rows.shape[2])
 
@@ -63,12 +63,12 @@ class Tiling:
         return grid.permute(0, 1, 5, 3, 2, 4, 6).reshape(-1, self.tile[0] * self.tile[1], d)
 
     def from_tiles(self, tiles: Tensor, images: int) -> Tensor:
-        """The reverse of `to_tiles`, as a view."""
+        """The inverse of `to_tiles`, as a view."""
         shape = (images, -1, self.head, self.columns, *self.tile, tiles.shape[-1])
         return tiles.view(shape).permute(0, 1, 4, 3, 5, 2, 6)
 
     def new_grid(self, like: Tensor, images: int, d: int) -> Tensor:
-        """Uninitialised (N, rows, Th, columns, Tw, head, D)."""
+        """An uninitialised tensor (N, rows, Th, columns, Tw, head, D)."""
         return like.new_empty(images, self.rows, self.tile[0], self.columns, self.tile[1], self.head, d)
 
     def on_grid(self, x: Tensor) -> Tensor:
@@ -89,12 +89,12 @@ class Tiling:
         return whole[:, :height, :width].reshape(images, height * width, channels)
 
     def new_sums(self, like: Tensor, images: int, d: int) -> Tensor:
-        """Zeros for `add`: keys and values, (2, N, rows + over, Th, columns + over, Tw, head, D)."""
+        """Zeros for `add`, for keys and values: (2, N, rows + over, Th, columns + over, Tw, head, D)."""
         rows, columns = (n + o for n, o in zip((self.rows, self.columns), self._over, strict=True))
         return like.new_zeros(2, images, rows, self.tile[0], columns, self.tile[1], self.head, d)
 
     def add(self, sums: Tensor, bands: slice, tiles: Tensor) -> None:
-        """Add (2, N · bands · head · columns, window, D) to the places of these keys: a key lies in several tiles."""
+        """Add (2, N · bands · head · columns, window, D) at the positions of its keys; tiles can share keys."""
         (th, tw), count = self.tile, bands.stop - bands.start
         shape = (2, sums.shape[1], count, self.head, self.columns, *self.window, tiles.shape[-1])
         by_pixel = tiles.view(shape).permute(0, 1, 2, 5, 4, 6, 3, 7)
@@ -106,7 +106,7 @@ class Tiling:
                 into[:, :, :, :, :, : piece.shape[5]] += piece
 
     def folded(self, sums: Tensor) -> Tensor:
-        """Sums over the grown axes -> (2, N, H·W, C): the sums of reflected pixels are added to the real ones."""
+        """Sums over the extended axes -> (2, N, H·W, C): sums at reflected positions are added to their real pixels."""
         (height, width), before = self.size, (self.window[0] - self.tile[0]) // 2
         grown = sums.flatten(4, 5).flatten(2, 3).flatten(4)
         rows = grown[:, :, before : before + height]
@@ -125,17 +125,17 @@ class Tiling:
 
     @property
     def _over(self) -> tuple[int, int]:
-        """The number of further tiles that a window reaches into, down and across."""
+        """The number of additional tiles that a window overlaps, down and across."""
         return -(-self.window[0] // self.tile[0]) - 1, -(-self.window[1] // self.tile[1]) - 1
 
 
 def tiling_of(x: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tiling:
-    """The tiling of a map of that size, on the device and in the precision of `x`."""
+    """The tiling of a map of this size, on the device and in the precision of `x`."""
     make = _tiling if type(x) is Tensor else _tiling.__wrapped__  # a fake tensor must not stay in the cache
     return make(size, head, kernel, x.device, x.dtype)
 
 
-@lru_cache(maxsize=16)  # of a detector's maps; one entry can take 2 MB
+@lru_cache(maxsize=16)  # enough for the maps of one detector; an entry can take 2 MB
 def _tiling(size: tuple[int, int], head: int, kernel: int, device: torch.device, dtype: torch.dtype) -> Tiling:
     tile = min(TILE[0], size[0]), min(TILE[1], size[1])
     rows, columns = (-(-n // t) for n, t in zip(size, tile, strict=True))
@@ -156,23 +156,23 @@ def _slices(total: int, step: int) -> Iterator[slice]:
 
 
 def _reflected(size: int, kernel: int) -> list[int]:
-    """The pixel at each position of the grown axis, by reflection.
+    """The pixel at each position of the extended axis, by reflection.
 
-    Reflection is periodic, so that maps smaller than the margin work; one pixel repeats itself.
+    Reflection is periodic, so it works on maps that are smaller than the margin; a single pixel is repeated.
     """
     last, period = size - 1, max(1, 2 * (size - 1))
     return [last - abs((place - (kernel - 1) // 2) % period - last) for place in range(size + kernel - 1)]
 
 
 def _spans(axis: list[int], tiles: int, step: int, length: int) -> Tensor:
-    """(tiles, length): the places of an axis that each tile reads; beyond its end, the end."""
+    """(tiles, length): the positions of an axis that each tile reads; beyond the end, the last position is repeated."""
     return torch.tensor(
         [[axis[min(t * step + i, len(axis) - 1)] for i in range(length)] for t in range(tiles)], device="cpu"
     )
 
 
 def _pixels(down: Tensor, across: Tensor, width: int, head: int) -> Tensor:
-    """(rows, head · columns · entries of a tile), int32."""
+    """Indices of (pixel, head) pairs: (rows, head · columns · entries of a tile), int32."""
     pixel = down[:, None, None, :, None] * width + across[None, None, :, None, :]
     return (pixel * head + torch.arange(head, device="cpu")[None, :, None, None, None]).flatten(1).int()
 

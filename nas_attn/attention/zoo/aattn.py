@@ -30,19 +30,19 @@ from nas_attn.attention.zoo._published import PublishedNames
     cannot={"single_value": "normalises by batch statistics, as YOLO12 does"},
 )
 class AreaAttention(PublishedNames):
-    r"""`proj(A(q, k, v) + pe(v))`: Ultralytics' `AAttn`, its weights and keys, in a forward that takes every map.
+    r"""`proj(A(q, k, v) + pe(v))`: Ultralytics' `AAttn` with its weights and keys, for maps of any size.
 
-    The H·W pixels, row by row, are cut into `area` runs of ceil(H·W / area), and a pixel attends within its run:
+    The H·W pixels, row by row, are cut into `area` runs of ceil(H·W / area) pixels. A pixel attends within its run:
     softmax(q·kᵀ/√D)·v per head. `pe` is a depthwise 7×7 convolution of the whole v. Every convolution has batch
-    normalisation and no bias; the channels of q, k and v lie head by head.
+    normalisation and no bias. The channels of q, k and v are stored head by head.
 
-    Ultralytics' forward fails where `area` does not divide H·W. Here the last run is filled up with places that no
-    pixel attends to; where `area` does divide, both agree. Attention is fused, so its logits are not held.
+    Ultralytics' forward fails if `area` does not divide H·W. Here the last run is padded with positions that no pixel
+    attends to; if `area` divides H·W, both give the same output. Attention is fused, so the logits are not stored.
 
-    Parameters: 4C² + 59C, whatever the settings.
+    Parameters: 4C² + 59C with any settings.
 
     Args:
-        dim: C, channels of the map, a multiple of `num_heads`; YOLO12 takes 32 channels a head.
+        dim: C, channels of the map, a multiple of `num_heads`; YOLO12 uses 32 channels per head.
         num_heads: number of heads.
         area: number of runs; 1 is attention over the whole map.
     Shape:
@@ -74,7 +74,7 @@ class AreaAttention(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, area: int) -> Hashable:
-        """Equal for settings of one function: if a run is one pixel, its value passes, with any number of heads."""
+        """Equal keys for equal functions: if each run is one pixel, the value passes unchanged with any settings."""
         return (num_heads, area) if height * width > area else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class AreaAttention(PublishedNames):
         if area > 1 and (recording() or run * area != pixels):  # a graph must hold for any size
             qkv = F.pad(qkv, (0, run * area - pixels))
             bias = blocked(torch.arange(run * area, device=x.device).reshape(1, area, 1, run) < pixels, qkv.dtype)
-        # runs are one more batch axis: (N·heads, area, run, D)
+        # runs are a further batch axis: (N·heads, area, run, D)
         q, k, v_runs = (
             part.transpose(-1, -2).contiguous().reshape(images * heads, area, run, d)
             for part in qkv.split((d, d, d), 2)

@@ -30,22 +30,24 @@ class ACmix(nn.Module):
     r"""`rate1 · attention(q, k, v) + rate2 · convolution(q, k, v)`, with q, k, v from three 1×1 convolutions.
 
     Per head, the attention of pixel i over its window is
-    :math:`\mathrm{softmax}_j\, q_i \cdot (k_j + p_i - p_j) / \sqrt D`, p a learned linear map of the position. The term
-    :math:`q_i \cdot p_i` is the same for every j and cancels, so the keys used here are k − p. Windows reach beyond the
-    map by reflection. The convolution path mixes the unscaled q, k and v of all heads into kernel_conv² maps, shifts
-    each by one tap, and sums; its channels come out d-major (d·head + n) while those of the attention are head-major
-    (n·D + d). Adding the two in these different orders is the published behaviour, and weights depend on it.
+    :math:`\mathrm{softmax}_j\, q_i \cdot (k_j + p_i - p_j) / \sqrt D`. Here p is a learned linear map of the position.
+    The term :math:`q_i \cdot p_i` is the same for every j and cancels, so the keys used here are k − p. Windows reach
+    beyond the map by reflection. The convolution path mixes the unscaled q, k and v of all heads into kernel_conv²
+    maps, shifts each map by one tap, and sums them. Its output channels are d-major (d·head + n), and those of the
+    attention are head-major (n·D + d). The published code adds the two in these different orders, and published weights
+    depend on it.
 
     Parameters, C = out_planes, D = C/head, K = kernel_conv: 3(in_planes·C + C) + 3D + 3·head·K² + C·K⁴ + 2.
 
     Args:
         in_planes: channels of the input.
         out_planes: channels of the output, a multiple of `head`.
-        kernel_att: side of the attention window in pixels; an even one reaches one pixel further down and right.
+        kernel_att: side of the attention window in pixels. An even window reaches one pixel further down and to the
+            right.
         head: number of attention heads.
         kernel_conv: side of the convolution kernel in pixels.
-        stride: distance of output pixels; the output has ceil(H / stride) rows.
-        dilation: distance of the attention window's taps in pixels.
+        stride: distance between output pixels, in input pixels; the output has ceil(H / stride) rows.
+        dilation: distance between the taps of the attention window in pixels.
     Shape:
         (N, in_planes, H, W) -> (N, out_planes, ceil(H / stride), ceil(W / stride)); any H, W from 1.
     Raises:
@@ -90,27 +92,28 @@ class ACmix(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, head: int, kernel_att: int) -> Hashable:
-        """Equal for settings of one function: on a single pixel every window holds copies of that pixel."""
+        """Equal keys for equal functions: on a map of one pixel, every window holds only copies of that pixel."""
         return head, kernel_att if height * width > 1 else 1
 
     @classmethod
     def extra_macs(cls, channels: int, height: int, width: int, *, head: int, kernel_att: int) -> int:
-        """Multiply-accumulates of q·k and of the weighted sum of v, written as products and sums."""
+        """Multiply-accumulates of q·k and of the weighted sum of v, which are computed as products and sums."""
         return 2 * kernel_att**2 * channels * height * width
 
     def forward(self, x: Tensor) -> Tensor:
-        # no neck has windows or outputs with gaps, so these have no fast form
+        # a search never chooses stride or dilation, so there is no fast form for other values than 1
         plain = self.stride == 1 and self.dilation == 1
         read = self.conv1, self.conv2, self.conv3, self.fc, self.dep_conv
         return self.fast(x) if plain and fast_wanted(self) and as_built(nn.Conv2d, *read) else self.reference(x)
 
     def fast(self, x: Tensor) -> Tensor:
-        """The same as `reference`, for stride and dilation 1: attention in tiles, and a single convolution."""
+        """The same result as `reference`, for stride and dilation 1: attention in tiles, and one convolution."""
         given, x = x, x.contiguous(memory_format=torch.channels_last)
         size, dense = x.shape[-2:], dense_is_faster(x, self.head * self.head_dim)
         projections = (self.conv1, self.conv2, self.conv3)
         weights, biases = [c.weight.flatten(1) for c in projections], [c.bias for c in projections]
-        # attention is linear in v: its rate costs no pass over a map if nothing else reads v
+        # attention is linear in v: if nothing else reads v, the rate can be applied to its weights, without a pass
+        # over the map
         rated = [*weights[:2], weights[2] * self.rate1], [*biases[:2], biases[2] * self.rate1]
         weight, bias = (torch.cat(parts) for parts in (rated if dense else (weights, biases)))
         qkv = nn.functional.linear(x.permute(0, 2, 3, 1).flatten(1, 2), weight, bias)
@@ -125,7 +128,7 @@ class ACmix(nn.Module):
         return laid_as(out, given)
 
     def reference(self, x: Tensor) -> Tensor:
-        """As the paper writes it, operator by operator; cost is counted on it."""
+        """The module as the paper defines it, operator by operator; cost is counted on this form."""
         height, width = x.shape[-2], x.shape[-1]
         heads = (x.shape[0], self.head, self.head_dim, height, width)
         q, k, v = (conv(x).reshape(heads) for conv in (self.conv1, self.conv2, self.conv3))
@@ -134,13 +137,13 @@ class ACmix(nn.Module):
         return self.rate1.to(attended.dtype) * attended + self.rate2.to(convolved.dtype) * convolved
 
     def _position(self, x: Tensor, height: int, width: int) -> Tensor:
-        # always computed in fp32: half-precision steps would differ from those of the published weights
+        # always computed in float32: positions in half precision would differ from those of the published weights
         across, down = (_from_minus_one_to_one(size, x.device) for size in (width, height))
         grid = torch.stack([across.expand(height, width), down.unsqueeze(1).expand(height, width)])
         return self.conv_p(grid.to(x.dtype).unsqueeze(0)).unsqueeze(1)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """(N, head, D, H, W) thrice -> (N, C, H', W'), channels head-major."""
+        """q, k and v, each (N, head, D, H, W) -> (N, C, H', W'), channels head-major."""
         height, width = q.shape[-2], q.shape[-1]
         q = q[..., :: self.stride, :: self.stride] * self.head_dim**-0.5
         logits = [(q * window).sum(2) for window in self._windows(k, height, width)]
@@ -152,7 +155,7 @@ class ACmix(nn.Module):
         return total.flatten(1, 2)
 
     def _windows(self, x: Tensor, height: int, width: int) -> Iterator[Tensor]:
-        """The map shifted to each place of the window, row by row; views of one padded copy."""
+        """The map shifted to each position of the window, row by row, as views of one padded copy."""
         reach = self.dilation * (self.kernel_att - 1)
         padded = reflect(reflect(x, reach, -2), reach, -1)
         for i in range(0, reach + 1, self.dilation):
@@ -160,12 +163,12 @@ class ACmix(nn.Module):
                 yield padded[..., i : i + height : self.stride, j : j + width : self.stride]
 
     def _convolve(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """(N, head, D, H, W) thrice -> (N, C, H', W'), channels d-major."""
+        """q, k and v, each (N, head, D, H, W) -> (N, C, H', W'), channels d-major."""
         height, width = q.shape[-2], q.shape[-1]
         mixed = self.fc(torch.cat([q, k, v], 1).flatten(3))  # (N, K², D, H·W)
         out = self.dep_conv(mixed.transpose(1, 2).reshape(mixed.shape[0], -1, height, width))
         rows, columns = -(-height // self.stride), -(-width // self.stride)
-        if out.shape[-2:] != (rows, columns):  # an even kernel_conv yields one row and column too many
+        if out.shape[-2:] != (rows, columns):  # an even kernel_conv gives one row and column too many
             out = out[..., :rows, :columns]
         return out
 
@@ -174,7 +177,7 @@ class ACmix(nn.Module):
 
 
 def _from_minus_one_to_one(size: int | Tensor, device: torch.device) -> Tensor:
-    """As `torch.linspace`, which a graph records for one size only, and which in ONNX divides 0 by 0 for size 1."""
+    """`torch.linspace(-1, 1, size)`, but valid for any size in a recorded graph, and for size 1 in ONNX."""
     if not recording():
         return torch.linspace(-1.0, 1.0, size, device=device, dtype=torch.float32)
     steps = (size - 1).clamp(min=1) if isinstance(size, Tensor) else max(size - 1, 1)
@@ -182,13 +185,13 @@ def _from_minus_one_to_one(size: int | Tensor, device: torch.device) -> Tensor:
 
 
 def reflect(x: Tensor, reach: int, dim: int) -> Tensor:
-    """`x` grown along `dim` by reach // 2 pixels before and the rest of `reach` after, reflected at its border pixels.
+    """`x` extended along `dim` by reach // 2 pixels before and the rest of `reach` after, by reflection at the border.
 
-    Periodic, so maps smaller than the padding work; one pixel repeats itself. An index, not `ReflectionPad2d`, whose
-    backward pass is not deterministic on CUDA.
+    The reflection is periodic, so it works on maps that are smaller than the padding; a single pixel is repeated. It is
+    done by indexing, because the backward pass of `ReflectionPad2d` is not deterministic on CUDA.
     """
     last = x.shape[dim] - 1
     position = torch.arange(-(reach // 2), last + 1 + reach - reach // 2, device=x.device)
-    # a traced size is a tensor, and must not be compared in Python: the graph would hold for this one size
+    # a traced size is a tensor and must not be compared in Python: the graph would be valid for this size only
     period = (2 * last).clamp(min=1) if isinstance(last, Tensor) else max(1, 2 * last)
     return x.index_select(dim, last - (position % period - last).abs())

@@ -1,8 +1,8 @@
 """Axial attention: every pixel attends along its column and its row.
 
-Papers: Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation (arXiv:2003.07853), one after the other;
-Axial Attention in Multidimensional Transformers (arXiv:1912.12180), side by side; CCNet: Criss-Cross Attention for
-Semantic Segmentation (arXiv:1811.11721), under one softmax.
+Papers, one for each `order`: `serial`: Axial-DeepLab: Stand-Alone Axial-Attention for Panoptic Segmentation
+(arXiv:2003.07853). `parallel`: Axial Attention in Multidimensional Transformers (arXiv:1912.12180). `criss_cross`:
+CCNet: Criss-Cross Attention for Semantic Segmentation (arXiv:1811.11721).
 """
 
 from __future__ import annotations
@@ -32,27 +32,28 @@ ORDERS = ("serial", "parallel", "criss_cross")
     licence="own code from the papers; published code: Apache-2.0 (Axial-DeepLab), MIT (CCNet)",
 )
 class AxialAttention(nn.Module):
-    r"""`proj(A(q, k, v) + P(v))`, A softmax attention along columns and rows: H·W·(H + W) logits a head, not (H·W)².
+    r"""`proj(A(q, k, v) + P(v))`, with A softmax attention along columns and rows.
 
-    order = `serial`: along columns, then the result, as values, along rows with the same weights' q and k, so that
-    every pixel reaches every pixel. `parallel`: the mean of attention along columns and along rows. `criss_cross`: one
-    softmax over the column and the row together, the pixel itself counted once. P is a depthwise 3×3 convolution,
-    which knows no map size; Axial-DeepLab's learned positions belong to one.
+    A has H·W·(H + W) logits per head instead of (H·W)². The three values of `order`: `serial` attends along columns,
+    then along rows with the same q and k and the first result as values, so every pixel reaches every pixel. `parallel`
+    is the mean of attention along columns and attention along rows. `criss_cross` has one softmax over the column and
+    the row together, in which the pixel itself counts once. P is a depthwise 3×3 convolution, which works on any map
+    size; Axial-DeepLab's learned positions are made for one size.
 
-    Both directions share q, k, v and the projection, as in CCNet, where Axial-DeepLab has two layers with
-    normalisation: so the three orders cost the same and differ in nothing else.
+    Both directions share q, k, v and the projection, as in CCNet; Axial-DeepLab has two layers with normalisation
+    instead. So the three orders cost the same and differ in nothing else.
 
     Parameters: 4C² + 14C.
 
     Args:
         dim: C, channels of the map, a multiple of `num_heads`.
-        num_heads: number of heads, D = C / num_heads channels each.
+        num_heads: number of heads; each has D = C / num_heads channels.
         order: `serial`, `parallel` or `criss_cross`.
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
         SlotRefused: `num_heads` does not divide `dim`.
-        UserError: another `order`.
+        UserError: `order` is none of the three.
     """
 
     def __init__(
@@ -79,8 +80,8 @@ class AxialAttention(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, order: str) -> Hashable:
-        """Equal for settings of one function: a lone pixel attends to itself; on a map of one row or column, attention
-        across it passes values as they are, in series or under one softmax."""
+        """Equal keys for equal functions: a single pixel attends to itself only. On a map of one row or one column,
+        `serial` and `criss_cross` are equal, because attention across the line does not change the values."""
         if height * width == 1:
             return None
         return num_heads, "serial" if order == "criss_cross" and 1 in (height, width) else order
@@ -104,12 +105,12 @@ class AxialAttention(nn.Module):
         return 0.5 * (along(1, q, k, v) + along(2, q, k, v))
 
     def _criss_cross(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        with without_autocast(q.device):  # half precision overflows; fused kernels, as in `along`, add up in float32
+        with without_autocast(q.device):  # half precision would overflow; the fused kernels of `along` sum in float32
             q, k = at_least_single(q) * q.shape[-1] ** -0.5, at_least_single(k)
             columns = lines(1, q) @ lines(1, k).transpose(-1, -2)  # (N, W, heads, H, H)
             rows = lines(2, q) @ lines(2, k).transpose(-1, -2)  # (N, H, heads, W, W)
         place = torch.arange(q.shape[1], device=q.device)
-        itself = place.reshape(-1, 1) == place  # counted in its row
+        itself = place.reshape(-1, 1) == place  # already counted in its row
         columns = columns.masked_fill(itself, torch.finfo(columns.dtype).min)
         # from here on as (N, H, W, heads, logits)
         together = torch.cat([columns.permute(0, 3, 1, 2, 4), rows.permute(0, 1, 3, 2, 4)], -1).softmax(-1).to(v.dtype)
@@ -125,7 +126,7 @@ def lines(axis: int, x: Tensor) -> Tensor:
 
 
 def along(axis: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention of (N, H, W, heads, D) within each column (axis 1) or row (axis 2); the same shape."""
+    """Attention of (N, H, W, heads, D) within each column (axis 1) or row (axis 2); the output has the same shape."""
     q, k, v = (lines(axis, part) for part in (q, k, v))
     out = attend(*(part.flatten(0, 1) for part in (q, k, v))).reshape(v.shape)
     return out.permute((0, 3, 1, 2, 4) if axis == 1 else (0, 1, 3, 2, 4))

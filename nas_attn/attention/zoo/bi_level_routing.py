@@ -1,4 +1,4 @@
-"""Bi-level routing attention: regions choose regions, then pixels attend to the pixels of the chosen ones.
+"""Bi-level routing attention: regions choose regions, then pixels attend to the pixels of the chosen regions.
 
 Paper: BiFormer: Vision Transformer with Bi-Level Routing Attention (arXiv:2303.08810).
 """
@@ -27,20 +27,22 @@ from nas_attn.attention.zoo._published import PublishedNames
     family="self-attention",
     paper="BiFormer: Vision Transformer with Bi-Level Routing Attention, 2303.08810",
     licence="own code from the paper; published code: MIT (github.com/rayleizhu/BiFormer)",
-    weights="load as in github.com/rayleizhu/BiFormer, with side_dwconv=5 as its models have",
+    weights="load as in github.com/rayleizhu/BiFormer, with side_dwconv=5 as in its models",
     cannot={"bfloat16": "weights rounded to bfloat16 choose other regions; autocast to bfloat16 keeps the choice"},
 )
 class BiLevelRouting(PublishedNames):
-    r"""`proj(softmax(q·k_gᵀ/√C)·v_g + LEPE(v))`, k_g and v_g the keys and values of the regions chosen for q's region.
+    r"""`proj(softmax(q·k_gᵀ/√C)·v_g + LEPE(v))`, with k_g and v_g from the regions that the region of q chooses.
 
     The map is cut into n_win × n_win regions of ceil(H/n_win) × ceil(W/n_win) pixels. A region chooses the `topk`
-    regions whose mean key has the largest product with its own mean query, over all heads together; the choice passes
-    no gradient. LEPE is a depthwise 5×5 convolution. The scale is that of all channels, not of one head, as published.
+    regions whose mean key has the largest product with its own mean query, over all heads together. No gradient passes
+    through the choice. LEPE is a depthwise 5×5 convolution. The scale uses all channels, not those of one head, as
+    published.
 
-    Where n_win does not divide a side, the last regions reach beyond the map or lie there. Nothing attends to places
-    there, means do not count them, and regions without pixels are chosen last. The published code fills them with
-    zeros, which take part. A mean query is the query of the mean pixel, so routing starts from means of the map, in
-    float32 at least: rounded queries would choose other regions.
+    If n_win does not divide a side, the last regions lie partly or fully beyond the map. Positions there are neither
+    attended to nor counted in means, and regions without pixels are chosen last. The published code fills these
+    positions with zeros, which take part in the attention. The mean query of a region is the query of its mean pixel,
+    so routing is computed from means of the map. It uses at least float32, because rounded queries would choose other
+    regions.
 
     Parameters: 4C² + 30C.
 
@@ -48,14 +50,14 @@ class BiLevelRouting(PublishedNames):
         dim: C, channels of the map, a multiple of `num_heads`.
         num_heads: number of heads.
         n_win: regions on each side of the map.
-        topk: regions chosen by each region, n_win² at most.
+        topk: number of regions that each region chooses, at most n_win².
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
-        SlotRefused: `num_heads` does not divide `dim`.
+        SlotRefused: `num_heads` does not divide `dim`, or `topk` is larger than n_win².
     """
 
-    # of the released models, and of the repository's class for (N, C, H, W)
+    # names in the released models, then names in the repository's class for (N, C, H, W)
     published = ("qkv.qkv.", "qkv."), ("wo.", "proj."), ("qkv_linear.", "qkv."), ("output_linear.", "proj.")
 
     def __init__(
@@ -80,14 +82,14 @@ class BiLevelRouting(PublishedNames):
 
     @classmethod
     def attention_logits(cls, channels: int, height: int, width: int, *, num_heads: int, n_win: int, topk: int) -> int:
-        """Attention logits per image, places beyond the map included."""
+        """Attention logits per image, including positions beyond the map."""
         places = -(-height // n_win) * -(-width // n_win)
         return num_heads * n_win**2 * topk * places**2
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, n_win: int, topk: int) -> Hashable:
-        """Equal for settings of one function: a region that chooses all regions with pixels attends to the whole map,
-        and a single key leaves heads no choice."""
+        """Equal keys for equal functions: if a region chooses all regions with pixels, it attends to the whole map. If
+        there is only one key, the number of heads does not matter."""
         if height * width == 1:
             return None
         sides = -(-height // n_win), -(-width // n_win)
@@ -135,6 +137,6 @@ class BiLevelRouting(PublishedNames):
     def _gather(self, x: Tensor, rows: Tensor) -> Tensor:
         """(N, heads, regions, places, D) -> (N, heads·regions, topk·places, D)."""
         n, heads, regions, places, d = x.shape
-        # index_select, because its gradient has a fixed order on CUDA if deterministic algorithms are on
+        # index_select, because with deterministic algorithms its gradient is summed in a fixed order on CUDA
         chosen = x.reshape(n * heads * regions, places * d).index_select(0, rows)
         return chosen.reshape(n, heads * regions, self.topk * places, d)

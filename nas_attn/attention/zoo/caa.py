@@ -1,4 +1,4 @@
-"""CAA: context anchor attention, a gate from averaged neighbourhoods seen through long strips.
+"""CAA: context anchor attention, a gate computed from local averages by long strip convolutions.
 
 Paper: Poly Kernel Inception Network for Remote Sensing Detection (arXiv:2403.06258).
 """
@@ -25,21 +25,21 @@ PKINET = "github.com/NUST-Machine-Intelligence-Laboratory/PKINet"
     family="strip",
     paper="Poly Kernel Inception Network for Remote Sensing Detection, 2403.06258",
     licence=f"own code from the paper; published code: Apache-2.0 ({PKINET})",
-    weights=f"load as in {PKINET}, as its networks have it: without batch norms",
+    weights=f"load as in the networks of {PKINET}, which use the module without batch norms",
 )
 class CAA(PublishedNames):
     """x · σ(conv2(v_conv(h_conv(conv1(average over 7×7))))): 1×1, depthwise 1×k and k×1, 1×1.
 
-    All convolutions have a bias and nothing else, as in the paper's formulas and in PKINet as it is built. The released
-    class alone, which YOLO ports copy, adds batch normalisation and SiLU after both 1×1 convolutions by default, and
-    then its gate never falls below 0.43. The average counts pixels outside the map as zeros. In PKINet the gate
-    multiplies another branch; here it multiplies x.
+    All convolutions have a bias, and no normalisation or activation, as in the paper's formulas and in the networks of
+    PKINet. The released class, which YOLO ports copy, by default adds batch normalisation and SiLU after both 1×1
+    convolutions; then its gate never falls below 0.43. The average counts pixels outside the map as zeros. In PKINet
+    the gate multiplies another branch; here it multiplies x.
 
     Parameters: 2·(C² + C) + 2·C·(k + 1).
 
     Args:
         channels: C, channels of the map.
-        k_size: k, an odd number of pixels; in the paper 11 in the first block, growing by 2 a block.
+        k_size: k, an odd number of pixels; in the paper 11 in the first block, and 2 more in each further block.
     Raises:
         UserError: an even `k_size`.
     """
@@ -55,7 +55,7 @@ class CAA(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
-        """Equal for settings of one function: the taps that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return reachable(height, k_size), reachable(width, k_size)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -26,16 +26,17 @@ from nas_attn.attention.zoo._constraints import must_be_odd, reachable, too_narr
 class CBAM(nn.Module):
     """`y = x · σ(M(avg x) + M(max x))`, then `y · σ(conv[avg y; max y])`.
 
-    M(z) = W1 · relu(W0 · z) is one bottleneck of R = ⌊C/reduction⌋ channels for both poolings over the map; the second
-    pair of poolings is over the channels, and conv has a kernel_size² kernel. No biases, as in the paper's formulas.
+    M(z) = W1 · relu(W0 · z) is one bottleneck of R = ⌊C/reduction⌋ channels, shared by both poolings over the map. The
+    second pair of poolings is over the channels, and conv has a kernel_size² kernel. There are no biases, as in the
+    paper's formulas.
 
-    Parameters: 2·C·R + 2·kernel_size². The published code (and timm's `CbamModule`) puts a batch norm behind conv,
-    which is in no formula of the paper and cannot train on one image of one pixel; the published code also has biases
-    in M. Ultralytics' class of this name is another module: average pooling only and one C×C layer for M.
+    Parameters: 2·C·R + 2·kernel_size². The published code (and timm's `CbamModule`) adds a batch norm after conv, which
+    no formula of the paper has and which cannot train on one image of one pixel. The published code also has biases in
+    M. Ultralytics' class of this name is another module: it has average pooling only, and one C×C layer for M.
 
     Args:
         channels: C, channels of the map.
-        reduction: how much narrower than the map M is.
+        reduction: C divided by the width of M.
         kernel_size: side of conv's kernel in pixels; odd.
     Raises:
         SlotRefused: fewer channels than `reduction`.
@@ -60,12 +61,12 @@ class CBAM(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, reduction: int, kernel_size: int) -> Hashable:
-        """Equal for settings of one function: the kernel's taps that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return reduction, reachable(height, kernel_size), reachable(width, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 2)
-        # W1 is linear, so the sum of both poolings may be taken before it
+        # W1 is linear, so the two poolings can be summed before it
         hidden = self.fc1(pooled).relu().sum(2, keepdim=True)
         x = x * self.fc2(hidden).sigmoid()
         pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)

@@ -1,4 +1,4 @@
-"""A plain convolution: the control that shows what the same number of parameters does without attention."""
+"""A plain convolution: the control that shows the effect of the same number of parameters without attention."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from nas_attn.attention.zoo._constraints import indivisible
 class PlainConv(nn.Module):
     """One grouped 3×3 convolution with bias, without normalisation or activation.
 
-    Parameters: 9·C²/groups + C. Nothing normalises, so it trains on 1×1 maps at batch 1 and no fusing step changes it.
+    Parameters: 9·C²/groups + C. It has no normalisation, so it trains on 1×1 maps at batch 1, and fusing layers does
+    not change it.
 
     Args:
-        channels: C, channels of the map, kept.
+        channels: C, channels of the map.
         groups: number of channel groups; must divide C.
     Raises:
         SlotRefused: `groups` does not divide C.

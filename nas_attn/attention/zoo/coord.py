@@ -24,19 +24,20 @@ from nas_attn.attention.zoo._constraints import too_narrow
     weights="load as in github.com/houqb/CoordAttention",
 )
 class CoordinateAttention(nn.Module):
-    """`x · σ(F_h(f_h)) · σ(F_w(f_w))`, where [f_h; f_w] = hardswish(BN(F_1([row means; column means]))).
+    """`x · σ(F_h(f_h)) · σ(F_w(f_w))`, with [f_h; f_w] = hardswish(BN(F_1([row means; column means]))).
 
-    F_1 narrows the H + W means of each channel to R = ⌊C/reduction⌋ channels, F_h and F_w widen the two parts back;
-    all three are 1×1 convolutions with bias. Parameters: 3·C·R + 3·R + 2·C, counting two numbers of the norm a channel.
+    F_1 reduces the H + W means from C to R = ⌊C/reduction⌋ channels, and F_h and F_w expand the two parts back to C.
+    All three are 1×1 convolutions with bias. Parameters: 3·C·R + 3·R + 2·C, including two per channel of the norm.
 
-    The published R is max(8, C // 32), which is 8 at every width up to 256: any `reduction` from C/8 up would be one
-    network, so the floor is left out and the default is the reduction that gives the published 8 channels at 64.
-    timm's `CoordAttn` narrows by 2/3 more, in multiples of 8, and has no biases. Keys are the published ones; the class
-    bears another name than the published `CoordAtt`, whose second argument is a number of channels.
+    The published R is max(8, C // 32), which is 8 at every width up to 256. With this minimum, all reductions from C/8
+    up would give the same network. So there is no minimum here, and the default is the reduction that gives the
+    published 8 channels at C = 64. timm's `CoordAttn` multiplies the width by a further 2/3, rounds it to a multiple of
+    8, and has no biases. The keys are the published ones. The name differs from the published `CoordAtt`, because the
+    second argument of that class is a number of channels.
 
     Args:
         channels: C, channels of the map.
-        reduction: how much narrower than the map the bottleneck is.
+        reduction: C divided by the width of the bottleneck.
     Raises:
         SlotRefused: fewer channels than `reduction`.
     """

@@ -30,19 +30,20 @@ PUBLISHED = (7, 11, 21)
 class CPCA(PublishedNames):
     """`P(y · P(b + Σ_k S_k(b)))` with y = z · (σ(M(avg z)) + σ(M(max z))), z = gelu(P(x)), b = D(y).
 
-    P is a 1×1 convolution, one and the same in its three places; M(p) = W2 · relu(W1 · p + b1) + b2 a bottleneck of
-    R = ⌊C/reduction⌋ channels; D a depthwise 5×5 convolution; S_k a depthwise 1×k, then a k×1 convolution; all with
-    bias. This is the published code: the paper's text takes σ once, of the sum, and tells of no convolution before the
-    channel gates or behind the spatial ones.
+    P is a 1×1 convolution, used three times with the same weights. M(p) = W2 · relu(W1 · p + b1) + b2 is a bottleneck
+    of R = ⌊C/reduction⌋ channels. D is a depthwise 5×5 convolution. S_k is a depthwise 1×k, then a k×1 convolution. All
+    have a bias. This follows the published code. The paper's text applies σ once, to the sum, and mentions no
+    convolution before the channel gates or after the spatial gates.
 
     Parameters, K = sum of `kernels`: C² + C + 2·C·R + R + C + 26·C + 2·C·(K + 3).
 
     Args:
         channels: C, channels of the map.
-        reduction: how much narrower than the map M is.
-        kernels: lengths of the three strip convolutions in pixels; odd.
+        reduction: C divided by the width of M.
+        kernels: lengths of the strip convolutions in pixels; odd.
     Raises:
         SlotRefused: fewer channels than `reduction`.
+        UserError: an even kernel length.
     """
 
     def __init__(
@@ -73,14 +74,14 @@ class CPCA(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, reduction: int, kernels: tuple[int, ...]) -> Hashable:
-        """Equal for settings of one function: the taps of all kernels that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return reduction, tuple((reachable(height, k), reachable(width, k)) for k in kernels)
 
     def forward(self, x: Tensor) -> Tensor:
         x = nn.functional.gelu(self.conv(x))
         pooled = torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 2)
         of_mean, of_maximum = self.ca["fc2"](self.ca["fc1"](pooled).relu()).sigmoid().chunk(2, 2)
-        x = x * (of_mean + of_maximum)  # autocast would take `sum` to float32, and the whole map with it
+        x = x * (of_mean + of_maximum)  # autocast would compute `sum`, and so the whole map, in float32
         base = self.dconv5_5(x)
         total = base
         for strip in self.strips:

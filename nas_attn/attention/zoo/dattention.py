@@ -1,4 +1,4 @@
-"""Deformable attention: keys and values are read from the map at places that the queries choose.
+"""Deformable attention: keys and values are sampled from the map at positions that the queries choose.
 
 Paper: Vision Transformer with Deformable Attention (arXiv:2201.00520).
 """
@@ -19,8 +19,8 @@ from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend, to_heads, to_map
 from nas_attn.attention.zoo._precision import at_least_single, without_autocast
 
-OFFSET_KERNELS = {1: 3, 2: 5, 4: 7, 8: 9}  # stride of the samples -> side of the offset network's kernel, as published
-OFFSET_RANGE = 1.0  # how far a sample may move, in cells: the published factor of 2, which counts half cells
+OFFSET_KERNELS = {1: 3, 2: 5, 4: 7, 8: 9}  # stride of the samples -> kernel side of the offset network, as published
+OFFSET_RANGE = 1.0  # largest move of a sample, in cells; the published code writes 2, in half cells
 
 
 class OffsetNetwork(nn.Module):
@@ -43,33 +43,33 @@ class OffsetNetwork(nn.Module):
     family="self-attention",
     paper="Vision Transformer with Deformable Attention, 2201.00520",
     licence="own code from the paper; published code: Apache-2.0 (github.com/LeapLabTHU/DAT)",
-    weights="do not fit: the published code reads its samples at other places of the map",
-    cannot={"deterministic": "the gradient of grid_sample adds up in any order on CUDA"},
+    weights="do not fit: the published code samples the map at other positions",
+    cannot={"deterministic": "CUDA sums the gradient of grid_sample in any order"},
 )
 class DeformableAttention(nn.Module):
-    r"""`proj(softmax(q·kᵀ/√D)·v + P(q))` per head, k and v from samples of the map at r + s·tanh(offset(q)).
+    r"""`proj(softmax(q·kᵀ/√D)·v + P(q))` per head, with k and v from samples of the map at r + s·tanh(offset(q)).
 
     The reference points r are the centres of ⌈H/stride⌉ × ⌈W/stride⌉ equal cells of the map, and s is one cell.
-    Each of `groups` groups of channels has its own offsets, from one network shared by all groups. Samples are
-    bilinear, zero beyond the border. P is a depthwise 3×3 convolution of the queries: the published code's
-    size-free choice (`dwc_pe`) where the paper's table of relative positions belongs to one map size.
+    Each of `groups` groups of channels has its own offsets; one network, shared by all groups, computes them. Samples
+    are bilinear, and zero beyond the border. P is a depthwise 3×3 convolution of the queries. The published code offers
+    it (`dwc_pe`) instead of the paper's table of relative positions, which is made for one map size.
 
-    Differences from the published code: there the reference points are spread over −1…1 by a formula that passes the
-    last pixel and divides by zero where there is a single cell; here they are the cells' centres in the frame where
-    ±1 are the map's edges. Coordinates and samples are computed in float32 at least: in half they would be off by up to
-    0.02 pixels on a map 80 pixels wide.
+    Differences from the published code: its formula spreads the reference points over −1…1, goes beyond the last pixel,
+    and divides by zero if there is only one cell. Here the points are the centres of the cells, in coordinates in which
+    ±1 are the edges of the map. Coordinates and samples are computed in at least float32: in half precision they would
+    be wrong by up to 0.02 pixels on a map that is 80 pixels wide.
 
     Parameters, c = C / groups and k the offset kernel of `stride` (1: 3, 2: 5, 4: 7, 8: 9): 4C² + 14C + c(k² + 5).
 
     Args:
         dim: C, channels of the map, a multiple of `num_heads`.
         num_heads: number of heads, a multiple of `groups`.
-        groups: groups of channels that move their samples together.
-        stride: distance of the samples in pixels, before they move.
+        groups: number of channel groups; the channels of a group share their samples.
+        stride: distance between the samples in pixels, before they move.
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
-        SlotRefused: `num_heads` does not divide `dim`, or `groups` not `num_heads`.
+        SlotRefused: `num_heads` does not divide `dim`, or `groups` does not divide `num_heads`.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class DeformableAttention(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, groups: int, stride: int) -> Hashable:
-        """Equal for settings of one function: only taps of the offset network that can meet data count, and a single
-        sample leaves heads no choice."""
+        """Equal keys for equal functions: if there is only one sample, the number of heads does not matter, and only
+        taps of the offset network that can meet data count."""
         cells = -(-height // stride), -(-width // stride)
         if cells == (1, 1):
             return groups, tuple(reachable(n, OFFSET_KERNELS[stride]) for n in (height, width))
@@ -115,13 +115,13 @@ class DeformableAttention(nn.Module):
         return self.proj(to_map(out, x) + self.pe(q))
 
     def _sample(self, x: Tensor, q: Tensor) -> Tensor:
-        """(N, C, cells down, cells across): samples of `x` at the places that the queries choose."""
+        """(N, C, cells down, cells across): samples of `x` at the positions that the queries choose."""
         n, c, height, width = x.shape
         offset = self.offset(q.reshape(n * self.groups, c // self.groups, height, width))
         with without_autocast(x.device):
             moved = OFFSET_RANGE * torch.tanh(at_least_single(offset))
             down, across = offset.shape[2], offset.shape[3]
-            # in cells; the centre of cell i is at (i + 1/2)·2/cells − 1, and edges of the map at ±1
+            # in units of cells; the centre of cell i is at (i + 1/2)·2/cells − 1, the edges of the map are at ±1
             row, column = (torch.arange(size, device=x.device).to(moved.dtype) + 0.5 for size in (down, across))
             rows = (row.reshape(-1, 1) + moved[:, 0]) * 2 / down - 1
             columns = (column + moved[:, 1]) * 2 / across - 1

@@ -1,4 +1,4 @@
-"""ECA: one gate a channel from a convolution along the channels of the map's mean.
+"""ECA: one gate per channel, from a convolution along the channel means of the map.
 
 Paper: ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks (arXiv:1910.03151).
 """
@@ -22,14 +22,14 @@ from nas_attn.attention.zoo._constraints import must_be_odd
     weights="load as in github.com/BangguWu/ECANet",
 )
 class ECAAttention(nn.Module):
-    """`x · σ(w * mean(x))`: w slides over the channels in their order, zeros beyond the first and last, no bias.
+    """`x · σ(w * mean(x))`: w slides over the channels in their order, padded with zeros, without bias.
 
-    Parameters: kernel_size. The paper's adaptive size, the odd number next to (log2(C) + 1) / 2, is 3 at 16 to 64
-    channels and 5 at 128 to 1024, so it is no network of its own and no option here. timm's `EcaModule` always takes
-    the adaptive size where it knows C, and drops `kernel_size` without a word.
+    Parameters: kernel_size. The paper's adaptive size, the odd number nearest to (log2(C) + 1) / 2, is 3 at 16 to 64
+    channels and 5 at 128 to 1024. It would only repeat these two sizes, so it is not an option here. If timm's
+    `EcaModule` knows C, it always uses the adaptive size and silently ignores `kernel_size`.
 
     Args:
-        kernel_size: channels under the kernel; odd.
+        kernel_size: number of channels that the kernel spans; odd.
     Raises:
         UserError: an even `kernel_size`.
     """

@@ -1,4 +1,4 @@
-"""CloFormer's attention: local branches with gated depthwise mixing beside a global branch on pooled keys.
+"""CloFormer's attention: local branches with gated depthwise convolutions, and a global branch with pooled keys.
 
 Paper: Rethinking Local Perception in Lightweight Vision Transformer (arXiv:2303.17803).
 """
@@ -21,11 +21,11 @@ from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._pooled_attention import pooled_attention
 from nas_attn.errors import SlotRefused, UserError
 
-KERNEL_SIZES = (3, 5, 7)  # of the local branches, in order; a search takes as many as it has branches
+KERNEL_SIZES = (3, 5, 7)  # of the local branches, in order; a search uses the first n for n branches
 
 
 class AttnMap(nn.Module):
-    """1×1, SiLU, 1×1: turns q ⊙ k of a local branch into its gate. (N, C, H, W) -> (N, C, H, W)."""
+    """1×1, SiLU, 1×1: computes the gate of a local branch from q ⊙ k. (N, C, H, W) -> (N, C, H, W)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -43,21 +43,21 @@ class AttnMap(nn.Module):
     weights="load as in github.com/qhfan/CloFormer",
 )
 class EfficientAttention(nn.Module):
-    """Heads split between local branches and one global branch, concatenated and projected.
+    """Local branches and one global branch that share the heads; their outputs are concatenated and projected.
 
-    A local branch mixes its q, k and v by one depthwise convolution, then gates: tanh(AttnMap(q ⊙ k) / √D) ⊙ v. The
-    global branch attends from every pixel to averages over windows; windows at the border may be smaller, so that no
-    pixel is dropped and maps need not be divisible. Branches without heads are left out.
+    A local branch mixes its q, k and v by one depthwise convolution, then applies a gate:
+    tanh(AttnMap(q ⊙ k) / √D) ⊙ v. In the global branch, every pixel attends to averages over windows. Windows at the
+    border may be smaller, so no pixel is dropped and a map may have any size. Branches without heads are left out.
 
     Args:
         dim: C, channels of the map, a multiple of `num_heads`.
-        num_heads: number of heads, D = C / num_heads channels each.
-        group_split: heads of each local branch, then of the global one; their sum is `num_heads`.
-        kernel_sizes: odd kernel sides of the local branches in pixels.
+        num_heads: number of heads; each has D = C / num_heads channels.
+        group_split: number of heads of each local branch, then of the global branch; the sum is `num_heads`.
+        kernel_sizes: kernel side of each local branch in pixels; odd.
         window_size: side of the averaged windows in pixels.
         attn_drop: dropout probability on gates and attention weights.
         proj_drop: dropout probability on the output.
-        qkv_bias: whether projections have a bias.
+        qkv_bias: true if the projections have a bias.
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
@@ -103,32 +103,32 @@ class EfficientAttention(nn.Module):
 
     @classmethod
     def from_settings(cls, channels: int, *, group_split: Sequence[int], window_size: int) -> dict[str, Any]:
-        """Constructor arguments that follow from the searched ones."""
+        """The constructor arguments that follow from the searched ones."""
         return {"num_heads": sum(group_split), "kernel_sizes": KERNEL_SIZES[: len(group_split) - 1]}
 
     @classmethod
     def attention_logits(
         cls, channels: int, height: int, width: int, *, group_split: Sequence[int], window_size: int
     ) -> int:
-        """Logits of the global branch per image."""
+        """Attention logits of the global branch per image."""
         tokens = -(-height // window_size) * -(-width // window_size)
         return group_split[-1] * height * width * tokens
 
     @classmethod
     def effective(cls, height: int, width: int, *, group_split: Sequence[int], window_size: int) -> Hashable:
-        """Equal for settings of one function: windows matter to global heads only, and no further than the map."""
+        """Equal keys for equal functions: windows matter only with global heads, and only up to the map size."""
         windows = (min(window_size, height), min(window_size, width)) if group_split[-1] else None
         return tuple(group_split), windows
 
     def forward(self, x: Tensor) -> Tensor:
         if not fast_wanted(self) or not self._as_built():
             return self.reference(x)
-        # the fast form does not hold its weights, so it cannot drop them out
+        # the fast form does not store attention weights, so it cannot apply dropout to them
         dropping = self.training and self.attn_drop.p > 0
         return self.reference(x) if dropping else self.fast(x)
 
     def _as_built(self) -> bool:
-        """True if all parts are as built that the fast form reads, or calls with pixel rows instead of maps."""
+        """True if no part was replaced that the fast form reads, or calls with pixel rows instead of maps."""
         gates = [attn_map.act_block for attn_map in self.act_blocks if as_built(AttnMap, attn_map)]
         if len(gates) < len(self.act_blocks) or not as_built(nn.Sequential, *gates) or any(len(g) != 3 for g in gates):
             return False
@@ -139,7 +139,7 @@ class EfficientAttention(nn.Module):
         return as_built(nn.Conv2d, *read) and as_built(nn.SiLU, *acts) and as_built(nn.Dropout, self.attn_drop)
 
     def reference(self, x: Tensor) -> Tensor:
-        """As the paper writes it, operator by operator; cost is counted on it."""
+        """The module as the paper defines it, operator by operator; cost is counted on this form."""
         branches = zip(self.qkvs, self.convs, self.act_blocks, strict=True)
         out = [self._local(x, *branch) for branch in branches]
         if self.global_heads:
@@ -147,8 +147,8 @@ class EfficientAttention(nn.Module):
         return self.proj_drop(self.proj(torch.cat(out, 1)))
 
     def fast(self, x: Tensor) -> Tensor:
-        """The same as `reference`, with 1×1 convolutions as products of pixel rows, and the global branch in pieces."""
-        # in this format, depthwise convolutions take a tenth of the time
+        """The same result as `reference`: 1×1 convolutions as matrix products, and the global branch in pieces."""
+        # in this memory format, depthwise convolutions take a tenth of the time
         given, x = x, x.contiguous(memory_format=torch.channels_last)
         size, rows = x.shape[-2:], x.permute(0, 2, 3, 1).flatten(1, 2)
         out = []
@@ -171,7 +171,7 @@ class EfficientAttention(nn.Module):
         return self.attn_drop(gate) * v
 
     def _global(self, x: Tensor) -> Tensor:
-        # heads are written out in both reshapes: a free head axis swallows a wrong token count in silence
+        # both reshapes name the number of heads: a free head axis would silently accept a wrong number of tokens
         batch, heads, d = x.shape[0], self.global_heads, self.dim_head
         q = self.global_q(x).reshape(batch, heads, d, -1).transpose(-1, -2) * d**-0.5
         k, v = self.global_kv(self.avgpool(x)).reshape(batch, 2, heads, d, -1).unbind(1)
@@ -190,7 +190,7 @@ def _linear(rows: Tensor, conv: nn.Conv2d, gain: float = 1.0) -> Tensor:
 def _columns(columns: Tensor, conv: nn.Conv2d) -> Tensor:
     """A 1×1 convolution of (N, C, P), in that layout."""
     out = torch.matmul(conv.weight.flatten(1), columns)
-    return out if conv.bias is None else out + conv.bias.unsqueeze(1).to(out.dtype)  # under autocast they differ
+    return out if conv.bias is None else out + conv.bias.unsqueeze(1).to(out.dtype)  # autocast makes the types differ
 
 
 def _check(group_split: Sequence[int], num_heads: int, kernel_sizes: Sequence[int]) -> None:
@@ -198,6 +198,6 @@ def _check(group_split: Sequence[int], num_heads: int, kernel_sizes: Sequence[in
         raise UserError("`group_split` must split `num_heads` heads", got=f"{list(group_split)} for {num_heads} heads")
     if len(kernel_sizes) != len(group_split) - 1 or any(k % 2 == 0 for k in kernel_sizes):
         raise UserError(
-            "`kernel_sizes` must hold one odd size for each local branch",
+            "`kernel_sizes` must have one odd size for each local branch",
             got=f"{list(kernel_sizes)} for {len(group_split) - 1} local branches",
         )

@@ -1,4 +1,4 @@
-"""ELA: a gate for each row and each column of every channel, from convolutions along the strips.
+"""ELA: a gate for each row and each column of every channel, from convolutions along the row and column means.
 
 Paper: ELA: Efficient Local Attention for Deep Convolutional Neural Networks (arXiv:2403.01123).
 """
@@ -19,23 +19,23 @@ from nas_attn.attention.zoo._constraints import indivisible, must_be_odd, reacha
     "ela",
     family="strip",
     paper="ELA: Efficient Local Attention for Deep Convolutional Neural Networks, 2403.01123",
-    licence="own code from the paper; no code was published beside it",
+    licence="own code from the paper; no code was published with it",
 )
 class ELA(nn.Module):
-    """`x · σ(GN(F(row means))) · σ(GN(F(column means)))`: one convolution F and one norm for both directions.
+    """`x · σ(GN(F(row means))) · σ(GN(F(column means)))`, with the same convolution F and norm for both directions.
 
-    F is a one-dimensional convolution without bias in C / group_width groups. The paper's sizes: ELA-B is
-    kernel_size 7, group_width 1; ELA-L is 7 and 8; ELA-S is 5 and 8, all with 16 groups in the norm (ELA-T, which is
-    5 and 1, has 32). Here the norm has 16 groups too, or the next power of two below that divides C and leaves each
-    group two channels or more: one value has no variance.
+    F is a one-dimensional convolution without bias, in C / group_width groups. The paper's sizes (kernel_size,
+    group_width): ELA-B is 7 and 1, ELA-L is 7 and 8, ELA-S is 5 and 8, all with 16 groups in the norm; ELA-T is 5 and
+    1, with 32 groups. Here the norm has 16 groups too, or the largest smaller power of two that divides C and leaves at
+    least two channels per group, because a single value has no variance.
 
-    Parameters: C·group_width·kernel_size + 2·C. timm's `EfficientLocalAttn` is another module: its own convolution
-    and norm for each direction, one group in the norm, and SiLU behind it.
+    Parameters: C·group_width·kernel_size + 2·C. timm's `EfficientLocalAttn` is another module: it has a convolution
+    and a norm for each direction, one group in the norm, and SiLU after it.
 
     Args:
         channels: C, channels of the map, a multiple of `group_width`.
-        kernel_size: of F, in pixels; odd.
-        group_width: channels that F mixes.
+        kernel_size: kernel size of F in pixels; odd.
+        group_width: number of channels that F mixes.
     Raises:
         SlotRefused: `group_width` does not divide the channels.
         UserError: an even `kernel_size`.
@@ -59,11 +59,11 @@ class ELA(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, kernel_size: int, group_width: int) -> Hashable:
-        """Equal for settings of one function: the kernel's taps that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return group_width, reachable(height, kernel_size), reachable(width, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        # autocast normalises in float32; a map times such a gate would stay there
+        # autocast normalises in float32; without the cast, the output map would be float32 too
         rows = self.gn(self.conv(x.mean(3))).sigmoid().to(x.dtype)  # (N, C, H)
         columns = self.gn(self.conv(x.mean(2))).sigmoid().to(x.dtype)  # (N, C, W)
         return x * rows.unsqueeze(3) * columns.unsqueeze(2)

@@ -1,4 +1,4 @@
-"""EMA: groups of channels gated by two parallel branches that describe each other.
+"""EMA: a gate for each group of channels, from two parallel branches that weight each other.
 
 Paper: Efficient Multi-Scale Attention Module with Cross-Spatial Learning (arXiv:2305.13563).
 """
@@ -25,11 +25,12 @@ from nas_attn.attention.zoo._layout import laid_as
 class EMAttention(nn.Module):
     r"""Each of `factor` groups g of D = C / factor channels becomes g · σ(softmax(d₁)·y₂ + softmax(d₂)·y₁).
 
-    y₁ = norm(g · σ(a) · σ(b)) with a, b one 1×1 convolution of the means of g along rows and along columns; y₂ = a 3×3
-    convolution of g; d₁, d₂ their means over the map; the products sum over the D channels. All groups share weights.
+    y₁ = norm(g · σ(a) · σ(b)); a and b are the same 1×1 convolution of the means of g along rows and along columns. y₂
+    is a 3×3 convolution of g. d₁ and d₂ are the means of y₁ and y₂ over the map. The products sum over the D channels.
+    All groups share their weights.
 
-    `norm` normalises every channel of an image by itself, so the mean of y₁ is its bias, whatever the image: d₁ is a
-    learned constant in the published form too, and taken from there here.
+    `norm` normalises every channel of an image by itself, so the mean of y₁ is the bias of `norm` for every image. So
+    d₁ is a learned constant in the published form too; here it is read from that bias.
 
     Parameters: 10·D² + 4·D. The state dictionary has the published keys.
 

@@ -1,4 +1,4 @@
-"""GAM: an MLP over the channels of every pixel, then large convolutions, both as full-size gates.
+"""GAM: a gate from an MLP over the channels of every pixel, then a gate from large convolutions.
 
 Paper: Global Attention Mechanism: Retain Information to Enhance Channel-Spatial Interactions (arXiv:2112.05561).
 """
@@ -25,18 +25,18 @@ from nas_attn.attention.zoo._constraints import must_be_odd, reachable, too_narr
 class GAM(nn.Module):
     r"""y = x · σ(W₂·ReLU(W₁·x)) at every pixel, then y · σ(norm(conv₂(ReLU(norm(conv₁(y)))))).
 
-    Nothing is pooled, so both gates are as large as the map; W₁ and conv₁ narrow it to D = C // `rate` channels. Code
-    in circulation differs in the sigmoid after W₂: without it x is multiplied by an unbounded factor, so it is kept
-    here. W₁ and W₂ are 1×1 convolutions, which spares two permutations. The paper's grouped variant for ResNet-50 is
-    left out.
+    Nothing is pooled, so both gates have the size of the map. W₁ and conv₁ reduce the map to D = C // `rate` channels.
+    Some copies of the code have no sigmoid after W₂; then x is multiplied by an unbounded factor, so the sigmoid is
+    kept here. W₁ and W₂ are 1×1 convolutions, which saves two permutations. The paper's grouped variant for ResNet-50
+    is left out.
 
-    Parameters, k = kernel_size: 2·C·D + C + D, and 2·k²·C·D + 3·(C + D). Heavy: at k = 7 and rate = 4 about 25 times a
-    plain 1×1 convolution.
+    Parameters, k = kernel_size: 2·C·D + C + D for the first gate, and 2·k²·C·D + 3·(C + D) for the second. The module
+    is heavy: at k = 7 and rate = 4 it has about 25 times the parameters of a plain 1×1 convolution.
 
     Args:
         channels: C, channels of the map.
-        rate: C over the width between the two layers of each gate.
-        kernel_size: k, odd side of both convolutions; published: 7.
+        rate: C divided by D, the width between the two layers of each gate.
+        kernel_size: k, side of both convolutions; odd; published: 7.
     Raises:
         SlotRefused: fewer channels than `rate`.
         UserError: an even `kernel_size`.
@@ -66,7 +66,7 @@ class GAM(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, rate: int, kernel_size: int) -> Hashable:
-        """Equal for settings of one function: the taps that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return rate, reachable(height, kernel_size), reachable(width, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:

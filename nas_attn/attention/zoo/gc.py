@@ -1,4 +1,4 @@
-"""GC: one context vector for the whole map, pooled by attention, brought to every pixel.
+"""GC: one context vector for the whole map, pooled by attention and applied to every pixel.
 
 Paper: GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond (arXiv:1904.11492).
 """
@@ -18,24 +18,25 @@ from nas_attn.attention.zoo._constraints import too_narrow
     "gc",
     family="channel",
     paper="GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond, 1904.11492",
-    licence="own code from the paper; published code as OpenMMLab has it: Apache-2.0",
+    licence="own code from the paper; published code in OpenMMLab's version: Apache-2.0",
     weights="load as in github.com/xvjiarui/GCNet",
 )
 class ContextBlock(nn.Module):
     """`x + T(c)` (fusion `add`) or `x · σ(T(c))` (fusion `mul`) with c = Σ_j softmax_j(w · x_j + b) x_j.
 
-    T(c) = W2 · relu(LN(W1 · c + b1)) + b2 over R = ⌊C/ratio⌋ channels; W2 and b2 start at 0, so `add` starts as the
-    identity. b moves every logit alike and so never changes the output; it stays, with the published keys
+    T(c) = W2 · relu(LN(W1 · c + b1)) + b2 over R = ⌊C/ratio⌋ channels. W2 and b2 start at 0, so `add` starts as the
+    identity. b adds the same number to every logit, so it never changes the output; it is kept for the published keys
     (`channel_add_conv` or `channel_mul_conv`). Parameters: C + 1 + 2·C·R + 3·R + C.
 
-    timm's `GlobalContext` by default gates with σ(T(c)) instead of adding, narrows by 8, and leaves b2 at random.
+    timm's `GlobalContext` by default multiplies by σ(T(c)) instead of adding, has a ratio of 8, and starts b2 at random
+    values.
 
     Args:
         channels: C, channels of the map.
-        ratio: how much narrower than the map T is; the paper's r.
-        fusion: how the context meets the map.
+        ratio: C divided by the width of T; the paper's r.
+        fusion: `add` or `mul`.
     Raises:
-        SlotRefused: R is below 2; a layer norm over one value is a constant.
+        SlotRefused: R is below 2, so the layer norm over one value would be a constant.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class ContextBlock(nn.Module):
         transform = nn.Sequential(
             nn.Conv2d(channels, narrow, 1),
             nn.LayerNorm([narrow, 1, 1]),
-            nn.ReLU(),  # not in place: torch allows no full backward hook on the norm before it
+            nn.ReLU(),  # not in place, because then torch forbids a full backward hook on the norm before it
             nn.Conv2d(narrow, channels, 1),
         )
         nn.init.kaiming_normal_(self.conv_mask.weight, mode="fan_in", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""Multi-scale linear attention: ReLU in place of softmax, so that the cost grows with H·W only.
+"""Multi-scale linear attention: ReLU instead of softmax, so the cost grows linearly with H·W.
 
 Paper: EfficientViT: Multi-Scale Linear Attention for High-Resolution Dense Prediction (arXiv:2205.14756).
 """
@@ -31,20 +31,20 @@ EPS = 1e-5
     weights="load as in github.com/mit-han-lab/efficientvit",
 )
 class ReluLinearAttention(PublishedNames):
-    r"""`BN(proj(concat(A(qkv), A(S_5(qkv)), …)))`, one S per scale, A linear attention per head of D channels.
+    r"""`BN(proj(concat(A(qkv), A(S_5(qkv)), …)))`, with one S per scale, and A linear attention per head of D channels.
 
     :math:`A(q, k, v)_i = \varphi(q_i) \sum_j \varphi(k_j)^\top v_j \,/\, (\varphi(q_i) \sum_j \varphi(k_j)^\top + ε)`
-    with φ = ReLU. S_s gathers the neighbourhood of each of q, k and v: a depthwise s×s convolution, then 1×1 within
-    each head's q, k or v. No convolution has a bias. The sums over the map run in float32 at least: in half they
-    overflow, which the published code prevents in the same way. ε is 1e-5 as in timm, where the paper's repository has
-    1e-15, which vanishes in float32. One pixel in a batch of one trains on running statistics (`BatchNorm`).
+    with φ = ReLU. S_s aggregates a neighbourhood of q, k and v: a depthwise s×s convolution, then a 1×1 convolution
+    within q, k or v of each head. No convolution has a bias. The sums over the map use at least float32, as in the
+    published code, because half precision would overflow. ε is 1e-5 as in timm; the paper's repository has 1e-15, which
+    has no effect in float32. One pixel in a batch of one is normalised by the running statistics (`BatchNorm`).
 
     Parameters, S = number of scales: 3C² + Σ_s(3C·s² + 3C·D) + (1 + S)·C² + 2C.
 
     Args:
         channels: C, channels of the map, a multiple of `head_dim`.
         head_dim: D, channels of a head.
-        scales: odd kernel sides of the neighbourhoods beside the pixel itself, in pixels.
+        scales: kernel sides of the neighbourhoods in pixels; odd. The pixel itself is always included.
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
@@ -81,7 +81,7 @@ class ReluLinearAttention(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, head_dim: int, scales: Sequence[int]) -> Hashable:
-        """Equal for settings of one function: only taps that can meet data count."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return head_dim, tuple((reachable(height, s), reachable(width, s)) for s in scales)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class ReluLinearAttention(PublishedNames):
         return self.norm(laid_as(self.proj(out), x))
 
     def _attend(self, qkv: Tensor) -> Tensor:
-        """(N, 3C, H, W), head by head q, k, v -> (N, C, H, W)."""
+        """(N, 3C, H, W), with q, k, v of each head together -> (N, C, H, W)."""
         n, wide, d = qkv.shape[0], qkv.shape[1], self.head_dim
         with without_autocast(qkv.device):
             parts = at_least_single(qkv).reshape(n, wide // (3 * d), 3, d, qkv.shape[2] * qkv.shape[3])

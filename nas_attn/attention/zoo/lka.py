@@ -31,7 +31,7 @@ class LKA(nn.Module):
         dim: C, channels of the map.
         k_size: pixels that the two depthwise kernels span together.
     Raises:
-        UserError: a `k_size` without a published split.
+        UserError: the papers give no split for `k_size`.
     """
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(*K_SIZES)] = 23) -> None:
@@ -43,7 +43,7 @@ class LKA(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
-        """Equal for settings of one function: the taps of both kernels that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return decomposed_reach(k_size, height, width)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """LKA-trivial: the large kernel as one undecomposed depthwise convolution.
 
-Paper: Large Separable Kernel Attention (arXiv:2309.01439), its first baseline; the key names are this project's own.
+Paper: Large Separable Kernel Attention (arXiv:2309.01439), first baseline. The key names are those of this project.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class LKATrivial(nn.Module):
     Args:
         dim: C, channels of the map.
         k_size: k, an odd number of pixels.
+    Raises:
+        UserError: an even `k_size`.
     """
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(*K_SIZES, default=11)]) -> None:
@@ -39,7 +41,7 @@ class LKATrivial(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
-        """Equal for settings of one function: the taps that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return reachable(height, k_size), reachable(width, k_size)
 
     def forward(self, x: Tensor) -> Tensor:

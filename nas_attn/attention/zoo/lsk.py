@@ -1,4 +1,4 @@
-"""LSK: each pixel chooses among several receptive fields of one chain of large kernels.
+"""LSK: each pixel chooses among the receptive fields of a chain of large kernels.
 
 Paper: Large Selective Kernel Network for Remote Sensing Object Detection (arXiv:2303.09030).
 """
@@ -19,7 +19,7 @@ from nas_attn.attention.zoo._published import PublishedNames
 from nas_attn.errors import SlotRefused, UserError
 
 CHAINS = {11: ((3, 1), (5, 2)), 23: ((5, 1), (7, 3)), 29: ((3, 1), (5, 2), (7, 3))}  # pixels -> (kernel, dilation)...
-SELECTING = 7  # side of the convolution that selects, in pixels
+SELECTING = 7  # kernel side of the selecting convolution, in pixels
 
 
 @attention(
@@ -30,25 +30,25 @@ SELECTING = 7  # side of the convolution that selects, in pixels
     weights="load as in github.com/zcablii/LSKNet (`LSKblock`), with the default settings",
 )
 class LSKAttention(PublishedNames):
-    r"""`x · mix_out(Σ_i s_i · mix_i(u_i))` with u_i the outputs of a chain of depthwise convolutions.
+    r"""`x · mix_out(Σ_i s_i · mix_i(u_i))`; the u_i are the outputs of a chain of depthwise convolutions.
 
-    The chain is u_1 = depthwise_1(x), u_2 = depthwise_2(u_1), ..., so later ones see further. The masks s_i are made
-    from the mean and the maximum over the channels of all mix_i(u_i): one 7×7 convolution to a channel for each i,
-    then a sigmoid. All convolutions have a bias. The paper leaves the width of the mixing 1×1 convolutions open; it is
-    C/reduction here.
+    The chain is u_1 = depthwise_1(x), u_2 = depthwise_2(u_1), ..., so later outputs see further. The masks s_i are
+    computed from the mean and the maximum over the channels of all mix_i(u_i), by a 7×7 convolution with one output
+    channel for each i, and a sigmoid. All convolutions have a bias. The paper does not fix the width of the mixing 1×1
+    convolutions; here it is C/reduction.
 
     Parameters, n kernels k_i: Σ(k_i² + 1)·C + n·(C²/r + C/r) + n·(2·49 + 1) + C²/r + C.
 
     Args:
         dim: C, channels of the map.
-        k_size: pixels that the whole chain spans on an axis: 11 = 3 and 5 dilated by 2; 23 = 5 and 7 dilated by 3;
-            29 = 3, 5 dilated by 2 and 7 dilated by 3. The paper compares 23 and 29.
-        reduction: r, divides C.
+        k_size: pixels that the whole chain spans on an axis. 11: kernels 3, and 5 dilated by 2. 23: kernels 5, and 7
+            dilated by 3. 29: kernels 3, 5 dilated by 2, and 7 dilated by 3. The paper compares 23 and 29.
+        reduction: r, a divisor of C.
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
         SlotRefused: `reduction` does not divide C.
-        UserError: a `k_size` without a chain.
+        UserError: there is no chain for `k_size`.
     """
 
     published = (
@@ -83,12 +83,12 @@ class LSKAttention(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int, reduction: int) -> Hashable:
-        """Equal for settings of one function: the taps of all kernels that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return reduction, tuple(tuple(reachable(n, *link) for link in CHAINS[k_size]) for n in (height, width))
 
     @classmethod
     def extra_macs(cls, channels: int, height: int, width: int, *, k_size: int, reduction: int) -> int:
-        """Multiply-accumulates of the weighted sum of the maps of all links of the chain."""
+        """Multiply-accumulates of the sum of the masked maps."""
         return len(CHAINS[k_size]) * (channels // reduction) * height * width
 
     def forward(self, x: Tensor) -> Tensor:

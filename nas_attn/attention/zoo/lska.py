@@ -24,18 +24,18 @@ from nas_attn.attention.zoo._published import PublishedNames
     weights="load as in github.com/StevenLauHKHK/Large-Separable-Kernel-Attention",
 )
 class LSKA(PublishedNames):
-    """`x · conv1(a)` with a = 1×k1, k1×1, dilated 1×k2, dilated k2×1 depthwise convolutions of x, all with bias.
+    """`x · conv1(a)`; a results from four depthwise convolutions of x: 1×k1, k1×1, dilated 1×k2, dilated k2×1.
 
-    Parameters: C(2·k1 + 2·k2 + 4) + C² + C.
+    All convolutions have a bias. Parameters: C(2·k1 + 2·k2 + 4) + C² + C.
 
     Args:
         dim: C, channels of the map.
         k_size: pixels that the kernels of one axis span together.
     Raises:
-        UserError: a `k_size` without a published split.
+        UserError: the papers give no split for `k_size`.
     """
 
-    published = (  # in the paper's code for detection and segmentation; its classifiers have our names
+    published = (  # in the paper's code for detection and segmentation; its classifiers use our names
         ("DW_conv_h.", "conv0h."),
         ("DW_conv_v.", "conv0v."),
         ("DW_D_conv_h.", "conv_spatial_h."),
@@ -53,7 +53,7 @@ class LSKA(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
-        """Equal for settings of one function: the taps of all kernels that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return decomposed_reach(k_size, height, width)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""LSKA-trivial: the large kernel as one undecomposed separable pair of depthwise convolutions.
+"""LSKA-trivial: the large kernel as one separable pair of depthwise convolutions, without further decomposition.
 
-Paper: Large Separable Kernel Attention (arXiv:2309.01439), its second baseline; the key names are this project's own.
+Paper: Large Separable Kernel Attention (arXiv:2309.01439), second baseline. The key names are those of this project.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class LSKATrivial(nn.Module):
     Args:
         dim: C, channels of the map.
         k_size: k, an odd number of pixels.
+    Raises:
+        UserError: an even `k_size`.
     """
 
     def __init__(self, dim: int, k_size: Annotated[int, Choice(*K_SIZES, default=11)]) -> None:
@@ -40,7 +42,7 @@ class LSKATrivial(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, k_size: int) -> Hashable:
-        """Equal for settings of one function: the taps that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return reachable(height, k_size), reachable(width, k_size)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Multi-head self-attention of every pixel to every pixel.
 
-Papers: Attention Is All You Need (arXiv:1706.03762); its position signal from a depthwise convolution of the values:
-CSWin Transformer (arXiv:2107.00652).
+Papers: Attention Is All You Need (arXiv:1706.03762); CSWin Transformer (arXiv:2107.00652), for the position signal from
+a depthwise convolution of the values.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from nas_attn.errors import UserError
     licence="own code from the papers; published code: Apache-2.0 (tensor2tensor), MIT (CSWin)",
 )
 class GlobalSelfAttention(nn.Module):
-    r"""`proj(concat_h softmax(q_h·k_hᵀ / √D)·v_h + P(v))` with q, k, v from one 1×1 convolution, P the position signal.
+    r"""`proj(concat_h softmax(q_h·k_hᵀ / √D)·v_h + P(v))` with q, k, v from one 1×1 convolution.
 
-    Attention alone cannot tell where a pixel lies. Learned or relative position tables belong to one map size, which a
-    detector does not have, so P is a depthwise 3×3 convolution of v (padded with zeros, hence aware of borders too), or
-    nothing. No normalisation and no feed-forward part: this is the attention layer of a transformer block, not the
-    block.
+    P is the position signal, because attention alone does not know the position of a pixel. Tables of learned or
+    relative positions are made for one map size, but a detector has no fixed map size. So P is a depthwise 3×3
+    convolution of v, or nothing. It is padded with zeros, so it also sees the borders. There is no normalisation and no
+    feed-forward part: this is only the attention layer of a transformer block.
 
     Parameters: 4C² + 4C, and 10C more with position=conv.
 
     Args:
         dim: C, channels of the map, a multiple of `num_heads`.
-        num_heads: number of heads, D = C / num_heads channels each.
+        num_heads: number of heads; each has D = C / num_heads channels.
         position: `conv`, or `none` for no position signal.
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
         SlotRefused: `num_heads` does not divide `dim`.
-        UserError: another `position`.
+        UserError: `position` is neither.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class GlobalSelfAttention(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, num_heads: int, position: str) -> Hashable:
-        """Equal for settings of one function: a lone pixel has nothing to divide among heads."""
+        """Equal keys for equal functions: on a map of one pixel, the number of heads does not matter."""
         return num_heads if height * width > 1 else 1, position
 
     def forward(self, x: Tensor) -> Tensor:

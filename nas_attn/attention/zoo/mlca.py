@@ -1,4 +1,4 @@
-"""MLCA: channel attention of the whole map and of the cells of a grid, mixed.
+"""MLCA: a mix of channel attention for the whole map and for the cells of a grid.
 
 Paper: Mixed local channel attention for object detection (Engineering Applications of Artificial Intelligence, 2023).
 """
@@ -29,26 +29,28 @@ class MLCA(nn.Module):
     r"""x · ((1 − w)·σ(conv(mean)) + w·unpool(σ(conv_local(cells)))), with 1-D convolutions along the channels.
 
     `cells` are the averages of a `local_size` × `local_size` grid, `mean` is their average. `conv_local` runs over the
-    channels of all cells in one row, cell after cell, so a cell's outermost channels see those of the next one, as
-    published. Grid and unpooling follow the published adaptive pooling on every map: cells overlap where `local_size`
-    does not divide its side, and pixels take the average of the cells they touch. Both are written here with other
-    operators, since adaptive pooling has no deterministic gradient on CUDA and no ONNX form for unknown sizes: the
-    reference form averages slices and takes differences of sums, which like all pooling are no multiply-accumulates;
-    the fast form multiplies by small matrices.
+    channels of all cells, written one cell after another. So, as published, the last channels of a cell and the first
+    channels of the next cell are mixed.
 
-    The code first published confused images with channels in the first branch at batch sizes above 1; this follows its
-    later correction.
+    Grid and unpooling give the same result as the published adaptive pooling on every map: cells overlap if
+    `local_size` does not divide the side of the map, and a pixel takes the average of the cells that it touches.
+    Adaptive pooling itself has no deterministic gradient on CUDA and no ONNX form for unknown sizes, so other operators
+    are used. The reference form takes averages of slices and differences of sums, which, like all pooling, count as no
+    multiply-accumulates. The fast form multiplies by small matrices.
+
+    If the batch size was above 1, the code as first published mixed up images and channels in the first branch. This
+    module follows the later correction.
 
     Parameters: 2·`kernel_size`. The state dictionary has the published keys.
 
     Args:
         channels: C, channels of the map.
-        local_size: cells along each side of the grid.
+        local_size: number of cells along each side of the grid.
         local_weight: w, the share of the grid's attention, between 0 and 1, both exclusive.
-        kernel_size: odd number of channels that the convolutions span; None: the paper's, (log₂C + 1) / 2 rounded down
-            and then up to odd (3 at 64 channels, 5 from 128 to 1024).
+        kernel_size: number of channels that the convolutions span; odd. None: the paper's size, (log₂C + 1) / 2 rounded
+            down, and then up to an odd number (3 at 64 channels, 5 from 128 to 1024).
     Raises:
-        UserError: an even `kernel_size`, or a `local_weight` that switches one branch off.
+        UserError: `kernel_size` is even, or `local_weight` is not between 0 and 1.
     """
 
     def __init__(
@@ -72,27 +74,27 @@ class MLCA(nn.Module):
         return self.fast(x) if fast_wanted(self) else self.reference(x)
 
     def reference(self, x: Tensor) -> Tensor:
-        """Pooling by averages of slices, back by differences of running sums."""
+        """The module with pooling by averages of slices, and unpooling by differences of running sums."""
         side = self.local_size
         attention = self._attention(averages_of_slices(averages_of_slices(x, side, 3), side, 2))
         attention = spread_along(spread_along(attention, side, x.shape[2], 2), side, x.shape[3], 3)
         return x * attention.to(x.dtype)
 
     def fast(self, x: Tensor) -> Tensor:
-        """Pooling, and back, by products with the matrices of `adaptive_average`: few operators, one pass over x."""
+        """The module with pooling and unpooling by products with the matrices of `adaptive_average`: few operators."""
         down, across = (adaptive_average(n, self.local_size, x) for n in x.shape[2:])
         attention = self._attention(down @ (x @ across.transpose(0, 1)))
         down, across = (adaptive_average(self.local_size, n, attention) for n in x.shape[2:])
         return x * (down @ attention @ across.transpose(0, 1)).to(x.dtype)
 
     def _attention(self, cells: Tensor) -> Tensor:
-        """Gates of the cells, (N, C, side, side) -> the same, with the whole map's share in each."""
+        """The gates of the cells, each including the share of the whole map: (N, C, side, side) -> the same shape."""
         channels, side = cells.shape[1], self.local_size
         mean = cells.mean((2, 3)).unsqueeze(1)
         share = self.conv(mean).sigmoid().reshape(-1, channels, 1, 1)
         row = cells.flatten(2).transpose(1, 2).reshape(-1, 1, side * side * channels)
         local = self.conv_local(row).sigmoid().reshape(-1, side * side, channels).transpose(1, 2)
-        # every pixel's weights of cells add up to 1, so the common share may be added before the cells are spread
+        # the cell weights of every pixel sum to 1, so the common share can be added before unpooling
         return (1 - self.local_weight) * share + self.local_weight * local.reshape(-1, channels, side, side)
 
     def extra_repr(self) -> str:
@@ -100,10 +102,10 @@ class MLCA(nn.Module):
 
 
 def adaptive_average(inputs: int, outputs: int, like: Tensor) -> Tensor:
-    """Adaptive average pooling along one axis as a matrix of (outputs, inputs), of the type and device of `like`.
+    """Adaptive average pooling along one axis as a matrix (outputs, inputs), with the dtype and device of `like`.
 
-    Output i averages the inputs from ⌊i·inputs / outputs⌋ up to ⌈(i + 1)·inputs / outputs⌉; each of the two numbers may
-    be the larger one.
+    Output i averages the inputs from ⌊i·inputs / outputs⌋ up to, but not including, ⌈(i + 1)·inputs / outputs⌉. There
+    may be more inputs than outputs or more outputs than inputs.
     """
     cell = torch.arange(outputs, device=like.device).unsqueeze(1)
     first = cell * inputs // outputs
@@ -114,7 +116,7 @@ def adaptive_average(inputs: int, outputs: int, like: Tensor) -> Tensor:
 
 
 def averages_of_slices(x: Tensor, cells: int, axis: int) -> Tensor:
-    """Adaptive average pooling of one axis to a known number of cells."""
+    """Adaptive average pooling of one axis to a fixed number of cells."""
     size = x.shape[axis]
     means = []
     for cell in range(cells):
@@ -125,7 +127,7 @@ def averages_of_slices(x: Tensor, cells: int, axis: int) -> Tensor:
 
 
 def spread_along(values: Tensor, cells: int, size: int, axis: int) -> Tensor:
-    """Adaptive average pooling of an axis of that many cells to any number of places."""
+    """Adaptive average pooling of an axis with a fixed number of cells to any number of positions."""
     sums = [torch.zeros_like(values.narrow(axis, 0, 1))]
     for cell in range(cells):
         sums.append(sums[-1] + values.narrow(axis, cell, 1))

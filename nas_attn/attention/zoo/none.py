@@ -1,4 +1,4 @@
-"""No module: the slot stays as the base model has it."""
+"""No module: the slot stays unchanged, as in the base model."""
 
 from __future__ import annotations
 

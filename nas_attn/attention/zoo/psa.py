@@ -28,20 +28,21 @@ from nas_attn.attention.zoo._published import PublishedNames
     cannot={"single_value": "normalises by batch statistics, as YOLOv10 does"},
 )
 class PositionSensitive(PublishedNames):
-    r"""`y = x + A(x)`, then `y + F(y)`: Ultralytics' `PSABlock`, the part of `PSA` and `C2PSA` that repeats.
+    r"""`y = x + A(x)`, then `y + F(y)`: Ultralytics' `PSABlock`, the repeated block of `PSA` and `C2PSA`.
 
-    A: q, k, v from one 1×1 convolution whose channels lie head by head (q_h, k_h, v_h), softmax(q·kᵀ/√dk)·v, plus a
-    depthwise 3×3 convolution of v, then a 1×1 convolution. F: 1×1 to 2C, SiLU, 1×1 back. Every convolution has batch
-    normalisation and no bias. `PSA` and `C2PSA` wrap it in a split of the channels; a slot wants the block itself.
+    A: one 1×1 convolution gives q, k, v head by head (q_h, k_h, v_h); then softmax(q·kᵀ/√dk)·v, plus a depthwise 3×3
+    convolution of v; then a 1×1 convolution. F: 1×1 to 2C, SiLU, 1×1 back to C. Every convolution has batch
+    normalisation and no bias. `PSA` and `C2PSA` apply the block to a part of the channels; at a slot, the block itself
+    is used.
 
-    The fast form pads the keys with zeros to the width of the values, which lets a fused kernel do the attention
-    without holding the logits.
+    The fast form pads the keys with zeros to the width of the values. So a fused kernel can compute the attention and
+    does not store the logits.
 
     Parameters, h heads with dk = int(attn_ratio · C/h): 6C² + 21C + 2·h·dk·(C + 2).
 
     Args:
         channels: C, channels of the map, a multiple of `num_heads`.
-        attn_ratio: channels of a key or query per channel of a value.
+        attn_ratio: width of a key or query divided by the width of a value.
         num_heads: number of heads.
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1. One pixel in a batch of one cannot be trained on.
@@ -68,7 +69,7 @@ class PositionSensitive(PublishedNames):
             return reason
         if int(channels // num_heads * attn_ratio) < 1:
             return (
-                f"`num_heads` must divide the channels into heads of at least 1 / `attn_ratio`, "
+                f"`num_heads` must divide the channels into heads of at least 1 / `attn_ratio` channels, "
                 f"but got {num_heads} heads of {channels // num_heads} channels and {attn_ratio}"
             )
         return None
@@ -79,7 +80,7 @@ class PositionSensitive(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, attn_ratio: float, num_heads: int) -> Hashable:
-        """Equal for settings of one function: a lone pixel's value passes as it is, with any heads and keys."""
+        """Equal keys for equal functions: on a map of one pixel, the value passes unchanged with any settings."""
         return (attn_ratio, num_heads) if height * width > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,11 +90,11 @@ class PositionSensitive(PublishedNames):
         return self.fast(x) if passed_by else self.reference(x)
 
     def reference(self, x: Tensor) -> Tensor:
-        """As Ultralytics computes it."""
+        """The block as Ultralytics computes it."""
         return self.block(x)
 
     def fast(self, x: Tensor) -> Tensor:
-        """The same with fused attention."""
+        """The same result as `reference`, with fused attention."""
         attn = self.block.attn
         widths = (attn.key_dim, attn.key_dim, attn.head_dim)
         heads = attn.qkv(x).reshape(x.shape[0], attn.num_heads, sum(widths), x.shape[2] * x.shape[3])

@@ -1,4 +1,4 @@
-"""SE: one gate a channel from a two-layer bottleneck over the map's mean.
+"""SE: one gate per channel, from a two-layer bottleneck over the channel means of the map.
 
 Paper: Squeeze-and-Excitation Networks (arXiv:1709.01507).
 """
@@ -21,15 +21,15 @@ from nas_attn.attention.zoo._constraints import too_narrow
     licence="own code from the paper; timm's layer of the same keys: Apache-2.0",
 )
 class SqueezeExcite(nn.Module):
-    """`x · σ(W2 · relu(W1 · mean(x) + b1) + b2)`, the mean over the map, with R = ⌊C·rd_ratio⌋ channels between.
+    """`x · σ(W2 · relu(W1 · mean(x) + b1) + b2)`, with the mean over the map, and R = ⌊C·rd_ratio⌋ hidden channels.
 
     Parameters: 2·C·R + R + C. Outputs and keys are those of timm's `SEModule(channels, rd_channels=R)`. That layer is
-    not used itself: left alone it rounds R up to a multiple of 8, with which every ratio from 1/8 down is one network
-    at 64 channels, and its child `bn`, which is no norm, has a name that Ultralytics looks for.
+    not used here, for two reasons. By default it rounds R up to a multiple of 8, so at 64 channels all ratios up to 1/8
+    give the same network. And its child `bn`, which is no norm, has a name that Ultralytics looks for.
 
     Args:
         channels: C, channels of the map.
-        rd_ratio: width of the bottleneck as a share of C, the paper's 1/r.
+        rd_ratio: width of the bottleneck divided by C, the paper's 1/r.
     Raises:
         SlotRefused: C·rd_ratio is less than one channel.
     """

@@ -1,4 +1,4 @@
-"""Shuffle attention: half of each channel group gated by channel, half by pixel, then mixed.
+"""Shuffle attention: one half of each channel group gets channel gates, the other half pixel gates; then a shuffle.
 
 Paper: SA-Net: Shuffle Attention for Deep Convolutional Neural Networks (arXiv:2102.00240).
 """
@@ -24,18 +24,19 @@ from nas_attn.attention.zoo._layout import channels_last
     weights="load as in github.com/wofmanaf/SA-Net",
 )
 class ShuffleAttention(nn.Module):
-    r"""Each of `groups` groups is halved into a, b: a · σ(cweight·mean(a) + cbias) and b · σ(sweight·norm(b) + sbias).
+    r"""Each group has two halves: a becomes a · σ(cweight·mean(a) + cbias), b becomes b · σ(sweight·norm(b) + sbias).
 
-    `norm` normalises every channel of an image by itself. Weights are one value a channel and shared by all groups. At
-    the end the first and second half of all channels are interleaved (channel shuffle with two groups). The gates start
-    as the constant σ(1).
+    `norm` normalises every channel of an image by itself. The weights have one value per channel, and all groups share
+    them. At the end, the first and the second half of all channels are interleaved (channel shuffle with two groups).
+    At the start, all gates are the constant σ(1).
 
-    Parameters: 3·C / groups. The state dictionary has the published keys. Ultralytics takes every parameter with `bias`
-    in its name for a bias, so `cbias` and `sbias` start at its warm-up rate of biases (0.1) and do not decay.
+    Parameters: 3·C / groups. The state dictionary has the published keys. Ultralytics treats every parameter with
+    `bias` in its name as a bias, so `cbias` and `sbias` start at its warm-up learning rate for biases (0.1) and have no
+    weight decay.
 
     Args:
         channels: C, channels of the map.
-        groups: number of groups; 2·`groups` must divide C. Published: 64, which narrow maps cannot hold, and 8 for
+        groups: number of groups; 2·`groups` must divide C. Published: 64, which is too many for narrow maps, and 8 for
             MobileNetV2.
     Raises:
         SlotRefused: 2·`groups` does not divide `channels`.

@@ -1,4 +1,4 @@
-"""SK: convolutions of several kernel sizes, and a softmax per channel over which of them to use.
+"""SK: convolutions of several kernel sizes, weighted by a softmax per channel.
 
 Paper: Selective Kernel Networks (arXiv:1903.06586).
 """
@@ -28,19 +28,19 @@ from nas_attn.errors import UserError
 class SKAttention(nn.Module):
     r"""Σᵢ softmaxᵢ(selectᵢ(ReLU(reduce(mean(Σⱼ uⱼ))))) · uᵢ with uᵢ = ReLU(norm(convolution of branch i)).
 
-    A branch is a 3×3 convolution, grouped, whose dilation lets it span its kernel size, as the paper does for 5×5. It
-    is a convolution rather than a gate: x itself does not reach the output.
+    A branch is a grouped 3×3 convolution; its dilation makes it span its kernel size, as the paper does for 5×5. The
+    module is a convolution, not a gate: x itself does not reach the output.
 
-    Deviations: the width after `reduce` is C // `reduction`, without the paper's floor of 32, below which all
-    reductions would be one network up to 512 channels; `reduce` has a bias in place of batch normalisation, which
-    would see one value a channel and image and fail on a single one.
+    Differences from the paper: the width after `reduce` is C // `reduction`. With the paper's minimum of 32, all
+    reductions would give the same network at up to 512 channels. And `reduce` has a bias instead of batch
+    normalisation, which would get one value per channel and image, and fail on a single image.
 
     Parameters, M branches, G = gcd(C, 32) groups, d = C // reduction: M·(9·C²/G + 2·C) + (C + 1)·d + M·C·d.
 
     Args:
         channels: C, channels of the map.
-        kernel_sizes: odd pixels that each branch spans, from 3.
-        reduction: C over the width of the bottleneck that chooses.
+        kernel_sizes: pixels that each branch spans; odd numbers from 3.
+        reduction: C divided by the width of the bottleneck that computes the softmax.
     Raises:
         SlotRefused: fewer channels than `reduction`.
         UserError: fewer than two branches, or an even kernel size.
@@ -65,7 +65,7 @@ class SKAttention(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, kernel_sizes: Sequence[int], reduction: int) -> Hashable:
-        """Equal for settings of one function: on small maps, the outer taps of a dilated branch see padding only."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         reach = tuple(tuple(reachable(n, 3, k // 2) for n in (height, width)) for k in kernel_sizes)
         return reach, reduction
 

@@ -22,20 +22,21 @@ from nas_attn.attention.zoo._constraints import must_be_odd, reachable
     paper="Strip Pooling: Rethinking Spatial Pooling for Scene Parsing, 2003.13328",
     licence="own code from the paper's formulas; the published code, MIT with 'non-commercial use only' in "
     "its README (github.com/houqb/SPNet), was not used",
-    weights="do not fit: the published code has batch norms and a ReLU in between",
+    weights="do not fit: the published code has batch norms and a ReLU between the layers",
 )
 class StripPooling(nn.Module):
     """x · σ(mix(rows(mean of each row) + columns(mean of each column))): the paper's strip pooling module.
 
-    `rows` and `columns` are 1-D convolutions of k taps along the strip of means, `mix` a 1×1 convolution. The paper
-    spreads both strips over the map before `mix`; a linear layer gives the same on each strip, where it costs H + W
-    pixels instead of H·W. As in the paper's formulas nothing normalises or cuts off in between.
+    `rows` and `columns` are 1-D convolutions of k taps along the strip of means, `mix` is a 1×1 convolution. The paper
+    expands both strips to the map before `mix`. Because `mix` is linear, the result is the same if it is applied to
+    each strip, and it then runs on H + W pixels instead of H·W. As in the paper's formulas, there is no normalisation
+    or activation between these layers.
 
     Parameters: C²·(2·k + 1) + 3·C.
 
     Args:
         channels: C, channels of the map.
-        kernel_size: k, an odd number of pixels; the paper's is 3.
+        kernel_size: k, an odd number of pixels; 3 in the paper.
     Raises:
         UserError: an even `kernel_size`.
     """
@@ -50,10 +51,10 @@ class StripPooling(nn.Module):
 
     @classmethod
     def effective(cls, height: int, width: int, *, kernel_size: int) -> Hashable:
-        """Equal for settings of one function: the taps that can meet data."""
+        """Equal keys for equal functions: only taps that can meet data count."""
         return reachable(height, kernel_size), reachable(width, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
         of_rows = self.mix(self.rows(x.mean(3, keepdim=True)))
-        of_columns = functional.conv2d(self.columns(x.mean(2, keepdim=True)), self.mix.weight)  # the bias counts once
+        of_columns = functional.conv2d(self.columns(x.mean(2, keepdim=True)), self.mix.weight)  # add the bias only once
         return x * (of_rows + of_columns).sigmoid()

@@ -18,12 +18,12 @@ from nas_attn.attention.zoo._published import PublishedNames
 
 
 class PooledGate(nn.Module):
-    """σ(norm(convolution)) of the maximum and the mean over one axis.
+    """The gate σ(norm(convolution)) of the maximum and the mean over one axis.
 
     Args:
         kernel_size: odd side of the kernel.
     Shape:
-        (N, C, H, W), with the pooled axis in place of C -> (N, 1, H, W).
+        (N, C, H, W), with the pooled axis at the position of C -> (N, 1, H, W).
     """
 
     def __init__(self, kernel_size: int) -> None:
@@ -46,12 +46,12 @@ class PooledGate(nn.Module):
 class TripletAttention(PublishedNames):
     """x times the mean of three gates: over channels × columns, rows × channels and rows × columns.
 
-    Each gate is a k×k convolution of the maximum and the mean over the axis it leaves out, batch normalisation with one
-    channel, and a sigmoid. The paper averages three gated copies of a rotated x; the gates are averaged here, and x is
-    only looked at from other sides. Channels need not be told: nothing depends on their number.
+    Each gate is computed from the maximum and the mean over its third axis, by a k×k convolution, batch normalisation
+    with one channel, and a sigmoid. The paper averages three gated copies of x; here the gates are averaged, and x is
+    multiplied once. The number of channels is not an argument, because nothing depends on it.
 
-    In training, the gate over rows × columns normalises N·H·W values: for one image of one pixel that is a single one,
-    which takes the running statistics. Parameters: 3·(2·k² + 2).
+    In training, the gate over rows × columns normalises N·H·W values. If there is only one value (one image of one
+    pixel), the running statistics are used. Parameters: 3·(2·k² + 2).
 
     Args:
         kernel_size: k, an odd number of channels, rows or columns.

@@ -1,4 +1,4 @@
-"""Self-attention within windows, with a learned bias for each displacement.
+"""Self-attention within windows, with a learned bias for each displacement between two pixels.
 
 Paper: Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (arXiv:2103.14030).
 """
@@ -25,22 +25,23 @@ from nas_attn.attention.zoo._published import PublishedNames
     family="self-attention",
     paper="Swin Transformer: Hierarchical Vision Transformer using Shifted Windows, 2103.14030",
     licence="own code from the paper; published code: MIT",
-    weights="load as in github.com/microsoft/Swin-Transformer, of unshifted layers",
+    weights="load as in github.com/microsoft/Swin-Transformer, from layers without shift",
 )
 class SwinWindow(PublishedNames):
-    r"""`proj(softmax(q·kᵀ/√D + B)·v)` per head within windows of M×M pixels, B[i, j] looked up by i − j.
+    r"""`proj(softmax(q·kᵀ/√D + B)·v)` per head within windows of M×M pixels; a table gives B[i, j] for each i − j.
 
-    Windows start at the top left corner. Where M does not divide a side, the windows at that border reach beyond the
-    map, and nothing attends to places there; the published code fills them with zeros, which take part. A single layer
-    has no shifted partner, so windows are not shifted.
+    Windows start at the top left corner. If M does not divide a side of the map, the last windows reach beyond the map,
+    and no pixel attends to the positions there. The published code fills these positions with zeros, which take part in
+    the attention. Windows are not shifted, because a single layer has no unshifted layer to alternate with.
 
-    Parameters: 4C² + 4C + num_heads·(2M − 1)². Ultralytics takes every parameter with `bias` in its name for a bias, so
-    the table, whose name is the published one, starts at its warm-up rate of biases (0.1) and does not decay.
+    Parameters: 4C² + 4C + num_heads·(2M − 1)². The table keeps its published name, which contains `bias`. Ultralytics
+    treats every such parameter as a bias, so the table starts at its warm-up learning rate for biases (0.1) and has no
+    weight decay.
 
     Args:
         dim: C, channels of the map, a multiple of `num_heads`.
         window_size: M, side of a window in pixels.
-        num_heads: number of heads, D = C / num_heads channels each.
+        num_heads: number of heads; each has D = C / num_heads channels.
     Shape:
         (N, C, H, W) -> (N, C, H, W); any H, W from 1.
     Raises:
@@ -72,7 +73,8 @@ class SwinWindow(PublishedNames):
 
     @classmethod
     def effective(cls, height: int, width: int, *, window_size: int, num_heads: int) -> Hashable:
-        """Equal for settings of one function: windows that hold a whole side are one; a lone pixel has no choice."""
+        """Equal keys for equal functions: a window needs no more than the side of the map. In windows of one pixel, the
+        number of heads does not matter."""
         windows = min(window_size, height), min(window_size, width)
         return windows, num_heads if windows != (1, 1) else 1
 
@@ -87,8 +89,8 @@ class SwinWindow(PublishedNames):
         if recording() or rows * m != x.shape[2] or columns * m != x.shape[3]:  # a graph must hold for any size
             inside = blocked(pixels_in_windows(x, rows, columns, m, m), qkv.dtype)
             bias = (bias + inside.reshape(-1, 1, 1, m * m)).reshape(-1, m * m, m * m)
-            tokens = (x.shape[0], rows * columns * heads, m * m, x.shape[1] // heads)  # the bias is an image's
-        # of each window its heads, of each head its pixels
+            tokens = (x.shape[0], rows * columns * heads, m * m, x.shape[1] // heads)  # one bias for all images
+        # order: windows, then heads, then pixels
         q, k, v = (grid.permute(0, 3, 5, 1, 4, 6, 2).reshape(tokens) for grid in grids)
         out = attend(q, k, v, bias)
         out = out.reshape(x.shape[0], rows, columns, heads, m, m, x.shape[1] // heads).permute(0, 3, 6, 1, 4, 2, 5)
@@ -96,7 +98,7 @@ class SwinWindow(PublishedNames):
 
 
 def displacements_on(side: int, like: Tensor) -> Tensor:
-    """`displacements` on the device of `like`; no buffer, which a module built on the meta device would lack."""
+    """`displacements` on the device of `like`; not a buffer, which would have no values in a module on `meta`."""
     if recording() or type(like) is not Tensor:  # a fake tensor must not stay in the cache
         return displacements(side).to(like.device)
     return _kept_displacements(side, like.device)
@@ -109,7 +111,7 @@ def _kept_displacements(side: int, device: torch.device) -> Tensor:
 
 
 def displacements(side: int) -> Tensor:
-    """(side⁴,): for each ordered pair of a window's pixels, the row of the bias table of their displacement."""
+    """(side⁴,): the row of the bias table for the displacement of each ordered pair of pixels in a window."""
     places = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).flatten(1)
     down, across = (places[:, :, None] - places[:, None, :] + side - 1).unbind(0)
     return (down * (2 * side - 1) + across).flatten()

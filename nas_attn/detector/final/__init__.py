@@ -1,1 +1,1 @@
-"""The real training of a winner, with Ultralytics' own trainer."""
+"""The full training of a winner, with Ultralytics' own trainer."""

@@ -1,4 +1,4 @@
-"""Training arguments of Ultralytics that a user gives as KEY=VALUE, checked before anything is trained."""
+"""The check of Ultralytics' training arguments that a user gives as KEY=VALUE, before any training."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from nas_attn.errors import ConfigError, UnknownName, UserError
 
 OPTIMIZERS = ("Adam", "Adamax", "AdamW", "MuSGD", "NAdam", "RAdam", "RMSprop", "SGD", "auto")
-_OUTPUT = "Use --output; a run's folder bears the model's name and the seed."
-RESERVED = {  # arguments of Ultralytics that an option or this package decides
+_OUTPUT = "Use --output; the folder of a run is named after the model and the seed."
+RESERVED = {  # arguments of Ultralytics that an option or this package sets -> remedy
     "batch": "Use --batch.",
     "cfg": "Give its arguments as KEY=VALUE.",
     "data": "Use --data.",
@@ -19,11 +19,11 @@ RESERVED = {  # arguments of Ultralytics that an option or this package decides
     "exist_ok": _OUTPUT,
     "imgsz": "Use --imgsz.",
     "mode": "This command trains.",
-    "model": "Name it as MODEL.yaml.",
+    "model": "Give it as MODEL.yaml.",
     "name": _OUTPUT,
-    "pretrained": "Use --weights; tensors then follow their layers past inserted rows.",
+    "pretrained": "Use --weights, which finds the layer of each tensor in spite of inserted rows.",
     "project": _OUTPUT,
-    "resume": "Give the same command again: what finished is kept, what was broken off continues.",
+    "resume": "Give the same command again: finished runs are kept, an interrupted run continues.",
     "save": "The best checkpoint is needed for the result.",
     "save_dir": _OUTPUT,
     "seed": "Use --seed and --seeds.",
@@ -35,7 +35,8 @@ def check_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:
     """The values of training arguments given as text, checked by Ultralytics' own rules.
 
     Raises:
-        ConfigError: all arguments that Ultralytics does not have or take, or that an option decides.
+        ConfigError: an argument is unknown to Ultralytics, has a value that it refuses, or is set by an option. The
+            error lists all of them.
     """
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_cfg
 
@@ -63,7 +64,7 @@ def check_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """The value that Ultralytics' own command line would read from the text."""
+    """The value that Ultralytics' command line would read from the text."""
     named = {"none": None, "true": True, "false": False}
     if text.lower() in named:
         return named[text.lower()]

@@ -1,4 +1,4 @@
-"""The command of plain Ultralytics that does the same training."""
+"""The command of plain Ultralytics for the same training, and the conditions under which it works."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def plain_command(task: str, model: Path, data: Path, seed: int, arguments: Mapp
         model: the YAML to train from scratch, or a checkpoint to start from.
         data: the data.yaml.
         seed: the seed.
-        arguments: Ultralytics training arguments.
+        arguments: training arguments of Ultralytics.
     """
     given = {"model": shown(model), "data": shown(data), **arguments, "seed": seed}
     pairs = (shlex.quote(f"{name}={value}") for name, value in given.items())
@@ -27,19 +27,19 @@ def plain_command(task: str, model: Path, data: Path, seed: int, arguments: Mapp
 
 
 def conditions(weights: Path | None, fit: TransferReport | None, own_files: bool) -> list[str]:
-    """Lines for people: the conditions of that command, and a similar command that would not do the same.
+    """Lines for the user: the conditions of `plain_command`, and a similar command that would not do the same.
 
     Args:
-        weights: the checkpoint that the training starts from.
-        fit: the report of its transfer into the model.
-        own_files: True if the model holds modules of the user's own files.
+        weights: the checkpoint that the training starts from, if any.
+        fit: the report on its transfer into the model; None without a checkpoint.
+        own_files: True if the model has modules from the user's own files.
     """
     if fit is None:
         lines = ["(It needs `nas-attn hook install` once, or a model without attention.)"]
         if own_files:
-            lines.append("(And NAS_ATTN_MODULES must name the files that --modules names.)")
+            lines.append("(The variable NAS_ATTN_MODULES must name the files of --modules.)")
         return lines
-    lines = ["(It needs nas_attn installed, and no hook: the checkpoint names its modules, which registers them.)"]
+    lines = ["(nas_attn must be installed. No hook is needed: loading the checkpoint registers its modules.)"]
     if fit.matched < fit.moved or fit.misplaced:
         wrong = f", {fit.misplaced} of them in another layer" if fit.misplaced else ""
         lines.append(
@@ -50,6 +50,6 @@ def conditions(weights: Path | None, fit: TransferReport | None, own_files: bool
 
 
 def shown(path: Path | None) -> str:
-    """The path, relative to the working directory if it lies below that."""
+    """The path as text, relative to the working directory if it lies inside it."""
     whole = Path(path or "").resolve()
     return str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole)

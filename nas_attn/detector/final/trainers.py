@@ -1,7 +1,7 @@
-"""Ultralytics' own trainers, with checkpoints that are whole or absent, and with our modules in processes of DDP.
+"""Ultralytics' own trainers, with atomic checkpoints, and with our modules in the processes of DDP.
 
-A process that Ultralytics starts for a further GPU unpickles its trainer by the name of its class. Because the class
-stands in this file, the process imports this package. The training itself and its files are Ultralytics' own.
+For each further GPU, Ultralytics starts a process that unpickles the trainer by the name of its class. The class is
+defined in this file, so the process imports this package. The training and its files are not changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _WholeCheckpoints:
-    """Writes a checkpoint under another name first: Ultralytics overwrites last.pt, and a crash would leave a part."""
+    """A mixin that writes a checkpoint under another name first: a crash cannot leave a partial last.pt."""
 
     best: Path
     last: Path
@@ -41,27 +41,32 @@ class _WholeCheckpoints:
 
 
 class WholeDetectionTrainer(_WholeCheckpoints, DetectionTrainer):
-    """Boxes."""
+    """The trainer for boxes."""
 
 
 class WholeSegmentationTrainer(_WholeCheckpoints, SegmentationTrainer):
-    """Instance masks."""
+    """The trainer for instance masks."""
 
 
 class WholePoseTrainer(_WholeCheckpoints, PoseTrainer):
-    """Keypoints."""
+    """The trainer for keypoints."""
 
 
 class WholeOBBTrainer(_WholeCheckpoints, OBBTrainer):
-    """Oriented boxes."""
+    """The trainer for oriented boxes."""
 
 
 class WholeRTDETRTrainer(_WholeCheckpoints, RTDETRTrainer):
-    """Boxes, of an RT-DETR head."""
+    """The trainer for boxes with an RT-DETR head."""
 
 
 def trainer_of(head: str, task: str) -> type:
-    """The trainer of a head's module name and task."""
+    """The trainer class for a head.
+
+    Args:
+        head: name of the head's module.
+        task: its task.
+    """
     tasks = {
         "detect": WholeDetectionTrainer,
         "segment": WholeSegmentationTrainer,
@@ -72,10 +77,10 @@ def trainer_of(head: str, task: str) -> type:
 
 
 class CarriedModules:
-    """A callback that does nothing when called: a process that unpickles it registers the user's own modules.
+    """A callback that carries the user's own modules: a process that unpickles it registers them.
 
     Args:
-        sources: contents of module files.
+        sources: contents of the module files.
     """
 
     def __init__(self, sources: Iterable[user.Source]) -> None:

@@ -1,7 +1,8 @@
-"""Full training of exported model YAMLs, by Ultralytics' own trainer with Ultralytics' own defaults.
+"""The full training of an exported model YAML, by Ultralytics' own trainer with Ultralytics' own defaults.
 
-If weights are given, their tensors are copied once, past inserted rows, into a checkpoint beside the run's folder. The
-training starts from that checkpoint, as does every process on a further GPU, and as plain Ultralytics can.
+If weights are given, their tensors are first copied into a checkpoint next to the folder of the run, each into its
+layer in spite of inserted rows. The training starts from that checkpoint; so do the processes on further GPUs, and so
+can plain Ultralytics.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ class FinalResult:
     Attributes:
         model: name of the model YAML, without suffix.
         seed: the seed.
-        val_map50_95, val_map50: of the best checkpoint on val; of the task's own objects, see `metric`.
-        test_map50_95: the same on test; None if data.yaml names none.
+        val_map50_95, val_map50: mAP of the best checkpoint on val, for the objects that `metric` names.
+        test_map50_95: the same on test; None if data.yaml has no test images.
         checkpoint: the best checkpoint.
-        metric: the kind of object that the mAP is of: `box`, `mask`, `keypoint` or `oriented box`.
-        transferred: number of tensors that were copied from the weights, and that these have; None without weights.
+        metric: the kind of object that the mAP is computed on: `box`, `mask`, `keypoint` or `oriented box`.
+        transferred: [number of tensors copied from the weights, number of tensors in them]; None without weights.
         plain_command: the command of plain Ultralytics that does the same training.
     """
 
@@ -57,18 +58,18 @@ class FinalResult:
 
 @dataclass(frozen=True)
 class Training:
-    """The order for one full training.
+    """All arguments of one full training.
 
     Attributes:
         name: name of the model in the result.
-        path: its YAML.
-        model: that YAML as read, with the data's classes and keypoints.
+        path: the model YAML.
+        model: the content of that YAML, with the classes and keypoints of the data.
         data: the checked data set.
         seed: the seed.
-        folder: the folder for the run's files.
-        arguments: Ultralytics training arguments (`epochs`, `imgsz`, `batch`, `device`, ...).
-        weights: checkpoint of a model with the same base, or of this very model.
-        partial: take the tensors that fit from any checkpoint.
+        folder: the folder for the files of the run.
+        arguments: training arguments of Ultralytics (`epochs`, `imgsz`, `batch`, `device`, ...).
+        weights: checkpoint of this model, or of a model with the same base.
+        partial: True to take the tensors that fit from any checkpoint.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Training:
 
     @property
     def run(self) -> TrainingFolder:
-        """The folder that it writes, with the state that it is in."""
+        """The folder that the training writes, which also knows its state."""
         wanted = asked(self.path, self.data, self.arguments, self.weights)
         return TrainingFolder(self.folder.resolve(), {**wanted, "partial": True} if self.partial else wanted)
 
@@ -91,10 +92,10 @@ class Training:
 def train_final(training: Training) -> FinalResult:
     """Train, continue an interrupted training, or read the result of a finished one.
 
-    Other files in the run's folder are overwritten: `training.run.check` refuses that beforehand.
+    Files of another training in the folder are overwritten; call `training.run.check` before to refuse that.
 
     Raises:
-        UserError: the weights are of another model.
+        UserError: the weights belong to another model.
         StudyLocked: another process trains in the folder.
         NasAttnError: a process on a further GPU failed.
     """
@@ -104,17 +105,17 @@ def train_final(training: Training) -> FinalResult:
 
 
 def _result(training: Training, run: TrainingFolder) -> FinalResult:
-    state, kind = run.state(), TASKS[training.model.task].measured  # 0.1.0 wrote another name of oriented boxes
+    state, kind = run.state(), TASKS[training.model.task].measured  # 0.1.0 wrote another name for oriented boxes
     if state == "finished":
         return FinalResult(**{**run.content()["result"], "model": training.name, "metric": kind})
     trained = None
     if state in ("new", "other"):
         trained = _train(training, run)
     elif state == "broken off":
-        print(f"{run.folder}: going on behind epoch {run.resume()}")
+        print(f"{run.folder}: continues after epoch {run.resume()}")
         trained = _go_on(training, run)
     else:
-        print(f"{run.folder}: trained already; only its figures are missing")
+        print(f"{run.folder}: already trained; only the final evaluation is missing")
     best = run.best if epochs_of(run.best) else run.last
     val = (trained and _scores(trained, training.model.task)) or _evaluate(training, best, "val")
     test = _evaluate(training, best, "test") if training.data.test else (None, None)
@@ -125,22 +126,31 @@ def _result(training: Training, run: TrainingFolder) -> FinalResult:
 
 
 def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Path | None) -> dict[str, Any]:
-    """All that a result depends on except its seed, as JSON gives it back; files stand for their content."""
+    """Everything except the seed that decides the result of a training, as plain JSON data.
+
+    A file counts by its content, not by its path.
+
+    Args:
+        model: the model YAML.
+        data: the checked data set.
+        arguments: training arguments of Ultralytics.
+        weights: the checkpoint that the training starts from, if any.
+    """
     content = None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     known = {"data": data.fingerprint, "model": model.read_text(), "weights": content, **arguments}
     named = _own_files(known["model"])
-    if named:  # a module file that was edited since makes another result
+    if named:  # an edited module file gives another result
         known["modules"] = [s.digest for s in named]
     return json.loads(json.dumps(known))
 
 
 def _own_files(model_text: str) -> list[user.Source]:
-    """The user's own module files with a module that a model YAML names."""
+    """The user's module files that define a module of a model YAML."""
     return [s for s in user.sources() if any(registry.get(n).cls.__name__ in model_text for n in s.names)]
 
 
 def check_processes(device: Any) -> None:
-    """Refuse several GPUs if the library that starts their processes is missing.
+    """Check that a training on several GPUs has the library that starts its processes.
 
     Raises:
         MissingPart: cloudpickle is missing.
@@ -150,7 +160,7 @@ def check_processes(device: Any) -> None:
 
 
 def _train(training: Training, run: TrainingFolder) -> Any:
-    """Train from the beginning, and return Ultralytics' trainer."""
+    """Train from the beginning; return Ultralytics' trainer."""
     from nas_attn.detector.weights.start_model import save_start, start_model
 
     fit, source = None, training.path
@@ -172,7 +182,7 @@ def _train(training: Training, run: TrainingFolder) -> Any:
 
 
 def _go_on(training: Training, run: TrainingFolder) -> Any:
-    """Do the rest of a training by Ultralytics' own resuming; the folder may have been moved meanwhile."""
+    """Continue a training with Ultralytics' own `resume`; return its trainer. The folder may have been moved."""
     given = {"resume": True, "data": str(without_download(training.data.path)), "save_dir": str(run.folder)}
     return _run(of_ultralytics(training.model, run.last), training.model, given)
 
@@ -185,19 +195,19 @@ def _run(yolo: Any, model: BaseModel, arguments: Mapping[str, Any]) -> Any:
         yolo.train(trainer=trainer_of(model.head, model.task), **arguments)
     except subprocess.CalledProcessError as error:
         raise NasAttnError(
-            f"Training in several processes failed (exit code {error.returncode}); what they said stands above. "
-            "The same command goes on behind the last whole epoch."
+            f"Training in several processes failed (exit code {error.returncode}); their output is above. "
+            "The same command continues after the last complete epoch."
         ) from error
     return yolo.trainer
 
 
 def _evaluate(training: Training, checkpoint: Path, split: str) -> tuple[float, float]:
-    """mAP50-95 and mAP50 of a checkpoint, on one device."""
+    """mAP50-95 and mAP50 of a checkpoint on a split, measured on one device."""
     known = training.arguments
     given = {k: known[k] for k in ("imgsz", "batch", "workers") if k in known}
     device = str(known.get("device", "")).split(",")[0] or None
     if split == "val" and training.model.task != "obb":
-        given["batch"] = 2 * given["batch"]  # as Ultralytics' trainer does; the batch decides how images are padded
+        given["batch"] = 2 * given["batch"]  # as Ultralytics' trainer does; the batch decides the padding of images
     name = f"val-{split}"
     where = {"project": str(training.run.folder), "name": name, "exist_ok": True}
     metrics = of_ultralytics(training.model, checkpoint).val(
@@ -209,24 +219,24 @@ def _evaluate(training: Training, checkpoint: Path, split: str) -> tuple[float, 
         **given,
         **where,
     )
-    with contextlib.suppress(OSError):  # made by Ultralytics, for pictures that were not asked for
+    with contextlib.suppress(OSError):  # Ultralytics makes this folder for plots, which are off
         (training.run.folder / name).rmdir()
     return map_of(metrics, training.model.task)
 
 
 def _scores(trainer: Any, task: str) -> tuple[float, float] | None:
-    """mAP50-95 and mAP50 of the best checkpoint as the trainer measured them; None if another process did."""
+    """mAP50-95 and mAP50 of the best checkpoint, as the trainer measured them; None if another process did."""
     return None if trainer.validator is None else map_of(trainer.validator.metrics, task)
 
 
 def map_of(metrics: Any, task: str) -> tuple[float, float]:
-    """mAP50-95 and mAP50 of the task's own objects, from Ultralytics' metrics."""
+    """mAP50-95 and mAP50 for the objects of a task, from Ultralytics' metrics."""
     part = getattr(metrics, TASKS[task].metrics)
     return float(part.map), float(part.map50)
 
 
 def _precision(device: Any) -> str | bool:
-    """The argument `amp`: bfloat16 if the GPU has it. Ultralytics' own choice downloads a model to check float16."""
+    """The argument `amp`: bfloat16 if the GPU has it. Ultralytics' default downloads a model to check float16."""
     import torch
 
     return "bf16" if device != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else False

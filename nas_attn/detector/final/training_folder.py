@@ -1,8 +1,8 @@
-"""The folder of one full training: new, finished, to be continued, or of another command.
+"""The folder of one full training, and its state: new, finished, interrupted, or written by another command.
 
-Ultralytics fills and empties the folder itself, e.g. `best-seed0`. So two files of ours stand beside it:
-`best-seed0.asked.json` with everything that the training was asked for, and `best-seed0-start.pt`, the model that it
-starts from if weights were given.
+Ultralytics fills and empties the folder itself, e.g. `best-seed0`. Therefore our two files lie next to it:
+`best-seed0.asked.json` has everything that decides the result, and `best-seed0-start.pt` is the model that the training
+starts from if weights are given.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nas_attn.atomic_files import write_text_atomic
 from nas_attn.errors import StudyLocked, UserError
 
 State = Literal["new", "finished", "trained", "broken off", "other"]
-OURS = ("result.json", "results.csv", "weights/last.pt", "weights/best.pt")  # a new training must not find these
+OURS = ("result.json", "results.csv", "weights/last.pt", "weights/best.pt")  # a new training deletes these first
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class TrainingFolder:
 
     Attributes:
         folder: the folder that Ultralytics fills.
-        asked: everything that the result depends on, as JSON returns it.
+        asked: everything except the seed that decides the result, as plain JSON data.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class TrainingFolder:
 
     @property
     def last(self) -> Path:
-        """The checkpoint of the last whole epoch."""
+        """The checkpoint of the last complete epoch."""
         return self.folder / "weights" / "last.pt"
 
     @property
@@ -54,7 +54,7 @@ class TrainingFolder:
 
     @property
     def result(self) -> Path:
-        """The file of the result, which may not exist yet."""
+        """The file for the result, which may not exist yet."""
         return self.folder / "result.json"
 
     @property
@@ -62,7 +62,11 @@ class TrainingFolder:
         return self.folder.with_name(f"{self.folder.name}.asked.json")
 
     def state(self) -> State:
-        """The state; `trained` lacks only its final figures, `other` was written by another command or program."""
+        """The state of the folder: `new`, `finished`, `trained`, `broken off` or `other`.
+
+        `trained`: only the final evaluation is missing. `broken off`: an epoch is missing. `other`: another command or
+        another program wrote the folder.
+        """
         noted = self.content()
         if not noted:
             empty = not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir()))
@@ -78,20 +82,23 @@ class TrainingFolder:
         return "broken off" if 0 < done < total else "trained"
 
     def check(self, *, force: bool) -> None:
-        """Refuse to train over the work of another command.
+        """Refuse to overwrite the files of another command.
+
+        Args:
+            force: True to allow it.
 
         Raises:
-            UserError: another command wrote it, and `force` is not set.
+            UserError: another command wrote the folder, and `force` is not set.
         """
         if not force and self.state() == "other":
             raise UserError(
-                "a run's folder must be empty, or of the very same command",
-                got=f"'{self.folder}', which another training or model wrote",
-                remedy="Name another --output, or train over it with --force.",
+                "the folder of a run must be empty, or come from exactly the same command",
+                got=f"'{self.folder}', which another command wrote",
+                remedy="Give another --output, or overwrite the folder with --force.",
             )
 
     def content(self) -> dict[str, Any]:
-        """The note of `begin`; of a finished training, the result and everything that was asked for."""
+        """The content of the result file if the training is finished, else the note that `begin` wrote."""
         return _read(self.result) or _read(self._note) or {}
 
     @contextmanager
@@ -109,18 +116,22 @@ class TrainingFolder:
                 path.unlink(missing_ok=True)
         except Timeout:
             raise StudyLocked(
-                f"another process trains in '{self.folder}'; wait for it, or name another --output"
+                f"another process trains in '{self.folder}'; wait for it, or give another --output"
             ) from None
 
     def begin(self, said: Mapping[str, Any]) -> None:
-        """Note everything that is asked for, and `said` with it; delete the files of another run."""
+        """Delete the files of an earlier run, and write the note with `asked`.
+
+        Args:
+            said: further entries for the note.
+        """
         for name in OURS:
             (self.folder / name).unlink(missing_ok=True)
         self.start.unlink(missing_ok=True)
         write_text_atomic(self._note, json.dumps({**said, "asked": self.asked}, indent=1))
 
     def resume(self) -> int:
-        """Drop the rows of results.csv after the last checkpoint's epoch, and return the number of finished epochs."""
+        """Delete the rows of results.csv after the last checkpoint's epoch; return the number of finished epochs."""
         epochs = epochs_of(self.last)
         assert epochs is not None
         done = epochs[0]
@@ -135,7 +146,7 @@ class TrainingFolder:
         """Write the result, and delete the note."""
         write_text_atomic(self.result, json.dumps({"asked": self.asked, "result": result}, indent=1))
         self._note.unlink(missing_ok=True)
-        for name in ("last.part", "best.part"):  # left by a crash while a checkpoint was written
+        for name in ("last.part", "best.part"):  # left by a crash during the writing of a checkpoint
             (self.last.parent / name).unlink(missing_ok=True)
 
 
@@ -148,12 +159,12 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def epochs_of(checkpoint: Path) -> tuple[int, int] | None:
-    """(finished epochs, all epochs) of a checkpoint of Ultralytics; 0 finished ones if its training is over.
+    """(finished epochs, all epochs) of a checkpoint of Ultralytics; None if it cannot be read.
 
-    None if it cannot be read.
+    If the training is over, Ultralytics has reset the number of finished epochs to 0.
 
     Raises:
-        UserError: reading it could run code.
+        UserError: reading the checkpoint could run foreign code.
     """
     from nas_attn.detector.model.safe_checkpoint import UNREADABLE, load_checkpoint
 

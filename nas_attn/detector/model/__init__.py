@@ -1,1 +1,1 @@
-"""A base model as a value: its rows and YAML, the names in it, and whether Ultralytics can build it."""
+"""Base models as values: their rows and YAML, the module names in them, and the checks before they are built."""

@@ -1,8 +1,8 @@
 """Base models: the names and files that an Ultralytics user types, resolved without a download.
 
-A base model is a plain dictionary with exactly one entry under `scales`. Ultralytics takes the scale from the file
-name or, if that names none, the first entry; a single entry cannot be mistaken. A user's own file means the same model
-here as to Ultralytics, so that a search runs the model that `yolo train` runs.
+A base model is a plain dictionary with exactly one entry under `scales`. Ultralytics takes the scale from the file name
+or, if the name has none, the first entry; with a single entry there is only one choice. A user's file means the same
+model here as in Ultralytics, so that a search runs the model that `yolo train` runs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 YAMLS = (".yaml", ".yml")
-UNLIMITED = 1_000_000  # stands for "no channel limit" if a YAML has no scales
-BUILD_ERRORS = (  # errors that the parser of Ultralytics raises for rows that mean nothing
+UNLIMITED = 1_000_000  # channel limit of a YAML without scales: high enough to be none
+BUILD_ERRORS = (  # errors that Ultralytics' parser raises for meaningless rows
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, SyntaxError, TypeError,
     ValueError,
 )  # fmt: skip
@@ -42,14 +42,14 @@ _SCALE_IN_NAME = re.compile(r"(\d+)([nsmlx])(?![a-z])")  # yolo11n, yolov8s-p2; 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A detector into which attention is inserted; it may hold some already, as an exported YAML does.
+    """A detector into which attention is inserted. It may hold attention already, for example as an exported YAML.
 
     Attributes:
-        name: e.g. `yolo11n`; a changed width is part of it (`yolo11n-w0.125`).
-        yaml: model dictionary as Ultralytics reads it, exactly one entry under `scales`.
-        scale: that entry's key.
-        checkpoint: the `.pt` file it came from, if it came from one.
-        file: the file it came from, as the user gave it; empty for a model of Ultralytics'.
+        name: e.g. `yolo11n`, or `yolo11n-w0.125` if the width was changed.
+        yaml: model dictionary as Ultralytics reads it, with exactly one entry under `scales`.
+        scale: the key of that entry.
+        checkpoint: the `.pt` file that the model came from; None if it came from another source.
+        file: the file that the model came from, as the user gave it; empty for a model that Ultralytics ships.
     """
 
     name: str
@@ -61,8 +61,8 @@ class BaseModel:
     def build(self) -> nn.Module:
         """A new model of the head's task on the CPU, in training mode: (N, 3, H, W) -> predictions.
 
-        Its attribute `block_arguments` maps each row whose block has room inside to the arguments that Ultralytics
-        built that block with.
+        Its attribute `block_arguments` maps each row whose block can hold attention to the arguments with which
+        Ultralytics built that block.
 
         Raises:
             UserError: Ultralytics cannot build it (an unknown layer, or a width that its layers do not allow).
@@ -84,29 +84,38 @@ class BaseModel:
 
     @property
     def head(self) -> str:
-        """Module of the last row, e.g. `Segment26`."""
+        """Name of the module in the last row, e.g. `Segment26`."""
         return str(self.rows[-1][2])
 
     @property
     def task(self) -> str:
-        """`detect`, `segment`, `pose`, `obb`, `semantic` or `depth`."""
+        """The task of the head: `detect`, `segment`, `pose`, `obb`, `semantic` or `depth`."""
         return HEADS[self.head].task
 
     @cached_property
     def reg_max(self) -> int | None:
-        """Bins of the box regression, as built, or None: a box side reaches (reg_max - 1) × stride pixels."""
+        """Bins of the box regression of the built model; None if its head has none.
+
+        A box side lies at most (reg_max - 1) × stride pixels from its anchor point.
+        """
         model: Any = self.build()
         return reg_max_of(model)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change whenever the model's dictionary does."""
+        """16 hex digits that change whenever the model dictionary changes."""
         return hashlib.sha256(json.dumps(self.yaml, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def changed(
         self, *, nc: int | None = None, reg_max: int | None = None, kpt_shape: tuple[int, int] | None = None
     ) -> BaseModel:
-        """A copy with another class count, number of regression bins, or shape of keypoints."""
+        """A copy with some numbers changed; None keeps the present value.
+
+        Args:
+            nc: number of classes.
+            reg_max: bins of the box regression.
+            kpt_shape: (keypoints per object, values per keypoint).
+        """
         shape = None if kpt_shape is None else list(kpt_shape)
         changes = {k: v for k, v in (("nc", nc), ("reg_max", reg_max), ("kpt_shape", shape)) if v is not None}
         return replace(self, yaml={**copy.deepcopy(self.yaml), **changes})
@@ -114,11 +123,11 @@ class BaseModel:
     def for_data(self, nc: int, kpt_shape: Sequence[int] | None) -> BaseModel:
         """The base of a study: this model as it is trained on a data set.
 
-        Every reader of a study must get this very model, so it takes all numbers that the data decides.
+        All code that reads a study must get exactly this model, so it takes every number that the data set decides.
 
         Args:
             nc: number of classes.
-            kpt_shape: keypoints of an object and values of each; None for a task without keypoints.
+            kpt_shape: number of keypoints per object, and values per keypoint; None for a task without keypoints.
         """
         return self.changed(nc=nc, kpt_shape=None if kpt_shape is None else (kpt_shape[0], kpt_shape[1]))
 
@@ -130,11 +139,11 @@ class BaseModel:
 
     @property
     def rows(self) -> list[list[Any]]:
-        """All rows, `backbone` and `head`."""
+        """All rows, those of `backbone` first."""
         return rows_of(self.yaml)
 
     def names(self) -> dict[int, str]:
-        """The checkpoint's names of classes; empty if there is no checkpoint, or it has none."""
+        """Class number -> class name in the checkpoint; empty if there is no checkpoint or it has no names."""
         from nas_attn.detector.model.safe_checkpoint import checkpoint_model
 
         return dict(getattr(checkpoint_model(self.checkpoint), "names", None) or {}) if self.checkpoint else {}
@@ -147,31 +156,31 @@ def reg_max_of(model: Any) -> int | None:
 
 
 def build_yaml(model_yaml: dict[str, Any]) -> nn.Module:
-    """A new model of a model dictionary, of its head's task; the dictionary stays as it is."""
+    """A new model that Ultralytics builds from a model dictionary, for the task of its head."""
     from ultralytics.nn import tasks
 
     name = HEADS[model_yaml["head"][-1][2]].model
     activation = tasks.Conv.default_act
     try:
-        return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser writes into what it is given
+        return getattr(tasks, name)(copy.deepcopy(model_yaml), verbose=False)  # the parser changes its argument
     finally:
-        tasks.Conv.default_act = activation  # the parser leaves it changed if it fails
+        tasks.Conv.default_act = activation  # a parser that failed leaves it changed
 
 
 def load_base(
     model: str, *, nc: int | None = None, width: float | None = None, reg_max: int | None = None
 ) -> BaseModel:
-    """The base model of that name, YAML path or `.pt` path.
+    """The base model that a name, a YAML path or a `.pt` path stands for.
 
     Args:
         model: `yolo11n.yaml`, `yolo11n`, a path to a YAML, or a path to a checkpoint.
-        nc: number of classes, in place of the YAML's.
-        width: width factor, in place of the scale's.
-        reg_max: bins of the box regression, in place of the YAML's.
+        nc: number of classes instead of the YAML's.
+        width: width factor instead of the scale's.
+        reg_max: bins of the box regression instead of the YAML's.
 
     Raises:
-        UnknownName: no such model or scale; the message names the nearest.
-        UserError: the file is no detector's YAML or checkpoint, or `width` is not positive.
+        UnknownName: there is no such model or scale; the message suggests the nearest name.
+        UserError: the file is not the YAML or checkpoint of a detector, or `width` is not positive.
     """
     text = str(model)
     path = Path(text)
@@ -204,7 +213,7 @@ def load_base(
 
 
 def _on_disk(path: Path) -> Path | None:
-    """The user's YAML of that name or, as Ultralytics looks for it, of that name without its scale; None if absent."""
+    """The user's YAML of this name, or, as in Ultralytics, of this name without its scale; None if neither exists."""
     if path.suffix not in YAMLS:
         return None
     files = path, Path(re.sub(r"(\d+)[nsmlx]", r"\1", str(path), count=1))
@@ -212,7 +221,7 @@ def _on_disk(path: Path) -> Path | None:
 
 
 def _resolve(stem: str, source: dict[str, Any], scale: str, width: float | None) -> BaseModel:
-    """Keep one entry under `scales`: the only one, the one asked for, or the first."""
+    """The base model with one entry under `scales`: the only one, the requested one, or the first."""
     scales = source.get("scales")
     if scales:
         key = scale if scale and len(scales) > 1 else next(iter(scales))

@@ -1,4 +1,4 @@
-"""Errors of Ultralytics' parser in words: the row of a model YAML that it cannot build, and the reason."""
+"""Messages for errors of Ultralytics' parser: the row of a model YAML that it cannot build, and the reason."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.errors import UserError
 
-PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that go through the rows
+PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that loop over the rows
 _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
 
 
 def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> UserError:
     """The `UserError` for an error that Ultralytics raised while it built a model.
 
-    The row is read from the frames of the traceback, as Ultralytics' messages name none.
+    Ultralytics' messages name no row, so the row is read from the frames of the traceback.
 
     Args:
         error: Ultralytics' error, with its traceback.
         model_yaml: the model dictionary.
-        where: the file or the model's name.
+        where: the file, or the name of the model.
     """
     refusal = _refusal(error, model_yaml, where)
     if Path(where).suffix in (".yaml", ".yml") and _is_article(rows_of(model_yaml)):
@@ -53,26 +53,26 @@ def _refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -> Use
     channels = _CHANNELS.search(str(error))
     made, given = map(int, channels.groups()) if channels else (_own_channels(row), read)
     if made and given and made != given:
-        got = f"a row for {made} channels that reads {given}"
-        return UserError("a row must be made for the channels that it reads", got=got, where=where, remedy=remedy)
+        got = f"a row for {made} channels, while its input has {given}"
+        return UserError("a row must be made for the channels of its input", got=got, where=where, remedy=remedy)
     return UserError(rule, got=reason, where=where, remedy=remedy)
 
 
 def _is_article(rows: Iterable[Sequence[Any]]) -> bool:
-    """True if a row names a module of the registry in another form than this package writes."""
+    """True if a row names a module of the registry in a form that this package does not write."""
     known = community_names.parser_names()
     found = [community_names.lookup(str(row[2]), known) for row in rows if not str(row[2]).startswith(PREFIX)]
     return any(named and named.module for named in found)
 
 
 def _own_channels(row: Sequence[Any]) -> int:
-    """Channels that a row with a module of this package is built for, its first number; 0 for other rows."""
+    """The channels that a row of this package is built for, which is its first number; 0 for any other row."""
     numbers = (value for value in row[3] if isinstance(value, int))
     return next(numbers, 0) if str(row[2]).startswith(PREFIX) else 0
 
 
 def _place(trace: TracebackType | None) -> tuple[str, int, int]:
-    """(function, row, channels that the row reads) of the failure; -1 and 0 if the traceback does not tell."""
+    """(function, row, channels that the row reads) of the failure; -1 and 0 if the traceback does not show them."""
     found = "", -1, 0
     for frame, _ in traceback.walk_tb(trace):
         name, known = frame.f_code.co_name, frame.f_locals
@@ -92,7 +92,7 @@ def _is_unknown(error: Exception, name: str) -> bool:
 
 
 def _unknown(name: str, where: str) -> UserError:
-    """The error for a module that the parser does not know, with the nearest name; all names are too many to list."""
+    """The error for a module that the parser does not know. It suggests the nearest name: a list would be too long."""
     import difflib
 
     from torch import nn

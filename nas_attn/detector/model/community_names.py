@@ -1,8 +1,8 @@
-"""Names that communities use for the modules of the registry, and the module that a row of theirs means.
+"""Names that communities use for the modules of the registry, and the module that a row with such a name means.
 
-Names are compared by their letters and digits alone, without case, so `Coord_Att` is `CoordAtt`. A module's own name
-and its class's name need no entry here. The spellings are those of the collections that articles copy from
-(objectdetection_script, yoloair, External-Attention-pytorch), of timm, and of the papers' own code.
+Two names are the same if their letters and digits are the same without case: `Coord_Att` is `CoordAtt`. A module's name
+in the registry and the name of its class need no entry here. The spellings come from the collections that articles copy
+from (objectdetection_script, yoloair, External-Attention-pytorch), from timm, and from the code of the papers.
 """
 
 from __future__ import annotations
@@ -47,14 +47,17 @@ ALIASES = {
     "triplet": "TripletAtt TripletAttn",
     "window": "WindowAttention",
 }
-AMBIGUOUS = {  # spelling of several published modules -> (name of the one that is here, the others in words)
-    "cbam": ("cbam", "Ultralytics' own class: average pooling only and one C×C layer; no module of nas_attn is that"),
+AMBIGUOUS = {  # spelling that several published modules share -> (name of the one in the zoo, the others in words)
+    "cbam": (
+        "cbam",
+        "Ultralytics' class with only average pooling and one C×C layer, which nas_attn does not have",
+    ),
     "emsa": ("EMA", "the Efficient Multi-head Self-Attention of ResT, which nas_attn does not have"),
     "strip": ("StripPooling", "the block of Strip R-CNN, which nas_attn does not have"),
 }
-AFTER = "after"  # behind the whole block
-CONCAT, INNER = "concat", "inner"  # on a block's concat, in place of a block's own attention: neither can be built
-_FUSED = {  # whole name of a published class -> attention, block, place in it
+AFTER = "after"  # after the whole block
+CONCAT, INNER = "concat", "inner"  # on a block's concat; in place of its own attention. Neither can be built
+_FUSED = {  # full name of a published class -> attention, block, place in the block
     "c2bra": ("BRA", "C2PSA", INNER),
     "c3ca": ("CA", "C3", INSERT),
     "c3cbam": ("CbamModule", "C3", INSERT),  # reduction 16 and kernel 7, as in the paper
@@ -66,21 +69,21 @@ _FUSED = {  # whole name of a published class -> attention, block, place in it
 }
 BLOCKS = ("A2C2f", "BottleneckCSP", "RepNCSPELAN4", "C3k2", "C2f", "C3x", "C2", "C3")
 WITHOUT_BOTTLENECKS = ("C2PSA", "C2fPSA", "C2fCIB", "C3Ghost", "C3TR", "RepC3", "SPPELAN", "SPPF", "GhostConv", "Conv")
-_SHORT = ("C2", "C3", "C3x")  # behind which only a separator starts a module's name: a `C2BRA` is no C2
+_SHORT = ("C2", "C3", "C3x")  # only a separator after these starts a module's name: `C2BRA` is no C2 with BRA
 _WORDS = re.compile(r"(attention|attn|att|block|module|layer)$")
-_LIKE = 0.88  # similarity from which a name is suggested: `ACmx` for `ACmix`, but not `GAM` for `NAM`
+_LIKE = 0.88  # least similarity of a suggested name: `ACmx` for `ACmix`, but not `GAM` for `NAM`
 
 
 @dataclass(frozen=True)
 class Named:
-    """The meaning of a row's module.
+    """The meaning of the module name in a row.
 
     Attributes:
-        module: the registry's name of the attention in it; None for a module of Ultralytics or torch.
-        block: block of Ultralytics around it (`C2f` for `C2f_ACmix`); empty for a row of attention alone.
-        mode: the place of the attention in a published class of this name; empty if not known.
-        spelt: the attention as the row has it: `ECA` for `C2f_ECA`.
-        settled: True if the user, or the prefix `nas_attn.`, has chosen this meaning of an ambiguous name.
+        module: the registry's name of the attention; None for a module of Ultralytics or torch.
+        block: block of Ultralytics around the attention (`C2f` for `C2f_ACmix`); empty for a row of attention alone.
+        mode: the place of the attention in a published class of this name; empty if it is not known.
+        spelt: the attention as the row spells it: `ECA` for `C2f_ECA`.
+        settled: True if the user or the prefix `nas_attn.` has chosen this meaning of an ambiguous name.
     """
 
     module: str | None = None
@@ -96,12 +99,12 @@ def folded(name: str) -> str:
 
 
 def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named | None:
-    """The meaning of a row's module; None if the name is unknown.
+    """The meaning of the module name in a row; None if the name is unknown.
 
     Args:
-        name: as the row has it.
-        theirs: names that Ultralytics' own parser knows; they are never taken for modules of the registry.
-        chosen: True if the user gave this name as the meaning of another, so that it needs no question.
+        name: the name in the row.
+        theirs: names that Ultralytics' own parser knows; they never mean a module of the registry.
+        chosen: True if the user gave this name as the meaning of another name, so that it is not ambiguous.
     """
     theirs = set(theirs)
     if name.startswith(("nn.", "torchvision.ops.")) or name in theirs:
@@ -110,7 +113,7 @@ def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named |
     if chosen and not is_control(name) and name in registry.names():
         return Named(name, spelt=name, settled=True)
     if folded(bare) in {folded(t) for t in theirs} and not name.startswith(PREFIX):
-        return None  # Ultralytics' own, misspelt: it means no module of the registry
+        return None  # a misspelt name of Ultralytics: it means no module of the registry
     known = spellings()
     chosen = chosen or name.startswith(PREFIX)
     if folded(bare) in known:
@@ -127,7 +130,7 @@ def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named |
 
 
 def _inside(name: str, block: str) -> str:
-    """The part of a name beside its block: `ACmix` of `C2f_Bottleneck_ACmix`; empty if there is none."""
+    """The part of a name besides its block, e.g. `ACmix` in `C2f_Bottleneck_ACmix`; empty if there is none."""
     fused = block in BLOCKS and block not in _SHORT
     gap = "[_-]?" if fused else "[_-]"
     for pattern in (f"{block}{gap}(.+)", f"(.+)[_-]{block}"):
@@ -137,55 +140,71 @@ def _inside(name: str, block: str) -> str:
 
 
 def is_control(name: str) -> bool:
-    """True if the registry has a module of this name that is a control, and no attention."""
+    """True if the module of this name in the registry is a control, not attention."""
     return name in registry.names() and registry.get(name).family == "control"
 
 
 def around(name: str, theirs: Iterable[str]) -> tuple[str, str]:
-    """(block, rest) of a name that begins with a known block; two empty texts if it does not."""
+    """(block, rest) of a name that contains a known block; two empty strings for any other name.
+
+    Args:
+        name: the name in the row.
+        theirs: names that Ultralytics' own parser knows.
+    """
     theirs = set(theirs)
     found = ((block, _inside(name, block)) for block in BLOCKS if block in theirs)
     return next((pair for pair in found if folded(pair[1])), ("", ""))
 
 
 def question(name: str, named: Named, arguments: Sequence[Any]) -> str:
-    """The other meanings of a name, and the way to choose one; empty if it has one meaning."""
+    """A text about the other meanings of an ambiguous name, and how to choose one; empty if it has one meaning.
+
+    Args:
+        name: the name in the row.
+        named: its meaning.
+        arguments: the arguments in the row.
+    """
     spelt = folded(named.spelt.rpartition(".")[2])
     if named.settled or spelt not in AMBIGUOUS or (spelt == "cbam" and not named.block and has_reduction(arguments)):
         return ""
     own, other = AMBIGUOUS[spelt]
     if spellings()[folded(own)] != named.module:
-        return ""  # a user's own module of that name
+        return ""  # a user's module has this name
     meaning = f"{named.block}_{own}" if named.block else own
     entry = registry.get(str(named.module))
-    return f"`--as {name}={meaning}` takes it for {entry.paper.partition(',')[0]}. It is also the name of {other}."
+    return f"`--as {name}={meaning}` chooses {entry.paper.partition(',')[0]}. It is also the name of {other}."
 
 
 def has_reduction(arguments: Sequence[Any]) -> bool:
-    """True if a CBAM's arguments hold a reduction, which Ultralytics' own class (c1, kernel_size) lacks."""
+    """True if the arguments of a CBAM hold a reduction; Ultralytics' own class (c1, kernel_size) has none."""
     numbers = [a for a in arguments if isinstance(a, int) and not isinstance(a, bool)]
     return len(numbers) > 1 and any(n in (4, 8, 16, 32) for n in (numbers if numbers[0] < 32 else numbers[1:]))
 
 
 def suggestion(name: str, theirs: Iterable[str]) -> str:
-    """A sentence with the most similar known name; empty if none is similar enough."""
+    """A sentence that suggests the most similar known name; empty if none is similar enough.
+
+    Args:
+        name: the unknown name.
+        theirs: names that Ultralytics' own parser knows.
+    """
     spelt = {k: registry.get(v).cls.__name__ for k, v in spellings().items()} | {folded(t): t for t in theirs}
     cores: dict[str, str] = {}
-    for spelling in sorted(spelt, key=len):  # a name itself before longer ones
+    for spelling in sorted(spelt, key=len):  # a short name wins over longer ones with the same core
         cores.setdefault(_core(spelling), spelt[spelling])
     close = difflib.get_close_matches(_core(folded(name)), cores, n=1, cutoff=_LIKE)
     return f"Did you mean '{cores[close[0]]}'? " if close else ""
 
 
 def _core(spelling: str) -> str:
-    """A spelling without words such as `attention` that many names end in."""
+    """A spelling without the words that many names end in, such as `attention`."""
     while (shorter := _WORDS.sub("", spelling)) and shorter != spelling:
         spelling = shorter
     return spelling
 
 
 def spellings() -> dict[str, str]:
-    """Folded spelling -> name in the registry."""
+    """Spelling, as `folded` returns it -> name in the registry, for every known name."""
     found = {}
     for module, names in ALIASES.items():
         found.update({folded(n): module for n in names.split()})
@@ -196,7 +215,7 @@ def spellings() -> dict[str, str]:
 
 
 def parser_names() -> set[str]:
-    """Names that Ultralytics' own parser knows in a row."""
+    """Module names that Ultralytics' own parser knows, without the registered ones."""
     from ultralytics.nn import tasks
 
     return {k for k, v in vars(tasks).items() if is_layer(v) and v.__module__.startswith("ultralytics.")}

@@ -1,8 +1,8 @@
-"""The key `nas_attn` of an exported model YAML: how it is written, and the check that the file still fits it.
+"""The key `nas_attn` of an exported model YAML: its content, and the check that the file still matches it.
 
-Ultralytics ignores keys that it does not know. This one holds the architecture, the base's name, and digests of all
-that decides the network. Keys that another data set changes (`nc`, `kpt_shape`) are left out, so that one file serves
-several data sets. A file without the key was written by somebody else: it is read as it stands.
+Ultralytics ignores keys that it does not know. This key holds the architecture, the name of the base, and digests of
+everything that decides the network. Keys that another data set changes (`nc`, `kpt_shape`) are left out, so that one
+file serves several data sets. A file without the key was written by other people and is read without this check.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nas_attn.errors import ExportChanged, UserError
 from nas_attn.space.architecture import Architecture
 
 KEY = "nas_attn"
-# keys that decide nothing: of the data, or Ultralytics' own notes
+# keys without influence on the network: those of the data, and Ultralytics' own notes
 FREE = {KEY, "nc", "kpt_shape", "names", "channels", "ch", "scale", "yaml_file"}
 SHOWN = 4  # differences that a message lists
 
@@ -30,24 +30,26 @@ def export_key(model_yaml: Mapping[str, Any], architecture: Architecture, base: 
     """The content of an exported file under `KEY`.
 
     Args:
-        model_yaml: the file's content without that key, as it is read back.
+        model_yaml: the content of the file without that key, as the YAML reader returns it.
         architecture: the inserted modules.
         base: name of the base model.
-        version: of this package.
+        version: version of this package.
     """
     said = {"architecture": str(architecture), "base": base}
     return {"version": version, **said, "parts": _parts(model_yaml), "digest": _digest(model_yaml, said)}
 
 
 def check_export(model_yaml: Mapping[str, Any], where: str) -> None:
-    """Refuse an exported file that was edited into another network, and a row that reads a row below it.
+    """Refuse an exported file that was edited into another network, and any row that reads a row below it.
 
     Args:
-        model_yaml: content of a model YAML with lists of rows; not a checkpoint's, whose rows Ultralytics has resolved.
+        model_yaml: content of a model YAML with lists of rows. The YAML in a checkpoint is not allowed, because
+            Ultralytics has resolved its rows.
         where: the file, for messages.
 
     Raises:
-        UserError: the file is refused; the message lists the differences as far as they are known.
+        ExportChanged: the file describes another network; the message lists the differences as far as they are known.
+        UserError: the key has another form, or a row reads a row that is not above it.
     """
     key = model_yaml.get(KEY)
     if key is not None:
@@ -67,13 +69,13 @@ def check_export(model_yaml: Mapping[str, Any], where: str) -> None:
 def changed(
     model_yaml: Mapping[str, Any], said: Mapping[str, str], where: str, was: Mapping[str, Any] | None = None
 ) -> ExportChanged:
-    """The error about an exported file that is another network now.
+    """The error for an exported file that was edited into another network.
 
     Args:
-        model_yaml: its content.
+        model_yaml: the content of the file.
         said: its content under `KEY`.
         where: the file.
-        was: the content that was exported; without it the error lists new values, but no former ones.
+        was: the content that was exported; if it is None, the error lists the new values without the former ones.
     """
     found = list(_differences(model_yaml, said, was)) or [f"another `architecture` or `base` under `{KEY}:`"]
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -82,8 +84,8 @@ def changed(
 
 def _remedy() -> str:
     return (
-        f"Export it again with `python -m nas_attn export`, or delete the key `{KEY}:` with what is indented under it "
-        "to train the file as it stands."
+        f"Export it again with `python -m nas_attn export`. To train the file as it is, delete the key `{KEY}:` and "
+        "the lines indented under it."
     )
 
 
@@ -93,27 +95,27 @@ def _is_key(key: Any) -> bool:
 
 
 def _check_sources(rows: Rows, where: str) -> None:
-    """Refuse a row that does not read rows above it; the first reads the image."""
+    """Refuse a row that reads a row not above it; the first row reads the image."""
     for number, row in enumerate(rows):
         for source in row[0] if isinstance(row[0], list) else [row[0]]:
             at = source if source >= 0 else number + source
             if not (0 <= at < number or (number == 0 and source == -1)):
                 raise UserError(
                     "a row of a model YAML must read rows above it",
-                    got=f"row {number} {_shown(row)}, which reads {source} where {_above(number)}",
+                    got=f"row {number} {_shown(row)}, which reads {source}, while {_above(number)}",
                     where=where,
                     remedy="Rows are counted from 0, those of `backbone` first; -1 is the row before.",
                 )
 
 
 def _above(number: int) -> str:
-    return "the image is all there is: -1" if number == 0 else f"rows 0 to {number - 1} stand above it"
+    return "the first row can only read the image, -1" if number == 0 else f"the rows above it are 0 to {number - 1}"
 
 
 def _differences(
     model_yaml: Mapping[str, Any], said: Mapping[str, str], was: Mapping[str, Any] | None
 ) -> Iterator[str]:
-    """Each difference to the exported file, in words."""
+    """A text for each difference between a file and its exported form."""
     then = dict(re.findall(r"(\S+?)=(\S*)", said["parts"]))
     now = dict(re.findall(r"(\S+?)=(\S*)", _parts(model_yaml)))
     then.pop("rows", "")
@@ -125,13 +127,13 @@ def _differences(
         elif name not in then:
             yield f"`{name}: {model_yaml[name]}` was added"
         elif then[name] != now[name]:
-            original = f", where it was {was[name]}" if was is not None and name in was else ""
+            original = f" (exported: {was[name]})" if was is not None and name in was else ""
             yield f"`{name}` is {model_yaml[name]}{original}"
     known = rows_of(was) if was is not None else None
     for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind == "replace" and b - a == d - c:
             for i, j in zip(range(a, b), range(c, d), strict=True):
-                original = f", where the architecture has {_shown(known[i])}" if known else ""
+                original = f" (exported: {_shown(known[i])})" if known else ""
                 yield f"row {j} is {_shown(rows[j])}{original}"
         elif kind != "equal":
             for i in range(a, b):
@@ -150,7 +152,7 @@ def _shown(row: Sequence[Any]) -> str:
 
 
 def _parts(model_yaml: Mapping[str, Any]) -> str:
-    """`name=digest` of each key that decides the network, and `rows=digest,digest,...`."""
+    """`name=digest` for each key that decides the network, then `rows=digest,digest,...`."""
     names = sorted(k for k in model_yaml if k not in FREE and k not in ("backbone", "head"))
     rows = ",".join(digest_of(row) for row in rows_of(model_yaml))
     return " ".join([*(f"{name}={digest_of(model_yaml[name])}" for name in names), f"rows={rows}"])
@@ -163,7 +165,7 @@ def digest_of(value: Any) -> str:
 
 def _digest(model_yaml: Mapping[str, Any], said: Mapping[str, str]) -> str:
     network = {k: v for k, v in model_yaml.items() if k not in FREE and k not in ("backbone", "head")}
-    # all rows in one list: the end of the backbone decides nothing
+    # all rows in one list, because the end of the backbone has no influence
     return _hex([network, rows_of(model_yaml), said["architecture"], said["base"]])[:16]
 
 
@@ -172,7 +174,7 @@ def _hex(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON; 1.0 and 1 are one number, as an editor may write either."""
+    """The value as JSON types. 1.0 becomes 1, because an editor may write either."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,8 @@
-"""GFLOPs of a model by Ultralytics itself, the figure that it prints and that people copy into tables.
+"""GFLOPs of a model as Ultralytics counts them: the number that it prints and that people copy into tables.
 
-It is known only for a whole model: modules do not add up in it. Its counter runs strips of 32 pixels and extrapolates,
-and it adds normalisation, softmax and pooling layers of modules that Ultralytics does not fuse.
+The number exists only for a whole model; the numbers of modules do not add up to it. Ultralytics' counter runs strips
+of 32 pixels and extrapolates. It also counts normalisation, softmax and pooling layers of modules that Ultralytics does
+not fuse.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Any
 
 
 def ultralytics_gflops(model: Any, imgsz: int) -> float | None:
-    """Giga floating point operations of a model after fusing, by Ultralytics' `get_flops`; None if it cannot count.
+    """GFLOPs (10⁹ floating point operations) of the fused model, by Ultralytics' `get_flops`; None if that fails.
 
     Args:
-        model: a detector of Ultralytics; it stays as it is.
+        model: a detector of Ultralytics; it is not changed.
         imgsz: image size in pixels.
     """
     from ultralytics.utils.torch_utils import get_flops

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def held_attention(base: BaseModel) -> list[tuple[str, int]]:
-    """(class, row) of each module of the registry in a base model's rows, also of modules inside blocks."""
+    """(class, row) for each module of the registry in the rows of a base model; modules inside blocks count too."""
     theirs = community_names.parser_names()
     found = []
     for number, row in enumerate(base.rows):
@@ -27,11 +27,11 @@ def held_attention(base: BaseModel) -> list[tuple[str, int]]:
 
 
 def held_note(base: BaseModel) -> str:
-    """A note for people on the attention that the base holds already; empty if it holds none."""
+    """A note for the user about the attention that the base holds already; empty if it holds none."""
     held = ", ".join(f"{name} in row {number}" for name, number in held_attention(base))
     if not held:
         return ""
     return (
-        f"note: the base model {base.file or base.name} holds attention already: {held}. Slots lie behind it: a gene "
-        "adds a further module, and `none` leaves what is there."
+        f"note: the base model {base.file or base.name} already holds attention: {held}. Slots come after it: a gene "
+        "adds another module, and `none` keeps the one that is there."
     )

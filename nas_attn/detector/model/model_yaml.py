@@ -1,7 +1,7 @@
-"""Checks of a model YAML before anything is built from it: its form, and that building it runs no stranger's code.
+"""Checks of a model YAML before it is built: its form is right, and building it runs no foreign code.
 
-Ultralytics' parser evaluates `activation` as Python and calls whatever a row names. So an activation must be a layer of
-torch with literal arguments, and a row must name a layer.
+Ultralytics' parser evaluates `activation` as Python and calls any object that a row names. Therefore an activation must
+be a layer of torch with literal arguments, and a row must name a layer.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _OPS = "torchvision.ops."
 
 
 def check_detector(source: Any, where: str) -> None:
-    """Refuse a model dictionary that is not of a detector.
+    """Refuse a model dictionary that does not describe a detector.
 
     Args:
         source: content of a YAML file or checkpoint.
         where: name of the file or model, for messages.
 
     Raises:
-        UserError: a rule is broken; the message names the first.
+        UserError: a rule is broken; the message names the first broken one.
     """
     if not isinstance(source, dict) or any(source.get(k) in (None, []) for k in ("nc", "backbone", "head")):
         raise UserError("a model YAML must have `nc`, `backbone` and `head`", where=where)
@@ -79,21 +79,21 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_activation(activation: Any, where: str) -> None:
-    """Refuse an activation that is not a layer of torch with literal arguments; nothing is evaluated."""
+    """Refuse an activation that is not a layer of torch with literal arguments; the text is never evaluated."""
     if activation is not None and not (isinstance(activation, str) and _is_layer_call(activation.strip())):
         raise UserError(
             "`activation` must be a layer of torch.nn with plain numbers as arguments",
             got=repr(activation)[:200],
             where=where,
-            remedy="Write for example nn.SiLU() or torch.nn.LeakyReLU(0.1); Ultralytics would run anything else as "
+            remedy="Write for example nn.SiLU() or torch.nn.LeakyReLU(0.1). Ultralytics would run any other text as "
             "Python code.",
         )
 
 
 def _check_module(name: str, where: str) -> None:
-    """Refuse a row's module if the parser would find a function or a whole model under its name.
+    """Refuse the module of a row if the parser would find a function or a whole model under its name.
 
-    Names that the parser does not know pass: `build_errors` explains them.
+    A name that the parser does not know passes this check: `build_errors` explains it later.
     """
     from ultralytics.nn import tasks
 
@@ -103,14 +103,14 @@ def _check_module(name: str, where: str) -> None:
     if not is_layer(found) or found.__module__ == tasks.__name__:  # a whole model's constructor reads another YAML
         raise UserError(
             "a row's module must be a layer",
-            got=f"'{name}', which is something else in Ultralytics or torch",
+            got=f"'{name}', which is no layer in Ultralytics or torch",
             where=where,
             remedy="Name a layer of Ultralytics, one of torch as nn.NAME, or one of `python -m nas_attn modules`.",
         )
 
 
 def _found(name: str, tasks: Any) -> Any:
-    """The object that Ultralytics' parser takes for a row's module; None if it finds nothing."""
+    """The object that Ultralytics' parser finds for the module of a row; None if it finds nothing."""
     from torch import nn
 
     if name.startswith("nn."):
@@ -123,7 +123,7 @@ def _found(name: str, tasks: Any) -> Any:
 
 
 def is_layer(found: Any) -> bool:
-    """True for a class of layers, also if it is a whole model."""
+    """True for a subclass of `nn.Module`, which may also be a whole model."""
     from torch import nn
 
     return inspect.isclass(found) and issubclass(found, nn.Module)
@@ -157,7 +157,12 @@ def _is_literal(value: ast.expr) -> bool:
 
 
 def built_repeats(written: int, depth: float) -> int:
-    """Number of modules that Ultralytics builds for a row, at a depth factor."""
+    """Number of modules that Ultralytics builds for a row.
+
+    Args:
+        written: the row's repeats.
+        depth: depth factor of the scale.
+    """
     return max(round(written * depth), 1) if written > 1 else 1
 
 
@@ -165,7 +170,7 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        UserError: it cannot be read, or is no YAML.
+        UserError: the file cannot be read, or is no YAML.
     """
     try:
         return parse_yaml(path.read_text(encoding="utf-8", errors="ignore"))

@@ -1,7 +1,7 @@
-"""Registration of the zoo with Ultralytics' YAML parser, which looks modules up in the globals of its file `tasks`.
+"""Registration of the zoo with Ultralytics' YAML parser, which looks up modules in the globals of `nn.tasks`.
 
-This package writes dotted names (`nas_attn.ACmix`). Bare names (`ACmix`) are for YAMLs of articles; one is registered
-only if neither Ultralytics nor anybody else has put something under it.
+This package writes dotted names (`nas_attn.ACmix`). Bare names (`ACmix`) are for the YAMLs of articles; a bare name is
+registered only if it is free.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ _TARGETS: list[ModuleType] = []
 def register(tasks: ModuleType) -> None:
     """Put every class of the registry, and `Scaled`, into the globals of `ultralytics.nn.tasks`.
 
-    It may be called twice. Classes that enter the registry later follow by themselves.
+    A second call is harmless. Classes that enter the registry later are added automatically.
+
+    Args:
+        tasks: the module `ultralytics.nn.tasks`.
 
     Warns:
-        UserWarning: a bare name is taken by something else, which stays.
+        UserWarning: a bare name is taken by another class, which stays.
     """
     if not any(t is tasks for t in _TARGETS):
         _TARGETS.append(tasks)
@@ -43,17 +46,21 @@ def register(tasks: ModuleType) -> None:
             taken.append(bare)
     if taken:
         warnings.warn(
-            f"Ultralytics has modules of its own called {', '.join(taken)}, which stay; write "
+            f"The names {', '.join(taken)} are taken by other modules in Ultralytics, which stay; write "
             f"{', '.join(PREFIX + name for name in taken)} in a model YAML for those of nas_attn.",
             stacklevel=2,
         )
 
 
 def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
-    """Refuse rows of a model YAML that name a module of this package that is not registered.
+    """Refuse a row of a model YAML that names an unregistered module with the prefix of this package.
+
+    Args:
+        rows: the rows of the model YAML.
+        where: the file, for the message.
 
     Raises:
-        UnknownName: the first of them.
+        UnknownName: the message names the first such module.
     """
     for row in rows:
         if not str(row[2]).startswith(PREFIX):
@@ -63,14 +70,14 @@ def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
                 continue
             error = UnknownName("module of nas_attn in a model YAML", inner, classes, where=where)
             error.remedy += (
-                f" A module of your own: give its file with --modules FILE or in {user.ENVIRONMENT}, or install its "
-                "package."
+                f" If it is your own module, give its file with --modules FILE or in {user.ENVIRONMENT}, or install "
+                "its package."
             )
             raise error
 
 
 def unregister(tasks: ModuleType) -> None:
-    """Take out what `register` put in, and nothing else."""
+    """Remove the names that `register` added, and no others."""
     _TARGETS[:] = [t for t in _TARGETS if t is not tasks]
     names = vars(tasks)
     for bare, cls in _classes().items():
@@ -85,7 +92,7 @@ def _follow() -> None:
 
 
 def modules_of(row: Sequence[Any]) -> list[str]:
-    """Classes that a row of this package names: its module, and the modules inside that."""
+    """Names of the classes in a row of this package: its module, and the modules inside it."""
     bare = str(row[2]).removeprefix(PREFIX)
     named = [bare, *([row[3][0]] if bare == "Scaled" and row[3] else ())]
     if is_block(row):
@@ -95,12 +102,12 @@ def modules_of(row: Sequence[Any]) -> list[str]:
 
 
 def _classes() -> dict[str, type]:
-    """Bare name -> class, of all classes that a row of this package may name."""
+    """Bare name -> class, for every class that a row of this package may name."""
     return {**{e.cls.__name__: e.cls for e in registry.entries() if not e.is_none}, **_own()}
 
 
 def _own() -> dict[str, type]:
-    """Classes that get no bare name: no article writes them, or Ultralytics has a block of that name."""
+    """Classes without a bare name: no article writes them, or Ultralytics has a block of that name."""
     from nas_attn.attention.residual import Scaled
     from nas_attn.detector.blocks import classes
 

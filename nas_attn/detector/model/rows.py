@@ -1,4 +1,4 @@
-"""Rows of a model YAML rewritten: rows inserted, later indices shifted, nothing else changed."""
+"""The rewrite of a model YAML's rows: rows are inserted, later indices are shifted, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from nas_attn.errors import SlotRefused
 
-PREFIX = "nas_attn."  # a dotted name can never be one that Ultralytics has or gets
+PREFIX = "nas_attn."  # a dotted name never collides with a name in Ultralytics' globals
 RowContent = tuple[str, list[Any]]  # module name and arguments of a YAML row
 
 
 @dataclass(frozen=True)
 class Insertion:
-    """A row put behind another.
+    """A row that is inserted after another row.
 
     Attributes:
         slot: the caller's name of the place.
-        row: its module's name and arguments.
-        readers: rows that read it in place of the row before it; if empty, all that read that row.
+        row: module name and arguments of the inserted row.
+        readers: rows that then read the inserted row instead of the row before it; if empty, all its readers do.
     """
 
     slot: str
@@ -30,13 +30,13 @@ class Insertion:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A rewritten model dictionary, and the new places of its rows and modules.
+    """A rewritten model dictionary, and the new row numbers.
 
     Attributes:
         yaml: the new dictionary.
         row_map: row of the base -> new row.
-        outputs: row of the base -> new row whose output its readers read, unless an insertion names its readers.
-        places: slot -> new row that holds its module.
+        outputs: row of the base -> new row that its readers read, if no insertion names these readers.
+        places: slot -> new row that holds the module of the slot.
     """
 
     yaml: dict[str, Any]
@@ -51,7 +51,12 @@ def rows_of(model_yaml: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def absolute(sources: int | list[int], row: int) -> list[int]:
-    """Non-negative rows that `row` reads; -1 is the row before it (the image, for row 0)."""
+    """The numbers of the rows that `row` reads, relative ones resolved; -1 is the image.
+
+    Args:
+        sources: the `from` of the row.
+        row: number of the row.
+    """
     return [s if s >= 0 else row + s for s in (sources if isinstance(sources, list) else [sources])]
 
 
@@ -60,18 +65,23 @@ def rewrite(
     inserts: Mapping[int, Sequence[Insertion]],
     blocks: Mapping[int, tuple[RowContent, int]] | None = None,
 ) -> Rewritten:
-    """Insert rows and put blocks of this package in place of Ultralytics'.
+    """Insert rows, and replace blocks of Ultralytics by blocks of this package.
 
-    A relative index stays relative and an absolute one absolute: some heads read a list of saved maps, and the map
-    before them is saved only if a row names it by its absolute index.
+    A relative index stays relative, and an absolute index stays absolute. Some heads read a list of saved maps, and
+    Ultralytics saves the map before the head only if a row names it by its absolute index.
 
     Args:
-        model_yaml: a model dictionary with `backbone` and `head`; it stays as it is.
-        inserts: row -> rows to put behind it. A row for all readers comes first, then those for most readers.
-        blocks: row -> (module name and arguments that take the row's place, channels of its output).
+        model_yaml: a model dictionary with `backbone` and `head`; it is not changed.
+        inserts: row -> rows to insert after it. A row for all readers comes first, then the others, those with more
+            readers before those with fewer.
+        blocks: row -> (module name and arguments of the block that replaces it, channels of its output).
+
+    Returns:
+        The new dictionary, and the new row numbers.
 
     Raises:
-        SlotRefused: two insertions share some of their readers, so neither can follow the other.
+        SlotRefused: two insertions share only a part of their readers, so neither can come after the other.
+        ValueError: a row does not exist, or is the head.
     """
     blocks = blocks or {}
     old = rows_of(model_yaml)
@@ -80,7 +90,7 @@ def rewrite(
     new: list[list[Any]] = []
     row_map: dict[int, int] = {}
     output: dict[int, int] = {-1: -1}
-    edges: dict[tuple[int, int], int] = {}  # (old row, old reader) -> new row, for readers of another row than `output`
+    edges: dict[tuple[int, int], int] = {}  # (old row, old reader) -> new row, if the reader does not read `output`
     places: dict[str, int] = {}
     backbone_end = 0
     for row, (sources, repeats, module, arguments) in enumerate(old):
@@ -90,7 +100,7 @@ def rewrite(
         moved = [now if s >= 0 else now - here for s, now in zip(given, stand, strict=True)]
         source = moved if isinstance(sources, list) else moved[0]
         row_map[row] = here
-        if row in blocks:  # states its width in the row behind it, see `blocks.py`
+        if row in blocks:  # the next row states its width, see `blocks.py`
             (name, inner), channels = blocks[row]
             new += [[source, 1, name, copy.deepcopy(inner)], [-1, 1, "Index", [channels, 0]]]
         else:
@@ -99,7 +109,7 @@ def rewrite(
         for one in sorted(inserts.get(row, ()), key=lambda i: (bool(i.readers), -len(i.readers))):
             before = {edges.get((row, reader), output[row]) for reader in one.readers} or {output[row]}
             if len(before) > 1:
-                raise SlotRefused(f"{one.slot} shares some but not all of its readers with another filled slot")
+                raise SlotRefused(f"{one.slot} shares a part of its readers with another filled slot, but not all")
             (at,) = before
             new.append([-1 if at == len(new) - 1 else at, 1, one.row[0], copy.deepcopy(list(one.row[1]))])
             places[one.slot] = len(new) - 1
@@ -115,7 +125,7 @@ def rewrite(
 
 
 def plain_rows(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str]]:
-    """(row, module) of each row that is not inserted; a block with attention inside counts as the plain block."""
+    """(row, module) for each row that was not inserted; a block with attention inside counts as the plain block."""
     after_block = False
     for index, row in enumerate(rows):
         module = str(row[2])
@@ -127,11 +137,11 @@ def plain_rows(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str]]:
 
 
 def module_name(row: Sequence[Any]) -> str:
-    """The row's module; Ultralytics itself rewrites one name in the YAMLs of models that it has built."""
+    """The module name of a row. Ultralytics replaces `Silence` by `nn.Identity` in models that it has built."""
     return "nn.Identity" if row[2] == "Silence" else str(row[2])
 
 
 def is_block(row: Sequence[Any]) -> bool:
-    """True if a row holds one of Ultralytics' blocks with attention inside."""
+    """True if the row holds a block of Ultralytics with attention inside."""
     inside = row[3][1] if len(row[3]) == 2 else None
     return str(row[2]).startswith(PREFIX) and isinstance(inside, list) and all(isinstance(g, list) for g in inside)

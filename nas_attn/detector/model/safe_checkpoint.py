@@ -1,8 +1,8 @@
-"""Checkpoints read without running code that strangers put into them.
+"""A safe reader of checkpoints, which runs no code that other people put into them.
 
-torch's restricted unpickler gets the classes that Ultralytics and this package need. It may create a layer without its
-constructor and set its state, but never call its class: constructors of whole models evaluate parts of a YAML as
-Python.
+torch's restricted unpickler gets the classes that Ultralytics and this package need. It may create a layer without the
+constructor and set its state. It may never call the class, because the constructors of whole models evaluate parts of a
+YAML as Python.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from nas_attn.errors import UserError
 
 LAYERS = ("ultralytics.nn.", "nas_attn.attention.", "nas_attn.detector.blocks", "torchvision.ops.")
 TORCH = "torch.nn.modules."
-LOSSES = ("ultralytics.utils.loss", "ultralytics.utils.tal")  # a model keeps its loss while it is trained
+LOSSES = ("ultralytics.utils.loss", "ultralytics.utils.tal")  # a model holds its loss during training
 REVIVE = "nas_attn.attention.user.revive"
-SHOWN = 8  # names that a message lists
-_ALONE = threading.Lock()  # torch keeps one list of allowed classes for the whole process
+SHOWN = 8  # largest number of names in a message
+_ALONE = threading.Lock()  # torch has one list of allowed classes for the whole process
 UNREADABLE = (  # errors that torch and the unpickler raise for a file that is no checkpoint
     OSError, EOFError, ImportError, pickle.UnpicklingError, ArithmeticError, AssertionError, AttributeError,
     LookupError, NameError, RuntimeError, SyntaxError, TypeError, ValueError,
@@ -45,10 +45,10 @@ def load_checkpoint(path: Path) -> Any:
     """The content of a checkpoint, on the CPU.
 
     Raises:
-        UserError: it names something that no model needs, or carries module files that the user never named. With
-            `--trust` nothing is refused: it is read like any pickle.
+        UserError: the file names a class or function that no model needs, or holds module files that the user has not
+            named. With `--trust` nothing is refused, and the file is read like any pickle.
     """
-    import ultralytics.nn.tasks  # noqa: F401  (the classes in it; importing it also registers ours)
+    import ultralytics.nn.tasks  # noqa: F401  (for its classes; the import also registers ours)
 
     if all_trusted():
         content = torch.load(path, map_location="cpu", weights_only=False)
@@ -72,15 +72,15 @@ def load_checkpoint(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         _refuse(str(error.__context__ or error).strip().partition("\n")[0][:200], path)  # torch wraps it in advice
     finally:
-        with safe_globals(brought):  # its end takes them off torch's list again
+        with safe_globals(brought):  # the end of this context removes them from torch's list
             pass
 
 
 def checkpoint_model(path: Path) -> Any:
-    """The model in a checkpoint of Ultralytics, on the CPU: its moving average if there is one.
+    """The model in a checkpoint of Ultralytics, on the CPU: its moving average (EMA) if there is one.
 
     Raises:
-        UserError: the file is no checkpoint, holds no model, or `load_checkpoint` refuses it.
+        UserError: the file is no checkpoint, holds no model, or is refused by `load_checkpoint`.
     """
     try:
         content = load_checkpoint(path)
@@ -98,13 +98,13 @@ def _refuse(got: str, path: Path) -> NoReturn:
         "a checkpoint must be one that Ultralytics wrote: a model's layers, numbers and texts",
         got=got,
         where=str(path),
-        remedy=f"Loading it could run code. {trust.REMEDY}",
+        remedy=f"Loading it could run foreign code. {trust.REMEDY}",
     )
 
 
 def _names(path: Path) -> list[str]:
     """The names in a checkpoint that torch does not allow by itself."""
-    if not zipfile.is_zipfile(path):  # of before 2020; torch refuses what it does not know in such a file as well
+    if not zipfile.is_zipfile(path):  # the format before 2020; torch refuses unknown names in it too
         return []
     return [name for name in get_unsafe_globals_in_checkpoint(path) if name != REVIVE and name not in _plain()]
 
@@ -115,11 +115,13 @@ def _allowed(name: str) -> list[Any] | None:
     if module.startswith((TORCH, *LAYERS, *_packages())):
         found = _found(module, attribute)
         if is_layer(found):
-            # torch's own layers do nothing but allocate; one kept as an attribute must stay what it is
+            # constructors of torch's layers only allocate, and a class that is stored as an attribute must stay itself
             return [(found, name)] if module.startswith(TORCH) else _made_only(found, name)
     elif module in LOSSES and inspect.isclass(found := _found(module, attribute)):
         return _made_only(found, name)
-    elif module in sys.modules and hasattr(sys.modules[module], "__nas_attn_source__"):  # its source has run here
+    elif module in sys.modules and hasattr(
+        sys.modules[module], "__nas_attn_source__"
+    ):  # its source has already run here
         found = _found(module, attribute)
         return None if found is None else [(found, name)]
     return None
@@ -134,13 +136,13 @@ def _found(module: str, attribute: str) -> Any:
 
 
 def _packages() -> tuple[str, ...]:
-    """The installed packages that brought attention modules."""
+    """Prefixes of the installed packages that registered attention modules."""
     own = {e.cls.__module__.partition(".")[0] for e in registry.entries() if not user.of_a_file(e)}
     return tuple(f"{package}." for package in own - {"nas_attn", "torch", "ultralytics", "__main__"})
 
 
 def _made_only(cls: type, name: str) -> list[Any]:
-    """Entries by which a class can be created without its constructor and given state, but not called."""
+    """Entries to create an instance without its constructor and to set its state, but not to call the class."""
 
     class Uncalled(type):
         def __call__(cls, *arguments: Any) -> Any:
@@ -155,12 +157,17 @@ def _made_only(cls: type, name: str) -> list[Any]:
 
 
 def _unnamed(cls: type) -> tuple[type, str]:
-    """Entry for a class whose instances may get state, under a random name that no file can know."""
+    """An entry that allows setting the state of instances. Its name is random, so that no file can use it."""
     return cls, f"nas_attn.{secrets.token_hex(16)}"
 
 
 def _reviver(path: Path, brought: list[Any]) -> Any:
-    """`user.revive` that checks first if a source may run."""
+    """A replacement for `user.revive` that first checks whether a source may run.
+
+    Args:
+        path: the checkpoint, for messages.
+        brought: receives an entry for each class that a source defines.
+    """
 
     def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
         trust.check([user.Source(stem, text)], str(path))
@@ -176,7 +183,7 @@ def _reviver(path: Path, brought: list[Any]) -> Any:
 
 @functools.cache
 def _plain() -> dict[str, Any]:
-    """Values that Ultralytics writes beside the layers: paths, name spaces, numbers of numpy, dates."""
+    """Name -> object for values that Ultralytics writes besides layers: paths, namespaces, numpy numbers, dates."""
     import numpy
     from ultralytics.utils import IterableSimpleNamespace
 

@@ -12,13 +12,17 @@ from nas_attn.detector.model.model_yaml import read_yaml
 from nas_attn.errors import MissingPart
 from nas_attn.tasks import HEADS
 
-SIZES = "tnsmbclxe"  # smallest first: yolov9 has t, s, m, c and e, yolov10 b between m and l
+SIZES = "tnsmbclxe"  # smallest first: yolov9 has t, s, m, c and e; yolov10 has b between m and l
 _SCALE = re.compile(rf"(\d|-)([{SIZES}])(?![a-z0-9])")
 
 
 @lru_cache(maxsize=1)
 def packaged() -> dict[str, Path]:
-    """Stem -> file of each model YAML that the installed Ultralytics ships."""
+    """File name without suffix -> file, for each model YAML that the installed Ultralytics ships.
+
+    Raises:
+        MissingPart: Ultralytics is not installed.
+    """
     spec = importlib.util.find_spec("ultralytics")
     if spec is None or not spec.submodule_search_locations:
         raise MissingPart("Ultralytics is not installed: pip install ultralytics")
@@ -27,21 +31,21 @@ def packaged() -> dict[str, Path]:
 
 
 def scale_of(model: str) -> str | None:
-    """The scale in a model's name, such as `n`; None if it has none."""
+    """The scale in the name of a model, such as `n`; None if the name has none."""
     found = _SCALE.search(Path(model).name)
     return found[2] if found else None
 
 
 def at_scale(model: str, scale: str) -> str:
-    """The same model at another scale, by name."""
+    """The name of the same model at another scale."""
     path = Path(model)
     return str(path.with_name(_SCALE.sub(rf"\g<1>{scale}", path.name, count=1)))
 
 
 def larger_scales(model: str) -> tuple[str, ...]:
-    """The scales above a model's own that its family has, the smallest first.
+    """The larger scales of a model's family, the smallest first.
 
-    A family is one YAML with `scales`, or one YAML for each scale. A user's own model may have any of the usual ones.
+    A family is one YAML with `scales`, or one YAML for each scale. A user's own model may have any of n, s, m, l and x.
     """
     own = scale_of(model)
     if own is None:
@@ -57,16 +61,16 @@ def larger_scales(model: str) -> tuple[str, ...]:
 
 
 def near(stem: str) -> Iterator[str]:
-    """Names of the package's detectors, at the scale that the user meant."""
+    """Names of the shipped detectors, at the scale in a name that the user typed."""
     named = re.search(r"\d([nsmlx])", stem)
     yield from detectors(named[1] if named else "n")
 
 
 def detectors(scale: str = "n") -> Iterator[str]:
-    """Names of every base model that the installed Ultralytics ships, as `load_base` takes them.
+    """The name of every base model that the installed Ultralytics ships, as `load_base` takes it.
 
     Args:
-        scale: the scale to name, of models that have several.
+        scale: the scale in the names of models that have several scales.
     """
     for name, path in packaged().items():
         source = read_yaml(path)

@@ -1,1 +1,1 @@
-"""The neck of a base model: its graph, the slots in it, and how an architecture is written into them."""
+"""The neck of a base model: its graph, its slots, and the code that writes an architecture into them."""

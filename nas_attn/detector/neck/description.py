@@ -1,4 +1,4 @@
-"""A base model described for people: its rows, the rows that each reads and is read by, and the slots there."""
+"""The description of a base model that `slots` prints: its rows, how they are connected, and their slots."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def describe(base: BaseModel, wanted: Iterable[str] | None = None) -> dict[str, Any]:
-    """The network and its slots, JSON-ready.
+    """The network and its slots as a JSON-ready dictionary.
 
     Args:
         base: the base model.
-        wanted: names of the slots to show, or patterns; None for all. Slots that can hold nothing are never shown.
+        wanted: names or patterns of the slots to show; None for all. Slots that can never hold attention are not shown.
 
     Returns:
-        `model`, `scale`, `head`, `task`, `classes`, `params` (of the whole model), and `rows`. A row has its `index`,
-        the `part` it stands in (`backbone`, `neck` or `head`), `from` (rows that it reads; -1 is the image), `module`,
-        `repeats` as built, `channels` and `stride` of its output (null if that is no map), `read_by` (rows),
-        `params`, and `slots`: each with `name`, `also` (its other names), `channels`, `sites` (modules that a gene puts
+        `model`, `scale`, `head`, `task`, `classes`, `params` (of the whole model), and `rows`. Each row has `index`,
+        `part` (`backbone`, `neck` or `head`), `from` (the rows that it reads; -1 is the image), `module`, `repeats` (as
+        built), `channels` and `stride` of its output (null if the output is no map), `read_by` (rows), `params`, and
+        `slots`. Each slot has `name`, `also` (its other names), `channels`, `sites` (number of modules that a gene puts
         there), `readers` (rows; empty if all readers of the row read the slot) and `inside` (`insert`, `replace` or
         null).
 
     Raises:
-        UnknownName: a slot that the base does not have.
-        SlotRefused: a slot named in full that can hold nothing.
-        UserError: Ultralytics cannot build it, or its head's inputs have no usual strides.
+        UnknownName: the base has no such slot.
+        SlotRefused: `wanted` has the full name of a slot that can never hold attention.
+        UserError: Ultralytics cannot build the base, or the inputs of its head have unusual strides.
     """
     model: Any = base.build()
     slots = all_slots(base, model)

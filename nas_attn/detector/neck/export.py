@@ -1,4 +1,4 @@
-"""An architecture written as a commented model YAML that `ultralytics.YOLO(path)` builds and trains."""
+"""The export of an architecture as a commented model YAML that `ultralytics.YOLO(path)` builds and trains."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ def yaml_text(
     """The model YAML of an architecture.
 
     Args:
-        base: the base as the final training has it: its own `reg_max`, not a proxy's.
-        slots: its slots.
+        base: the base of the final training, with its own `reg_max` and not that of a proxy training.
+        slots: the slots of the base.
         architecture: the modules to insert.
         final_nc: number of classes of the final training.
         comments: lines for the top of the file.
+
+    Raises:
+        UserError: as `apply` in `surgery.py` raises it.
     """
     done = apply(base, slots, architecture)
     genes = dict(architecture.genes)
@@ -56,7 +59,7 @@ def yaml_text(
     lines = [
         *_comment([*comments, str(architecture), *_reading(inserted, base.task)]),
         *settings,
-        f"{KEY}: # `train` refuses this file where it was edited since; delete this key to train it as it stands",
+        f"{KEY}: # `train` refuses this file if it was edited; delete this key to train it as it is",
         *(f"  {name}: {_flow(value)}" for name, value in key.items()),
         "",
         *rows,
@@ -65,15 +68,14 @@ def yaml_text(
 
 
 def _reading(inserted: Sequence[str], task: str) -> list[str]:
-    """The comment that tells the reader of a file how to train it."""
+    """Comment lines that tell the reader of a file how to train it."""
     if not inserted:
-        return ["No module of nas_attn is in it: plain Ultralytics builds and trains it."]
+        return ["This model has no module of nas_attn: plain Ultralytics builds and trains it."]
     return [
-        f"Plain `yolo {task} train model=THIS_FILE` ends in KeyError: '{inserted[0]}': Ultralytics does not know it.",
-        "Either run `nas-attn hook install` once, or say `import nas_attn` in a script before YOLO(...).",
-        "Where a checkpoint of it is loaded and nas_attn is missing, Ultralytics would pip install whatever has that "
-        "name:",
-        "set YOLO_AUTOINSTALL=0 there.",
+        f"Plain `yolo {task} train model=THIS_FILE` ends in KeyError: '{inserted[0]}', unknown to Ultralytics.",
+        "To train it, run `nas-attn hook install` once, or write `import nas_attn` in a script before YOLO(...).",
+        "If nas_attn is not installed where a checkpoint of it is loaded, Ultralytics would pip install any package of",
+        "that name. Set YOLO_AUTOINSTALL=0 there.",
     ]
 
 
@@ -90,41 +92,49 @@ def write_yaml(
     final_nc: int,
     comments: Sequence[str] = (),
 ) -> None:
-    """Write `yaml_text` to a file, whole or not at all.
+    """Write `yaml_text` to a file, completely or not at all.
+
+    Args:
+        path: the file.
+        base, slots, architecture, final_nc, comments: as `yaml_text` takes them.
 
     Raises:
-        UserError: the folder is not writable, or the file name itself asks Ultralytics for another scale.
+        UserError: the folder is not writable, or Ultralytics would read another scale from the file name.
     """
     check_name(path, base)
     write_text_atomic(path, yaml_text(base, slots, architecture, final_nc=final_nc, comments=comments))
 
 
 def check_name(path: Path, base: BaseModel) -> None:
-    """Refuse a file name under which Ultralytics would look for another scale or file than this one.
+    """Refuse a file name from which Ultralytics would read another scale, or another file.
+
+    Args:
+        path: the file.
+        base: the base model, which has the right scale.
 
     Raises:
-        UserError: it is such a name.
+        UserError: the name is refused.
     """
     from ultralytics.nn.tasks import guess_model_scale
 
     named = guess_model_scale(path)
     if named not in ("", base.scale) or re.fullmatch(r"yolov[58][nsmlx]6", Path(path).stem):
         raise UserError(
-            f"a file name must not name another model than its content (scale `{base.scale}`), for Ultralytics "
-            "takes the scale from the name",
+            f"a file name must not name another model than its content (scale `{base.scale}`), because Ultralytics "
+            "reads the scale from the name",
             got=f"'{Path(path).name}'",
             remedy="Call it for example best.yaml.",
         )
 
 
 def _rows(rows: list[list[Any]], first: int, notes: dict[int, str]) -> list[str]:
-    """One line for each row, with its number, and the slot and gene of an inserted module."""
+    """One line for each row, with its number; for an inserted module also with its slot and gene."""
     numbered = enumerate(rows, first)
     return [f"  - {_flow(row)} # {i}" + (f": {notes[i]}" if i in notes else "") for i, row in numbered]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a shared list each time it occurs: values are dumped one by one, and an anchor is for a whole file."""
+    """A dumper without anchors: it writes a shared list in full each time, because values are dumped one by one."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""The differences between an edited model YAML and the network that was exported, each with its former value."""
+"""The differences between an edited model YAML and the exported network, each with its former value."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nas_attn.space.architecture import Architecture
 
 
 def explained(error: UserError) -> UserError:
-    """The error, with the former value of each change if it is about an edited export whose base is known here.
+    """The same error. If it is about an edited export and its base is known here, each change has its former value.
 
     Args:
-        error: any; one that holds several is searched.
+        error: any error; the problems of a `ConfigError` are treated one by one.
     """
     if isinstance(error, ConfigError):
         error.problems = tuple(explained(problem) for problem in error.problems)
@@ -30,13 +30,13 @@ def explained(error: UserError) -> UserError:
 
 
 def _exported(said: Mapping[str, str], digests: Sequence[str]) -> Mapping[str, Any] | None:
-    """The dictionary that was exported, built anew; None if its base or modules are unknown or differ here."""
+    """The exported dictionary, built again; None if its base or a module is unknown or different here."""
     sized = re.fullmatch(r"(.+)-w([\d.e+-]+)", said["base"])  # as `load_base` names a changed width
     name, width = (sized[1], float(sized[2])) if sized else (said["base"], None)
     try:
         base = load_base(name, width=width)
         made, _ = architecture_yaml(base, all_slots(base), Architecture.parse(said["architecture"]))
         made = {"reg_max": base.reg_max, **made}
-    except (NasAttnError, OSError):  # the base is a user's own, or a module is not registered
+    except (NasAttnError, OSError):  # the base is a file of the user, or a module is not registered
         return None
     return made if [digest_of(row) for row in rows_of(made)] == list(digests) else None

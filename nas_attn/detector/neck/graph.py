@@ -1,4 +1,4 @@
-"""A base model as a graph: the rows that each row reads, and the size of its output."""
+"""A base model as a graph: for each row, the rows that it reads, and the size of its output."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
 
 PROBE = 256  # pixels; divisible by every stride up to 128
-PLAIN = {  # rows that change size, width or form, but are no feature block
+PLAIN = {  # modules that change the size, width or form of a map, but are no feature blocks
     *("Concat", "CBLinear", "CBFuse", "Index", "TorchVision"),
     *("Conv", "ConvTranspose", "DWConv", "DWConvTranspose2d", "GhostConv", "Focus", "AConv", "ADown", "SCDown"),
 }
-PROJECTIONS = {"Conv", "DWConv", "GhostConv", "AIFI"}  # the last is part of RT-DETR's neck (arXiv:2304.08069)
+PROJECTIONS = {"Conv", "DWConv", "GhostConv", "AIFI"}  # AIFI is part of RT-DETR's neck (arXiv:2304.08069)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Rows of a base model, their sources, and their outputs as measured.
+    """Rows of a base model, their sources, and their measured outputs. Each tuple has one entry per row.
 
     Attributes:
-        modules: module name of each row.
-        backbone: number of rows before the neck, as found from the graph; see `_with_neck`.
-        sources: rows that each row reads, in its order; -1 is the image.
-        readers: rows that read each row.
-        channels: channels of each row's output map; 0 if it is no map (a list, or text features).
-        strides: image pixels per map pixel, a whole number; 0 if it is no map or no whole number.
+        modules: module names.
+        backbone: number of rows before the neck, found by `_with_neck`.
+        sources: the rows that the row reads, in the order of its `from`; -1 is the image.
+        readers: the rows that read the row.
+        channels: channels of the output map; 0 if the output is no map (a list, or text features).
+        strides: image pixels per map pixel; 0 if the output is no map, or the stride is no whole number.
     """
 
     modules: tuple[str, ...]
@@ -43,7 +43,7 @@ class Graph:
 
     @classmethod
     def of(cls, base: BaseModel, model: nn.Module) -> Graph:
-        """The graph of a base, measured on the model that it builds."""
+        """The graph of a base, measured on its built model."""
         rows = base.rows
         sources = [tuple(absolute(row[0], i)) for i, row in enumerate(rows)]
         readers: list[list[int]] = [[] for _ in rows]
@@ -61,10 +61,10 @@ class Graph:
         )._with_neck()
 
     def _with_neck(self) -> Graph:
-        """The same graph, with `backbone` found from the graph in place of the YAML's keys.
+        """The same graph, with `backbone` found from the connections and not from the YAML's two keys.
 
-        For Ultralytics a row may stand under either of its two keys. A neck begins with the projections before the
-        first map that is enlarged to be joined with an earlier one. If there is no such map, the YAML's keys decide.
+        Ultralytics allows a row under either key. A neck begins with the projections before the first map that is
+        enlarged and then joined with an earlier map. If there is no such map, the YAML's keys decide.
         """
         fusing = [row for row in range(self.head) if self.enlarges(row) and self._has_earlier(row)]
         if not fusing:
@@ -80,11 +80,11 @@ class Graph:
         return replace(self, backbone=first)
 
     def _has_earlier(self, row: int) -> bool:
-        """True if an earlier map of the same size is read by a later row, which is never so in a stem."""
+        """True if a later row reads an earlier map of the same size; this never happens in a stem."""
         return any(self.strides[r] == self.strides[row] and max(self.readers[r], default=0) > row for r in range(row))
 
     def _passes(self, row: int) -> bool:
-        """True if the row reads one map and only enlarges, projects or encodes it on its way into a neck."""
+        """True if the row reads one map and only enlarges, projects or encodes it for the neck."""
         source = self.sources[row][0]
         if row < 0 or len(self.sources[row]) > 1 or source < 0:
             return False
@@ -97,7 +97,7 @@ class Graph:
         return len(self.modules) - 1
 
     def chain(self, row: int) -> list[int]:
-        """The row and the rows behind it, as long as each has one reader, which reads it alone and keeps the stride."""
+        """The row and the rows after it, as long as a row has one reader, which reads only it and keeps the stride."""
         found = [row]
         while len(next_ := self.readers[found[-1]]) == 1:
             (reader,) = next_
@@ -114,10 +114,10 @@ class Graph:
         return len(self.sources[row]) == 1 and before >= 0 and 0 < self.strides[row] < self.strides[before]
 
     def is_block(self, row: int) -> bool:
-        """True if the row is a feature block, and not a plain convolution, a join or a change of size."""
+        """True if the row is a feature block, not a plain convolution, a join or a resampling."""
         module = self.modules[row]
         if self._opened(row):
-            return False  # its map is the output of the `Index` behind it
+            return False  # its map is the output of the `Index` in the next row
         if module == "Index" and self._opened(self.sources[row][0]):
             return True
         return not module.startswith(("nn.", "torchvision.")) and module not in PLAIN and row != self.head
@@ -128,7 +128,7 @@ class Graph:
 
 
 def _shapes(model: Any) -> list[Sequence[int]]:
-    """Shape of each row's output for an image of PROBE pixels; empty if it is no tensor."""
+    """The shape of each row's output for an image of PROBE × PROBE pixels; empty if the output is no tensor."""
     import torch
 
     shapes: dict[int, Sequence[int]] = {}

@@ -2,16 +2,16 @@
 
 | name | place |
 |---|---|
-| `p2` ... `p7` | behind the block that feeds the head at that level, for all that read it |
-| `p3.head` | the same, but only on the edge into the head: the bottom-up path stays as it is |
-| `td.p4`, `td.p3` | behind the fusion block of the top-down path, for all that read it |
-| `lateral.p3` ... | a backbone output, only on the edges by which the neck takes it |
-| `sppf.pre`, `sppf.post` | before the pooling pyramid (only on the edge into it), and behind it |
+| `p2` ... `p7` | after the block that feeds the head at this level, for all its readers |
+| `p3.head` | at the same place, but only on the edge into the head: the bottom-up path is not changed |
+| `td.p4`, `td.p3` | after the fusion block of the top-down path, for all its readers |
+| `lateral.p3` ... | after a backbone output, only on the edges into the neck |
+| `sppf.pre`, `sppf.post` | before the pooling pyramid (only on the edge into it), and after it |
 | `inner.p3.insert` | inside the block that feeds the head: at the end of each bottleneck's residual branch |
-| `inner.p3.replace` | there too: in place of each bottleneck's second convolution, 3x3 with stride 1 |
+| `inner.p3.replace` | inside the same block: in place of each bottleneck's second convolution, 3x3 with stride 1 |
 
-One place may have several roles on a base: in most, the top-down fusion block at stride 8 also feeds the head. It is
-one slot then. Its name is the one that stands higher in the table, and the others are known too.
+A place may have several roles on a base: on most bases, the top-down fusion block at stride 8 also feeds the head. Then
+it is one slot. The first of its names in the table is its main name; the others are known too.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ Role = tuple[str, int, tuple[int, ...]]  # name, row, readers (all if empty)
 
 
 def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ...]:
-    """The slots behind each block that feeds the head, highest resolution first: the default of a search.
+    """The slots after each block that feeds the head, highest resolution first: the default slots of a search.
 
-    Rows are the head's own inputs and channels and strides are measured on the built model, so a head that lists its
-    inputs in another order, or more or fewer levels, needs nothing special.
+    The rows are the inputs of the head, and channels and strides are measured on the built model. Therefore a head with
+    another order of inputs, or with more or fewer levels, needs no special case.
 
     Args:
         base: the base model.
-        model: the result of `BaseModel.build`, if the caller has it.
+        model: the result of `BaseModel.build`, if the caller has it already.
 
     Raises:
-        UserError: a stride is no power of two, or two inputs have the same.
+        UserError: an input of the head has a stride that is no power of two, or two inputs have the same stride.
     """
     return tuple(s for s in all_slots(base, model) if "." not in s.name)
 
 
 def all_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ...]:
-    """The slots of every kind, in the order of the table above; takes and raises what `find_slots` does."""
+    """The slots of every kind, in the order of the table above; arguments and errors as for `find_slots`."""
     built: Any = base.build() if model is None else model
     graph = Graph.of(base, built)
     inputs = _head_inputs(graph, base.name)
@@ -69,10 +69,15 @@ def all_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ..
 
 
 def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tuple[Slot, ...]:
-    """The slots with these names. A name may also be another name of a slot, or a pattern such as `p?` and `inner.*`.
+    """The slots with the given names, in the order of `slots`.
+
+    Args:
+        slots: the slots of a base.
+        wanted: main or other names of slots, and patterns such as `p?` and `inner.*`.
+        where: the place that a message names.
 
     Raises:
-        UnknownName: a name that the base has no slot for; the message lists those that it has.
+        UnknownName: no slot has this name; the message lists the known names.
     """
     slots = tuple(slots)
     names = {n: s.name for s in slots for n in (s.name, *s.also)}
@@ -86,16 +91,21 @@ def named(slots: Iterable[Slot], wanted: Iterable[str], where: str = "") -> tupl
 
 
 def is_pattern(name: str) -> bool:
-    """True if a name is a pattern that stands for all slots that match it."""
+    """True if a name is a pattern, which means all slots that match it."""
     return any(sign in name for sign in "*?[")
 
 
 def canonical(architecture: Architecture, slots: Iterable[Slot], where: str = "") -> Architecture:
-    """The architecture with each slot under its own name on this base.
+    """The architecture with the main name of each slot on a base.
+
+    Args:
+        architecture: genes at main or other names of slots.
+        slots: the slots of the base.
+        where: the place that a message names.
 
     Raises:
-        UnknownName: a slot that the base does not have.
-        UserError: two names of one place.
+        UnknownName: the base has no such slot.
+        UserError: two names mean the same place.
     """
     slots = tuple(slots)
     genes: dict[str, Any] = {}
@@ -109,7 +119,7 @@ def canonical(architecture: Architecture, slots: Iterable[Slot], where: str = ""
 
 
 def _head_inputs(graph: Graph, where: str) -> dict[str, int]:
-    """`p3` -> row, highest resolution first."""
+    """Level such as `p3` -> row of the head's input, highest resolution first."""
     rows = {row: graph.strides[row] for row in graph.sources[graph.head] if graph.channels[row]}
     if len(set(rows.values())) != len(rows):
         raise UserError("a head's inputs must have different strides", got=sorted(rows.values()), where=where)
@@ -120,7 +130,7 @@ def _head_inputs(graph: Graph, where: str) -> dict[str, int]:
 
 
 def _roles(graph: Graph, inputs: dict[str, int]) -> Iterator[Role]:
-    """Every place outside blocks under each of its names, in order of precedence."""
+    """One role for each place outside blocks and each of its names; the main name of a place comes first."""
     for name, row in inputs.items():
         yield name, row, graph.readers[row]
     for name, row in inputs.items():
@@ -134,9 +144,9 @@ def _roles(graph: Graph, inputs: dict[str, int]) -> Iterator[Role]:
 
 
 def _top_down(graph: Graph) -> Iterator[Role]:
-    """Fusion blocks of the top-down path: the first chain behind each join that an upsampled map enters.
+    """Fusion blocks of the top-down path: the last block in the chain after each join with an upsampled map.
 
-    A join that several rows read, or the head, has none.
+    A join that several rows or the head read has no such block.
     """
     found: dict[str, int] = {}
     for row in range(graph.backbone, graph.head):
@@ -151,7 +161,7 @@ def _top_down(graph: Graph) -> Iterator[Role]:
 
 
 def _upsampled(graph: Graph, row: int) -> bool:
-    """True if a map was enlarged on its way since the last join or block."""
+    """True if a map was enlarged since the last join or block."""
     while row >= graph.backbone and len(graph.sources[row]) == 1 and not graph.is_block(row):
         if graph.enlarges(row):
             return True
@@ -160,7 +170,7 @@ def _upsampled(graph: Graph, row: int) -> bool:
 
 
 def _laterals(graph: Graph) -> Iterator[Role]:
-    """Backbone outputs that the neck reads: the deepest of each level."""
+    """Backbone outputs that the neck reads: the deepest one of each level."""
     found: dict[str, Role] = {}
     for row in range(graph.backbone):
         readers = tuple(r for r in graph.readers[row] if r >= graph.backbone)

@@ -1,4 +1,4 @@
-"""An architecture written into a base model: the gene of each slot as a row, or inside a block."""
+"""Surgery: an architecture is written into a base model, the gene of each slot as a row or inside a block."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from nas_attn.space.slot import Slot
 
 
 def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) -> Rewritten:
-    """The model dictionary of an architecture on a base, with the new places of the base's rows and of the modules.
+    """The model dictionary of an architecture on a base, with the new numbers of the base's rows and of the modules.
+
+    Args:
+        base: the base model.
+        slots: the slots of the base.
+        architecture: the modules to insert.
 
     Raises:
-        UnknownName: a slot, module or setting that does not exist.
-        UserError: a value that is none of its setting's options.
-        SlotRefused: settings that the slot's channels do not allow, or slots that exclude each other or would change
-            the form of the base's head.
+        UnknownName: a slot, module or setting does not exist.
+        UserError: a value is not among the options of its setting.
+        SlotRefused: the channels of a slot do not allow the settings of its gene, or two filled slots exclude each
+            other, or the filled slots would change the form of the head.
     """
     inserts: dict[int, list[Insertion]] = {}
     inner: dict[int, list[tuple[Slot, RowContent]]] = {}
@@ -39,13 +44,17 @@ def apply(base: BaseModel, slots: Sequence[Slot], architecture: Architecture) ->
 def architecture_yaml(
     base: BaseModel, slots: Sequence[Slot], architecture: Architecture
 ) -> tuple[dict[str, Any], dict[int, int]]:
-    """(model dictionary of an architecture on a base, base row -> new row); raises as `apply`."""
+    """(model dictionary of an architecture on a base, base row -> new row); errors as for `apply`."""
     done = apply(base, slots, architecture)
     return done.yaml, done.row_map
 
 
 def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tuple[Slot, RowContent]]:
-    """(slot, (class name, arguments)) of each gene that inserts something."""
+    """(slot, (class name, arguments)) for each gene except `none`.
+
+    Raises:
+        UnknownName, UserError, SlotRefused: as for `apply`.
+    """
     places = {slot.name: slot for slot in slots}
     rows = []
     for name, gene in architecture:
@@ -54,7 +63,7 @@ def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tup
         entry = registry.get(gene.module, where=f"slot {name}")
         if not entry.is_none:
             settings = entry.complete(gene.as_dict(), where=f"slot {name}")
-            reason = entry.refusal(places[name].channels, 1, 1, settings)  # of any map size
+            reason = entry.refusal(places[name].channels, 1, 1, settings)  # for maps of any size
             if reason:
                 raise SlotRefused(f"`{gene}` cannot stand at {name}: {reason}")
             rows.append((places[name], entry.row(places[name].channels, settings)))
@@ -62,7 +71,7 @@ def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tup
 
 
 def _block(filled: Sequence[tuple[Slot, RowContent]]) -> tuple[RowContent, int]:
-    """The row that takes a block's place, and the channels of its output."""
+    """The row that replaces a block, and the channels of its output."""
     place = filled[0][0].inside
     assert place is not None
     genes = [[slot.inside.mode, name, *arguments] for slot, (name, arguments) in filled if slot.inside]

@@ -1,6 +1,6 @@
-"""A detector as an ONNX file: recorded as Ultralytics records its own, so that `YOLO("best.onnx")` reads it.
+"""A detector as an ONNX file, exported as Ultralytics exports its own, so that `YOLO("best.onnx")` reads it.
 
-The fused model with its head in export mode is recorded. The file is compared with the model that is not fused, in
+The file is recorded from the fused model with its head in export mode. It is compared with the unfused model in
 evaluation mode.
 """
 
@@ -21,21 +21,21 @@ from nas_attn.tasks import HEADS
 if TYPE_CHECKING:
     from torch import nn
 
-TOLERANCE = 1e-4  # largest difference to torch: of scores as it is, of larger values relative to the channel's largest
-STRUCTURE = 1e-2  # the same for awakened copies, relative for all: their signals, and roundings, are far from dying out
+TOLERANCE = 1e-4  # largest difference to torch: absolute for scores, relative to the channel's maximum for others
+STRUCTURE = 1e-2  # the same for awakened copies, always relative: their signals and rounding errors stay large
 SCORE = 4  # column of the score in a table of detections
-IR_VERSION = 10  # the newest that onnxruntime 1.18 reads
+IR_VERSION = 10  # the newest version that onnxruntime 1.18 reads
 
 
 def to_onnx(model: nn.Module, base: BaseModel, imgsz: int, names: Sequence[str], *, dynamic: bool) -> bytes:
-    """The content of an ONNX file: (N, 3, H, W) in [0, 1] -> what Ultralytics' own export of this task returns.
+    """The content of an ONNX file: (N, 3, H, W) in [0, 1] -> the outputs of Ultralytics' own export for this task.
 
     Args:
-        model: the built model; it stays as it is.
+        model: the built model; it is not changed.
         base: the base model, for its task and head.
-        imgsz: image size in pixels; the only size unless `dynamic`; the batch is then 1.
+        imgsz: image size in pixels. Without `dynamic`, the file takes only this size, with batch 1.
         names: names of the classes.
-        dynamic: batch, height and width are free.
+        dynamic: True if batch, height and width are free.
 
     Raises:
         MissingPart: `onnx` or `onnxruntime` is not installed.
@@ -48,7 +48,7 @@ def to_onnx(model: nn.Module, base: BaseModel, imgsz: int, names: Sequence[str],
         raise UserError(
             "a model that needs text features cannot be one ONNX file",
             got=f"{base.name}, which ends in {base.head}",
-            remedy="Give --no-onnx; the YAML is complete without it.",
+            remedy="Give --no-onnx; the YAML is complete without the ONNX file.",
         )
     graph = in_export_mode(model, fuse=True, dynamic=dynamic)
     outputs = ["output0", "output1"] if base.task == "segment" else ["output0"]
@@ -66,7 +66,13 @@ def to_onnx(model: nn.Module, base: BaseModel, imgsz: int, names: Sequence[str],
 
 
 def in_export_mode(model: nn.Module, *, fuse: bool, dynamic: bool = False) -> Any:
-    """A copy in evaluation mode whose head returns predictions alone, as Ultralytics' exporter sets it."""
+    """A copy in evaluation mode whose head returns only predictions, set up as by Ultralytics' exporter.
+
+    Args:
+        model: the model; it is not changed.
+        fuse: True to fuse convolutions with batch norms.
+        dynamic: True if batch, height and width are free.
+    """
     from ultralytics.nn.modules import C2f
     from ultralytics.nn.modules import head as heads
 
@@ -76,7 +82,7 @@ def in_export_mode(model: nn.Module, *, fuse: bool, dynamic: bool = False) -> An
         own = own.fuse(verbose=False)
     for layer in own.modules():
         if isinstance(layer, C2f) and fuse:
-            layer.forward = layer.forward_split  # a cleaner graph of the same numbers
+            layer.forward = layer.forward_split  # a simpler graph with the same results
         if type(layer).__module__ == heads.__name__ and hasattr(layer, "export"):
             layer.export, layer.format = True, "onnx"
             layer.dynamic, layer.shape, layer.shapes = dynamic, None, []
@@ -86,12 +92,12 @@ def in_export_mode(model: nn.Module, *, fuse: bool, dynamic: bool = False) -> An
 def awakened(model: nn.Module, imgsz: int) -> nn.Module:
     """A copy whose batch norms have the statistics of random images, so that its outputs depend on the image.
 
-    With initial weights and statistics they hardly do: the signal shrinks from layer to layer, and the outputs are
-    little more than the biases of the head. A recorded graph that loses the signal would then look right.
+    With initial weights and statistics, the outputs hardly depend on the image: the signal shrinks from layer to layer,
+    and little more than the biases of the head remains. An exported graph that loses the signal would then look right.
 
     Args:
-        model: the model; it stays as it is.
-        imgsz: size of these images in pixels.
+        model: the model; it is not changed.
+        imgsz: size of the random images in pixels.
     """
     import torch
     from torch import nn
@@ -107,35 +113,38 @@ def awakened(model: nn.Module, imgsz: int) -> nn.Module:
 
 
 def is_table(model: Any) -> bool:
-    """True if a model returns the best detections, one row each, and not one column for every anchor."""
+    """True if a model returns a table with one row per detection, instead of one column per anchor."""
     head = model.model[-1]
     return type(head).__name__ == "RTDETRDecoder" or bool(getattr(head, "end2end", False))
 
 
 def image(batch: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Random images in [0, 1], float32, the same on every machine: numpy keeps this generator's stream."""
+    """Random images (batch, 3, height, width) in [0, 1], float32, the same on every machine.
+
+    numpy guarantees that the stream of this generator never changes.
+    """
     return np.random.RandomState(seed).random_sample((batch, 3, height, width)).astype(np.float32)
 
 
 def difference(model: nn.Module, content: bytes, shape: tuple[int, int, int], floor: float = 1.0) -> float:
-    """Largest difference between an ONNX file and its torch model.
+    """The largest difference between the outputs of an ONNX file and of its torch model.
 
-    The difference is relative to the largest value of the same channel, or absolute if that is below `floor`: boxes in
-    pixels go up to the image's size, and neighbouring float32 numbers of that size lie 6e-5 apart; scores are at most
-    1. In a table of detections the order of equal scores is open, so each row is compared with the nearest one. For
+    Differences are divided by the largest value of the same channel, or by `floor` if that is larger. The reason: boxes
+    in pixels are as large as the image, where neighbouring float32 numbers lie 6e-5 apart, while scores are at most 1.
+    In a table of detections the order of equal scores is undefined, so each row is compared with the nearest row. For
     class maps the difference is the share of pixels that differ.
 
     Args:
-        model: the torch model; it stays as it is.
-        content: the file.
-        shape: batch, height and width of the images that both get.
-        floor: see above.
+        model: the torch model; it is not changed.
+        content: the content of the file.
+        shape: batch, height and width of the random images that both models get.
+        floor: least value to divide by.
 
     Returns:
         The difference; infinity if shapes differ or a value is not finite.
 
     Raises:
-        GraphFailed: onnxruntime does not run it.
+        GraphFailed: onnxruntime cannot run the file.
     """
     import torch
 
@@ -159,7 +168,10 @@ def _channels_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> floa
 
 
 def _rows_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> float:
-    """Like `_channels_apart`, but of each row and the nearest one; a row at the cut-off of scores may have none."""
+    """The difference between tables of detections: each row is compared with the nearest row of the other table.
+
+    Rows with the lowest score are left out: if scores are equal at the cut-off, the tables may hold different rows.
+    """
     scale = _scale(expected, (0, 1), floor)
     worst = 0.0
     for one, other in zip(got / scale, expected / scale, strict=True):
@@ -176,7 +188,7 @@ def _scale(expected: np.ndarray, axes: tuple[int, ...], floor: float) -> np.ndar
 
 
 def _metadata(model: Any, base: BaseModel, imgsz: int, names: Sequence[str], dynamic: bool) -> Mapping[str, Any]:
-    """The metadata that Ultralytics' own loader of ONNX files reads."""
+    """The metadata that Ultralytics' loader of ONNX files reads."""
     import ultralytics
 
     from nas_attn._version import __version__

@@ -1,4 +1,4 @@
-"""Graphs in ONNX: recorded with torch, run in onnxruntime, with nothing printed in between."""
+"""ONNX graphs, exported by torch and run by onnxruntime, without any output of the two libraries."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-OPSET = 17  # the newest that onnxruntime 1.18, the oldest allowed, runs with every operator on CPU and CUDA
+OPSET = 17  # the newest opset whose operators all run in onnxruntime 1.18, the oldest allowed, on CPU and CUDA
 Axes = Mapping[str, Mapping[int, str]]
 
 
 class GraphFailed(Exception):
-    """onnxruntime refuses a graph, or fails to run it; the message is its reason."""
+    """onnxruntime refuses a graph or fails to run it; the message is the reason."""
 
 
 def require() -> None:
-    """Refuse if ONNX files cannot be written and run here.
+    """Check that ONNX files can be written and run on this machine.
 
     Raises:
         MissingPart: `onnx` or `onnxruntime` is not installed.
@@ -44,20 +44,20 @@ def record(
     outputs: Sequence[str] = ("y",),
     axes: Axes | None = None,
 ) -> bytes:
-    """A module in evaluation mode as an ONNX file's content.
+    """The content of an ONNX file for a module in evaluation mode.
 
     Args:
-        module: takes one tensor.
-        x: the example it is recorded with.
-        inputs: names of inputs.
-        outputs: names of outputs, in order.
-        axes: input or output -> axis -> name, for axes of free size.
+        module: a module that takes one tensor.
+        x: the example input for the trace.
+        inputs: names of the inputs.
+        outputs: names of the outputs, in order.
+        axes: input or output -> axis -> name of the axis, for axes of free size.
     """
     import torch
 
     file = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad(), no_output():  # torch dumps the graph if an operator is unknown
-        warnings.simplefilter("ignore")  # of the tracer and of deprecations: the exported file is compared anyway
+    with warnings.catch_warnings(), torch.no_grad(), no_output():  # torch prints the graph if an operator is unknown
+        warnings.simplefilter("ignore")  # tracer and deprecations: the file is compared with torch anyway
         torch.onnx.export(
             module, (x,), file, dynamo=False, opset_version=OPSET,
             input_names=list(inputs), output_names=list(outputs), dynamic_axes=axes,
@@ -81,10 +81,10 @@ def open_session(content: bytes) -> Any:
 
 
 def run(session: Any, x: np.ndarray) -> list[np.ndarray]:
-    """The outputs for one input.
+    """The outputs of a graph for one input array.
 
     Raises:
-        GraphFailed: onnxruntime fails.
+        GraphFailed: onnxruntime fails to run the graph.
     """
     import onnxruntime
 
@@ -110,7 +110,7 @@ def _failures() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_output() -> Iterator[None]:
-    """Context that drops what compiled code writes to standard output, which `redirect_stdout` does not catch."""
+    """Context that drops the standard output of compiled code, which `redirect_stdout` does not catch."""
     sys.stdout.flush()
     held = os.dup(1)
     try:

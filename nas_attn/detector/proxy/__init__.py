@@ -1,1 +1,1 @@
-"""The short training of a trial, and the measurement of slot liveness."""
+"""The proxy training of a trial, and the measurement of slot liveness."""

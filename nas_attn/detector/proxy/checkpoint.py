@@ -1,4 +1,4 @@
-"""The file from which an interrupted proxy training continues."""
+"""The checkpoint file from which an interrupted proxy training continues."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FORMAT = 1
 
 
 def save(path: Path, key: str, state: dict[str, Any]) -> None:
-    """Write a state so that a reader, or a crash, sees the old file or the new one, never a part.
+    """Write a checkpoint atomically: after a crash there is the old file or the new one, never a part.
 
     Args:
         path: the file.
-        key: names the training that the state belongs to; `load` returns it for the same key only.
+        key: identifies the training that the state belongs to; `load` returns the state only for the same key.
         state: tensors and plain data.
     """
     buffer = io.BytesIO()
@@ -29,8 +29,8 @@ def save(path: Path, key: str, state: dict[str, Any]) -> None:
 
 
 def load(path: Path, key: str) -> dict[str, Any] | None:
-    """The state that `save` wrote under this key; None if the file is absent, unreadable, or has another key."""
-    if not zipfile.is_zipfile(path):  # torch's own format; anything else may raise anything in the unpickler
+    """The state that `save` wrote with this key; None if the file is missing, unreadable, or has another key."""
+    if not zipfile.is_zipfile(path):  # torch's format; on other content the unpickler may raise any error
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

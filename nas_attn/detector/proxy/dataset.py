@@ -1,4 +1,4 @@
-"""Ultralytics' data set that reads from an `ImageStore`; its randomness depends on its arguments alone."""
+"""Ultralytics' data set, reading from an `ImageStore`; its random numbers depend only on its arguments."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from nas_attn.data.image_cache import ImageStore
 class StoreDataset(YOLODataset):
     """A `YOLODataset` that reads images and labels from a store and writes nothing.
 
-    A training index is `epoch * len(self) + image`, as `EpochSampler` draws it; the augmentation of an image is then a
-    function of (seed, epoch, image) alone. So it is the same for every architecture, for any number of loader
-    workers, and after a resume.
+    An index in training is `epoch * len(self) + image`, as `EpochSampler` yields it. Therefore the augmentation of an
+    image depends only on (seed, epoch, image). It is the same for every architecture, for any number of loader workers,
+    and after a resume.
 
     Args:
         store: the images.
-        chosen: store indices that take part.
-        seed: fixes the augmentation.
+        chosen: store indices of the images in the data set.
+        seed: decides the augmentation.
         keywords: arguments of `YOLODataset`.
     """
 
@@ -32,7 +32,7 @@ class StoreDataset(YOLODataset):
         self._store, self._chosen, self._seed = store, chosen, seed
         self._index = {store.files[i]: i for i in chosen}
         super().__init__(img_path=[store.files[i] for i in chosen], **keywords)
-        self.cache = "ram"  # so that mosaic draws from all images, not from the last ones only
+        self.cache = "ram"  # otherwise mosaic draws only from the last images
         self.transforms = self.build_transforms(hyp=keywords["hyp"])
 
     def get_img_files(self, img_path: list[str]) -> list[str]:
@@ -72,11 +72,13 @@ class StoreDataset(YOLODataset):
 
 
 class EpochSampler(Sampler[int]):
-    """A new order of the images each epoch, a function of (seed, epoch); indices as `StoreDataset` reads them.
+    """A sampler with a new order of the images in each epoch, which depends only on (seed, epoch).
+
+    It yields the training indices of `StoreDataset`.
 
     Args:
         length: number of images.
-        seed: fixes the orders.
+        seed: decides the orders.
         epoch: the epoch of the first pass.
     """
 

@@ -19,16 +19,16 @@ class Job:
     Attributes:
         info: the checked data set.
         stores: split -> its images at `imgsz`.
-        recipe: how to train.
-        epochs, imgsz, fraction: the fidelity.
-        seed: data order, augmentation and every other random draw.
+        recipe: the settings of the training.
+        epochs, imgsz, fraction: the fidelity; `imgsz` in pixels, `fraction` of the training images in (0, 1].
+        seed: decides data order, augmentation and every other random draw.
         device: `cpu`, `cuda` or `cuda:0`.
         precision: `fp32` or `bf16`.
-        workers: loader processes; none on the CPU.
-        key: names this training in its checkpoint, so that no other one continues from it.
-        checkpoint: the checkpoint file, if any.
-        checkpoint_seconds: least time between two checkpoints.
-        after_epoch: called with the number of finished epochs, after a due checkpoint is on disk.
+        workers: number of loader processes; 0 on the CPU.
+        key: identifies this training in its checkpoint, so that no other training continues from it.
+        checkpoint: the checkpoint file; None for a training without one.
+        checkpoint_seconds: least number of seconds between two checkpoints.
+        after_epoch: is called with the number of finished epochs; if a checkpoint is due, it is written before.
     """
 
     info: DataInfo
@@ -47,7 +47,11 @@ class Job:
     after_epoch: Callable[[int], None] | None = field(default=None, compare=False)
 
     def overrides(self, folder: Path) -> dict[str, Any]:
-        """Ultralytics' training arguments; `folder` is empty and may be deleted afterwards."""
+        """The training arguments for Ultralytics.
+
+        Args:
+            folder: an empty folder, which may be deleted after the training.
+        """
         return {
             "model": "nas_attn.yaml",
             "data": str(self.info.path),
@@ -62,14 +66,14 @@ class Job:
             "plots": False,
             "verbose": False,
             "deterministic": True,
-            "amp": False,  # the trainer does bf16 itself: Ultralytics' check of amp needs a download
-            "end2end": False,  # yolo26 is scored with its one-to-many head; newer versions do so by default
+            "amp": False,  # the trainer itself does bf16, because Ultralytics' check of amp needs a download
+            "end2end": False,  # yolo26 is evaluated with its one-to-many head; newer versions do so by default
             **self.recipe.arguments(),
         }
 
     @property
     def data(self) -> dict[str, Any]:
-        """The data set in the form that Ultralytics' trainers take."""
+        """The data set as the dictionary that Ultralytics' trainers take."""
         return {
             **{split: list(files) for split, files in self.info.files.items()},
             "nc": self.info.nc,

@@ -18,14 +18,14 @@ from nas_attn.space.slot import REPLACE, Slot
 def measure(
     trainer: ProxyTrainer, base_rows: list[list[Any]], slots: Iterable[Slot], done: Rewritten
 ) -> dict[str, float]:
-    """Slot name -> the task's mAP50-95 of the trained model on val, with this slot silenced.
+    """Slot name -> the task's mAP50-95 of the trained model on val while this slot is silenced.
 
-    A value above that of the intact model means that the slot is undertrained and does harm; it is returned as it is.
+    A value above the mAP of the unchanged model means that the slot is undertrained and does harm.
 
     Args:
-        trainer: after its training.
+        trainer: a trainer that has finished its training.
         base_rows: rows of the base's YAML.
-        slots: the slots to silence, filled or not.
+        slots: the slots to silence, filled or empty.
         done: the rewrite of the base into the trained model.
     """
     found = {}
@@ -37,7 +37,7 @@ def measure(
 
 @contextmanager
 def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> Iterator[None]:
-    """Context in which the output of a slot is zero; the layers behind the slot run as usual on these zeros.
+    """Context in which the output of a slot is zero; the layers after it run as usual, on these zeros.
 
     Args:
         model: the model built from `done`.
@@ -50,10 +50,10 @@ def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten
         elif slot.inside is not None:
             for _, _, bottleneck in bottlenecks(model.model[done.row_map[slot.row]]):
                 conv = bottleneck.cv2
-                if slot.inside.mode == REPLACE:  # attention in its place would keep its batch norm and activation
+                if slot.inside.mode == REPLACE:  # as for attention in its place, batch norm and activation stay
                     conv = getattr(conv, "conv", conv)
                 stack.callback(conv.register_forward_hook(_zero).remove)
-        elif not slot.readers:  # at its source, so that filled slots on the edges behind it run on the zeros
+        elif not slot.readers:  # at the source, so that filled slots on edges after it read the zeros
             stack.callback(model.model[done.outputs[slot.row]].register_forward_hook(_zero).remove)
         else:
             for row, at in _edges(base_rows, slot, done).items():
@@ -62,14 +62,14 @@ def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten
 
 
 def _edges(base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> dict[int, set[int]]:
-    """Row of the built model -> positions among its inputs that come from an empty slot on edges.
+    """Row of the built model -> positions of those of its inputs that come from an empty slot on edges.
 
-    A filled slot on a part of these edges stands behind the empty one; then the row of the filled slot is the reader.
+    If another slot on a part of these edges is filled, it comes after the empty one, and its row is the reader.
     """
     built = rows_of(done.yaml)
     own = set(done.row_map.values())
-    on_edge: dict[tuple[int, int], list[int]] = {}  # (reader, input) -> inserted rows before it, the nearest first
-    served: dict[int, set[int]] = {}  # inserted row -> readers behind it
+    on_edge: dict[tuple[int, int], list[int]] = {}  # (reader, input) -> inserted rows before it, nearest first
+    served: dict[int, set[int]] = {}  # inserted row -> readers after it
     for reader, row in done.row_map.items():
         for i, source in enumerate(absolute(base_rows[reader][0], reader)):
             if source != slot.row:
@@ -94,7 +94,11 @@ def _zero(_module: nn.Module, _inputs: Any, output: Any) -> Any:
 
 
 def _zero_inputs(at: Container[int]) -> Callable[..., Any]:
-    """A hook that zeroes some of the maps that a layer reads."""
+    """A forward pre-hook that sets some input maps of a layer to zero.
+
+    Args:
+        at: positions of these maps among the inputs.
+    """
 
     def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         first, *rest = inputs

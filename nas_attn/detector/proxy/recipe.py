@@ -1,4 +1,4 @@
-"""The recipe of a proxy training: all settings that must be equal for two trials to be comparable."""
+"""The recipe of a proxy training: all settings that comparable trials must share."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 class Recipe:
     """A short training whose learning rate ends at zero.
 
-    The learning rate rises linearly over the first steps and then falls linearly, step by step, to zero. The defaults
-    are the light augmentation and the optimizer that gave small from-scratch runs the most signal for their time.
+    The learning rate rises linearly over the first steps and then falls linearly, step by step, to zero. The default
+    optimizer and the light default augmentation gave the most signal per second in small runs from scratch.
 
     Attributes:
-        batch: images a step; also the nominal batch, so every step updates the weights.
+        batch: images per step. It is also Ultralytics' nominal batch, so every step updates the weights.
         optimizer: name of a torch optimizer that Ultralytics knows.
         lr0: highest learning rate.
         momentum: momentum, or beta1 of the Adam family.
-        weight_decay: for weights of convolutions; biases and norms have none.
+        weight_decay: weight decay of convolution weights; biases and norms have none.
         warmup_steps: steps over which the learning rate rises; at most a quarter of the run.
-        bn_momentum: of every batch norm; statistics must settle within a short run.
+        bn_momentum: momentum of every batch norm, high enough that the statistics settle in a short run.
         val_every: epochs between validations; 0 validates after the last epoch only.
         mosaic, scale, translate, hsv_h, hsv_s, hsv_v, fliplr: augmentation, in Ultralytics' own units.
     """
@@ -42,15 +42,15 @@ class Recipe:
     fliplr: float = 0.5
 
     def without_flips(self) -> Recipe:
-        """The same recipe without mirrored images, for keypoints whose mirrored order (`flip_idx`) is unknown."""
+        """The same recipe without mirrored images, for keypoints without a known mirrored order (`flip_idx`)."""
         return replace(self, fliplr=0.0)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
+        """The recipe as a JSON-ready dictionary."""
         return asdict(self)
 
     def arguments(self) -> dict[str, Any]:
-        """Ultralytics' training arguments, with everything switched off that would make trials less comparable."""
+        """Ultralytics' training arguments; everything that makes trials less comparable is switched off."""
         return {
             "batch": self.batch,
             "nbs": self.batch,
@@ -78,6 +78,11 @@ class Recipe:
         }
 
     def factor(self, step: int, steps: int) -> float:
-        """Learning rate of a step (from 0) as a share of `lr0`; it reaches 0 one step after the last."""
+        """The learning rate of a step as a share of `lr0`, in [0, 1]; it reaches 0 one step after the last.
+
+        Args:
+            step: number of the step, from 0.
+            steps: number of steps of the run.
+        """
         warmup = max(1, min(self.warmup_steps, steps // 4))
         return min(1.0, (step + 1) / warmup) * (1.0 - max(0, step - warmup) / max(1, steps - warmup))

@@ -1,7 +1,7 @@
 """Ultralytics' trainers, reduced to the parts that a proxy training needs.
 
-No plots, no files but the checkpoint, no second validation, no downloads, no callbacks of other services. Everything
-random depends on (seed, epoch, image) alone, see `dataset.py`.
+They make no plots, write no file except the checkpoint, skip the second validation at the end, download nothing, and
+call no callbacks of other services. All random numbers depend only on (seed, epoch, image), see `dataset.py`.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from nas_attn.errors import EvaluationFailed
 from nas_attn.tasks import TASKS
 
 MAX_RELOADS = 3
-UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics takes although default.yaml lacks them
+UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics accepts, although default.yaml lacks them
 
 
 class ProxyTrainer(DetectionTrainer):
-    """One proxy training of a built model; this class is for `detect`, `TRAINERS` has those of the other tasks.
+    """One proxy training of a built model. This class is for `detect`; `TRAINERS` has the classes for other tasks.
 
     Args:
         model: the model to train, on any device.
         job: data, recipe, fidelity and seed.
-        folder: an empty folder that may be deleted afterwards.
+        folder: an empty folder, which may be deleted after the training.
 
     Attributes:
-        curve: one dict an epoch, as `Evaluation.curve`.
-        flags: events that make this run differ from others, as `Evaluation.flags`.
-        steps_seconds: seconds inside training steps, loading of data excluded.
-        val_seconds: seconds inside validations.
-        aim: the task, with Ultralytics' key of the number that a search improves.
+        curve: one dictionary per epoch, as in `Evaluation.curve`.
+        flags: events that make this run not comparable with others, as in `Evaluation.flags`.
+        steps_seconds: seconds in training steps, without the loading of data.
+        val_seconds: seconds in validations.
+        aim: the task, which has Ultralytics' key of the metric that a search improves.
     """
 
     def __init__(self, model: nn.Module, job: Job, folder: Path) -> None:
@@ -84,7 +84,7 @@ class ProxyTrainer(DetectionTrainer):
         optimizer = super().build_optimizer(*arguments, **keywords)
         if isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
             for group in optimizer.param_groups:
-                group["fused"] = True  # one kernel for all tensors: a small detector's step is mostly call overhead
+                group["fused"] = True  # one kernel for all tensors: in a small detector, calls take most of a step
         return optimizer
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class ProxyTrainer(DetectionTrainer):
         pass
 
     def _clear_memory(self, threshold: float | None = None) -> None:
-        if self.device.type != "cpu":  # there the caller collects once, when the trainer itself can go
+        if self.device.type != "cpu":  # on the CPU the caller collects once, after the trainer
             super()._clear_memory(threshold)
 
     def resume_training(self, ckpt: Any) -> None:
@@ -128,14 +128,14 @@ class ProxyTrainer(DetectionTrainer):
         criterion = getattr(self.model, "criterion", None)
         if criterion is None and state["epochs"] and hasattr(self.model, "init_criterion"):
             criterion = self.model.criterion = self.model.init_criterion()
-        if criterion is not None and hasattr(criterion, "update"):  # yolo26 shifts its two losses with each epoch
+        if criterion is not None and hasattr(criterion, "update"):  # yolo26 reweights its two losses each epoch
             for _ in range(state["epochs"]):
                 criterion.update()
 
     # handlers of Ultralytics' events
 
     def _on_pretrain_routine_end(self) -> None:
-        for model in (self.model, self.ema.ema):  # a tenth to a fifth less time a step, on the CPU too
+        for model in (self.model, self.ema.ema):  # a step takes 10 to 20 % less time, on the CPU too
             model.to(memory_format=torch.channels_last)
         for module in self.model.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -156,7 +156,7 @@ class ProxyTrainer(DetectionTrainer):
             self.model.forward = autocast
 
     def _on_train_epoch_start(self) -> None:
-        # one seed an epoch, not one a run: a resumed epoch then draws what the uninterrupted one drew
+        # one seed per epoch instead of one per run: then a resumed epoch draws the numbers of an uninterrupted one
         torch.manual_seed(int(np.random.SeedSequence((self.job.seed, self.epoch, 0)).generate_state(1)[0]))
         self._step = self.epoch * len(self.train_loader)
 
@@ -180,15 +180,19 @@ class ProxyTrainer(DetectionTrainer):
         if self.job.after_epoch is not None:
             self.job.after_epoch(done)
 
-    # our own
+    # methods of our own
 
     @property
     def curve_is_short(self) -> bool:
-        """True if training ended before its last epoch."""
+        """True if the training ended before its last epoch."""
         return len(self.curve) < self.job.epochs
 
     def evaluate(self, split: str = "val") -> dict[str, float]:
-        """Metrics of the trained model (its moving average) on a split, in float32, under Ultralytics' keys."""
+        """Metrics of the trained model (its moving average) in float32: Ultralytics' key -> value.
+
+        Args:
+            split: `val`, or another split of the data.
+        """
         kept = self.validator.dataloader
         if split != "val":
             self.validator.dataloader = self._loader(split, self._val_batch, augment=False)
@@ -200,11 +204,11 @@ class ProxyTrainer(DetectionTrainer):
             self.validator.dataloader = kept
 
     def score(self, split: str = "val") -> float:
-        """The task's own mAP50-95 of the trained model on a split."""
+        """The mAP50-95 of the trained model on a split, for the objects of its task, in [0, 1]."""
         return float(self.evaluate(split)[self.aim.map50_95])
 
     def close(self) -> None:
-        """End the loaders' processes, if there are any."""
+        """End the processes of the data loaders, if there are any."""
         for name in ("train_loader", "test_loader"):
             loader = self.__dict__.pop(name, None)
             if loader is not None:
@@ -288,26 +292,31 @@ class ProxyTrainer(DetectionTrainer):
 
 
 def spread(length: int, fraction: float) -> list[int]:
-    """Indices of a share of the images, evenly spaced over the whole list: the same for all architectures."""
+    """Indices of a share of the images, evenly spaced over the list, and equal for all architectures.
+
+    Args:
+        length: number of images.
+        fraction: the share, in (0, 1].
+    """
     count = max(1, min(length, round(length * fraction)))
     return np.linspace(0, length - 1, count).round().astype(int).tolist() if count > 1 else [0]
 
 
 TRAINERS: dict[str, type[ProxyTrainer]] = {"detect": ProxyTrainer} | {
-    # Ultralytics' own is a detection trainer too, so it comes between ours and that one
+    # Ultralytics' trainer of a task derives from its detection trainer, so it comes after ours in the base classes
     task: type(f"{task.title()}ProxyTrainer", (ProxyTrainer, stock), {})
     for task, stock in (("segment", SegmentationTrainer), ("pose", PoseTrainer), ("obb", OBBTrainer))
 }
 
 
 def train(model: nn.Module, job: Job, folder: Path) -> ProxyTrainer:
-    """Train, and return the trainer; it can `evaluate` and must be closed.
+    """Train a model, and return its trainer, which can `evaluate` and must be closed.
 
     Args:
         model, job, folder: as `ProxyTrainer` takes them.
 
     Raises:
-        EvaluationFailed: out of memory, a loss that is not finite, a model that does not fit its input.
+        EvaluationFailed: the memory is not enough, the loss is not finite, or the model does not fit its input.
     """
     trainer = TRAINERS[job.info.task](model, job, folder)
     reason = ""
@@ -318,6 +327,6 @@ def train(model: nn.Module, job: Job, folder: Path) -> ProxyTrainer:
     finally:
         if reason or trainer.curve_is_short:
             trainer.close()
-    if reason:  # raised out here, so that no traceback keeps the model and its loaders alive
+    if reason:  # raised here, outside `except`: otherwise the traceback keeps the model and its loaders alive
         raise EvaluationFailed(reason)
     return trainer

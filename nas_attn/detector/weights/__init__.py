@@ -1,1 +1,1 @@
-"""Weights of a detector: opening checkpoints safely, and moving tensors from one network to another."""
+"""Weights of a detector: initial weights, and the transfer of tensors from one network to another."""

@@ -1,4 +1,4 @@
-"""A checkpoint's tensors under the rows of another model, with or without inserted attention in either."""
+"""The tensors of a checkpoint, renamed to the rows of another model. Either may have inserted attention."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nas_attn.detector.model.safe_checkpoint import checkpoint_model
 from nas_attn.errors import UserError
 from nas_attn.space.slot import INSERT, REPLACE
 
-OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of tensors that `blocks.py` puts into a block
+OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of the tensors that `blocks.py` adds to a block
 
 
 def checkpoint_state(base: BaseModel, onto: BaseModel | None = None) -> dict[str, Tensor] | None:
-    """The checkpoint's state dict in float32 on the CPU; None if the model came from no checkpoint.
+    """The state dict of a checkpoint in float32 on the CPU; None if the model came from no checkpoint.
 
     Args:
-        base: the checkpoint's model.
-        onto: the model whose rows the returned keys name (`model.<row>.<rest>`); if None, the checkpoint's model
-            without its attention. Tensors of attention that `onto` does not have are left out.
+        base: the model of the checkpoint.
+        onto: the model whose row numbers the returned keys have (`model.<row>.<rest>`). If None, it is the model of the
+            checkpoint without its attention. Tensors of attention that `onto` does not have are left out.
 
     Raises:
-        UserError: `onto` is another model.
+        UserError: `onto` is a different model.
     """
     if base.checkpoint is None:
         return None
@@ -47,15 +47,15 @@ def checkpoint_state(base: BaseModel, onto: BaseModel | None = None) -> dict[str
 
 
 def fits(rest: str, row: Sequence[Any], there: Sequence[Any] | None) -> bool:
-    """True if a tensor of one row is the same tensor in the row that stands for it.
+    """True if a tensor of a row has the same meaning in the corresponding row of another model.
 
-    It is not if it belongs to attention inside a block and the other block has another gene at that place: different
-    genes share some keys and shapes.
+    The answer is False if the tensor belongs to attention inside a block and the other block has a different gene at
+    this place. Keys and shapes cannot tell, because different genes share some of them.
 
     Args:
-        rest: the tensor's key after the row's number.
-        row: the row of the model YAML that has it.
-        there: the row that stands for it; None for a block without attention.
+        rest: the key of the tensor after the row number.
+        row: the row of the model YAML that has the tensor.
+        there: the corresponding row of the other model; None for a block without attention.
     """
     found = OF_ATTENTION.search(rest) if is_block(row) else None
     if found is None:
@@ -69,16 +69,16 @@ def _genes(row: Sequence[Any], mode: str) -> list[Any]:
 
 
 def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Sequence[Any]]) -> dict[int, int]:
-    """Row of a checkpoint -> the same row of a model.
+    """Row number in a checkpoint -> number of the same row in a model.
 
-    If both have the same inserted rows, every row is in it; otherwise inserted rows are left out.
+    The result has every row if both have the same inserted rows; otherwise it has no inserted rows.
 
     Args:
-        checkpoint_rows: `backbone` and `head` of the checkpoint's YAML.
-        base_rows: the same of the model.
+        checkpoint_rows: the rows of the checkpoint's YAML, those of `backbone` first.
+        base_rows: the rows of the model's YAML.
 
     Raises:
-        UserError: the rows that are not inserted hold other modules.
+        UserError: the rows that are not inserted have different modules.
     """
     both = (checkpoint_rows, base_rows)
     attention = [[(i, *row[2:4]) for i, row in enumerate(rows) if str(row[2]).startswith(PREFIX)] for rows in both]
@@ -87,11 +87,11 @@ def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Seq
         [(i, module_name(row)) for i, row in enumerate(rows)] if whole else list(plain_rows(rows)) for rows in both
     )
     pairs = zip(ours, theirs, strict=False)
-    differs = next((f"'{a}' in row {i}, where the model has '{b}'" for (i, a), (_, b) in pairs if a != b), "")
+    differs = next((f"'{a}' in row {i} (the model has '{b}')" for (i, a), (_, b) in pairs if a != b), "")
     if differs or len(ours) != len(theirs):
         raise UserError(
             "the checkpoint must be of the same model",
-            got=differs or f"{len(ours)} rows, where the model has {len(theirs)}",
+            got=differs or f"{len(ours)} rows (the model has {len(theirs)})",
             remedy="Give weights that were trained with this base model, with or without inserted attention.",
         )
     return {i: j for (i, _), (j, _) in zip(ours, theirs, strict=True)}
@@ -101,7 +101,7 @@ def load_weights(weights: Path) -> BaseModel:
     """The model of a checkpoint file.
 
     Raises:
-        UserError: the file is not a .pt file, or no checkpoint of a detector.
+        UserError: the file is no .pt file, or no checkpoint of a detector.
     """
     if Path(weights).suffix != ".pt":
         raise UserError("weights must be a .pt file that Ultralytics wrote", got=f"'{weights}'")
@@ -109,12 +109,16 @@ def load_weights(weights: Path) -> BaseModel:
 
 
 def check_weights(weights: Path, base: BaseModel) -> None:
-    """Refuse a checkpoint that is not of the base model, with or without inserted attention.
+    """Refuse a checkpoint that does not belong to the base model; either may have inserted attention.
 
-    A checkpoint with another number of classes, or of bins of the box regression, passes.
+    The numbers of classes and of regression bins may differ.
+
+    Args:
+        weights: the checkpoint file.
+        base: the base model.
 
     Raises:
-        UserError: it is another model, of another depth or width, or no checkpoint.
+        UserError: the file is no checkpoint, or its model has other rows, another depth or another width.
     """
     where = f"'{weights}' for {base.name}"
     found = load_weights(weights)
@@ -126,7 +130,7 @@ def check_weights(weights: Path, base: BaseModel) -> None:
         if not math.isclose(own, wanted, rel_tol=1e-6):
             raise UserError(
                 "the checkpoint must be of the same model",
-                got=f"{factor} factor {own:g}, where the model has {wanted:g}",
+                got=f"{factor} factor {own:g} (the model has {wanted:g})",
                 where=where,
-                remedy="Give weights that were trained with this scale and `width`.",
+                remedy="Give weights that were trained at this scale and `width`.",
             )

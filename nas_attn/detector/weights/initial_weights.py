@@ -1,6 +1,6 @@
-"""New models of architectures: the layers that architectures share start with the same weights, for the same seed.
+"""New models of architectures. For the same seed, layers that architectures share start with the same weights.
 
-Random numbers come from a forked generator of the CPU: the caller's random state, on CPU and CUDA, stays as it was.
+Random numbers come from a forked generator of the CPU, so the caller's random state on CPU and CUDA does not change.
 """
 
 from __future__ import annotations
@@ -27,13 +27,18 @@ from nas_attn.space.slot import REPLACE, Slot
 
 
 def initial_state(base: BaseModel, seed: int) -> dict[str, Tensor]:
-    """State dict with which the layers that all architectures of a study share start, for this seed."""
+    """The initial state dict of the layers that all architectures of a study share: that of the base.
+
+    Args:
+        base: the base model.
+        seed: decides every initial weight.
+    """
     return {key: tensor.clone() for key, tensor in _initial(base, seed)[0].items()}
 
 
-@lru_cache(maxsize=4)  # trials of a study share seeds, and building a model takes a good part of a second
+@lru_cache(maxsize=4)  # trials of a study share seeds, and building a model takes most of a second
 def _initial(base: BaseModel, seed: int) -> tuple[dict[str, Tensor], Any]:
-    """(shared weights, `end2end` of the base's head as Ultralytics set it)."""
+    """(shared initial weights, `end2end` of the base's head as Ultralytics set it)."""
     with seeded(seed):
         model: Any = base.build()
         return model.state_dict(), getattr(model, "end2end", None)
@@ -42,20 +47,25 @@ def _initial(base: BaseModel, seed: int) -> tuple[dict[str, Tensor], Any]:
 def build(
     base: BaseModel, slots: Sequence[Slot], architecture: Architecture, seed: int, weights: State | None = None
 ) -> tuple[nn.Module, TransferReport]:
-    """A new model of an architecture, the same for the same arguments.
+    """A new model of an architecture; equal arguments give equal weights.
 
-    Shared layers start from `initial_state(base, seed)`; tensors of `weights` that fit then replace these. Each
+    Shared layers start from `initial_state(base, seed)`. Then the tensors of `weights` that fit replace them. Each
     inserted module has its own seed, so a gene at a slot starts with the same weights in every architecture.
 
     Args:
         base: the base model.
-        slots: its slots.
-        architecture: what to insert.
-        seed: fixes every initial weight.
-        weights: state dict of a model with the base's rows, e.g. of a trained base.
+        slots: the slots of the base.
+        architecture: the modules to insert.
+        seed: decides every initial weight.
+        weights: state dict of a model with the rows of the base, e.g. of the trained base.
 
     Returns:
-        The model on the CPU in training mode, and the report of `weights` (of the initial state if None).
+        The model on the CPU in training mode, and the report on the transfer of `weights` (of the initial state if
+        `weights` is None).
+
+    Raises:
+        SlotRefused: the rewritten base would differ from the base in a layer that was not inserted.
+        UserError: as `apply` in `surgery.py` raises it.
     """
     done = apply(base, slots, architecture)
     with seeded(seed):
@@ -77,7 +87,13 @@ def build(
 
 
 def modules_at(model: Any, slot: Slot, done: Rewritten) -> list[nn.Module]:
-    """The modules of a filled slot in a built model: one, or one at each site inside a block."""
+    """The modules of a filled slot in a built model: one, or one per site inside a block.
+
+    Args:
+        model: the built model.
+        slot: the filled slot.
+        done: the rewrite of the base into this model.
+    """
     layer = model.model[done.places[slot.name]]
     return [layer] if slot.inside is None else layer.attentions(slot.inside.mode)
 
@@ -85,16 +101,16 @@ def modules_at(model: Any, slot: Slot, done: Rewritten) -> list[nn.Module]:
 def _check_unchanged(
     base: BaseModel, slots: Sequence[Slot], done: Rewritten, model: Any, left: Left, seed: int
 ) -> None:
-    """Refuse a model if a layer other than the inserted ones is not the base's.
+    """Refuse a model if any layer besides the inserted ones differs from the base.
 
-    Ultralytics chooses some layers by the blocks that occur: a model without any of the newer blocks gets an older
+    Ultralytics chooses some layers by the blocks in the model: a model without any of the newer blocks gets an older
     head.
 
     Args:
         base, slots, seed: as `build` takes them.
-        done: how the base became the model.
-        model: as built.
-        left: (key, reason) of each tensor of the base's initial state that was not copied.
+        done: the rewrite of the base.
+        model: the built model.
+        left: (key, reason) for each tensor of the base's initial state that was not copied.
     """
     state, end2end = _initial(base, seed)
     filled = [slot for slot in slots if slot.name in done.places]
@@ -110,34 +126,34 @@ def _check_unchanged(
     own = set(done.places.values())
     wrong += [f"{k}: no such tensor in the base" for k in model.state_dict() if k not in known and row_of(k) not in own]
     if not wrong and (after := getattr(model, "end2end", None)) != end2end:
-        wrong = [f"end2end {after}, where the base has {end2end}"]
+        wrong = [f"end2end {after} (the base has {end2end})"]
     if wrong:
         raise SlotRefused(
-            "inserting must leave every other layer of the base as it is",
+            "an insertion must not change any other layer of the base",
             got=wrong[0],
             where=base.name,
-            remedy="Use the other slots: without this block Ultralytics builds another head.",
+            remedy="Use other slots: without this block, Ultralytics builds another head.",
         )
 
 
 def _fresh_module(slot: Slot, gene: Gene, seed: int, site: int = 0) -> nn.Module:
-    """A new module of a gene, as it starts at a site of a slot in every architecture."""
+    """A new module of a gene with its initial weights, which depend on seed, slot, gene and site only."""
     entry = registry.get(gene.module)
     settings = entry.complete(gene.as_dict())
-    whole = Gene.of(gene.module, settings)  # a setting left at its default and one written out are the same gene
+    whole = Gene.of(gene.module, settings)  # a default that is written out makes no other gene
     with seeded(_derived(seed, slot.name, whole, *([site] if site else []))):
         return build_module(entry, slot.channels, settings)
 
 
 def _derived(seed: int, *parts: object) -> int:
-    """A seed that depends on the parts, so that each thing that they name draws its own numbers."""
+    """A seed that depends on all parts, so that everything that they identify draws its own random numbers."""
     digest = hashlib.sha256("|".join(map(str, (seed, *parts))).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Context with the CPU generator at `seed`; its state comes back afterwards. CUDA's generators are not touched."""
+    """Context with the CPU generator at `seed`, which is restored at the end. CUDA's generators are not touched."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed CUDA too, which is not forked here
         yield

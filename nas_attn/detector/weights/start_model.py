@@ -1,4 +1,4 @@
-"""The model that a full training starts from: built, and filled with the tensors of a checkpoint that fit."""
+"""The model that a full training starts from: a new model with those tensors of a checkpoint that fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas_attn.detector.weights.initial_weights import seeded
 from nas_attn.detector.weights.transfer import REPLACED, TransferReport, moved_key, row_of, transfer
 from nas_attn.errors import UserError
 
-ENOUGH = 0.95  # of the tensors that another data set leaves as they are; below, the checkpoint is another model's
+ENOUGH = 0.95  # least share of fitting tensors, without those that depend on the data; below, it is another model
 
 Shape = tuple[int, ...]
 
@@ -25,19 +25,19 @@ Shape = tuple[int, ...]
 def start_model(
     base: BaseModel, weights: Path | None, seed: int, *, partial: bool = False
 ) -> tuple[Any, TransferReport | None]:
-    """The model that a full training starts from, the same for the same arguments.
+    """The model that a full training starts from; equal arguments give equal weights.
 
     Args:
-        base: the model, as `load_base` read it; with attention or without.
-        weights: checkpoint of the same base with or without attention, or of this very model.
-        seed: fixes the initial weights of all that the checkpoint does not fill.
-        partial: take the tensors that fit from any checkpoint.
+        base: the model that `load_base` returned, with or without attention.
+        weights: checkpoint of this model, or of the same base with or without attention; None for initial weights.
+        seed: decides the initial weights of the tensors that the checkpoint does not fill.
+        partial: True to take the tensors that fit from any checkpoint.
 
     Returns:
-        The model, and the report of the checkpoint's tensors; None without a checkpoint.
+        The model, and the report on the transfer; the report is None without a checkpoint.
 
     Raises:
-        UserError: the file is no checkpoint, or less than `ENOUGH` of it fits and `partial` is not set.
+        UserError: the file is no checkpoint, or fewer tensors than the share `ENOUGH` fit and `partial` is not set.
     """
     with seeded(seed):
         built: Any = base.build()
@@ -55,19 +55,25 @@ def start_model(
     fit = replace(_explained(report, state, found, base, row_map, own), matched=len(matched), misplaced=len(misplaced))
     if fit.share < ENOUGH and not partial:
         raise UserError(
-            f"weights must be of the model's base: at least {ENOUGH:.0%} of the tensors that the number of classes "
-            "leaves alone must fit",
+            f"weights must be of the model's base: at least {ENOUGH:.0%} of the tensors that do not depend on the "
+            "number of classes must fit",
             got=f"{fit.moved} of {fit.counted} ({100 * fit.share:.1f} %)",
             where=f"'{weights}' for {base.name}",
-            remedy="Give weights that were trained with this base and scale, or take what fits with --partial-weights.",
+            remedy="Give weights that were trained with this base and scale, or copy what fits with --partial-weights.",
         )
-    if found.nc == base.nc:  # names that differ in order are sorted out by Ultralytics, from these
+    if found.nc == base.nc:  # Ultralytics needs these names to reorder classes
         built.names = found.names() or dict(built.names)
     return built, fit
 
 
 def save_start(model: Any, task: str, path: Path) -> None:
-    """Write a model as a checkpoint that plain Ultralytics trains from, in full precision, whole or not at all."""
+    """Write a model as a checkpoint in full precision that plain Ultralytics can train, completely or not at all.
+
+    Args:
+        model: the model.
+        task: its task.
+        path: the file.
+    """
     import torch
 
     model.task = task  # otherwise Ultralytics guesses it from the head's name
@@ -77,7 +83,7 @@ def save_start(model: Any, task: str, path: Path) -> None:
 
 
 def _common_rows(found: Sequence[Sequence[Any]], wanted: Sequence[Sequence[Any]]) -> dict[int, int]:
-    """Row of the checkpoint -> row of the model; for another model, by the longest runs of equal modules."""
+    """Row of the checkpoint -> row of the model. For another model, the longest runs of equal modules are matched."""
     try:
         return row_map_of(found, wanted)
     except UserError:
@@ -88,7 +94,7 @@ def _common_rows(found: Sequence[Sequence[Any]], wanted: Sequence[Sequence[Any]]
 
 
 def _same(key: str, found: Sequence[Sequence[Any]], wanted: Sequence[Sequence[Any]], row_map: dict[int, int]) -> bool:
-    """False if a tensor belongs to attention in a block and the model has another gene there."""
+    """False if a tensor belongs to attention in a block and the model has a different gene at this place."""
     _, number, rest = key.split(".", 2)
     there = row_map.get(int(number))
     return there is None or fits(rest, found[int(number)], wanted[there])
@@ -102,7 +108,7 @@ def _explained(
     row_map: dict[int, int],
     own: Mapping[str, Shape],
 ) -> TransferReport:
-    """The report with each tensor that was not copied under its reason, and the model's tensors that got no values."""
+    """The report, completed with the reasons why tensors were not copied, and with the counts of unfilled tensors."""
     heads = len(found.rows) - 1, len(base.rows) - 1
     dependent = _data_dependent(found, base, own, state) if row_map.get(heads[0]) == heads[1] else set()
     reshaped, attention = [], []
@@ -130,10 +136,10 @@ def _explained(
 
 
 def _data_dependent(found: BaseModel, base: BaseModel, own: Mapping[str, Shape], state: Iterable[str]) -> set[str]:
-    """Names (without their row) of the head's tensors that depend on the number of classes, bins or keypoints.
+    """Keys (without the row) of the head's tensors that differ at most by the number of classes, bins or keypoints.
 
-    These are the tensors that the checkpoint's model, built with this model's numbers, has in this model's shape, or
-    lacks as this model does.
+    The checkpoint's model is built with the numbers of this model. A tensor that then has the same shape in both heads,
+    or is missing in both, can differ only because of these numbers.
     """
     same = all(found.yaml.get(k) == base.yaml.get(k) for k in ("nc", "kpt_shape")) and found.reg_max == base.reg_max
     if same:
@@ -147,7 +153,7 @@ def _data_dependent(found: BaseModel, base: BaseModel, own: Mapping[str, Shape],
 
 
 def _of_attention(key: str, rows: Sequence[Sequence[Any]]) -> bool:
-    """True if a tensor belongs to inserted attention, in a row or inside a block."""
+    """True if a tensor belongs to inserted attention, as a row or inside a block."""
     _, number, rest = key.split(".", 2)
     row = rows[int(number)]
     return bool(OF_ATTENTION.search(rest)) if is_block(row) else str(row[2]).startswith(PREFIX)

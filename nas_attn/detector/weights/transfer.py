@@ -1,4 +1,4 @@
-"""Tensors copied by layer: a state dict into a model whose rows have other numbers, and the report of the copy."""
+"""The transfer of a state dict into a model whose rows have other numbers, and the report on it."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import torch
 from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
-Left = tuple[tuple[str, str], ...]  # key of a tensor that was not copied, and the reason
-REPLACED = re.compile(r"\.cv2\.conv\.weight$")  # the only tensor of a base that a filled slot does without
-SHOWN = 3  # tensors that a line names
+Left = tuple[tuple[str, str], ...]  # (key, reason) of each tensor that was not copied
+REPLACED = re.compile(r"\.cv2\.conv\.weight$")  # the only tensor of a base that a filled slot removes
+SHOWN = 3  # largest number of tensors named in a line
 
 
 @dataclass(frozen=True)
 class TransferReport:
-    """The result of a transfer: the number of tensors that were copied, and the reason for each that was not.
+    """The result of a transfer: the number of copied tensors, and the reason for each of the others.
 
-    The attributes from `reshaped` on are filled by `start_model`, which knows both models.
+    `start_model` fills the attributes from `reshaped` on, because it knows both models.
 
     Attributes:
         moved: number of tensors that were copied.
         total: number of tensors in the state dict.
-        left: (key in the state dict, reason) of each tensor that was not copied.
-        reshaped: the part of `left` whose shape depends on the number of classes, bins or keypoints.
-        attention: the part of `left` that belongs to attention that only the checkpoint has, or to a layer that
+        left: (key in the state dict, reason) for each tensor that was not copied.
+        reshaped: the tensors of `left` whose shape depends on the number of classes, bins or keypoints.
+        attention: the tensors of `left` that belong to attention that only the checkpoint has, or to a layer that
             attention replaces in the model.
-        fresh: number of the model's tensors that nothing was copied to.
-        lacking: those of `fresh` that a checkpoint of the same base would have filled.
-        matched: number of keys that Ultralytics' own loading, by row number and shape, would find in the model.
-        misplaced: number of those keys that are another layer's.
+        fresh: number of tensors of the model that keep their initial values.
+        lacking: number of `fresh` tensors that a checkpoint of the same base would have filled.
+        matched: number of keys that Ultralytics' own loading would copy: it compares row number and shape.
+        misplaced: number of `matched` keys that would go into another layer.
     """
 
     moved: int
@@ -51,13 +51,13 @@ class TransferReport:
 
     @property
     def unplaced(self) -> Left:
-        """The rest of `left`: the model has no place for these tensors. Empty for a checkpoint of the same base."""
+        """The other tensors of `left`: the model has no place for them. Empty for a checkpoint of the same base."""
         explained = {*self.reshaped, *self.attention}
         return tuple(one for one in self.left if one not in explained)
 
     @property
     def counted(self) -> int:
-        """Number of tensors that must be the same in both if the checkpoint is of the same base."""
+        """Number of tensors that must exist in both models if the checkpoint is of the same base."""
         return self.moved + max(len(self.unplaced), self.lacking)
 
     @property
@@ -69,10 +69,10 @@ class TransferReport:
         return f"{self.moved} of {self.total} tensors transferred ({100 * self.ratio:.1f} %)"
 
     def lines(self) -> list[str]:
-        """The report for people: the ratio, then one line for each reason why tensors were not copied."""
+        """Lines for the user: the ratio, then one line for each reason for which tensors were not copied."""
         reasons = (
-            (self.reshaped, "that another number of classes, bins or keypoints reshapes"),
-            (self.attention, "of attention that the model has not, or of what attention replaces"),
+            (self.reshaped, "whose shape depends on the number of classes, bins or keypoints"),
+            (self.attention, "of attention that the model does not have, or of layers that attention replaces"),
             (self.unplaced, "that the model has no place for"),
         )
         lines = [str(self)]
@@ -80,24 +80,22 @@ class TransferReport:
             if left:
                 shown = ", ".join(f"{key} ({why})" for key, why in left[:SHOWN])
                 more = f", and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
-                lines.append(f"  left: {len(left)} {reason}: {shown}{more}")
+                lines.append(f"  not copied: {len(left)} {reason}: {shown}{more}")
         if self.fresh:
-            lines.append(
-                f"  fresh: {self.fresh} tensors of the model: of inserted modules, and in place of what was left"
-            )
+            lines.append(f"  initial values: {self.fresh} tensors of inserted modules and in place of those not copied")
         return lines
 
 
 def transfer(
     model: nn.Module, state: State, row_map: Mapping[int, int], strange: Container[str] = ()
 ) -> TransferReport:
-    """Copy a base's tensors into a model whose rows have moved, wherever the shape is unchanged.
+    """Copy the tensors of a base into a model whose rows have other numbers; a tensor of another shape is not copied.
 
     Args:
-        model: the model that receives them, in place.
+        model: the model that receives the tensors, in place.
         state: state dict of the base (`model.<row>.<rest>`).
         row_map: base row -> row in `model`.
-        strange: keys of the base whose tensors mean something else in `model`.
+        strange: keys of `state` whose tensors have another meaning in `model`; they are not copied.
     """
     own = model.state_dict()
     left = []
@@ -108,7 +106,7 @@ def transfer(
             if not moved:
                 left.append((key, "no such row in the base"))
             elif key in strange:
-                left.append((key, "another module stands there"))
+                left.append((key, "another module is there"))
             elif target is None:
                 left.append((key, "no such tensor in the model"))
             elif target.shape != tensor.shape:
@@ -119,12 +117,12 @@ def transfer(
 
 
 def row_of(key: str) -> int:
-    """The row in a state dict's key, `model.<row>.<rest>`; -1 if the key has another form."""
+    """The row number in a key `model.<row>.<rest>` of a state dict; -1 if the key has another form."""
     prefix, row, *_ = [*key.split(".", 2), ""]
     return int(row) if prefix == "model" and row.isdigit() else -1
 
 
 def moved_key(key: str, row_map: Mapping[int, int]) -> str:
-    """The key with the row's new number; empty if there is no such row."""
+    """The key with the new row number; empty if `row_map` does not have the row."""
     row = row_map.get(row_of(key))
     return "" if row is None else ".".join(["model", str(row), *key.split(".", 2)[2:]])

@@ -1,1 +1,1 @@
-"""Published image classifiers, built around the zoo's modules: their printed sizes are figures from outside."""
+"""Published image classifiers with modules of the zoo; their published sizes are independent reference figures."""

@@ -1,9 +1,9 @@
-"""ResNet with bottleneck blocks in which ACmix stands for the 3×3 convolution.
+"""ResNet with bottleneck blocks in which ACmix replaces the 3×3 convolution.
 
 Papers: Deep Residual Learning (arXiv:1512.03385); On the Integration of Self-Attention and Convolution
-(arXiv:2111.14556). The released network re-initialises every convolution after building them (Kaiming), the shifts that
-`dep_conv` starts from included, so there the convolution path starts as noise; sizes do not depend on it, and this
-builder leaves every layer as its own class makes it.
+(arXiv:2111.14556). The released network initialises every convolution again after building it (Kaiming). This
+overwrites the initial shifts of `dep_conv`, so its convolution path starts as noise. Sizes do not depend on this, and
+this builder does not initialise layers again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1×1, ACmix, 1×1, each normalised, beside a shortcut that is projected where the shape changes."""
+    """1×1, ACmix, 1×1, each normalised, plus a shortcut that is projected if the shape changes."""
 
     def __init__(self, before: int, width: int, stride: int) -> None:
         super().__init__()

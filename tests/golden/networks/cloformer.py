@@ -1,4 +1,4 @@
-"""CloFormer: four stages of EfficientAttention and a feed-forward unit whose depthwise convolution also downsamples.
+"""CloFormer: four stages of EfficientAttention and a feed-forward unit; its depthwise convolution also downsamples.
 
 Paper: Rethinking Local Perception in Lightweight Vision Transformer (arXiv:2303.17803).
 """
@@ -19,7 +19,7 @@ MLP_KERNEL, MLP_RATIO = 5, 4
 
 
 class Size(NamedTuple):
-    """Per stage: channels, and heads of the local and of the global branch."""
+    """For each stage: channels, and heads of the local and of the global branch."""
 
     widths: tuple[int, ...]
     splits: tuple[tuple[int, int], ...]
@@ -58,7 +58,7 @@ class Block(nn.Module):
 
 
 def stem(width: int) -> nn.Sequential:
-    """Four 3×3 convolutions, the first two with stride 2, and a 1×1."""
+    """Four 3×3 convolutions, the first two with stride 2, then a 1×1 convolution."""
     layers: list[nn.Module] = []
     before = 3
     for channels, stride in ((width // 2, 2), (width, 2), (width, 1), (width, 1)):

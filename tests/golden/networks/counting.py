@@ -1,4 +1,4 @@
-"""What a network's operators cost, counted where torch dispatches them, on the meta device: shapes without numbers."""
+"""The operator costs of a network, counted when torch dispatches the operators, on the meta device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Tally(TorchDispatchMode):
     """Counts while active, per image at batch 1.
 
     Attributes:
-        of: `dense` (convolutions in one group), `grouped` (the others), `linear`, `matmul` (no learned operand) in
+        of: `dense` (convolutions with one group), `grouped` (other convolutions), `linear`, `matmul` (no weights) in
             multiply-accumulates; `bias` in additions; `norm` in normalised elements.
     """
 
@@ -44,13 +44,13 @@ class Tally(TorchDispatchMode):
 
 
 def parameters(build: Callable[[], nn.Module]) -> int:
-    """Learned numbers of the network that `build` makes."""
+    """The number of parameters of the network that `build` makes."""
     with torch.device("meta"):
         return sum(p.numel() for p in build().parameters())
 
 
 def measure(build: Callable[[], nn.Module], side: int = 224) -> tuple[int, Counter[str]]:
-    """(learned numbers, operator costs for one side × side image) of the network that `build` makes."""
+    """(number of parameters, operator costs for one side × side image) of the network that `build` makes."""
     with torch.device("meta"):
         network = build().eval()
     with torch.no_grad(), reference_form(), Tally() as tally:

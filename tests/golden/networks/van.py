@@ -1,6 +1,6 @@
 """VAN: four stages of blocks, each a gated large kernel and a feed-forward unit with a depthwise convolution.
 
-Paper: Visual Attention Network (arXiv:2202.09741). LSKA's paper (arXiv:2309.01439) keeps all of it but the gate.
+Paper: Visual Attention Network (arXiv:2202.09741). LSKA's paper (arXiv:2309.01439) changes only the gate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nas_attn.attention.zoo._large_kernel import depthwise
 
 
 class Size(NamedTuple):
-    """Per stage: channels, blocks, and hidden channels of the feed-forward unit as a multiple of the channels."""
+    """For each stage: channels, blocks, and hidden channels of the feed-forward unit divided by the channels."""
 
     widths: tuple[int, ...]
     depths: tuple[int, ...]
@@ -31,7 +31,7 @@ SIZES = {
 
 
 class Attention(nn.Module):
-    """1×1, GELU, the gate under test, 1×1, and the input added."""
+    """1×1, GELU, the tested gate, 1×1, plus the input."""
 
     def __init__(self, dim: int, gate: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Attention(nn.Module):
 
 
 class Branch(nn.Module):
-    """x + γ · body(BN(x)), one γ a channel from 0.01."""
+    """x + γ · body(BN(x)), with one γ per channel that starts at 0.01."""
 
     def __init__(self, dim: int, body: nn.Module) -> None:
         super().__init__()
@@ -68,8 +68,8 @@ class VAN(nn.Module):
     """(N, 3, H, W) -> (N, 1000) class scores.
 
     Args:
-        size: channels and blocks.
-        gate: makes the attention layer of a block from its channels.
+        size: channels and blocks of each stage.
+        gate: function from a number of channels to the attention layer of a block.
     """
 
     def __init__(self, size: Size, gate: Callable[[int], nn.Module]) -> None:

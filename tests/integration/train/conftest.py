@@ -1,4 +1,4 @@
-"""A narrow base, two exported YAMLs of one name, and `train` called with what it must refuse."""
+"""A narrow base, two exported YAMLs with the same name, and `train` called with wrong input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def slots(base):
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory, base, slots) -> Path:
-    """A folder with two exported YAMLs of one name, a/best.yaml and b/best.yaml."""
+    """A folder with two exported YAMLs of the same name, a/best.yaml and b/best.yaml."""
     from nas_attn.detector.neck.export import write_yaml
 
     folder = tmp_path_factory.mktemp("exports")
@@ -46,7 +46,7 @@ def here(tmp_path, monkeypatch, exports):
 
 @pytest.fixture
 def refused(here, capfd, tiny_data):
-    """A function that runs `train` with arguments that must be refused; gives what it said."""
+    """A function that runs `train` with arguments that it must refuse, and returns its message."""
 
     def check(*arguments: object) -> str:
         before = sorted(here.rglob("*"))

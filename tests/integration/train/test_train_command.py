@@ -1,4 +1,4 @@
-"""`train`: what is wrong is said before anything is trained, and results end up where they belong."""
+"""`train`: mistakes are reported before any training, and results are in the right folders."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_the_help_says_what_differs_from_ultralytics_defaults(capfd):
 
 
 def test_the_plain_command_trains_the_same(here, base, tiny_data, capfd):
-    """In a fresh process that knows Ultralytics only; from weights without any hook."""
+    """A new process imports only Ultralytics; from weights it needs no hook."""
     torch.save({"model": base.build()}, here / "w.pt")
     line = ["train", "a/best.yaml", "--data", tiny_data, *QUICK, "--weights", "w.pt", "freeze=[0, 1]", "--json"]
     assert run([str(a) for a in line]) == 0
@@ -152,7 +152,7 @@ def test_the_plain_command_trains_the_same(here, base, tiny_data, capfd):
 
 @pytest.mark.parametrize("task", ["segment", "pose", "obb"])
 def test_tasks(task, tmp_path, monkeypatch, capfd):
-    """One epoch from weights of another class count; the table says what its mAP is of."""
+    """One epoch from weights with another class count; the table names the objects of its mAP."""
     from nas_attn.data.demo import write_data
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.export import write_yaml

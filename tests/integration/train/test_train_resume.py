@@ -1,4 +1,4 @@
-"""`train` after an interruption: what finished stays, the rest goes on, and nobody trains over another."""
+"""`train` after an interruption: finished runs stay, interrupted ones continue, and no run overwrites another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ sys.exit(run(sys.argv[3:]))
 
 
 def killed(event: str, epoch: int, arguments: list[str]) -> None:
-    """Give a command in a process that gets kill -9 from itself at an event of Ultralytics, behind an epoch."""
+    """Run a command in a process that kills itself (kill -9) at an event of Ultralytics, after an epoch."""
     done = subprocess.run(
         [sys.executable, "-c", KILLED, event, str(epoch), *arguments], capture_output=True, check=False
     )
@@ -36,7 +36,7 @@ def killed(event: str, epoch: int, arguments: list[str]) -> None:
 
 
 def test_a_killed_run_goes_on_by_the_same_command(here, base, tiny_data, capfd):
-    """The finished epochs stay; learning rates go on to the last digit; the rest is a run of its own randomness."""
+    """Finished epochs stay, and learning rates continue exactly; the other epochs draw their own random numbers."""
     torch.save({"model": base.build()}, here / "w.pt")
     line = ["train", "a/best.yaml", "--data", tiny_data, "--epochs", 4, *QUICK[2:-1], "--weights", "w.pt"]
     whole, broken = ([str(a) for a in (*line, "-o", name)] for name in ("whole", "broken"))
@@ -50,20 +50,19 @@ def test_a_killed_run_goes_on_by_the_same_command(here, base, tiny_data, capfd):
     capfd.readouterr()
 
     assert run(broken) == 0
-    assert "going on behind epoch 2" in "".join(capfd.readouterr())
+    assert "continues after epoch 2" in "".join(capfd.readouterr())
     after, wanted = table(folder / "results.csv"), table(here / "whole" / "best-seed0" / "results.csv")
     rates = [i for i, name in enumerate(wanted[0]) if name.startswith("lr/")]
     assert rates and [row[0] for row in after[1:]] == ["1", "2", "3", "4"]
     assert after[:3] == wanted[:3] == before
     assert [[row[i] for i in rates] for row in after] == [[row[i] for i in rates] for row in wanted]
-    assert (
-        after[3:] != wanted[3:]
-    )  # Ultralytics keeps neither the random state nor the raw weights; or say so no longer
-    assert run(broken) == 0 and "going on" not in "".join(capfd.readouterr())
+    # Ultralytics keeps neither the random state nor the raw weights; if that changes, the documents must say so
+    assert after[3:] != wanted[3:]
+    assert run(broken) == 0 and "continues after" not in "".join(capfd.readouterr())
 
 
 def test_only_the_figures_are_missing(here, tiny_data, capfd):
-    """Killed when training is over: the checkpoint is evaluated, and gives what an uninterrupted run gives."""
+    """A process killed after the training: the checkpoint is evaluated, with the result of an uninterrupted run."""
     line = [str(a) for a in ("train", "a/best.yaml", "--data", tiny_data, *QUICK, "--json", "-o")]
     killed("on_train_end", 1, [*line, "broken"])
     best = here / "broken" / "best-seed0" / "weights" / "best.pt"
@@ -81,7 +80,7 @@ def test_only_the_figures_are_missing(here, tiny_data, capfd):
 
 
 def test_a_checkpoint_is_whole_or_the_one_before(here, tiny_data, monkeypatch):
-    """What is killed while it writes leaves the last whole epoch."""
+    """A process killed while it writes a checkpoint leaves that of the last complete epoch."""
     from ultralytics.models.yolo.detect import DetectionTrainer
 
     from nas_attn.detector.final.trainers import WholeDetectionTrainer
@@ -120,13 +119,13 @@ def test_a_folder_of_another_is_not_trained_over(refused, here, tiny_data):
     result = mine.with_name("result.json")
     content = result.read_bytes()
     said = refused("a/best.yaml", *QUICK, "--seed", 1, "lr0=0.002")  # another command
-    assert "very same command" in said and result.read_bytes() == content
+    assert "exactly the same command" in said and result.read_bytes() == content
     assert run([*arguments, "lr0=0.002", "--force"]) == 0
     assert result.read_bytes() != content
 
 
 def test_a_finished_run_is_not_called_training(here, tiny_data, capfd):
-    """Each time the text says where the best checkpoint of each run lies."""
+    """Every call prints the path of the best checkpoint of each run."""
     line = [str(a) for a in ("train", "--data", tiny_data, "a/best.yaml", *QUICK)]
     checkpoint = "best, seed 0: runs/train/best-seed0/weights/best.pt"
     assert run(line) == 0
@@ -135,7 +134,7 @@ def test_a_finished_run_is_not_called_training(here, tiny_data, capfd):
     assert run(line) == 0
     said = capfd.readouterr()
     assert "training best" not in said.err and checkpoint in said.out
-    assert "best with seed 0 is finished: its figures are read from runs/train/best-seed0" in said.err
+    assert "best with seed 0 is already finished; its results are read from runs/train/best-seed0" in said.err
 
 
 def test_two_of_one_command_do_not_train_at_once(here, tiny_data, capfd):

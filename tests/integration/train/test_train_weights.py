@@ -1,4 +1,4 @@
-"""`train --weights`: tensors follow their layers, and what does not fit is counted by its reason."""
+"""`train --weights`: tensors follow their layers, and the others are counted by reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_weights_of_another_model(refused, here):
 
 
 def test_another_class_count_is_no_other_base(here, base, slots):
-    """What the class count, the bins or attention decide is not counted; everything else is there."""
+    """Tensors that depend on classes, bins or attention are not counted, and all others are copied."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.weights.initial_weights import build
     from nas_attn.detector.weights.start_model import start_model
@@ -57,12 +57,12 @@ def test_what_fits_of_another_base_is_taken_when_told(here, base):
     said = "\n".join(fit.lines())
     assert (
         f"{fit.moved} of {fit.total} tensors" in said
-        and f"left: {len(fit.unplaced)} that the model has no place" in said
+        and f"not copied: {len(fit.unplaced)} that the model has no place" in said
     )
 
 
 def test_another_width_is_not_another_class_count(here, base):
-    """What classes, bins and keypoints do not decide has another reason, in the head too."""
+    """Tensors that do not depend on classes, bins and keypoints have another reason, also in the head."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.weights.start_model import start_model
 
@@ -88,7 +88,7 @@ def test_what_classes_bins_and_keypoints_decide_is_not_counted(here, head, bins)
 
 
 def test_weights_follow_their_layers(here, base, slots):
-    """A checkpoint of the architecture itself gives all its tensors, one of another architecture the base's."""
+    """A checkpoint of the same architecture gives all tensors; one of another architecture gives those of the base."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.weights.initial_weights import build
     from nas_attn.detector.weights.start_model import start_model
@@ -107,7 +107,7 @@ def test_weights_follow_their_layers(here, base, slots):
     moved = other.state_dict()
     assert torch.equal(moved["model.24.cv3.0.2.weight"], state["model.25.cv3.0.2.weight"])
     assert torch.equal(moved["model.17.conv.weight"], state["model.18.conv.weight"])
-    assert fit.matched < fit.moved  # what loading by row number would have found
+    assert fit.matched < fit.moved  # loading by row number finds fewer
 
 
 def test_a_start_is_the_same_for_the_same_seed(here, base):

@@ -35,7 +35,7 @@ BASE = "p3=none p4=none p5=none"
 
 @dataclass(frozen=True)
 class Fragile(SyntheticEvaluator):
-    """Fails with some seeds, of one architecture or of all."""
+    """An evaluator that fails with some seeds, for one architecture or for all."""
 
     only: str | None = None
     lost: tuple[int, ...] = ()
@@ -78,7 +78,7 @@ def test_a_scale_whose_base_fails_trains_nothing_else_there(tmp_path):
     cost = estimate(plan, view)
     column = plan_table(plan, cost, view).columns[3]
     assert cost.trials == 0 and list(column.cells) == ["5, done", "5, done", "base failed", "base failed"]
-    assert "The liveness of the slots of yolo11s could not be measured: its base could not be trained." in (
+    assert "The liveness of the slots of yolo11s could not be measured, because the base could not be trained." in (
         AblationCard(view).liveness
     )
     assert verdicts(view)["full"] in (UNDECIDED, NO_DIFFERENCE)
@@ -95,7 +95,7 @@ def test_a_scale_whose_base_failed_on_one_seed_is_tried_on_more(tmp_path):
     assert one.base_failed("yolo11s.yaml") and len(one.views["yolo11s.yaml"].trials) == 1
     five = run_ablation_plan(planned(5))
     assert not five.base_failed("yolo11s.yaml") and five.measured("yolo11s.yaml") and not five.partial
-    assert "on the 4 of 5 seeds" in words(five)["full on yolo11s"]
+    assert "only 4 of 5 seeds" in words(five)["full on yolo11s"]
 
 
 def test_a_base_that_fails_ends_it(tmp_path):
@@ -107,7 +107,7 @@ def test_a_base_that_fails_ends_it(tmp_path):
 def test_a_base_that_failed_for_an_outside_reason_is_tried_anew(tmp_path):
     for tried in (3, 6):
         plan = ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET, fail_on=(BASE,)), seeds=3)
-        with pytest.raises(EvaluationFailed, match="give the same command again: the base is tried anew"):
+        with pytest.raises(EvaluationFailed, match="give the same command again: it trains the base again"):
             run_ablation_plan(plan)
         assert sum(t.role == "base" for t in AblationView.read(tmp_path / "a").trials) == tried
     mended = run_ablation_plan(ablation_plan(tmp_path / "a", SyntheticEvaluator(**QUIET), seeds=3))
@@ -128,7 +128,7 @@ def test_a_crashed_worker_costs_nothing(tmp_path):
 def test_failed_seeds_stand_in_the_verdict(tmp_path):
     evaluator = Fragile(**QUIET, planted=((ACMIX, 0.05),), only=FULL, lost=(101, 103))
     view = run_ablation_plan(ablation_plan(tmp_path / "a", evaluator, seeds=7))
-    assert words(view)["full"] == "better; on the 5 of 7 seeds that can be compared"
+    assert words(view)["full"] == "better; only 5 of 7 seeds can be compared"
 
 
 def test_a_running_trial_of_an_unknown_base_model_is_left_alone(tmp_path):

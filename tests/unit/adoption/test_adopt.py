@@ -1,4 +1,4 @@
-"""Community files adopted: places, wiring, scales, and files that must be refused."""
+"""Adoption of community files: places, wiring, scales, and files that must be refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLAIN_HEAD = ("[15, 18, 22]", "[15, 18, 21]")
 
 @pytest.fixture
 def changed(tmp_path):
-    """A function that adopts one of the articles with some of its text replaced."""
+    """A function that adopts one of the articles after replacing some of its text."""
 
     def make(article: str, *replaced: tuple[str, str], name: str = "article.yaml", **options: Any) -> Adopted:
         text = (ARTICLES / f"{article}.yaml").read_text()
@@ -42,7 +42,7 @@ def test_attention_that_nobody_reads_is_taken_in(changed):
     found = changed(V8, PLAIN_HEAD)
     assert str(found.architecture) == f"p5={ACMIX}" and found.known
     (repair,) = found.repairs
-    assert (repair.row, repair.was, repair.now) == (23, "[15, 18, 21]", "[15, 18, 22]") and "nobody read" in repair.why
+    assert (repair.row, repair.was, repair.now) == (23, "[15, 18, 21]", "[15, 18, 22]") and "no row read" in repair.why
 
 
 def test_unread_attention_that_several_rows_could_read_is_left_out(changed):
@@ -96,7 +96,7 @@ def test_the_last_of_two_modules_at_one_place_is_read(changed):
 
 
 def test_kept_wiring_stays_unread(changed):
-    with pytest.raises(UserError, match=r"attention that something reads.*nobody reads row 22"):
+    with pytest.raises(UserError, match=r"attention that some row reads.*no row reads row 22"):
         changed(V8, PLAIN_HEAD, wiring="keep")
 
 
@@ -105,7 +105,9 @@ def test_a_row_that_reads_past_attention_is_named_and_kept(changed):
     found = changed(V11, past)
     assert kinds(found) >= {"bypass", "place"} and not found.repairs and not found.known
     (bypass,) = [s.text for s in found.suspicions if s.kind == "bypass"]
-    assert "row 26 (Detect) reads row 20 (C3k2), past row 21 (ACmix)" in bypass and "write 21 for 20" in bypass.lower()
+    assert (
+        "row 26 (Detect) reads row 20 (C3k2) and skips row 21 (ACmix)" in bypass and "write 21 for 20" in bypass.lower()
+    )
     assert str(found.architecture) == f"p3={ACMIX} p5={ACMIX}"
     rows = found.base.rows
     assert rows[20][2:] == ["nas_attn.ACmix", [128, 128]] and rows[-1][0] == [16, 19, 23]
@@ -156,7 +158,7 @@ def test_two_modules_at_one_place_become_part_of_the_base(changed):
 
 
 def test_repeats_of_attention_are_as_many_rows(changed):
-    """Ultralytics builds Sequential(ACmix, ACmix) of three repeats at depth 0.67."""
+    """From three repeats at depth 0.67, Ultralytics builds Sequential(ACmix, ACmix)."""
     thrice = ("[-1, 1, ACmix", "[-1, 3, ACmix")
     found = changed(V8, thrice, scale="m")
     assert found.architecture.is_base and not found.known and found.puts[0].times == 2
@@ -191,7 +193,7 @@ def test_a_module_of_ultralytics_stays_and_is_named(changed):
     assert str(found.architecture) == "p5=lska(k_size=11)" and found.base.rows[22][2] == "PSA"
     (name,) = [s.text for s in found.suspicions if s.kind == "name"]
     assert "row 22 (PSA) is a module of Ultralytics" in name
-    assert "nearest to yolov8, which lacks row 22 (PSA)" in str(found.suspicions)
+    assert "nearest base is yolov8, which lacks row 22 (PSA)" in str(found.suspicions)
 
 
 def test_another_head_makes_another_base(changed):
@@ -276,7 +278,10 @@ def test_what_is_no_detector_is_refused(tmp_path, text, message):
         ((("[-1, 1, ACmix", "[23, 1, ACmix"),), "must read rows above it"),
         ((("[-1, 1, ACmix", "[17, 1, PSA"), PLAIN_HEAD), "must have a row of attention.*PSA"),
         ((NO_ACMIX, PLAIN_HEAD), "the rows of yolov8; it builds as it is"),
-        ((NO_ACMIX, PLAIN_HEAD, ("SPPF, [1024, 5]", "SPPF, [1024, 5, 6, 7, 8]")), "it does not build.*must be mended"),
+        (
+            (NO_ACMIX, PLAIN_HEAD, ("SPPF, [1024, 5]", "SPPF, [1024, 5, 6, 7, 8]")),
+            "it does not build.*correct the file",
+        ),
         ((("SPPF, [1024, 5]", "SPPF, [1024, 5, 6, 7, 8]"),), "that Ultralytics builds.*row 9"),
         (
             (("[-1, 1, SPPF", "[-1, 1, C2f_ACmix"), ("C2f_ACmix, [1024, 5]", "A2C2f_ACmix, [1024, True, 1]")),
@@ -294,12 +299,12 @@ def test_a_slip_in_a_file_without_attention_is_repaired(changed):
     found = changed(V8, NO_ACMIX, PLAIN_HEAD, slip)
     assert found.known and found.architecture.is_base and not found.puts
     assert [(r.row, r.was, r.now) for r in found.repairs] == [(17, "[-1, 11]", "[-1, 12]")]
-    with pytest.raises(UserError, match=r"row 17.*reads row 11.*kept.*must be mended"):
+    with pytest.raises(UserError, match=r"row 17.*reads row 11.*kept.*correct these rows"):
         changed(V8, NO_ACMIX, PLAIN_HEAD, slip, wiring="keep")
 
 
 def test_an_odd_head_without_attention_is_not_called_fine(changed):
-    with pytest.raises(UserError, match=r"row 22.*in another order.*must be mended"):
+    with pytest.raises(UserError, match=r"row 22.*in another order.*correct these rows"):
         changed(V8, NO_ACMIX, ("[15, 18, 22]", "[21, 18, 15]"))
 
 

@@ -1,4 +1,4 @@
-"""Advice of `adopt` that must be true: what a row stands for, wrong arguments, renamed layers, published defaults."""
+"""Advice of `adopt`, which must be true: unknown rows, wrong arguments, renamed layers, published defaults."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_consecutive_unknown_rows_stand_for_the_rows_they_resemble(changed, orde
     with pytest.raises(ConfigError) as caught:
         changed("v11", (SPP_PSA, rows), *moved)
     said_of = _problems(caught)
-    assert "where yolo11 has row 9 (SPPF): a block in the place" in said_of["'SPPFFoo'"]
-    assert "where yolo11 has row 10 (C2PSA): a block in the place" in said_of["'C2PSAFoo'"]
-    assert "stands where" not in said_of["'FooAttn'"] and "--modules FILE" in said_of["'FooAttn'"]
+    assert "row 9 (SPPF) of yolo11: a block in the place" in said_of["'SPPFFoo'"]
+    assert "row 10 (C2PSA) of yolo11: a block in the place" in said_of["'C2PSAFoo'"]
+    assert "in the place" not in said_of["'FooAttn'"] and "--modules FILE" in said_of["'FooAttn'"]
 
 
 def test_unknown_rows_without_a_telling_name_are_aligned_by_arguments_then_by_place(changed):
@@ -47,7 +47,7 @@ def test_unknown_rows_without_a_telling_name_are_aligned_by_arguments_then_by_pl
                                     ("Foo, [1024]", "Bar, [1024]", "'Foo'")):  # fmt: skip
         with pytest.raises(ConfigError) as caught:
             changed("v8", (spp, f"  - [-1, 1, {first}]\n  - [-1, 1, {second}]\n"))
-        assert [got for got, text in _problems(caught).items() if "has row 9 (SPPF)" in text] == [replaced]
+        assert [got for got, text in _problems(caught).items() if "place of row 9 (SPPF)" in text] == [replaced]
 
 
 # ---- arguments
@@ -74,7 +74,7 @@ def test_an_argument_of_a_wrong_type_is_refused_by_name(changed, row, name):
 
 
 def test_no_report_has_the_words_of_an_exception():
-    """Every module, with every kind of nonsense and with numbers that nothing can be built of."""
+    """Every module, with every kind of wrong argument and with numbers from which nothing can be built."""
     for entry in registry.entries():
         for value in () if entry.is_none else (*NONSENSE, -3, 0, 2.5, (), 10**40):
             try:
@@ -90,7 +90,7 @@ def test_no_report_has_the_words_of_an_exception():
 
 
 def test_text_is_read_as_ultralytics_reads_it():
-    """YAML takes `1e-3`, without a point, for text; the parser evaluates literals."""
+    """YAML reads `1e-3`, without a point, as text, and the parser evaluates literals."""
     assert str(read_arguments(registry.get("simam"), ["1e-3"], WIDE).gene) == "simam(e_lambda=0.001)"
     reading = read_arguments(registry.get("mlca"), [5, 0.5, "None"], WIDE)
     assert reading.raw[1] == [256, 5, 0.5, None] and not reading.refused
@@ -108,7 +108,7 @@ def test_a_published_default_that_can_stand_there_is_taken(changed):
 def test_a_published_default_that_cannot_is_replaced_with_the_reason():
     reading = read_arguments(registry.get("ema"), [], FeatureMap(80, 20, (0.5, 1.0, 1024), ""), "EMA")
     assert str(reading.gene) == "ema(factor=16)" and not reading.refused
-    assert "with 32 it could not stand there: " in reading.taken["factor"] and "divide" in reading.taken["factor"]
+    assert "32 does not fit there: " in reading.taken["factor"] and "divide" in reading.taken["factor"]
 
 
 # ---- --as
@@ -149,9 +149,9 @@ def test_a_control_is_no_meaning_and_the_message_says_so(changed):
 
 
 def test_every_other_module_of_the_list_is_a_meaning(changed):
-    """Also those that Ultralytics has a layer of nearly the same name for, as `psa`."""
+    """This includes modules for which Ultralytics has a layer with nearly the same name, such as `psa`."""
     for entry in registry.entries():
         named = community_names.lookup(entry.name, community_names.parser_names(), chosen=True)
         assert entry.family == "control" or (named and named.module == entry.name), entry.name
     found = changed("v8", *extra("[-1, 1, Foo, []]"), meanings={"Foo": "psa"})
-    assert [p.row.named.module for p in found.puts] == ["psa"] and "--as says so" in said(found)
+    assert [p.row.named.module for p in found.puts] == ["psa"] and "given with --as" in said(found)

@@ -1,4 +1,4 @@
-"""Names and arguments of community files: what modules are called, and what is written behind them."""
+"""Names and arguments in community files: the names of modules, and their arguments."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_arguments_are_read_in_every_style(module, arguments, gene):
     ],
 )
 def test_the_hidden_width_is_the_published_one(name, arguments, channels, gene, hidden):
-    """max(8, C // 32) in CoordAtt and max(32, C // 16) in SKAttention, which the zoo has without their floors."""
+    """It is max(8, C // 32) in CoordAtt and max(32, C // 16) in SKAttention; the zoo has no such lower limits."""
     entry = registry.get(str(community_names.lookup(name, community_names.parser_names()).module))
     reading = read_arguments(entry, arguments, FeatureMap(channels, 20, (0.5, 1.0, 1024), ""), name)
     assert str(reading.gene) == gene and not reading.refused and not reading.notes
@@ -147,15 +147,15 @@ def test_arguments_are_those_of_the_class_of_that_name(name, arguments, gene):
 
 def test_defaults_of_the_collections_that_are_no_option_are_said():
     taken = read_arguments(registry.get("cbam"), [], WIDTHS, "CBAMBlock").taken
-    assert "has 49, and adds its input" in taken["kernel_size"] and taken["reduction"] == "16"
+    assert "has 49, and adds the input" in taken["kernel_size"] and taken["reduction"] == "16"
     assert "[1,3,5,7]" in read_arguments(registry.get("sk"), [], WIDTHS, "SKAttention").taken["kernel_sizes"]
 
 
 def test_a_number_of_channels_that_is_wrong_is_noted():
     reading = read_arguments(registry.get("lska"), [192, 23], WIDTHS)
-    assert str(reading.gene) == "lska(k_size=23)" and "192 channels, where the map has 64" in reading.notes[0]
+    assert str(reading.gene) == "lska(k_size=23)" and "192 channels, but the map has 64" in reading.notes[0]
     twice = read_arguments(registry.get("acmix"), [192, 192], WIDTHS)
-    assert twice.notes == ["says 192 channels, where the map has 64"]
+    assert twice.notes == ["says 192 channels, but the map has 64"]
     assert len(read_arguments(registry.get("acmix"), [192, 320], WIDTHS).notes) == 2
 
 
@@ -164,7 +164,7 @@ def test_a_number_of_channels_that_is_wrong_is_noted():
     [
         ("acmix", [256, 256, 5, 6], "acmix(head=4,kernel_att=5)", "`head` must divide"),
         ("lska", [16], "lska(k_size=11)", "`k_size`"),
-        ("cbam", [16, 7, 3, 4], "cbam(kernel_size=7,reduction=16)", "no meaning"),
+        ("cbam", [16, 7, 3, 4], "cbam(kernel_size=7,reduction=16)", "CBAM does not take 2 of its arguments"),
         (
             "efficient_attention",
             [64, 8, [4, 4], [3], 1],
@@ -179,7 +179,7 @@ def test_arguments_that_cannot_be_are_replaced_by_the_nearest(module, arguments,
 
 
 def test_arguments_beyond_the_settings_stay_as_they_are():
-    """Other kernels of the local branches than a search would take: the network is the article's, not the nearest."""
+    """A search cannot choose these kernels of the local branches: the network is the article's, not the nearest one."""
     reading = read_arguments(registry.get("efficient_attention"), [256, 8, [4, 4], [5], 4], WIDTHS)
     assert reading.gene is None and reading.raw == ("EfficientAttention", [64, 8, [4, 4], [5], 4])
 
@@ -190,9 +190,7 @@ def test_defaults_are_those_that_the_place_carries():
     assert carried(entry, {}, twenty) == ({"kernel_att": 7, "head": 4, "residual": "none"}, None)
     six = FeatureMap(6, 20, (0.5, 0.25, 1024), "")
     reading = read_arguments(entry, [], six)
-    assert (
-        str(reading.gene) == "acmix(head=2,kernel_att=7)" and "with 4 it could not stand there" in reading.taken["head"]
-    )
+    assert str(reading.gene) == "acmix(head=2,kernel_att=7)" and "4 does not fit there" in reading.taken["head"]
     taken = read_arguments(registry.get("efficient_attention"), [], WIDTHS).taken
     assert taken["window_size"] == "4 (published code has 7)"
     with pytest.raises(SlotRefused, match=r"logits.*row 17"):

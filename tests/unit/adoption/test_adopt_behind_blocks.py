@@ -1,4 +1,4 @@
-"""Rows as people's files have them: attention behind blocks, further sources of a join, numbers in comments."""
+"""Rows from real community files: attention after blocks, further sources of a join, numbers in comments."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def test_behind_a_block_and_behind_that_again(changed):
 def test_where_a_blocks_attention_stands_is_that_of_its_usual_class_and_said(changed, name, stands):
     found = changed("v8", block("v8", f"[-1, 3, {name}, [1024]]"))
     assert str(found.architecture).startswith(f"{stands}=")
-    assert re.search(r"no name says where.*--inside \w+\|\w+ takes another", said(found))
+    assert re.search(r"does not say where.*--inside \w+\|\w+ chooses another", said(found))
 
 
 @pytest.mark.parametrize(("name", "at"), [("CBAMC3", "p5"), ("C3CBAM", "inner.p5.insert"), ("C3SE", "inner.p5.insert")])
 def test_a_fused_name_is_what_its_published_class_is(tmp_path, name, at):
-    """CBAMC3(c1, c2, n) is a C3 and behind it a CBAM of reduction 16; in a C3CBAM every bottleneck ends in one."""
+    """CBAMC3(c1, c2, n) is a C3 with a CBAM of reduction 16 after it; in a C3CBAM every bottleneck ends in one."""
     text = (Path(__file__).parents[2] / "integration" / "articles" / "efficient_attention_yolov5.yaml").read_text()
     rows = yaml.safe_load(text)
     assert any(r[2] == "C3" for r in rows["head"])
@@ -73,18 +73,18 @@ def test_a_fused_name_is_what_its_published_class_is(tmp_path, name, at):
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(rows))
     found = adopt(tmp_path / "a.yaml")
     gene = "se(rd_ratio=0.0625)" if name == "C3SE" else "cbam(kernel_size=7,reduction=16)"
-    assert f"{at}={gene}" in str(found.architecture) and "no name says" not in said(found)
+    assert f"{at}={gene}" in str(found.architecture) and "does not say where" not in said(found)
     assert not any("adds its input" in t for t in found.puts[-1].reading.taken.values())
 
 
 @pytest.mark.parametrize("name", ["Conv_SE", "RepC3_SE"])
 def test_attention_with_a_block_without_bottlenecks_stands_behind_it(changed, name):
     row = ("  - [-1, 1, Conv, [512, 3, 2]]\n  - [-1, 6", f"  - [-1, 1, {name}, [512]]\n  - [-1, 6")
-    with pytest.raises(UserError, match=rf"'{name}', for a \w+ has no bottlenecks.*--inside after"):
+    with pytest.raises(UserError, match=rf"'{name}', while a \w+ has no bottlenecks.*--inside after"):
         changed("v8", row)
     row = (row[0], row[1].replace(f"{name}, [512]", "Conv_SE, [512, 3, 2]"))
     found = changed("v8", row, inside="after")
-    assert found.base.rows[6][2] == "nas_attn.SqueezeExcite" and "behind its own Conv" in said(found)
+    assert found.base.rows[6][2] == "nas_attn.SqueezeExcite" and "after its own Conv" in said(found)
 
 
 @pytest.mark.parametrize("name", ["RepNCSPELAN4_CAA", "SPPF_LSKA"])
@@ -92,7 +92,7 @@ def test_attention_on_a_blocks_concat_is_said_to_be_there(changed, name):
     spp = ("SPPF, [1024, 5]", "SPPF_LSKA, [1024, 5]")
     elan = block("v8", "[-1, 1, RepNCSPELAN4_CAA, [1024, 512, 256, 1]]")
     row = spp if name == "SPPF_LSKA" else elan
-    with pytest.raises(UserError, match=rf"'{name}'.*on its concat.*cannot be brought yet.*--inside after"):
+    with pytest.raises(UserError, match=rf"'{name}'.*on its concat.*not supported yet.*--inside after"):
         changed("v8", row)
     found = changed("v8", row, inside="after")
     module = "LSKA" if name == "SPPF_LSKA" else "CAA"
@@ -109,13 +109,13 @@ def test_a_concat_with_one_source_more_is_aligned_source_by_source(changed):
     found = changed("v8", simam, *moved, ("[[-1, 12], 1", "[[-1, 12, 7], 1"), ("[[-1, 6], 1", "[[-1, 7], 1"))
     (repair,) = [r for r in found.repairs if r.row is not None]
     assert (repair.row, repair.was, repair.now) == (18, "[-1, 12, 7]", "[-1, 13, 7]")
-    assert "reads 3 rows, where yolov8 reads 2 there" in said(found) and not found.known
+    assert "reads 3 rows, but yolov8 reads 2 there" in said(found) and not found.known
     assert found.base.rows[18][0] == [-1, 13, 7]
     found.base.build()
 
 
 def test_a_further_source_is_kept_and_a_stale_one_is_named(changed):
-    """Nothing in the row was renumbered, so the further number may be the base's, too."""
+    """No number in the row was renumbered, so the further number may also be that of the base."""
     simam = ("  - [-1, 6, C2f, [256, True]]\n", "  - [-1, 6, C2f, [256, True]]\n  - [-1, 1, SimAM, []]\n")
     moved = (("[[-1, 4], 1", "[[-1, 5], 1"), ("[[-1, 9], 1", "[[-1, 10], 1"), (BEHIND_P5, "[[16, 19, 22], 1"))
     found = changed("v8", simam, *moved, ("[[-1, 12], 1", "[[-1, 12, 6], 1"), ("[[-1, 6], 1", "[[-1, 7], 1"))

@@ -1,4 +1,4 @@
-"""Rows as people's files have them: map sizes, names of several meanings, unknown names."""
+"""Rows from real community files: map sizes, names with several meanings, unknown names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["changed", "clean"]  # fixtures
     ],
 )
 def test_the_map_size_of_a_block_is_known_as_one(changed, base, row, plain):
-    """Class C3k2_DAttention(c1, c2, n, fmapsize, c3k, ...): attention ends each bottleneck's branch."""
+    """Class C3k2_DAttention(c1, c2, n, fmapsize, c3k, ...) has attention at the end of each bottleneck's branch."""
     found = changed(base, block(base, row))
     name = "yolo11" if base == "v11" else "yolov8"
     usual = {"v8": [1024], "v11": [1024, True]}[base]
@@ -31,7 +31,7 @@ def test_the_map_size_of_a_block_is_known_as_one(changed, base, row, plain):
     assert str(found.architecture) == "inner.p5.insert=dattention(groups=2,num_heads=8,stride=2)"
     (repair,) = [r for r in found.repairs if r.row is not None]
     assert "[20, 20] is the size of its map" in repair.why and repair.now == str(plain)
-    assert found.known or f"where {name} has" in said(found)
+    assert found.known or f"but {name} has" in said(found)
 
 
 def test_defaults_of_dattention_that_are_no_option_are_said(changed):
@@ -46,7 +46,7 @@ def test_arguments_of_dattention_are_read_in_the_order_of_its_class(changed):
     assert str(found.architecture) == "p5=dattention(groups=2,num_heads=4,stride=2)" and "has groups" not in said(found)
     found = changed("v8", *extra("[-1, 1, DAttention, [[20, 20], 8, 4, 0.0, 0.0, 8]]"))
     assert str(found.architecture) == "p5=dattention(groups=2,num_heads=8,stride=8)"
-    assert "has groups=4, which dattention has not" in said(found)
+    assert "has groups=4, which dattention does not have" in said(found)
     found = changed("v8", *extra("[-1, 1, nas_attn.DeformableAttention, [256, 4, 1, 4]]"))
     assert str(found.architecture) == "p5=dattention(groups=1,num_heads=4,stride=4)"
 
@@ -56,7 +56,7 @@ def test_arguments_of_dattention_are_read_in_the_order_of_its_class(changed):
     [
         ("[-1, 3, C2f_EMA, [1024, se]]", r"shortcut: bool.*got 'se' for `shortcut`.*row 21 \(C2f_EMA\)"),
         ("[-1, 3, C2f_EMA, [1024, 0.5]]", "got 0.5 for `shortcut`"),
-        ("[-1, 3, C2f_EMA, [1024, True, 1, 0.5, 7]]", "got 7, one argument more"),
+        ("[-1, 3, C2f_EMA, [1024, True, 1, 0.5, 7]]", "got 7, one argument too many"),
         ("[-1, 3, C2f_EMA, [[20, 20]]]", "got none for `c2`"),
         ("[-1, 3, C2f_EMA, []]", "got none for `c2`"),
         ("[-1, 3, C2f_EMA, [1024, [20, 20, 20]]]", r"got \[20, 20, 20\] for `shortcut`"),
@@ -95,7 +95,7 @@ def test_strip_is_asked_for_where_a_block_of_strip_rcnn_may_be_meant(changed):
     with pytest.raises(UserError, match=r"one meaning.*row 8.*--as C3k2_Strip=C3k2_StripPooling.*Strip R-CNN"):
         changed("v11", strip)
     found = changed("v11", strip, meanings={"C3k2_Strip": "C3k2_StripPooling"})
-    assert found.puts[0].reading.gene.module == "strip" and "--as says so" in said(found)
+    assert found.puts[0].reading.gene.module == "strip" and "given with --as" in said(found)
 
 
 @pytest.mark.parametrize("name", ["CBAM", "C2f_CBAM", "CA_Strip", "EMSA"])
@@ -116,13 +116,13 @@ def test_names_of_several_meanings_never_pass_silently(changed, name):
 )
 def test_a_cbam_with_a_reduction_is_the_papers(changed, arguments, gene):
     found = changed("v8", *extra(f"[-1, 1, CBAM, {arguments}]"))
-    assert str(found.architecture) == f"p5={gene}" and "Ultralytics' own class has no reduction" in said(found)
+    assert str(found.architecture) == f"p5={gene}" and "Ultralytics' own class has none" in said(found)
 
 
 @pytest.mark.parametrize("arguments", ["[]", "[1024]", "[1024, 7]", "[7]", "[1024, 3]", "[256]"])
 def test_a_cbam_without_one_is_asked_for(changed, arguments):
     row = extra(f"[-1, 1, CBAM, {arguments}]")
-    with pytest.raises(UserError, match=r"one meaning.*row 22.*--as CBAM=cbam.*Ultralytics' own class.*C.C layer"):
+    with pytest.raises(UserError, match=r"one meaning.*row 22.*--as CBAM=cbam.*Ultralytics' class.*C.C layer"):
         changed("v8", *row)
     found = changed("v8", *row, meanings={"CBAM": "cbam"})
     kernel = 3 if "3" in arguments else 7
@@ -187,11 +187,11 @@ def test_all_unknown_names_are_said_at_once_with_what_each_needs(changed):
         "'SPDConv'", "'NAMAttention'", "'C2f_Foo'", "'BiFPN_Concat2'", "'Detect_ASFF'"]  # fmt: skip
     assert "Did you mean" not in text
     spd, nam, foo, bifpn, head = map(str, caught.value.problems)
-    assert re.search(r"row 3.*where yolov8 has row 3 \(Conv\), which halves the map.*the map's shape cannot be", spd)
+    assert re.search(r"row 3.*row 3 \(Conv\) of yolov8, which halves the map.*the map's shape is not supported", spd)
     assert "--modules" not in spd + bifpn + head
     assert re.search(r"row 9.*If it keeps.*class NAMAttention, and give --modules FILE", nam)
     assert re.search(r"C2f with Foo inside.*If Foo keeps.*--modules FILE", foo)
-    assert re.search(r"takes 2 inputs.*cannot be brought yet", bifpn)
+    assert re.search(r"takes 2 inputs.*is not supported yet", bifpn)
     assert "must be its head" in head
 
 

@@ -1,4 +1,4 @@
-"""The figures' numbers as data, and that the drawing carries them."""
+"""The numbers of the figures, and the drawings that show them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_colours_stay_when_the_study_grows(tmp_path):
 
 
 def test_plotly_can_look_for_every_trace_by_its_class(study):
-    """A trace that went while its identity held brackets stopped the live page: `.cbfailed (no mAP)` is no selector."""
+    """A removed trace stopped the live page if its identity had brackets: `.cbfailed (no mAP)` is no selector."""
     uids = [t.uid for t in pareto_figure(pareto_numbers(study)).data if t.uid]
     assert len(uids) > 5 and len(set(uids)) == len(uids)
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+", uid) for uid in uids)

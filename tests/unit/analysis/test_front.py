@@ -122,7 +122,7 @@ def test_bad_picks_say_what_to_do(study):
 def test_an_empty_front_is_named(tmp_path):
     study = Fabricator(tmp_path)
     study.start(BASE, role="base")
-    with pytest.raises(UserError, match="no trial is finished"):
+    with pytest.raises(UserError, match="no trial is complete"):
         pick(view(study), "best")
 
 
@@ -162,18 +162,18 @@ def test_without_pairs_two_independent_runs_stand_in(tmp_path):
 def test_controls_that_all_score_zero_are_called_so(tmp_path):
     study = Fabricator(tmp_path)
     study.complete(BASE, 0.0, role="base")
-    assert "a control must have finished with at least two seeds" in noise_words(StudyView.read(tmp_path))
+    assert "a control with at least two complete seeds" in noise_words(StudyView.read(tmp_path))
     for seed in (1, 2):
         study.complete(BASE, 0.0, seed=seed, role="base")
     view = StudyView.read(tmp_path)
     assert noise(view) is None
-    assert "all control trials scored 0 mAP50-95" in noise_words(view) and "train longer" in noise_words(view)
-    assert "all control trials scored 0 mAP50-95" in report_html(view)
+    assert "all trials of the controls score 0 mAP50-95" in noise_words(view) and "train longer" in noise_words(view)
+    assert "all trials of the controls score 0 mAP50-95" in report_html(view)
     study.complete(CONV, 0.1, role="conv")
     study.complete(CONV, 0.1, seed=1, role="conv")
-    assert "scored the same with every seed" in noise_words(StudyView.read(tmp_path))
+    assert "score the same with every seed" in noise_words(StudyView.read(tmp_path))
     study.complete(CONV, 0.2, seed=2, role="conv")
-    assert noise_words(StudyView.read(tmp_path)).startswith("Differences to the base")
+    assert noise_words(StudyView.read(tmp_path)).startswith("Seed noise can explain")
 
 
 def test_one_seed_gives_no_noise_and_no_verdict(tmp_path):

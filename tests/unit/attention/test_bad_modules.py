@@ -1,4 +1,4 @@
-"""Every kind of bad module file: refused with the rule, what it got, where and the remedy."""
+"""Bad module files of every kind are refused with the rule, the value, the place and the remedy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODULE += "        super().__init__()\n{hooks}"
 
 
 def module(arguments: str = "dim", *, name: str = "mine", cls: str = "Mine", more: str = "", hooks: str = "") -> str:
-    """The source of one module; the constructor takes these arguments."""
+    """The source of a file with one module whose constructor has these arguments."""
     text = MODULE.format(arguments=arguments, cls=cls, more=more, hooks=hooks)
     return text.replace('"mine"', repr(name))
 
@@ -56,7 +56,7 @@ ARGUMENTS = {  # of the constructor
     "an unknown annotation": ("dim, k: 'Annotated[int, Chioce(3)]' = 3", ["NameError", "Chioce"]),
     "no channels": ("planes", ["'planes'", "in_planes, out_planes, dim, channels, c1, c2"]),
     "a required argument": (f"dim, heads, {K}", ["'heads'", "from_settings"]),
-    "an object as default": (f"dim, act=nn.ReLU, {K}", ["model YAML can hold", "ReLU"]),
+    "an object as default": (f"dim, act=nn.ReLU, {K}", ["as a model YAML holds them", "ReLU"]),
 }
 HOOKS = {  # signature and body of a classmethod
     "from_settings names unknown": (
@@ -73,7 +73,7 @@ HOOKS = {  # signature and body of a classmethod
     "from_settings gives a searched": (
         "from_settings(cls, channels, *, k)",
         "return {'k': 3}",
-        ["leave searched arguments"],
+        ["must not return searched arguments"],
     ),
     "from_settings of other settings": (
         "from_settings(cls, channels, *, size)",
@@ -116,7 +116,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_files_are_refused(case, write, capfd):
-    """Exit code 2, the rule, what it got, the file and the remedy; no traceback, and nothing half registered."""
+    """Exit code 2; the message has rule, value, file and remedy, but no traceback; nothing is registered."""
     text, words = BAD[case]
     path = write(text)
     before = dict(table.TABLE)

@@ -1,4 +1,4 @@
-"""The parts of a class of the zoo that `@attention` writes: its refusal, and docstrings."""
+"""Code that `@attention` adds to classes of the zoo: the refusal and docstrings."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def registered(path: Path) -> type:
 
 
 def source(body: str) -> str:
-    """A module file: body of the hook."""
+    """The source of a module file with this body of the hook."""
     return HEAD + REFUSING.format(body=body)
 
 
 class Narrow(ACmix):
-    """A subclass with a constructor of its own."""
+    """A subclass with its own constructor."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, out_planes=width, head=4)
@@ -118,7 +118,7 @@ def test_docstrings_say_the_shape_once():
 
 
 def documented(text: str | None) -> str | None:
-    """The docstring of a class that had this one, as `@attention` leaves it."""
+    """The docstring that `@attention` makes of this one."""
     cls = type("Documented", (nn.Module,), {"__doc__": text})
     complete_docstrings(cls)
     return cls.__doc__

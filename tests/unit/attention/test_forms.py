@@ -1,4 +1,4 @@
-"""What may happen to a module with two forms: second derivatives, hooks, other layers, autocast, any device default."""
+"""Modules with two forms under second derivatives, hooks, replaced layers, autocast and other default devices."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def test_what_hangs_on_a_layer_is_not_passed_by(name):
     handle.remove()
     prune.l1_unstructured(child, "weight", 0.5)
     with torch.no_grad():
-        child.weight_orig.mul_(2)  # an optimizer's step: the weight that is read follows with the next call only
+        child.weight_orig.mul_(2)  # like an optimizer step: `forward` reads the change at its next call
     assert torch.equal(*both(module, x))
-    setattr(module, layer, nn.Sequential(child))  # an adapter in its place
+    setattr(module, layer, nn.Sequential(child))  # an adapter replaces the layer
     assert torch.equal(*both(module, x))
 
 
 @pytest.mark.parametrize(("name", "allowed"), [("acmix", 0), ("acmix_wide", 0), ("efficient_attention", 2)])
 def test_autocast_reaches_the_inside(name, allowed):
-    """Maps are kept in half precision, but for pooled attention's own output and log-sum-exp."""
+    """Maps are kept in half precision, except the output and the log-sum-exp of pooled attention."""
     module, x = built(name)
     module, x, kinds = module.float(), x.float().requires_grad_(), []
     with (
@@ -81,7 +81,7 @@ def test_autocast_reaches_the_inside(name, allowed):
 def test_tilings_are_made_where_they_belong(name):
     module, x = built(name)
     expected = module(x[..., :5, :4])
-    with torch.device("meta"):  # a default for new tensors, which existing ones need not follow
+    with torch.device("meta"):  # the default device for new tensors; existing tensors may be on another device
         torch.testing.assert_close(module(x[..., :5, :4]), expected)
 
 
@@ -120,7 +120,7 @@ def test_one_graph_for_any_size(name):
         torch.testing.assert_close(compiled(x), module(x))
     torch._dynamo.reset()
     if name != "efficient_attention" or tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 11):
-        assert len(seen) == 1  # torch 2.9 compiles pooling with a rounded-up size for one size only
+        assert len(seen) == 1  # torch 2.9 compiles pooling with `ceil_mode` for one size only
 
 
 def test_depthwise_convolutions_add_their_bias_in_training_only():

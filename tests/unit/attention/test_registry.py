@@ -1,4 +1,4 @@
-"""The zoo as a table: settings, arguments, rows, refusals and coinciding settings."""
+"""The registry of the zoo: settings, arguments, rows, refusals, and settings that compute the same function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas_attn.attention.residual import Scaled, build_module
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space import Gene
 
-FIRST = {  # of the first issue; the others have rules only
+FIRST = {  # name -> expected settings; for the other modules, only rules are tested
     "none": "NoAttention",
     "acmix": "ACmix",
     "conv": "PlainConv",
@@ -87,7 +87,7 @@ def test_rows(name, settings, row):
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda e: e.name)
 def test_a_row_builds_what_the_settings_say(entry):
-    """Rows drop arguments that equal the published default; what is built must not differ from naming them all."""
+    """Rows omit arguments that equal the published default; the built module must be the same as with all arguments."""
     for settings in entry.combinations():
         if entry.refusal(64, 20, 20, settings) is not None:
             continue
@@ -149,7 +149,7 @@ def test_too_many_logits_refuse():
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (4, 4), (2, 7), (8, 8), (20, 20), (19, 60)], ids=str)
 @pytest.mark.parametrize("entry", [get(n) for n in FIRST if hasattr(get(n).cls, "effective")], ids=lambda e: e.name)
 def test_settings_coincide_exactly_where_they_compute_one_function(entry, size):
-    """The larger setting's weights, cut to the smaller one's: equal outputs there and only there."""
+    """With the larger setting's weights cut to the smaller one, outputs are equal if, and only if, the keys are."""
     torch.manual_seed(5)
     x = torch.randn(1, 16, *size, dtype=torch.float64)
     compared = 0
@@ -169,7 +169,7 @@ def test_settings_coincide_exactly_where_they_compute_one_function(entry, size):
 
 
 def _cut(tensor, like):
-    """The central taps of a kernel; None where the tensors differ in more than kernel size."""
+    """The central taps of a kernel; None if the tensors differ in more than kernel size."""
     if like is None or tensor.shape[:2] != like.shape[:2]:
         return None
     for axis in range(2, tensor.dim()):

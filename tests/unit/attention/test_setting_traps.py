@@ -1,4 +1,4 @@
-"""Two traps of a search, over the whole registry: settings that are one network, and settings that change nothing."""
+"""Two faults of a search space, for all modules: different settings of one network, and settings without effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 
 def perturbed(entry, settings):
-    """In float64 and evaluation mode, away from special initial values, which hide mistakes; equal for equal shapes."""
+    """The module in float64 and eval mode, with noise on its weights; modules of equal shapes get equal weights."""
     torch.manual_seed(7)
     module = build_module(entry, CHANNELS, settings).double().eval()
     with torch.no_grad():
@@ -28,14 +28,14 @@ def perturbed(entry, settings):
     return module
 
 
-# ---- aliases: two settings that are one network
+# ---- aliases: two settings that give one network
 
 
 def fitted(value, like):
-    """`value` with the kernel axes of `like`: centred, cut where larger, grown by noise where smaller; None if unlike.
+    """`value` with the kernel size of `like`: cut if larger, padded with noise if smaller, centred; None if unlike.
 
-    Kernel axes are the third and later; a table of relative positions, (side², heads) with an odd side, has two in
-    its first.
+    Kernel axes are the third and later axes. In a table of relative positions, (side², heads) with an odd side, the
+    first axis holds two kernel axes.
     """
     if value.dim() == like.dim() == 2 and value.shape[1] == like.shape[1] and value.shape[0] != like.shape[0]:
         sides = [round(t.shape[0] ** 0.5) for t in (value, like)]
@@ -57,9 +57,9 @@ def fitted(value, like):
 
 
 def take_weights(target, source, relabelled=False):
-    """Copy all that can be fitted; the rest stays as it is. Returns whether that was all.
+    """Copy all weights that fit or can be cut or padded; the others do not change. Returns true if all were copied.
 
-    `relabelled`: channels of q, k and v that lie head by head go to their places under another number of heads.
+    `relabelled`: channels of q, k and v that are stored head by head are reordered for another number of heads.
     """
     mine, theirs = target.state_dict(), source.state_dict()
     if relabelled:
@@ -71,20 +71,20 @@ def take_weights(target, source, relabelled=False):
 
 
 def agreement(one, other, x):
-    """Largest difference of the outputs, relative to the largest output."""
+    """The largest difference of the outputs, relative to the largest output."""
     with torch.no_grad():
         a, b = one(x), other(x)
     return ((a - b).abs().max() / a.abs().max().clamp_min(1e-12)).item()
 
 
 def standing(entry, height, width):
-    """The combinations of settings, without residual, that can stand on such a map."""
+    """The combinations of settings, without residual, that fit such a map."""
     found = [s for s in entry.combinations() if s["residual"] == "none"]
     return [s for s in found if entry.refusal(CHANNELS, height, width, s) is None]
 
 
 def check_aliases(entry, side):
-    """Settings that `effective` calls equal have equal outputs, whatever stands in weights that only one has."""
+    """Settings with equal `effective` keys have equal outputs, for any values of weights that only one of them has."""
     x = torch.randn(2, CHANNELS, side, side, dtype=torch.float64)
     groups: dict = {}
     for settings in standing(entry, side, side):
@@ -107,7 +107,7 @@ def test_settings_called_aliases_are_one_network(entry, side):
 @pytest.mark.parametrize("side", [1, 3, 6])
 @every_module
 def test_settings_of_one_network_are_called_aliases(entry, side):
-    """The converse, one setting changed at a time: equal outputs where `effective` tells them apart waste a trial."""
+    """The converse, with one setting changed at a time: equal outputs with different keys would waste a trial."""
     x = torch.randn(2, CHANNELS, side, side, dtype=torch.float64)
     default = entry.defaults()
     if entry.refusal(CHANNELS, side, side, default) is not None:
@@ -121,7 +121,7 @@ def test_settings_of_one_network_are_called_aliases(entry, side):
 
 
 def neighbours(entry, side):
-    """The default with one setting at another option, where that can stand."""
+    """The default settings with one setting changed, if the result fits the map."""
     for setting in entry.settings:
         for option in setting.options:
             settings = {**entry.defaults(), setting.name: option}
@@ -129,11 +129,11 @@ def neighbours(entry, side):
                 yield settings
 
 
-# ---- dead settings: a choice that changes nothing
+# ---- dead settings: a choice without effect
 
 
 def check_setting(entry, setting, side=24):
-    """Each two options give other weights or, with the same weights, another output; and `effective` says so."""
+    """Any two options give different weights or, with the same weights, different outputs; and different keys."""
     x = torch.randn(1, CHANNELS, side, side, dtype=torch.float64)
     candidates = [{**entry.defaults(), setting.name: option} for option in setting.options]
     candidates = [s for s in candidates if entry.refusal(CHANNELS, side, side, s) is None]
@@ -157,7 +157,7 @@ def test_every_setting_changes_the_network(entry, setting):
 
 
 class Gate(torch.nn.Module):
-    """Scales by a convolution over the channel means, and ignores `kernel_size`; `power` is honest."""
+    """A gate from a convolution over the channel means that ignores `kernel_size`; `power` has an effect."""
 
     def __init__(self, dim: int, kernel_size: int = 3, power: int = 1) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Gate(torch.nn.Module):
 
 
 class Forgetful(Gate):
-    """Calls all of its settings one network."""
+    """A gate with one `effective` key for all of its settings."""
 
     @classmethod
     def effective(cls, height, width, *, kernel_size, power):
@@ -177,7 +177,7 @@ class Forgetful(Gate):
 
 
 def test_dead_settings_and_false_aliases_are_found():
-    """The checks above fail where they must: on an ignored kernel size, and on two powers called one."""
+    """The checks above can fail: on an ignored kernel size, and on two powers with one key."""
     settings = Setting("kernel_size", (3, 5), 3), Setting("power", (1, 2), 1), Setting("residual", ("none",), "none")
     honest, forgetful = (ModuleEntry(c.__name__, c, "", "", settings) for c in (Gate, Forgetful))
     check_setting(honest, settings[1])

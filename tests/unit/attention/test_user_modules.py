@@ -1,4 +1,4 @@
-"""Files of attention modules: what enters the registry, what replaces what, and every kind of bad input."""
+"""Files of attention modules: their registration, replacement of earlier versions, and bad input."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_file_enters_the_registry(write):
     assert {s.name: s.default for s in entry.settings} == {"k_size": 5, "residual": "none"}
     assert entry.row(16, {"k_size": 3}) == ("Mine", [16, 3])
     assert "class Mine" in inspect.getsource(entry.cls)
-    assert user.load(path) is not None and get("mine") is entry  # once in a process
+    assert user.load(path) is not None and get("mine") is entry  # registered once per process
 
 
 def test_an_edited_file_replaces_itself_and_nothing_else(write):
@@ -51,7 +51,7 @@ def test_an_edited_file_replaces_itself_and_nothing_else(write):
         user.load(other)
     assert get("mine").cls.__module__ == second.module
     user.load(write(GOOD))
-    assert get("mine").cls is cls  # known before, so not executed again
+    assert get("mine").cls is cls  # this content is known, so it is not executed again
 
 
 def test_a_worker_takes_the_very_content_of_the_study(write):
@@ -86,7 +86,7 @@ def test_instances_carry_the_source(write):
         assert all(torch.equal(a, b) for a, b in zip(made.parameters(), layer.parameters(), strict=True))
         assert made.fn.conv.weight is not layer.fn.conv.weight
     many = pickle.dumps([build_module(get("mine"), 8, {"k_size": 3}) for _ in range(8)])
-    assert many.count(b"super().__init__()") == 1  # the source once, however many instances
+    assert many.count(b"super().__init__()") == 1  # the pickle has the source once, for any number of instances
 
 
 def test_a_subclass_elsewhere_is_pickled_as_usual(write):
@@ -107,7 +107,7 @@ def test_files_that_the_environment_names(write, monkeypatch):
 
 
 def test_words_of_the_parser_are_known():
-    """Ultralytics puts its own variables in place of arguments that bear their names."""
+    """Ultralytics replaces arguments that have the name of one of its variables."""
     from ultralytics.nn.tasks import parse_model
 
     code = parse_model.__code__
@@ -116,7 +116,7 @@ def test_words_of_the_parser_are_known():
 
 
 def space(modules=None, content=None, own=()):
-    """The genes' modules of the space that a configuration and a space file give, with files of these modules."""
+    """The modules in the space of a configuration and a space file, with these module files."""
     config = StudyConfig(demo=True, modules=modules, imgsz=64, final_imgsz=320)
     content = {"modules": content or {"lka": {"k_size": [7]}}}
     built = build_space(config, content, (Slot("p3", 16, 16, 8),), "base", own)
@@ -162,13 +162,13 @@ def test_only_another_content_is_another_search():
 
 @pytest.mark.parametrize("file", [None, "<stdin>", "<ipython-input-3>"])
 def test_a_module_that_stands_in_no_file(file, clean, monkeypatch):
-    """Of standard input, or of a notebook's cell."""
+    """The class comes from standard input or from a notebook cell."""
     cell = ModuleType("cell")
     if file is not None:
         cell.__file__ = file
     monkeypatch.setitem(sys.modules, "cell", cell)
     exec(GOOD.replace("mine", "typed").replace("Mine", "Typed"), cell.__dict__)
-    with pytest.raises(UserError, match=r"must stand in a file, but got 'typed'.*Write it to typed\.py.*--modules"):
+    with pytest.raises(UserError, match=r"defined in a file, but got 'typed'.*Write it to typed\.py.*--modules"):
         get("typed").source()
 
 
@@ -185,6 +185,6 @@ def test_a_file_that_is_gone_is_answered_with_the_kept_copies(write, tmp_path, m
     assert [s.names for s in load_own([str(copy), str(other)], folder)] == [("mine",), ("second",)]
     with pytest.raises(UserError, match=r"existing Python file.*Give its path"):
         load_own([str(tmp_path / "never.py")], folder)
-    with pytest.raises(ConfigError) as refused:  # everything at once, and nothing offered that would not help
+    with pytest.raises(ConfigError) as refused:  # one error for all files, without a remedy that would not help
         load_own([str(gone), str(tmp_path / "never.py")], folder)
     assert len(refused.value.problems) == 2 and "kept copy" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""A model that a user names, without a study: its notes are values, and a winner of it writes its own YAML."""
+"""A model that the user names without a study: it has notes as values, and its winner writes a YAML."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_notes_are_returned_and_not_printed(plain, tmp_path, capfd):
 def test_the_yaml_says_its_origin_and_its_training(plain):
     text = winner_of_architecture("p3=lska(k_size=7)", plain).yaml()
     comments = [line for line in text.splitlines() if line.startswith("#")]
-    assert "no study stands behind it" in comments[0] and comments[1].startswith("# Cost at 64 px")
+    assert "without a study" in comments[0] and comments[1].startswith("# Cost at 64 px")
     assert comments[2].startswith("# Train: ") and "p3=lska(k_size=7" in comments[3]
 
 

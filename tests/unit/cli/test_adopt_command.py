@@ -1,4 +1,4 @@
-"""What the command `adopt` prints: the cost of what, the command that follows, and messages for broken files."""
+"""The output of `adopt`: costs, the next command, and messages on broken files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TWO = (("ACmix, []] # 22\n", "ACmix, []] # 22\n  - [-1, 1, SimAM, []]\n"), ("18,
 
 @pytest.fixture
 def adopt(tmp_path, capfd):
-    """A function that runs `adopt` on an article with some of its text replaced: what it printed, or its error."""
+    """A function that runs `adopt` on an article with replaced text and returns the output, or the error."""
 
     def make(*replaced: tuple[str, str], options: tuple[str, ...] = ("--json",), code: int = 0) -> Any:
         text = V8
@@ -57,7 +57,7 @@ def test_an_own_base_is_counted_without_attention_too(adopt):
 
 
 def test_yaml_aliases_do_not_break_the_written_file(adopt, tmp_path):
-    """Every value is written by itself, so an anchor in one would be defined again in the next."""
+    """Each value is written separately, so an anchor in one would be defined again in the next."""
     import yaml
 
     shared = ("nc: 80", "m: &r [1, 2]\nx: &q [*r, *r]\nz: [*q, *q]\nkpt_shape: [*r, *r]\nnc: 80")

@@ -1,4 +1,4 @@
-"""Options made from fields of a configuration: help and type are the field's; a command sees what was given."""
+"""Options made from fields of a configuration: help and type come from the field; a command gets given values only."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def test_the_help_is_the_fields(app, capsys):
     said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     for line in (
         *(
-            "--seeds <int> Seeds. [5]",
-            "--share <float> Share. [1]",
+            "--seeds <int> Seeds. [default: 5]",
+            "--share <float> Share. [default: 1]",
             "--limit <float> Most.",
-            "--kind <str> a or b. [a]",
+            "--kind <str> a or b. [default: a]",
         ),
-        *("--controls / --no-controls Controls. [yes]", "--slots NAME,... Slots.", '--arm "p5=..." Arm.'),
+        *("--controls / --no-controls Controls. [default: yes]", "--slots NAME,... Slots.", '--arm "p5=..." Arm.'),
         "--epochs <int> Epochs.",  # its default is not shown: UNSHOWN
     ):
         assert line in said

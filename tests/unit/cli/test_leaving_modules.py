@@ -1,4 +1,4 @@
-"""Modules that call `sys.exit` while they are built or counted: a message, in place of a silent end."""
+"""Modules that call `sys.exit` while they are built or counted: the command prints a message, not nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nas_attn.space import Gene
 
 
 class LeavesBuilt(Plain):
-    """Built never."""
+    """A module that ends the process when it is built."""
 
     def __init__(self, dim: int, k_size: int = 3) -> None:
         raise SystemExit(4)
 
 
 class LeavesCalled(Plain):
-    """Called never."""
+    """A module that ends the process when it is called."""
 
     def forward(self, x):
         raise SystemExit("no more")

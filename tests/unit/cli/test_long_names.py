@@ -1,4 +1,4 @@
-"""A name or path that no file can have is a message, wherever one is given."""
+"""A name or path that is too long for a file gives a message in every command."""
 
 from __future__ import annotations
 

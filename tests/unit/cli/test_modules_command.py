@@ -1,4 +1,4 @@
-"""`modules`, `modules NAME` and `modules check`: what they say, what machines read, and how they exit."""
+"""`modules`, `modules NAME` and `modules check`: output for people, output for machines, exit codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = ("--imgsz", "64", "--batch", "2", "--device", "cpu")
 
 
 class Doubling(nn.Module):
-    """Changes the shape of its map."""
+    """A module that changes the shape of its map."""
 
     def __init__(self, dim: int, times: Annotated[int, Choice(2, 3)] = 2) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Noisy(nn.Module):
 
 @pytest.mark.usefixtures("clean")
 def test_stdout_is_json_whatever_a_module_prints(capfd, write):
-    """An operator without a place in ONNX makes torch's compiled code dump a graph, past Python's streams."""
+    """If an operator is not in ONNX, compiled code of torch prints a graph past Python's streams."""
     file = str(write(NOISY.replace("torch.special.i1e(self.conv(x))", "self.conv(x)"), "sound.py"))
     noisy = str(write(NOISY, "noisy.py"))
     assert run(["modules", "--modules", file, "--json"]) == 0
@@ -173,7 +173,7 @@ def test_the_last_line_names_what_is_marked():
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
-    [(["--device", "tpu"], 2, "`--device` must be cpu or cuda"), (["--device", "cuda"], 1, "no CUDA device")],
+    [(["--device", "tpu"], 2, "`--device` must be cpu or cuda"), (["--device", "cuda"], 1, "needs a CUDA device")],
 )
 def test_devices(capsys, monkeypatch, words, code, said):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -202,7 +202,7 @@ def test_what_is_slow_or_large_is_marked():
 
 
 def test_bytes_kept_for_backward():
-    """A convolution keeps its input, and its weight, which does not count; what two layers keep counts once."""
+    """A convolution keeps its input; its weight does not count; a tensor that two layers keep counts once."""
     x = torch.randn(2, 8, 5, 7, requires_grad=True)
     one = x.numel() * x.element_size()
     assert kept_for_backward(nn.Conv2d(8, 8, 3, padding=1), x) == one

@@ -1,4 +1,4 @@
-"""The gallery in the repository is the zoo as it is."""
+"""The gallery in the repository matches the zoo."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""Architectures on a terminal: a gene a line, and of many slots only the filled ones."""
+"""Tables on a terminal: one gene per line, with many slots only the filled ones; and the note below the front."""
 
 from __future__ import annotations
 
 import pytest
+from fabricated_studies import fabricate
 
-from nas_attn.analysis.tables import genes
+from nas_attn.analysis.tables import PAIRED, PAIRED_MEANS, genes
+from nas_attn.api import load_study
 from nas_attn.space import Architecture
 
 
@@ -24,3 +26,9 @@ def test_genes_in_writing(text, wanted):
         short = Architecture.parse(" ".join(found))
         filled = {slot: gene for slot, gene in Architecture.parse(text) if gene.module != "none"}
         assert {slot: gene for slot, gene in short if gene.module != "none"} == filled
+
+
+def test_the_note_below_the_front_explains_paired_map(tmp_path):
+    study = load_study(str(fabricate(tmp_path / "x", 12).folder))
+    assert PAIRED in study.front().table.columns
+    assert study.front().note.startswith(PAIRED_MEANS)

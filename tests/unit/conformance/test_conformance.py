@@ -1,4 +1,4 @@
-"""Every conformance check catches a module that is broken in just that way, and says what to do."""
+"""Every conformance check finds a module with the fault that it checks, and its message gives a remedy."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from nas_attn.errors import CheckFailed
 
 @pytest.fixture
 def entered(monkeypatch):
-    """(class, what it cannot do) -> its entry, in the registry for the time of one test."""
+    """A function (class, declared limits) -> its entry, which is in the registry during one test."""
     from ultralytics.nn import tasks
 
     registry.entries()
@@ -62,7 +62,7 @@ def entered(monkeypatch):
         return entry
 
     yield enter
-    for name in set(vars(tasks)) - known:  # what the checks made known to Ultralytics
+    for name in set(vars(tasks)) - known:  # the checks registered these names with Ultralytics
         delattr(tasks, name)
 
 
@@ -150,7 +150,7 @@ def test_a_declared_inability_excuses_and_is_never_passed(entered):
         (Plain, "single_value", "single value", STALE),
         (DtypeLeak, "half", "half", DECLARED),
         (Plain, "half", "half", STALE),
-        (Plain, "half", "large in half", DECLARED),  # what fits a small map may overflow on a large one
+        (Plain, "half", "large in half", DECLARED),  # a module that passes on a small map may overflow on a large one
         (Plain, "bfloat16", "bfloat16", STALE),
         (Plain, "meta", "meta", STALE),
         (Plain, "onnx", "onnx", STALE),
@@ -164,7 +164,7 @@ def test_a_declaration_must_be_true(entered, cls, key, check, state):
     entry = entered(cls, {key: "it was so once"})
     result = declaration(BY_NAME[check], entry, plain_settings(entry))
     assert result.state == state and result.wrong == (state == STALE)
-    assert "it was so once" in result.reason and ("Take the declaration out" in result.reason) == (state == STALE)
+    assert "it was so once" in result.reason and ("Remove the declaration" in result.reason) == (state == STALE)
 
 
 def test_a_missing_library_is_never_a_pass(entered, monkeypatch):
@@ -222,5 +222,5 @@ def test_arguments_that_the_constructor_does_not_take_are_told_from_its_own_mist
         Demanding.unsupported = classmethod(lambda cls, channels: None)
         refuse_unsupported(Demanding, ())
     entry = registry.ModuleEntry("demanding", Demanding, "test", "", (registry.RESIDUAL,), "", {})
-    with pytest.raises(CheckFailed, match="settings must resolve to arguments of the constructor"):
+    with pytest.raises(CheckFailed, match="settings must match the arguments of the constructor"):
         construction(entry, {"residual": "none"})

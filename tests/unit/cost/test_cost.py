@@ -1,4 +1,4 @@
-"""The counter's rules and the table's book-keeping, on modules small enough to count by hand."""
+"""The counting rules and the cost table, on modules that are small enough to count by hand."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Grid(nn.Module):
     ids=lambda v: type(v).__name__ if isinstance(v, nn.Module) else None,
 )
 def test_work_per_element_as_fvcore_counts_it(layer, macs):
-    """As `nas_attn/cost/README.md` says; torch's counter has none of it."""
+    """As described in `nas_attn/cost/README.md`; torch's counter counts nothing of it."""
     cost = count(layer, 4, 5, channels=8)
     assert (cost.macs, cost.macs_fvcore_default, cost.flops_torch) == (macs, macs, 0)
 
@@ -86,7 +86,7 @@ def test_counting_changes_nothing_in_the_model():
     model[2].eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     one, four = (count(model, 8, 8, batch=n, extra_macs=5) for n in (1, 4))
-    assert one.macs == 3 * 4 * 9 * 36 + 2 * 4 * 36 + 5  # batch norm counts 2 an element in eval mode, 5 in training
+    assert one.macs == 3 * 4 * 9 * 36 + 2 * 4 * 36 + 5  # batch norm counts 2 per element in eval mode, 5 in training
     assert (four.macs, four.params) == (4 * one.macs, one.params)
     assert [m.training for m in model] == [True, True, False]
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
@@ -124,7 +124,7 @@ def test_the_table_is_kept_and_read_back(tmp_path, monkeypatch):
 
 
 def test_a_kept_table_serves_its_own_rules_of_counting(tmp_path):
-    """A study that 0.1.0 began and a new one share the folder."""
+    """A study of release 0.1.0 and a new study share the cache folder."""
     base, genes = nn.Conv2d(3, 32, 3), {Slot("p3", 1, 32, 8): [Gene.parse("sk(kernel_sizes=[3,5],reduction=4)")]}
     for _ in range(2):
         old, new = (CostTable.build(base, genes, 64, cache=tmp_path, counting=n) for n in (1, COUNTING))
@@ -140,7 +140,7 @@ def test_what_0_1_0_wrote_is_shown_under_a_true_name(tmp_path):
     view = read_study(tmp_path / "old")
     assert view.trials[0].cost == {"gmacs": 3.0, "gmacs_fvcore_default": 2.9, "gflops_torch": 6.0, "params_m": 2.6}
     assert view.frame()["gflops_torch"].tolist() == [6.0] and "gflops_ultralytics" not in view.frame()
-    both = {"gflops_torch": 6.0, "gflops_ultralytics": 6.1}  # a card of today: the second is Ultralytics' own
+    both = {"gflops_torch": 6.0, "gflops_ultralytics": 6.1}  # recorded today: the second figure is Ultralytics' own
     assert true_names(both) == both and true_names({"flops_ultralytics": 6}) == {"flops_torch": 6}
 
 
@@ -180,7 +180,7 @@ def test_the_cost_command_takes_a_width(capsys):
 
 
 def test_the_cost_command_has_the_figure_that_ultralytics_prints(capsys):
-    """Its own counter's, which for strip pooling is above torch's: it adds the module's batch norms."""
+    """For strip pooling, Ultralytics' figure is above torch's, because it includes the batch norms of the module."""
     from nas_attn.cli.app import run
 
     architecture = Architecture.parse("p3=strip(kernel_size=3) p4=none p5=none")
@@ -234,7 +234,7 @@ def test_what_the_table_does_not_hold(text, error):
     ],
 )
 def test_a_detector_that_holds_attention_is_counted_whole(architecture, declared):
-    """As a base of its own, e.g. an exported YAML: 2·k²·C·H·W of each ACmix, which no operator shows."""
+    """For example an exported YAML as base: each ACmix has 2·k²·C·H·W multiply-accumulates that fvcore cannot count."""
     base = load_base("yolo11n")
     model = build_yaml(architecture_yaml(base, all_slots(base), Architecture.parse(architecture))[0])
     found = count(model, 640, 640)

@@ -1,4 +1,4 @@
-"""Ops without a rule of ours: a module says what they cost, and that is what it and every model with it costs."""
+"""Ops without a rule: a module declares their cost, which counts for the module and for every model with it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class {cls}(nn.Module):
     def forward(self, x):
         return self.conv(x) * torch.lgamma(x.abs() + 1){more}
 """
-PLAIN = 8 * 8 * 4 * 6  # of the convolution, on a map of 8 x 4 x 6
+PLAIN = 8 * 8 * 4 * 6  # multiply-accumulates of the convolution on a map of 8 x 4 x 6
 
 
 def source(costs: object, name: str = "mine", more: str = "") -> str:
@@ -42,7 +42,7 @@ def test_a_declared_op_is_counted(macs, write):
     assert get("mine").costs == {"aten::lgamma": macs}
     cost = gene_cost(Gene("mine"), 8, 4, 6)
     assert cost.macs == PLAIN + macs * 8 * 4 * 6
-    assert cost.macs_fvcore_default == PLAIN and cost.flops_torch == 2 * PLAIN  # others do not know the op
+    assert cost.macs_fvcore_default == PLAIN and cost.flops_torch == 2 * PLAIN  # the other counters do not know the op
     assert count(build_module(get("mine"), 8, {"residual": "scaled"}), 4, 6, 8, batch=2).macs == 2 * cost.macs
 
 
@@ -55,11 +55,11 @@ def test_an_op_that_nobody_declares_is_an_error_that_can_be_followed(write):
 
 
 def test_each_module_is_counted_by_its_own_word(write):
-    """Two modules may think differently of one op, and the base may not use it on their word."""
+    """Two modules may declare different costs for one op, and neither declaration holds in the base."""
     user.load(write(HEAD + source({"aten::lgamma": 1}) + source({"aten::lgamma": 5}, "other")))
     mine, other = (build_module(get(name), 8, {}) for name in ("mine", "other"))
     assert count(nn.Sequential(mine, other), 4, 6, 8).macs == 2 * PLAIN + 6 * 8 * 4 * 6
-    mine.inner = other  # one within another: each by the nearest
+    mine.inner = other  # nested modules: the innermost declaration counts
     mine.forward = lambda x: other(torch.lgamma(x))
     assert count(mine, 4, 6, 8).macs == PLAIN + 6 * 8 * 4 * 6
 
@@ -125,12 +125,12 @@ def test_all_that_is_wrong_comes_together(write):
 @pytest.mark.parametrize("op", ["aten::_convolution", "aten::matmul", "aten::mul", "aten::cat", "prim::NumToTensor"])
 def test_a_rule_cannot_be_overridden(op, write):
     user.load(write(HEAD + source({"aten::lgamma": 0, op: 2})))
-    with pytest.raises(UserError, match=f"`costs` must leave ops alone that have a rule, but got {op}.*class Mine"):
+    with pytest.raises(UserError, match=f"`costs` must not name ops that have a rule, but got {op}.*class Mine"):
         gene_cost(Gene("mine"), 8, 4, 6)
 
 
 def test_repeating_a_rule_is_no_mistake(write):
-    """A file goes on to work with a later version that has learnt the op."""
+    """A file still works with a later version that has a rule for the op."""
     user.load(write(HEAD + source({"aten::lgamma": 0, "aten::mul": 0, "aten::cat": 0})))
     assert gene_cost(Gene("mine"), 8, 4, 6).macs == PLAIN
 

@@ -1,4 +1,4 @@
-"""Modules of the user's own that do not keep their slot's map are refused before anything is trained or written."""
+"""User modules that do not keep the map of their slot are refused before anything is trained or written."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def source(case: str, more: str = "", name: str = "mine") -> str:
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capfd):
-    """A function that runs a command, which must be refused and leave nothing; gives what it said."""
+    """A function that runs a command, checks that it is refused and writes no file, and returns its message."""
     monkeypatch.chdir(tmp_path)
 
     def check(*arguments: object) -> str:
@@ -85,12 +85,12 @@ def test_all_modules_of_a_space_at_once(command, write, refused, tmp_path):
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(study))
     said = refused(command, "s.yaml", *(["--base", "p3=conv"] if command == "ablate" else []))
     assert "2 problems" in said and "`mine(k=3)` at p3" in said and "`other(k=3)` at p3" in said
-    if command != "ablate":  # which has the one slot that it names
+    if command != "ablate":  # `ablate` has only the slot that it names
         assert "Also: `mine(k=5)` at p3, `mine(k=3)` at p4, `mine(k=5)` at p4 and 2 more" in said
 
 
 def test_what_cannot_run_on_meta_runs_on_zeros(write):
-    """A module that could be searched before still can, declared or not."""
+    """A module that cannot run on the meta device can be searched, whether or not it declares this limit."""
     places = {Slot("p3", 16, 8, 8): [Gene("mine", (("k", 3),)), Gene("mine", (("k", 3), ("residual", "scaled")))]}
     for more in ("", ", cannot={'meta': 'it reads a value'}"):
         body = "return self.conv(x) if x.sum() == 0 else None"

@@ -1,4 +1,4 @@
-"""Ablations on the report and the live page: figure, tables, the way to the trials; partial, dead, hostile, alone."""
+"""Ablations in the report and on the live page: figure, tables, trials; partial, dead, hostile, without a study."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stopped(folder: Path, after: int, **more) -> AblationView:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> AblationView:
-    """Claims both ways, a dead slot, an arm that fails."""
+    """An ablation with better and worse arms, a dead slot and a failed arm."""
     fails = f"p3=none {LSKA} p5=lska(k_size=23)"
     folder = tmp_path_factory.mktemp("runs") / "x" / "ablations" / "ablation"
     found = evaluator(dead=("p5",), fail_on=(fails,))
@@ -150,11 +150,15 @@ def test_card_says_what_the_tables_say(full):
     card = card_html(full)
     assert as_html.render(text(summary(full), "answer")) in card
     assert "PARTIAL" not in card
-    assert "Holm-corrected over" in card and "Against the base" in card and "What each part adds" in card
+    assert (
+        "Holm-corrected for" in card
+        and "Each arm compared with the base" in card
+        and "Contribution of each part" in card
+    )
     skipped = sum(d.verdict == DEAD for d in full.decisions)
-    assert f"differ only there: {skipped} comparison" in card and skipped > 0
+    assert f"only such slots differ: {skipped} comparison" in card and skipped > 0
     assert "Dead slots: p5" in card
-    assert "is not trial 3 of a study" in card
+    assert "is not trial 3 of a search" in card
 
 
 def test_rows_lead_to_their_trials(full):
@@ -206,7 +210,7 @@ def test_before_anything_is_trained(tmp_path):
 def test_a_base_that_learned_nothing_tells_nothing_of_its_slots(full):
     untrained = {**full.views[None].slots, "intact": 0.001}
     view = replace(full, views={**full.views, None: replace(full.views[None], slots=untrained)})
-    assert "could not be measured: the base reaches 0.0010 mAP50-95 only" in AblationCard(view).liveness
+    assert "could not be measured: the base reaches only 0.0010 mAP50-95" in AblationCard(view).liveness
 
 
 def test_what_came_from_outside_is_escaped(tmp_path):

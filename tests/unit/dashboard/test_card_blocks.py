@@ -1,4 +1,4 @@
-"""Both renderers say the same: the report escapes it, the live page can be clicked."""
+"""Both renderers show the same: the report escapes text, the live page reacts to clicks."""
 
 from __future__ import annotations
 

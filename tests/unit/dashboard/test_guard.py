@@ -1,4 +1,4 @@
-"""The dashboard answers who asks for it by its own name, and no page of another web site."""
+"""The dashboard answers requests under its own name, and refuses pages of other web sites."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = socket.gethostname()
 
 @pytest.fixture(scope="module", params=["127.0.0.1", "0.0.0.0", "::1"])
 def page(request, tmp_path_factory):
-    """(address asked to listen on, port, connect) of a running dashboard."""
+    """A running dashboard as (requested address, port, connect)."""
     if request.param == "::1" and not _has_ipv6():
         pytest.skip("missing part: IPv6 on this machine")
     folder = tmp_path_factory.mktemp("guard") / "bccd"
@@ -40,7 +40,7 @@ def _has_ipv6() -> bool:
 
 
 def ask(page, method: str, path: str, headers: list[tuple[str, str]], body: str = "") -> int:
-    """The status of one raw request; the headers are sent as they are."""
+    """The status of one raw request with exactly these headers."""
     listening, port = page
     connection = http.client.HTTPConnection("::1" if listening == "::1" else "127.0.0.1", port, timeout=20)
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)

@@ -7,15 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pytest
 from fabricated_studies import BASE, HOSTILE, Fabricator, fabricate
 
 from nas_attn.analysis.importance.numbers import NO_OPTUNA
-from nas_attn.analysis.tables import alias_table, front_table, liveness_table, trials_table
+from nas_attn.analysis.tables import DEMO, PAIRED, PAIRED_MEANS, alias_table, front_table, liveness_table, trials_table
 from nas_attn.cli.app import run
-from nas_attn.dashboard.report import DEMO, report_html, write_report
+from nas_attn.dashboard.report import report_html, write_report
 from nas_attn.dashboard.source import LiveStudy
 from nas_attn.errors import MissingPart, UserError
 from nas_attn.study.view import StudyView
@@ -45,6 +46,11 @@ def test_it_names_nothing_to_load(text):
     assert re.findall(r"""(?:src|href)=["'](?!data:)[^"']*""", markup) == []
     assert "@import" not in markup and "url(" not in markup
     assert text.count("plotly.js v") <= 1 and "chart-studio.plotly.com" not in markup
+
+
+def test_paired_map_is_explained_once_before_the_tables(text):
+    said = escape(PAIRED_MEANS)
+    assert text.count(said) == 1 and text.index(said) < text.index(f"<th>{PAIRED}</th>")
 
 
 def test_demo_note_only_for_the_demo(tmp_path, text):

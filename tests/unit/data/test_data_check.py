@@ -1,4 +1,4 @@
-"""A data set is judged before anything is trained, all mistakes at once, and nothing is written beside it."""
+"""The check of a data set before a training: it reports all mistakes at once and writes nothing next to the data."""
 
 from __future__ import annotations
 
@@ -133,9 +133,9 @@ def test_names_follow_their_keys(data):
         ("{1: a, 2: b, 3: c}", "keys 0 to nc-1"),
         ("{'0': a, '1': b, '2': c}", "keys 0 to nc-1"),
         ("{false: a, true: b, 2: c}", "keys 0 to nc-1"),
-        ("[a, null, c]", "each of `names` must be a name"),
-        ("[a, [b], c]", "each of `names` must be a name"),
-        ("{0: a, 1: {b: c}, 2: d}", "each of `names` must be a name"),
+        ("[a, null, c]", "each entry of `names` must be a name"),
+        ("[a, [b], c]", "each entry of `names` must be a name"),
+        ("{0: a, 1: {b: c}, 2: d}", "each entry of `names` must be a name"),
         ("5", "`names` must be a list or a mapping"),
         ("2020-01-01", "`names` must be a list or a mapping"),
         ("null", "must name its classes"),

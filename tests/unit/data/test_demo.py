@@ -1,4 +1,4 @@
-"""The generated data of every task: its labels fit what is drawn, pixel by pixel, and are mirrored with it."""
+"""The generated data of every task: labels fit the drawn pixels, and are mirrored with the image."""
 
 from __future__ import annotations
 

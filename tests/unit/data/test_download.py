@@ -1,4 +1,4 @@
-"""Data sets that Ultralytics knows by name: fetched by its own code, whole or not at all, and nobody else's program."""
+"""Downloads of data sets that Ultralytics knows by name: complete or not at all, and no foreign program runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def datasets(tmp_path, monkeypatch):
 
 @pytest.fixture
 def network(tmp_path, monkeypatch):
-    """(archives) -> the network that gives these, and no waiting between tries."""
+    """A function (archives) that makes the network return these, without waiting between tries."""
     environment.prepare()
     import requests
     from ultralytics.utils import downloads
@@ -213,7 +213,7 @@ STRANGE = "from pathlib import Path\nPath('ran').touch()\nPath(yaml['path']).mkd
 @pytest.mark.parametrize("name", ["data.yaml", "VOC.yaml", "coco128.yaml"])
 @pytest.mark.parametrize("script", [STRANGE, "bash touch ran", "https://example.com/x.zip"])
 def test_a_strangers_program_is_not_run(name, script, datasets, network, tmp_path):
-    """A path wins over a known name, and a file of that name is not Ultralytics' own."""
+    """A path wins over a known name, and a user's file with that name is not a file of Ultralytics."""
     net = network(data_archives.coco128)
     spec = {"path": "x", "train": "t", "val": "v", "names": ["a"], "download": script}
     (tmp_path / name).write_text(yaml.safe_dump(spec))
@@ -226,7 +226,7 @@ def test_a_strangers_program_is_not_run(name, script, datasets, network, tmp_pat
 
 
 def test_ultralytics_is_given_no_program(tmp_path):
-    """The images of a training are there; if they vanish meanwhile, no program may run to fetch them."""
+    """If the images of a training vanish during it, no program may run to download them again."""
     data = small_data_sets.bccd(tmp_path)
     assert download.without_download(data) == data
     spec = yaml.safe_load(data.read_text())

@@ -1,4 +1,4 @@
-"""Cached images are the very images, once per machine; what is random depends on seed, epoch and image alone."""
+"""Cached images equal the originals and exist once per machine; augmentation depends only on seed, epoch and image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def files(tmp_path):
 
 
 def settings(recipe):
-    """Ultralytics' training arguments with a recipe in them."""
+    """Ultralytics' training arguments, with those of a recipe."""
     prepare()
     from ultralytics.utils import DEFAULT_CFG
 
@@ -65,7 +65,7 @@ def dataset(store, seed=0, augment=True):
 
 
 def stock(files, tmp_path, augment):
-    """Ultralytics' own data set of a copy of these images."""
+    """Ultralytics' own data set for a copy of these images."""
     prepare()
     import shutil
 
@@ -156,7 +156,7 @@ def test_augmentation_is_a_function_of_seed_epoch_and_image(files, tmp_path):
     store = open_store(files, IMGSZ, tmp_path / "cache")
     n = len(files)
     first, second = dataset(store), dataset(store)
-    second[4], second[n + 1]  # what was drawn before must not matter
+    second[4], second[n + 1]  # earlier random draws must not matter
     assert torch.equal(first[n + 3]["img"], second[n + 3]["img"])
     assert not torch.equal(first[n + 3]["img"], first[2 * n + 3]["img"])
     assert not torch.equal(first[n + 3]["img"], dataset(store, seed=1)[n + 3]["img"])

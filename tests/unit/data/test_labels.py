@@ -1,4 +1,4 @@
-"""Labels of every task: read as Ultralytics reads them, array by array, and refused where they are of another task."""
+"""Labels of every task: read as by Ultralytics, array by array, and refused if they are for another task."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def keypoint_rows(dims: int) -> list[str]:
 
 
 def awkward(folder: Path, task: str, dims: int = 3) -> Path:
-    """A data set with images of several shapes, and label files with everything that may stand in one."""
+    """A data set with images of several shapes, and label files with everything that they may contain."""
     path = write_data(folder, {"train": 7, "val": 2}, IMGSZ, SIDES, task)
     spec = yaml.safe_load(path.read_text())
     if task == "pose":
@@ -60,7 +60,7 @@ def awkward(folder: Path, task: str, dims: int = 3) -> Path:
 
 
 def settings():
-    """Ultralytics' training arguments with the recipe in them."""
+    """Ultralytics' training arguments, with those of the recipe."""
     from ultralytics.utils import DEFAULT_CFG
 
     found = copy.copy(DEFAULT_CFG)
@@ -70,7 +70,7 @@ def settings():
 
 
 def both(path: Path, task: str, augment: bool):
-    """Our data set of the training images, and Ultralytics' own of a copy of them."""
+    """Our data set for the training images, and Ultralytics' own for a copy of them."""
     prepare()
     from ultralytics.data.dataset import YOLODataset
 
@@ -140,7 +140,7 @@ def test_augmented_samples_are_those_of_ultralytics_with_our_seed(task, tmp_path
             random.seed(int(key[0]))
             np.random.seed(int(key[1]))
             expected = theirs[i]
-            random.random()  # what others draw in between must not matter
+            random.random()  # random draws of other code must not matter
             assert_equal(ours[epoch * n + i], expected)
     assert not torch.equal(ours[0]["img"], ours[n]["img"])
 
@@ -204,13 +204,13 @@ def problems(path: Path, task: str) -> str:
         ("segment", "obb", "four corners"),
         ("pose", "obb", "four corners"),
         ("pose", "segment", "must be a polygon"),
-        ("detect", "pose", "must say its `kpt_shape`"),
-        ("segment", "pose", "must say its `kpt_shape`"),
+        ("detect", "pose", "must have `kpt_shape`"),
+        ("segment", "pose", "must have `kpt_shape`"),
     ],
 )
 def test_labels_of_another_task_are_refused(of, task, words, tmp_path):
     said = problems(write_data(tmp_path, {"train": 2, "val": 2}, IMGSZ, SIDES, of), task)
-    assert words in said and "base model of the data's own task: " in said, said
+    assert words in said and "base model for the task of the data: " in said, said
     assert {"detect": "yolo11n.yaml", "pose": "yolo11n-pose.yaml", "segment": "yolo11n-seg.yaml"}[of] in said
 
 
@@ -228,7 +228,7 @@ def test_a_shape_that_is_none(shape, tmp_path):
     spec = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**spec, "kpt_shape": shape}))
     said = problems(path, "pose")
-    assert "must say its `kpt_shape`" in said and "`kpt_shape: [17, 3]`" in said
+    assert "must have `kpt_shape`" in said and "`kpt_shape: [17, 3]`" in said
     assert "labels" not in said, "which of their values are coordinates, nobody knows"
 
 
@@ -237,7 +237,7 @@ def test_pairs_that_are_none(flip, tmp_path):
     path = write_data(tmp_path, {"train": 2, "val": 2}, IMGSZ, SIDES, "pose")
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "flip_idx": flip, "kpt_oks_sigmas": [1, 2]}))
     said = problems(path, "pose")
-    assert "`flip_idx` must say" in said and "`kpt_oks_sigmas` must be 4 numbers" in said
+    assert "`flip_idx` must give" in said and "`kpt_oks_sigmas` must be 4 numbers" in said
 
 
 def test_without_pairs_images_are_not_mirrored_and_it_is_said(tmp_path):

@@ -1,4 +1,4 @@
-"""Data sets that nobody here can correct, large ones, and where Ultralytics keeps them."""
+"""Data sets that Ultralytics knows by name: faulty labels, large sets, and the folder that holds them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def labels(root, *numbers):
 
 
 def test_faulty_labels_leave_their_image_out(drones):
-    """As in Ultralytics, which ignores such an image; a class beyond the last one, and coordinates in pixels."""
+    """As in Ultralytics, which ignores such images: a class number that is too large, and coordinates in pixels."""
     whole = check_data("VisDrone.yaml")
     wrong, pixels = labels(drones, 3, 5)
     wrong.write_text(wrong.read_text() + "10 .5 .5 .1 .1\n")
@@ -42,7 +42,7 @@ def test_faulty_labels_leave_their_image_out(drones):
     assert (whole.train, found.train, found.val) == (40, 38, 8) and len(found.notes) == 2
     assert all(f"/{n:012d}.jpg" not in file for file in found.files["train"] for n in (3, 5))
     assert found.boxes["train"] < whole.boxes["train"] and found.fingerprint != whole.fingerprint
-    assert all("1 train images are left out, as Ultralytics does" in note for note in found.notes)
+    assert all("1 train images are left out, as in Ultralytics" in note for note in found.notes)
     assert any("from 0 to 9, but got 10" in note and str(wrong) in note for note in found.notes)
 
 
@@ -63,7 +63,7 @@ def test_in_a_users_own_data_one_is_a_mistake(drones, tmp_path):
 
 
 def test_the_fingerprint_follows_what_a_description_means(drones, tmp_path, monkeypatch):
-    """Not where it stands, nor its comments: another version of Ultralytics has others."""
+    """Its place and its comments do not count, because they differ between versions of Ultralytics."""
     first = check_data("VisDrone.yaml").fingerprint
     drones.parent.rename(tmp_path / "elsewhere")
     small_data_sets.settings_in(tmp_path / "config", tmp_path / "elsewhere")
@@ -102,7 +102,7 @@ def test_every_description_says_where_it_lies():
 
 @pytest.fixture
 def private(tmp_path, monkeypatch):
-    """The place of our settings of Ultralytics, for a user whose home is the test's folder."""
+    """The folder of our private settings of Ultralytics, for a user whose home is the folder of the test."""
     for name, value in (("HOME", tmp_path), ("NAS_ATTN_CACHE", tmp_path / "cache")):
         monkeypatch.setenv(name, str(value))
     for name in ("YOLO_CONFIG_DIR", "XDG_CONFIG_HOME"):
@@ -112,7 +112,7 @@ def private(tmp_path, monkeypatch):
 
 
 def test_the_folder_of_data_sets_is_the_users(private, tmp_path, monkeypatch):
-    """The user's own settings of Ultralytics decide, although it gets private ones here, which repeat them."""
+    """The user's settings of Ultralytics decide, although it reads private settings here, which copy them."""
     monkeypatch.chdir(tmp_path)
 
     environment.prepare()
@@ -120,7 +120,7 @@ def test_the_folder_of_data_sets_is_the_users(private, tmp_path, monkeypatch):
     assert environment.datasets_folder() == tmp_path / "datasets"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert environment.datasets_folder() == tmp_path / "datasets"  # of the first time, as Ultralytics remembers it
+    assert environment.datasets_folder() == tmp_path / "datasets"  # of the first call, as in Ultralytics
 
     small_data_sets.settings_in(tmp_path / ".config", tmp_path / "mine")
     assert environment.datasets_folder() == tmp_path / "mine"
@@ -132,7 +132,7 @@ def test_the_folder_of_data_sets_is_the_users(private, tmp_path, monkeypatch):
 
 
 def test_the_trackers_are_the_users(private, tmp_path):
-    """`yolo settings wandb=True tensorboard=True` holds for `train` as well, and nothing else of these settings."""
+    """`yolo settings wandb=True tensorboard=True` also holds for `train`; other settings do not."""
     file = tmp_path / ".config" / "Ultralytics" / "settings.json"
     file.parent.mkdir(parents=True)
     switches = {"wandb": True, "tensorboard": True, "mlflow": False, "clearml": "yes"}

@@ -1,4 +1,4 @@
-"""Attention inside Ultralytics' blocks: the block's own tensors and results, and what stands between them."""
+"""Attention inside Ultralytics' blocks: the block keeps its tensors, and its result follows the formula."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BLOCKS = {
     "C3x": ((16, 32, 2, True), 16, None, 2),
     "RepNCSPELAN4": ((16, 32, 32, 16, 1), 8, 8, 2),
 }
-MORE = {  # other forms of the same
+MORE = {  # other forms of the same blocks
     "C3k2 of C3k": ("C3k2", (16, 32, 2, True), 8, 8, 4),
     "C3k2 with its own attention": ("C3k2", (16, 256, 1, True, 0.5, True), 128, 64, 1),
     "C2f in groups": ("C2f", (16, 32, 1, True, 4), 16, 16, 1),
@@ -109,7 +109,7 @@ def test_keys_of_the_block_stay(name):
 
 
 def conv(layer, x: torch.Tensor) -> torch.Tensor:
-    """A `Conv` in evaluation mode, written out."""
+    """The output of a `Conv` in evaluation mode, computed by its formula."""
     c, bn = layer.conv, layer.bn
     y = nn.functional.conv2d(x, c.weight, None, c.stride, c.padding, c.dilation, c.groups)
     return nn.functional.silu(norm(bn, y))
@@ -186,7 +186,7 @@ def test_another_mode_is_refused():
 
 @pytest.mark.parametrize("name", OPEN)
 def test_forms_of_a_block(name):
-    """Deep copies, pickles, half precision and channels_last give what the block gives."""
+    """Deep copies, pickles, half precision and channels_last give the same result as the block."""
     _, _, branch, inner, _ = CASES[name]
     ours = opened(name, ["insert", *lska(branch)], *([["replace", *lska(inner)]] if inner else []))
     x = image()
@@ -220,7 +220,7 @@ def test_names_that_are_no_block():
     assert blocks.C2fWithAttention is blocks.classes()["C2f"]
 
 
-# what a base model notes of its blocks
+# the recorded arguments of blocks
 
 
 def initialisers() -> dict[str, object]:
@@ -236,7 +236,7 @@ def test_noting_leaves_the_classes_as_they_were():
     with blocks.noted_arguments() as noted:
         assert initialisers() != before
         block = C3k2(16, 32, 1, True)
-        assert noted[block] == (16, 32, 1, True)  # and not what C3k2 gives to C2f, whose initialiser it calls
+        assert noted[block] == (16, 32, 1, True)  # not the arguments that C3k2 gives to C2f, its base class
     assert initialisers() == before
     with pytest.raises(ZeroDivisionError), blocks.noted_arguments():
         C3k2(16, 32)
@@ -258,7 +258,7 @@ def test_noting_can_be_nested():
 
 
 def test_a_block_that_is_gone_lends_its_note_to_none():
-    """Python gives a new object the id of one that is gone."""
+    """Python may give a new object the id of a deleted one."""
     from ultralytics.nn.modules.block import C2f
 
     with blocks.noted_arguments() as noted:
@@ -268,7 +268,7 @@ def test_a_block_that_is_gone_lends_its_note_to_none():
             del block
 
 
-@pytest.mark.parametrize("name", ["C2f", "C3k2"])  # the second gives its base class what it has by position
+@pytest.mark.parametrize("name", ["C2f", "C3k2"])  # C3k2 gives its base class positional arguments
 def test_arguments_given_by_name_are_not_noted(name):
     from ultralytics.nn.modules import block
 
@@ -278,7 +278,7 @@ def test_arguments_given_by_name_are_not_noted(name):
 
 
 def test_noting_in_threads():
-    """Two that note at once, the first to begin being the first to end; a third that only builds."""
+    """Two threads record at once, and the first to begin is the first to end; a third thread only builds."""
     from ultralytics.nn.modules.block import C3k2
 
     before = initialisers()
@@ -303,7 +303,7 @@ def test_noting_in_threads():
     assert initialisers() == before
 
 
-# a module of a user's with a bottleneck of Ultralytics in it
+# a user's module that holds a bottleneck of Ultralytics
 
 
 class Bottled(blocks.AttentionBottleneck):

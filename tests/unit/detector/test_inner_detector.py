@@ -1,4 +1,4 @@
-"""Detectors with attention inside their blocks: initial weights, fused, half and compiled, saved, and written down."""
+"""Detectors with attention inside their blocks: initial weights, fused, half and compiled forms, checkpoints, YAML."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def detector():
 
 
 def test_projections_start_alike_wherever_they_stand(detector):
-    """What replaces a convolution draws its weights from a seed of its own, whatever stands before it."""
+    """A projection that replaces a convolution has its own seed, so earlier layers do not change its weights."""
     base, slots = detector
     one, _ = build(base, slots, Architecture.parse("inner.p4.replace=eca"), 5)
     other, _ = build(base, slots, Architecture.parse("lateral.p3=lska(k_size=7) inner.p4.replace=eca"), 5)

@@ -1,4 +1,4 @@
-"""Workers that are killed, that raise anything, that hang, and that find the disk full: what each costs."""
+"""The outcome of calls whose worker is killed, raises any error, hangs, or finds the disk full."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def outcome(engine: LocalEngine, call: Call) -> Evaluation | Failure:
 
 
 def kill(engine: LocalEngine, *, wait: bool = False) -> None:
-    """End the process of the engine's only worker, if it has one."""
+    """Kill the process of the engine's only worker, if it runs."""
     slot = engine._slots[0]
     if slot.process is not None:
         process = slot.process._process
@@ -50,7 +50,7 @@ def kill(engine: LocalEngine, *, wait: bool = False) -> None:
 
 
 class Shot(LocalEngine):
-    """One worker that is killed once a call, in each phase of its life in turn."""
+    """An engine whose worker is killed once per call, each time in another phase."""
 
     def __init__(self, kills: int) -> None:
         super().__init__(["cpu"])
@@ -135,13 +135,6 @@ def test_a_users_mistake_is_told_even_if_it_cannot_be_carried(engine):
     assert not isinstance(caught.value, DataError)
 
 
-def test_a_task_that_takes_too_long_is_stopped_and_not_repeated(engine):
-    limits = iter([None, None])  # the limit becomes known while it runs
-    found = outcome(engine, Call("x", misbehave, ("hang",), limit=lambda: next(limits, 0.6)))
-    assert found == Failure("stopped after 0.01 minutes, the limit of a trial (--trial-minutes)")
-    assert isinstance(outcome(engine, Call("y", pinned)), Evaluation)
-
-
 @pytest.mark.parametrize("how", ["said", "hidden"])
 @pytest.mark.parametrize("code", ["ENOSPC", "EDQUOT", "EROFS"])
 def test_a_full_disk_concerns_every_task(engine, code, how):
@@ -179,14 +172,14 @@ def test_a_training_that_met_a_full_disk_goes_on_from_its_checkpoint(small_disk,
 
 
 def fill(file: Path) -> None:
-    """Take all the room that is left."""
+    """Fill the disk."""
     with contextlib.suppress(OSError), file.open("wb", buffering=0) as out:
         while True:
             out.write(bytes(4096))
 
 
 class Filling(InlineEngine):
-    """At its third outcome, somebody else takes all the room that is left."""
+    """An engine during which the disk is filled: at its third outcome."""
 
     def __init__(self, filler: Path) -> None:
         super().__init__()

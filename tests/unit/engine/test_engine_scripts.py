@@ -1,4 +1,4 @@
-"""Workers of a script, a prompt, a notebook: none of them runs the user's code again, unless it holds modules."""
+"""Workers started from a script, a prompt or a notebook run the user's code again only if it defines modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic evaluator keeps the evaluator's contract, and its truth is known."""
+"""The synthetic evaluator behaves like any evaluator, and its scores scatter around its known truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public constructors take what people write, or say at once what to write: no half-object goes on its way."""
+"""The public constructors accept common notations, or refuse at once with a remedy: no incomplete object is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slots and the search space: what is kept, collapsed and refused, and how mistakes are reported."""
+"""Slots and the search space: kept, collapsed and refused genes, and reports of mistakes."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_fingerprint_changes_with(what, other):
 
 
 def test_fingerprint_changes_with_collapsed_options():
-    """The genes are the same, but a sampler is offered other values."""
+    """The genes are the same, but a sampler gets other values to choose from."""
     wide, narrow = ({"lska": {"k_size": k}} for k in ([23, 35], [23]))
     a, b = (build(m, slots=(P5,), imgsz=256) for m in (wide, narrow))
     assert a["p5"].genes == b["p5"].genes and a.fingerprint() != b.fingerprint()

@@ -1,4 +1,4 @@
-"""Paired statistics against scipy's own tests, a textbook's numbers, and what cannot be tested."""
+"""Paired statistics agree with scipy and with published numbers; None stands for results that do not exist."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_what_is_added_raises_the_chance_of_a_false_claim():
 
 
 def test_pairs_to_exclude_a_difference():
-    """By simulation: of many samples without a difference, four in five have their interval inside."""
+    """In a simulation without a true difference, the interval excludes `difference` in four of five samples."""
     import numpy as np
 
     sd, difference, level = 0.01, 0.01, 0.05

@@ -1,4 +1,4 @@
-"""Mean, standard deviation and Student's t against the standard library and scipy."""
+"""Mean, standard deviation and Student's t agree with the standard library and scipy."""
 
 from __future__ import annotations
 

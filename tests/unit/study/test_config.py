@@ -1,4 +1,4 @@
-"""What a study's configuration takes from where."""
+"""The sources of a configuration: shipped study or study file, command line, and the records of earlier runs."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ def test_paths_of_a_study_file_are_beside_it(tmp_path):
 def test_weights_mean_start_weights(tmp_path):
     (tmp_path / "w.pt").touch()
     assert load_config("m", {"data": "d", "weights": str(tmp_path / "w.pt")}).start == "weights"
-    with pytest.raises(ConfigError, match="goes with"):
+    with pytest.raises(ConfigError, match="needs `start: weights`"):
         StudyConfig.of({"data": "d", "start": "base", "weights": str(tmp_path / "w.pt")})
 
 
 def begun(study, options):
-    """The header that a run folder keeps of a study that was started so."""
+    """The header that a run folder gets if a study is started with these options."""
     config = load_config(study, options)
     found = StudyFile(study, options.get("data"))
     config_header = {"name": config.name, "format": 1, "fingerprints": {}, "config": config.model_dump(mode="json")}
@@ -115,7 +115,7 @@ def begun(study, options):
 
 
 OWN = "data: d.yaml\nepochs: 3\ntrials: 2\nwidth: 0.25\n"
-CONTINUED = {  # what starts a study, what continues it, and what of the configuration is not as it was
+CONTINUED = {  # case -> (the first command, the command that continues the study, fields that differ then)
     "a new name": (("zoo2", {}), ("zoo2", {}), {}),
     "a new name with options": (("zoo2", {"epochs": 1, "space": "zoo"}), ("zoo2", {"epochs": 1, "space": "zoo"}), {}),
     "options left out": (("zoo2", {"epochs": 1, "imgsz": 64, "jobs": 1}), ("zoo2", {}), {}),
@@ -191,7 +191,7 @@ def test_another_search_by_that_name_is_refused(first, second, words, here):
 
 
 def test_records_that_do_not_say_where_their_study_came_from(here):
-    """Of the first version: a shipped name means the shipped study."""
+    """The first version did not record the source of a study; there, a shipped name means the shipped study."""
     header = begun("bccd", {"data": "d.yaml"})
     del header["source"]
     assert load_config("bccd", {}, header).model_dump(mode="json") == header["config"]
@@ -207,7 +207,7 @@ def test_a_models_yaml_is_no_study(tmp_path, monkeypatch):
 
 
 def test_slots_of_a_study_that_does_not_exist(tmp_path, monkeypatch):
-    """A name that is new is a search's to give; `slots` would measure the demo under it."""
+    """Only a search may use a new name: `slots` would silently measure the demo."""
     monkeypatch.chdir(tmp_path)
     text = said(["slots", "demmo"])
     assert "study must be a known one" in text and "Did you mean 'demo'?" in text and "--data" in text
@@ -248,7 +248,7 @@ def test_modules_of_a_space_that_are_none(tmp_path, text):
 
 
 def said(command: list[str]) -> str:
-    """What a command line that is refused says."""
+    """The error text of a command that is refused."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         assert run(command) == 2

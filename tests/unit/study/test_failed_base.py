@@ -1,4 +1,4 @@
-"""Searches whose base cannot be trained: they end with the reason and the remedy, and try it anew."""
+"""A search whose base cannot be trained ends with the reason and a remedy, and trains the base again when continued."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_base_that_failed_for_an_outside_reason_is_tried_anew(tmp_path):
     broken = SyntheticEvaluator(fail_on=("p3=none p4=none p5=none",))
     for tried in (6, 12, 18):  # again at every start, and the end names the remedy
         with pytest.raises(
-            EvaluationFailed, match=r"told to fail here.*Mend .* same command again: the base is tried anew\.$"
+            EvaluationFailed, match=r"told to fail here.*Fix .* same command again: it trains the base again\.$"
         ):
             run_plan(make_plan(broken, trials=24), tmp_path / "s")
         assert len(StudyView.read(tmp_path / "s").trials) == tried
@@ -33,6 +33,6 @@ def test_a_base_that_failed_for_an_outside_reason_is_tried_anew(tmp_path):
 def test_a_target_used_up_by_failures_is_said(tmp_path):
     broken = SyntheticEvaluator(fail_on=("p3=none p4=none p5=none",))
     for _ in range(2):
-        with pytest.raises(EvaluationFailed, match="--trials must be higher"):
+        with pytest.raises(EvaluationFailed, match="Also raise --trials"):
             run_plan(make_plan(broken, trials=6), tmp_path / "s")
     assert run_plan(make_plan(trials=16), tmp_path / "s").slots

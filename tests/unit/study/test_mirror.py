@@ -1,4 +1,4 @@
-"""A storage that another process has locked: it is called so, waited for, and caught up with."""
+"""If another process has locked the storage, the search says so, waits, and writes the missing trials later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas_attn.study.view import StudyView
 
 @pytest.fixture
 def locked(tmp_path: Path):
-    """URL of a database that another connection has locked, and that connection."""
+    """The URL of a database that another connection has locked, and that connection."""
     holder = sqlite3.connect(tmp_path / "m.db", isolation_level=None, check_same_thread=False)
     holder.execute("create table held (x)")
     holder.execute("begin exclusive")
@@ -71,6 +71,6 @@ def test_a_search_goes_on_and_the_storage_catches_up(locked, tmp_path):
     observer = Freeing()
     with Mirror(url, "synthetic", "0123", told.append, patience=0.05) as mirror:
         view = Search(plan, folder, InlineEngine(), mirror, observer).run()
-    assert "still locked" in told[1] and any("did not take a trial" in t and "locked" in t for t in told[2:])
+    assert "still locked" in told[1] and any("did not accept a trial" in t and "locked" in t for t in told[2:])
     assert view.counted == 8
     assert StudyView.of(view.folder, read_mirror(url, "synthetic")).trials == view.trials

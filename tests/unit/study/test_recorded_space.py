@@ -1,4 +1,4 @@
-"""A study keeps the space and the costs with which it began: what its header holds, and what is done with it."""
+"""A study keeps the search space and the costs with which it began: its header holds them, and later runs read them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MINE = {"slots": ["p3", "p5"], "modules": {"se": None, "lska": {"k_size": [7, 23
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A function that runs a search, or goes on with it, on an engine that trains nothing."""
+    """A function that runs or continues a search with an engine that trains nothing."""
     monkeypatch.setattr(run, "LocalEngine", earlier.SyntheticEngine)
     (tmp_path / "data").mkdir()
     data = write_data(tmp_path / "data", earlier.SPLITS, earlier.IMGSZ, earlier.SIDES)
@@ -113,7 +113,7 @@ def test_a_damaged_space_is_said(study):
 
 
 def test_the_space_of_the_whole_zoo_is_recorded_in_full(known_base):
-    """It is a line of some tens of kilobytes, and the same value when it is read."""
+    """The record has some tens of kilobytes, and gives the same space when it is read."""
     base, slots = known_base("yolo11n.yaml")
     slots = [s for s in slots if s.name in ("p3", "p4", "p5")]
     space = SearchSpace.build(base.name, slots, load_space("zoo")["modules"], imgsz=320, final_imgsz=640)
@@ -139,7 +139,7 @@ def test_the_space_of_the_whole_zoo_is_recorded_in_full(known_base):
 
 
 def test_the_first_releases_zoo_is_in_todays():
-    """A module or an option that was taken away would end studies of that release: this says so first."""
+    """A removed module or option would make studies of that release unusable; then this test fails."""
     for name, settings in first_release.ZOO.items():
         today = {s.name: [list(o) if isinstance(o, tuple) else o for o in s.options]
                  for s in registry.get(name).settings}  # fmt: skip

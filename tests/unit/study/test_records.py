@@ -1,4 +1,4 @@
-"""The reader of record logs: what it refuses and why, what it passes over, and that its advice is right."""
+"""The reader of record logs: the faults that it names, the records that it ignores, and the advice that it gives."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def write(folder: Path, *records: object) -> Path:
     ("record", "said"),
     [
         ({}, "no `kind`"),
-        (None, "no record"),
-        ([], "no record"),
-        ({"kind": 3}, "`kind` is no text"),
+        (None, "not a record"),
+        ([], "not a record"),
+        ({"kind": 3}, "`kind` is not text"),
         ({**START, "architecture": 0}, "architecture"),
         ({**START, "architecture": "p3="}, "architecture"),
         ({**START, "seed": [0]}, "seed"),
@@ -65,7 +65,7 @@ def test_a_damaged_line_is_named_with_a_remedy(tmp_path, record, said):
 
 
 def test_finished_before_started_names_its_line(tmp_path):
-    with pytest.raises(RecordLost, match=r"line 2 of .*no line before it says that trial 0 started"):
+    with pytest.raises(RecordLost, match=r"line 2 of .*no earlier line says that trial 0 started"):
         StudyView.read(write(tmp_path, STUDY, FAILED, START))
 
 
@@ -190,7 +190,7 @@ def test_the_live_view_reads_only_what_was_added(tmp_path):
 
 @dataclass(frozen=True)
 class Lost:
-    """An evaluator whose scores or losses are no numbers for one architecture."""
+    """An evaluator that returns NaN scores or losses for every architecture except the base."""
 
     name: str
     inner: SyntheticEvaluator = field(default_factory=SyntheticEvaluator)

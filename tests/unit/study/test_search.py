@@ -1,4 +1,4 @@
-"""What the supervisor does, on evaluations whose truth is known."""
+"""The supervisor of a search, tested with an evaluator whose true scores are known."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from nas_attn.api.progress import worth
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
+from nas_attn.study.config import SAMPLERS
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import check_limits
 from nas_attn.study.mirror import read_mirror
@@ -78,18 +79,18 @@ def test_a_base_that_scores_too_little_proves_no_slot_dead(tmp_path, dead_slots)
     plan = make_plan(trials=8, live_threshold=0.5, dead_slots=dead_slots)  # no slot costs more than the base scores
     view = run_plan(plan, tmp_path / "s", observer=Watch())
     assert view.slots["live"] == []
-    told = next(n for n in notes if "Which slots are alive is not known" in n)
+    told = next(n for n in notes if "It is not known which slots are live" in n)
     assert ("--dead-slots keep" in told) == (dead_slots == "skip")
     assert {t.role for t in view.trials} == ({"base"} if dead_slots == "skip" else {"base", "conv", "search"})
     assert {worth(drop, view.slots) for drop in view.slots["drop"].values()} == {
-        "not known (the base scores too little to tell)"
+        "unknown (the base scores too little to tell)"
     }
 
 
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        (0.02, "alive (zeroing it costs 0.0200 mAP50-95)"),
+        (0.02, "live (zeroing it costs 0.0200 mAP50-95)"),
         (0.0, "dead (zeroing it costs 0.0000 mAP50-95)"),
         (-0.02, "undertrained (zeroing it raises mAP50-95 by 0.0200)"),
     ],
@@ -145,7 +146,7 @@ def test_flagged_runs_stay_off_the_front(tmp_path):
     assert best.architecture not in [c.architecture for c in front(again)]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_samplers_find_what_is_good(tmp_path, sampler):
     plan = make_plan(SyntheticEvaluator(noise_sd=0.0, effect_sd=0.05), trials=40, sampler=sampler, control_seeds=1)
     view = run_plan(plan, tmp_path / "s")
@@ -212,7 +213,7 @@ def test_a_database_that_goes_away_costs_nothing(tmp_path, monkeypatch):
 
 @dataclass(frozen=True)
 class SeedEffect:
-    """An evaluator whose seeds are lucky or unlucky for every architecture alike, and that may fail some base seeds."""
+    """An evaluator in which a seed shifts the scores of all architectures equally; chosen seeds of the base fail."""
 
     inner: SyntheticEvaluator = field(default_factory=lambda: SyntheticEvaluator(noise_sd=0.0))
     effects: tuple[float, ...] = (-0.05, 0.0, 0.05)
@@ -309,11 +310,11 @@ def test_a_storage_with_another_study_of_that_name_is_refused(tmp_path):
     run_plan(make_plan(trials=6), tmp_path / "a", url=url)
     other = make_plan(trials=6)
     other.header["id"] = "another"
-    with pytest.raises(UserError, match="another study of the same name"):
+    with pytest.raises(UserError, match="another study with the same name"):
         run_plan(other, tmp_path / "b", url=url)
     single = f"sqlite:///{tmp_path / 'single.db'}"
     optuna.create_study(storage=single, study_name="synthetic")
-    with pytest.raises(UserError, match="another study of the same name"):
+    with pytest.raises(UserError, match="another study with the same name"):
         run_plan(make_plan(trials=6), tmp_path / "c", url=single)
     run_plan(make_plan(trials=8), tmp_path / "a", url=url)  # its own goes on
     assert len([r for r in read_mirror(url, "synthetic") if r["kind"] == "finished"]) == 8

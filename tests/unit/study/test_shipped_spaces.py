@@ -1,4 +1,4 @@
-"""The search spaces that come with the package: what they promise in their first lines."""
+"""The shipped search spaces hold what their first lines promise."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_placement_takes_every_slot_that_a_base_has(name, lacking):
     assert chosen_slots(StudyConfig(space="placement"), {"slots": PLACES}, slots) == slots
     for pattern in PLACES:
         if pattern in lacking:
-            with pytest.raises(ConfigError, match="must have a slot on the base"):
+            with pytest.raises(ConfigError, match="must name a slot of the base"):
                 chosen_slots(StudyConfig(), {"slots": [pattern]}, slots)
         else:
             assert chosen_slots(StudyConfig(), {"slots": [pattern]}, slots)

@@ -1,4 +1,4 @@
-"""The password of a storage is used, and stands nowhere."""
+"""The password of a storage is used to connect, and is never shown or stored."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_where_a_continued_study_has_its_password_from(monkeypatch):
 def test_a_storage_that_cannot_be_opened_is_one_message(url, opening):
     with pytest.raises(UserError, match="the storage must be a database that can be opened") as caught:
         opening(url)
-    assert "5x433" not in url or "its port, or another number in it, cannot be read" in str(caught.value)
+    assert "5x433" not in url or "its port or another number in it cannot be read" in str(caught.value)
     told = "".join(traceback.format_exception(caught.value)).split("Error: ", 1)[-1]
     assert SECRET not in str(caught.value) + told
     error = caught.value

@@ -1,4 +1,4 @@
-"""The time limit of a trial: by the base's own time, or as said; a longer trial fails."""
+"""The time limit of a trial: a multiple of the base's time, or `trial_minutes`. A trial that takes longer fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas_attn.study.records import LOG_NAME
 
 @dataclass(frozen=True)
 class Slow(SyntheticEvaluator):
-    """Says that it took a while: seed 0 the longest, most of it before a checkpoint."""
+    """An evaluator that reports long times: seed 0 takes the longest, mostly before its checkpoint."""
 
     took: float = 100.0
 
@@ -28,7 +28,7 @@ class Slow(SyntheticEvaluator):
 
 
 class Asking(InlineEngine):
-    """Remembers the limit of each task when it was handed over."""
+    """An engine that notes the time limit of each call when the call is submitted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,13 +76,13 @@ CONFIG = {"trials": 9, "control_seeds": 2, "trial_minutes": 0.02, "sampler": "ra
 
 @pytest.fixture
 def calm(tmp_path):
-    """A search without mishaps, and its first candidate."""
+    """A search without failures, and its first candidate."""
     view = run_plan(make_plan(**CONFIG), tmp_path / "calm")
     return view, next(t for t in view.trials if t.role == "search")
 
 
 def hanging(trial, folder, **more):
-    """The same search where that trial's architecture hangs."""
+    """The same search, in which the architecture of that trial hangs."""
     plan = make_plan(Hanging(hang_on=(str(trial.architecture),)), **CONFIG, **more)
     return run_plan(plan, folder, engine=LocalEngine(["cpu"]))
 

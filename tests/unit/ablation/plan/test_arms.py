@@ -1,4 +1,4 @@
-"""Which arms and contrasts each kind asks for."""
+"""The arms and contrasts of each kind of comparison."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_placement_names_slots_outside_the_space_and_says_what_does_not_fit():
     arms = {a.name: genes(a) for a in make_design(wanted, ("placement",)).arms}
     assert arms["acmix at td.p4"] == "td.p4=acmix(head=4,kernel_att=7)"
     assert "acmix at sppf.pre" not in arms
-    assert wanted.notes == ["placement: `acmix(head=4,kernel_att=7)` cannot stand at sppf.pre"]
+    assert wanted.notes == ["placement: `acmix(head=4,kernel_att=7)` does not fit slot sppf.pre"]
     assert set(arms) == {"base", "full", "acmix at p4", "acmix at p5", "acmix at td.p4"}
 
 
@@ -191,7 +191,7 @@ def test_a_part_of_the_full_architecture_is_set_against_it():
 def test_a_kind_that_yields_nothing_says_so():
     wanted = choices(full="p3=lska(k_size=23) p4=none p5=none", controls=False)
     make_design(wanted, ("leave-one-out", "factorial"))
-    assert len(wanted.notes) == 2 and "only slot" in wanted.notes[0]
+    assert len(wanted.notes) == 2 and "one slot only" in wanted.notes[0]
 
 
 def test_a_contrast_between_needs_no_common_slots():

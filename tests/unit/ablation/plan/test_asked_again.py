@@ -1,4 +1,4 @@
-"""An ablation that is commanded again with other options: what was compared stays, and what changes is told."""
+"""An ablation that is continued with other options: earlier comparisons stay, and notes name the changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCALES = ("yolo11s.yaml", "yolo11m.yaml")
 
 
 def own(tmp_path):
-    """Folder of an ablation that the command finds under the study name `own`."""
+    """The folder of the ablation that the command finds for study `own`."""
     return tmp_path / "runs" / "own" / "ablations" / "ablation"
 
 
@@ -37,7 +37,7 @@ def asked(tmp_path, **given):
 
 
 def planned_anew(plan, tmp_path):
-    """What `--plan` sees: the log with the plan recorded, in a folder of its own."""
+    """The view and notes of `--plan`: the log with the recorded plan, in a separate folder."""
     folder = RunFolder(tmp_path / "planned")
     folder.create()
     shutil.copy(plan.request.folder / "records.jsonl", folder.log.path)
@@ -49,7 +49,7 @@ def test_scales_that_were_trained_by_default_stay(tmp_path):
     run_ablation_plan(ablation_plan(own(tmp_path), kinds=("scale",), scales=SCALES, seeds=3))
     request = asked(tmp_path, scales=["m"])
     assert request.settings.scales == ["s", "m"]
-    assert "scales that were compared before stay: s" in request.notes
+    assert "these scales were compared before and stay: s" in request.notes
 
 
 def test_a_scale_that_the_design_no_longer_has_keeps_its_trials(tmp_path):
@@ -101,7 +101,7 @@ def test_seeds_that_nothing_would_use_change_nothing(tmp_path):
     assert {d.verdict for d in before.decisions} == {BETTER}
     plan = ablation_plan(own(tmp_path), evaluator, seeds=10, **options)
     view, notes = planned_anew(plan, tmp_path)
-    assert estimate(plan, view).trials == 0 and "none goes on to 10" in notes[0]
+    assert estimate(plan, view).trials == 0 and "none is trained up to 10 seeds" in notes[0]
     after = run_ablation_plan(plan)
     assert after.decisions == before.decisions and after.looks == before.looks
 
@@ -176,7 +176,7 @@ def test_more_seeds_that_another_ablation_has_used_are_told(tmp_path):
     assert not asked(tmp_path, max_seeds=20).fresh
     plan = ablation_plan(own(tmp_path), seeds=12)
     view = run_ablation_plan(replace(plan, request=replace(plan.request, fresh=False)))
-    assert not view.fresh and "which the search or another ablation has used before" in method(view, "base")
+    assert not view.fresh and "another ablation has used these seeds before" in method(view, "base")
     assert not asked(tmp_path).fresh  # once told, it stays so
     assert load_request("own", {}, {}, runs=tmp_path / "runs", name="other").fresh  # it had them first
 
@@ -192,7 +192,7 @@ def test_what_was_killed_before_its_design_has_taken_no_seed(tmp_path):
 
 def test_scales_without_their_kind_are_refused(tmp_path):
     run_ablation_plan(ablation_plan(own(tmp_path), kinds=("sweep",), seeds=3))
-    with pytest.raises(UserError, match="`--scales` must go with the kind `scale`"):
+    with pytest.raises(UserError, match="`--scales` needs the kind `scale`"):
         asked(tmp_path, scales=["m"])
     assert asked(tmp_path, kinds=["scale"], scales=["m"]).settings.kinds == ["sweep", "scale"]
 
@@ -237,7 +237,7 @@ def test_the_noise_of_few_pairs_is_not_believed(tmp_path):
     assert "this ablation's own trials (12 degrees of freedom)" in foresight(plan, view)
     empty = replace(view, trials=(), views={None: replace(view.views[None], trials=())})
     said = foresight(plan, empty)
-    assert "the study's trials" in said and "epochs at" in said and "degrees of freedom" in said
+    assert "the study's trials" in said and "epochs and" in said and "degrees of freedom" in said
 
 
 def test_a_base_that_learned_nothing_proves_no_slot_dead_and_excludes_nothing(ablated):
@@ -249,7 +249,7 @@ def test_a_base_that_learned_nothing_proves_no_slot_dead_and_excludes_nothing(ab
     assert view.measured(None) and not view.trained(None) and view.dead_slots() == ()
     assert {d.verdict for d in view.decisions} == {UNTESTED}
     row = next(r for r in family_rows(view, "base") if r.label == "full")
-    assert row.words == "not tested: no arm reaches 0.01 mAP50-95, so none could lose it: train longer"
+    assert row.words == "not tested: no arm reaches 0.01 mAP50-95, so no arm can lose that much: train longer"
 
 
 def test_an_interaction_with_a_dead_slot_shows_nothing(ablated):
@@ -266,7 +266,7 @@ def test_a_name_must_make_a_folder(tmp_path):
 
 
 def test_claims_of_a_changed_family_are_never_more(tmp_path):
-    """What a wider family makes of the same trials: no p-value is smaller than it was."""
+    """With the same trials, a wider family makes no p-value smaller."""
     evaluator = SyntheticEvaluator(effect_sd=0.01, noise_sd=0.004, dead=("p5",))
     few = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, full=THREE, seeds=5, dead_slots="skip"))
     more = run_ablation_plan(ablation_plan(own(tmp_path), evaluator, full=THREE, seeds=5, dead_slots="keep"))

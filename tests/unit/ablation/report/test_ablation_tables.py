@@ -1,4 +1,4 @@
-"""An ablation's tables: figures that can be traced, LaTeX that compiles as it is, text that nothing breaks."""
+"""The tables of an ablation: traceable figures, LaTeX that compiles, and safe handling of any text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOSTILE = "\n\x7f\x1b gołąb Ə ǽ \N{COMBINING OGONEK}" + r"50% & more_{x} #1 
 
 @pytest.fixture
 def large(ablated) -> AblationView:
-    """Every kind at once."""
+    """A view of an ablation with every kind of comparison."""
     return ablated(WORLD, kinds=EVERYTHING, scales=("yolo11s.yaml",), controls=True, seeds=4)
 
 
@@ -98,7 +98,7 @@ def test_latex_says_what_was_trained_once_and_what_each_arm_inserts_beside_it(la
         f"Base model: {large.header['base']}.",
         "Data: the generated data set.",
         f"{config['epochs']} epochs at {config['imgsz']} px, start {config['start']}.",
-        "Seeds: 4, from 100 on.",
+        "Seeds: 4, from seed 100 on.",
     ):
         assert part in markdown(large)
         assert [_tex_words(part) in f for f in floats] == [True] + [False] * (len(floats) - 1)
@@ -166,7 +166,7 @@ def test_the_method_says_how_many_comparisons_were_corrected_for(large):
     for t in ablation_tables(large):
         counted = sum(d.contrast.family == t.family and d.verdict != "dead" for d in large.decisions)
         assert counted > 0
-        assert (f"Holm-corrected over {counted} comparisons" in t.method) == (counted > 1)
+        assert (f"Holm-corrected for {counted} comparisons" in t.method) == (counted > 1)
 
 
 def test_a_partial_table_is_marked_everywhere(tmp_path):
@@ -197,7 +197,7 @@ def test_numbers_in_short():
 
 
 def confidence_of(r) -> float:
-    """The confidence of an interval, found from the interval itself."""
+    """The confidence of an interval, computed from the interval."""
     return 1 - 2 * stats.t.sf((r.high - r.mean) / (r.sd / r.n**0.5), r.n - 1)
 
 
@@ -219,16 +219,16 @@ def test_every_interval_has_one_level_and_all_writings_name_it(ablated, options,
     assert {float(x) for x in written if x} == {wanted}
     assert f"with its {said} interval" in AblationCard(view).reading
     assert f"with its {said} interval" in render(whole_card(AblationCard(view), 0))
-    assert all(f"with its {said} interval" in t.method for t in ablation_tables(view))
+    assert all(f"with its {said} confidence interval" in t.method for t in ablation_tables(view))
     hovers = [h for t in forest_figure(forest_numbers(view)).data for h in t.hovertext]
     assert hovers and all(h.count(f"({said} interval)") == 2 for h in hovers)
 
 
-APART = "it is not the difference of the means"
+APART = "Δ can differ from the difference of the means, because"
 
 
 def test_a_table_without_a_test_speaks_of_none(ablated):
-    assert "p: none, as nothing could be tested;" in method(ablated(WORLD, seeds=2), "base")
+    assert "p: none, because no test was possible." in method(ablated(WORLD, seeds=2), "base")
 
 
 def test_a_table_of_dead_slots_corrects_for_nothing(ablated):
@@ -236,7 +236,7 @@ def test_a_table_of_dead_slots_corrects_for_nothing(ablated):
     view = ablated(dead, seeds=4)
     assert {d.verdict for d in view.decisions} == {"dead"}
     for t in ablation_tables(view):
-        assert "Holm" not in t.method and "over 0" not in t.method and "none, as nothing could be tested" in t.method
+        assert "Holm" not in t.method and "over 0" not in t.method and "none, because no test was possible" in t.method
 
 
 def test_a_table_that_waits_says_so(tmp_path):
@@ -244,7 +244,7 @@ def test_a_table_that_waits_says_so(tmp_path):
     with pytest.raises(Stopped):
         run_ablation_plan(plan, StoppingEngine(9))
     told = method(AblationView.read(plan.request.folder), "base")
-    assert "p: none yet;" in told and "Holm" not in told
+    assert "p: none yet." in told and "Holm" not in told
 
 
 def test_the_method_says_where_a_difference_is_not_that_of_the_means(ablated, tmp_path):
@@ -253,23 +253,23 @@ def test_the_method_says_where_a_difference_is_not_that_of_the_means(ablated, tm
     ended = whole.trial(whole.design.arm("without p3"), 2)
     trials = [replace(t, state="failed") if t is ended else t for t in whole.trials]
     failed = replace(whole, trials=tuple(trials))
-    assert f"so where trials failed or cannot be compared {APART}" in method(failed, "base")
+    assert f"{APART} some trials failed or cannot be compared." in method(failed, "base")
     assert "numbers of seeds" not in method(failed, "base")
     some = SyntheticEvaluator(effect_sd=0.0, noise_sd=0.004, planted=(("p3=acmix(head=4,kernel_att=7)", 0.05),))
     early = run_ablation_plan(ablation_plan(tmp_path / "e", some, max_seeds=20))
     looks = {d.looks for d in early.decisions}
     assert len(looks) > 1
-    assert f"so where comparisons went to different numbers of seeds {APART}" in method(early, "full")
+    assert f"{APART} comparisons have different numbers of seeds." in method(early, "full")
     early = run_ablation_plan(ablation_plan(tmp_path / "s", replace(some, noise_sd=0.01), max_seeds=20))
     looks = {d.looks for d in early.decisions}
-    assert f"so where comparisons went to different numbers of seeds {APART}" in method(early, "base")
+    assert f"{APART} comparisons have different numbers of seeds." in method(early, "base")
     row = next(r for r in family_rows(early, "base") if r.decision is not None and r.decision.looks == min(looks))
     base = family_rows(early, "base")[0]
     assert row.val.n < base.val.n and row.val.mean - base.val.mean != pytest.approx(row.decision.result.mean)
 
 
 def test_an_exclusion_is_told_to_be_uncorrected_where_there_is_one(ablated, tmp_path):
-    said = "own interval, which is uncorrected for the family"
+    said = "interval of each comparison, which is not corrected for the number of comparisons"
     quiet = ablated(SyntheticEvaluator(effect_sd=0.0, noise_sd=0.0005), seeds=5)
     assert "no difference shown" in {d.verdict for d in quiet.decisions} and said in method(quiet, "base")
     loud = run_ablation_plan(ablation_plan(tmp_path / "l", SyntheticEvaluator(effect_sd=0.0, noise_sd=0.05), seeds=4))
@@ -279,13 +279,13 @@ def test_an_exclusion_is_told_to_be_uncorrected_where_there_is_one(ablated, tmp_
 @pytest.mark.parametrize(
     ("before", "said"),
     [
-        ([0.01], "was set to 0.03 after results had been seen; before it was 0.01."),
-        ([0.01, 0.02], "was set to 0.03 after results had been seen; before it was 0.01, then 0.02."),
-        ([], "was set to 0.03."),
+        ([0.01], "0.03, set after results had been seen; before, it was 0.01."),
+        ([0.01, 0.02], "0.03, set after results had been seen; before, it was 0.01, then 0.02."),
+        ([], "0.03."),
     ],
 )
 def test_a_threshold_chosen_after_the_results_is_told(ablated, before, said):
     view = ablated(WORLD, seeds=3)
     view = replace(view, settings={**view.settings, "difference": 0.03, "difference_before": before})
-    assert f"The smallest difference that matters {said}" in method(view, "base")
-    assert f"The smallest difference that matters {said}" in markdown(view)
+    assert f"Smallest difference that matters: {said}" in method(view, "base")
+    assert f"Smallest difference that matters: {said}" in markdown(view)

@@ -1,4 +1,4 @@
-"""Effects of modules at slots against independent formulas, and what the sentence may say of them."""
+"""Effects of modules at slots, compared with independent formulas, and the sentences on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GENES = ("none", "lska", "se")
 
 
 def factorial(own: float, seed: int):
-    """Every pair of `GENES` at p3 and p4, with two seeds; and the values as (p3, p4, seed)."""
+    """A study with every pair of `GENES` at p3 and p4 and two seeds, and its values as (p3, p4, seed)."""
     rng = np.random.default_rng(seed)
     values = 0.4 + rng.normal(0, 0.01, (3, 3, 2)) + rng.normal(0, own, (3, 3, 1)) + np.array([0.0, 0.02])
     rows = [
@@ -76,7 +76,7 @@ def test_where_architectures_differ_by_more_than_the_sum_they_are_the_sample():
     cell = numbers.cell("p3", "se")
     assert cell.estimate == pytest.approx(cells[2].mean() - cells[0].mean())
     assert (cell.low, cell.high) == pytest.approx((cell.estimate - half, cell.estimate + half))
-    assert "Settings or combinations matter" in effects_sentence(numbers)
+    assert "Settings or combinations of modules also matter" in effects_sentence(numbers)
 
 
 def test_holm_is_over_all_cells():
@@ -106,7 +106,7 @@ def test_what_is_not_determined_says_why():
     assert numbers.cell("p3", "conv").why == "always together with conv at p4"
     assert numbers.cell("p3", "acmix").why == "always together with eca at p4"
     assert numbers.cell("p4", "acmix").why == "never trained here"
-    assert numbers.cell("p3", "lka").why == "only with seeds that nothing else was trained with"
+    assert numbers.cell("p3", "lka").why == "only trained with seeds that no other architecture has"
     assert {c.estimate for c in numbers.cells if c.why} == {None}
     assert all(c.p is not None for c in numbers.cells if not c.why)
 
@@ -115,7 +115,7 @@ def test_a_mixture_names_what_it_is_mixed_with():
     rows = [("p3=none p4=none", 0.4, 0), ("p3=a p4=c", 0.4, 0), ("p3=a p4=d", 0.41, 0), ("p3=b p4=c", 0.4, 0)]
     cell = effect_numbers(study_of(rows)).cell("p3", "a")
     assert cell.estimate is None
-    assert cell.why.startswith("cannot be told apart from ") and "c at p4" in cell.why
+    assert cell.why.startswith("cannot be separated from ") and "c at p4" in cell.why
 
 
 def test_trials_that_may_not_be_compared_do_not_count(tmp_path):
@@ -129,17 +129,17 @@ def test_trials_that_may_not_be_compared_do_not_count(tmp_path):
     numbers = effect_numbers(StudyView.read(tmp_path))
     assert numbers.trials == 1 and numbers.modules == ("acmix", "lka", "lska")
     assert {c.why for c in numbers.cells if c.slot == "p3"} == {
-        "not one usable trial here: failed, refused or not comparable"
+        "no usable trial here: failed, refused or not comparable"
     }
-    assert "no usable trial has one" in effects_sentence(numbers)
+    assert "no usable trial has a module" in effects_sentence(numbers)
 
 
 @pytest.mark.parametrize(
     ("rows", "why", "words"),
     [
         ([("p3=none", 0.4, 0), ("p3=se", 0.5, 0)], NO_FREEDOM, "2 usable trials are too few"),
-        ([("p3=se", 0.5, 0)], "only with seeds that nothing else was trained with", "1 usable trial is too few"),
-        ([(f"p3={m}", 0.4, s) for m in ("none", "se") for s in range(3)], NO_NOISE, "no noise at all"),
+        ([("p3=se", 0.5, 0)], "only trained with seeds that no other architecture has", "1 usable trial is too few"),
+        ([(f"p3={m}", 0.4, s) for m in ("none", "se") for s in range(3)], NO_NOISE, "no noise, so a difference"),
     ],
 )
 def test_too_little_to_judge(rows, why, words):
@@ -152,7 +152,7 @@ def test_too_little_to_judge(rows, why, words):
 
 
 def test_adding_up_is_not_taken_on_trust():
-    """Two architectures that share a module give an estimate by subtraction, but nothing that could contradict it."""
+    """Two architectures that share a module give an estimate by subtraction, but no data that checks it."""
     rng = np.random.default_rng(1)
     texts = ("p3=none p4=none", "p3=lska p4=none", "p3=lska p4=se")
     numbers = effect_numbers(study_of([(t, 0.4 + rng.normal(0, 0.01), s) for t in texts for s in range(4)]))
@@ -161,28 +161,28 @@ def test_adding_up_is_not_taken_on_trust():
 
 
 def test_one_architecture_is_named_instead_of_its_module():
-    """However clearly it differs: its settings may be why."""
+    """Even a clear difference may come from its settings."""
     rng = np.random.default_rng(4)
     texts = {"p3=none p4=none": 0.4, "p3=lska(k_size=23) p4=none": 0.44, "p3=none p4=se": 0.4, "p3=none p4=lka": 0.36}
     view = study_of([(t, v + rng.normal(0, 0.003), s) for t, v in texts.items() for s in range(4)])
     numbers = effect_numbers(view)
     cell = numbers.cell("p3", "lska")
     assert (cell.architectures, cell.alone, cell.shown, cell.differs) == (1, "p3=lska(k_size=23)", False, True)
-    assert cell.why.startswith("rests on 1 architecture:") and cell.low < 0.04 < cell.high
+    assert cell.why.startswith("only 1 architecture here:") and cell.low < 0.04 < cell.high
     assert numbers.shown == () and [c.module for c in numbers.singled] == ["lska", "lka"]
     sentence = effects_sentence(numbers)
-    assert sentence.startswith(f"{CANNOT}: that takes at least 3 architectures with the same module")
-    assert f"The architecture p3=lska(k_size=23) alone is better than the base by {span(cell)} (1 architecture: " in (
-        sentence
+    assert sentence.startswith(f"{CANNOT}: a ranking needs at least 3 architectures with the same module")
+    assert (
+        f"The single architecture p3=lska(k_size=23) is better than the base: {span(cell)}. This holds for" in sentence
     )
-    assert "The architecture p4=lka alone is worse" in sentence and "lska at p3" not in sentence
+    assert "The single architecture p4=lka is worse" in sentence and "lska at p3" not in sentence
     assert {r[0]: r[-1] for r in module_table(view, numbers).rows} == dict.fromkeys(
         ("lka", "lska", "se"), "too few architectures"
     )
 
 
 def test_one_architecture_is_compared_with_the_base_itself():
-    """By the noise of runs, whatever other architectures have in common with the base."""
+    """The noise of runs judges it, even if other architectures share modules with it."""
     rows = [r for i, r in enumerate(random_rows(np.random.default_rng(0), 50, between=0.05)) if i < 3 or r[0] != BASE]
     rng = np.random.default_rng(1)
     base = [v for text, v, _ in rows if text == BASE]
@@ -200,7 +200,7 @@ def test_a_single_architecture_with_neighbours_is_neither():
     numbers = effect_numbers(study_of([*rows, *(("p3=lka p4=se(k=0)", 0.6 + 0.001 * s, s) for s in range(3))]))
     cell = numbers.cell("p3", "lka")
     assert cell.low is not None and (cell.p_corrected, cell.alone, cell.shown) == (None, "", False)
-    assert cell.why.startswith("rests on 1 architecture")
+    assert cell.why.startswith("only 1 architecture here:")
     assert "lka at p3" not in effects_sentence(numbers)
 
 
@@ -216,7 +216,7 @@ def test_a_module_takes_three_architectures():
 
 
 def test_few_architectures_give_the_degrees_of_freedom():
-    """With three beyond the effects, nothing rules out that they differ, even where these happen not to."""
+    """With three more architectures than effects, a difference between them cannot be excluded, even if none shows."""
     texts = ("p3=none", "p3=lska(k=1)", "p3=lska(k=2)", "p3=lska(k=3)", "p3=lska(k=4)")
     for seed in range(5):
         rng = np.random.default_rng(seed)
@@ -249,10 +249,10 @@ def test_planted_effects_are_found_and_not_ranked_where_they_overlap():
     assert {(c.slot, c.module) for c in numbers.shown} == set(effect)
     assert all(c.low < effect[c.slot, c.module] < c.high for c in numbers.shown)
     better, worse, *rest = effects_sentence(numbers).split(". ")
-    assert better.startswith("Better than the base") and "lska at p3 by +0.0" in better and "se at p3 by +0.0" in better
-    assert worse.startswith("Worse than the base") and "acmix at p4 by −0.0" in worse
-    assert rest[0] == "Where intervals overlap, these are not ranked among one another"
-    assert "Of the 6 effects measured, the other 3 are not distinguishable from none" in rest[1]
+    assert better.startswith("Better than the base") and "lska at p3: +0.0" in better and "se at p3: +0.0" in better
+    assert worse.startswith("Worse than the base") and "acmix at p4: −0.0" in worse
+    assert rest[0] == "Modules with overlapping intervals are not ranked against each other"
+    assert "Of the 6 measured effects, the other 3 are not distinguishable from zero" in rest[1]
     verdicts = {r[0]: r[-1] for r in module_table(view, numbers).rows}
     assert verdicts == {
         "lska": "better than base at p3",
@@ -267,10 +267,13 @@ def test_what_cannot_be_ranked_says_what_it_would_take():
     sentence = effects_sentence(numbers)
     top = max(numbers.measured, key=lambda c: abs(c.estimate))
     assert not numbers.shown and sentence.startswith(f"{CANNOT}: none of its 6 effects")
-    assert f"varies by {numbers.sd:.3f}" in sentence and f"{top.module} at {top.slot}, {top.estimate:+.3f}"[:-1] in (
-        sentence.replace("−", "-")
+    assert (
+        f"single run is {numbers.sd:.3f} mAP50-95" in sentence
+        and f"{top.module} at {top.slot}, {top.estimate:+.3f}"[:-1] in (sentence.replace("−", "-"))
     )
-    assert f"takes about {trials_needed(numbers)} trials" in sentence and sentence.endswith("usable here: 40.")
+    assert f"About {trials_needed(numbers)} trials" in sentence and sentence.endswith(
+        "this study has 40 usable trials."
+    )
 
 
 def test_the_plan_has_the_power_that_it_promises():
@@ -292,7 +295,7 @@ def test_the_table_tells_best_median_and_seeds(tmp_path):
     best = max(own, key=lambda c: c.delta)
     row = dict(zip(table.columns, next(r for r in table.rows if r[0] == "lka"), strict=True))
     assert (row["best Δ to base"], row["architecture"]) == (f"{best.delta:+.4f}", best.key)
-    assert row["median Δ"] == f"{np.median([c.delta for c in own]):+.4f}"
+    assert row["median Δ to base"] == f"{np.median([c.delta for c in own]):+.4f}"
     assert row["trials"] == str(sum(t.usable for c in own for t in c.trials)) and row["seeds"] == "3"
     assert table.keys[[r[0] for r in table.rows].index("lka")] == best.key
     assert FAILED not in table.keys
@@ -308,4 +311,4 @@ def test_a_study_with_many_architectures_is_fitted_to_some_and_says_so(tmp_path,
     monkeypatch.setattr(estimate, "drawn", lambda found: drawn(found, 20))
     some = effect_numbers(view)
     assert some.drawn is not None and some.drawn[0] == 20 < some.drawn[1] and some.trials < whole.trials
-    assert f"Fitted to 20 of the {some.drawn[1]} architectures" in effects_sentence(some)
+    assert f"These figures use 20 of the {some.drawn[1]} architectures" in effects_sentence(some)

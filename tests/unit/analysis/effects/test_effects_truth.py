@@ -1,4 +1,4 @@
-"""Effects of modules at slots in studies whose truth is known: noise is not ranked, and what is there is found."""
+"""Effects in studies with known truth: noise is not ranked, and true effects are found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nas_attn.evaluate.synthetic import SyntheticEvaluator
     ids=["noise", "settings", "wide", "few that differ", "few that differ a little", "few modules that differ"],
 )
 def test_noise_is_not_ranked(world, soak):
-    """At least 95 % of studies in which no module does anything say so."""
+    """At least 95 % of studies without any true effect claim none."""
     studies = max(40, round(400 * soak))
     rows = (random_rows(np.random.default_rng(1000 + i), **world) for i in range(studies))
     wrong = sum(bool(effect_numbers(study_of(r)).shown) for r in rows)
@@ -35,7 +35,7 @@ def test_noise_is_not_ranked(world, soak):
 
 @pytest.mark.parametrize("settings", [1, 3])
 def test_effects_are_found(settings, soak):
-    """Wherever there are architectures enough to speak of the module: 4 % of the studies without settings lack them."""
+    """Studies need enough architectures with the module; 4 % of the studies without settings have too few."""
     studies = max(15, round(150 * soak))
     effect = {("p3", "lska"): 0.03}
     rows = (random_rows(np.random.default_rng(i), 60, settings=settings, effect=effect) for i in range(studies))
@@ -48,7 +48,7 @@ def test_effects_are_found(settings, soak):
 
 
 def test_a_search_that_chases_noise_is_not_fooled(tmp_path, soak):
-    """The sampler returns to what was lucky; effects must not follow."""
+    """The sampler returns to lucky architectures; the effects must not."""
     studies = max(4, round(40 * soak))
     wrong = 0
     for i in range(studies):

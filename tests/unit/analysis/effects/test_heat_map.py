@@ -1,4 +1,4 @@
-"""The heat map, the bars and the report's card carry what the numbers say, and escape it."""
+"""The heat map, the bars and the report's card show the numbers and escape all text."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_dead_slots_are_hatched_and_never_coloured(numbers):
     kept = dataclasses.replace(numbers, dead=("p3",))
     for name in ("shown", "not shown"):
         assert {row[0] for row in layer(heat_map(kept), name).z} == {None}
-    assert "lska at p3 (a dead slot) by" in effects_sentence(kept)
+    assert "lska at p3 (a dead slot): +0.0" in effects_sentence(kept)
     assert any("dead: <b>+0.0" in row[0] for row in layer(heat_map(kept), "words").text)
 
 
@@ -95,9 +95,12 @@ def test_a_single_architecture_is_neither_framed_nor_called_its_module():
     numbers = effect_numbers(study_of(rows))
     figure = heat_map(numbers)
     hover = dict(zip(numbers.modules, layer(figure, "words").hovertext, strict=True))
-    assert "of p3=lka(k=5) alone, against the base itself: better (p below 0.0001" in hover["lka"][0]
-    assert "3 trials, 3 seeds, 1 architecture<" in hover["lka"][0] and "says nothing of the module" in hover["lka"][0]
-    assert "not tested: too few architectures<" in hover["gam"][1] and "rests on 2 architectures" in hover["gam"][1]
+    assert "the architecture p3=lka(k=5) against the base: better (p below 0.0001" in hover["lka"][0]
+    assert (
+        "3 trials, 3 seeds, 1 architecture<" in hover["lka"][0]
+        and "a claim about the module needs 3" in hover["lka"][0]
+    )
+    assert "not tested: too few architectures<" in hover["gam"][1] and "only 2 architectures here" in hover["gam"][1]
     assert numbers.cell("p3", "lka").differs and not [s for s in figure.layout.shapes if s.type == "rect"]
 
 
@@ -150,7 +153,7 @@ def test_a_study_that_has_only_begun(tmp_path):
     study = Fabricator(tmp_path)
     study.start(BASE, role="base")
     card = card_html(StudyView.read(tmp_path))
-    assert "no usable trial has one" in card and "plotly" not in card
+    assert "no usable trial has a module" in card and "plotly" not in card
 
 
 def test_a_map_of_blanks_is_not_drawn():

@@ -1,4 +1,4 @@
-"""Importance of slots and settings: planted choices are found, noise is not shown as importance."""
+"""Importance of slots and settings: planted choices are found, and noise is not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDE = {"slots": ("p3", "p4", "p5"), "modules": tuple(f"m{i}" for i in range(6))
 
 
 def planted(trials: int = 200, seed: int = 0, **effect: float) -> StudyView:
-    """A study in which p3's module matters, and of m2 at p4 its setting."""
+    """A study in which two choices matter: the module at p3, and the setting of m2 at p4."""
     gains = {("p3", "m1"): 0.04, ("p4", "m2(k=1)"): 0.05} | effect
     return study_of(random_rows(np.random.default_rng(seed), trials, effect=gains, **WIDE))
 
@@ -42,7 +42,7 @@ def test_planted_choices_are_clear_by_both_measures(found):
         assert choices[name].main.clear and choices[name].ped.clear, name
     assert not choices["p5"].main.clear and not choices["p5"].ped.clear
     words = importance_sentence(found)
-    assert words.startswith("Beyond chance: p3: which module") and "p4.m2: k" in words
+    assert words.startswith("Choices beyond chance: p3: module") and "p4.m2: k" in words
 
 
 def test_the_main_effect_is_omega_squared(found):
@@ -72,7 +72,7 @@ def test_intervals_hold_the_estimate_and_shares_add_up(found):
 
 
 def test_the_interval_covers_the_truth(soak):
-    """Variance of p3's module over all variance: 6 of 7 equal, noise 0.01."""
+    """The variance of p3's module over the total variance: 6 of 7 modules are equal, the noise is 0.01."""
     gain = np.array([0.04, *[0.0] * 6]).var()
     truth = gain / (gain + 0.01**2)
     studies, hits = max(6, round(60 * soak)), 0
@@ -122,7 +122,7 @@ def test_many_settings_are_bounded():
     rows = random_rows(np.random.default_rng(0), 500, **{**WIDE, "modules": tuple(f"m{i}" for i in range(12))})
     numbers = importance_numbers(study_of(rows), resamples=2)
     assert sum(not c.is_slot for c in numbers.choices) == SETTINGS and numbers.left_out == 36 - SETTINGS
-    assert f"judged: {numbers.left_out}" in importance_sentence(numbers)
+    assert f"architectures have them: {numbers.left_out}." in importance_sentence(numbers)
 
 
 def test_without_optuna_main_effects_remain(monkeypatch):

@@ -1,4 +1,4 @@
-"""ACmix against references written from its formula, and the traps of the published code by name."""
+"""ACmix against references written from its formula, and known faults of the published code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def positions(m, height, width):
 
 
 def by_unfolding(m, x, kernel):
-    """The whole module as patches, for stride 1 on maps where `ReflectionPad2d` is legal."""
+    """The whole module from patches, for stride 1, on maps that `ReflectionPad2d` accepts."""
     b, _, h, w = x.shape
     n, d, t = m.head, m.head_dim, kernel * kernel
     q, k, v = projections(m, x)
@@ -59,7 +59,7 @@ def by_unfolding(m, x, kernel):
 
 
 def bounce(position, size):
-    """Where a walker ends that turns round at the first and the last pixel."""
+    """The reflected index: a walk of single steps that turns round at the first and the last pixel."""
     if size == 1:
         return 0
     while not 0 <= position < size:
@@ -68,7 +68,7 @@ def bounce(position, size):
 
 
 def attention_by_pixels(m, x):
-    """The attention path pixel by pixel, for any map, stride, dilation and kernel."""
+    """The attention path, pixel by pixel, for any map, stride, dilation and kernel."""
     b, _, h, w = x.shape
     n, d, s, r = m.head, m.head_dim, m.stride, m.dilation
     q, k, v = projections(m, x)
@@ -144,7 +144,7 @@ def test_the_two_paths_order_channels_differently():
         m.conv3.bias.zero_()
         m.dep_conv.weight.zero_()
         m.fc.weight.zero_()
-        for head in range(4):  # map t = head takes v of that head; output (d, n) takes map n: the identity, d-major
+        for head in range(4):  # map t is v of head t, output (d, n) is map n: the identity, d-major
             m.fc.weight[head, 2 * 4 + head] = 1
             m.dep_conv.weight[head::4, head, 1, 1] = 1
         x = torch.randn(1, 16, 1, 1, dtype=torch.float64)
@@ -184,4 +184,4 @@ def test_reflection_of_small_maps_is_periodic():
     row = torch.tensor([[0.0, 1.0, 2.0]])
     assert reflect(row, 12, 1).tolist() == [[2, 1, 0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1, 0]]
     assert reflect(row[:, :1], 4, 1).tolist() == [[0] * 5]
-    assert reflect(row, 3, 1).tolist() == [[1, 0, 1, 2, 1, 0]]  # even window: one more after than before
+    assert reflect(row, 3, 1).tolist() == [[1, 0, 1, 2, 1, 0]]  # an even window has one more pixel after than before

@@ -1,4 +1,4 @@
-"""Multi-branch, mixed channel-and-spatial and strip modules against their formulas, written out in NumPy."""
+"""Multi-branch, channel+spatial and strip modules against their formulas in NumPy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def softmax(x, axis):
 
 
 def convolve(layer, x):
-    """A layer's convolution with zeros around the map, tap by tap."""
+    """The convolution of a layer, tap by tap, with zero padding."""
     w = layer.weight.detach().numpy()
     (kh, kw), (dh, dw), groups = w.shape[-2:], layer.dilation, layer.groups
     ry, rx = kh // 2 * dh, kw // 2 * dw
@@ -50,14 +50,14 @@ def convolve(layer, x):
 
 
 def normalise(layer, x):
-    """Batch normalisation with a layer's running statistics."""
+    """Batch normalisation by the running statistics of a layer."""
     mean, var, w, b = (t.detach().numpy()[:, None, None]
                        for t in (layer.running_mean, layer.running_var, layer.weight, layer.bias))  # fmt: skip
     return (x - mean) / np.sqrt(var + layer.eps) * w + b
 
 
 def normalise_each(layer, x):
-    """Every channel of every image by its own mean and variance."""
+    """The normalisation of every channel of every image by its own mean and variance."""
     centred = x - x.mean((2, 3), keepdims=True)
     scaled = centred / np.sqrt((centred**2).mean((2, 3), keepdims=True) + layer.eps)
     return scaled * layer.weight.detach().numpy()[:, None, None] + layer.bias.detach().numpy()[:, None, None]
@@ -85,7 +85,7 @@ def triplet(m, x):
         turned = x.transpose(order)
         pooled = np.stack([turned.max(1), turned.mean(1)], 1)
         turned = turned * sigmoid(normalise(gate.norm, convolve(gate.conv, pooled)))
-        total = total + turned.transpose(order)  # each order undoes itself
+        total = total + turned.transpose(order)  # each order is its own inverse
     return total / 3
 
 
@@ -164,7 +164,7 @@ CASES = [
 
 
 def build(cls, channels, settings):
-    """In float64 and eval mode, with every parameter and running statistic away from its special first value."""
+    """The module in float64 and eval mode; all parameters and statistics differ from their special initial values."""
     m = cls(**settings) if cls is TripletAttention else cls(channels, **settings)
     m = m.double().eval()
     with torch.no_grad():
@@ -235,7 +235,7 @@ def test_published_defaults_and_refusals():
 
 
 def test_ema_first_descriptor_never_sees_the_image():
-    """The mean of a channel that was normalised by itself is its bias: softmax(d₁) is a learned constant."""
+    """The mean of a normalised channel is the bias of the norm, so softmax(d₁) is a learned constant."""
     torch.manual_seed(8)
     m = build(EMAttention, 32, {"factor": 8})
     for scale in (1, 50):
@@ -259,7 +259,7 @@ def test_adaptive_average_equals_adaptive_pooling_both_ways(size, side):
 
 
 def test_mlca_keeps_images_apart():
-    """The code first published transposed a (batch, channels) map, so images of a batch changed each other."""
+    """The first published code transposed a (batch, channels) map, so the images of a batch changed each other."""
     torch.manual_seed(9)
     m = build(MLCA, 16, {})
     x = torch.randn(3, 16, 7, 8, dtype=torch.float64)
@@ -278,7 +278,7 @@ def test_one_image_of_one_pixel_trains_on_running_statistics(name):
     assert norms and not any(type(part) is torch.nn.BatchNorm2d for part in m.modules())
     x = torch.randn(1, 16, 1, 1)
     seen = m(x)
-    if name == "triplet":  # two of its three gates average over channels, so they have enough values
+    if name == "triplet":  # two of its three gates normalise values of several channels, so they have enough values
         assert torch.isfinite(seen).all()
     else:
         assert all(int(n.num_batches_tracked) == 0 for n in norms)
@@ -304,7 +304,7 @@ def test_sk_weights_sum_to_one_over_branches():
             branch.load_state_dict(m.branches[0].state_dict())
             branch[0].padding = branch[0].dilation = m.branches[0][0].dilation
         x = torch.randn(2, 16, 6, 5, dtype=torch.float64)
-        torch.testing.assert_close(m(x), m.branches[0](x), rtol=1e-12, atol=1e-12)  # of equals any mixture is the same
+        torch.testing.assert_close(m(x), m.branches[0](x), rtol=1e-12, atol=1e-12)  # all branches are equal
 
 
 @pytest.mark.parametrize(("settings", "span"), [((3, 5), 5), ((5, 9), 9), ((3, 5, 7), 7)])

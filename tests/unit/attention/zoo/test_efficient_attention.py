@@ -1,4 +1,4 @@
-"""CloFormer's attention against loops over heads, windows and pixels; the traps of the published code by name."""
+"""CloFormer's attention against loops over heads, windows and pixels; faults of the published code are absent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def conv(layer, x, **kwargs):
 
 
 def reference(m, x, split, window):
-    """Every head by itself; windows averaged one by one, those at the border over what they hold."""
+    """The output computed head by head; each window is averaged over its own pixels, also at the border."""
     _, c, h, w = x.shape
     d = c // sum(split)
     parts = []
@@ -55,12 +55,12 @@ def test_equals_loops(split, size, window):
 
 
 def test_heads_are_not_merged_on_maps_the_window_does_not_divide():
-    """20×20 with window 7 and two global heads: the published view folds both heads into one without an error."""
+    """On 20×20 with window 7 and two global heads, the published code merges both heads without an error."""
     m = randomised(64, 8, (6, 2), (5,), 7)
     x = torch.randn(1, 64, 20, 20, dtype=torch.float64)
     before = m(x)
     torch.testing.assert_close(before, reference(m, x, (6, 2), 7), rtol=0, atol=1e-12)
-    with torch.no_grad():  # take the first global head's values away: exactly its 8 channels before `proj` change
+    with torch.no_grad():  # without the values of the first global head, exactly its 8 channels before `proj` change
         m.proj.weight.copy_(torch.eye(64)[:, :, None, None])
         before = m(x)
         m.global_kv.weight[16:24] = 0

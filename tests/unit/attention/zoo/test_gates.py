@@ -1,4 +1,4 @@
-"""The gating modules against their papers' formulas, and the traps in other people's versions of them."""
+"""The gating modules against the formulas of their papers, and differences to other implementations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASES = [
 
 
 def shaken(module):
-    """Parameters and running figures away from special initial values."""
+    """The module with noise added to its parameters and running statistics."""
     with torch.no_grad():
         for value in module.state_dict().values():
             if value.is_floating_point():
@@ -42,7 +42,7 @@ def test_equals_the_formula(name, settings, size):
     with torch.no_grad():
         y = module(x).numpy()
     if name == "simam" and size == (1, 1):
-        expected = x.numpy() * sigmoid(0.5)  # the variance has no second value
+        expected = x.numpy() * sigmoid(0.5)  # the variance of a single value is 0
     else:
         expected = np.stack([FORMULAS[name](image, parameters, **own) for image in x.numpy()])
     assert np.abs(y - expected).max() <= 1e-12 * np.abs(expected).max()
@@ -83,7 +83,7 @@ def test_parameter_formula(name, settings, channels):
 @pytest.mark.parametrize("channels", [16, 24, 40, 64, 72, 128, 320, 1024])
 @pytest.mark.parametrize("name", ["se", "cbam", "coord", "gc", "cpca"])
 def test_no_two_reductions_are_one_network(name, channels):
-    """Published floors make them so: max(8, C // 32) in coordinate attention, multiples of 8 in timm's SE."""
+    """Published minimum widths make them one: max(8, C // 32) in coordinate attention, multiples of 8 in timm's SE."""
     shapes = []
     for settings in get(name).combinations():
         if settings["residual"] == "none" and get(name).refusal(channels, 8, 8, settings) is None:
@@ -144,14 +144,14 @@ def test_ultralytics_cbam_is_another_module():
 
     ours = sum(p.numel() for p in get("cbam").cls(64).parameters())
     theirs = sum(p.numel() for p in Theirs(64).parameters())
-    assert (ours, theirs) == (2 * 64 * 4 + 98, 64 * 64 + 64 + 98)  # no bottleneck; and it pools by the mean alone
+    assert (ours, theirs) == (2 * 64 * 4 + 98, 64 * 64 + 64 + 98)  # theirs has no bottleneck, and only mean pooling
     x = torch.randn(1, 64, 4, 4)
     raised = x.clone()
-    raised[0, 0, 0, 0], raised[0, 0, 0, 1] = 50, x[0, 0, 0, :2].sum() - 50  # another maximum, the same mean
+    raised[0, 0, 0, 0], raised[0, 0, 0, 1] = 50, x[0, 0, 0, :2].sum() - 50  # changes the maximum, but not the mean
     blind = Theirs(64).channel_attention
     torch.testing.assert_close(blind(x) / x, (blind(raised) / raised), rtol=1e-3, atol=1e-4)
     module = get("cbam").cls(64)
-    module.spatial.weight.data.zero_()  # only the channel gates are left
+    module.spatial.weight.data.zero_()  # so that only the channel gates act
     assert (module(x) / x - module(raised) / raised).abs().max() > 1e-2
 
 

@@ -1,4 +1,4 @@
-"""The large-kernel family against dense linear maps, and the pixels that it spans."""
+"""The large-kernel family against dense linear maps, and the number of pixels that its kernels span."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas_attn.errors import UserError
 
 
 def dense(layer, x):
-    """A depthwise layer, pixel pair by pixel pair: every output sums weight(offset) · input over the whole map."""
+    """A depthwise layer as a sum over all pairs of pixels: every output sums weight(offset) · input over the map."""
     _, _, h, w = x.shape
     (kh, kw), (dh, dw) = layer.weight.shape[-2:], layer.dilation
     operator = torch.zeros(x.shape[1], h, w, h, w, dtype=x.dtype)
@@ -92,6 +92,6 @@ def test_lska_loads_the_other_published_names():
     assert {"0.DW_conv_h.weight", "0.DW_D_conv_v.bias"} < set(renamed)
     keys = set(renamed)
     assert target.load_state_dict(renamed, strict=True).missing_keys == []
-    assert set(renamed) == keys  # the caller's dict stays as it is
+    assert set(renamed) == keys  # loading must not change the caller's dict
     x = torch.randn(1, 8, 6, 7)
     assert torch.equal(target(x), source(x))

@@ -12,7 +12,7 @@ from nas_attn.errors import SlotRefused, UserError
 
 
 def convolved(x, weight, bias, dilation=1, depthwise=False):
-    """(C, H, W) -> (C', H, W), tap by tap, zero beyond the border."""
+    """The convolution (C, H, W) -> (C', H, W), tap by tap, with zero padding."""
     _, height, width = x.shape
     k = weight.shape[-1]
     out = bias[:, None, None].expand(-1, height, width).clone()

@@ -1,4 +1,4 @@
-"""What modules of the zoo once got wrong: types under CUDA's autocast, layouts, empty batches, late errors."""
+"""Former faults of zoo modules: types under CUDA's autocast, layouts, empty batches, late errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas_attn.cost.counter import gene_cost
 from nas_attn.errors import UserError
 from nas_attn.space import Gene
 
-# what CUDA's autocast runs in float32, of the operators that modules of a map use; the CPU's leaves them as they are
+# operators of map modules that CUDA's autocast runs in float32, but the CPU's autocast does not
 SINGLE = frozenset(("cumsum", "exp", "group_norm", "instance_norm", "layer_norm", "log", "log_softmax", "norm", "pow",
                     "prod", "reciprocal", "rsqrt", "softmax", "softplus", "sum", "__pow__", "__rpow__"))  # fmt: skip
 RELAID = ("aattn", "axial", "bi_level_routing", "dattention", "ema", "lite_mla", "mhsa", "shuffle", "window")
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 
 class LikeCuda(TorchFunctionMode):
-    """Inside, functions that CUDA's autocast runs in float32 get float32."""
+    """A context in which functions that CUDA's autocast runs in float32 receive float32."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -143,13 +143,13 @@ def test_even_kernels_are_refused_where_they_are_given(name, arguments):
 
 @pytest.mark.parametrize("local_size", [3, 5, 7])
 def test_pooling_of_mlca_costs_nothing(local_size):
-    """Pooling is no multiply-accumulate by rule; what is left are the two convolutions over channels."""
+    """By rule, pooling has no multiply-accumulates; only the two convolutions over channels remain."""
     gene = Gene.of("mlca", {"local_size": local_size, "kernel_size": 3})
     assert gene_cost(gene, 64, 40, 40).macs == 3 * 64 * (1 + local_size**2)
 
 
 def test_heads_and_keys_of_lone_pixels_are_one_function():
-    """A softmax over one key is 1: what divides keys and queries, and among how many heads, changes nothing."""
+    """A softmax over one key is 1, so the number of heads and the width of keys and queries change nothing."""
     psa, aattn = get("psa"), get("aattn")
     for entry in (psa, aattn):
         forms = [s for s in entry.combinations() if s["residual"] == "none"]

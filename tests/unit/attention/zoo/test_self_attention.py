@@ -1,4 +1,4 @@
-"""Self-attention modules against their formulas, written another way and in float64."""
+"""Self-attention modules against independent code of their formulas, in float64."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_aattn_is_ultralytics_where_the_area_divides(size, area):
 @pytest.mark.parametrize("size", [(1, 1), (1, 3), (5, 1), (2, 3), (3, 7), (7, 9)], ids=str)
 def test_aattn_where_the_area_does_not_divide(size):
     module, x = build("aattn", num_heads=2, area=4), image(size)
-    with pytest.raises(RuntimeError):  # why this forward is ours
+    with pytest.raises(RuntimeError):  # the reason for our own forward
         module.attn(x)
     number = torch.arange(size[0] * size[1])
     run = number // math.ceil(len(number) / 4)
@@ -133,7 +133,7 @@ def test_bi_level_routing(size, heads, n_win, topk):
 
 def test_bi_level_routing_gradient():
     module, x = build("bi_level_routing", num_heads=4, n_win=4, topk=1), image((5, 7), batch=1)
-    assert torch.autograd.gradcheck(module, x.requires_grad_())  # the choice is constant almost everywhere
+    assert torch.autograd.gradcheck(module, x.requires_grad_())  # the choice is locally constant
 
 
 @every_map
@@ -147,7 +147,7 @@ def test_lite_mla_is_attention_with_relu_for_softmax(size, head_dim, scales):
         for scale, head in itertools.product(maps, range(16 // head_dim)):
             first = 3 * head_dim * head
             q, k, v = scale[number, first : first + 3 * head_dim].flatten(1).chunk(3)
-            weights = q.clamp(min=0).t() @ k.clamp(min=0)  # (H·W, H·W), the matrix that is never made
+            weights = q.clamp(min=0).t() @ k.clamp(min=0)  # (H·W, H·W), a matrix that the module never computes
             parts.append((weights @ v.t() / (weights.sum(1, keepdim=True) + 1e-5)).t())
         out.append(torch.cat(parts).reshape(-1, *size))
     assert_same(module(x), module.norm(module.proj(torch.stack(out))))
@@ -167,7 +167,7 @@ def test_lite_mla_sums_of_large_maps_do_not_overflow_in_half():
     module = build("lite_mla", 16).float()
     x = 30 * torch.randn(1, 16, 80, 80)
     qkv = module.qkv(x)
-    assert (F.relu(qkv[:, 8:16]).flatten(2) @ F.relu(qkv[:, 16:24]).flatten(2).mT).max() > 65504  # the sums in float32
+    assert (F.relu(qkv[:, 8:16]).flatten(2) @ F.relu(qkv[:, 16:24]).flatten(2).mT).max() > 65504  # too large for half
     exact, reduced = module(x.half().float()), module.half()(x.half())
     assert reduced.isfinite().all()
     assert (reduced.float() - exact).square().mean() < 0.01**2 * exact.square().mean()
@@ -185,7 +185,7 @@ def test_dattention(size, heads, groups, stride):
         own = slice(g * width_of_group, (g + 1) * width_of_group)
         down, across = module.offset(q[:, own])[0].detach()
         for i, j in itertools.product(range(cells[0]), range(cells[1])):
-            # from cells to pixels, whose centres are at whole numbers
+            # from cells to pixels; pixel centres are at whole numbers
             row = (i + 0.5 + math.tanh(down[i, j])) * height / cells[0] - 0.5
             column = (j + 0.5 + math.tanh(across[i, j])) * width / cells[1] - 0.5
             samples[0, own, i, j] = bilinear(x[0, own], row, column)
@@ -226,7 +226,7 @@ def test_axial(size, order):
 
 
 def formulas(c: int):
-    """(name, settings, parameters) at C channels, as the docstrings state."""
+    """(name, settings, parameters) at C channels, from the formulas in the docstrings."""
     for heads, position in itertools.product((1, 8), ("conv", "none")):
         yield "mhsa", {"num_heads": heads, "position": position}, 4 * c**2 + (14 if position == "conv" else 4) * c
     for ratio, heads in itertools.product((0.25, 0.5, 1.0), (2, 8)):
@@ -276,7 +276,7 @@ def test_settings_with_one_key_are_one_function(name, size):
                 assert_same(module(x), other(x))
         seen[entry.effective(settings, *size)].append((shapes, module))
     plain = list(itertools.chain.from_iterable(seen.values()))
-    for (shapes, one), (other_shapes, other) in itertools.combinations(plain, 2):  # and with two keys they are two
+    for (shapes, one), (other_shapes, other) in itertools.combinations(plain, 2):  # different keys
         same_key = any(one in [m for _, m in group] and other in [m for _, m in group] for group in seen.values())
         if shapes == other_shapes and not same_key:
             other.load_state_dict(one.state_dict())
@@ -293,7 +293,7 @@ def test_channels_that_do_not_fit_are_refused(name):
 
 @pytest.mark.parametrize(("name", "setting"), [("mhsa", "position"), ("axial", "order")])
 def test_an_unknown_word_is_refused(name, setting):
-    """An article's `MHSA` row passes a map's sides where ours takes settings."""
+    """A row `MHSA` from an article gives the sides of the map; our class takes settings at these positions."""
     with pytest.raises(UserError, match=setting):
         registry.get(name).cls(16, 4, 14)
 
@@ -306,7 +306,7 @@ def test_psa_without_key_channels_is_refused():
 @pytest.mark.parametrize("widths", [(8, 8), (2, 8)])
 @pytest.mark.parametrize("biased", [False, True])
 def test_both_ways_of_attention_agree(widths, biased, monkeypatch):
-    """Where only the plain products repeat their gradients bit for bit, they take the place of the fused kernel."""
+    """If only plain products have reproducible gradients, they replace the fused kernel."""
     q, k = (torch.randn(3, 2, 5, widths[0], dtype=torch.float64) for _ in range(2))
     v = torch.randn(3, 2, 5, widths[1], dtype=torch.float64)
     bias = torch.randn(2, 5, 5, dtype=torch.float64) if biased else None
@@ -316,7 +316,7 @@ def test_both_ways_of_attention_agree(widths, biased, monkeypatch):
 
 
 def test_logits_that_float16_cannot_hold(monkeypatch):
-    """The plain products bear what the fused kernel bears, under autocast too."""
+    """Plain products do not overflow if the fused kernel does not, also under autocast."""
     q, k, v = (torch.randn(2, 5, 8) * scale for scale in (300, 300, 1))
     fused = _heads.attend(*(t.half() for t in (q, k, v)))
     monkeypatch.setattr(_heads, "_fused_would_vary", lambda q: True)

@@ -1,4 +1,4 @@
-"""Pieces of work are shared among threads: the same bits at every count, one thread a piece, mishaps as without."""
+"""Work that is shared among threads: equal bits with any number of threads, one thread per piece, errors are raised."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_each_piece_is_done_once_by_one_thread(threads):
 
     def work(piece):
         if piece < 3:
-            together.wait()  # passes only if three threads are at work
+            together.wait()  # returns only if three threads run at the same time
         alone.append(torch.get_num_threads())
         assert not torch.is_grad_enabled()
         done.append(piece)

@@ -1,4 +1,4 @@
-"""Mistakes that published attention code makes in silence, by name: each shown to be one, and to be absent here."""
+"""Silent faults of published attention code: each test shows the fault, and that the zoo does not have it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ every_module = pytest.mark.parametrize("entry", MODULES)
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 
-# ---- a free head axis absorbs a window that does not divide the map
+# ---- a reshape with a free head axis accepts a window that does not divide the map
 
 
 def published_global_branch(m, x, window):
-    """CloFormer's released sequence of reshapes: tokens assumed to be ⌊H·W / window²⌋, and the head axis left free."""
+    """CloFormer's released reshapes: they assume ⌊H·W / window²⌋ tokens and leave the head axis free."""
     batch, _, h, w = x.shape
     d = m.dim_head
     q = m.global_q(x).reshape(batch, -1, d, h * w).transpose(-1, -2)
@@ -34,7 +34,7 @@ def published_global_branch(m, x, window):
 
 
 def global_branch_by_heads(m, x, window, heads, *, whole_windows):
-    """Head by head from plain matrices; windows at the border averaged over what they hold, or left out."""
+    """The global branch head by head; windows at the border are averaged over their own pixels, or left out."""
     _, _, h, w = x.shape
     d = m.dim_head
     tops = [t for t in range(0, h, window) if t + window <= h or not whole_windows]
@@ -57,7 +57,7 @@ def global_branch_by_heads(m, x, window, heads, *, whole_windows):
 
 
 def global_channels(heads, window):
-    """A module whose output is its branches' channels as they are, and how to read the global ones."""
+    """A module whose output is the concatenated channels of its branches, and a function that reads the global ones."""
     m = EfficientAttention(CHANNELS, 8, (8 - heads, heads), (5,), window).double()
     with torch.no_grad():
         m.proj.weight.copy_(torch.eye(CHANNELS)[:, :, None, None])
@@ -67,7 +67,7 @@ def global_channels(heads, window):
 
 @torch.no_grad()
 def test_head_axis_absorbs_a_window_that_does_not_divide():
-    """20×20, window 7, two global heads: the published reshapes see one head of 8 tokens where there are two of 4."""
+    """On 20×20 with window 7 and two global heads, the published reshapes see one head of 8 tokens, not two of 4."""
     m, ours = global_channels(heads=2, window=7)
     x = torch.randn(2, CHANNELS, 20, 20, dtype=torch.float64)
     published, shape = published_global_branch(m, x, 7)
@@ -81,7 +81,7 @@ def test_head_axis_absorbs_a_window_that_does_not_divide():
 @torch.no_grad()
 @pytest.mark.parametrize(("heads", "size"), [(1, (20, 20)), (4, (20, 20)), (2, (40, 40)), (2, (21, 11)), (8, (20, 20))])
 def test_head_axis_fails_loudly_elsewhere(heads, size):
-    """Whether the published reshapes fail or lie depends on the head count; ours does neither."""
+    """With other numbers of heads, the published reshapes fail or give wrong values; ours do neither."""
     m, ours = global_channels(heads, window=7)
     x = torch.randn(1, CHANNELS, *size, dtype=torch.float64)
     with pytest.raises(RuntimeError, match=r"shape|size"):
@@ -93,7 +93,7 @@ def test_head_axis_fails_loudly_elsewhere(heads, size):
 @torch.no_grad()
 @pytest.mark.parametrize(("window", "size"), [(7, (14, 21)), (4, (8, 20)), (1, (5, 3))])
 def test_head_axis_is_right_where_windows_divide(window, size):
-    """There the published numbers are the true ones, and ours equal them."""
+    """If windows divide the map, the published numbers are correct, and ours are equal."""
     m, ours = global_channels(heads=2, window=window)
     x = torch.randn(2, CHANNELS, *size, dtype=torch.float64)
     published, shape = published_global_branch(m, x, window)
@@ -101,11 +101,11 @@ def test_head_axis_is_right_where_windows_divide(window, size):
     torch.testing.assert_close(ours(x), published, rtol=0, atol=1e-12)
 
 
-# ---- ACmix adds two paths whose channels stand in different orders
+# ---- ACmix adds two paths with different orders of channels
 
 
 def acmix_by_loops(m, x, order):
-    """One output number after the other, on one image; `order` of the convolution path: `d-major` or `head-major`."""
+    """ACmix number by number, on one image; `order` of the convolution path is `d-major` or `head-major`."""
     _, _, h, w = x.shape
     n, d, reach = m.head, m.head_dim, m.kernel_att // 2
     q, k, v = (F.conv2d(x, c.weight, c.bias)[0].view(n, d, h, w) for c in (m.conv1, m.conv2, m.conv3))
@@ -138,7 +138,7 @@ def acmix_by_loops(m, x, order):
 
 @torch.no_grad()
 def test_acmix_channel_orders_differ_between_its_paths():
-    """Attention is head-major, convolution d-major, and weights depend on it: in one order the numbers are others."""
+    """Attention is head-major and convolution is d-major; with the same order for both, the numbers would differ."""
     m = ACmix(8, 8, kernel_att=3, head=2).double()
     for parameter in m.parameters():
         parameter.add_(0.3 * torch.randn_like(parameter))
@@ -149,11 +149,11 @@ def test_acmix_channel_orders_differ_between_its_paths():
     assert moved.nonzero().flatten().tolist() == [1, 2, 3, 4, 5, 6], "first and last channel stand alike in both orders"
 
 
-# ---- ACmix's `dep_conv` asks for a bias and has none
+# ---- ACmix's `dep_conv` is created with a bias that is removed later
 
 
 def released_acmix_state(c, n, k=3):
-    """Keys and shapes of a state_dict from the released class, filled with noise."""
+    """A state_dict with the keys and shapes of the released class, filled with noise."""
     shapes = {"rate1": (1,), "rate2": (1,)}
     for i in (1, 2, 3):
         shapes |= {f"conv{i}.weight": (c, c, 1, 1), f"conv{i}.bias": (c,)}
@@ -164,7 +164,7 @@ def released_acmix_state(c, n, k=3):
 
 @pytest.mark.parametrize(("channels", "head"), [(64, 4), (16, 1), (32, 8)])
 def test_dep_conv_bias_is_in_no_state_dict(channels, head):
-    """The released class sets it to None while initialising: weights have 12 entries, and load strictly both ways."""
+    """The released class sets the bias to None: weights have 12 entries, and load strictly in both directions."""
     state = released_acmix_state(channels, head)
     m = ACmix(channels, channels, head=head)
     m.load_state_dict(state, strict=True)
@@ -189,8 +189,8 @@ def test_dep_conv_without_bias_maps_nothing_to_nothing():
 @torch.no_grad()
 @pytest.mark.parametrize("head", [1, 2, 4])
 def test_acmix_starts_as_half_attention_and_half_shifts(head):
-    """`dep_conv` starts as one shift a tap, the rates at 0.5."""
-    # the released ACmix-ResNet then draws all convolutions anew (Kaiming), and so loses the shifts: not done here
+    """`dep_conv` starts as one shift per tap, and the rates start at 0.5."""
+    # the released ACmix-ResNet draws all convolutions again (Kaiming) and so loses the shifts; this is not done here
     m = ACmix(8, 8, kernel_att=3, head=head).double()
     assert m.rate1.item() == m.rate2.item() == 0.5
     x = torch.randn(1, 8, 5, 6, dtype=torch.float64)
@@ -207,7 +207,7 @@ def test_acmix_starts_as_half_attention_and_half_shifts(head):
 
 @every_module
 def test_a_residual_starts_at_zero_and_draws_nothing(entry):
-    """γ is 0 with its fixed gain, and the module inside starts with the very weights it has without the residual."""
+    """γ starts at 0 with a fixed gain, and the inner module starts with the same weights as without the residual."""
     built = []
     for residual in ("none", "scaled"):
         torch.manual_seed(11)

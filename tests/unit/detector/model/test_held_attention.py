@@ -1,4 +1,4 @@
-"""A base that holds attention already says so, wherever attention is put behind it."""
+"""The note about a base that already holds attention, in each command that inserts more."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_commands_say_so_in_one_line(line, exported, monkeypatch, capsys):
     monkeypatch.chdir(exported.parent)
     assert run([*line, "--model", "mine.yaml"]) == 0
     notes = [text for text in capsys.readouterr().err.splitlines() if "holds attention" in text]
-    assert len(notes) == 1 and "mine.yaml" in notes[0] and "behind" in notes[0]
+    assert len(notes) == 1 and "mine.yaml" in notes[0] and "Slots come after it" in notes[0]
     assert all(word in notes[0] for word in ("ACmix in row 17", "LSKA in row 21", "ECAAttention in row 24"))
     assert run([*line[:-1], "third.yaml"] if line[0] == "export" else line) == 0
     assert "holds attention" not in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a model YAML may say before it is built: a stranger's file runs no code, and a slip is named with its place."""
+"""Checks of a model YAML before it is built: it runs no foreign code, and a mistake is reported with its place."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_activations_of_ultralytics_own_form(activation, layer, file):
      "load_checkpoint", "torch_safe_load", "parse_model", "DetectionModel", "Ensemble", "__builtins__", "Path"],
 )  # fmt: skip
 def test_a_row_names_a_layer(module, file, monkeypatch):
-    """`load_checkpoint` unpickles, and a whole model's constructor reads another YAML, which nobody has checked."""
+    """`load_checkpoint` unpickles, and the constructor of a whole model reads another YAML without a check."""
     from ultralytics.nn import tasks
 
     calls = []

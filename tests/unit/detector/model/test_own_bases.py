@@ -1,4 +1,4 @@
-"""Detectors that a user wrote: heads, necks and rows other than those that Ultralytics ships, and mistakes in them."""
+"""Detectors that a user wrote: heads, necks and rows that Ultralytics does not ship, and mistakes in them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PLAIN = {"nc": 2, "backbone": BACKBONE, "head": HEAD}
 
 @pytest.fixture
 def own(tmp_path):
-    """A function that writes a model dictionary, changed as told, and loads it as a base."""
+    """A function that writes a changed model dictionary and loads it as a base."""
 
     def load(changes=None, name="mine.yaml", **keys):
         content = {**copy.deepcopy(PLAIN), **keys}
@@ -61,7 +61,7 @@ def places(base) -> dict[str, tuple[int, int, int]]:
 
 
 def assert_identity_everywhere(base) -> None:
-    """Every slot that can hold an identity does, and nothing changes."""
+    """Every slot that can hold an identity is filled with one, and the output does not change."""
     slots = all_slots(base)
     torch.manual_seed(3)
     plain = base.build()
@@ -107,7 +107,7 @@ def test_a_neck_that_stands_under_backbone(own, split):
 
 @pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolo11n", "yolo12n", "yolov6n", "yolov3-tiny", "yolov8n-p6"])
 def test_where_the_neck_begins_does_not_depend_on_the_section(name, own):
-    """The same network with all but its last row under `backbone`."""
+    """The same network, with every row except the last under `backbone`."""
     shipped = load_base(name)
     rows = [list(row) for row in shipped.rows]
     keys = {k: v for k, v in shipped.yaml.items() if k not in ("backbone", "head", "scale")}
@@ -115,7 +115,7 @@ def test_where_the_neck_begins_does_not_depend_on_the_section(name, own):
 
 
 def test_repeated_rows_have_no_room_inside(own):
-    """Ultralytics puts a module that takes no repeats of its own into a sequence, and that is one row."""
+    """Ultralytics repeats a module without a repeats argument as a sequence, which is one row."""
     base = own({3: [-1, 2, "RepNCSPELAN4", [32, 32, 16, 1]]}, head=[*HEAD[:6], [[3, 11], 1, "Detect", ["nc"]]])
     found = places(base)
     assert (found["p3"], found["td.p3"]) == ((3, 32, 8), (8, 32, 8))
@@ -130,7 +130,7 @@ def test_repeats_of_a_block_are_its_bottlenecks(own):
 
 
 def test_a_backbone_row_that_feeds_the_head_itself(own):
-    """Its edges into neck and head are a place, and the one into the head is another within."""
+    """Its edges into neck and head are one slot, and the edge into the head alone is another slot."""
     base = own(head=[*HEAD[:3], [[8, 5], 1, "Detect", ["nc"]]])
     slots = {s.name: s for s in all_slots(base)}
     assert slots["p4"].row == 5 and slots["p4"].also == ("lateral.p4",) and slots["p4.head"].readers == (9,)
@@ -138,7 +138,7 @@ def test_a_backbone_row_that_feeds_the_head_itself(own):
 
 
 def test_an_edge_inside_a_set_of_edges_is_filled_behind_it(own):
-    """Row 3 is read by the backbone, the neck and the head: each inserted row has its own readers."""
+    """The backbone, the neck and the head read row 3: each inserted row has its own readers."""
     base = own(head=[*HEAD[:6], [[3, 11], 1, "Detect", ["nc"]]])
     slots = all_slots(base)
     model, row_map = architecture_yaml(base, slots, Architecture.parse("p3=eca lateral.p3=eca p3.head=eca"))
@@ -157,7 +157,7 @@ def test_the_name_of_the_file_means_nothing(own):
 
 
 def test_a_yaml_of_ours_is_a_base_whose_places_are_still_found(own):
-    """Its attention stays, and more can be added."""
+    """Its attention stays, and more attention can be added."""
     base = own()
     text = "p4=lska(k_size=7) inner.p3.insert=eca"
     found, row_map = architecture_yaml(base, all_slots(base), Architecture.parse(text))
@@ -176,7 +176,7 @@ NEWER = {"c3k2": [-1, 1, "C3k2", [32, True]], "a2c2f": [-1, 1, "A2C2f", [64, Fal
 @pytest.mark.parametrize("block", NEWER)
 @pytest.mark.parametrize("mode", ["insert", "replace"])
 def test_the_only_newer_block_cannot_be_opened(block, mode, own):
-    """Ultralytics gives a model with one of these a head of other layers, and passes over ours."""
+    """Ultralytics gives a model with a newer block another head, and does not count our subclasses as such."""
     base = own({8: NEWER[block]})
     slots = all_slots(base)
     build(base, slots, Architecture.parse("p3=eca p3.head=eca"), 0)
@@ -224,7 +224,7 @@ def test_only_convolutions_that_were_replaced_may_go_missing(own, monkeypatch):
         build(base, slots, Architecture.parse("inner.p3.replace=eca"), 0)
 
 
-# what is wrong, said clearly
+# clear messages for mistakes
 
 
 def test_a_slot_that_the_base_lacks(own):
@@ -262,7 +262,7 @@ def test_a_place_named_twice(own):
 def test_insertions_that_share_some_readers():
     model = {"nc": 2, "backbone": BACKBONE, "head": [[[3, 5], 1, "Detect", ["nc"]]]}
     shared = [Insertion("a", ("X", []), (4, 6)), Insertion("b", ("Y", []), (6, 7))]
-    with pytest.raises(SlotRefused, match="b shares some but not all of its readers"):
+    with pytest.raises(SlotRefused, match="b shares a part of its readers"):
         rewrite({**model, "head": [[3, 1, "Conv", [8]], [3, 1, "Conv", [8]], *model["head"]]}, {3: shared})
 
 

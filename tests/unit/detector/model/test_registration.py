@@ -1,4 +1,4 @@
-"""Modules in Ultralytics' globals: without an import order, and never in place of something else."""
+"""Our modules in Ultralytics' globals: in any import order, and never in place of another object."""
 
 from __future__ import annotations
 

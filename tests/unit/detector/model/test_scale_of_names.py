@@ -1,4 +1,4 @@
-"""Which scale a name stands for: the one that Ultralytics takes, for a search must run what it would train."""
+"""The scale that a model name means: the same as in Ultralytics, so that a search runs the same model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas_attn.detector.model.base_model import load_base
 from nas_attn.detector.model.shipped_models import at_scale, detectors, larger_scales, packaged, scale_of
 from nas_attn.errors import UnknownName
 
-# name of a user's file that holds the scales n, s, m, l, x in this order -> the scale that Ultralytics 8.4.190 takes
+# name of a user's file with the scales n, s, m, l, x in this order -> the scale that Ultralytics 8.4.190 builds
 FILES = {
     "yolo11": "n", "yolo11s": "s", "yolo11-s": "n", "yolo11seg": "s", "yolov8small": "s", "yolo11n_acmix2s": "n",
     "yolo11m-acmix": "m", "run2l-yolo11n": "n", "my-acmix3m": "n", "my_yolov8x_2": "x", "custom_v2x": "n",
@@ -22,7 +22,7 @@ FILES = {
 
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
-    """A function that copies what Ultralytics ships as yolo11.yaml, changed as told, to a name in the own folder."""
+    """A function that writes a changed copy of Ultralytics' yolo11.yaml under a name in the working directory."""
     monkeypatch.chdir(tmp_path)
 
     def copy(name: str, **changes) -> str:
@@ -49,18 +49,18 @@ def test_a_file_has_the_scale_that_ultralytics_takes(name, shipped):
 
 
 def test_a_scale_written_in_a_file_is_passed_over(shipped):
-    """Ultralytics writes its own guess over it."""
+    """Ultralytics replaces it by its own guess."""
     for name, scale in (("yolo11m", "m"), ("mine", "n")):
         path = shipped(name, scale="x")
         assert load_base(path).scale == scale == scale_of_ultralytics(path)
 
 
 def test_a_file_found_without_its_scale(shipped, tmp_path):
-    """`yolo11s-acmix.yaml` is what Ultralytics' users type where the file is yolo11-acmix.yaml."""
+    """Users of Ultralytics type `yolo11s-acmix.yaml` for the file yolo11-acmix.yaml."""
     shipped("yolo11-acmix", nc=7)
     (tmp_path / "deep").mkdir()
     shutil.move(shipped("yolov8", nc=6), tmp_path / "deep")
-    shipped("yolo11", nc=5)  # stands before the one that is shipped
+    shipped("yolo11", nc=5)  # preferred to the shipped file
     found = {"yolo11s-acmix": (7, "s"), "deep/yolov8x": (6, "x"), "yolo11m": (5, "m"), "yolo12m": (80, "m")}
     for stem, (nc, scale) in found.items():
         base = load_base(name := f"{stem}.yaml")
@@ -71,7 +71,7 @@ def test_a_file_found_without_its_scale(shipped, tmp_path):
 
 
 def test_one_entry_is_taken_under_any_name(shipped):
-    """As in what `nas-attn` writes; Ultralytics itself would only fail on such a name."""
+    """Files that `nas-attn` writes have one entry; Ultralytics itself only fails on such a name."""
     assert load_base(shipped("yolo11x", scales={"s": [0.5, 0.5, 1024]})).scale == "s"
 
 
@@ -81,7 +81,7 @@ def test_a_scale_that_a_file_lacks(shipped):
 
 
 def test_a_checkpoint_has_the_scale_that_it_was_built_at(tmp_path):
-    """Its name is the user's; where its YAML states no scale, Ultralytics built the first."""
+    """The user chose the name of the file, so it does not count; without a scale, Ultralytics built the first one."""
     from ultralytics.nn.tasks import DetectionModel
 
     scales = {"n": [0.5, 0.125, 1024], "l": [0.5, 0.25, 1024]}
@@ -123,7 +123,7 @@ def test_shipped_names_mean_what_they_mean_to_ultralytics(suffix):
     ],
 )
 def test_larger_scales_of_a_family(model, scale, larger):
-    """The letters are those of the YAMLs that Ultralytics ships: `scales` in one, or one YAML for each."""
+    """The letters come from the YAMLs that Ultralytics ships: `scales` in one YAML, or one YAML for each scale."""
     assert scale_of(model) == scale
     assert "".join(larger_scales(model)) == larger
     for size in larger:

@@ -1,4 +1,4 @@
-"""The network as `slots` describes it: its numbers, its table at 80 columns, and the models that it refuses."""
+"""The description that `slots` prints: its numbers, its table at 80 columns, and the models that it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exported YAMLs: every slot kind and task, what they say of themselves, and edits that are found."""
+"""Exported YAMLs: every kind of slot and every task, their comments, and the detection of edits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = (
 
 @pytest.fixture(scope="module")
 def export() -> Any:
-    """(base, architecture, final_nc) -> text of the YAML; slots are found once a base."""
+    """A function (base, architecture, final_nc) -> text of the YAML; it finds the slots of a base only once."""
     known: dict[str, Any] = {}
 
     def write(name: str, text: str, final_nc: int = 3) -> tuple[str, Any, Any]:
@@ -43,7 +43,7 @@ def export() -> Any:
 
 @pytest.fixture(scope="module")
 def whole(export) -> dict[str, Any]:
-    """Content of an exported YAML with a slot of every kind."""
+    """The content of an exported YAML with a slot of every kind."""
     return yaml.safe_load(export("yolo11n", KINDS)[0])
 
 
@@ -156,18 +156,18 @@ def _drop(content: dict[str, Any]) -> None:
     [
         (
             _widen,
-            r"row 20 is \[-1, 1, nas_attn.ACmix, \[64, 64, 3, 2\]\], where the architecture has \[.*\[32, 32, 3, 2\]\]",
+            r"row 20 is \[-1, 1, nas_attn.ACmix, \[64, 64, 3, 2\]\] \(exported: \[.*\[32, 32, 3, 2\]\]\)",
         ),
         (_drop, r"row 20 is missing: \[-1, 1, nas_attn.ACmix"),
         (lambda y: y["head"].insert(3, [-1, 1, "Conv", [64]]), r"row 16 was added: \[-1, 1, Conv, \[64\]\]"),
         (
             lambda y: y["head"][1].__setitem__(0, [-1, 6]),
-            r"row 14 is \[\[-1, 6\], .*where the architecture has \[\[-1, 7\]",
+            r"row 14 is \[\[-1, 6\], .*exported: \[\[-1, 7\]",
         ),
-        (lambda y: y.update(reg_max=8), "`reg_max` is 8, where it was 16"),
+        (lambda y: y.update(reg_max=8), r"`reg_max` is 8 \(exported: 16\)"),
         (lambda y: y.update(activation="nn.ReLU()"), r"`activation: nn.ReLU\(\)` was added"),
         (lambda y: y.pop("reg_max"), "`reg_max` is missing"),
-        (lambda y: y["scales"].update(n=[0.5, 0.25, 1024]), r"`scales` is .*0.25.*where it was .*0.125"),
+        (lambda y: y["scales"].update(n=[0.5, 0.25, 1024]), r"`scales` is .*0.25.*exported: .*0.125"),
         (lambda y: y[KEY].update(architecture="p3=none"), "another `architecture` or `base`"),
         (lambda y: y[KEY].pop("digest"), "must be as it was written"),
         (lambda y: y.update({KEY: 5}), "must be as it was written"),
@@ -201,10 +201,10 @@ def test_a_base_that_is_unknown_here_leaves_the_row_to_be_named(export, tmp_path
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda y: y["head"][1].__setitem__(0, [-1, 77]), r"row 14 .*reads 77 where rows 0 to 13 stand above"),
+        (lambda y: y["head"][1].__setitem__(0, [-1, 77]), r"row 14 .*reads 77, while the rows above it are 0 to 13"),
         (lambda y: y["head"][0].__setitem__(0, -40), "reads -40"),
-        (lambda y: y["head"][1].__setitem__(0, [-1, 14]), "reads 14 where rows 0 to 13"),
-        (lambda y: y["backbone"][0].__setitem__(0, -2), "the image is all there is"),
+        (lambda y: y["head"][1].__setitem__(0, [-1, 14]), "reads 14, while the rows above it are 0 to 13"),
+        (lambda y: y["backbone"][0].__setitem__(0, -2), "the first row can only read the image"),
     ],
 )
 def test_a_file_of_ones_own_may_not_read_rows_that_are_not_above(whole, change, says):
@@ -235,7 +235,7 @@ def _wrong_module(content: dict[str, Any]) -> None:
         ),
         (
             _widen,
-            r"made for the channels that it reads, but got a row for 64 channels that reads 32 .*row 20 \[.*ACmix",
+            r"the channels of its input, but got a row for 64 channels, while its input has 32 .*row 20 \[.*ACmix",
         ),
         (lambda y: y["backbone"][1][3].clear(), r"row 1 \[-1, 1, Conv, \[\]\]"),
         (lambda y: y["head"][-1].__setitem__(0, [0, 1, 99]), "must be one that Ultralytics builds"),
@@ -244,7 +244,7 @@ def _wrong_module(content: dict[str, Any]) -> None:
 def test_what_does_not_build_is_named_by_its_row(whole, change, says):
     edited = copy.deepcopy({k: v for k, v in whole.items() if k != KEY})
     change(edited)
-    with pytest.raises(Exception) as raised:  # whatever Ultralytics raises: that is what is translated
+    with pytest.raises(Exception) as raised:  # any error of Ultralytics, which is then translated
         build_yaml(edited)
     error = build_refusal(raised.value, edited, "mine.yaml")
     with pytest.raises(UserError, match=says):

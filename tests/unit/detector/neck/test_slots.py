@@ -1,4 +1,4 @@
-"""Where the neck begins, and its slots: read off the graph, not off the YAML's two sections."""
+"""The start of the neck, and its slots: found from the graph, not from the YAML's two sections."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOP_DOWN = [
 
 @pytest.fixture
 def split(tmp_path):
-    """A function that writes rows with so many of them under `backbone`, and gives the base's slots."""
+    """A function (rows, number of rows under `backbone`) -> name -> slot of the base that it writes."""
 
     def load(rows, cut, **keys):
         path = tmp_path / "mine.yaml"
@@ -45,7 +45,7 @@ def split(tmp_path):
 
 
 def places(slots, kind: str) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """name -> (row, readers) of the slots of one kind, under each of their names."""
+    """Each name of the slots of one kind -> (row, readers)."""
     found = {name: (s.row, s.readers) for s in slots.values() for name in (s.name, *s.also)}
     return {name: place for name, place in found.items() if name.startswith(kind)}
 
@@ -61,7 +61,7 @@ def test_a_shipped_detector_cut_elsewhere(name, cuts, split):
         assert split([list(row) for row in shipped.rows], cut, **keys) == wanted
 
 
-NECKS = {  # rows behind the backbone, and the place where the neck takes the deepest map
+NECKS = {  # rows after the backbone, and the place from which the neck takes the deepest map
     "plain": ([], (7, ())),
     "block": ([[-1, 1, "C2f", [64, True]]], (8, ())),
     "projection": ([[-1, 1, "Conv", [64, 1, 1]]], (7, ())),
@@ -84,7 +84,7 @@ def test_the_section_does_not_matter(name, cut, split):
 
 @pytest.mark.parametrize("cut", [2, 7, 8, 9, 11, 12])
 def test_projections_of_every_level_before_the_first_upsampling(cut, split):
-    """As in a feature pyramid network: the backbone's outputs are what the projections read."""
+    """As in a feature pyramid network: the projections read the outputs of the backbone."""
     projections = [[2, 1, "Conv", [32, 1, 1]], [4, 1, "Conv", [32, 1, 1]], [7, 1, "Conv", [32, 1, 1]]]
     rows = [*BACKBONE, *projections, UP, [[-1, 9], 1, "Concat", [1]], [-1, 1, "C2f", [32]]]
     rows += [UP, [[-1, 8], 1, "Concat", [1]], [-1, 1, "C2f", [32]], [[16, 13], 1, "Detect", ["nc"]]]
@@ -111,7 +111,7 @@ STEM = [[-1, 1, "Conv", [16, 3, 4]], [-1, 1, "nn.Upsample", [None, 2, "nearest"]
 
 
 def shifted(rows, by: int) -> list:
-    """Rows that stand so many rows further down."""
+    """The rows, with every absolute source increased by `by`."""
     many = [[s if s < 0 else s + by for s in row[0]] if isinstance(row[0], list) else row[0] for row in rows]
     return [[sources, *row[1:]] for sources, row in zip(many, rows, strict=True)]
 
@@ -125,7 +125,7 @@ def test_an_upsampling_in_the_stem_is_no_neck(split):
 
 
 def test_without_upsampling_the_section_tells(split):
-    """A neck that joins nothing cannot be told from a backbone."""
+    """A neck without joins looks like a backbone."""
     for stem, by in ((BACKBONE[:1], 0), (STEM, 2)):
         rows = [*stem, *BACKBONE[1:], [-1, 1, "C2f", [64]], [[2 + by, 4 + by, 8 + by], 1, "Detect", ["nc"]]]
         assert places(split(rows, 8 + by), "lateral") == {

@@ -36,7 +36,7 @@ def rows(*modules: str) -> list[list]:
 
 @pytest.fixture(scope="module")
 def save(tmp_path_factory):
-    """A function that saves a built model as Ultralytics does, and gives the file."""
+    """A function that saves a built model as Ultralytics does, and returns the file."""
 
     def write(name: str, model: torch.nn.Module) -> Path:
         path = tmp_path_factory.mktemp("checkpoint") / f"{name}.pt"
@@ -58,7 +58,7 @@ def test_rows_of_one_model_are_found_past_inserted_ones():
 
 @pytest.mark.parametrize(
     ("checkpoint", "got"),
-    [(rows("Conv", "C3k2", "Detect"), "'C3k2' in row 1, where the model has 'C2f'"), (rows("Conv", "C2f"), "2 rows")],
+    [(rows("Conv", "C3k2", "Detect"), "'C3k2' in row 1 (the model has 'C2f')"), (rows("Conv", "C2f"), "2 rows")],
 )
 def test_rows_of_another_model_are_refused(checkpoint, got):
     with pytest.raises(UserError, match="must be of the same model") as caught:

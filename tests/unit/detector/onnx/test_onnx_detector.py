@@ -1,4 +1,4 @@
-"""Detectors as ONNX files: equal to torch for every kind of head, and a comparison that sees mistakes."""
+"""Detectors as ONNX files: equal to torch for every kind of head, and a comparison that finds mistakes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_rows_of_a_table_may_change_places_and_their_values_may_not():
         wrong[0, row, column] = value
         assert onnx_model._rows_apart(wrong, table, 1.0) > 0.01
     last = table.copy()
-    last[0, 3, 0] = 77  # the score of the cut-off: which of its equals came in is open
+    last[0, 3, 0] = 77  # the cut-off score: which rows with this score are in the table is undefined
     assert onnx_model._rows_apart(last, table, 1.0) == 0
 
 

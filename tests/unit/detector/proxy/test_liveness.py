@@ -1,4 +1,4 @@
-"""Silencing a slot: what leaves it is zero, and everything that does not depend on it is as it was."""
+"""Silencing a slot: its output is zero, and everything that does not depend on it is unchanged."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ head:
 
 
 class Detector:
-    """A built model, how it came to be, and what every row gives and takes."""
+    """A built model with its rewrite; `run` returns the outputs and inputs of all rows."""
 
     def __init__(self, base, slots, filled: Architecture) -> None:
         self.base, self.slots, self.filled = base, {s.name: s for s in slots}, filled
@@ -74,7 +74,7 @@ class Detector:
         return [outputs[i] for i in range(len(outputs))], [inputs[i] for i in range(len(inputs))]
 
     def downstream(self, rows: set[int]) -> set[int]:
-        """The rows and all that depend on them, in the built model."""
+        """The given rows, and all rows of the built model that depend on them."""
         built = self.done.yaml["backbone"] + self.done.yaml["head"]
         found = set(rows)
         for row, content in enumerate(built):
@@ -84,7 +84,7 @@ class Detector:
 
 
 def flat(value) -> list[torch.Tensor]:
-    """The tensors of nested lists; those of dictionaries, which heads add for training, are left out."""
+    """The tensors in nested lists, without those in dictionaries, which heads add in training."""
     if isinstance(value, torch.Tensor):
         return [value]
     return [t for v in value for t in flat(v)] if isinstance(value, list | tuple) else []
@@ -96,7 +96,7 @@ def same(first, second) -> bool:
 
 @pytest.fixture(scope="module")
 def detectors():
-    """(base, filled) -> a detector, each built once."""
+    """A function (base, filled) -> a detector; each is built once."""
     known = {}
 
     def get(name: str, filled: bool) -> Detector:
@@ -111,7 +111,7 @@ def detectors():
 
 
 def taken(detector: Detector, name: str) -> list[tuple[int, int]]:
-    """(built row, which of its inputs) of each edge that a slot outside blocks lies on."""
+    """(built row, index of its input) for each edge that a slot outside blocks lies on."""
     slot, rows = detector.slots[name], detector.base.rows
     readers = slot.readers or [r for r, row in enumerate(rows) if slot.row in absolute(row[0], r)]
     return [
@@ -155,7 +155,7 @@ def test_nothing_but_zeros_leaves_a_slot_and_nothing_else_changes(base, name, fi
 
 @pytest.mark.parametrize("filled", [False, True])
 def test_inside_a_block_the_branch_is_silent(filled, detectors):
-    """`insert`: the bottleneck gives its shortcut alone. `replace`: batch norm and activation answer a map of zeros."""
+    """With `insert`, the bottleneck returns only its shortcut. With `replace`, batch norm and activation get zeros."""
     detector = detectors("yolo11n", filled)
     for mode in ("insert", "replace"):
         slot = detector.slots[f"inner.p5.{mode}"]
@@ -193,7 +193,7 @@ def test_an_edge_into_the_head_leaves_the_bottom_up_path(detectors):
 
 
 def test_an_edge_that_is_filled_answers_the_silence_of_its_row(detectors):
-    """What leaves `p3` is zero; the module on the edge behind it says what it makes of that."""
+    """The output of `p3` is zero, and the module on the edge after it computes its answer to zeros."""
     base = load_base("yolo11n", nc=2, width=0.125)
     slots = all_slots(base)
     detector = Detector(base, slots, Architecture.of({"p3.head": Gene.of("conv")}))
@@ -214,12 +214,12 @@ def test_several_at_once(detectors):
 @pytest.mark.parametrize("lateral", ["lateral.p3=none", "lateral.p3=conv"])
 @pytest.mark.parametrize("others", ["p3.head=conv", "p3=conv p3.head=conv", "p3=conv", "sppf.pre=conv"])
 def test_a_set_of_edges_is_silent_alike_filled_or_not(others, lateral, tmp_path):
-    """What leaves the set is zero, and a module that stands behind it, on one of its edges, answers that."""
+    """The output of the slot is zero, and a module after it on one of its edges computes its answer to zeros."""
     path = tmp_path / "edges.yaml"
     path.write_text(EDGES)
     base = load_base(str(path))
     slots = all_slots(base)
-    assert {s.name: s.readers for s in slots}["lateral.p3"] == (9, 11)  # neck and head; the backbone's 3 is none
+    assert {s.name: s.readers for s in slots}["lateral.p3"] == (9, 11)  # neck and head, without row 3
     detector = Detector(base, slots, Architecture.parse(f"{others} {lateral}"))
     intact, _ = detector.run()
     silent, inputs = detector.run("lateral.p3")

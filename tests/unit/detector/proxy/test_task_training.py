@@ -22,12 +22,12 @@ NONE = "p3=none p4=none p5=none"
 
 
 class Killed(BaseException):
-    """Stands for `kill -9`: nothing of ours may catch it."""
+    """The exception that stands for `kill -9`: our code must not catch it."""
 
 
 @pytest.fixture(scope="module")
 def infos(tmp_path_factory):
-    """task -> its checked data set."""
+    """Task -> its checked data set."""
     prepare()
     found = {}
     for task in MODELS:
@@ -64,7 +64,7 @@ def run(job, folder, model, text=NONE):
 
 @pytest.fixture(scope="module")
 def trained(infos, cache, tmp_path_factory):
-    """task -> a trainer that has learned something, each trained once."""
+    """A function: task -> a trainer that has learned something; each is trained once."""
     known = {}
 
     def get(task):
@@ -79,7 +79,7 @@ def trained(infos, cache, tmp_path_factory):
 
 
 def stock_metrics(trainer, folder):
-    """What Ultralytics' own validator of the task says of the same weights, on a copy of the data."""
+    """The metrics of Ultralytics' own validator for the same weights, on a copy of the data."""
     from ultralytics.models import yolo
 
     info = trainer.job.info
@@ -104,7 +104,7 @@ def test_the_objective_is_the_task_s_own_as_ultralytics_measures_it(trained, tas
     for ours, name in ((trainer.aim.map50_95, "mAP50-95"), (trainer.aim.map50, "mAP50")):
         assert trainer.metrics[ours] == pytest.approx(
             theirs[f"metrics/{name}({letter})"], abs=1e-5
-        )  # theirs is rounded less
+        )  # Ultralytics rounds less
     if letter != "B":
         assert trainer.metrics[trainer.aim.map50_95] != trainer.metrics["metrics/mAP50-95(B)"]
 
@@ -119,7 +119,7 @@ def test_liveness_and_test_are_scored_alike(trained, task):
 
 
 def recorded(monkeypatch, trainer_job, folder, model, text):
-    """Every batch of a training, as the loader gives it."""
+    """Every batch of a training, as the loader yields it."""
     from nas_attn.detector.proxy.trainer import ProxyTrainer
 
     batches = []
@@ -139,7 +139,7 @@ def recorded(monkeypatch, trainer_job, folder, model, text):
 def test_two_architectures_see_the_same_labels(monkeypatch, infos, cache, tmp_path, task):
     wanted = job(infos[task], cache, epochs=2, fraction=0.34)
     one = recorded(monkeypatch, wanted, tmp_path / "a", MODELS[task], NONE)
-    torch.rand(7)  # what happened before in the process must not matter
+    torch.rand(7)  # earlier random draws in the process must not matter
     two = recorded(monkeypatch, wanted, tmp_path / "b", NEWER[task], "p3=conv p4=lska p5=none")
     assert len(one) == len(two) == 4
     for a, b in zip(one, two, strict=True):

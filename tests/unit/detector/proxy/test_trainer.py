@@ -1,4 +1,4 @@
-"""The proxy trainer: paired streams, an honest schedule, flags for what is not comparable, nothing left behind."""
+"""The proxy trainer: paired random streams, the schedule, flags for runs that are not comparable, and no leftovers."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def recorded(monkeypatch, base, job, folder, text):
 
 def test_two_architectures_see_the_same_batches(monkeypatch, base, job, tmp_path):
     one = recorded(monkeypatch, base, job, tmp_path / "a", "p3=none p4=none p5=none")
-    torch.rand(7)  # what happened before in the process must not matter
+    torch.rand(7)  # earlier random draws in the process must not matter
     two = recorded(monkeypatch, base, job, tmp_path / "b", "p3=conv p4=lska p5=none")
     assert len(one) == len(two) == 4
     for (images, boxes, files), (images_2, boxes_2, files_2) in zip(one, two, strict=True):
@@ -156,7 +156,7 @@ def test_a_halved_batch_is_flagged_and_training_goes_on(monkeypatch, base, job, 
 
 
 def poisoned(model, at):
-    """Let the training loss of one step (from 0) be NaN."""
+    """Make the training loss of one step (counted from 0) NaN."""
     original, steps = model.loss, []
 
     def loss(batch, preds=None):

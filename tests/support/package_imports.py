@@ -1,0 +1,71 @@
+"""The package's rooms in their order, and the imports of its files, read without importing it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2] / "nas_attn"
+ROOMS = (  # each imports only from rooms above it; those in one line never from each other
+    ("errors", "_version"),
+    ("stopping", "safe_yaml", "atomic_files"),
+    ("tasks", "environment"),
+    ("hook",),
+    ("statistics",),
+    ("attention",),
+    ("space",),
+    ("data",),
+    ("cost",),
+    ("detector.blocks",),
+    ("detector.model",),
+    ("detector.neck",),
+    ("detector.weights",),
+    ("detector.proxy", "detector.final", "detector.onnx"),
+    ("adoption",),
+    ("conformance",),
+    ("evaluate",),
+    ("engine",),
+    ("study",),
+    ("analysis",),
+    ("ablation",),
+    ("bundle",),
+    ("dashboard",),
+    ("api",),
+    ("cli",),
+    ("__main__",),
+)
+RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
+FILES = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in sorted(ROOT.rglob("*.py"))}
+
+
+def room(name: str) -> str:
+    """The room of a file, by its dotted name in the package."""
+    parts = name.removesuffix(".__init__").split(".")
+    return ".".join(parts[:2]) if parts[0] == "detector" else parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of everything a file imports, inside functions too."""
+    found = set()
+    package = ("nas_attn", *path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def inner(path: Path) -> set[str]:
+    """Dotted names in the package of the files that a file imports; "" is the package itself."""
+    found = set()
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "nas_attn":
+            continue
+        while parts and ".".join(parts[1:]) not in FILES and ".".join([*parts[1:], "__init__"]) not in FILES:
+            parts.pop()
+        found.add(".".join(parts[1:]))
+    return found
