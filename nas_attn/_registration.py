@@ -44,8 +44,9 @@ class Loader:
         """Execute the module, and leave no trace of this class on it."""
         if getattr(module, "__loader__", None) is self:
             module.__loader__ = self._own
-        if module.__spec__ is not None and module.__spec__.loader is self:
-            module.__spec__.loader = self._own
+        spec: Any = module.__spec__
+        if getattr(spec, "loader", None) is self:
+            spec.loader = self._own
         self._own.exec_module(module)
         self._after(module)
 

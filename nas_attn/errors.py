@@ -62,7 +62,7 @@ class UserError(NasAttnError):
             text += f" (in {_cut(self.where)})"
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."
 
-    def __reduce__(self):  # workers send these through a pipe; keyword-only arguments need help
+    def __reduce__(self) -> tuple[Any, ...]:  # workers send these through a pipe; keyword-only arguments need help
         return _rebuild, (type(self), self.args, self.__dict__.copy())
 
 
@@ -71,7 +71,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} ... {text[-SHOWN // 4 :]} ({len(text):,} characters)"
 
 
-def _rebuild(cls: type[UserError], args: tuple, state: dict) -> UserError:
+def _rebuild(cls: type[UserError], args: tuple[Any, ...], state: dict[str, Any]) -> UserError:
     error = cls.__new__(cls, *args)
     error.__dict__.update(state)
     return error

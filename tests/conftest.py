@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import shutil
@@ -76,6 +77,14 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     if exitstatus == pytest.ExitCode.TESTS_FAILED:
         terminalreporter.write_line(_matrix(config))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.needs("onnx")`: the test is skipped if that library is not installed."""
+    for mark in item.iter_markers("needs"):
+        for library in mark.args:
+            if importlib.util.find_spec(library) is None:
+                pytest.skip(f"missing part: {library}, pip install -e '.[ci]'")
 
 
 @pytest.hookimpl(wrapper=True)

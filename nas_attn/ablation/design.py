@@ -54,7 +54,8 @@ class Arm:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return TypeAdapter(Arm).dump_python(self, mode="json")
+        content: dict[str, Any] = TypeAdapter(Arm).dump_python(self, mode="json")
+        return content
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ def _likeness(row: Sequence[Any], there: Sequence[Any]) -> int:
     """A score for an unknown row in the place of a base row. The name weighs most, then arguments and inputs."""
     called = community_names.folded(there[2].rpartition(".")[2]) in community_names.folded(str(row[2]))
     inputs = [len(r[0]) if isinstance(r[0], list) else 1 for r in (row, there)]
-    return 1 + 8 * called + 2 * (row[3] == there[3]) + 2 * (row[3][:1] == there[3][:1]) + 2 * (inputs[0] == inputs[1])
+    equal = [row[3] == there[3], row[3][:1] == there[3][:1], inputs[0] == inputs[1]]
+    return 1 + 8 * called + 2 * equal.count(True)
 
 
 def _in_place_of(contents: Sequence[Sequence[Any]], theirs: set[str]) -> tuple[str, dict[int, There]]:

@@ -179,7 +179,7 @@ def _named(path: Path) -> str:
     """The scale in a file's name, as Ultralytics reads it."""
     from ultralytics.nn.tasks import guess_model_scale
 
-    return guess_model_scale(path)
+    return str(guess_model_scale(path))
 
 
 def _plain(row: Sequence[Any], nc: int | None) -> list[Any]:

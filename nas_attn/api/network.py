@@ -52,7 +52,7 @@ def _numbers(rows: Any) -> str:
 
 
 def _module(row: Mapping[str, Any]) -> str:
-    return str(row["module"]) + (f" ×{row['repeats']}" if row["repeats"] > 1 else "")
+    return f"{row['module']} ×{row['repeats']}" if row["repeats"] > 1 else str(row["module"])
 
 
 def _slots(slots: list[Mapping[str, Any]]) -> Text:

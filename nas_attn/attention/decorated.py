@@ -7,7 +7,7 @@ for subclasses and for direct calls. Unpickling and copying do not call the cons
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
@@ -47,7 +47,8 @@ def refuse_unsupported(cls: Any, settings: Collection[str]) -> None:
             return None
         bound.apply_defaults()
         given = {name: tuple(v) if isinstance(v, list) else v for name, v in bound.arguments.items()}
-        return self.unsupported(given[channels[-1]], **{n: v for n, v in given.items() if n in settings})
+        hook: Callable[..., str | None] = self.unsupported
+        return hook(given[channels[-1]], **{n: v for n, v in given.items() if n in settings})
 
     @wraps(construct)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:

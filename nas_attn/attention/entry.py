@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import itertools
 import sys
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class ModuleEntry:
         Raises:
             UserError: there is no file, because the class was typed into a notebook or standard input.
         """
-        text = getattr(sys.modules.get(self.cls.__module__), "__nas_attn_source__", None)
+        text: str | None = getattr(sys.modules.get(self.cls.__module__), "__nas_attn_source__", None)
         if text is not None:
             return text.encode()
         try:
@@ -134,7 +134,7 @@ class ModuleEntry:
     def refusal(self, channels: int, height: int, width: int, settings: Mapping[str, Any]) -> str | None:
         """The reason why these settings do not fit a (channels, height, width) map; None if they fit."""
         own = without_residual(settings)
-        hook = getattr(self.cls, "unsupported", None)
+        hook: Callable[..., str | None] | None = getattr(self.cls, "unsupported", None)
         if hook is not None and (reason := hook(channels, **own)) is not None:
             return reason
         count = getattr(self.cls, "attention_logits", None)

@@ -45,7 +45,7 @@ def fast_wanted(module: nn.Module | None = None) -> bool:
 
 def recording() -> bool:
     """True if this forward pass is recorded as a graph: by `torch.compile`, `torch.export`, tracing or ONNX export."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return bool(torch.compiler.is_compiling() or torch.jit.is_tracing())
 
 
 def as_built(cls: type[nn.Module], *parts: nn.Module) -> bool:

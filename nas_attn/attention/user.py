@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from nas_attn.atomic_files import is_file
 from nas_attn.attention import table
@@ -283,8 +283,8 @@ def _carry(source: Source, module: ModuleType) -> None:
     """Make the pickles of all layers of a content contain the content."""
     from torch import nn
 
-    def reduce(self: Any, protocol: Any) -> tuple:
-        made: Any = object.__reduce_ex__(self, max(int(protocol), 2))
+    def reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
+        made = cast("tuple[Any, ...]", object.__reduce_ex__(self, max(int(protocol), 2)))
         function, (cls, *new), *state = made
         if function.__name__ != "__newobj__" or cls.__module__ != source.module:
             return made

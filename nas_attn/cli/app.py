@@ -109,7 +109,7 @@ def run(arguments: list[str]) -> int:
         return 1
     except USAGE_ERROR as error:
         error.show(sys.stderr)
-        return error.exit_code
+        return int(error.exit_code)
     if result == INTERRUPTED:  # typer turns the interrupt itself into this result
         say_stopped(came[0] if came else "")
     return result if isinstance(result, int) else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -25,14 +25,15 @@ def copies(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
         x = torch.randn(1, fitting(entry, settings), 5, 6)
         twin = build_module(entry, x.shape[1], form).eval()
         twin.load_state_dict(module.state_dict(), strict=True)
+        ways: dict[str, Callable[[Any], Any]] = {
+            "deepcopy": copy.deepcopy,
+            "pickle": lambda m: pickle.loads(pickle.dumps(m)),
+            "Ultralytics' EMA": averaged,
+            "its state_dict": lambda _: twin,  # noqa: B023 (called within its round)
+        }
         with torch.no_grad():
             expected = module(x)
-            for how, make in (
-                ("deepcopy", copy.deepcopy),
-                ("pickle", lambda m: pickle.loads(pickle.dumps(m))),
-                ("Ultralytics' EMA", averaged),
-                ("its state_dict", lambda _, same=twin: same),
-            ):
+            for how, make in ways.items():
                 agree(
                     make(module)(x),
                     expected,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.detector.model.registration import PREFIX, register
+from nas_attn.detector.model.registration import register
+from nas_attn.detector.model.rows import PREFIX
 from nas_attn.environment import prepare
 
 if TYPE_CHECKING:

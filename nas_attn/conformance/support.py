@@ -67,7 +67,7 @@ def difference(got: Tensor, expected: Tensor) -> float:
     if not expected.numel():
         return 0.0
     scale = expected.detach().abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
-    return ((got.detach() - expected.detach()).abs().max() / scale).item()
+    return float((got.detach() - expected.detach()).abs().max() / scale)
 
 
 def agree(got: Tensor, expected: Tensor, tolerance: float, rule: str, remedy: str = "", where: str = "") -> None:

@@ -30,7 +30,7 @@ def sdpa_macs(inputs: list[Any], _outputs: list[Any]) -> int:
     from fvcore.nn.jit_handles import get_shape
 
     q, k, v = (get_shape(value) for value in inputs[:3])
-    return prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+    return int(prod(q[:-1]) * k[-2] * (q[-1] + v[-1]))
 
 
 def matmul_macs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:

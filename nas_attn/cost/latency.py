@@ -127,4 +127,4 @@ def stream_ms(call: Callable[[], Any]) -> float:
     call()
     ended.record()
     ended.synchronize()
-    return begun.elapsed_time(ended)
+    return float(begun.elapsed_time(ended))

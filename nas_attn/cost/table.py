@@ -135,7 +135,8 @@ class CostTable:
             raise
         width = max(map(len, rows), default=0)
         padded = np.array([r + [0] * (width - len(r)) for r in rows], dtype=np.intp).reshape(len(rows), width)
-        return values[padded].sum(axis=1) + np.array(self.base.as_tuple(), dtype=np.int64)
+        total: np.ndarray = values[padded].sum(axis=1) + np.array(self.base.as_tuple(), dtype=np.int64)
+        return total
 
     @cached_property
     def _rows(self) -> tuple[dict[str, dict[Gene, int]], np.ndarray]:

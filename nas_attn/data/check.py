@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas_attn.atomic_files import is_file
 from nas_attn.data import check_cache, image_lists
-from nas_attn.data.image_lists import SPLITS, entry_of, images_of, is_file, root_of, short, whole_again
+from nas_attn.data.image_lists import SPLITS, entry_of, images_of, root_of, short, whole_again
 from nas_attn.data.keypoints import NO_FLIP, Keypoints, check_keypoints, kpt_shape
 from nas_attn.data.labels import DETECT, LabelFormat, check_label, label_path
 from nas_attn.data.named_sets import is_packaged

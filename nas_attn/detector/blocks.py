@@ -96,7 +96,7 @@ class _WithAttention(nn.Module):
                 else:
                     raise ValueError(f"attention in a block must `{INSERT}` or `{REPLACE}`, but got '{mode}'.")
 
-    def forward(self, x: Tensor) -> list[Tensor]:  # type: ignore[override]
+    def forward(self, x: Tensor) -> list[Tensor]:
         return [super().forward(x)]
 
     def attentions(self, mode: str) -> list[nn.Module]:

@@ -55,4 +55,4 @@ def evaluator_name(evaluator: Evaluator | None) -> str | None:
     if kind.__repr__ is not object.__repr__ and " at 0x" not in (text := repr(evaluator)):
         return text
     named = evaluator if hasattr(evaluator, "__qualname__") else kind
-    return f"{named.__module__}.{named.__qualname__}"  # type: ignore[attr-defined]
+    return f"{named.__module__}.{named.__qualname__}"

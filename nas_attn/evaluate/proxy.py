@@ -259,7 +259,8 @@ class ProxyEvaluator:
         seed: int,
         checkpoint: Path | None,
     ) -> Any:
-        from nas_attn.detector.proxy.trainer import Job, spread
+        from nas_attn.detector.proxy.job import Job
+        from nas_attn.detector.proxy.trainer import spread
 
         splits = ("train", "val", "test") if self.test and info.test else ("train", "val")
         files = {s: info.files[s] for s in splits}

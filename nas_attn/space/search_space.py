@@ -324,8 +324,8 @@ def _not_offered(slot: str, gene: Gene, options: Mapping[str, Mapping[str, tuple
 
 
 def _residual(gene: Gene) -> str:
-    return gene.as_dict().get("residual", "none")
+    return str(gene.as_dict().get("residual", "none"))
 
 
-def _sort_key(value: Any) -> tuple:
+def _sort_key(value: Any) -> tuple[bool, bool, Any]:
     return (isinstance(value, str), isinstance(value, tuple), value)

@@ -62,7 +62,9 @@ def module_options(modules: Any, where: str) -> Mapping[str, Any]:
     return found
 
 
-def combinations(modules: Mapping[str, Mapping[str, Sequence[Any]] | None], where: str) -> list[tuple[Any, dict]]:
+def combinations(
+    modules: Mapping[str, Mapping[str, Sequence[Any]] | None], where: str
+) -> list[tuple[Any, dict[str, Any]]]:
     """(entry, settings) of every gene that `modules` allows.
 
     Raises:

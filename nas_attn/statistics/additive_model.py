@@ -183,7 +183,8 @@ def _row_space(design: np.ndarray) -> np.ndarray:
     import numpy as np
 
     _, size, right = np.linalg.svd(design, full_matrices=False)
-    return right[size > size[0] * max(design.shape) * np.finfo(float).eps]
+    rows: np.ndarray = right[size > size[0] * max(design.shape) * np.finfo(float).eps]
+    return rows
 
 
 def _mixed(row: np.ndarray, own: int) -> tuple[int, ...]:

@@ -101,7 +101,8 @@ class StudyFile:
             content = shipped.load("studies", name)
         else:
             content = shipped.load("studies", DEFAULT) if new and self.data is None else {}
-        return json.loads(json.dumps({**content, "name": name}, default=str))
+        plain: dict[str, Any] = json.loads(json.dumps({**content, "name": name}, default=str))
+        return plain
 
 
 def study_name(study: str | None, data: str | None = None) -> str:

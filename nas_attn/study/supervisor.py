@@ -150,7 +150,7 @@ class Supervisor(ABC, Generic[V]):
 
     @property
     def _study_id(self) -> str:
-        return self._view.header.get("id", "")
+        return str(self._view.header.get("id", ""))
 
     def _call(self, trial: Trial) -> Call:
         evaluator, architecture, liveness = self._training(trial)

@@ -144,12 +144,12 @@ class StudyView:
     @property
     def name(self) -> str:
         """The name of the study."""
-        return self.header["name"]
+        return str(self.header["name"])
 
     @property
     def target(self) -> int:
         """The number of trials after which the study ends, as last asked for."""
-        return self.header.get("target", self.header["config"]["trials"])
+        return int(self.header.get("target", self.header["config"]["trials"]))
 
     @property
     def counted(self) -> int:

@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="only the JSON line")
     options = parser.parse_args()
     count = 40 if options.quick else options.ablations
-    say = (lambda *a: None) if options.json else print
+    say = (lambda *_, **__: None) if options.json else print
     began = time.perf_counter()
     errors = {}
     say(f"family-wise error over {count} ablations, and 5 % (more where seeds are added unplanned) + 2 standard errors")

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def measure(trials: int) -> dict[str, float]:
         found = {"open_s": opened, "report_s": report}
         for sampler in ("random", "tpe"):
             plan = make_plan(trials=2 * trials + RECORDS, sampler=sampler)
-            resumed, search = cpu(lambda p=plan: resume(p, folder))
+            resumed, search = cpu(partial(resume, plan, folder))
             proposals = [cpu(search._propose)[0] for _ in range(3)]
             found |= {"resume_s": resumed, f"first_{sampler}_s": proposals[0], f"proposal_{sampler}_s": min(proposals)}
         folder.log.path.unlink()

@@ -108,7 +108,7 @@ def compare(
         low, high = KEPT_BY_PUBLISHED[name]
         if not low <= kept["published"] <= high:
             raise SystemExit(f"the published form keeps {kept['published']:.2f} MB an image, not {low} to {high}")
-    steps = {
+    steps: dict[Any, Callable[[], None]] = {
         (label, kind): partial(step, form, module, x)
         for label, form in (("published", published), ("ours", ours))
         for kind, step in (("forward", forward), ("training", training))

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 COMMANDS = ("", "search", "dashboard", "report", "export", "train", "slots", "modules", "cost", "doctor")
 HEAVY = ("torch", "ultralytics", "optuna", "pandas", "plotly", "dash", "numpy")
@@ -22,7 +23,7 @@ PROBE = (
 )
 
 
-def measure(command: str, repeats: int) -> dict[str, object]:
+def measure(command: str, repeats: int) -> dict[str, Any]:
     """Median and least wall seconds of `python -m nas_attn COMMAND --help`, and the heavy modules that it loads."""
     arguments = [*command.split(), "--help"]
     seconds = []

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -86,10 +87,11 @@ def plain(data: str, trials: int, report: dict) -> None:
 
 def ours(data: str, trials: int, report: dict) -> None:
     """The same trainings through the proxy evaluator."""
-    from nas_attn.detector.proxy import trainer as module
+    from nas_attn.detector.proxy.recipe import Recipe
+    from nas_attn.detector.proxy.trainer import ProxyTrainer
     from nas_attn.environment import prepare
     from nas_attn.evaluate import Fidelity
-    from nas_attn.evaluate.proxy import ProxyEvaluator, Recipe
+    from nas_attn.evaluate.proxy import ProxyEvaluator
     from nas_attn.space import Architecture
 
     evaluator = ProxyEvaluator(
@@ -98,7 +100,7 @@ def ours(data: str, trials: int, report: dict) -> None:
     )  # fmt: skip
     prepare()
     clocks: dict[str, Clock] = {}
-    proxy = module.ProxyTrainer
+    proxy: Any = ProxyTrainer
     start, end, validate = proxy._on_train_batch_start, proxy._on_train_batch_end, proxy.validate
 
     def timed_start(self) -> None:

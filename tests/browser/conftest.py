@@ -28,7 +28,7 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def chromium() -> Iterator:
     """The system's Chromium, driven by Playwright."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="missing part: playwright")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="missing part: playwright, pip install -e '.[ci]'")
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip(f"missing part: chromium (none of {', '.join(NAMES)} is on the PATH)")
@@ -86,7 +86,11 @@ class Watched:
         self.complaints: list[str] = []
         page.on("request", lambda r: self.requests.append(r.url))
         page.on("pageerror", lambda e: self.complaints.append(f"page error: {e}"))
-        page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(f"{m.type}: {m.text}"))
+        page.on("console", self._said)
+
+    def _said(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
 
     def outside(self, *allowed: str) -> list[str]:
         """The requests to other servers."""

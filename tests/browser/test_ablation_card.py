@@ -72,7 +72,8 @@ def redesign(view: AblationView, names, first: tuple[str, ...] = ()) -> Ablation
 
 def behind(view: AblationView, name: str) -> list[str]:
     arms = (view.design.arm(name), view.design.base_of(None))
-    return sorted((str(view.trial(a, i).number) for a in arms for i in range(5)), key=int)
+    trials = [view.trial(arm, seed) for arm in arms for seed in range(5)]
+    return sorted((str(t.number) for t in trials if t is not None), key=int)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from untrained_searches import content, make_plan, run_plan
@@ -50,8 +51,9 @@ def engine(request, tmp_path_factory):
         yield engine
 
 
-def outcomes(engine: Engine, *calls: Call) -> dict:
-    found, waiting = {}, list(calls)
+def outcomes(engine: Engine, *calls: Call) -> dict[Any, Evaluation | Failure]:
+    found: dict[Any, Evaluation | Failure] = {}
+    waiting = list(calls)
     while len(found) < len(calls):
         while waiting and engine.free:
             engine.submit(waiting.pop(0))

@@ -7,6 +7,8 @@ bias), means, and squares for a variance.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -24,7 +26,8 @@ class ProductSums(TorchDispatchMode):
 
     def __init__(self, x: torch.Tensor) -> None:
         super().__init__()
-        self.macs, self.of_input, self.products = 0, {self.key(x)}, {}
+        self.macs, self.of_input = 0, {self.key(x)}
+        self.products: dict[Any, int] = {}
         self.kept = [x]  # keeps all storages alive, so that no address is used twice
 
     @staticmethod

@@ -35,6 +35,8 @@ class Shipped(nn.Module):
 SIZE = ("--width", "0.0625", "--nc", "3", "--imgsz", "64")
 TEXT = "p3=lska(k_size=7) p4=shipped(k_size=5) p3.head=conv inner.p5.insert=conv"
 
+pytestmark = pytest.mark.needs("onnx", "onnxruntime")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def own_module_is_forgotten() -> Iterator[None]:

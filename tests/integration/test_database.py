@@ -28,7 +28,7 @@ def _programs() -> Path | None:
 @pytest.fixture(scope="module")
 def server():
     """URL of an empty database on a server of our own, reachable through a socket in a folder only."""
-    pytest.importorskip("psycopg", reason="missing part: psycopg, pip install 'nas_attn[postgres]'")
+    pytest.importorskip("psycopg", reason="missing part: psycopg, pip install -e '.[ci]'")
     programs = _programs()
     if programs is None:
         pytest.skip("missing part: postgresql, apt-get install postgresql")

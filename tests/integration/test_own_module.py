@@ -22,7 +22,7 @@ ROOT = Path(nas_attn.__file__).parent.parent
 PAGE = ROOT / "nas_attn" / "attention" / "README.md"
 SECTION = PAGE.read_text().partition("\n## Your own module")[2].partition("\n## ")[0]
 COMMAND = ("-m", "nas_attn")
-MINE = re.search(r"```python\n(.*?)```", SECTION, re.DOTALL)[1]
+MINE = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)[0]
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ from nas_attn.detector.neck.export import write_yaml
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.space import Architecture
 
-onnxruntime = pytest.importorskip("onnxruntime")
 
-
+@pytest.mark.needs("onnx", "onnxruntime")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of Ultralytics' own head
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolov5n"])
 def test_the_onnx_file_computes_what_the_model_does(name, tmp_path, monkeypatch):
+    import onnxruntime
     from ultralytics import YOLO
 
     monkeypatch.chdir(tmp_path)  # where Ultralytics writes the file of an untrained model

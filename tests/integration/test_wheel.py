@@ -21,7 +21,7 @@ def installed(tmp_path_factory):
     """A folder with the unpacked wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"  # a build leaves files behind, and finds those of an older one
-    names = ("nas_attn", "search_spaces", "studies", "pyproject.toml", "README.md", "LICENSE")
+    names = ("nas_attn", "search_spaces", "studies", "pyproject.toml", "setup.py", "README.md", "LICENSE")
     for name in names:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         source.mkdir(exist_ok=True)
@@ -78,12 +78,13 @@ def test_every_package_and_no_test_is_in_it(installed):
     assert packages == {
         p.parent.relative_to(installed).as_posix() for p in (installed / "nas_attn").rglob("__init__.py")
     }
-    assert not (installed / "tests").exists()
+    assert (installed / "nas_attn" / "py.typed").is_file(), "type checkers read the annotations"
+    assert {p.name for p in installed.iterdir() if p.suffix != ".dist-info"} <= {"nas_attn", "bin"}, "and nothing else"
 
 
 def test_dependencies_are_explained():
     lines = (ROOT / "pyproject.toml").read_text().splitlines()
     project = tomllib.loads("\n".join(lines))["project"]
-    for requirement in project["dependencies"]:
+    for requirement in sum(project["optional-dependencies"].values(), project["dependencies"]):
         line = next(x for x in lines if f'"{requirement}"' in x)
         assert "#" in line, f"{requirement} does not say who needs it"

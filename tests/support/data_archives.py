@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -63,7 +63,7 @@ class Response:
             yield self._data[start : start + size]
 
 
-def zipped(files: dict[str, bytes | str]) -> bytes:
+def zipped(files: Mapping[str, bytes | str]) -> bytes:
     """An archive with these files."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

@@ -13,6 +13,7 @@ import tarfile
 from collections import deque
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from nas_attn.attention.residual import build_module
 from nas_attn.data.demo import write_data
@@ -108,16 +109,13 @@ def trial_figures(t: Any) -> list[Any]:
 def continued(root: Path, name: str, more: int = MORE, **options: Any) -> list[list[Any]]:
     """The trials by which a search goes on; they are not trained."""
     from nas_attn.api import run_search
-    from nas_attn.study import read_study, run
+    from nas_attn.study import read_study
 
     before = read_study(name, runs=root / "runs")
     (before.folder / "base.pt").touch()  # is not packed; the engine does not read it
     study = str(root / f"{name}.yaml") if (root / f"{name}.yaml").exists() else name
-    engine, run.LocalEngine = run.LocalEngine, SyntheticEngine
-    try:
+    with patch("nas_attn.study.run.LocalEngine", SyntheticEngine):
         after = run_search(study, runs=root / "runs", trials=before.counted + more, **options).view
-    finally:
-        run.LocalEngine = engine
     return [trial_figures(t) for t in after.trials[len(before.trials) :]]
 
 
@@ -132,19 +130,16 @@ def ablation_figures(view: Any) -> dict[str, Any]:
 
 def ablation_continued(root: Path, study: str, name: str) -> list[list[Any]]:
     """The trials that one more seed adds to an ablation; they are not trained."""
-    from nas_attn.ablation import run
     from nas_attn.ablation.plan.settings import load_request
+    from nas_attn.ablation.run import run_ablation
     from nas_attn.ablation.view import AblationView
 
     before = AblationView.read(root / "runs" / study / "ablations" / name)
     file = root / f"{study}.yaml"
     seeds = sum(t.role == "base" for t in before.trials) + 1
     request = load_request(str(file), {"seeds": seeds}, {}, runs=root / "runs", name=name)
-    engine, run.LocalEngine = run.LocalEngine, SyntheticEngine
-    try:
-        after = run.run_ablation(request, observer=Silent())
-    finally:
-        run.LocalEngine = engine
+    with patch("nas_attn.ablation.run.LocalEngine", SyntheticEngine):
+        after = run_ablation(request, observer=Silent())
     return [trial_figures(t) for t in after.trials[len(before.trials) :]]
 
 
@@ -164,7 +159,7 @@ def pickled_names() -> list[str]:
             words: list[str] = []
             for op, argument, _ in pickletools.genops(pickle.dumps(build_module(entry, 64, settings), protocol=2)):
                 if op.name == "GLOBAL":
-                    words.append(argument)
+                    words.append(str(argument))
             found |= {w for w in words if w.startswith("nas_attn.")}
     return sorted(found)
 

@@ -126,7 +126,7 @@ class LeavingLater(Plain):
 
 class Misspelt(Plain):
     def __init__(self, dim: int, k_size: Size = 3) -> None:
-        super().__init__(dim, k_size + "")
+        super().__init__(dim, k_size + "")  # type: ignore[operator]
 
 
 class Idle(nn.Module):

@@ -6,6 +6,8 @@ Each function takes one image (channels, height, width), the state of the module
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -137,4 +139,6 @@ def cpca(x, p, *, kernels, **_):
     return dense(p, "conv", dense(p, "conv", total) * prior)
 
 
-FORMULAS = {"se": se, "eca": eca, "cbam": cbam, "coord": coord, "ela": ela, "simam": simam, "gc": gc, "cpca": cpca}
+FORMULAS: dict[str, Callable[..., Any]] = {
+    "se": se, "eca": eca, "cbam": cbam, "coord": coord, "ela": ela, "simam": simam, "gc": gc, "cpca": cpca,
+}  # fmt: skip

@@ -19,6 +19,7 @@ from nas_attn.ablation.run import Ablation
 from nas_attn.ablation.view import AblationView
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import NONE, Architecture, Gene
+from nas_attn.study import observer
 from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.controls import conv_genes
 from nas_attn.study.folder import RunFolder
@@ -29,21 +30,15 @@ QUIET = {"effect_sd": 0.0, "noise_sd": 0.002, "seed_sd": 0.02}
 KINDS = ("leave-one-out", "add-one-in")
 
 
-class Silent:
+class Silent(observer.Silent):
     """An observer that stores its messages."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.measured: list[str | None] = []
 
-    def opened(self, view: AblationView) -> None:
-        pass
-
-    def finished(self, view: AblationView, trial: Any) -> None:
-        pass
-
-    def slots(self, view: AblationView, model: str | None) -> None:
-        self.measured.append(model)
+    def slots(self, view: Any, *arguments: Any) -> None:
+        self.measured += arguments
 
     def note(self, text: str) -> None:
         self.notes.append(text)

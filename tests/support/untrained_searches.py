@@ -79,10 +79,8 @@ def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, u
     folder.log.repair()
     if not folder.log.exists():
         folder.log.append("study", **plan.header)
-    with (
-        engine or InlineEngine() as e,
-        Mirror(url, plan.config.name, plan.header["id"]) if url else NoMirror() as mirror,
-    ):
+    storage: Any = Mirror(url, plan.config.name, plan.header["id"]) if url else NoMirror()
+    with engine or InlineEngine() as e, storage as mirror:
         return Search(plan, folder, e, mirror, observer or Silent()).run()
 
 

@@ -169,7 +169,8 @@ def _measured(plan: AblationPlan) -> float:
     step = min(times[1:]) / config.batch
     train = header["data"]["train"] * config.fraction
     scored = header["data"]["val"] + (header["data"]["test"] if evaluator.test else 0)
-    return START + step * (config.epochs * train + scored / 3)  # a forward pass takes a third of a training step
+    # a forward pass takes a third of a training step
+    return float(START + step * (config.epochs * train + scored / 3))
 
 
 def _total(output: Any) -> Any:

@@ -55,7 +55,8 @@ def trials_needed(numbers: EffectNumbers) -> int | None:
     size = min(WORTH / numbers.sd, 5.0)  # for larger effects two runs are enough, and the solver fails
     runs = TTestIndPower().solve_power(effect_size=size, alpha=LEVEL / tests, power=POWER)
     trials = math.ceil(float(runs)) * levels
-    unit = 10 ** max(0, len(str(trials)) - 2)  # rounded to two digits, because the noise is only an estimate
+    # rounded to two digits, because the noise is only an estimate
+    unit: int = 10 ** max(0, len(str(trials)) - 2)
     return math.ceil(trials / unit) * unit
 
 

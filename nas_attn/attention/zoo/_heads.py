@@ -58,7 +58,7 @@ def _fused_would_vary(q: Tensor) -> bool:
     # any order; they use a fixed order only without warn_only.
     if recording() or not q.is_cuda or not torch.is_grad_enabled():
         return False
-    return torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
+    return bool(torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled())
 
 
 def blocked(free: Tensor, dtype: torch.dtype) -> Tensor:

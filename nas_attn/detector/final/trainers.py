@@ -89,7 +89,7 @@ class CarriedModules:
     def __call__(self, trainer: Any) -> None:
         """Do nothing; unpickling this callback has registered the modules."""
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return _arrive, (self.sources,)
 
 

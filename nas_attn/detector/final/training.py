@@ -141,7 +141,8 @@ def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Pa
     named = _own_files(known["model"])
     if named:  # an edited module file gives another result
         known["modules"] = [s.digest for s in named]
-    return json.loads(json.dumps(known))
+    plain: dict[str, Any] = json.loads(json.dumps(known))
+    return plain
 
 
 def _own_files(model_text: str) -> list[user.Source]:

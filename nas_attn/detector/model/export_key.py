@@ -144,7 +144,8 @@ def _differences(
 
 def digests_of(said: Mapping[str, str]) -> list[str]:
     """The digest of each exported row, from the content under `KEY`."""
-    return dict(re.findall(r"(\S+?)=(\S*)", said["parts"])).get("rows", "").split(",")
+    parts: dict[str, str] = dict(re.findall(r"(\S+?)=(\S*)", said["parts"]))
+    return parts.get("rows", "").split(",")
 
 
 def _shown(row: Sequence[Any]) -> str:

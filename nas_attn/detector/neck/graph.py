@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ def _shapes(model: Any) -> list[Sequence[int]]:
 
     shapes: dict[int, Sequence[int]] = {}
 
-    def keep(row: int):
+    def keep(row: int) -> Callable[[Any, Any, Any], None]:
         def hook(_module: Any, _inputs: Any, output: Any) -> None:
             shapes[row] = tuple(output.shape) if isinstance(output, torch.Tensor) else ()
 

@@ -184,7 +184,8 @@ def _rows_apart(got: np.ndarray, expected: np.ndarray, floor: float) -> float:
 
 
 def _scale(expected: np.ndarray, axes: tuple[int, ...], floor: float) -> np.ndarray:
-    return np.maximum(np.abs(expected).max(axis=axes), max(floor, float(np.finfo(np.float32).tiny)))
+    scale: np.ndarray = np.maximum(np.abs(expected).max(axis=axes), max(floor, float(np.finfo(np.float32).tiny)))
+    return scale
 
 
 def _metadata(model: Any, base: BaseModel, imgsz: int, names: Sequence[str], dynamic: bool) -> Mapping[str, Any]:
@@ -221,4 +222,4 @@ def _with_metadata(content: bytes, found: Mapping[str, Any]) -> bytes:
         entry = graph.metadata_props.add()
         entry.key, entry.value = key, str(value)
     graph.ir_version = min(graph.ir_version, IR_VERSION)
-    return graph.SerializeToString()
+    return bytes(graph.SerializeToString())

@@ -91,7 +91,8 @@ def run(session: Any, x: np.ndarray) -> list[np.ndarray]:
     quiet = onnxruntime.RunOptions()
     quiet.log_severity_level = 4
     with _failures():
-        return session.run(None, {session.get_inputs()[0].name: x}, quiet)
+        outputs: list[np.ndarray] = session.run(None, {session.get_inputs()[0].name: x}, quiet)
+    return outputs
 
 
 @contextlib.contextmanager

@@ -68,7 +68,8 @@ class StoreDataset(YOLODataset):
             key = np.random.SeedSequence((self._seed, epoch, image)).generate_state(2)
             random.seed(int(key[0]))
             np.random.seed(int(key[1]))
-        return super().__getitem__(image)
+        sample: dict[str, Any] = super().__getitem__(image)
+        return sample
 
 
 class EpochSampler(Sampler[int]):

@@ -197,7 +197,8 @@ class ProxyTrainer(DetectionTrainer):
         if split != "val":
             self.validator.dataloader = self._loader(split, self._val_batch, augment=False)
         try:
-            return super().validate()[0]
+            metrics: dict[str, float] = super().validate()[0]
+            return metrics
         finally:
             if self.validator.dataloader is not kept:
                 self.validator.dataloader.close()

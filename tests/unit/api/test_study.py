@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ import nas_attn as na
 from nas_attn.errors import StudyChanged, UnknownName, UserError
 
 EVALUATOR = na.SyntheticEvaluator(seed_sd=0.01, test=True)
-SMALL = {
+SMALL: dict[str, Any] = {
     "model": "yolo11n.yaml",
     "width": 0.0625,
     "imgsz": 64,

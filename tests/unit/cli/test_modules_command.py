@@ -132,6 +132,7 @@ class Noisy(nn.Module):
 """
 
 
+@pytest.mark.needs("onnx", "onnxruntime")
 @pytest.mark.usefixtures("clean")
 def test_stdout_is_json_whatever_a_module_prints(capfd, write):
     """If an operator is not in ONNX, compiled code of torch prints a graph past Python's streams."""

@@ -46,6 +46,16 @@ from nas_attn.conformance.construction import construction
 from nas_attn.conformance.surroundings import flags, generators
 from nas_attn.errors import CheckFailed
 
+ONNX = pytest.mark.needs("onnx", "onnxruntime")
+
+
+def cases(faults):
+    """(class, check, words) as parameters of a test."""
+    return [
+        pytest.param(cls, check, words, id=f"{cls.__name__}-{check}", marks=ONNX if check.startswith("onnx") else ())
+        for cls, check, words in faults
+    ]
+
 
 @pytest.fixture
 def entered(monkeypatch):
@@ -72,7 +82,7 @@ def test_every_check_has_a_module_that_fails_it():
     assert {check.excuse for check in CHECKS} - {None} == set(registry.LIMITS)
 
 
-@pytest.mark.parametrize(("cls", "check", "words"), [pytest.param(*b, id=f"{b[0].__name__}-{b[1]}") for b in BROKEN])
+@pytest.mark.parametrize(("cls", "check", "words"), cases(BROKEN))
 def test_it_is_caught(entered, cls, check, words):
     entry = entered(cls)
     result = run_check(BY_NAME[check], entry, entry.defaults())
@@ -81,7 +91,7 @@ def test_it_is_caught(entered, cls, check, words):
     assert (result.module, result.check, result.gene) == (entry.name, check, f"{entry.name}(k_size=3)")
 
 
-@pytest.mark.parametrize(("cls", "check", "words"), [pytest.param(*h, id=f"{h[0].__name__}-{h[1]}") for h in HABITS])
+@pytest.mark.parametrize(("cls", "check", "words"), cases(HABITS))
 def test_a_common_mistake_is_named_by_the_first_failure(entered, cls, check, words):
     entry = entered(cls)
     until = CHECKS[: CHECKS.index(BY_NAME[check]) + 1]
@@ -101,6 +111,7 @@ def test_a_remedy_names_the_declaration_that_excuses(entered):
     assert "cannot=" not in run_check(BY_NAME["maps"], entry, entry.defaults()).reason
 
 
+@ONNX
 def test_a_sound_module_passes_everything(entered):
     entry, two = entered(Plain), entered(TwoForms)
     ((_, results),) = check_modules([entry], checks=[c for c in CHECKS if c.name != "fresh process"])
@@ -153,9 +164,9 @@ def test_a_declared_inability_excuses_and_is_never_passed(entered):
         (Plain, "half", "large in half", DECLARED),  # a module that passes on a small map may overflow on a large one
         (Plain, "bfloat16", "bfloat16", STALE),
         (Plain, "meta", "meta", STALE),
-        (Plain, "onnx", "onnx", STALE),
+        pytest.param(Plain, "onnx", "onnx", STALE, marks=ONNX),
         (BurntSize, "onnx_dynamic", "onnx dynamic", DECLARED),
-        (Plain, "onnx_dynamic", "onnx dynamic", STALE),
+        pytest.param(Plain, "onnx_dynamic", "onnx dynamic", STALE, marks=ONNX),
         (Plain, "compile", "compile", STALE),
         (Plain, "deterministic", "deterministic", DECLARED),  # a CPU cannot disprove it
     ],

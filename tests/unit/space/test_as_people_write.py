@@ -1,5 +1,7 @@
 """The public constructors accept common notations, or refuse at once with a remedy: no incomplete object is made."""
 
+# mypy: disable-error-code="arg-type, dict-item"
+# values of wrong types are what is tested here
 from __future__ import annotations
 
 import pickle

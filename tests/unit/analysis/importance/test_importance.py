@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +23,17 @@ from nas_attn.study.sampler import Suggester
 from nas_attn.study.view import StudyView
 
 FEW = 40  # resamples: what is tested here is far from any limit
-WIDE = {"slots": ("p3", "p4", "p5"), "modules": tuple(f"m{i}" for i in range(6)), "settings": 3, "repeats": 1}
+WIDE: dict[str, Any] = {
+    "slots": ("p3", "p4", "p5"),
+    "modules": tuple(f"m{i}" for i in range(6)),
+    "settings": 3,
+    "repeats": 1,
+}
 
 
-def planted(trials: int = 200, seed: int = 0, **effect: float) -> StudyView:
+def planted(trials: int = 200, seed: int = 0) -> StudyView:
     """A study in which two choices matter: the module at p3, and the setting of m2 at p4."""
-    gains = {("p3", "m1"): 0.04, ("p4", "m2(k=1)"): 0.05} | effect
+    gains = {("p3", "m1"): 0.04, ("p4", "m2(k=1)"): 0.05}
     return study_of(random_rows(np.random.default_rng(seed), trials, effect=gains, **WIDE))
 
 

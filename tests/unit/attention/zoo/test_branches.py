@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -151,7 +153,7 @@ def strip(m, x):
     return x * sigmoid(convolve(m.mix, rows + columns))
 
 
-CASES = [
+CASES: list[tuple[Any, type, list[dict[str, Any]]]] = [
     (ema, EMAttention, [{"factor": 8}, {"factor": 16}]),
     (triplet, TripletAttention, [{"kernel_size": 3}, {"kernel_size": 7}]),
     (shuffle, ShuffleAttention, [{"groups": 2}, {"groups": 8}]),

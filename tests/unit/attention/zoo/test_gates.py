@@ -109,8 +109,10 @@ def test_refusals():
             get(name).cls(channels, **settings)
 
 
+@pytest.mark.needs("timm")
 def test_timm_se_is_the_same_where_it_does_not_round():
-    layers = pytest.importorskip("timm.layers")
+    from timm import layers
+
     assert {layers.SEModule(64, rd_ratio=r).fc1.out_channels for r in (0.125, 0.0625, 0.03125)} == {8}
     ours, theirs = get("se").cls(64, 0.0625).eval(), layers.SEModule(64, rd_channels=4).eval()
     theirs.load_state_dict(ours.state_dict())
@@ -118,8 +120,10 @@ def test_timm_se_is_the_same_where_it_does_not_round():
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.needs("timm")
 def test_timm_eca_ignores_its_kernel_size_and_ours_does_not():
-    layers = pytest.importorskip("timm.layers")
+    from timm import layers
+
     assert layers.EcaModule(64, kernel_size=9).conv.kernel_size == (3,)
     assert get("eca").cls(9).conv.kernel_size == (9,)
     for channels in (16, 32, 48, 64, 128, 256, 512, 1024):  # the adaptive size is always one of the options
@@ -131,8 +135,10 @@ def test_timm_eca_ignores_its_kernel_size_and_ours_does_not():
         torch.testing.assert_close(ours(x), theirs(x), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.needs("timm")
 def test_cbam_trains_on_one_pixel_where_timms_batch_norm_cannot():
-    layers = pytest.importorskip("timm.layers.cbam")
+    from timm.layers import cbam as layers
+
     x = torch.randn(1, 16, 1, 1)
     with pytest.raises(ValueError, match="more than 1 value"):
         layers.CbamModule(16).train()(x)

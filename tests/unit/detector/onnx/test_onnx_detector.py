@@ -20,6 +20,7 @@ from nas_attn.space import Architecture
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 SIZE = 64
 NAMES = ("a", "b", "c")
+NEEDED = pytest.mark.needs("onnx", "onnxruntime")
 
 
 def made(name: str, text: str = "p3=lska(k_size=7)", seed: int = 0) -> tuple[Any, Any]:
@@ -27,6 +28,7 @@ def made(name: str, text: str = "p3=lska(k_size=7)", seed: int = 0) -> tuple[Any
     return base, build(base, all_slots(base), Architecture.parse(text), seed)[0]
 
 
+@NEEDED
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -63,6 +65,7 @@ def test_initial_weights_hide_the_image_and_awakened_statistics_show_it():
     assert asleep < 1e-3 and awoken > 1
 
 
+@NEEDED
 @pytest.mark.parametrize("name", ["yolo11n", "yolo26n"])
 def test_another_attention_module_is_another_graph(name):
     base, model = made(name, "p3=conv")
@@ -102,6 +105,7 @@ def test_scores_are_compared_as_they_are_and_pixels_by_their_size():
     assert onnx_model._channels_apart(classes, classes, 1.0) == 0
 
 
+@NEEDED
 def test_ultralytics_reads_it(tmp_path):
     from ultralytics import YOLO
 
@@ -112,6 +116,7 @@ def test_ultralytics_reads_it(tmp_path):
     assert found[0].names == {0: "a", 1: "b", 2: "c"} and read.predictor.model.task == "detect"
 
 
+@NEEDED
 def test_text_features_and_missing_parts_are_refused(monkeypatch):
     base, model = made("yolo11n")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
