@@ -12,6 +12,9 @@ def main() -> None:
     try:
         with stopping():  # a signal may come while this loads; afterwards `run` handles it
             from nas_attn.cli.app import run
+            from nas_attn.cli.signs import print_any_sign
+
+            print_any_sign()
     except KeyboardInterrupt as stop:
         say_stopped(str(stop))
         sys.exit(INTERRUPTED)

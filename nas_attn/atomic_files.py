@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -65,10 +66,20 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)  # mkstemp makes it private, but results are shared
-        Path(name).replace(path)
+        _replace(Path(name), path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _replace(made: Path, path: Path) -> None:
+    """Put a file in the place of another; Windows refuses as long as somebody reads either."""
+    for patience in (0.01, 0.1, 1.0) if os.name == "nt" else ():
+        with contextlib.suppress(PermissionError):
+            made.replace(path)
+            return
+        time.sleep(patience)
+    made.replace(path)
 
 
 def write_text_atomic(path: Path, text: str) -> None:

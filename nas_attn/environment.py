@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -61,6 +62,12 @@ def prepare() -> None:
 def asked_offline() -> bool:
     """True if this process was started with `YOLO_OFFLINE`, before `prepare` set it for Ultralytics."""
     return _ASKED_OFFLINE
+
+
+def shell_word(text: object) -> str:
+    """The text as one word of a command line, for commands that a person copies."""
+    quoted = shlex.quote(str(text))
+    return quoted if os.name != "nt" or quoted == str(text) else f'"{text}"'
 
 
 def datasets_folder() -> Path:

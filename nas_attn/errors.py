@@ -6,7 +6,7 @@ NasAttnError
 │   ├── GrammarError     an architecture string that cannot be read
 │   ├── ConfigError      several problems of one study, reported together
 │   ├── DataError        a data set that is missing, empty or inconsistent
-│   ├── SlotRefused      a module or setting that cannot stand at a slot
+│   ├── SlotRefused      a module or setting that cannot be used at a slot
 │   ├── NotWritable      a folder that cannot be written to; a study raises `StorageFull` if its disk is read-only
 │   ├── StudyChanged     a run folder that holds a different search from the requested one
 │   ├── ExportChanged    an exported model YAML that was edited into another network
@@ -105,7 +105,7 @@ class DataError(UserError):
 
 
 class SlotRefused(UserError):
-    """A module or setting that cannot stand at a slot."""
+    """A module or setting that cannot be used at a slot."""
 
 
 class StudyChanged(UserError):

@@ -1,4 +1,7 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: workers stop, locks are freed, and the same command continues."""
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: workers stop, locks are freed, and the same command continues.
+
+On Windows, SIGBREAK stands for both: it comes from Ctrl-Break and from a closed window.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 INTERRUPTED = 130  # exit code of a command that was stopped
 
 
 @contextlib.contextmanager
 def stopping() -> Iterator[list[str]]:
-    """Let SIGTERM and SIGHUP interrupt the main thread inside, but only once: the clean-up must not be interrupted too.
+    """Let these signals interrupt the main thread inside, but only once: the clean-up must not be interrupted too.
 
     A signal that is ignored stays ignored (as with nohup), and handlers of other code stay. Outside the main thread
     nothing changes. At the end the former handlers are restored.

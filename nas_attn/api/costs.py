@@ -79,7 +79,7 @@ def cost_of(
         width: width factor, in place of the model's own.
 
     Raises:
-        UserError: there is no such model, slot, module or setting, or one cannot stand there.
+        UserError: there is no such model, slot, module or setting, or one cannot be used there.
     """
     return costs_of([architecture], model=model, nc=nc, imgsz=imgsz, width=width)[0]
 

@@ -19,7 +19,7 @@ def register(cls: Any = None, /, **about: Any) -> Any:
     """Register an attention module that stands in a notebook cell, a script or a module.
 
     Use it as `@register`, as `@register("name", paper="...")`, or as `register(MyModule)`. The class, and whatever it
-    uses of its namespace, becomes a text that stands alone: worker processes, run folders and checkpoints carry it. A
+    uses of its namespace, becomes the text of one file: worker processes, run folders and checkpoints carry it. A
     second call with changed code replaces the module.
 
     A search varies the module where `modules=` or a search space names it.

@@ -1,7 +1,7 @@
-"""The source of a class and of everything in its namespace that it uses, as one text that stands alone.
+"""The source of a class, with everything in its namespace that it uses, as the text of one Python file.
 
-A class that is typed into a notebook has no file that a worker process could import. This text takes its place: it
-travels to workers, into run folders and checkpoints as the content of a module file does.
+A class that is typed into a notebook has no file that a worker process could import. This text replaces the file: it
+is sent to workers and kept in run folders and checkpoints, like the content of a module file.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import Any
 
 from nas_attn.errors import UserError
 
-RULE = "a registered class must have a source that stands alone"
-REMEDY = "Write it into a Python file, and name that in `module_files`."
+RULE = "a registered class must have a source that runs on its own"
+REMEDY = "Write it into a Python file, and name that file in `module_files`."
 PLAIN = (int, float, complex, bool, str, bytes, type(None))
 
 
 def self_contained(cls: type, *, without: str, head: str) -> str:
-    """The text of a Python file that defines a class, and what it uses, in an order in which it can be run.
+    """The text of a Python file that defines a class and everything that it uses, in an order that can be executed.
 
     Args:
         cls: a class at the top level of a script, a module or a notebook.
-        without: name of a decorator that is left out.
-        head: decorator that is written in its place.
+        without: name of a decorator that is removed from the class.
+        head: decorator that replaces it.
 
     Raises:
-        UserError: its source cannot be had, or it uses a value that has no source.
+        UserError: the source of the class cannot be found, or the class uses a value that has no source.
     """
     parts = _Parts(cls.__name__, without, head)
     parts.add(cls)
@@ -42,7 +42,7 @@ def self_contained(cls: type, *, without: str, head: str) -> str:
 
 
 class _Parts:
-    """Imports, values and definitions, each once."""
+    """Collects imports, values and definitions, each of them once."""
 
     def __init__(self, name: str, without: str, head: str) -> None:
         self.name, self._without, self._head = name, without, head
@@ -57,11 +57,11 @@ class _Parts:
             return
         node, lines, namespace, future = _found(thing)
         self._future |= future
-        self._definitions[id(thing)] = ""  # it may use itself
+        self._definitions[id(thing)] = ""  # the thing may use itself
         for used in _names(node):
             if used in namespace and used not in (self._without, node.name):
                 self._use(used, namespace[used])
-        del self._definitions[id(thing)]  # behind what it uses
+        del self._definitions[id(thing)]  # so that it comes after everything that it uses
         body = textwrap.dedent("".join(lines[node.lineno - 1 : node.end_lineno]))
         own = [f"@{ast.unparse(d)}\n" for d in node.decorator_list if not self._is_ours(d)]
         if node.name == self.name:
@@ -104,9 +104,9 @@ class _Parts:
 
 
 def _found(thing: Any) -> tuple[ast.ClassDef | ast.FunctionDef, list[str], dict[str, Any], bool]:
-    """The definition of a class or function: its node, the lines of its file, its namespace, its `__future__`.
+    """The definition of a class or function: node, lines of the file, namespace, and true if it defers annotations.
 
-    A class of a notebook cell has no file of its own, but its methods know theirs.
+    A class of a notebook cell does not know its file, but its methods do.
     """
     functions = [inspect.unwrap(f) for f in ([thing] if isinstance(thing, types.FunctionType) else _methods(thing))]
     if "<locals>" in thing.__qualname__ or "." in thing.__qualname__:
@@ -132,7 +132,7 @@ def _methods(cls: type) -> Iterator[types.FunctionType]:
 
 
 def _names(node: ast.AST) -> list[str]:
-    """The names that a definition reads, in their order; annotations that are texts are read too."""
+    """The names that a definition reads, in their order."""
     found: dict[str, None] = {}
     for inner in ast.walk(node):
         if isinstance(inner, ast.Name) and not hasattr(builtins, inner.id):
@@ -147,7 +147,7 @@ def _importable(module: str, name: str, value: Any) -> bool:
 
 
 def _written(value: Any) -> str | None:
-    """A plain value, or a list, tuple or dict of plain values, as Python text; None for any other."""
+    """A plain value, or a container of plain values, as Python text; None for any other value."""
     parts: list[Any] = [value]
     while parts:
         part = parts.pop()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nas_attn.attention import registry
 from nas_attn.bundle.card import entries
+from nas_attn.environment import shell_word
 from nas_attn.space import Architecture
 from nas_attn.study.view import Candidate, StudyView
 
@@ -58,6 +59,6 @@ def training_lines(architecture: Architecture, files: Mapping[str, str]) -> tupl
             f"Needs the module `{entry.name}` (digest {entry.digest}) from {where}; name files with --modules or in "
             "NAS_ATTN_MODULES."
         )
-        if entry.digest in files and f" --modules {where}" not in options:
-            options += f" --modules {where}"
+        if entry.digest in files and (option := f" --modules {shell_word(where)}") not in options:
+            options += option
     return (*lines, f"Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300{options}")

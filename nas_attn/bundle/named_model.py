@@ -86,6 +86,6 @@ def named_architecture(text: str, slots: tuple[Slot, ...], imgsz: int) -> Archit
         settings = entry.complete(gene.as_dict(), where=text)
         size = by_name[name].map_size(imgsz)
         if reason := entry.refusal(by_name[name].channels, size, size, settings):
-            raise SlotRefused(f"`{gene}` cannot stand at {name}: {reason}", where=text)
+            raise SlotRefused(f"`{gene}` cannot be used at {name}: {reason}", where=text)
         genes[name] = Gene.of(gene.module, settings)
     return Architecture.of({**dict(Architecture.none(n for n in by_name if "." not in n)), **genes})

@@ -78,7 +78,8 @@ def _rebuilt(folder: Path) -> list[CheckedPart]:
     paths = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "nas_attn.bundle.rebuild", str(folder.resolve())],
-        capture_output=True, text=True, env={**environment, "PYTHONPATH": paths}, check=False,
+        capture_output=True, encoding="utf-8", errors="replace", check=False,
+        env={**environment, "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [""])[-1]

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.environment import shell_word
 
 NAME = "adopt"
 EXAMPLES = """
@@ -88,7 +89,7 @@ def command(
         print("nothing written: give -o FILE")
         return
     print(f"written: {output}")
-    print(f"train: python -m nas_attn train {output} --data D.yaml --epochs 300")
+    print(f"train: python -m nas_attn train {shell_word(output)} --data D.yaml --epochs 300")
     if nc is None:
         print(f"  D.yaml must have {found.found.base.nc} classes. For another number N, adopt again with --nc N")
 

@@ -26,7 +26,7 @@ def command(modules: Modules = None, as_json: Json = False) -> int:
 
     The exit code is 1 if something necessary is missing.
     """
-    checks = (_python, _packages, _bundles, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _lock, _hook)
+    checks = (_python, _packages, _bundles, _opencv, _modules, _devices, _cpu, _memory, _disk, _cache, _hook)
     use_modules(modules)
     results = [check() for check in checks]
     if as_json:
@@ -142,11 +142,6 @@ def _cache() -> Result:
     from nas_attn.environment import cache_root
 
     return "cache", True, f"{cache_root()} (set NAS_ATTN_CACHE to move it)"
-
-
-def _lock() -> Result:
-    ok = importlib.util.find_spec("fcntl") is not None
-    return "lock", True, "only one process can run a study" if ok else "no file locks here: start each study only once"
 
 
 def _hook() -> Result:

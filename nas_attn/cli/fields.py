@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -100,7 +100,7 @@ def comma_separated(text: str) -> list[str]:
 
 def modules_given(items: Iterable[str]) -> dict[str, Any]:
     """The fields that `--modules` sets: `module_files` from files, `modules` from names separated by commas."""
-    files = [item for item in items if item.endswith(".py") or os.sep in item]
+    files = [item for item in items if item.endswith(".py") or Path(item).name != item]
     names = [name for item in items if item not in files for name in comma_separated(item)]
     given: dict[str, Any] = {"module_files": files} if files else {}
     return given | ({"modules": dict.fromkeys(names)} if names else {})

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from nas_attn.cli.fields import FieldOptions, with_fields
 from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust
+from nas_attn.environment import shell_word
 from nas_attn.study.config import StudyConfig
 
 NAME = "search"
@@ -59,8 +60,8 @@ def _show(study: Any) -> None:
         out.print("This was the demo on generated data: its ranking does not carry over to real data.", soft_wrap=True)
     folder = Path(study.folder)
     name = folder.name  # of the folder, not of its records: a copied folder is another study
-    where = "" if folder.parent == RUNS_DEFAULT else f" --runs {folder.parent}"
-    word = "" if name == "demo" else f" {name}"
+    where = "" if folder.parent == RUNS_DEFAULT else f" --runs {shell_word(folder.parent)}"
+    word = "" if name == "demo" else f" {shell_word(name)}"
     out.print(
         f"All files are in {folder}\n"
         f"  report     python -m nas_attn report{word}{where} -o report.html\n"

@@ -122,7 +122,8 @@ def _files(models: Iterable[str]) -> dict[str, Path]:
     for file in files:
         others = [f for f in files if f != file]
         depths = range(len(file.parts))
-        names[next((n for d in depths if (n := name(file, d)) not in [name(o, d) for o in others]), file.name)] = file
+        unique = (n for d in depths if (n := name(file, d)).lower() not in [name(o, d).lower() for o in others])
+        names[next(unique, file.name)] = file  # unique on macOS and Windows, too
     return names
 
 

@@ -60,7 +60,8 @@ def reload(pairs: Sequence[Pair]) -> list[str | None]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
         run = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", _READER, *files.values()],
-            capture_output=True, text=True, env=environment, cwd=folder,
+            capture_output=True, encoding="utf-8", errors="replace", cwd=folder,
+            env={**environment, "PYTHONIOENCODING": "utf-8"},
         )  # fmt: skip
     if run.returncode:
         found = [f"the process ended with {run.returncode}: {run.stderr.strip()[-300:]}"] * len(files)

@@ -74,7 +74,7 @@ class CostTable:
         if cache is not None:
             path = Path(cache) / f"cost-{_fingerprint(base_module, genes, imgsz, counting)}.json"
             if path.is_file():
-                return cls.from_dict(json.loads(path.read_text()))
+                return cls.from_dict(json.loads(path.read_text("utf-8")))
         check_places(genes, imgsz)
         known: dict[tuple[Gene, int, int], Cost] = {}  # without residual, which only adds one scalar
         cells: dict[str, dict[Gene, Cost]] = {}

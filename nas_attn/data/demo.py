@@ -76,7 +76,8 @@ def write_data(
         labels.mkdir(parents=True)
         for index in range(count):
             image, rows = draw(split, index, imgsz or IMGSZ, sides or (TURNED_SIDES if task == "obb" else SIDES), task)
-            cv2.imwrite(str(images / f"{index:04d}.png"), image)
+            encoded = cv2.imencode(".png", image)[1]  # `imwrite` takes only ASCII paths on Windows
+            (images / f"{index:04d}.png").write_bytes(encoded.tobytes())
             lines = [" ".join(str(v) if isinstance(v, int) else f"{v:.6f}" for v in row) for row in rows]
             (labels / f"{index:04d}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     listing = "\n".join(f"  {i}: {name}" for i, name in enumerate(TURNED if task == "obb" else UPRIGHT))

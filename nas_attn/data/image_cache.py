@@ -36,7 +36,9 @@ class ImageStore:
     """
 
     def __init__(self, folder: Path, files: Sequence[str], imgsz: int, form: LabelFormat = DETECT) -> None:
-        index = np.load(folder / "index.npz")
+        with np.load(folder / "index.npz") as file:
+            index = dict(file)
+        self._folder = folder
         self.files = tuple(files)
         self.imgsz = imgsz
         self.form = form
@@ -57,6 +59,10 @@ class ImageStore:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle has the paths, not the images: each loader process gets one, on systems that do not fork."""
+        return ImageStore, (self._folder, self.files, self.imgsz, self.form)
 
     def image(self, i: int) -> np.ndarray:
         """Image `i` as a new uint8 array (height, width, 3), BGR, with a long side of `imgsz` pixels."""

@@ -102,7 +102,7 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
         except (OSError, TypeError, ValueError):
             rule = "a split must name folders, or text files with one image path per line"
             problems.append(DataError(rule, got=short(item), where=where))
-    images = tuple(sorted(f for f in found if is_image(f)))
+    images = tuple(sorted(f.replace("/", os.sep) for f in found if is_image(f)))
     if not images and len(problems) == count:
         remedy = whole_again(root) if is_packaged(path) else ""
         problems.append(DataError("a split must hold at least one image", got="none", where=where, remedy=remedy))

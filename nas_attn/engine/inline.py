@@ -1,6 +1,6 @@
-"""An engine without processes: it runs each call here, in the caller's own process.
+"""An engine without worker processes: it runs each call in the caller's process.
 
-For tests, for evaluators that train nothing, and for a debugger. It is also the shortest example of an engine.
+Use it in tests, with evaluators that train nothing, and in a debugger. It is also the shortest example of an engine.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from nas_attn.evaluate import Evaluation
 class InlineEngine:
     """Runs calls in this process, one after the other; see `Engine`.
 
-    An error of a module fails its call only. A crash, and a call that hangs, take this process with them: the limit
-    of a call cannot be kept here.
+    If a module raises an error, only its call fails. A crash ends this process, and a call that hangs blocks it,
+    because time limits are not applied here.
 
     Args:
         width: number of calls that are accepted before the first is run.

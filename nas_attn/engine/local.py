@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import queue
 import time
 from collections.abc import Sequence
@@ -47,7 +46,7 @@ class LocalEngine:
         self._slots = []
         for i, device in enumerate(devices):
             log = str(logs / f"worker-{i}.log") if logs is not None else None
-            self._slots.append(_Slot({"device": device, "threads": threads, "log": log, "parent": os.getpid()}))
+            self._slots.append(_Slot({"device": device, "threads": threads, "log": log}))
         self._answers: queue.Queue[tuple[WorkerProcess | None, _Slot, Any]] = queue.Queue()
         self._looked = time.monotonic()
 

@@ -7,13 +7,14 @@ import json
 import multiprocessing.spawn
 import os
 import pickle
+import queue
 import signal
 import sys
 import threading
-import time
 import traceback
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.engine.protocol import Call, Failure
@@ -31,28 +32,34 @@ def main() -> None:
     os.dup2(2, 1)
     os.close(nothing)
     if hasattr(os, "register_at_fork"):  # data loader processes must not keep the pipes open if this process ends
-        for pipe in (calls, answers):
-            os.register_at_fork(after_in_child=pipe.close)
-    for name in ("SIGINT", "SIGHUP"):  # only the supervisor reacts to them; it stops its workers itself
+        for pipe in (calls, answers):  # closed by number: a thread reads one of them, which locks the object
+            os.register_at_fork(after_in_child=partial(os.close, pipe.fileno()))
+    for name in ("SIGINT", "SIGHUP", "SIGBREAK"):  # only the supervisor reacts to them; it stops its workers itself
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     _INSIDE.append(os.getpid())
+    received: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(calls, received), daemon=True).start()
+    told, surroundings, needs = received.get()
     problem: Any = None
     try:
-        told, surroundings, needs = pickle.load(calls)
         start(**told)
         join(surroundings, needs)
-    except EOFError:
-        os._exit(0)
     except BaseException as error:
         problem = judged(error)
     while True:
-        try:
-            call = pickle.load(calls)
-        except EOFError:
-            os._exit(0)  # even if modules left threads running
+        call = received.get()
         pickle.dump(_packed(problem if problem is not None else answer(call)), answers)
         answers.flush()
+
+
+def _receive(calls: BinaryIO, received: queue.SimpleQueue[Any]) -> None:
+    """Take what the supervisor sends, and end with it: an orphan would write into the files of a resumed study."""
+    try:
+        while True:
+            received.put(pickle.load(calls))
+    finally:
+        os._exit(0)  # in the middle of a call, and in spite of threads that a module left
 
 
 def check_outside() -> None:
@@ -72,32 +79,23 @@ def check_outside() -> None:
         )
 
 
-def start(device: str, threads: int, log: str | None, parent: int) -> None:
+def start(device: str, threads: int, log: str | None) -> None:
     """Prepare a new worker process.
 
     Args:
         device: `cpu`, or the index of the only GPU that this worker may see.
         threads: CPU threads for computation.
         log: file for everything that the worker prints; None means stderr.
-        parent: id of the supervisor's process; if that process ends, this one ends, too.
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     if log is not None:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        os.close(handle)
-
-
-def _follow(parent: int) -> None:
-    """End if the supervisor ends: otherwise this worker would train on and write into files of a resumed study."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+        with Path(log).open("ab") as file:
+            for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+                os.dup2(file.fileno(), number)
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
@@ -127,7 +125,7 @@ def run(call: Call) -> Evaluation:
         EvaluationFailed: memory ran out, or the function itself raised it.
     """
     if call.result is not None and call.result.exists():
-        found = json.loads(call.result.read_text())
+        found = json.loads(call.result.read_text("utf-8"))
         if found["signature"] == call.signature:
             return Evaluation.from_dict(found["evaluation"])
     try:
@@ -152,8 +150,10 @@ def answer(call: bytes) -> Evaluation | Failure | NasAttnError:
 
 
 def checked(value: object) -> Evaluation | Failure:
-    """The result of a call; the failure to give one if it is something else than an evaluation."""
-    return value if isinstance(value, Evaluation) else Failure(f"no evaluation, but {type(value).__name__}")
+    """The result of a call; a failure if the result is not an evaluation."""
+    return (
+        value if isinstance(value, Evaluation) else Failure(f"the result is not an evaluation: {type(value).__name__}")
+    )
 
 
 def judged(error: BaseException) -> Failure | NasAttnError:

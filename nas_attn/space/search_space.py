@@ -223,7 +223,7 @@ class SearchSpace:
             if kept is None:
                 space = self[name]
                 if gene in space.refused:
-                    raise SlotRefused(f"`{gene}` cannot stand at {name}: {space.refused[gene]}")
+                    raise SlotRefused(f"`{gene}` cannot be used at {name}: {space.refused[gene]}")
                 if gene not in space.aliases:
                     raise _not_offered(name, gene, space.options())
                 kept = space.aliases[gene]

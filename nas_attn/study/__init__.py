@@ -8,14 +8,19 @@ from nas_attn.study.view import Candidate, StudyView, Trial
 
 __all__ = ["RUNS", "Candidate", "StudyView", "Trial", "read_study"]
 
-RUNS = Path("runs")  # the folder of the run folders, if no other is named
+RUNS = Path("runs")  # the default folder of all run folders
 
 
 def read_study(name: str | Path, *, runs: str | Path = RUNS) -> StudyView:
-    """The records of the study of that name, file or folder, as of now.
+    """The present state of a study, read from its records.
+
+    Args:
+        name: the name of a study, a study YAML, or a run folder.
+        runs: the folder of all run folders.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such study.
+        RecordLost: its record log is damaged.
     """
     folder = Path(name)
     if (folder / "records.jsonl").exists():

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 OF_FIELDS = {  # (field, type of a pydantic error) -> the rule, if the field has one that says more
-    ("name", "string_pattern_mismatch"): "must start with a letter or a digit, and contain only letters a-z and A-Z, "
-    "digits, `.`, `_` and `-`",
     ("modules", "dict_type"): "must be a list of modules, or map them to their settings",
 }
 _TEXT = "must be text"

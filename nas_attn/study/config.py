@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from nas_attn import folder_names
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study.ablation_config import KINDS, AblationConfig
-from nas_attn.study.broken_rules import NAME, broken_rule
+from nas_attn.study.broken_rules import broken_rule
 from nas_attn.study.sampler_table import MAKERS
 from nas_attn.study.storage_url import StorageUrl, masked
 
@@ -32,7 +33,7 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str = Field(DEFAULT, max_length=200, pattern=NAME, description="Name of the run folder.")
+    name: str = Field(DEFAULT, description="Name of the run folder.")
     demo: bool = Field(False, description="Train on generated data; its ranking does not carry over to real data.")
     data: str | None = Field(None, description="A data.yaml, or the name of one that Ultralytics ships, e.g. VOC.yaml.")
     model: str = Field("yolo11n.yaml", description="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")
@@ -122,6 +123,10 @@ class StudyConfig(BaseModel):
         except ValidationError as error:
             problems += [_problem(e, source(str(e["loc"][0]))) for e in error.errors()]
             broken |= {str(e["loc"][0]) for e in error.errors()}
+        if config is not None and not folder_names.is_folder_name(config.name):
+            rule, remedy = "`name` must be one that a folder can have on every system", f"Use {folder_names.RULE}."
+            problems.append(UserError(rule, got=f"'{config.name}'", where=source("name"), remedy=remedy))
+            broken.add("name")
         start, weights = values.get("start", "scratch"), values.get("weights")
         if (sampler := values.get("sampler", "tpe")) not in SAMPLERS and "sampler" not in broken:
             problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=source("sampler")))

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nas_attn import folder_names
 from nas_attn.atomic_files import is_file
 from nas_attn.data.named_sets import meant
+from nas_attn.environment import shell_word
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import DEFAULT, StudyConfig
 from nas_attn.study.records import RecordLog
 from nas_attn.study.storage_url import VARIABLE
 
-MAX_NAME = 200  # bytes; the run folder has this name, and files beside it have a slightly longer one
 COMMAND_LINE = "the command line"
 SHIPPED = "shipped"
 PATHS = ("data", "weights", "space", "model")  # in a study file, they are relative to its folder
@@ -55,12 +55,14 @@ class StudyFile:
                 return DEFAULT
             kept = Path(meant(self.data, Path.cwd()))
             place = kept.parent.name if kept.is_absolute() else kept.stem
-            name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")
+            name = folder_names.folder_name(place)
             # data that has the name of a shipped study must not get the settings of that study
-            return f"{name}-data" if name in shipped.names("studies") else name or "data"
-        if len(Path(self.study).name.encode()) > MAX_NAME or "\0" in self.study:
-            raise UserError(f"a study's name must have at most {MAX_NAME} characters", got=f"'{self.study}'")
-        return self.study if self._written is None else str(self._written.get("name", Path(self.study).stem))
+            return f"{name}-data" if name in shipped.names("studies") or folder_names.is_kept(name) else name or "data"
+        if len(os.fsencode(Path(self.study).name)) > folder_names.LONGEST or "\0" in self.study:
+            raise UserError(f"a study's name must have at most {folder_names.LONGEST} bytes", got=f"'{self.study}'")
+        if self._written is not None:
+            return folder_names.usual(str(self._written.get("name", Path(self.study).stem)))
+        return folder_names.usual(self.study) if Path(self.study).name == self.study else self.study
 
     @property
     def path(self) -> str | None:
@@ -190,7 +192,7 @@ def _read(study: str) -> dict[str, Any]:
     content = shipped.read_yaml(path) if is_file(path) or not _is_packaged(study) else {"backbone": None}
     if {"backbone", "head"} & content.keys():
         rule = "a study file must hold study settings"
-        raise UserError(rule, got=f"the model YAML '{study}'", remedy=f"Did you mean --model {study}?")
+        raise UserError(rule, got=f"the model YAML '{study}'", remedy=f"Did you mean --model {shell_word(study)}?")
     return content
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from nas_attn.errors import UserError
 
@@ -68,8 +67,7 @@ def _gpus(device: str | None) -> list[str]:
 def free_memory() -> int | None:
     """Bytes of memory that can be used without swapping; None if the system does not tell."""
     try:
-        with Path("/proc/meminfo").open() as file:
-            fields = dict(line.split(":", 1) for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
+        import psutil  # comes with Ultralytics
+    except ImportError:
         return None
+    return psutil.virtual_memory().available

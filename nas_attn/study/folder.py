@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.errors import StudyLocked, UserError
@@ -15,11 +18,6 @@ from nas_attn.study.records import RecordLog
 
 if TYPE_CHECKING:
     from nas_attn.attention.user import Source
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; there the user must not start two supervisors
-    fcntl = None  # type: ignore[assignment]
 
 
 class RunFolder:
@@ -93,29 +91,32 @@ class Lease:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self._path = folder.path / "lease"
-        self._handle: int | None = None
+        self._folder = folder.path
+        self._lock = FileLock(folder.path / "lease", timeout=0)
+        self._holder = folder.path / "lease.json"  # beside it: on Windows nobody else can read a locked file
 
     def __enter__(self) -> Lease:
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        if fcntl is not None:
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                holder = self._path.read_text() or "{}"
-                os.close(self._handle)
-                self._handle = None
-                who = json.loads(holder) if holder.strip().endswith("}") else {}
-                raise StudyLocked(
-                    f"another process works on '{self._path.parent}' (process {who.get('pid', '?')} on "
-                    f"{who.get('host', '?')}). Wait until it ends, or stop it. Then give the same command again."
-                ) from error
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        try:
+            self._lock.acquire()
+        except Timeout:
+            who = self._who()
+            raise StudyLocked(
+                f"another process works on '{self._folder}' (process {who.get('pid', '?')} on "
+                f"{who.get('host', '?')}). Wait until it ends, or stop it. Then give the same command again."
+            ) from None
+        try:
+            write_text_atomic(self._holder, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._handle is not None:
-            os.ftruncate(self._handle, 0)
-            os.close(self._handle)
-            self._handle = None
+        self._holder.unlink(missing_ok=True)
+        self._lock.release()
+
+    def _who(self) -> dict[str, Any]:
+        """The holder's `pid` and `host`; empty if it has not written them yet."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(self._holder.read_text(encoding="utf-8"))
+        return {}

@@ -22,7 +22,7 @@ from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.model.head_form import check_head, unusable_slots
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.weights.checkpoint_rows import check_weights
-from nas_attn.environment import cache_root
+from nas_attn.environment import cache_root, shell_word
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.space import SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
@@ -164,7 +164,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
     """
     kept = folder.modules() if folder else []
     there = [[Path(f)] if is_file(f) else [p for p in kept if p.name == Path(f).name] for f in files]
-    options = " ".join(f"--modules {path}" for paths in there for path in paths) if all(there) else ""
+    options = " ".join(f"--modules {shell_word(path)}" for paths in there for path in paths) if all(there) else ""
 
     def load(file: str) -> user.Source:
         try:

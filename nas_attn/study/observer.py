@@ -11,7 +11,7 @@ class Observer(Protocol):
     """The methods that a search calls."""
 
     def preparing(self, what: str) -> None:
-        """A step of the preparation begins; nothing is trained yet."""
+        """Called when a step of the preparation starts; nothing is trained yet."""
 
     def opened(self, view: StudyView, trials: int) -> None:
         """Called when the study starts or continues; it ends when it has `trials` trials."""
@@ -30,7 +30,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer, of a search or an ablation, that tells nobody; a base for those that hear of some things only."""
+    """An observer of a search or an ablation that does nothing; a base class for those that need few methods."""
 
     def preparing(self, what: str) -> None:
         """Nothing."""

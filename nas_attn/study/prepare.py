@@ -40,12 +40,14 @@ def prepare(
     Args:
         config: the configuration.
         folder: the run folder, which exists.
-        progress: told each step.
-        stored: header of the study that goes on, whose space and costs stay.
-        evaluator: scores architectures in place of proxy runs; its name stands in the header.
+        progress: called with one line of text at each step.
+        stored: header of the study that is continued, which keeps its space and costs; None for a new study.
+        evaluator: scores architectures instead of proxy runs; its name is recorded in the header.
 
     Raises:
-        ConfigError: everything that is wrong, together.
+        ConfigError: something is wrong; the error lists all mistakes.
+        UserError: the limits leave nothing to search.
+        DownloadFailed: the data could not be downloaded.
     """
     if evaluator is not None and config.start == "base" and not hasattr(evaluator, "train_base"):
         rule = "an evaluator must have `train_base` if `start` is base"
@@ -61,7 +63,7 @@ def _plan(
     found: Resolved,
     evaluator: Evaluator | None,
 ) -> Plan:
-    """Count cost, and put everything together."""
+    """Count the costs, and make the plan and the header of the study."""
     data, base, space = found.data, found.base, found.space
     notes = [*data.notes, *(lost_with_weights(s.slot for s in space.slots) if config.start == "weights" else ())]
     for note in notes:

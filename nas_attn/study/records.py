@@ -121,14 +121,11 @@ class RecordLog:
         except ValueError:  # JSON has no NaN and no infinity, e.g. for a loss
             line = json.dumps(_plain(record), separators=(",", ":")) + "\n"
         try:
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
+            with self.path.open("ab", buffering=0) as file:
                 rest = line.encode()
                 while rest:
-                    rest = rest[os.write(handle, rest) :]
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
         except OSError as error:
             first = "Make room" if error.errno in (errno.ENOSPC, EDQUOT) else "Make it writable"
             raise RecordLost(

@@ -21,7 +21,7 @@ from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.prepare import prepare
 from nas_attn.study.search import Search
-from nas_attn.study.storage_url import without_secrets
+from nas_attn.study.storage_url import sqlite_url, without_secrets
 from nas_attn.study.supervisor import supervising
 from nas_attn.study.view import StudyView
 
@@ -63,7 +63,7 @@ def _run_here(
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, observer: Observer) -> ConfigError:
-    """The error with all further ones: the part of the configuration that could be read is checked as well."""
+    """The error, extended by all mistakes that are found when the valid part of the configuration is checked."""
     if error.readable is None:
         return error
     try:
@@ -85,7 +85,7 @@ def _run(
     plan = prepare(config, folder, observer.preparing, stored, evaluator)
     if stored is not None:
         check_unchanged(stored, plan.header)
-    url = config.storage.secret if config.storage else f"sqlite:///{folder.database.resolve()}"
+    url = config.storage.secret if config.storage else sqlite_url(folder.database)
     if stored is None and config.storage is None:
         folder.database.unlink(missing_ok=True)  # left by a study whose log was deleted
     header = stored or plan.header

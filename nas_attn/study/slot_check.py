@@ -23,19 +23,21 @@ def check_slots(
     evaluator: Evaluator | None = None,
     engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """Liveness of every slot, averaged over `config.control_seeds` trained bases.
+    """Measure the liveness of every slot, as the mean over `config.control_seeds` trained bases.
 
     Args:
-        config: as for a search; the search space and the sampler do not matter.
-        folder: holds data caches; may be deleted afterwards.
-        progress: told each step.
-        evaluator: scores the base in place of proxy runs.
-        engine: runs the trainings, in place of worker processes on this machine.
+        config: the configuration, as for a search; the sampler is not used.
+        folder: folder for data caches; it may be deleted afterwards.
+        progress: called with one line of text at each step.
+        evaluator: scores the base instead of proxy runs.
+        engine: runs the trainings; None means worker processes on this machine.
 
     Returns:
-        `base`, `seeds`, the fields of a `slots` record (see `averaged`), and `drops` (slot -> mAP50-95 lost, per seed).
+        `base`, `seeds`, the fields of a `slots` record (see `averaged`), and `drops`: slot -> mAP50-95 lost for each
+        seed.
 
     Raises:
+        ConfigError: settings break rules; the error lists all of them.
         EvaluationFailed: the base could not be trained.
     """
     run = RunFolder(folder)

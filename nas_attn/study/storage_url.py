@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -109,6 +110,13 @@ class StorageUrl:
                 lambda value, info: str(value) if info.mode == "json" else value, info_arg=True
             ),
         )
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of an SQLite file; a path may hold characters that mean something else in a URL."""
+    import sqlalchemy  # readers of a study do without
+
+    return sqlalchemy.URL.create("sqlite", database=str(file.resolve())).render_as_string(hide_password=False)
 
 
 def without_secrets(record: Mapping[str, Any]) -> dict[str, Any]:

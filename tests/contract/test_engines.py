@@ -1,4 +1,4 @@
-"""The rules that every engine keeps. A new engine gets these tests by a line in `ENGINES`."""
+"""The rules that every engine must keep. To test a new engine, add a line to `ENGINES`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Made:
     """One kind of engine.
 
     Attributes:
-        make: gets the number of calls at a time, and a folder for what workers print.
-        outside: it runs calls in other processes, which may die or hang.
+        make: takes the number of simultaneous calls, and a folder for the output of workers.
+        outside: true if calls run in other processes, which may die or hang.
     """
 
     make: Callable[[int, Path], Engine]
@@ -123,10 +123,10 @@ def test_a_finished_result_outlives_its_supervisor(engine, tmp_path):
     path = tmp_path / "evaluation.json"
     first = outcomes(engine, Call("x", SyntheticEvaluator(), (BASE, FIDELITY, 0), result=path))["x"]
     assert Evaluation.from_dict(json.loads(path.read_text())["evaluation"]) == first
-    # the evaluator would now say something else, so the answer can only have come from the file
+    # the evaluator would now give another result, so this one must come from the file
     again = outcomes(engine, Call("x", SyntheticEvaluator(fail_on=(str(BASE),)), (BASE, FIDELITY, 0), result=path))["x"]
     assert again == first
-    # what another study left under that name is not this study's
+    # a file of the same name from another study is not used
     other = Call("x", SyntheticEvaluator(seed=5), (OTHER, FIDELITY, 0), result=path, signature="another study")
     assert outcomes(engine, other)["x"] == SyntheticEvaluator(seed=5)(OTHER, FIDELITY, 0)
 
@@ -149,7 +149,7 @@ def test_a_worker_that_dies_twice_costs_one_trial(engine, tmp_path):
 
 @OUTSIDE
 def test_a_call_that_takes_too_long_is_stopped_and_not_repeated(engine):
-    limits = iter([None, None])  # the limit becomes known while it runs
+    limits = iter([None, None])  # the limit becomes known while the call runs
     found = outcomes(engine, Call("x", misbehave, ("hang",), limit=lambda: next(limits, 0.6)))["x"]
     assert found == Failure("stopped after 0.01 minutes, the limit of a trial (--trial-minutes)")
     assert isinstance(outcomes(engine, Call("y", pinned))["y"], Evaluation)

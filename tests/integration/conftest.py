@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from loaded_process import Finished, LoadedProcess
+from loaded_process import Finished, LoadedProcess, run_anew
 
 STUDY = {
     "model": "yolo11n.yaml",
@@ -40,9 +38,7 @@ class Shell:
 
     def anew(self, *arguments: object, timeout: float = 400) -> Finished:
         """The same in a new interpreter, in which nothing is loaded yet."""
-        command = [sys.executable, "-m", "nas_attn", *map(str, arguments)]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=timeout, check=False)
-        return Finished(done.returncode, done.stdout, done.stderr)
+        return run_anew([str(a) for a in arguments], self.folder, os.environ, timeout)
 
 
 @pytest.fixture(scope="session")

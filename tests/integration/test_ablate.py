@@ -184,6 +184,7 @@ def test_without_a_study_seconds_are_measured(tmp_path, tiny_data, shell_in):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_killed_it_goes_on_where_it_was(tmp_path, write_study, shell_in):
     shell = shell_in(tmp_path)
     write_study(tmp_path / "tiny.yaml")

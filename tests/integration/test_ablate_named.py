@@ -64,7 +64,7 @@ def test_a_module_of_a_file_that_the_space_leaves_out_is_kept(planned, write, tm
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
-        ("p3=conv(groups=64)", {}, "cannot stand at p3: `groups`"),
+        ("p3=conv(groups=64)", {}, "cannot be used at p3: `groups`"),
         ("p3=cbam p4=none", {"start": "base"}, "residual=scaled"),
         ("p3=cbamm", {}, "Did you mean 'cbam'"),
         ("p3=cbam(reduction=3)", {}, "must be one of"),

@@ -223,7 +223,7 @@ def test_force_replaces_a_bundle_and_leaves_what_is_not_its(copied, capsys):
         (["--architecture", "p9=lska"], "slot must be a known one"),
         (["--architecture", "p3=lska", "--imgsz", "100"], "multiple of the model's stride 32"),
         (["--architecture", "p3=lska", "--nc", "0"], "`--nc` must be at least 1"),
-        (["--architecture", "inner.p3.replace=acmix(head=8)", "--width", "0.0625"], "cannot stand at inner.p3.replace"),
+        (["--architecture", "inner.p3.replace=acmix(head=8)", "--width", "0.0625"], "used at inner.p3.replace"),
     ],
 )
 def test_wrong_input(tmp_path, monkeypatch, capsys, given, says):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from untrained_searches import make_plan, run_plan
 from nas_attn.study.mirror import read_mirror
 from nas_attn.study.view import StudyView
 
-pytestmark = pytest.mark.database
+pytestmark = [
+    pytest.mark.database,
+    pytest.mark.skipif(sys.platform == "win32", reason="the server is reached through a socket in a folder"),
+]
 
 
 def _programs() -> Path | None:

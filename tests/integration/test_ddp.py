@@ -96,6 +96,7 @@ def two_processes(here, monkeypatch) -> None:
     monkeypatch.setattr(trainers, "generate_ddp_command", start)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_two_processes_start_from_the_weights_are_killed_and_go_on(here, tiny_data, two_processes, monkeypatch, capfd):
     line = ["train", "best.yaml", "--data", tiny_data, "--weights", "w.pt", "--epochs", 3, *QUICK, *STILL]
     arguments = [str(a) for a in line]

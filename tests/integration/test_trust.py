@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import sys
 
 import pytest
 import torch
@@ -216,6 +217,7 @@ def test_module_files_of_a_run_folder_run_only_if_they_are_ones_own(mark, clean,
     assert mark.exists() == (recorded == "right")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no mode there")
 def test_the_list_of_named_contents_cannot_be_forged(mark, clean):
     source = user.Source("mine", GOOD)
     assert not trust._named(source)

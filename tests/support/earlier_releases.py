@@ -107,12 +107,12 @@ def trial_figures(t: Any) -> list[Any]:
 
 
 def continued(root: Path, name: str, more: int = MORE, **options: Any) -> list[list[Any]]:
-    """The trials by which a search goes on; they are not trained."""
+    """The next trials of a continued search; they are not trained."""
     from nas_attn.api import run_search
     from nas_attn.study import read_study
 
     before = read_study(name, runs=root / "runs")
-    (before.folder / "base.pt").touch()  # is not packed; the engine does not read it
+    (before.folder / "base.pt").touch()  # the archive does not contain this file; the engine does not read it
     study = str(root / f"{name}.yaml") if (root / f"{name}.yaml").exists() else name
     with patch("nas_attn.study.run.LocalEngine", SyntheticEngine):
         after = run_search(study, runs=root / "runs", trials=before.counted + more, **options).view

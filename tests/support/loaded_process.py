@@ -1,7 +1,8 @@
 """A process that has loaded torch, Ultralytics and this package, and forks for each command of a test.
 
 For a test, it behaves like `python -m nas_attn`: each command is a separate process with its own folder, environment,
-output and exit code. Loading takes seconds, but happens only once. Commands run one after another.
+output and exit code. Loading takes seconds, but happens only once. Commands run one after another. If the system does
+not fork, each command loads the libraries again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+FORKS = hasattr(os, "fork") and sys.platform != "darwin"  # whose own libraries do not survive it
 LIBRARIES = (
     "pandas", "plotly.graph_objects", "scipy.stats", "statsmodels.api", "optuna", "ultralytics.models.yolo"
 )  # fmt: skip
@@ -40,6 +42,22 @@ class Finished:
     err: str
 
 
+def run_anew(arguments: list[str], folder: Path, environment: Mapping[str, str], timeout: float) -> Finished:
+    """One command in a new interpreter.
+
+    Raises:
+        TimeoutError: it took longer than `timeout` seconds, and was killed.
+    """
+    command = [sys.executable, "-m", "nas_attn", *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as late:
+        raise TimeoutError(f"{arguments} took longer than {timeout:g} s; it said: {late.stderr}") from None
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
 class LoadedProcess:
     """Runs `python -m nas_attn` with arguments, without loading the libraries again."""
 
@@ -52,6 +70,8 @@ class LoadedProcess:
         Raises:
             TimeoutError: the command took longer than `timeout` seconds and was killed.
         """
+        if not FORKS:
+            return run_anew(arguments, folder, environment, timeout)
         if self._process is None:
             command = [sys.executable, __file__]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

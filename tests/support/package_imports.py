@@ -1,4 +1,4 @@
-"""The package's rooms in their order, and the imports of its files, read without importing it."""
+"""The rooms of the package in their order, and the imports of its files, read without importing the package."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2] / "nas_attn"
-ROOMS = (  # each imports only from rooms above it; those in one line never from each other
+ROOMS = (  # a room imports only from rooms above it; rooms in one line never import from each other
     ("errors", "_version"),
-    ("stopping", "safe_yaml", "atomic_files"),
+    ("stopping", "safe_yaml", "atomic_files", "folder_names"),
     ("tasks", "environment"),
     ("hook",),
     ("statistics",),
@@ -39,13 +39,13 @@ FILES = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in sorted(
 
 
 def room(name: str) -> str:
-    """The room of a file, by its dotted name in the package."""
+    """The room of a file, which is given by its dotted name in the package."""
     parts = name.removesuffix(".__init__").split(".")
     return ".".join(parts[:2]) if parts[0] == "detector" else parts[0]
 
 
 def imports(path: Path) -> set[str]:
-    """Absolute names of everything a file imports, inside functions too."""
+    """The absolute names of everything that a file imports, also inside functions."""
     found = set()
     package = ("nas_attn", *path.relative_to(ROOT).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -59,7 +59,7 @@ def imports(path: Path) -> set[str]:
 
 
 def inner(path: Path) -> set[str]:
-    """Dotted names in the package of the files that a file imports; "" is the package itself."""
+    """The files of the package that a file imports, by their dotted names; "" is the package itself."""
     found = set()
     for name in imports(path):
         parts = name.split(".")

@@ -1,7 +1,7 @@
 """The picture of the rooms in CONTRIBUTING.md, drawn from the imports: `python tests/support/rooms_picture.py`.
 
-An arrow leads from a room to one that it imports. An arrow that a longer way stands for is left out, so a room may
-import all that its arrows reach. A size has one digit, so that few changes need a new picture.
+An arrow leads from a room to a room that it imports. If a longer path connects two rooms, the direct arrow is left out,
+so a room may import every room that its arrows reach. Sizes have one digit, so that few changes need a new picture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BLOCK = re.compile(r"(?<=```mermaid\n).*?(?=```\n)", re.DOTALL)
 
 
 def box(name: str) -> str:
-    """The box of a file in the picture, by its dotted name in the package; "" if it has none."""
+    """The box of a file in the picture; the file is given by its dotted name. Empty if it has no box."""
     own = room(name)
     if own in GROUND:
         return "ground"
@@ -26,7 +26,7 @@ def box(name: str) -> str:
 
 
 def arrows() -> dict[str, set[str]]:
-    """box -> the boxes that its files import, in the order of the rooms."""
+    """Box -> the boxes that its files import, in the order of the rooms."""
     found: dict[str, set[str]] = {name: set() for name in map(box, RANK) if name}
     for name, path in FILES.items():
         if here := box(name):
@@ -35,7 +35,7 @@ def arrows() -> dict[str, set[str]]:
 
 
 def needed(direct: dict[str, set[str]]) -> list[tuple[str, str]]:
-    """The arrows that no longer way stands for, those of the last room first: Mermaid crosses fewer that way."""
+    """The arrows that no longer path replaces; those of the last room come first, so that Mermaid crosses fewer."""
 
     def beyond(names: Iterable[str]) -> set[str]:
         return {far for name in names for far in direct[name] | beyond(direct[name])}

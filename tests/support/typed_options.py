@@ -26,7 +26,7 @@ from nas_attn.space import Architecture
 from nas_attn.study.trial import Candidate
 '''
 PATHS, NAMES = "str | Path", "str | Sequence[str]"
-WIDER = {  # fields that take more in Python than in a YAML
+WIDER = {  # fields that accept more types in Python than in a YAML
     **dict.fromkeys(("data", "model", "weights", "space"), PATHS),
     **dict.fromkeys(("slots", "kinds", "scales"), NAMES),
     "base": "str | Architecture | Candidate",
@@ -37,7 +37,7 @@ WIDER = {  # fields that take more in Python than in a YAML
     "storage": "str",
     "ablation": "Mapping[str, Any]",
 }
-OF_A_SEARCH = ("name", "demo", "ablation")  # a function has its first argument for a name; the others are for YAMLs
+OF_A_SEARCH = ("name", "demo", "ablation")  # functions have another argument for a name; the others are for YAMLs
 NOT_OF_AN_ABLATION = (
     *OF_A_SEARCH,
     *("sampler", "control_seeds", "trials", "hours", "max_gmacs", "max_params", "storage"),
@@ -49,7 +49,7 @@ OF_A_MEASUREMENT = (
 
 
 def source() -> str:
-    """The text of the file."""
+    """The text of the written file."""
     study, ablation = StudyConfig.model_fields, AblationConfig.model_fields
     return "\n\n".join(
         (
@@ -76,7 +76,7 @@ def _fields(config: type[BaseModel], names: Any) -> str:
 
 
 def _plain(annotation: Any) -> str:
-    """The type of a field without its None."""
+    """The type of a field without None."""
     if get_origin(annotation) is Literal:
         return f"Literal[{', '.join(map(repr, get_args(annotation)))}]".replace("'", '"')
     if args := [a for a in get_args(annotation) if a is not type(None)]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -54,15 +56,16 @@ def test_a_search_and_an_ablation_meet_a_read_only_disk(read_only, monkeypatch):
 @pytest.mark.parametrize(("code", "remedy"), [("EROFS", "Make it writable"), ("EACCES", "Make it writable"),
                                               ("ENOSPC", "Make room"), ("EDQUOT", "Make room")])  # fmt: skip
 def test_a_record_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch, code, remedy):
-    def refuse(*arguments):
+    def refuse(*arguments, **keywords):
         raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
 
     log = RunFolder(tmp_path).log
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(RecordLost, match=f"{remedy}, then give the same command again"):
         log.append("study")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other words for it")
 def test_names_that_are_too_long_are_wrong_input_of_every_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     fabricate(tmp_path / "runs" / "s", trials=4)
@@ -80,6 +83,7 @@ def test_names_that_are_too_long_are_wrong_input_of_every_command(tmp_path, monk
 
 
 @pytest.mark.parametrize("name", ["a" * 5000, "a" * 5000 + "/b", "/".join(["a" * 200] * 50)])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other words for it")
 def test_a_name_that_is_too_long_is_no_fault_of_its_folder(tmp_path, name):
     with pytest.raises(UserError, match=r"one that a file can have, but got '.*aaa.* \(File name too long\)") as caught:
         write_text_atomic(tmp_path / name, "")

@@ -11,6 +11,7 @@ from nas_attn.ablation.plan.seeds import first_seed, is_fresh, spent
 from nas_attn.ablation.view import DEFAULT_NAME, EARLIER, FOLDER, FRESH, AblationView
 from nas_attn.analysis.front import pick
 from nas_attn.errors import UserError
+from nas_attn.folder_names import is_kept
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.ablation_config import DEFAULT_KINDS, AblationConfig
 from nas_attn.study.config import StudyConfig
@@ -191,7 +192,8 @@ def _inserted(values: Mapping[str, Any]) -> list[str]:
 
 
 def _checked(name: str) -> str:
-    if not name or name.strip(".") != name or any(c in name for c in "/\\ \n") or len(name) > LONGEST_NAME:
+    wrong = any(c in name for c in '/\\ \n:*?"<>|') or is_kept(name)
+    if not name or name.strip(".") != name or wrong or len(name) > LONGEST_NAME:
         rule = f"`--name` must be one word of at most {LONGEST_NAME} characters, because it names a folder"
         raise UserError(rule, got=f"'{name}'")
     return name

@@ -146,7 +146,9 @@ def _tested(view: AblationView, found: Sequence[Decision]) -> str:
     if len(found) > 1:
         test += f", Holm-corrected for {len(found)} comparisons"
     if looks.count > 1:
-        test += f" and multiplied by the {looks.count} looks (at {', '.join(map(str, looks.seeds))} seeds)"
+        test += (
+            f" and multiplied by {looks.count}, the number of looks (tests at {', '.join(map(str, looks.seeds))} seeds)"
+        )
     return test
 
 
@@ -202,7 +204,7 @@ def level(view: AblationView) -> str:
 def planned_seeds(view: AblationView) -> str:
     """The planned numbers of seeds and the first seed, as text."""
     seeds, first = view.looks.seeds, view.header["ablation"]["seed"]
-    looks = f"{seeds[0]}" if len(seeds) == 1 else f"{', '.join(map(str, seeds))} (tested after each number)"
+    looks = f"{seeds[0]}" if len(seeds) == 1 else f"{', then '.join(map(str, seeds))} (tested each time)"
     return f"{looks}, from seed {first} on"
 
 

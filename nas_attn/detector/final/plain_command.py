@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nas_attn.environment import shell_word
 
 if TYPE_CHECKING:
     from nas_attn.detector.weights.transfer import TransferReport
@@ -22,7 +23,7 @@ def plain_command(task: str, model: Path, data: Path, seed: int, arguments: Mapp
         arguments: training arguments of Ultralytics.
     """
     given = {"model": shown(model), "data": shown(data), **arguments, "seed": seed}
-    pairs = (shlex.quote(f"{name}={value}") for name, value in given.items())
+    pairs = (shell_word(f"{name}={value}") for name, value in given.items())
     return f"yolo {task} train {' '.join(pairs)}"
 
 
@@ -42,8 +43,9 @@ def conditions(weights: Path | None, fit: TransferReport | None, own_files: bool
     lines = ["(nas_attn must be installed. No hook is needed: loading the checkpoint registers its modules.)"]
     if fit.matched < fit.moved or fit.misplaced:
         wrong = f", {fit.misplaced} of them in another layer" if fit.misplaced else ""
+        loaded = shell_word(f"pretrained={shown(weights)}")
         lines.append(
-            f"(The YAML with pretrained={shown(weights)} is not the same: Ultralytics looks for tensors by row number "
+            f"(The YAML with {loaded} is not the same: Ultralytics looks for tensors by row number "
             f"and would find {fit.matched} of {fit.total}{wrong}.)"
         )
     return lines

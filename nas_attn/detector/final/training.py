@@ -137,7 +137,7 @@ def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Pa
         weights: the checkpoint that the training starts from, if any.
     """
     content = None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    known = {"data": data.fingerprint, "model": model.read_text(), "weights": content, **arguments}
+    known = {"data": data.fingerprint, "model": model.read_text("utf-8"), "weights": content, **arguments}
     named = _own_files(known["model"])
     if named:  # an edited module file gives another result
         known["modules"] = [s.digest for s in named]
@@ -175,7 +175,7 @@ def _train(training: Training, run: TrainingFolder) -> Any:
     if fit is not None:
         save_start(model, training.model.task, source)
         print(f"weights of {training.weights}: " + "\n".join(fit.lines()))
-    own_files = bool(_own_files(training.path.read_text()))
+    own_files = bool(_own_files(training.path.read_text("utf-8")))
     print("\n".join(["with plain Ultralytics:", command, *conditions(training.weights, fit, own_files)]))
     given = {"data": str(without_download(training.data.path)), "seed": training.seed, **arguments}
     where = {"project": str(run.folder.parent), "name": run.folder.name, "exist_ok": True}

@@ -7,11 +7,11 @@ starts from if weights are given.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -101,7 +101,7 @@ class TrainingFolder:
         """The content of the result file if the training is finished, else the note that `begin` wrote."""
         return _read(self.result) or _read(self._note) or {}
 
-    @contextmanager
+    @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the lock of the folder, so that no other process trains in it.
 
@@ -111,9 +111,10 @@ class TrainingFolder:
         path = self.folder.with_name(f"{self.folder.name}.lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(path, blocking=False):
+            with FileLock(path, timeout=0):
                 yield
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(PermissionError):  # Windows, where nobody can delete a locked file
+                    path.unlink(missing_ok=True)
         except Timeout:
             raise StudyLocked(
                 f"another process trains in '{self.folder}'; wait for it, or give another --output"
@@ -137,7 +138,7 @@ class TrainingFolder:
         done = epochs[0]
         path = self.folder / "results.csv"
         if path.exists():
-            header, *rows = csv.reader(io.StringIO(path.read_text()))
+            header, *rows = csv.reader(io.StringIO(path.read_text("utf-8")))
             kept = [row for row in rows if row and float(row[0]) <= done]
             write_text_atomic(path, "".join(",".join(row) + "\n" for row in (header, *kept)))
         return done

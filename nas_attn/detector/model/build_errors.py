@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from nas_attn.detector.model import community_names
 from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.detector.model.rows import PREFIX, rows_of
+from nas_attn.environment import shell_word
 from nas_attn.errors import UserError
 
 PARSER, FORWARD = "parse_model", "_predict_once"  # functions of `ultralytics.nn.tasks` that loop over the rows
@@ -33,7 +33,7 @@ def build_refusal(error: Exception, model_yaml: Mapping[str, Any], where: str) -
     if Path(where).suffix in (".yaml", ".yml") and _is_article(rows_of(model_yaml)):
         refusal.remedy = (
             "It names attention modules as articles do: write a model YAML that builds with "
-            f"`python -m nas_attn adopt {shlex.quote(where)}`."
+            f"`python -m nas_attn adopt {shell_word(where)}`."
         )
     return refusal
 

@@ -65,7 +65,7 @@ def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tup
             settings = entry.complete(gene.as_dict(), where=f"slot {name}")
             reason = entry.refusal(places[name].channels, 1, 1, settings)  # for maps of any size
             if reason:
-                raise SlotRefused(f"`{gene}` cannot stand at {name}: {reason}")
+                raise SlotRefused(f"`{gene}` cannot be used at {name}: {reason}")
             rows.append((places[name], entry.row(places[name].channels, settings)))
     return rows
 

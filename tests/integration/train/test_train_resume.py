@@ -12,6 +12,7 @@ from short_training import QUICK, printed, table
 
 from nas_attn.cli.app import run
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 KILLED = """
 import os, signal, sys
 from nas_attn.environment import prepare

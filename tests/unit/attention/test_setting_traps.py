@@ -89,7 +89,7 @@ def check_aliases(entry, side):
     groups: dict = {}
     for settings in standing(entry, side, side):
         groups.setdefault(entry.effective(settings, side, side), []).append(settings)
-    assert groups, f"nothing of {entry.name} can stand on {CHANNELS} channels"
+    assert groups, f"no setting of {entry.name} fits {CHANNELS} channels"
     for first, *others in groups.values():
         one = perturbed(entry, first)
         for settings in others:

@@ -159,6 +159,7 @@ def test_addresses_that_cannot_be_had(study):
         make_server(study.folder, host="192.0.2.1")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no Ctrl-C can be sent to one process")
 def test_ctrl_c_ends_the_server_quietly(study):
     program = (
         "import signal, sys; from pathlib import Path; from nas_attn.dashboard.server import serve\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import pickle
 import threading
 from pathlib import Path
 
@@ -244,3 +245,13 @@ def test_a_missing_libgl_is_one_line(monkeypatch):
         prepare()
     assert "\n" not in str(caught.value)
     assert "libgl1" in str(caught.value) and "opencv-python-headless" in str(caught.value)
+
+
+def test_a_loader_process_that_is_no_fork_maps_the_same_file(files, tmp_path):
+    """Windows and macOS hand the data set over as a pickle, which must not be as large as the data."""
+    whole = dataset(open_store(files, IMGSZ, tmp_path / "cache"))
+    content = pickle.dumps(whole)
+    again = pickle.loads(content)
+    assert len(content) < len(pickle.dumps(whole._store._bytes)) / 2 and again._store.mapped
+    for i in range(len(whole)):
+        assert torch.equal(whole[i]["img"], again[i]["img"]) and torch.equal(whole[i]["bboxes"], again[i]["bboxes"])

@@ -81,7 +81,7 @@ def test_refusals_look_at_the_final_map_too():
 
 def test_refused_genes_are_refused_with_their_reason():
     space = build({"acmix": None}, slots=(Slot("p3", 1, 12, 8),))
-    with pytest.raises(SlotRefused, match=r"cannot stand at p3: `head` must divide the channels, but got 8 and 12"):
+    with pytest.raises(SlotRefused, match=r"cannot be used at p3: `head` must divide the channels, but got 8 and 12"):
         space.canonical(Architecture.parse("p3=acmix(head=8,kernel_att=3)"))
 
 

@@ -41,8 +41,13 @@ def test_a_wrong_value_is_answered_in_plain_words(name, inner):
 @pytest.mark.parametrize(
     ("name", "inner", "value", "said"),
     [
-        ("name", False, "my study", "contain only letters a-z and A-Z, digits, `.`, `_` and `-`, but got 'my study'"),
-        ("name", False, "x" * 300, "`name` must have at most 200 characters"),
+        (
+            "name",
+            False,
+            "my study",
+            "must be one that a folder can have on every system, but got 'my study'",
+        ),
+        ("name", False, "x" * 300, "; at most 200 bytes; "),
         ("name", False, 3, "`name` must be text, but got 3"),
         ("demo", False, "x", "`demo` must be true or false, but got 'x'"),
         ("epochs", False, "many", "`epochs` must be a whole number, but got 'many'"),

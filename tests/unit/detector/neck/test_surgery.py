@@ -161,7 +161,7 @@ def test_an_architecture_that_cannot_be(text, error, says, known_base):
 
 def test_settings_that_the_channels_refuse(known_base):
     slot = Slot("p3", 16, 60, 8)
-    with pytest.raises(SlotRefused, match=r"cannot stand at p3: `head` must divide"):
+    with pytest.raises(SlotRefused, match=r"cannot be used at p3: `head` must divide"):
         architecture_yaml(known_base("yolo11n")[0], [slot], Architecture.parse("p3=acmix(head=8)"))
 
 
