@@ -293,7 +293,7 @@ def test_nothing_that_the_command_line_starts_installs_packages(monkeypatch, cap
 
 
 def test_a_checkpoint_where_the_package_is_missing(environment, tmp_path):
-    """Ultralytics would pip install whatever is called nas_attn; as the README says, one variable forbids it."""
+    """Ultralytics would pip install whatever is called nas_attn; one variable forbids it, as `bundle/` says."""
     from nas_attn.attention.zoo.lska import LSKA
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.weights.start_model import save_start

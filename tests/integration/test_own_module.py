@@ -1,4 +1,4 @@
-"""A module of a user's own, as README shows it: from the file to a checkpoint where the file never was."""
+"""A module of a user's own, as its page shows it: from the file to a checkpoint where the file never was."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from nas_attn.space import Architecture
 from nas_attn.study import read_study
 
 ROOT = Path(nas_attn.__file__).parent.parent
-SECTION = (ROOT / "README.md").read_text().partition("## Your own module")[2].partition("\n## ")[0]
+PAGE = ROOT / "nas_attn" / "attention" / "README.md"
+SECTION = PAGE.read_text().partition("\n## Your own module")[2].partition("\n## ")[0]
 COMMAND = ("-m", "nas_attn")
 MINE = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)[0]
 

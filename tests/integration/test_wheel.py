@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,15 @@ def test_a_search_runs_from_the_wheel(installed, tmp_path, write_study):
     assert done.returncode == 0, done.stderr
     done = python(installed, tmp_path, "-m", "nas_attn", "report", "w", "-o", "r.html")
     assert done.returncode == 0 and (tmp_path / "r.html").stat().st_size > 1_000_000, done.stderr
+
+
+def test_links_of_the_page_on_pypi_lead_to_the_repository(installed):
+    page = next(installed.glob("nas_attn-*.dist-info/METADATA")).read_text(encoding="utf-8")
+    home = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Homepage"]
+    targets = re.findall(r"\]\(([^)]+)\)", page)
+    assert "Description-Content-Type: text/markdown" in page and len(targets) > 10
+    assert all(target.startswith(f"{home}/") for target in targets)
+    assert f"({home}/raw/main/studies/bccd.png)" in page and f"({home}/blob/main/LICENSE)" in page
 
 
 def test_every_package_and_no_test_is_in_it(installed):

@@ -76,7 +76,7 @@ class Grid(nn.Module):
     ids=lambda v: type(v).__name__ if isinstance(v, nn.Module) else None,
 )
 def test_work_per_element_as_fvcore_counts_it(layer, macs):
-    """As described in the README, "What the numbers mean"; torch's counter counts nothing of it."""
+    """As described in `nas_attn/cost/README.md`; torch's counter counts nothing of it."""
     cost = count(layer, 4, 5, channels=8)
     assert (cost.macs, cost.macs_fvcore_default, cost.flops_torch) == (macs, macs, 0)
 
