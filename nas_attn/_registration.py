@@ -24,7 +24,7 @@ TARGET = "ultralytics.nn.tasks"
 
 
 class Loader:
-    """A loader that wraps a module's own loader: it executes the module with that one, then calls `after`.
+    """A loader that wraps another one: it executes a module with the wrapped loader, then calls `after`.
 
     Args:
         own: the wrapped loader; it also answers for all other attributes.
@@ -58,7 +58,7 @@ class Finder:
         after: is called with the target module each time it has executed.
     """
 
-    nas_attn = True  # marks these finders, so that one recognises another, also from another file or version
+    nas_attn = True  # a mark: a finder recognises others of its kind by it, also those of another file or version
 
     def __init__(self, after: Callable[[ModuleType], None]) -> None:
         self._after = after
@@ -87,11 +87,11 @@ class Finder:
 
 
 def install() -> None:
-    """Register the zoo: now if Ultralytics is loaded already, and each time it is loaded from now on."""
+    """Register the zoo at once if Ultralytics is loaded already, and each time it is loaded later."""
     _wait_with(_register)
     loaded = sys.modules.get(TARGET)
     spec = getattr(loaded, "__spec__", None)
-    if loaded is not None and getattr(spec, "_initializing", False):  # in this thread, or in another: let it finish
+    if loaded is not None and getattr(spec, "_initializing", False):  # let an import end that runs in any thread
         import importlib
 
         loaded = importlib.import_module(TARGET)

@@ -119,7 +119,7 @@ def stdout_to_stderr() -> Iterator[None]:
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """False for Ultralytics' warning that it guesses the scale of a YAML: the files that we write have only one."""
+    """False for Ultralytics' warning that it guesses the scale of a YAML: our YAMLs have only one scale."""
     return "no model scale passed" not in record.getMessage()
 
 

@@ -62,7 +62,7 @@ class UserError(NasAttnError):
             text += f" (in {_cut(self.where)})"
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."
 
-    def __reduce__(self) -> tuple[Any, ...]:  # workers send these through a pipe; keyword-only arguments need help
+    def __reduce__(self) -> tuple[Any, ...]:  # workers pickle these; pickle alone cannot pass keyword-only arguments
         return _rebuild, (type(self), self.args, self.__dict__.copy())
 
 
@@ -113,7 +113,9 @@ class StudyChanged(UserError):
 
 
 class NotWritable(UserError):
-    """A folder that cannot be created or written to: in a command a wrong name, in a study possibly a broken disk."""
+    """A folder that cannot be created or written to.
+
+    In a command, the name is wrong. In a study, the disk may have failed."""
 
 
 class ExportChanged(UserError):
@@ -167,7 +169,7 @@ class RecordLost(NasAttnError):
 
 
 class StorageFull(NasAttnError):
-    """A disk is full, a quota is used up, or a file system is read-only. The trial is not at fault and can continue."""
+    """A disk is full, a quota is used up, or a file system is read-only. The trial can continue later."""
 
 
 EDQUOT = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no quota of this kind

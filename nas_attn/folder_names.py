@@ -9,13 +9,13 @@ import unicodedata
 LONGEST = 200  # bytes: files beside the folder have names that are a little longer
 RULE = (
     "letters and digits of any script, `_`, `-` and, inside, `.`; at most 200 bytes; "
-    "no word that Windows keeps, such as `con`"
+    "no name that Windows reserves, such as `con`"
 )
 _KEPT = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def usual(text: str) -> str:
-    """The text with each letter as one character, where it may be several: macOS writes an é as e and an accent."""
+    """The text in the composed form of Unicode (NFC): macOS writes é as two characters, e and an accent."""
     return unicodedata.normalize("NFC", text)
 
 
@@ -26,16 +26,16 @@ def is_folder_name(name: str) -> bool:
 
 
 def is_kept(name: str) -> bool:
-    """True if Windows takes this name for a device."""
+    """True if Windows reserves this name for a device."""
     return _KEPT.fullmatch(name) is not None
 
 
 def folder_name(text: str) -> str:
-    """The text with a `-` for all that no folder name should hold; empty if nothing else is in it."""
+    """The text as a folder name: `-` replaces all other characters; empty if no character remains."""
     words = "".join(c if _is_plain(c) else " " for c in usual(text)).split()
     return "-".join(words).lstrip("._-").rstrip(".-")
 
 
 def _is_plain(sign: str) -> bool:
-    """True for letters, their marks, digits, and what names are put together with."""
+    """True for letters, their marks, digits, and the separators `.`, `_` and `-`."""
     return sign.isalnum() or sign in "._-" or unicodedata.category(sign).startswith("M")

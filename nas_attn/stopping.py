@@ -18,7 +18,7 @@ INTERRUPTED = 130  # exit code of a command that was stopped
 
 @contextlib.contextmanager
 def stopping() -> Iterator[list[str]]:
-    """Let these signals interrupt the main thread inside, but only once: the clean-up must not be interrupted too.
+    """A context in which these signals interrupt the main thread, but only once: a second one would stop the clean-up.
 
     A signal that is ignored stays ignored (as with nohup), and handlers of other code stay. Outside the main thread
     nothing changes. At the end the former handlers are restored.

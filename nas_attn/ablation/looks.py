@@ -84,5 +84,5 @@ class Looks:
         return Looks(seeds, count, self.added or not planned, wanted.sequential, spent, self.widened)
 
     def compared(self, new: int, all_: int) -> Looks:
-        """The looks after comparisons were added late: `new` of now `all_` came after results had been seen."""
+        """The looks after a late change: `new` of the `all_` comparisons were added after results had been seen."""
         return replace(self, spent=self.spent + new / all_, widened=True)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from nas_attn.ablation.design import FAMILIES, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.errors import RecordLost
+from nas_attn.study.broken_rules import broken_rule
 from nas_attn.study.record_kinds import Finite, RecordFields
 
 
@@ -65,10 +66,9 @@ def read_plan(record: Mapping[str, Any]) -> tuple[Design, Looks]:
     try:  # in JSON mode a strict model still takes a list as a tuple
         plan = _Plan.model_validate_json(json.dumps({k: record[k] for k in _Plan.model_fields}), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(map(str, first["loc"]))
+        rule = broken_rule(error.errors(include_url=False)[0])
         raise RecordLost(
-            f"{getattr(record, 'where', 'the design')} is damaged (`{name}`: {first['msg']}). Make a copy of "
-            "the file, remove this line from it, and run the same `ablate` command again: it writes the design anew."
+            f"{getattr(record, 'where', 'the design')} is damaged: {rule}. Make a copy of the file, then remove this "
+            "line from the file and run the same `ablate` command again: it writes the design anew."
         ) from None
     return plan.design, plan.looks

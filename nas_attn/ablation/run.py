@@ -1,4 +1,4 @@
-"""Runs one ablation: from the request over plan, lease and workers to the tables."""
+"""Runs one ablation from the request to the tables: plan, lease, workers, trials."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from nas_attn.study.view import Trial
 
 
 class AblationObserver(Protocol):
-    """The observer of an ablation: it is told of every event."""
+    """The observer of an ablation: the ablation tells it about each event."""
 
     def preparing(self, what: str) -> None:
-        """A step of the preparation begins; nothing is trained yet."""
+        """Called when a step of the preparation starts; nothing is trained yet."""
 
     def opened(self, view: AblationView) -> None:
-        """The ablation begins or continues."""
+        """Called when the ablation starts or continues."""
 
     def finished(self, view: AblationView, trial: Trial) -> None:
-        """A trial ended, complete or failed."""
+        """Called after a trial ended; its state is `complete` or `failed`."""
 
     def slots(self, view: AblationView, model: str | None) -> None:
-        """The liveness of a base model's slots was measured."""
+        """Called when the liveness of the slots of a base model is known; None is the ablation's own base model."""
 
     def note(self, text: str) -> None:
-        """There is a note for the user."""
+        """Called with a text that the user should read."""
 
 
 class Ablation(Supervisor[AblationView]):
@@ -55,7 +55,7 @@ class Ablation(Supervisor[AblationView]):
         plan: the plan; the log of the folder must already hold it.
         folder: the ablation's folder; the caller must hold its lease.
         engine: runs the trials.
-        observer: is told of every event.
+        observer: is told about each event.
     """
 
     observer: AblationObserver
@@ -95,8 +95,8 @@ class Ablation(Supervisor[AblationView]):
                 self._measure(model)
         left = [(self._view.design.arm(name), index) for name, index in self._view.left]
         ready = [(arm, index) for arm, index in left if self._view.trial(arm, index) is None]
-        # the trials on which liveness is measured come first; meanwhile idle workers may train only the full
-        # architecture, which is needed for any liveness
+        # the trials that measure liveness come first; until they end, idle workers may train only the full
+        # architecture, because every result of the measurement needs it
         for may_start in (self._measures, self._may_start):
             for arm, index in ready:
                 if may_start(arm, index):
@@ -106,7 +106,7 @@ class Ablation(Supervisor[AblationView]):
         return None
 
     def _base_again(self) -> Trial | None:
-        """A base trial that is trained again, because all of them failed in an earlier run of the command."""
+        """A base trial that is trained again, because all base trials failed in an earlier run of the command."""
         again = next((t for t in self._view.bases(None) if t.number in self._bases_before), None)
         if again is None:
             return None
@@ -114,7 +114,7 @@ class Ablation(Supervisor[AblationView]):
         return self._begin("base", arm.architecture, again.seed, self.plan.costs[arm.name], arm=arm.name)
 
     def _measures(self, arm: Arm, index: int) -> bool:
-        """True if the liveness of slots is measured on this trial."""
+        """True if this trial measures the liveness of the slots."""
         base = self._view.design.base_of(arm.model)
         return arm == base and index < LIVENESS_SEEDS and not self._view.measured(arm.model)
 

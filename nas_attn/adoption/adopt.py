@@ -130,8 +130,8 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
     if article.nc is None:
         findings.repair(None, "nc", "missing", classes, "given with --nc" if nc is not None else "as in the base")
     elif nc is None and lineage.source is not None and article.nc != lineage.source["nc"]:
-        findings.suspect(None, "nc", f"nc is {article.nc}, the class count of the file's author: kept. `train` needs "
-                         "that of your data: give --nc")  # fmt: skip
+        findings.suspect(None, "nc", f"nc is {article.nc}, the class count of the file's author, and is kept. `train` "
+                         "needs the class count of your data: give --nc")  # fmt: skip
     if article.unread:
         findings.suspect(None, "key", f"keys that Ultralytics does not read are left out: {', '.join(article.unread)}")
     for difference in lineage.differences:
@@ -140,7 +140,7 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
     if claims:
         said = ", ".join(f"row {n} says # {c}" for n, c in claims)
         findings.suspect(
-            claims[0][0], "comment", f"comments have wrong row numbers: {said}. Only the place in the list counts"
+            claims[0][0], "comment", f"comments have wrong row numbers: {said}. Only the position in the list counts"
         )
     if own := [r for r in article.attention if community_names.folded(r.as_written) == "cbam" and not r.meaning]:
         text = "read as the paper's CBAM, because it has a reduction; Ultralytics' own class has none"
@@ -171,7 +171,7 @@ def _nothing(read: Wiring, base: BaseModel, lineage: Lineage, findings: Findings
             remedy = "If that is intended, give the file to `search` as --model; otherwise correct these rows."
     except UserError as error:
         builds, remedy = f"it does not build: {error.got}", "There is nothing to adopt; correct the file."
-    what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a network of the author"
+    what = f"the rows of {lineage.name}" if lineage.name and not lineage.differences else "a separate base model"
     names_said = [str(s) for s in findings.suspicions if s.kind == "name"]
     return UserError(
         "a file to adopt must have a row of attention",

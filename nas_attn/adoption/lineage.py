@@ -131,7 +131,8 @@ def choose_scale(article: Article, lineage: Lineage, asked: str | None, findings
         named = _named(article.path)
         key = asked or (named if named in theirs else next(iter(theirs)))
         if key not in theirs:
-            raise UnknownName("scale", key, theirs, where=f"{where}, which has no scales: known are {lineage.name}'s")
+            where = f"{where}, which has no scales; those of {lineage.name} are used"
+            raise UnknownName("scale", key, theirs, where=where)
         findings.repair(None, "scales", "missing", f"{key}: {theirs[key]}", f"as in {lineage.name}")
         return Scale(key, tuple(theirs[key]), True)
     if asked is not None:

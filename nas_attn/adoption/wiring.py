@@ -157,7 +157,7 @@ def _compare(wiring: Wiring, row: ArticleRow, index: int, base_row: Sequence[Any
             right = wiring.output(wanted[j], row.number)
             if j not in wrong and right != source and row.written[j] == wanted[j]:
                 now[j] = right
-                whys.append(f"{shown(article, right)} comes after row {source}, a number that is still that of {base}")
+                whys.append(f"{shown(article, right)} comes after row {source}, which is still the number in {base}")
     if whys:
         wiring.sources[row.number] = now
         findings.repair(row.number, row.as_written, _from(row), _from(row, now), "; ".join(whys))

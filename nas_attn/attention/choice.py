@@ -109,7 +109,7 @@ def default_refused(options: tuple[Any, ...], default: Any, whose: str, where: s
         f"{whose or 'the '}default must be one of the options {shown(options)} of its `Choice`",
         got=repr(default),
         where=where,
-        remedy="Add it to the options, or give the search its own default: "
+        remedy="Add it to the options, or give the search another default: "
         f"`Choice({shown(options)}, default={options[0]!r})`.",
     )
 

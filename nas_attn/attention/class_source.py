@@ -57,7 +57,7 @@ class _Parts:
             return
         node, lines, namespace, future = _found(thing)
         self._future |= future
-        self._definitions[id(thing)] = ""  # the thing may use itself
+        self._definitions[id(thing)] = ""  # a class or function may use itself
         for used in _names(node):
             if used in namespace and used not in (self._without, node.name):
                 self._use(used, namespace[used])

@@ -87,7 +87,7 @@ class ModuleEntry:
             return text.encode()
         try:
             return Path(inspect.getfile(self.cls)).read_bytes()
-        except (OSError, TypeError):  # if there is no file, `inspect` raises one or the other, by Python version
+        except (OSError, TypeError):  # if there is no file, the version of Python decides which one `inspect` raises
             raise UserError(
                 "a searched module must be defined in a file",
                 got=f"'{self.name}' of `{self.cls.__module__}`",

@@ -88,7 +88,7 @@ class _Rebuilt:
         self.model: Any = None
 
     def architecture(self) -> bool:
-        """Check that best.yaml is exactly the architecture of the card on base.yaml."""
+        """Check that best.yaml has exactly the rows of base.yaml with the card's architecture."""
         from nas_attn.bundle.write import MODEL
         from nas_attn.detector.model.base_model import load_base
         from nas_attn.detector.model.export_key import KEY, check_export
@@ -107,9 +107,9 @@ class _Rebuilt:
             zip(self.exported.rows, wanted["backbone"] + wanted["head"], strict=False)
         ):
             if row != other:
-                raise _Failed(f"row {number} of {MODEL} is {row}, but the architecture on base.yaml has {other}")
+                raise _Failed(f"row {number} of {MODEL} is {row}, but the card and base.yaml give {other}")
         if len(self.exported.rows) != (rows := len(wanted["backbone"] + wanted["head"])):
-            raise _Failed(f"{MODEL} has {len(self.exported.rows)} rows, but the architecture on base.yaml has {rows}")
+            raise _Failed(f"{MODEL} has {len(self.exported.rows)} rows, but the card and base.yaml give {rows}")
         return True
 
     def _file(self, name: str) -> Path:

@@ -81,7 +81,7 @@ class Winner:
 
         Args:
             weights: checkpoint of the base or of this model: each tensor that fits goes to its layer.
-            seed: of the initial weights that `weights` does not fill.
+            seed: decides the initial weights of the tensors that `weights` does not fill.
 
         Raises:
             UserError: the weights are of another model.

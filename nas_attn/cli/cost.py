@@ -32,7 +32,7 @@ def command(
 ) -> None:
     """Count the GMACs and parameters of architectures.
 
-    The base comes first. Beside our figures stand those that fvcore and Ultralytics would print.
+    The base comes first. The table also shows the figures that fvcore and Ultralytics would print.
     """
     from nas_attn.api import costs_of
 

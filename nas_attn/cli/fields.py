@@ -60,7 +60,7 @@ class FieldOptions:
         return [group.replace(name=name, default=None, annotation=kind) for name, kind in types.items()]
 
     def given(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The fields whose options were given; `values`, the values of all options, loses all fields of this group."""
+        """The fields whose options were given. All fields of this group are removed from the option values `values`."""
         found: dict[str, Any] = {}
         for name in self.names:
             if (value := values.pop(name)) is not None:
@@ -70,7 +70,7 @@ class FieldOptions:
 
 
 def with_fields(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """A decorator: a parameter annotated with `FieldOptions` becomes several Typer options, one for each field.
+    """A decorator that turns a parameter annotated with `FieldOptions` into one Typer option for each field.
 
     The command receives that parameter as a dictionary of the fields whose options were given.
     """

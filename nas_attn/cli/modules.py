@@ -23,7 +23,7 @@ nas-attn modules mine --modules mine.py
 
 
 class _Group(TyperGroup):
-    """`modules acmix` means `modules show acmix`, and `--json` may stand before it."""
+    """`modules acmix` means `modules show acmix`, and `--json` may come before it."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         words = args if args[0] in self.commands else ["show", *args]
@@ -46,7 +46,7 @@ for subcommand in (modules_check, modules_gallery):
 def listing(ctx: typer.Context, modules: Modules = None, as_json: Json = False) -> None:
     """List the attention modules, or show one of them.
 
-    The list tells the settings, the cost and the limits of each module. `modules NAME` shows one module in detail.
+    The list shows the settings, the cost and the limits of each module. `modules NAME` shows one module in detail.
     """
     use_modules(modules)
     if ctx.invoked_subcommand is not None:

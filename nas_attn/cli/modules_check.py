@@ -79,7 +79,7 @@ def command(
         where = "one CPU thread" if device == "cpu" else device
         print(
             f"Measured at each slot of {base.name} at {imgsz} px on {where}: forward at batch 1, forward + backward at "
-            f"batch {batch}. A module is marked from {SLOW} times the figure of `{CONTROL}` at the same slot."
+            f"batch {batch}. A module is marked if a figure is at least {SLOW} times that of `{CONTROL}` at the slot."
         )
         print(verdict(found))
     return 0 if ok else 1

@@ -153,7 +153,7 @@ def _section(entry: ModuleEntry, costs: tuple[str, str]) -> list[str]:
             options = (f"**{_text(o)}**" if o == setting.default else _text(o) for o in setting.options)
             found.append(f"- `{setting.name}`: {', '.join(options)}")
     found += [f"- cost: {costs[0]} GMACs, {costs[1]} parameters", f"- forms: {', '.join(entry.forms)}"]
-    found += [f"- counted: `{op}` as {macs} multiply-accumulates an element" for op, macs in entry.costs.items()]
+    found += [f"- counted: `{op}` as {macs} multiply-accumulates per element" for op, macs in entry.costs.items()]
     found += [f"- cannot {LIMITS[key]}: {why}" for key, why in entry.cannot.items()]
     found += [f"- published weights: {entry.weights}"] if entry.weights else []
     return [*found, f"- licence: {entry.licence or 'own code'}"]

@@ -10,5 +10,5 @@ PIPE_WIDTH = 160  # characters, if stdout is no terminal
 
 
 def stdout() -> Console:
-    """The console for results."""
+    """The console that prints results."""
     return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)

@@ -37,7 +37,7 @@ def construction(entry: ModuleEntry, settings: Mapping[str, Any]) -> None:
             if reason is None:
                 raise CheckFailed(
                     f"`unsupported({channels}, ...)` must return a reason if the constructor refuses",
-                    got=f"None, but the constructor says: {error}",
+                    got=f"None, while the constructor says: {error}",
                 ) from None
             continue
         except TypeError as error:

@@ -64,7 +64,7 @@ def reload(pairs: Sequence[Pair]) -> list[str | None]:
             env={**environment, "PYTHONIOENCODING": "utf-8"},
         )  # fmt: skip
     if run.returncode:
-        found = [f"the process ended with {run.returncode}: {run.stderr.strip()[-300:]}"] * len(files)
+        found = [f"the process ended with exit code {run.returncode}: {run.stderr.strip()[-300:]}"] * len(files)
     else:
         found = json.loads(run.stdout.splitlines()[-1])
     for number, problem in zip(files, found, strict=True):

@@ -20,7 +20,9 @@ def true_names(figures: Mapping[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a model or module for one image, in eval mode, not fused. Of an end-to-end head, only the inference path.
+    """Cost of a model or module for one image, in eval mode, not fused.
+
+    Of an end-to-end head, only the inference path is counted.
 
     Attributes:
         macs: multiply-accumulates from four sources: fvcore's default handles, scaled_dot_product_attention, the

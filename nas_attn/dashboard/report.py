@@ -21,10 +21,10 @@ from nas_attn.dashboard.style import CSS
 from nas_attn.study.view import Candidate, StudyView
 
 CAUTION = (
-    "Each verdict is for one candidate alone, without correction for their number: about one in twenty candidates "
-    "without a true difference is called better or worse by chance. All trials of a seed are compared with the same "
-    "base trial, so an unusual base trial moves all of them. The front is chosen on val only; test, if the data set "
-    "has it, is shown for information. Before you rely on a winner, confirm it with an ablation."
+    "Each verdict judges one candidate alone. It is not corrected for the number of candidates: by chance, about one "
+    "in twenty candidates without a true difference is called better or worse. All trials of a seed are compared with "
+    "the same base trial, so an unusual base trial moves all of them. The front is chosen on val only; test, if the "
+    "data set has it, is shown for information. Before you rely on a winner, confirm it with an ablation."
 )
 BARS = "Bars: ± one standard deviation over seeds. A dark border marks the front. Click a point to find its row."
 LIVENESS = (

@@ -1,7 +1,7 @@
 """The generated data sets: drawn objects of many sizes on noisy backgrounds, the same bytes on every machine.
 
-With them, a search runs without any data of the user. The sizes of objects cover what the three levels of a neck can
-box at 128 pixels. A ranking of attention modules on this data is not valid for real photographs.
+With them, a search runs without any data of the user. The objects have the sizes that the three levels of a neck
+can box at 128 pixels. A ranking of attention modules on this data is not valid for real photographs.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def short(value: Any, limit: int = 200) -> str:
 
 
 def _listed(item: Any, root: Path, *, again: bool) -> list[str]:
-    """The files that one item of a split's entry means.
+    """The files that one item of a split's entry names.
 
     Args:
         item: a folder, or a text file with image paths.

@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-NO_NAMES = ("data", "dataset", "custom")  # usual names of users' files: they are never misspelt known names
+NO_NAMES = ("data", "dataset", "custom")  # usual names of users' own files: no known name is suggested for them
 
 
 @lru_cache(maxsize=1)

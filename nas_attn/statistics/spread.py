@@ -9,7 +9,7 @@ CONFIDENCE = 0.95
 
 
 def moments(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """The mean and the sample standard deviation; None for each that has too few values (one or two are needed)."""
+    """The mean (None without values) and the sample standard deviation (None with fewer than two values)."""
     if not values:
         return None, None
     mean = math.fsum(values) / len(values)

@@ -30,8 +30,11 @@ RULES = {  # type of a pydantic error -> the rule, with the numbers of its conte
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "too_short": "must not be empty",
+    "too_long": "must have at most {max_length} values",
     "dict_type": _MAPPING,
+    "dataclass_type": _MAPPING,
     "model_type": _MAPPING,
     "model_attributes_type": _MAPPING,
 }

@@ -237,7 +237,7 @@ def counted(
 
     Args:
         base: the base model.
-        genes: slot -> genes that may stand there.
+        genes: slot -> genes that may be used there.
         imgsz: image size of the final training in pixels.
         cache: folder that caches cost tables.
         counting: number of the counting rules.

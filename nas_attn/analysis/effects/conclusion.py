@@ -125,7 +125,7 @@ def _rest(numbers: EffectNumbers) -> str:
     if not rest:
         return ""
     verb = "is" if rest == 1 else "are"
-    left = f"Of the {len(numbers.measured)} measured effects, the other {rest} {verb} not distinguishable from zero."
+    left = f"The other {rest} of the {len(numbers.measured)} measured effects {verb} not distinguishable from zero."
     return f"{left} {_plan(numbers)}"
 
 
@@ -139,7 +139,7 @@ def _obstacle(numbers: EffectNumbers) -> str:
         return "its runs show no noise, so a difference cannot be judged."
     if not numbers.df:
         usable = f"{numbers.trials} usable trial{'s are' if numbers.trials > 1 else ' is'}"
-        return f"{usable} too few for its modules and slots: none is left to estimate the noise."
+        return f"{usable} too few for its modules and slots: no trial is left to estimate the noise."
     determined = [c for c in numbers.cells if c.estimate is not None]
     if any(c.of_module for c in determined):
         return "its architectures are too few to separate a module from its settings and neighbours."

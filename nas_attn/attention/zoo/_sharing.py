@@ -44,7 +44,7 @@ def share(work: Callable[[Piece], None], pieces: Iterable[Piece], like: Tensor) 
             while waiting:
                 try:
                     piece = waiting.popleft()
-                except IndexError:  # another thread was quicker
+                except IndexError:  # another thread took the last piece
                     return
                 work(piece)
         except BaseException as error:
@@ -62,7 +62,7 @@ def share(work: Callable[[Piece], None], pieces: Iterable[Piece], like: Tensor) 
             helper.start()
             started.append(helper)
     except RuntimeError:
-        pass  # the system allows no more threads: those that run do the work
+        pass  # the system allows no more threads, so the running ones do the work
     try:
         take()
         for helper in started:

@@ -46,7 +46,7 @@ class AreaAttention(PublishedNames):
         num_heads: number of heads.
         area: number of runs; 1 is attention over the whole map.
     Shape:
-        (N, C, H, W) -> (N, C, H, W); any H, W from 1. One pixel in a batch of one cannot be trained on.
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1. Training needs more than one value per channel.
     Raises:
         SlotRefused: `num_heads` does not divide `dim`.
     """

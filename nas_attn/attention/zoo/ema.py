@@ -29,8 +29,8 @@ class EMAttention(nn.Module):
     is a 3×3 convolution of g. d₁ and d₂ are the means of y₁ and y₂ over the map. The products sum over the D channels.
     All groups share their weights.
 
-    `norm` normalises every channel of an image by itself, so the mean of y₁ is the bias of `norm` for every image. So
-    d₁ is a learned constant in the published form too; here it is read from that bias.
+    `norm` normalises every channel of an image by itself, so the mean of y₁ is the bias of `norm` for every image.
+    Therefore d₁ is a learned constant, also in the published form; here it is read from that bias.
 
     Parameters: 10·D² + 4·D. The state dictionary has the published keys.
 

@@ -45,7 +45,7 @@ class PositionSensitive(PublishedNames):
         attn_ratio: width of a key or query divided by the width of a value.
         num_heads: number of heads.
     Shape:
-        (N, C, H, W) -> (N, C, H, W); any H, W from 1. One pixel in a batch of one cannot be trained on.
+        (N, C, H, W) -> (N, C, H, W); any H, W from 1. Training needs more than one value per channel.
     Raises:
         SlotRefused: `num_heads` does not divide `channels`, or `attn_ratio` leaves a head without key channels.
     """

@@ -28,7 +28,7 @@ from nas_attn.errors import UserError
 class SKAttention(nn.Module):
     r"""Σᵢ softmaxᵢ(selectᵢ(ReLU(reduce(mean(Σⱼ uⱼ))))) · uᵢ with uᵢ = ReLU(norm(convolution of branch i)).
 
-    A branch is a grouped 3×3 convolution; its dilation makes it span its kernel size, as the paper does for 5×5. The
+    A branch is a grouped 3×3 convolution, dilated so that it spans its kernel size; the paper does so for 5×5. The
     module is a convolution, not a gate: x itself does not reach the output.
 
     Differences from the paper: the width after `reduce` is C // `reduction`. With the paper's minimum of 32, all

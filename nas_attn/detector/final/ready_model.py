@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def ready_model(text: str, weights: Path | None, seed: int) -> YOLO:
     """The model of a YAML, with the tensors of a checkpoint that fit.
 
-    Its files lie in the cache, because a training on several GPUs reads them again in each process.
+    The model's files lie in the cache, because a training on several GPUs reads them again in each process.
 
     Args:
         text: a model YAML that `yaml_text` wrote.
         weights: checkpoint of the same base, or of this model; None for initial weights.
-        seed: of the initial weights that the checkpoint does not fill.
+        seed: decides the initial weights of the tensors that the checkpoint does not fill.
 
     Raises:
         UserError: the checkpoint is of another model.
@@ -34,7 +34,8 @@ def ready_model(text: str, weights: Path | None, seed: int) -> YOLO:
 
     content = weights.read_bytes() if weights is not None and weights.is_file() else b""
     digest = hashlib.sha256(f"{text}\n{seed}\n".encode() + content).hexdigest()[:16]
-    file = cache_root() / "models" / digest / "best.yaml"  # a name of no scale, so that Ultralytics builds this one
+    # the name holds no scale, so that Ultralytics takes the scale in the file
+    file = cache_root() / "models" / digest / "best.yaml"
     write_text_atomic(file, text)
     base, source = load_base(str(file)), file
     if weights is not None:
@@ -55,7 +56,7 @@ def of_ultralytics(model: BaseModel, source: Path) -> Any:
 
 
 def _speak() -> None:
-    """Let Ultralytics speak, which we silenced: from here on its own progress is what the user wants to see."""
+    """Let Ultralytics print again: the user wants to see the progress of the training."""
     import ultralytics.utils
 
     ultralytics.utils.VERBOSE = True

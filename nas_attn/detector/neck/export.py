@@ -74,8 +74,8 @@ def _reading(inserted: Sequence[str], task: str) -> list[str]:
     return [
         f"Plain `yolo {task} train model=THIS_FILE` ends in KeyError: '{inserted[0]}', unknown to Ultralytics.",
         "To train it, run `nas-attn hook install` once, or write `import nas_attn` in a script before YOLO(...).",
-        "If nas_attn is not installed where a checkpoint of it is loaded, Ultralytics would pip install any package of",
-        "that name. Set YOLO_AUTOINSTALL=0 there.",
+        "A checkpoint of this model needs nas_attn. Without it, Ultralytics would pip install any package of that",
+        "name. Set YOLO_AUTOINSTALL=0 to prevent this.",
     ]
 
 

@@ -71,9 +71,9 @@ class TransferReport:
     def lines(self) -> list[str]:
         """Lines for the user: the ratio, then one line for each reason for which tensors were not copied."""
         reasons = (
-            (self.reshaped, "whose shape depends on the number of classes, bins or keypoints"),
-            (self.attention, "of attention that the model does not have, or of layers that attention replaces"),
-            (self.unplaced, "that the model has no place for"),
+            (self.reshaped, "tensors whose shape depends on the number of classes, bins or keypoints"),
+            (self.attention, "tensors of attention that the model lacks, or of layers that attention replaces"),
+            (self.unplaced, "tensors that have no place in the model"),
         )
         lines = [str(self)]
         for left, reason in reasons:
@@ -82,7 +82,7 @@ class TransferReport:
                 more = f", and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
                 lines.append(f"  not copied: {len(left)} {reason}: {shown}{more}")
         if self.fresh:
-            lines.append(f"  initial values: {self.fresh} tensors of inserted modules and in place of those not copied")
+            lines.append(f"  initial values: {self.fresh} tensors (of inserted modules, or not copied)")
         return lines
 
 

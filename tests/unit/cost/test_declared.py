@@ -137,4 +137,4 @@ def test_repeating_a_rule_is_no_mistake(write):
 
 def test_what_is_declared_is_listed(write):
     user.load(write(HEAD + source({"aten::lgamma": 2})))
-    assert "- counted: `aten::lgamma` as 2 multiply-accumulates an element" in page([get("mine")])
+    assert "- counted: `aten::lgamma` as 2 multiply-accumulates per element" in page([get("mine")])

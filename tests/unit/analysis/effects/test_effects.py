@@ -252,7 +252,7 @@ def test_planted_effects_are_found_and_not_ranked_where_they_overlap():
     assert better.startswith("Better than the base") and "lska at p3: +0.0" in better and "se at p3: +0.0" in better
     assert worse.startswith("Worse than the base") and "acmix at p4: −0.0" in worse
     assert rest[0] == "Modules with overlapping intervals are not ranked against each other"
-    assert "Of the 6 measured effects, the other 3 are not distinguishable from zero" in rest[1]
+    assert "The other 3 of the 6 measured effects are not distinguishable from zero" in rest[1]
     verdicts = {r[0]: r[-1] for r in module_table(view, numbers).rows}
     assert verdicts == {
         "lska": "better than base at p3",
