@@ -180,8 +180,8 @@ def run_ablation(
     Args:
         request: the request; see `load_request`.
         observer: is told of every event.
-        evaluator: scores architectures in place of proxy runs.
-        engine: runs the trials, in place of worker processes on this machine.
+        evaluator: scores architectures; None means proxy runs.
+        engine: runs the trials; None means worker processes on this machine.
 
     Raises:
         UserError: the input is wrong; nothing was trained.

@@ -73,7 +73,7 @@ def adopt(
 
     Args:
         path: the file.
-        scale: a scale of the file; None for the one that the file states or has in its name, else its first.
+        scale: a scale of the file. None for the scale in the file's name, else the first or only scale of the file.
         nc: number of classes instead of the file's.
         imgsz: image size of the final training in pixels; settings that a row leaves out must fit its maps.
         wiring: `repair` corrects sources that are certainly mistakes, `in-line` also lets the rows below read all

@@ -1,4 +1,4 @@
-"""The Python surface: what the commands do, as functions, and studies, ablations and tables as values.
+"""The Python surface: the commands as functions; studies, ablations and tables as values.
 
 `nas_attn` itself has all these names; each is loaded when it is first used.
 """

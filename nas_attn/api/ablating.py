@@ -1,4 +1,4 @@
-"""The function that runs an ablation."""
+"""`ablate`: the function that runs an ablation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from nas_attn.evaluate import Evaluator
 
 REUSED = (
-    "the search or another ablation has used these seeds before; the seeds that chose an architecture are no "
-    "independent evidence for it"
+    "the search or another ablation has used these seeds before; seeds that chose an architecture cannot confirm it"
 )
-TOO_FEW = f"with fewer than {MIN_PAIRS} seeds nothing can be tested: the table will have no p-values"
+TOO_FEW = f"no test is possible with fewer than {MIN_PAIRS} seeds: the table will have no p-values"
 
 
 @with_keywords(AblationOptions)
@@ -43,22 +42,27 @@ def ablate(
     engine: Engine | None = None,
     **options: Unpack[AblationOptions],
 ) -> Ablation:
-    """Take an architecture apart with fresh paired seeds, and tell which differences survive correction.
+    """Test which parts of an architecture help, with fresh paired seeds and corrected p-values.
 
-    Call it again to continue. It is `python -m nas_attn ablate` as a function.
+    This function does the same as `python -m nas_attn ablate`. Call it again to continue an ablation.
 
     Args:
-        study: a study, its name, or the path of a study YAML; None with `base=` and `data=`.
+        study: a study, its name, or the path of a study YAML. None without a study: then give `base=` and `data=`.
         name: name of the ablation within the study. [ablation]
-        runs: folder of the run folders. [the study's, or `runs`]
-        progress: show a line for each trial, and a bar.
-        observer: hears what happens, in place of the lines and the bar.
-        evaluator: scores architectures in place of proxy runs; it must be the study's.
-        engine: runs the trials, in place of worker processes on this machine.
+        runs: the folder of all run folders. [that of the study, or `runs`]
+        progress: show a line for each trial, and a bar. It has no effect if an observer is given.
+        observer: is told about each event; None means that the lines and the bar are shown.
+        evaluator: scores architectures; None means proxy runs. It must be the evaluator of the study.
+        engine: runs the trials; None means worker processes on this machine.
         options: fields of `AblationConfig`, e.g. `seeds=5, pick="knee"`; without a study also fields of `StudyConfig`.
 
+    Returns:
+        The ablation with its tables; it is partial if `hours` ended it.
+
     Raises:
-        UserError: something in the input breaks a rule; nothing was trained.
+        UserError: the input breaks a rule; nothing was trained.
+        EvaluationFailed: the base cannot be trained.
+        StudyLocked: another process works on the ablation.
     """
     from nas_attn.ablation.run import run_ablation
     from nas_attn.api.ablation_progress import AblationReporter
@@ -81,10 +85,10 @@ def ablation_request(
     runs: str | Path | None = None,
     name: str | None = None,
 ) -> Request:
-    """The request that the arguments of `ablate` make; nothing is read but records.
+    """The request that the arguments of `ablate` make. It reads records, but no data.
 
     Raises:
-        UserError: there is nothing to ablate, or options contradict one another.
+        UserError: there is nothing to ablate, or two options contradict each other.
     """
     from nas_attn.ablation.plan.settings import load_request
     from nas_attn.environment import prepare
@@ -98,7 +102,7 @@ def ablation_request(
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A value as a study file writes it: architectures and candidates as text, names in one text as a list."""
+    """The value as a study file holds it: architectures and candidates as text, comma-separated names as a list."""
     if name in ("kinds", "scales") and isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""An ablation as a Python value."""
+"""`Ablation`: the results of an ablation, as a Python value."""
 
 from __future__ import annotations
 
@@ -19,46 +19,48 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-WIDE = ("inserted", "remarks", "params (M)", "d")  # columns that a terminal has no room for
+WIDE = ("inserted", "remarks", "params (M)", "d")  # columns that are too wide for a terminal
 
 
 @dataclass(frozen=True, repr=False)
 class Ablation:
-    """An ablation as of the moment when it was read.
+    """The results of an ablation at the time when it was read. Its tables show in a terminal and in a notebook.
 
     Attributes:
-        view: the records behind it.
+        view: the content of its record log.
     """
 
     view: AblationView
 
     @property
     def name(self) -> str:
-        """Its name within the study."""
+        """The name of the ablation within the study."""
         return self.view.name
 
     @property
     def folder(self) -> Path:
-        """Its folder: the records, and the tables as Markdown, LaTeX and CSV."""
+        """The folder with the records, and the tables as Markdown, LaTeX and CSV."""
         return self.view.folder
 
     @property
     def partial(self) -> bool:
-        """True until everything that was planned is trained."""
+        """True until all planned trials are trained."""
         return self.view.partial
 
     @property
     def files(self) -> list[Path]:
-        """The files of its tables."""
+        """The paths of the table files in `folder`."""
         from nas_attn.ablation.report.files import table_files
 
         return table_files(self.folder)
 
     def table(self, family: str = "base") -> Listing[ComparisonRow]:
-        """One table: each arm, its difference at equal seeds, the corrected p-value, the verdict.
+        """One table: a row per comparison, with the difference in mAP50-95 at equal seeds, p-value and verdict.
+
+        The p-values are corrected for all comparisons of the table and for all looks.
 
         Args:
-            family: `base` (arms against the base), or another of `families()`.
+            family: `base` (each arm against the base), or another key of `families()`.
 
         Raises:
             UserError: the ablation has no such table.
@@ -69,38 +71,48 @@ class Ablation:
         return _listing(tables[family], [r for r in self._records() if r["family"] == family])
 
     def tables(self) -> list[Listing[ComparisonRow]]:
-        """All tables: against the base, then the other comparisons."""
+        """All tables: the comparisons with the base first, then the other families."""
         return [self.table(family) for family in self.families()]
 
     def families(self) -> dict[str, str]:
-        """The tables that it has, with their titles."""
+        """Key of each table -> its title."""
         found = {t.family for t in ablation_tables(self.view)}
         return {family: title for family, title in FAMILIES.items() if family in found}
 
     def summary(self) -> str:
-        """The result of the table against the base, in a sentence."""
+        """A sentence on the results of the table against the base."""
         return summary(self.view)
 
     def frame(self) -> pandas.DataFrame:
-        """Every figure of all tables at full precision: one row a comparison, as in `ablation.csv`."""
+        """All figures of all tables at full precision, with the columns of `ablation.csv`: one row per comparison."""
         import pandas as pd
 
         return pd.DataFrame(self._records())
 
     def plot(self, family: str = "base") -> Figure:
-        """The forest plot: each difference with its interval."""
+        """The forest plot of one table: each difference in mAP50-95 with its interval; `family` as for `table`."""
         from nas_attn.ablation.report.forest_figure import forest_figure, forest_numbers
 
         return forest_figure(forest_numbers(self.view, family))
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Write the tables as Markdown, LaTeX and CSV into a folder; returns the files."""
+        """Write the tables as Markdown, LaTeX and CSV.
+
+        Args:
+            folder: the folder for the files; it is made if it is missing.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            UserError: the folder cannot be written to.
+        """
         from nas_attn.ablation.report.files import write_tables
 
         return write_tables(self.view, Path(folder))
 
     def as_dict(self) -> dict[str, Any]:
-        """The ablation as one JSON-ready object."""
+        """The ablation as a JSON-ready dictionary; `rows` holds the figures of all tables."""
         return {
             "ablation": self.name,
             "folder": str(self.folder),

@@ -1,4 +1,4 @@
-"""The lines and the bar of a running ablation; in a terminal on stderr."""
+"""Progress of a running ablation: a line per trial and a bar, on stderr in a terminal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nas_attn.study.view import Trial
 
 
 class AblationReporter(Bar):
-    """The observer of `ablate`: prints what happens."""
+    """The default observer of `ablate`: it prints each event."""
 
     def opened(self, view: AblationView) -> None:
-        """Print the architecture that is taken apart; the clock of the ETA starts."""
+        """Print the architecture, the seeds and the fidelity, and start the clock of the ETA."""
         self._begin(_ended(view))
         config, own = view.header["config"], view.header["ablation"]
         self._say(f"{view.header['name']}: {own['full']} on {view.header['base']}; files in {view.folder}")
@@ -44,7 +44,7 @@ class AblationReporter(Bar):
         self._move(_ended(view), _total(view), _decided(view), "ablating")
 
     def slots(self, view: AblationView, model: str | None) -> None:
-        """Print each slot's liveness."""
+        """Print the liveness of each slot, and the comparisons that are left out."""
         record = view.views[model].slots
         where = f" on {model}" if model else ""
         if record["drop"] and not learned(record):

@@ -1,4 +1,4 @@
-"""A community's model YAML made to build, as a Python value."""
+"""`adopt`: makes a community's model YAML build, and returns the result as a Python value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas_attn.adoption.findings import Repair, Suspicion
     from nas_attn.cost.cost import Cost
 
-WIDTH = 100  # characters of a line that is printed in a notebook or a script
+WIDTH = 100  # most characters in a printed line
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,10 +26,10 @@ class Adoption:
     """A community's model YAML, read as an architecture on a base model, with its cost.
 
     Attributes:
-        found: everything that was read.
-        imgsz: image size in pixels at which cost is counted.
+        found: the file as it was read, with slots, arguments, repairs and suspicions.
+        imgsz: image size in pixels at which costs are counted.
         cost: cost of the whole model.
-        base_cost: cost of the same without attention.
+        base_cost: cost of the model without attention.
     """
 
     found: Adopted
@@ -39,36 +39,37 @@ class Adoption:
 
     @property
     def architecture(self) -> Architecture:
-        """The modules at the slots of the base."""
+        """The gene at each slot of the base."""
         return self.found.architecture
 
     @property
     def base(self) -> str:
-        """Name of the base model."""
+        """The name of the base model."""
         return self.found.base.name
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
-        """Certain mistakes and gaps, which are repaired."""
+        """The repaired mistakes and gaps; each was certain."""
         return self.found.repairs
 
     @property
     def suspicions(self) -> tuple[Suspicion, ...]:
-        """Rows that look wrong, but may be meant; they stay as they are."""
+        """The rows and keys that look wrong, but may be intended. They are not changed."""
         return self.found.suspicions
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
-        """Write the YAML that builds.
+        """Write the repaired model YAML, which Ultralytics builds and trains.
 
         Args:
-            path: the file, `*.yaml`.
-            force: replace a file that exists.
+            path: the file; its suffix is .yaml or .yml.
+            force: overwrite an existing file.
 
         Returns:
-            The path.
+            The path of the file.
 
         Raises:
-            UserError: the file exists, or its name would make Ultralytics build another scale.
+            UserError: the file exists and `force` is false, its suffix is wrong, it cannot be written, or its name
+                would make Ultralytics build another scale.
         """
         from nas_attn.detector.neck.export import write_yaml
 
@@ -78,7 +79,7 @@ class Adoption:
         return file
 
     def as_dict(self, file: Path | None = None) -> dict[str, Any]:
-        """All of it, JSON-ready; `file` is the one that was written."""
+        """The adoption as a JSON-ready dictionary; `file` is the path that was written, if any."""
         found = self.found
         return {
             "article": str(found.path),
@@ -99,16 +100,16 @@ class Adoption:
         }
 
     def text(self, width: int | None = WIDTH) -> str:
-        """The findings as text: lines of at most `width` characters, or of any length if None."""
+        """The findings as text, in lines of at most `width` characters. None does not break lines."""
         out = io.StringIO()
         for line in self._lines():
-            whole = width is None or line.startswith("architecture")  # to be copied
+            whole = width is None or line.startswith("architecture")  # people copy this line
             print(line if whole else _wrapped(line, width or WIDTH), file=out)
         return out.getvalue().rstrip("\n")
 
     def _lines(self) -> Iterator[str]:
         found = self.found
-        base, kind = found.base, "" if found.known else ", a network of its own"
+        base, kind = found.base, "" if found.known else ", a separate base model"
         yield f"{found.path}: on base {base.name}{kind}, scale {base.scale}, {base.nc} classes"
         for put in found.puts:
             where = f"{put.slot}=" if put.slot else "part of the base, " + (f"{put.times} × " if put.times > 1 else "")
@@ -143,20 +144,25 @@ def adopt(
     inside: str | None = None,
     meanings: Mapping[str, str] | None = None,
 ) -> Adoption:
-    """Make a community's model YAML build, and name its mistakes. It is `python -m nas_attn adopt` as a function.
+    """Make a community's model YAML build, and list its mistakes.
+
+    This function does the same as `python -m nas_attn adopt`. Nothing is written or trained.
 
     Args:
-        article: the file.
-        scale: one of its scales; None for the one that it states or is named after, else its first.
-        nc: number of classes, in place of the file's.
-        imgsz: image size of the final training in pixels.
-        wiring: `repair` rows that certainly read the wrong row, let all readers read the attention (`in-line`), or
-            `keep` all as it is.
-        inside: place of attention in blocks such as `C2f_ACmix`: `insert`, `replace` or `after`; None for the usual.
-        meanings: name in the file -> name to read in its place, for names with several meanings.
+        article: the model YAML.
+        scale: a scale of the file. None for the scale in the file's name, else the first or only scale of the file.
+        nc: number of classes instead of the file's.
+        imgsz: image size of the final training in pixels. Costs are counted at it, and settings that a row leaves out
+            must fit its maps.
+        wiring: `repair` corrects sources that are certainly mistakes, `in-line` also lets the rows below read all
+            attention, and `keep` changes nothing.
+        inside: place of the attention in blocks such as `C2f_ACmix`: `insert`, `replace` or `after`; None for the usual
+            place of each module.
+        meanings: name in the file -> name to read instead, for names with several meanings and for unknown names.
 
     Raises:
-        UserError: the file is no detector's, has no attention and no mistake, has an unknown name, or cannot be built.
+        UserError: the file does not describe a detector, has neither attention nor a mistake to repair, has an unknown
+            name, or cannot be built; or `imgsz` is no multiple of the model's stride.
     """
     from nas_attn.environment import prepare
 
@@ -175,16 +181,20 @@ def adopt(
 
 
 def check_output(file: Path, force: bool) -> None:
-    """Refuse a file for the fixed YAML that `train` would not take, or that exists.
+    """Refuse a file name without the suffix of a YAML, and an existing file.
+
+    Args:
+        file: the file that will be written.
+        force: overwrite an existing file.
 
     Raises:
-        UserError: it is such a file.
+        UserError: the suffix is not .yaml or .yml, or the file exists and `force` is false.
     """
     if file.suffix not in (".yaml", ".yml"):
         raise UserError("a model YAML must be named .yaml or .yml, or `train` refuses it", got=f"'{file}'")
     if file.exists() and not force:
-        rule = "an existing file must not be overwritten"
-        raise UserError(rule, got=f"'{file}'", remedy="Give --force, or another -o.")
+        rule, remedy = "an existing file must not be overwritten", "Name another file with -o, or give --force"
+        raise UserError(rule, got=f"'{file}'", remedy=f"{remedy} (in Python force=True).")
 
 
 def _row(put: Any) -> dict[str, Any]:
@@ -209,7 +219,7 @@ def _figures(cost: Cost) -> str:
 
 
 def _wrapped(line: str, width: int) -> str:
-    """A line over several, the further ones indented below its text."""
+    """The line, broken into lines of at most `width` characters; the further ones are indented below its text."""
     lead = len(line) - len(line.lstrip(" -"))
     wrapper = textwrap.TextWrapper(max(40, width), break_long_words=False, break_on_hyphens=False)
     wrapper.subsequent_indent = " " * (lead if "-" in line[:lead] else lead + 2)

@@ -1,4 +1,4 @@
-"""The cost of architectures, counted before any training."""
+"""`cost_of` and `costs_of`: the cost of architectures, counted before any training."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from nas_attn.cost.cost import Cost
 from nas_attn.space import NONE, Architecture
 
 DEFAULT_MODEL = "yolo11n.yaml"
-OTHER = ("gflops_ultralytics", "gmacs_fvcore_default", "gflops_torch")  # of other conventions
+OTHER = ("gflops_ultralytics", "gmacs_fvcore_default", "gflops_torch")  # figures by the conventions of other tools
 FIGURES = ("gmacs", "gmacs_fvcore_default", "gflops_torch", "params_m", "gflops_ultralytics")
 
 
 @dataclass(frozen=True)
 class ModelCost:
-    """The cost of one image through a base model with an architecture, in eval mode and not fused.
+    """The cost of a base model with an architecture, for one image, in eval mode and not fused.
 
     Attributes:
-        architecture: the modules, all settings written out.
+        architecture: the gene at each slot, with all settings.
         model: name of the base model.
         imgsz: image size in pixels.
-        cost: exact integers.
-        gflops_ultralytics: 1e9 floating point operations as Ultralytics reports them, of the fused model; None if it
+        cost: the counts as exact integers.
+        gflops_ultralytics: 1e9 floating point operations of the fused model, as Ultralytics reports them; None if it
             reports none.
     """
 
@@ -40,16 +40,16 @@ class ModelCost:
 
     @property
     def gmacs(self) -> float:
-        """Giga multiply-accumulates: 1e9 product-sums per image."""
+        """Multiply-accumulates per image, in units of 1e9."""
         return self.cost.gmacs
 
     @property
     def params_m(self) -> float:
-        """Million parameters."""
+        """Parameters, in units of 1e6."""
         return self.cost.params_m
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures by name, JSON-ready."""
+        """The figures as a JSON-ready dictionary; the names contain the units."""
         return {
             "architecture": str(self.architecture),
             **self.cost.as_dict(),
@@ -68,18 +68,19 @@ def cost_of(
     imgsz: int = 640,
     width: float | None = None,
 ) -> ModelCost:
-    """Count what an architecture costs on a base model; nothing is trained.
+    """Count the cost of an architecture on a base model; nothing is trained.
 
     Args:
-        architecture: such as `"p3=acmix(head=4) p5=lska(k_size=23)"`; the base itself if empty. Settings that are not
-            given have their published values.
-        model: base model: a name that Ultralytics ships, a YAML or a checkpoint.
+        architecture: e.g. `"p3=acmix(head=4) p5=lska(k_size=23)"`; empty for the unchanged base. Settings that are
+            left out have their defaults.
+        model: the base model: a name that Ultralytics ships, or the path of a YAML or a checkpoint.
         nc: number of classes.
-        imgsz: image size of the final training in pixels.
-        width: width factor, in place of the model's own.
+        imgsz: image size of the final training in pixels; a multiple of the model's stride.
+        width: width factor; None means that of the model.
 
     Raises:
-        UserError: there is no such model, slot, module or setting, or one cannot be used there.
+        UserError: there is no such model, slot, module or setting, a gene cannot be used at its slot, or `nc` or
+            `imgsz` breaks a rule.
     """
     return costs_of([architecture], model=model, nc=nc, imgsz=imgsz, width=width)[0]
 
@@ -92,7 +93,10 @@ def costs_of(
     imgsz: int = 640,
     width: float | None = None,
 ) -> Listing[ModelCost]:
-    """`cost_of` for several architectures on one base model: `python -m nas_attn cost` as a function."""
+    """The costs of several architectures on one base model, in the given order.
+
+    This function does the same as `python -m nas_attn cost`. Arguments and errors are those of `cost_of`.
+    """
     from nas_attn.bundle.named_model import named_architecture, named_model
     from nas_attn.cost import CostTable
     from nas_attn.detector.model.base_model import build_yaml
@@ -111,7 +115,7 @@ def costs_of(
         check_head(base, [by_name[slot] for slot, gene in found if gene != NONE], where=text)
         wanted.append(found)
     counted = CostTable.build(named.built, {s: [dict(a).get(s.name, NONE) for a in wanted] for s in slots}, imgsz)
-    with redirect_stdout(sys.stderr):  # output of a module is no result
+    with redirect_stdout(sys.stderr):  # a module may print, but stdout is for results
         costs = [
             ModelCost(
                 a,

@@ -1,4 +1,4 @@
-"""The effects of modules in a study, as a Python value."""
+"""`Effects`: the effects of the modules in a study, as a Python value."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ COLUMNS = ("slot", "module", "Δ to base", "trials", "verdict (corrected)")
 
 
 class Effects(Listing[Cell]):
-    """The difference in mAP50-95 that each module makes at each slot, in the order of slots and modules.
+    """The difference in mAP50-95 to the base that each module makes at each slot; one `Cell` per trained pair.
+
+    The cells are in the order of the slots, then of the modules.
 
     Attributes:
-        numbers: the fitted model.
+        numbers: the effects of all modules at all slots, from the fitted model.
     """
 
     def __init__(self, numbers: EffectNumbers) -> None:
@@ -50,11 +52,11 @@ class Effects(Listing[Cell]):
 
     @property
     def conclusion(self) -> str:
-        """The answer in sentences: which effects the data shows, or why it shows none."""
+        """Sentences on the effects that are significant, or on the reason why none is."""
         return self.note
 
     def plot(self) -> Figure:
-        """The heat map of the dashboard: modules down, slots across."""
+        """The heat map of the dashboard: a row per module, a column per slot."""
         from nas_attn.analysis.effects.heat_map import heat_map
 
         return heat_map(self.numbers)

@@ -1,4 +1,4 @@
-"""Functions whose keywords stand in a `TypedDict`: editors read the annotation, notebooks the signature made here."""
+"""Signatures of functions whose keywords are fields of a `TypedDict`, for notebooks; editors read the `TypedDict`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def with_keywords(options: type) -> Callable[[F], F]:
     """A decorator that writes each keyword of `**options: Unpack[OPTIONS]` into the function's signature.
 
-    Without it, completion in a notebook and `help()` would not know them. The default shown is None: not given.
+    Without it, `help()` and the completion of a notebook do not know the keywords. Their default in the signature is
+    None, which counts as not given.
 
     Args:
         options: the `TypedDict`.

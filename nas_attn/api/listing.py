@@ -1,4 +1,4 @@
-"""A list of values that shows itself as a table, in a terminal, in a notebook and as a data frame."""
+"""`Listing`: a list of values that shows as a table in a terminal, in a notebook and as a data frame."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 REPR_WIDTH = 100  # characters, if there is no terminal
-GENE_WIDTH = 26  # characters of a column of architectures, which is one of many
-GENES = ("architecture", "inserted")  # columns whose cells hold architectures: one gene a line
+GENE_WIDTH = 26  # most characters in a line of a column of architectures
+GENES = ("architecture", "inserted")  # columns of architectures: one gene per line
 LEFT = (*GENES, "slot", "module", "family", "settings", "verdict", "remarks", "arm", "comparison", "state", "remark")
 
-SHORT = ("slot", "module", "family")  # cells that are not broken
+SHORT = ("slot", "module", "family")  # columns whose cells are not broken
 
 
 class Listing(Sequence[T], Generic[T]):
-    """Values in order, with the table that shows them.
+    """A sequence of values, and the table that shows them.
 
-    It is a sequence: index it, loop over it, take its length. `print` shows the table as text, a notebook shows it as
-    HTML, `frame()` gives the figures as numbers.
+    It has a length, an index and a loop, like a tuple. `print` shows the table as text, and a notebook shows it as
+    HTML. `frame()` returns the figures as numbers.
 
     Args:
         values: the values.
-        records: the figures of each value, by name with units; JSON-ready.
-        table: the same as text, all columns.
-        title: stands above the table.
-        narrow: column of the table -> its title in a terminal, which is narrow; None for all columns.
-        optional: columns that are left out, one after the other, as long as the terminal is too narrow.
+        records: the figures of each value as a JSON-ready dictionary; the names contain the units.
+        table: the figures as text, in all columns.
+        title: the title above the table.
+        narrow: column -> its short title in a terminal, for the columns that a terminal shows; None for all columns.
+        optional: columns that are left out one by one while the terminal is too narrow, in this order.
         note: sentences below the table.
     """
 
@@ -75,13 +75,13 @@ class Listing(Sequence[T], Generic[T]):
     __hash__ = None  # type: ignore[assignment]
 
     def frame(self) -> pandas.DataFrame:
-        """The figures as a data frame: one row a value, units in the column names."""
+        """The figures as a data frame: one row per value, units in the column names."""
         import pandas as pd
 
         return pd.DataFrame(self.records)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table, without those of its `optional` columns for which the terminal is too narrow."""
+        """The table for a terminal. If the terminal is too narrow, `optional` columns are left out."""
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text
@@ -102,7 +102,7 @@ class Listing(Sequence[T], Generic[T]):
         yield shown
 
     def _cells(self, name: str) -> list[str]:
-        """The title of a column and its cells; of architectures one gene a line, for no line may be broken anywhere."""
+        """The title of a column and its cells. Architectures have one gene per line, so that no gene is cut."""
         place = self.table.columns.index(name)
         cells = [row[place] for row in self.table.rows]
         if name in GENES:
@@ -117,12 +117,12 @@ class Listing(Sequence[T], Generic[T]):
 
 
 def fitted(columns: Sequence[Sequence[str]], whole: Sequence[bool], width: int) -> list[int] | None:
-    """A width for each column, so that a table with one space between columns fits; None if no word may be broken.
+    """The width of each column, so that the table fits the terminal; None if it would not fit without broken words.
 
     Args:
-        columns: title and cells of each.
-        whole: for each, if its lines stay whole; the others may be broken between words.
-        width: characters of the terminal.
+        columns: title and cells of each column.
+        whole: for each column, True if its lines are not broken; other columns are broken between words.
+        width: width of the terminal in characters.
     """
     most = [max(len(line) for cell in cells for line in cell.splitlines() or [""]) for cells in columns]
     words = [max((len(w) for cell in cells for w in cell.split()), default=0) for cells in columns]
@@ -148,7 +148,7 @@ def _broken(gene: str) -> str:
 
 
 def as_text(*parts: Any) -> str:
-    """Tables and sentences as plain text, as wide as the terminal."""
+    """Tables and sentences as plain text, in the width of the terminal."""
     from rich.console import Console
 
     width = shutil.get_terminal_size((REPR_WIDTH, 24)).columns
@@ -161,7 +161,7 @@ def as_text(*parts: Any) -> str:
 
 
 def as_html(title: str, table: Table | None = None, *sentences: str) -> str:
-    """A title, a table and sentences as HTML, for a notebook."""
+    """A title, a table and sentences, as HTML for a notebook."""
     from nas_attn.dashboard.as_html import render
     from nas_attn.dashboard.blocks import element, text
     from nas_attn.dashboard.blocks import table as table_block

@@ -1,4 +1,4 @@
-"""The attention modules: a list of them, and a way to add a class from a script or a notebook."""
+"""`modules`: the list of the attention modules, and all facts about one module."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from nas_attn.api.listing import Listing
 from nas_attn.attention import ModuleEntry, Setting, registry
 from nas_attn.cost.cost import Cost
 
-CHANNELS, SIDE = 64, 80  # the map of all listed costs: P3 of yolo11n at 640 px, at which modules cost most
+CHANNELS, SIDE = 64, 80  # the map of all listed costs: P3 of yolo11n at 640 px
 COLUMNS = ("module", "family", "settings", f"GMACs at {CHANNELS}x{SIDE}x{SIDE}", "params", "deterministic")
 
 
 def modules() -> Listing[ModuleEntry]:
-    """All attention modules: those of the zoo, of installed packages, and the user's own.
+    """All attention modules: those of the zoo, of installed packages, and of the user.
 
-    The table shows settings (the default first) and the cost of the default settings on a (64, 80, 80) map.
+    The table shows the settings (the default option first) and the cost of the default settings on a (64, 80, 80) map:
+    GMACs (1e9 multiply-accumulates) and number of parameters.
+
+    Raises:
+        UserError: a module raises an error while its cost is counted.
     """
     entries = registry.entries()
     records = [describe(e) for e in entries]
@@ -37,9 +41,11 @@ def modules() -> Listing[ModuleEntry]:
     lines = [
         f"{e.name} {text}"
         for e, r in zip(entries, records, strict=True)
-        for text in (*limits(e), *([f"does not fit there: {r['refused']}"] if r["refused"] else []))
+        for text in (*limits(e), *([f"does not fit this map: {r['refused']}"] if r["refused"] else []))
     ]
-    lines.append("Every module but none has the setting residual: none, scaled. Paper and licence: modules NAME")
+    lines.append(
+        "Every module except none has the setting residual: none, scaled. `modules NAME` shows paper and licence."
+    )
     narrow = {name: name for name in COLUMNS} | {"deterministic": "deter-\nministic"}
     return Listing(
         entries,
@@ -52,7 +58,7 @@ def modules() -> Listing[ModuleEntry]:
 
 
 def describe(entry: ModuleEntry) -> dict[str, Any]:
-    """All facts about a module, JSON-ready; `gmacs` and `params` are those of the default gene on the listed map.
+    """All facts about a module as a JSON-ready dictionary; `gmacs` and `params` are for its default settings on `map`.
 
     Raises:
         UserError: the module raises an error.
@@ -78,18 +84,18 @@ def describe(entry: ModuleEntry) -> dict[str, Any]:
 
 
 def limits(entry: ModuleEntry) -> list[str]:
-    """The abilities that a module lacks, in words, each with its reason."""
+    """A text for each ability that a module lacks, with the reason."""
     return [f"cannot {registry.LIMITS.get(key, key)}: {reason}" for key, reason in entry.cannot.items()]
 
 
 def options(setting: Setting) -> str:
-    """The options of a setting in writing, the default first."""
+    """The options of a setting as text, the default first."""
     first = [setting.default, *(o for o in setting.options if o != setting.default)]
     return ", ".join("(" + ",".join(map(str, o)) + ")" if isinstance(o, tuple) else str(o) for o in first)
 
 
 def _counted(entry: ModuleEntry) -> tuple[str | None, Cost | None]:
-    """The reason why the default gene does not fit the listed map, or its cost there.
+    """(the reason why the default gene does not fit the listed map, its cost there); one of them is None.
 
     Raises:
         UserError: the module raises an error.
@@ -99,7 +105,7 @@ def _counted(entry: ModuleEntry) -> tuple[str | None, Cost | None]:
     from nas_attn.space import Gene
 
     settings = entry.defaults()
-    with contextlib.redirect_stdout(sys.stderr):  # a user's module may print; stdout is for the list alone
+    with contextlib.redirect_stdout(sys.stderr):  # a user's module may print, but stdout is for results
         try:
             if (refused := entry.refusal(CHANNELS, SIDE, SIDE, settings)) is not None and not entry.is_none:
                 return refused, None
@@ -108,5 +114,5 @@ def _counted(entry: ModuleEntry) -> tuple[str | None, Cost | None]:
             raise
         except (Exception, SystemExit) as error:  # a user's module may raise anything
             got = f"{type(error).__name__}: {error}"
-            remedy = f"`python -m nas_attn modules check {entry.name}` says more."
-            raise UserError("a module must not raise", got=got, where=entry.origin, remedy=remedy) from error
+            remedy = f"Correct it. `python -m nas_attn modules check {entry.name}` shows more."
+            raise UserError("a module must not raise an error", got=got, where=entry.origin, remedy=remedy) from error

@@ -1,4 +1,4 @@
-"""A drawn base model as a table for a terminal."""
+"""The rows and slots of a base model as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 KEY = (
-    "from 'image': the input. A slot lies behind its row, for all that read it; '>23': only on the edge into row 23; "
-    "'32×2': inside the block, 32 channels, a module in each of 2 bottlenecks."
+    "'image' is the input image. A slot lies after its row, and all readers of the row read it. '>23': only row 23 "
+    "reads it. '32×2': the slot lies inside the block, with 32 channels and a module in each of 2 bottlenecks."
 )
 
 
 def network_table(drawn: Mapping[str, Any]) -> Table:
-    """The table of `describe`'s rows: one line a row and slot, narrow enough for 80 columns."""
+    """The table of the rows that `describe` returns: one line per row and slot, in at most 80 characters."""
     slots = sum(len(row["slots"]) for row in drawn["rows"])
     title = (
         f"{drawn['model']}: {drawn['task']}, {drawn['classes']} classes, {drawn['params'] / 1e6:.2f} M parameters, "
@@ -56,7 +56,7 @@ def _module(row: Mapping[str, Any]) -> str:
 
 
 def _slots(slots: list[Mapping[str, Any]]) -> Text:
-    """One line per slot: its names, and how it differs from the row's output."""
+    """One line per slot: its names, and its differences from the output of the row."""
     lines = []
     for slot in slots:
         line = Text(slot["name"], style="cyan")

@@ -1,4 +1,4 @@
-"""The progress bar of a notebook: one line of HTML that is replaced in place. It needs no widgets."""
+"""The progress bar of a notebook: one line of HTML that is replaced at each change. It needs no widgets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class NotebookBar:
         """Show the line."""
         import IPython.display as notebook
 
-        show: Any = notebook.display  # without types
+        show: Any = notebook.display  # IPython has no type annotations
         self._shown = show(self, display_id=True)
 
     def stop(self) -> None:
-        """Take the bar away; the lines above it stay."""
+        """Remove the bar. The lines above it stay, and so does the best candidate."""
         if self._shown is not None:
             self._fields = {**self._fields, "total": None, "description": "", "eta": ""}
             self._shown.update(self)

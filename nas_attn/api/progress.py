@@ -1,4 +1,4 @@
-"""The lines and the bar of a running search: one line per trial, ETA and best so far; in a terminal on stderr."""
+"""Progress of a running search: a line per trial, and a bar with ETA and best candidate, on stderr in a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ H = TypeVar("H")
 
 @contextlib.contextmanager
 def shown(observer: H | None, make: Callable[[], H]) -> Iterator[H]:
-    """The observer that was given; if none was, one that is made, and entered if it is a context manager."""
+    """A context with the given observer; without one, with a new observer, which is entered if it shows a bar."""
     if observer is not None:
         yield observer
         return
@@ -32,7 +32,7 @@ def shown(observer: H | None, make: Callable[[], H]) -> Iterator[H]:
 
 
 class TerminalBar:
-    """The bar of a terminal, below the lines; nothing if stderr is no terminal."""
+    """The bar of a terminal, below the lines. It shows nothing if stderr is no terminal."""
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
@@ -56,7 +56,7 @@ class TerminalBar:
 
 
 class Bar:
-    """Lines and a bar with ETA: on stderr in a terminal, below the cell in a notebook. A context manager."""
+    """Lines and a bar with an ETA: on stderr in a terminal, below the cell in a notebook. A context manager."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -73,7 +73,7 @@ class Bar:
         self._bar.stop()
 
     def preparing(self, what: str) -> None:
-        """Show what is being prepared, beside the bar."""
+        """Show the present step of the preparation beside the bar."""
         self._bar.update(description=what)
 
     def note(self, text: str) -> None:
@@ -84,7 +84,7 @@ class Bar:
         self.console.print(text, soft_wrap=True, markup=False)
 
     def _begin(self, before: int) -> None:
-        """The clock of the ETA starts; trials that ended before do not count for it."""
+        """Start the clock of the ETA. Trials that ended before do not count for it."""
         self._begun, self._before = time.monotonic(), before
 
     def _move(self, done: int, total: int, best: str, description: str) -> None:
@@ -101,10 +101,10 @@ class Bar:
 
 
 class Reporter(Bar):
-    """The observer of `search`: prints what happens."""
+    """The default observer of `run_search`: it prints each event."""
 
     def opened(self, view: StudyView, trials: int) -> None:
-        """Print a line about the study; the clock of the ETA starts."""
+        """Print a line about the study, and start the clock of the ETA."""
         self._begin(_ended(view))
         config = view.header["config"]
         self._say(
@@ -125,18 +125,18 @@ class Reporter(Bar):
         self._move(self._before, trials, "", "searching")
 
     def started(self, view: StudyView, trial: Trial) -> None:
-        """Print nothing: a trial has its line when it ends."""
+        """Print nothing: the line of a trial appears when it ends."""
 
     def finished(self, view: StudyView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""
         carried = trial.evaluation.transferred if trial.evaluation else None
         if carried is not None and trial.number == min(t.number for t in view.trials if t.evaluation):
-            self._say(f"  {carried:.1%} of the start's tensors were loaded; the others are new or have another shape")
+            self._say(f"  {carried:.1%} of the base's tensors were loaded; the others do not fit")
         self._say(line(trial))
         self._move(_ended(view), view.target, _best(view), "searching")
 
     def slots(self, view: StudyView) -> None:
-        """Print each slot's liveness."""
+        """Print the liveness of each slot."""
         for name, drop in view.slots["drop"].items():
             self._say(f"  {name}: {worth(drop, view.slots)}, {_searched(name, view)}")
 
@@ -158,7 +158,12 @@ def line(trial: Trial) -> str:
 
 
 def worth(drop: float, record: Mapping[str, Any]) -> str:
-    """The state of a slot in words, from the mAP50-95 that zeroing it costs and the liveness record."""
+    """The state of a slot in words, with the mAP50-95 that zeroing the slot costs.
+
+    Args:
+        drop: mAP50-95 that the base loses if the slot's output is zeroed.
+        record: the `slots` record.
+    """
     state = slot_state(drop, record)
     if state == UNKNOWN:
         return "unknown (the base scores too little to tell)"

@@ -1,4 +1,4 @@
-"""A class of a script or a notebook cell as an attention module."""
+"""`register`: makes a class of a script or a notebook cell an attention module."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ def register(cls: C, /) -> C: ...
 @overload
 def register(name: str | None = None, /, **about: Any) -> Callable[[C], C]: ...
 def register(cls: Any = None, /, **about: Any) -> Any:
-    """Register an attention module that stands in a notebook cell, a script or a module.
+    """Register a class as an attention module. The class may be in a notebook cell, a script or a Python module.
 
-    Use it as `@register`, as `@register("name", paper="...")`, or as `register(MyModule)`. The class, and whatever it
-    uses of its namespace, becomes the text of one file: worker processes, run folders and checkpoints carry it. A
-    second call with changed code replaces the module.
+    Write `@register`, `@register("name", paper="...")` or `register(MyModule)`. The source of the class, and of
+    everything in its namespace that it uses, becomes the text of one file. Worker processes, run folders and
+    checkpoints get this text. If the code has changed, a second call replaces the module.
 
-    A search varies the module where `modules=` or a search space names it.
+    A search varies the module if `modules=` or the search space names it.
 
     Args:
-        cls: the class, a `torch.nn.Module` that maps (N, C, H, W) to (N, C, H, W); or the module's name in the
-            grammar. The name is the class's in lower case with underscores if none is given: `MyModule`, `my_module`.
-        about: further arguments of `nas_attn.attention.attention`: `family`, `paper`, `licence`, `cannot`, `costs`.
+        cls: the class, a `torch.nn.Module` that maps (N, C, H, W) to (N, C, H, W); or the module's name in the grammar.
+            Without a name, the name of the class is used, in lower case with underscores: `my_module` for `MyModule`.
+        about: further arguments of `nas_attn.attention.attention`: `family`, `paper`, `licence`, `cannot`, `costs`,
+            `weights`.
 
     Returns:
-        The registered class: the same code, in a module of its own.
+        The registered class. It has the same code, but it belongs to a new Python module.
 
     Raises:
-        UserError: the class breaks a rule, or its source does not stand alone.
+        UserError: the class breaks a rule of modules, or its source does not run alone.
     """
     if isinstance(cls, type):
         return _registered(cls, None, about)

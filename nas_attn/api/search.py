@@ -1,4 +1,4 @@
-"""The two ways to a study: run it, or read it."""
+"""`run_search` and `load_study`: run a study, or read one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from nas_attn.study.observer import Observer
 
 
+RULE = "`runs` must be the path of the folder of all run folders"
+
+
 @with_keywords(SearchOptions)
 def run_search(
     study: str | Path | None = None,
@@ -30,47 +33,53 @@ def run_search(
     engine: Engine | None = None,
     **options: Unpack[SearchOptions],
 ) -> Study:
-    """Run a study, or continue it. It is `python -m nas_attn search` as a function.
+    """Run a study, or continue it.
 
-    Call it again with more `trials` to extend the study. Ctrl-C stops it; the same call continues.
+    This function does the same as `python -m nas_attn search`. Call it again with more `trials` to extend the study.
+    Ctrl-C stops the search, and the same call continues it.
 
     Args:
-        study: a shipped study, a path to a study YAML, or a new name; the embedded demo if None.
-        runs: folder of the run folders.
-        progress: show a line for each trial, and a bar.
-        observer: hears what happens, in place of the lines and the bar.
-        evaluator: scores architectures in place of proxy runs. A study is continued with the same one.
-        engine: runs the trials, in place of worker processes on this machine.
+        study: the name of a shipped study, the path of a study YAML, or a new name; None for the embedded demo.
+        runs: the folder of all run folders.
+        progress: show a line for each trial, and a bar. It has no effect if an observer is given.
+        observer: is told about each event; None means that the lines and the bar are shown.
+        evaluator: scores architectures; None means proxy runs. A continued study needs the same evaluator.
+        engine: runs the trials; None means worker processes on this machine.
         options: fields of `StudyConfig`, e.g. `data="data.yaml", trials=24`; None counts as not given.
 
+    Returns:
+        The study with all its trials.
+
     Raises:
-        UserError: something in the input breaks a rule; nothing was trained.
-        EvaluationFailed: the base itself cannot be trained.
+        UserError: the input breaks a rule, and nothing was trained; or the limits on cost leave nothing to train.
+        EvaluationFailed: the base cannot be trained.
         StudyLocked: another process works on the study.
+        StorageFull: the disk is full; the same call continues the study.
     """
     from nas_attn.api.progress import Reporter, shown
     from nas_attn.study.observer import Silent
     from nas_attn.study.run import run
 
-    rule = "a search must be given a study's name or file, or nothing"
+    rule = "`study` must be the name of a study, or the path of a study YAML"
     name = None if study is None else str(_path(study, rule))
-    folder = _path(runs, "`runs` must be the folder of the run folders")
+    folder = _path(runs, RULE)
     with shown(observer, Reporter if progress else Silent) as heard:
         return Study(run(name, options, runs=folder, observer=heard, evaluator=evaluator, engine=engine))
 
 
 def load_study(name: str | Path, *, runs: str | Path = RUNS) -> Study:
-    """The study of that name, file or run folder as of now; safe while its search is running.
+    """The present state of a study, read from its records. Its search may be running.
 
     Args:
-        name: its name, the path of its YAML, or its run folder.
-        runs: folder of the run folders.
+        name: the name of a study, the path of a study YAML, or a run folder.
+        runs: the folder of all run folders.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such study.
+        RecordLost: its record log is damaged.
     """
-    path = _path(name, "a study must be given by the name of a study, or its folder")
-    return Study(read_study(path, runs=_path(runs, "`runs` must be the folder of the run folders")))
+    path = _path(name, "`name` must be the name of a study, the path of a study YAML, or a run folder")
+    return Study(read_study(path, runs=_path(runs, RULE)))
 
 
 def _path(given: Any, rule: str) -> Path:

@@ -1,4 +1,4 @@
-"""The slots of a base model: where they are, and at which of them attention can matter on given data."""
+"""`slots` and `liveness`: the slots of a base model, and the mAP50-95 that each slot is worth on a data set."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ COLUMNS = ("slot", "row", "module", "channels", "stride", "modules of a gene", "
 
 
 class Network(Listing[Slot]):
-    """The slots of a base model, with the network around them; printed, it is the network as a table.
+    """The slots of a base model. In a terminal it shows the rows of the network with their slots.
 
     Attributes:
-        network: its rows, the rows that each reads and is read by, and the slots there; see
-            `nas_attn.detector.neck.description.describe`.
+        network: the rows, their connections and their slots, as `nas_attn.detector.neck.description.describe` returns
+            them.
     """
 
     def __init__(self, slots: Iterable[Slot], network: dict[str, Any], note: str = "") -> None:
@@ -61,11 +61,11 @@ class Network(Listing[Slot]):
 
 
 def slots(model: str | Path = DEFAULT_MODEL, *, names: str | Iterable[str] | None = None) -> Network:
-    """The slots of a base model: the places where attention can stand. Nothing is trained.
+    """The slots of a base model: the places at which attention can be used. Nothing is trained.
 
     Args:
-        model: a name that Ultralytics ships, a YAML or a checkpoint.
-        names: names or patterns of the slots to show, such as `"p*,inner.*"`; all if None.
+        model: the base model: a name that Ultralytics ships, or the path of a YAML or a checkpoint.
+        names: names or patterns of the slots to show, e.g. `"p*,inner.*"`; None for all.
 
     Raises:
         UserError: there is no such model or slot, or Ultralytics cannot build the model.
@@ -89,11 +89,13 @@ def slots(model: str | Path = DEFAULT_MODEL, *, names: str | Iterable[str] | Non
 
 
 class Liveness(Listing[SlotLiveness]):
-    """The mAP50-95 that each slot is worth to a base that was trained on given data.
+    """The mAP50-95 that each slot is worth to a trained base: the loss if the slot's output is zeroed.
 
     Attributes:
-        measured: `base`, `seeds`, `intact` (mAP50-95 of the whole base), `zeroed`, `drop`, `live`, `threshold`,
-            `trials` and `drops` (slot -> mAP50-95 lost, for each seed).
+        measured: `base` (name of the model), `seeds`, `intact` (mAP50-95 of the unchanged base), `zeroed` (slot ->
+            mAP50-95 with this slot zeroed), `drop` (slot -> mAP50-95 lost, mean over seeds), `drops` (the same for
+            each seed), `live` (names of the live slots), `threshold` (least loss of a live slot) and `trials` (number
+            of trained bases).
     """
 
     def __init__(self, measured: dict[str, Any]) -> None:
@@ -123,20 +125,21 @@ def liveness(
     engine: Engine | None = None,
     **options: Unpack[LivenessOptions],
 ) -> Liveness:
-    """Train the base and set each slot's output to zero in turn: attention can matter where mAP50-95 is lost.
+    """Train the base, then set the output of each slot to zero, one slot at a time, and measure the loss of mAP50-95.
 
-    It is `python -m nas_attn slots --data D.yaml` as a function; a search does it first, too.
+    If a slot loses no mAP50-95, attention cannot help there. This function does the same as `python -m nas_attn slots
+    --data D.yaml`. A search begins with the same measurement.
 
     Args:
-        study: a study whose data, model and settings to take, in place of `data=`.
-        seeds: bases that are trained; their mean is reported.
-        progress: show what is going on.
-        evaluator: scores architectures in place of proxy runs.
-        engine: runs the trainings, in place of worker processes on this machine.
+        study: the study whose data, model and settings are used; None if `data=` is given.
+        seeds: number of bases to train; their mean is reported.
+        progress: show the present step.
+        evaluator: scores the base; None means proxy runs.
+        engine: runs the trainings; None means worker processes on this machine.
         options: fields of `StudyConfig`, e.g. `data="data.yaml", model="yolo11n.yaml", epochs=15`.
 
     Raises:
-        UserError: something in the input breaks a rule; nothing was trained.
+        UserError: the input breaks a rule; nothing was trained.
         EvaluationFailed: the base cannot be trained.
     """
     from nas_attn.api.progress import Reporter, shown

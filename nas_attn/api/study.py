@@ -1,4 +1,4 @@
-"""A study as a Python value: it lists, picks, draws, builds and writes what a search has found."""
+"""`Study`: the results of a search as a Python value, with methods that list, pick, draw, build and write them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nas_attn.bundle.winner import Winner
 
 Pick = str | Candidate | Architecture
-# columns of the front in a terminal, and their titles there
+# columns of the front in a terminal -> their titles there
 FRONT = {
     "architecture": "architecture",
     "status": "status",
@@ -48,11 +48,11 @@ class SlotLiveness:
     """The mAP50-95 that one slot is worth to the trained base.
 
     Attributes:
-        slot: its name.
+        slot: name of the slot.
         zeroed: mAP50-95 of the base with the slot's output set to zero; None if it was not recorded.
-        lost: mAP50-95 that this costs; negative if the base is better without it.
+        lost: mAP50-95 that the base loses by this; negative if it gains.
         state: `live`, `dead`, `undertrained` or `unknown`.
-        searched: True if the search varies it.
+        searched: True if a search varies the slot.
     """
 
     slot: str
@@ -64,53 +64,54 @@ class SlotLiveness:
 
 @dataclass(frozen=True, repr=False)
 class Study:
-    """The study in a run folder, as of the moment when it was read; `load_study` reads it again.
+    """The study in a run folder, at the time when it was read. `load_study` reads the present state.
 
-    Methods that take a `pick` take `best` or `knee` (of the front), `trial:N` (the architecture of that trial), an
-    architecture as text or as a value, or a candidate. All raise `UserError` if the study has no such candidate.
+    The argument `pick` of a method names a candidate: `best` or `knee` of the front, `trial:N` for the architecture of
+    that trial, an architecture as text or as a value, or a `Candidate`. These methods raise `UserError` if the study
+    has no such candidate, and `StudyChanged` if its base model has changed since the search.
 
     Attributes:
-        view: the records behind it.
+        view: the content of the record log.
     """
 
     view: StudyView
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the study."""
         return self.view.name
 
     @property
     def folder(self) -> Path:
-        """Its run folder."""
+        """The run folder of the study."""
         return self.view.folder
 
     @property
     def base(self) -> str:
-        """Name of the base model."""
+        """The name of the base model."""
         return str(self.view.header["base"])
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """All trials in order of their numbers; running, failed and refused ones too."""
+        """All trials in the order of their numbers, running, failed and refused ones included."""
         return self.view.trials
 
     def trial(self, number: int) -> Trial:
-        """The trial of that number.
+        """The trial with this number.
 
         Raises:
-            UserError: there is none.
+            UserError: there is no such trial.
         """
         return self.view.trial(number)
 
     def candidates(self) -> list[Candidate]:
-        """All architectures with a trial that was not refused, in order of their first trial."""
+        """The candidates: all architectures with a trial that was not refused, in the order of their first trial."""
         return self.view.candidates()
 
     def front(self) -> Listing[Candidate]:
-        """The Pareto front: no candidate costs less (GMACs) at the same or a higher mAP50-95; cheapest first.
+        """The Pareto front: the candidates that no other dominates in (paired mAP50-95, GMACs), the cheapest first.
 
-        The table also shows the controls, and whether noise can explain a difference to the base.
+        The table also shows the controls, and a verdict on the difference of each candidate to the base.
         """
         from nas_attn.analysis.front import front
         from nas_attn.analysis.noise import noise_words
@@ -141,12 +142,12 @@ class Study:
         )
 
     def pick(self, spec: Pick = "knee", *, max_gmacs: float | None = None) -> Candidate:
-        """One candidate.
+        """One candidate of the study.
 
         Args:
-            spec: `best` (highest mAP50-95) or `knee` (more cost buys little from there on) of the front, `trial:N`,
-                or an architecture.
-            max_gmacs: leave out candidates that cost more, in giga multiply-accumulates.
+            spec: `best` of the front (highest paired mAP50-95), `knee` of the front (beyond it, more cost gains
+                little), `trial:N`, or an architecture with all its settings. A `Candidate` is returned as it is.
+            max_gmacs: leave out candidates with more GMACs (1e9 multiply-accumulates).
 
         Raises:
             UserError: the study has no such candidate.
@@ -161,7 +162,7 @@ class Study:
         found = next((c for c in self.candidates() if c.architecture == wanted), None)
         if found is None or (max_gmacs is not None and found.gmacs > max_gmacs):
             raise UserError(
-                "a picked architecture must be a candidate of the study, all its settings written out",
+                "a picked architecture must be a candidate of the study, with all its settings",
                 got=f"'{wanted}'",
                 where=f"study '{self.name}'",
                 remedy="`candidates()` lists them; `cost_of` and `ablate` take any architecture.",
@@ -169,7 +170,7 @@ class Study:
         return found
 
     def slots(self) -> Listing[SlotLiveness]:
-        """The mAP50-95 that each slot is worth to the trained base; empty before that was measured."""
+        """The mAP50-95 that each slot is worth to the trained base; empty before it is measured."""
         from nas_attn.analysis.figure_numbers import liveness_numbers
         from nas_attn.analysis.tables import Table, liveness_table
         from nas_attn.study.slot_states import slot_state
@@ -185,30 +186,30 @@ class Study:
         return Listing(values, [vars(v) for v in values], table, title="slots of the trained base", narrow=SLOTS)
 
     def noise(self) -> Noise | None:
-        """The seed noise in mAP50-95, from repeated seeds; None until a control has two usable trials that differ."""
+        """The seed noise in mAP50-95; None until a control has two usable trials with different scores."""
         from nas_attn.analysis.noise import noise
 
         return noise(self.view)
 
     def effects(self) -> Effects:
-        """The difference that each module makes at each slot: one additive model over all trials."""
+        """The difference in mAP50-95 that each module makes at each slot: an additive model of all usable trials."""
         from nas_attn.analysis.effects.estimate import effect_numbers
         from nas_attn.api.effects import Effects
 
         return Effects(effect_numbers(self.view))
 
     def plot(self) -> Figure:
-        """mAP50-95 against cost: the figure of the dashboard."""
+        """The Pareto plot of the dashboard: mAP50-95 against GMACs."""
         from nas_attn.analysis.figures import pareto_figure, pareto_numbers
 
         return pareto_figure(pareto_numbers(self.view))
 
     def frame(self) -> pandas.DataFrame:
-        """One row a trial, units in the column names; see `nas_attn.study.frame` for the columns."""
+        """The trials as a data frame: one row per trial, units in the column names; see `study.frame.frame`."""
         return self.view.frame()
 
     def yaml(self, pick: Pick = "knee") -> str:
-        """The model YAML of a candidate, which Ultralytics builds and trains."""
+        """The text of a candidate's model YAML, which Ultralytics builds and trains."""
         return self._winner(pick).yaml()
 
     def export(self, pick: Pick, path: str | Path, *, force: bool = False) -> Path:
@@ -216,22 +217,26 @@ class Study:
 
         Args:
             pick: the candidate.
-            path: the file, `*.yaml`.
-            force: replace a file that exists.
+            path: the file; its suffix is .yaml or .yml.
+            force: overwrite an existing file.
 
         Returns:
-            The path.
+            The path of the file.
+
+        Raises:
+            UserError: the file exists and `force` is false, its suffix is wrong, it cannot be written, or its name
+                would make Ultralytics build another scale.
         """
         return self._winner(pick).write(Path(path), force=force)
 
     def model(self, pick: Pick = "knee", *, weights: str | Path | None = None, seed: int = 0) -> YOLO:
-        """A candidate as a model of Ultralytics, ready for `.train(data=...)`.
+        """A candidate as a model of Ultralytics, ready for `.train(data=...)`: (N, 3, H, W) -> predictions.
 
         Args:
             pick: the candidate.
-            weights: checkpoint of the base, or of this very model: each tensor that fits goes to its layer, past the
+            weights: checkpoint of the base or of this model. Each tensor that fits goes to its layer, in spite of the
                 inserted modules. None for initial weights.
-            seed: of the initial weights of all that `weights` does not fill.
+            seed: decides the initial weights of the tensors that `weights` does not fill.
 
         Raises:
             UserError: `weights` belongs to another model.
@@ -248,18 +253,23 @@ class Study:
         onnx: bool = True,
         force: bool = False,
     ) -> dict[str, Any]:
-        """Write a candidate as one folder: YAML, base YAML, ONNX files, weights, card.
+        """Write a candidate as a bundle: a folder with its YAML, base YAML, ONNX files, weights and card.
 
         Args:
             pick: the candidate.
-            folder: the folder; it must not exist, unless `force`.
-            weights: checkpoint of a finished training of the exported YAML.
-            seed: of the initial weights, if there are no trained ones.
-            onnx: also write ONNX files.
-            force: replace a bundle that exists.
+            folder: the folder of the bundle; it must be new or empty.
+            weights: checkpoint of a finished training of the exported YAML; None for initial weights.
+            seed: decides the initial weights, if `weights` is None.
+            onnx: also make ONNX files, and check them against torch.
+            force: replace an old bundle in the folder.
 
         Returns:
-            The card.
+            The card of the bundle, a JSON-ready dictionary.
+
+        Raises:
+            MissingPart: `onnx` or `onnxruntime` is not installed.
+            UserError: the folder is not empty, or the weights belong to another model.
+            CheckFailed: the results of an ONNX file differ from torch's.
         """
         from dataclasses import replace
 
@@ -269,10 +279,13 @@ class Study:
         return write_bundle(Path(folder), winner, onnx=onnx, force=force)
 
     def report(self, path: str | Path) -> Path:
-        """Write the study and its ablations as one HTML file that opens offline; an older one is replaced.
+        """Write the study and its ablations as one HTML file that opens offline. An older file is replaced.
 
         Returns:
-            The path.
+            The path of the file.
+
+        Raises:
+            UserError: the file cannot be written.
         """
         from nas_attn.bundle.winner import yaml_maker
         from nas_attn.dashboard.report import write_report
@@ -281,14 +294,14 @@ class Study:
         return Path(path)
 
     def ablations(self) -> list[Ablation]:
-        """The ablations in its folder, the oldest first."""
+        """The ablations in the run folder, the oldest first."""
         from nas_attn.ablation.view import load_ablations
         from nas_attn.api.ablation import Ablation
 
         return [Ablation(view) for view in load_ablations(self.folder)]
 
     def as_dict(self) -> dict[str, Any]:
-        """The study as one JSON-ready object: `study`, `front` (candidates) and `trials`."""
+        """The study as a JSON-ready dictionary: `study`, `front` (candidates) and `trials`."""
         return {
             "study": {"name": self.name, "folder": str(self.folder), "base": self.base, "slots": self.view.slots},
             "front": self.front().records,

@@ -21,7 +21,7 @@ Study = Annotated[
         show_default=False,
     ),
 ]
-Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder that holds the run folders.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder of all run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Modules = Annotated[list[str] | None, option(StudyConfig, "module_files")]
 RUNS_DEFAULT = RUNS

@@ -42,7 +42,7 @@ def prepare(
         folder: the run folder, which exists.
         progress: called with one line of text at each step.
         stored: header of the study that is continued, which keeps its space and costs; None for a new study.
-        evaluator: scores architectures instead of proxy runs; its name is recorded in the header.
+        evaluator: scores architectures; None means proxy runs. Its name is recorded in the header.
 
     Raises:
         ConfigError: something is wrong; the error lists all mistakes.

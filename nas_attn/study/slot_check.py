@@ -29,7 +29,7 @@ def check_slots(
         config: the configuration, as for a search; the sampler is not used.
         folder: folder for data caches; it may be deleted afterwards.
         progress: called with one line of text at each step.
-        evaluator: scores the base instead of proxy runs.
+        evaluator: scores the base; None means proxy runs.
         engine: runs the trainings; None means worker processes on this machine.
 
     Returns:

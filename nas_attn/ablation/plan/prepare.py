@@ -69,8 +69,8 @@ def prepare_ablation(
 
     Args:
         request: the request.
-        progress: told each step.
-        evaluator: scores architectures in place of proxy runs, on the ablation's own base only.
+        progress: called with one line of text at each step.
+        evaluator: scores architectures, on the ablation's own base only; None means proxy runs.
 
     Raises:
         ConfigError: all mistakes in the study's configuration, together.
@@ -154,7 +154,7 @@ def _with_evaluator(study: Plan, evaluator: Evaluator) -> Plan:
 def _named(study: Plan, own: AblatedBase, text: str, where: str) -> Architecture:
     """The architecture that a text describes, at the study's slots. Its modules need not be in the space.
 
-    Missing settings get their published values. An alias in the space becomes the gene that stands for it.
+    Settings that are left out have their defaults. An alias in the space becomes the gene that stands for it.
 
     Raises:
         UserError: the study has no such slot, there is no such module or setting, or a gene does not fit its slot.
@@ -238,7 +238,7 @@ def _check_same(request: Request, study: Plan, full: Architecture) -> None:
         old, new = header["fingerprints"], study.header["fingerprints"]
         if differs := [name for name in same if old.get(name) != new.get(name)]:
             raise StudyChanged(
-                "an ablation must use the same data, base and weights as its search",
+                "an ablation must use the same data, base, weights and evaluator as its search",
                 got=f"changed since the search: {', '.join(differs)}",
                 where=f"study '{request.study.name}'",
                 remedy="Restore the input of the search, or give a new study name and --base.",

@@ -63,7 +63,7 @@ def load_request(
         study: name of a study, path of a study YAML, or None.
         given: fields of `AblationConfig` that were given.
         options: fields of `StudyConfig` that were given.
-        runs: folder of the run folders.
+        runs: the folder of all run folders.
         name: name of the ablation.
 
     Raises:
