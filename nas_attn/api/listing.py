@@ -21,8 +21,8 @@ GENES = ("architecture", "inserted")  # columns whose cells hold architectures: 
 LEFT = (*GENES, "slot", "module", "family", "settings", "verdict", "remarks", "arm", "comparison", "state", "remark")
 
 STYLE = (  # one gene a line, whatever style the notebook has
-    "<style>.nas-attn td{white-space:pre-line}.nas-attn td.key span{display:block;white-space:nowrap}.nas-attn .scroll{overflow-x:auto}"
-    ".nas-attn td.key,.nas-attn td.wide,.nas-attn td.label{text-align:left}</style>"
+    "<style>.nas-attn td{white-space:pre-line}.nas-attn td.key span{display:block;white-space:nowrap}"
+    ".nas-attn .scroll{overflow-x:auto}.nas-attn td.key,.nas-attn td.wide,.nas-attn td.label{text-align:left}</style>"
 )
 SHORT = ("slot", "module", "family")  # cells that are not broken
 
