@@ -59,5 +59,5 @@ def test_an_article_is_adopted(tmp_path):
     path = found.write(tmp_path / "fixed.yaml")
     assert "nas_attn.ACmix" in path.read_text(encoding="utf-8")
     assert na.cost_of(model=path, nc=3).gmacs == pytest.approx(found.cost.gmacs)
-    with pytest.raises(UserError, match="written over"):
+    with pytest.raises(UserError, match="must not be overwritten"):
         found.write(path)
