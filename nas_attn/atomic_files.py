@@ -22,7 +22,7 @@ def is_file(path: str | Path) -> bool:
 
 @contextlib.contextmanager
 def making(path: Path) -> Iterator[None]:
-    """Context that turns the system's errors about a file into a `UserError`, because the user named the file.
+    """A context that turns the system's errors about a file into a `UserError`, because the user named the file.
 
     Args:
         path: the file that is created or written inside.
@@ -73,7 +73,7 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 
 
 def _replace(made: Path, path: Path) -> None:
-    """Put a file in the place of another; Windows refuses as long as somebody reads either."""
+    """Replace a file by a new one. Windows refuses as long as a process reads one of them."""
     for patience in (0.01, 0.1, 1.0) if os.name == "nt" else ():
         with contextlib.suppress(PermissionError):
             made.replace(path)

@@ -105,7 +105,7 @@ def all_trusted() -> bool:
 
 @contextlib.contextmanager
 def one_command() -> Iterator[None]:
-    """Context that limits `--trust` to one command: at its end the former value is restored."""
+    """A context that limits `--trust` to one command: at its end the former value is restored."""
     before = os.environ.get(TRUST)
     try:
         yield
@@ -117,7 +117,7 @@ def one_command() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Context that sends stdout to stderr: Ultralytics prints to stdout, and our stdout is only for results."""
+    """A context that sends stdout to stderr: Ultralytics prints to stdout, and our stdout is only for results."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

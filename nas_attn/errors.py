@@ -214,7 +214,7 @@ def _words(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def room_wanted(study: bool = False) -> Iterator[None]:
-    """Context that turns an error about a full or read-only disk into `StorageFull`; other errors stay.
+    """A context that turns an error about a full or read-only disk into `StorageFull`; other errors stay.
 
     Args:
         study: True if the body is a study. The folder of a study does not change, so then a `NotWritable` can also

@@ -53,7 +53,7 @@ class Arm:
         return tuple(slot for slot, gene in self.architecture if gene != NONE)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
+        """The arm as a JSON-ready dictionary."""
         content: dict[str, Any] = TypeAdapter(Arm).dump_python(self, mode="json")
         return content
 

@@ -1,6 +1,7 @@
 """The Python surface: the commands as functions; studies, ablations and tables as values.
 
-`nas_attn` itself has all these names; each is loaded when it is first used.
+`nas_attn` itself has the functions, `Study`, `Ablation` and `Adoption`; each is loaded when it is first used. The other
+classes are types of results.
 """
 
 from nas_attn.api.ablating import ablate

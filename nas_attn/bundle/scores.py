@@ -12,7 +12,7 @@ from nas_attn.study.view import Candidate, StudyView, Trial
 
 
 def scores(view: StudyView, candidate: Candidate) -> dict[str, Any]:
-    """The recipe, data and results of a candidate, ready for JSON and without paths of this machine.
+    """The recipe, data and results of a candidate, JSON-ready and without paths of this machine.
 
     Args:
         view: the study.
@@ -84,5 +84,5 @@ def _difference(candidate: Candidate) -> dict[str, Any]:
         half = student(n - 1) * candidate.delta_sd / math.sqrt(n)
         found["interval_95"] = [candidate.delta - half, candidate.delta + half]
     elif not candidate.architecture.is_base:
-        found["note"] = "one seed gives no interval; `seed_noise` tells how far to trust a single difference"
+        found["note"] = "one seed gives no interval; compare the difference with `seed_noise`"
     return found

@@ -22,7 +22,7 @@ class CheckedPart:
 
     Attributes:
         what: name of the part, e.g. `cost`.
-        problem: how the part differs from the card; empty if it does not.
+        problem: the difference from the card; empty if there is none.
     """
 
     what: str

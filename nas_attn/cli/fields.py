@@ -24,7 +24,7 @@ UNSHOWN = ("model", "start", "epochs", "imgsz")  # no default is printed: the he
 
 
 def option(config: type[BaseModel], name: str, text: str | None = None) -> Any:
-    """The Typer option of a field; its help is `text`, or the field's description, where the default is in brackets."""
+    """The Typer option of a field. Its help is `text`, or the description of the field with the default in brackets."""
     found = config.model_fields[name]
     text, default = text or found.description or "", found.default
     if name not in UNSHOWN and default not in (None, PydanticUndefined):

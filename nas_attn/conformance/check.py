@@ -85,5 +85,5 @@ class Result:
         return self.state in WRONG
 
     def as_dict(self) -> dict[str, str]:
-        """The result as a dict that JSON can hold."""
+        """The result as a JSON-ready dictionary."""
         return asdict(self)

@@ -152,7 +152,7 @@ class CostTable:
         return index, np.array(values, dtype=np.int64)
 
     def as_dict(self) -> dict[str, Any]:
-        """The table as a dict that JSON can hold; `from_dict` reads it back."""
+        """The table as a JSON-ready dictionary; `from_dict` reads it back."""
         cells = {s: {str(g): c.as_tuple() for g, c in genes.items()} for s, genes in self.cells.items()}
         return {"imgsz": self.imgsz, "base": self.base.as_tuple(), "cells": cells}
 

@@ -104,7 +104,9 @@ class AblationCard:
         skipped = sum(d.verdict == DEAD for d in self.view.decisions)
         said = [_liveness(self.view, model) for model in self.view.design.models]
         if skipped:
-            said.append(f"Left out, because only such slots differ: {skipped} comparison{'s' * (skipped != 1)}.")
+            verb = "is" if skipped == 1 else "are"
+            text = f"{skipped} comparison{'s' * (skipped != 1)} {verb} left out, because only such slots differ."
+            said.append(text)
         return " ".join(said)
 
     @cached_property

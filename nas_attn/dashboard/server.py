@@ -85,7 +85,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
-        if os.name != "nt":  # where it would share a port that another process listens at
+        if os.name != "nt":  # on Windows this option would allow a port that another process uses
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(where)
         listener.listen()

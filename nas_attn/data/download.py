@@ -136,7 +136,7 @@ def _fetched(path: Path, spec: dict[str, Any], root: Path, work: Path) -> Path:
 
 @contextlib.contextmanager
 def _alone(root: Path, say: Tell) -> Iterator[None]:
-    """Context that holds the lock of this download on this machine; it waits for a process that holds it."""
+    """A context that holds the lock of this download on this machine; it waits for a process that holds it."""
     lock = FileLock(root.with_name(f".{root.name}.lock"))
     try:
         lock.acquire(timeout=0)
@@ -151,7 +151,7 @@ def _alone(root: Path, say: Tell) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ultralytics(folder: Path) -> Iterator[None]:
-    """Context in which Ultralytics downloads to a folder, with the network on and its progress bars on stderr."""
+    """A context in which Ultralytics downloads to a folder, with the network on and its progress bars on stderr."""
     environment.prepare()
     import ultralytics.data.utils as data
     from ultralytics import utils
@@ -170,7 +170,7 @@ def _ultralytics(folder: Path) -> Iterator[None]:
 
 
 def _lasting(tell: Tell) -> Tell:
-    """A `tell` that also prints on stderr, where the line stays: a download may take hours and gigabytes."""
+    """A `tell` that also prints a lasting line on stderr, because a download may take hours and gigabytes."""
 
     def say(text: str) -> None:
         tell(text)

@@ -152,7 +152,7 @@ def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
 
 @contextmanager
 def noted_arguments() -> Iterator[dict[nn.Module, tuple[Any, ...]]]:
-    """Context that records the blocks that this thread builds: block -> arguments of its constructor.
+    """A context that records the blocks that this thread builds: block -> arguments of its constructor.
 
     A block does not store its arguments, and the parser computes them from the row, the scale and rules that differ
     between versions of Ultralytics. The constructors stay wrapped as long as at least one thread records. Blocks that

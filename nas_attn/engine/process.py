@@ -29,7 +29,7 @@ class Died:
     """The process ended, or no longer communicates.
 
     Attributes:
-        how: how it ended, e.g. `exit code 1`.
+        how: the way in which it ended, e.g. `exit code 1`.
         idle: True if it died between two calls, so that no call is lost.
     """
 
@@ -102,7 +102,7 @@ class WorkerProcess:
                     pipe.close()
 
     def _reap(self) -> str:
-        """Wait until the process ends, kill it if it does not, and return how it ended."""
+        """Wait until the process ends, kill it if it does not, and return the way in which it ended."""
         try:
             code = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

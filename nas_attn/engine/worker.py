@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _receive(calls: BinaryIO, received: queue.SimpleQueue[Any]) -> None:
-    """Take what the supervisor sends, and end with it: an orphan would write into the files of a resumed study."""
+    """Receive calls until the supervisor ends; then end this process, which could disturb a resumed study."""
     try:
         while True:
             received.put(pickle.load(calls))

@@ -57,7 +57,7 @@ class Evaluation:
         return not self.flags
 
     def as_dict(self) -> dict[str, Any]:
-        """The evaluation as a dict, ready for JSON; `from_dict` reads it back."""
+        """The evaluation as a JSON-ready dictionary; `from_dict` reads it back."""
         return {**asdict(self), "curve": list(self.curve), "flags": list(self.flags)}
 
     @classmethod

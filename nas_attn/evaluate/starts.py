@@ -38,7 +38,7 @@ def refused_at_base(slots: Iterable[Slot]) -> dict[str, SlotRefused]:
     return {
         slot.name: SlotRefused(
             "the start `base` needs every trained convolution: without it, no gene begins as an identity",
-            got=f"{slot.name}, where a module replaces one",
+            got=f"{slot.name}; a module there replaces one",
             remedy=f"Use {slot.name.removesuffix('replace')}insert, or the start `scratch` or `weights`.",
         )
         for slot in slots

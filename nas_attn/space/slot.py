@@ -83,7 +83,7 @@ class Slot:
         return self.inside is not None and self.inside.mode == REPLACE
 
     def as_list(self) -> list[Any]:
-        """The slot as a list that JSON can hold; `of` reads it back. A simple slot gives a short list."""
+        """The slot as a JSON-ready list; `of` reads it back. A simple slot gives a short list."""
         inside = self.inside
         tail = [inside.mode, inside.block, list(inside.arguments), inside.sites, inside.weights] if inside else []
         return [

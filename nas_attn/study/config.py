@@ -27,8 +27,8 @@ LEAST_MINUTES = 0.01  # per trial; a process needs longer than this to start
 class StudyConfig(BaseModel):
     """The settings of a study: a study YAML may hold them, and the command line may override them.
 
-    The fields in `MAY_CHANGE` may get new values each time the study is continued. All other fields decide what a
-    trial measures, so they must stay the same. The description of a field is also the help text of its option.
+    The fields in `MAY_CHANGE` may get new values each time the study is continued. All other fields
+    identify the search, so they must stay the same. The description of a field is also the help text of its option.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

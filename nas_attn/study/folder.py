@@ -93,7 +93,9 @@ class Lease:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder.path
         self._lock = FileLock(folder.path / "lease", timeout=0)
-        self._holder = folder.path / "lease.json"  # beside it: on Windows nobody else can read a locked file
+        self._holder = (
+            folder.path / "lease.json"
+        )  # a separate file: on Windows, other processes cannot read a locked file
 
     def __enter__(self) -> Lease:
         try:

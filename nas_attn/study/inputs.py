@@ -183,7 +183,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
 
 
 def restore_modules(folder: RunFolder, stored: Mapping[str, Any]) -> None:
-    """Register the modules of a study that nobody has registered in this process, from the run folder's copies.
+    """Register the modules of a study that this process does not know yet, from the copies in the run folder.
 
     Raises:
         UserError: a copy holds code that the user never named.

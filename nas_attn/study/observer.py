@@ -8,7 +8,7 @@ from nas_attn.study.view import StudyView, Trial
 
 
 class Observer(Protocol):
-    """The methods that a search calls."""
+    """The observer of a search. The search calls one of these methods at each event."""
 
     def preparing(self, what: str) -> None:
         """Called when a step of the preparation starts; nothing is trained yet."""
@@ -33,19 +33,19 @@ class Silent:
     """An observer of a search or an ablation that does nothing; a base class for those that need few methods."""
 
     def preparing(self, what: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def opened(self, view: Any, *arguments: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def started(self, view: Any, trial: Trial) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def finished(self, view: Any, trial: Trial) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def slots(self, view: Any, *arguments: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""

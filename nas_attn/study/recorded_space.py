@@ -32,13 +32,13 @@ FIRST_COUNTING = 1  # the counting rules of release 0.1.0, which did not record 
 
 
 def to_header(space: SearchSpace, table: CostTable, counting: int, searched: Mapping[str, Any]) -> dict[str, Any]:
-    """The header fields that `from_header` reads, ready for JSON. It also reads `space_slots` and `aliases`.
+    """The header fields that `from_header` reads, JSON-ready. It also reads `space_slots` and `aliases`.
 
     Args:
         space: the search space.
         table: cost of every gene that the study may need.
         counting: number of the rules by which costs were counted.
-        searched: the `slots` and `modules` that the user asked for, ready for JSON.
+        searched: the `slots` and `modules` that the user asked for, JSON-ready.
     """
     texts: dict[str, int] = {}
 

@@ -107,7 +107,7 @@ class RecordLog:
 
         Args:
             kind: kind of the record.
-            fields: its other fields, ready for JSON.
+            fields: its other fields, JSON-ready.
 
         Returns:
             The record.

@@ -14,7 +14,7 @@ LEFT_OUT = "the driver's message is left out, because it could contain a part of
 _SCHEME = r"((?:sqlite[\w+]*:/*|[\w+.-]+:/+)?+"
 _ADDRESS = re.compile(_SCHEME + r"[^:]*:)(.*)@", re.DOTALL)  # up to the last @, even in a malformed URL
 _NO_SCHEME = re.compile(r"([^:]*:)(?!//)(.*)@", re.DOTALL)  # `user:/secret@host` looks as if `user` were a scheme
-_NO_PORT = re.compile(  # the host is missing, so the password is where the port belongs; it may contain / and ?
+_NO_PORT = re.compile(  # the host is missing, so the password is in the place of the port; it may contain / and ?
     _SCHEME + r"(?:[^@/?]*@)?+(?>\[[0-9a-fA-F:.]+\]|[^:/?]*):)(?!\d*(?:[/?]|\Z))(.+)", re.DOTALL
 )
 _FILE = re.compile(r"sqlite(?:\+(?:pysqlite|aiosqlite|pysqlcipher))?:///")

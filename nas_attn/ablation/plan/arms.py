@@ -119,7 +119,7 @@ def _leave_one_out(build: _Builder, base: Arm, full: Arm) -> None:
     filled = build.choices.filled
     if len(filled) == 1:
         build.choices.notes.append(
-            "leave-one-out is skipped: the architecture has one slot only, and without it is the base"
+            "leave-one-out is skipped: the architecture has only one filled slot, and without it only the base is left"
         )
         return
     for slot in filled:
@@ -199,7 +199,7 @@ def _factorial(build: _Builder, base: Arm, full: Arm) -> None:
             remedy="Leave out `factorial`. leave-one-out and add-one-in need one arm per slot only.",
         )
     if len(filled) < 2:
-        build.choices.notes.append("factorial is skipped: the architecture has one filled slot only")
+        build.choices.notes.append("factorial is skipped: the architecture has only one filled slot")
         return
     arms: dict[frozenset[str], Arm] = {}
     for size in range(len(filled) + 1):

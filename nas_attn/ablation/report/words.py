@@ -153,7 +153,7 @@ def _tested(view: AblationView, found: Sequence[Decision]) -> str:
 
 
 def _apart(view: AblationView, found: Sequence[Decision]) -> str:
-    """A sentence, if a Δ can differ from the difference of the means in the table against the base; otherwise empty."""
+    """A sentence if a Δ can differ from the difference of the means in the table against the base; otherwise empty."""
     ended = Counter(name for name, _ in view.values)
 
     def seeds(d: Decision) -> int:

@@ -126,7 +126,7 @@ def _result(training: Training, run: TrainingFolder) -> FinalResult:
 
 
 def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Path | None) -> dict[str, Any]:
-    """Everything except the seed that decides the result of a training, as plain JSON data.
+    """Everything except the seed that decides the result of a training, JSON-ready.
 
     A file counts by its content, not by its path.
 

@@ -31,7 +31,7 @@ class TrainingFolder:
 
     Attributes:
         folder: the folder that Ultralytics fills.
-        asked: everything except the seed that decides the result, as plain JSON data.
+        asked: everything except the seed that decides the result, JSON-ready.
     """
 
     folder: Path
@@ -113,7 +113,7 @@ class TrainingFolder:
         try:
             with FileLock(path, timeout=0):
                 yield
-                with contextlib.suppress(PermissionError):  # Windows, where nobody can delete a locked file
+                with contextlib.suppress(PermissionError):  # Windows deletes no locked file
                     path.unlink(missing_ok=True)
         except Timeout:
             raise StudyLocked(

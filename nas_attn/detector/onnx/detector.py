@@ -130,7 +130,7 @@ def difference(model: nn.Module, content: bytes, shape: tuple[int, int, int], fl
     """The largest difference between the outputs of an ONNX file and of its torch model.
 
     Differences are divided by the largest value of the same channel, or by `floor` if that is larger. The reason: boxes
-    in pixels are as large as the image, where neighbouring float32 numbers lie 6e-5 apart, while scores are at most 1.
+    in pixels are as large as the image, and float32 numbers of this size lie 6e-5 apart, while scores are at most 1.
     In a table of detections the order of equal scores is undefined, so each row is compared with the nearest row. For
     class maps the difference is the share of pixels that differ.
 

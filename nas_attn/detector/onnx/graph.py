@@ -111,7 +111,7 @@ def _failures() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_output() -> Iterator[None]:
-    """Context that drops the standard output of compiled code, which `redirect_stdout` does not catch."""
+    """A context that drops the standard output of compiled code, which `redirect_stdout` does not catch."""
     sys.stdout.flush()
     held = os.dup(1)
     try:

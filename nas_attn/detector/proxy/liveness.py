@@ -37,7 +37,7 @@ def measure(
 
 @contextmanager
 def silenced(model: Any, base_rows: list[list[Any]], slot: Slot, done: Rewritten) -> Iterator[None]:
-    """Context in which the output of a slot is zero; the layers after it run as usual, on these zeros.
+    """A context in which the output of a slot is zero; the layers after it run as usual, on these zeros.
 
     Args:
         model: the model built from `done`.

@@ -153,7 +153,7 @@ def _derived(seed: int, *parts: object) -> int:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Context with the CPU generator at `seed`, which is restored at the end. CUDA's generators are not touched."""
+    """A context with the CPU generator at `seed`, which is restored at the end. CUDA's generators are not touched."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed CUDA too, which is not forked here
         yield

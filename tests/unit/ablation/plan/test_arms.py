@@ -191,7 +191,7 @@ def test_a_part_of_the_full_architecture_is_set_against_it():
 def test_a_kind_that_yields_nothing_says_so():
     wanted = choices(full="p3=lska(k_size=23) p4=none p5=none", controls=False)
     make_design(wanted, ("leave-one-out", "factorial"))
-    assert len(wanted.notes) == 2 and "one slot only" in wanted.notes[0]
+    assert len(wanted.notes) == 2 and "only one filled slot" in wanted.notes[0]
 
 
 def test_a_contrast_between_needs_no_common_slots():
