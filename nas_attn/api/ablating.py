@@ -49,7 +49,7 @@ def ablate(
     Args:
         study: a study, its name, or the path of a study YAML. None without a study: then give `base=` and `data=`.
         name: name of the ablation within the study. [ablation]
-        runs: the folder of all run folders. [that of the study, or `runs`]
+        runs: the folder of all run folders. [the parent folder of the study, or `runs`]
         progress: show a line for each trial, and a bar. It has no effect if an observer is given.
         observer: is told about each event; None means that the lines and the bar are shown.
         evaluator: scores architectures; None means proxy runs. It must be the evaluator of the study.

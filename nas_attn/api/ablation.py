@@ -55,7 +55,7 @@ class Ablation:
         return table_files(self.folder)
 
     def table(self, family: str = "base") -> Listing[ComparisonRow]:
-        """One table: a row per comparison, with the difference in mAP50-95 at equal seeds, p-value and verdict.
+        """One table: a row per base and comparison, with difference in mAP50-95 at equal seeds, p-value, verdict.
 
         The p-values are corrected for all comparisons of the table and for all looks.
 
@@ -84,7 +84,7 @@ class Ablation:
         return summary(self.view)
 
     def frame(self) -> pandas.DataFrame:
-        """All figures of all tables at full precision, with the columns of `ablation.csv`: one row per comparison."""
+        """All figures of all tables at full precision, as in `ablation.csv`: one row per base and comparison."""
         import pandas as pd
 
         return pd.DataFrame(self._records())

@@ -53,7 +53,7 @@ class Adoption:
 
     @property
     def suspicions(self) -> tuple[Suspicion, ...]:
-        """The rows and keys that look wrong, but may be intended. They are not changed."""
+        """The rows and keys that look wrong, but may be intended; each text says if they are kept or left out."""
         return self.found.suspicions
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
@@ -221,7 +221,7 @@ def _figures(cost: Cost) -> str:
 
 
 def _wrapped(line: str, width: int) -> str:
-    """The line, broken into lines of at most `width` characters; the further ones are indented below its text."""
+    """The line, broken into lines of at most `width` characters. All but the first are indented below its text."""
     lead = len(line) - len(line.lstrip(" -"))
     wrapper = textwrap.TextWrapper(max(40, width), break_long_words=False, break_on_hyphens=False)
     wrapper.subsequent_indent = " " * (lead if "-" in line[:lead] else lead + 2)

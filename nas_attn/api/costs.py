@@ -76,7 +76,7 @@ def cost_of(
         model: the base model: a name that Ultralytics ships, or the path of a YAML or a checkpoint.
         nc: number of classes.
         imgsz: image size of the final training in pixels; a multiple of the model's stride.
-        width: width factor; None means that of the model.
+        width: width factor; None means the width factor of the model.
 
     Raises:
         UserError: there is no such model, slot, module or setting, a gene cannot be used at its slot, or `nc` or

@@ -16,7 +16,7 @@ COLUMNS = ("slot", "module", "Δ to base", "trials", "verdict (corrected)")
 
 
 class Effects(Listing[Cell]):
-    """The difference in mAP50-95 to the base that each module makes at each slot; one `Cell` per trained pair.
+    """The difference in mAP50-95 to the base that each module makes at each slot: a `Cell` per (slot, module).
 
     The cells are in the order of the slots, then of the modules.
 

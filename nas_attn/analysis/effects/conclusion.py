@@ -31,7 +31,8 @@ def effects_sentence(numbers: EffectNumbers) -> str:
     if numbers.between:
         parts.append("Settings or combinations of modules also matter; each effect is an average over them.")
     if not numbers.based:
-        parts.append("No trial of the base is usable, so each difference is to the runs without a module at that slot.")
+        compared = "each difference is to the runs without a module at that slot"
+        parts.append(f"There is no usable trial of the base, so {compared}.")
     if numbers.drawn:
         few, all_ = numbers.drawn
         parts.append(f"These figures use {few:,} of the {all_:,} architectures, drawn at random.")
