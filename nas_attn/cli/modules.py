@@ -46,7 +46,7 @@ for subcommand in (modules_check, modules_gallery):
 def listing(ctx: typer.Context, modules: Modules = None, as_json: Json = False) -> None:
     """List the attention modules, or show one of them.
 
-    The list tells the settings, the cost and the limits of each module. `modules NAME` shows one module in detail.
+    The list shows the settings, the cost and the limits of each module. `modules NAME` shows one module in detail.
     """
     use_modules(modules)
     if ctx.invoked_subcommand is not None:
