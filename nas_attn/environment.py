@@ -86,6 +86,18 @@ def datasets_folder() -> Path:
     return Path("datasets").absolute()
 
 
+def runs_folder() -> Path | None:
+    """The folder in which Ultralytics keeps trainings that the user starts; None if its own settings name it.
+
+    It is the user's setting `runs_dir`, else `runs` in the working directory. Our private settings name the working
+    directory of the first command on this account.
+    """
+    if Path(os.environ.get("YOLO_CONFIG_DIR", "")) != _private():
+        return None
+    found = _settings(_user_config()).get("runs_dir")
+    return Path(found).expanduser().absolute() if isinstance(found, str) and found else Path("runs").absolute()
+
+
 def all_trusted() -> bool:
     """True if the user gave `--trust`: code in checkpoints, run folders and bundles may run."""
     return os.environ.get(TRUST, "") not in ("", "0")

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.api.listing import as_html
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture
 
@@ -130,7 +129,10 @@ class Adoption:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return as_html("", None, *self._lines())
+        from nas_attn.dashboard.as_html import render
+        from nas_attn.dashboard.blocks import element
+
+        return render(element("pre", self.text()))
 
 
 def adopt(

@@ -20,6 +20,10 @@ GENE_WIDTH = 26  # characters of a column of architectures, which is one of many
 GENES = ("architecture", "inserted")  # columns whose cells hold architectures: one gene a line
 LEFT = (*GENES, "slot", "module", "family", "settings", "verdict", "remarks", "arm", "comparison", "state", "remark")
 
+STYLE = (  # one gene a line, whatever style the notebook has
+    "<style>.nas-attn td{white-space:pre-line}.nas-attn td.key span{display:block;white-space:nowrap}"
+    ".nas-attn .scroll{overflow-x:auto}.nas-attn td.key,.nas-attn td.wide,.nas-attn td.label{text-align:left}</style>"
+)
 SHORT = ("slot", "module", "family")  # cells that are not broken
 
 
@@ -168,4 +172,4 @@ def as_html(title: str, table: Table | None = None, *sentences: str) -> str:
 
     blocks = [element("p", element("b", title))] if title else []
     blocks += [table_block(table)] if table is not None else []
-    return render(element("div", *blocks, *(text(s) for s in sentences if s)))
+    return STYLE + render(element("div", *blocks, *(text(s) for s in sentences if s), kind="nas-attn"))

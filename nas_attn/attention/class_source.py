@@ -8,9 +8,9 @@ from __future__ import annotations
 import __future__
 
 import ast
-import builtins
 import inspect
 import linecache
+import symtable
 import sys
 import textwrap
 import types
@@ -58,7 +58,7 @@ class _Parts:
         node, lines, namespace, future = _found(thing)
         self._future |= future
         self._definitions[id(thing)] = ""  # the thing may use itself
-        for used in _names(node):
+        for used in sorted(_names(node)):
             if used in namespace and used not in (self._without, node.name):
                 self._use(used, namespace[used])
         del self._definitions[id(thing)]  # so that it comes after everything that it uses
@@ -131,13 +131,24 @@ def _methods(cls: type) -> Iterator[types.FunctionType]:
             yield function
 
 
-def _names(node: ast.AST) -> list[str]:
-    """The names that a definition reads, in their order."""
-    found: dict[str, None] = {}
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Name) and not hasattr(builtins, inner.id):
-            found[inner.id] = None
-    return list(found)
+def _names(node: ast.AST) -> set[str]:
+    """The names that a definition reads from its namespace, without its own variables and arguments."""
+    tables = [symtable.symtable(ast.unparse(node), "", "exec")]
+    found = set()
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        for symbol in table.get_symbols() if table.get_type() != "module" else ():
+            of_class = table.get_type() == "class" and not symbol.is_assigned()
+            if symbol.is_referenced() and (symbol.is_global() or of_class):
+                found.add(symbol.get_name())
+    # annotations may be kept as text; decorators, bases and defaults belong to the namespace around the definition
+    outside = [getattr(n, field, None) for n in ast.walk(node) for field in ("annotation", "returns")]
+    outside += [*getattr(node, "decorator_list", ()), *getattr(node, "bases", ())]
+    outside += [keyword.value for keyword in getattr(node, "keywords", ())]
+    if (arguments := getattr(node, "args", None)) is not None:
+        outside += [*arguments.defaults, *arguments.kw_defaults]
+    return found | {n.id for part in outside if part is not None for n in ast.walk(part) if isinstance(n, ast.Name)}
 
 
 def _importable(module: str, name: str, value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas_attn.folder_names import usual
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 __all__ = ["RUNS", "Candidate", "StudyView", "Trial", "read_study"]
@@ -29,4 +30,4 @@ def read_study(name: str | Path, *, runs: str | Path = RUNS) -> StudyView:
         from nas_attn.study.config_sources import study_name
 
         folder = Path(study_name(str(name)))
-    return StudyView.read(Path(runs) / folder)
+    return StudyView.read(Path(runs) / usual(str(folder)))

@@ -11,7 +11,7 @@ from nas_attn.atomic_files import write_text_atomic
 from nas_attn.attention import user
 from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.weights.start_model import save_start, start_model
-from nas_attn.environment import cache_root
+from nas_attn.environment import cache_root, runs_folder
 
 if TYPE_CHECKING:
     from ultralytics import YOLO
@@ -43,7 +43,7 @@ def ready_model(text: str, weights: Path | None, seed: int) -> YOLO:
         save_start(model, base.task, source)
     found = of_ultralytics(base, source)
     found.add_callback("on_train_start", CarriedModules(user.sources()))
-    _speak()
+    _hand_over()
     return found
 
 
@@ -54,9 +54,13 @@ def of_ultralytics(model: BaseModel, source: Path) -> Any:
     return RTDETR(str(source)) if model.head == "RTDETRDecoder" else YOLO(str(source), task=model.task)
 
 
-def _speak() -> None:
-    """Let Ultralytics speak, which we silenced: from here on its own progress is what the user wants to see."""
-    import ultralytics.utils
+def _hand_over() -> None:
+    """Let Ultralytics print, and keep its results where the user expects them: until now neither mattered."""
+    import ultralytics.utils as theirs
 
-    ultralytics.utils.VERBOSE = True
-    ultralytics.utils.LOGGER.setLevel(logging.INFO)
+    theirs.VERBOSE = True
+    theirs.LOGGER.setLevel(logging.INFO)
+    if (folder := runs_folder()) is not None:
+        dict.__setitem__(
+            theirs.SETTINGS, "runs_dir", str(folder)
+        )  # its own method would write it into the settings file

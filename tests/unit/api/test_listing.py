@@ -31,7 +31,7 @@ def test_a_front_fits_the_terminal_and_keeps_its_cost(study, monkeypatch, width)
         for candidate in study.front():
             assert f"{candidate.gmacs:.3f}" in shown
     if width >= 160:
-        assert "params M" in shown and "place" in shown
+        assert "params (M)" in shown and "status" in shown
     assert not any(line.endswith(" ") for line in lines)
 
 

@@ -87,6 +87,27 @@ def test_a_class_of_a_cell_stands_alone():
     assert na.cost_of("p3=tiny_gate2(k_size=5)").gmacs > na.cost_of().gmacs
 
 
+FORWARD = """
+    def forward(self, x):
+        out = [x * gain(dim) for dim in (round, math.pi)]  # a comment
+
+        def inner(x, *, by=round):
+            nonlocal out
+            return x * by
+
+        return inner(sum(out)) + (lambda x: x)(0)
+"""
+
+
+def test_only_names_that_the_class_reads_from_the_notebook_matter():
+    cells = run_cell(HELPERS) | {"x": torch.zeros(3), "out": open, "self": 5, "dim": object()}
+    cells["round"] = 7  # shadows a function of Python
+    run_cell(GATE.partition("    def forward")[0] + FORWARD, cells)
+    source = next(s for s in user.sources() if "tiny_gate2" in s.names)
+    assert "round = 7" in source.text and "import math" in source.text and "# a comment" in source.text
+    assert not any(f"\n{name} = " in source.text for name in ("x", "out", "self", "dim"))
+
+
 def test_another_process_runs_the_source_alone(tmp_path):
     run_cell(GATE, run_cell(HELPERS))
     source = next(s for s in user.sources() if "tiny_gate2" in s.names)

@@ -125,6 +125,20 @@ def test_a_model_starts_from_the_weights_of_its_base(study, tmp_path):
         study.model(best, weights=tmp_path / "gone.pt")
 
 
+def test_a_model_trains_in_the_working_directory(study, tmp_path, monkeypatch):
+    from nas_attn import environment
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(environment.cache_root() / "ultralytics"))
+    monkeypatch.setattr(environment, "_user_config", lambda: tmp_path / "nothing")
+    model = study.model("best")
+    started = model.model.state_dict()
+    shared = {"epochs": 1, "imgsz": 64, "batch": 8, "fraction": 0.1, "workers": 0, "plots": False, "amp": False}
+    model.train(data=study.view.header["data"]["path"], device="cpu", **shared)
+    assert (tmp_path / "runs" / "detect" / "train" / "weights" / "best.pt").stat().st_size > 100_000
+    assert set(started) == set(model.model.state_dict())
+
+
 def test_an_ablation_of_a_study(study):
     given = {"seeds": 5, "kinds": "leave-one-out", "engine": na.InlineEngine(), "progress": False}
     found = na.ablate(study, pick="best", evaluator=EVALUATOR, **given)

@@ -260,6 +260,8 @@ def test_a_study_is_found_by_every_name(tmp_path, monkeypatch):
         ("my.yaml", "runs"),
     ):
         assert len(na.load_study(name, runs=runs).trials) > 3
+    fabricate(tmp_path / "runs" / "étude", 3)
+    assert na.load_study("e\u0301tude").trials  # as macOS writes it
     for wrong in (None, 5, na.load_study("mine")):
         with pytest.raises(UserError, match="name of a study, or its folder"):
             na.load_study(wrong)
