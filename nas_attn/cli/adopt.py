@@ -63,9 +63,10 @@ def command(
     modules: Modules = None,
     as_json: Json = False,
 ) -> None:
-    """Make a community YAML build, and list its mistakes.
+    """Repair a community model YAML, and list its mistakes.
 
-    The command fills in missing arguments, finds the slots, repairs or names mistakes, and counts the cost.
+    The command fills in missing arguments, finds the slots, repairs clear mistakes, names doubtful ones, and counts the
+    cost.
     """
     from nas_attn.api.adoption import adopt, check_output
 

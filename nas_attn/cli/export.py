@@ -76,7 +76,7 @@ def command(
 ) -> int:
     """Write a candidate or an architecture as a model YAML.
 
-    Ultralytics builds and trains this YAML. A bundle is a folder with the YAML, ONNX files, weights, and a card that
+    Ultralytics can build and train this YAML. A bundle is a folder with the YAML, ONNX files, weights, and a card that
     lists them. --verify checks a bundle; the exit code is 1 if the bundle differs from its card.
     """
     own = {"--model": model, "--nc": nc, "--width": width, "--imgsz": imgsz}

@@ -33,7 +33,7 @@ def command(
     batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 4,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [default: cuda, if any]")] = None,
     all_settings: Annotated[
-        bool, typer.Option("--all-settings", help="Run the slow checks on every setting, not only on the default.")
+        bool, typer.Option("--all-settings", help="Run the slow checks on every setting, not only on some of them.")
     ] = False,
     modules: Modules = None,
     as_json: Json = False,

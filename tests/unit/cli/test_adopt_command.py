@@ -87,7 +87,7 @@ def test_the_command_to_train_says_which_class_count_it_is_for(adopt, tmp_path):
         ("  - [-1\uff0c 1\uff0c ACmix\uff0c 3] # 22\n", r"row 22.*Replace the full-width '\uff0c' by ','"),
         ("  - [-1, 1, ACmix] # 22\n", r"row 22.*Write all four, the last may be empty: \[-1, 1, ACmix, \[\]\]"),
         ("  - ACmix # 22\n", r"row 22.*Write all four"),
-        ("  - [-99, 1, ACmix, []] # 22\n", r"got -99, where 22 rows stand above"),
+        ("  - [-99, 1, ACmix, []] # 22\n", r"got -99, with 22 rows above"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_place(adopt, row, message):
