@@ -21,7 +21,7 @@ class SearchOptions(TypedDict, total=False):
     """Base model, e.g. yolo11n.yaml or yolov8s.yaml."""
 
     width: float | None
-    """Width factor, instead of the scale's own."""
+    """Width factor of the base model. [the model's]"""
 
     start: Literal["scratch", "weights", "base"] | None
     """Start of every trial: scratch, weights, or base (train the base once, continue from it)."""
@@ -69,7 +69,7 @@ class SearchOptions(TypedDict, total=False):
     """Highest learning rate; it decays to 0 at the last step."""
 
     precision: Literal["fp32", "bf16"] | None
-    """fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
+    """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
     dead_slots: Literal["skip", "keep"] | None
     """skip or keep slots that the base does not use."""
@@ -84,7 +84,7 @@ class SearchOptions(TypedDict, total=False):
     """Start no new trial after this many hours."""
 
     trial_minutes: float | None
-    """Stop a trial after this many minutes; it fails. [ten times the base trial's time, at least 10]"""
+    """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""
 
     max_gmacs: float | None
     """Limit in GMACs; architectures above it are refused before training."""
@@ -142,13 +142,13 @@ class AblationOptions(TypedDict, total=False):
     """Images per training step. [the study's]"""
 
     scales: str | Sequence[str] | None
-    """Larger scales of the base for `scale`. [the next two]"""
+    """Larger scales of the base, for the kind `scale`. [the next two]"""
 
     hours: float | None
     """Let the results decide the number of seeds; start no new trial after this many hours."""
 
     max_seeds: int | None
-    """Let the results decide the number of seeds, up to this many. [20]"""
+    """Let the results decide the number of seeds, up to this many. [20 with `hours`]"""
 
     difference: float | None
     """Smallest difference in mAP50-95 that matters."""
@@ -163,7 +163,7 @@ class AblationOptions(TypedDict, total=False):
     """Base model, e.g. yolo11n.yaml or yolov8s.yaml."""
 
     width: float | None
-    """Width factor, instead of the scale's own."""
+    """Width factor of the base model. [the model's]"""
 
     start: Literal["scratch", "weights", "base"] | None
     """Start of every trial: scratch, weights, or base (train the base once, continue from it)."""
@@ -190,13 +190,13 @@ class AblationOptions(TypedDict, total=False):
     """Highest learning rate; it decays to 0 at the last step."""
 
     precision: Literal["fp32", "bf16"] | None
-    """fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
+    """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
     live_threshold: float | None
     """A slot is live if zeroing its output costs at least this mAP50-95."""
 
     trial_minutes: float | None
-    """Stop a trial after this many minutes; it fails. [ten times the base trial's time, at least 10]"""
+    """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""
 
     device: str | int | Sequence[int] | None
     """cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]"""
@@ -218,7 +218,7 @@ class LivenessOptions(TypedDict, total=False):
     """Base model, e.g. yolo11n.yaml or yolov8s.yaml."""
 
     width: float | None
-    """Width factor, instead of the scale's own."""
+    """Width factor of the base model. [the model's]"""
 
     weights: str | Path | None
     """Checkpoint from which every trial starts."""
@@ -254,7 +254,7 @@ class LivenessOptions(TypedDict, total=False):
     """Highest learning rate; it decays to 0 at the last step."""
 
     precision: Literal["fp32", "bf16"] | None
-    """fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
+    """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
     live_threshold: float | None
     """A slot is live if zeroing its output costs at least this mAP50-95."""
@@ -266,4 +266,4 @@ class LivenessOptions(TypedDict, total=False):
     """Trials that run at the same time. [one per GPU, or one per CPU core]"""
 
     trial_minutes: float | None
-    """Stop a trial after this many minutes; it fails. [ten times the base trial's time, at least 10]"""
+    """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""

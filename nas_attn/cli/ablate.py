@@ -28,10 +28,12 @@ OF_THE_STUDY = (
     *("device", "jobs", "trial_minutes"),
 )
 WITHOUT_STUDY = {
-    "data": "data.yaml, if no study is given.",
+    "data": "A data.yaml or the name of a data set, if no study is given.",
     "model": "Base model, if no study is given.",
-    "start": "scratch, weights or base, if no study is given.",
+    "weights": "Checkpoint from which every trial starts, if no study is given.",
+    "start": "Start of every trial, if no study is given: scratch, weights or base.",
     "space": "Search space, if no study is given.",
+    "slots": "Slots of the search space, if no study is given. [those of --base]",
 }
 
 

@@ -28,7 +28,9 @@ def command(
     ] = None,
     model_scale: Annotated[
         str | None,
-        typer.Option(metavar="n|s|m|l|x", help="One of the file's scales. [default: the file's own]"),
+        typer.Option(
+            metavar="n|s|m|l|x", help="Scale of the model. [default: the one that the file states, else its first]"
+        ),
     ] = None,
     nc: Annotated[int | None, typer.Option(min=1, help="Number of classes. [default: the file's]")] = None,
     imgsz: Annotated[int, typer.Option(help="Image size of the final training, pixels.")] = 640,
@@ -36,8 +38,8 @@ def command(
         str,
         typer.Option(
             metavar="repair|in-line|keep",
-            help="If a row reads the wrong row: repair clear mistakes, put the attention in line (then all rows read "
-            "it), or keep the file's wiring.",
+            help="If a row reads the wrong row: repair clear mistakes; put the attention in line, so that all later "
+            "rows read it; or keep the file's wiring.",
         ),
     ] = "repair",
     inside: Annotated[
@@ -45,7 +47,7 @@ def command(
         typer.Option(
             metavar="insert|replace|after",
             help="Place of the attention in blocks such as C2f_ACmix: insert it at the end of each bottleneck, replace "
-            "the bottleneck's second convolution, or put it after the block. [default: the block's usual place]",
+            "the bottleneck's second convolution by it, or put it after the block. [default: the block's usual place]",
         ),
     ] = None,
     meanings: Annotated[
@@ -61,9 +63,10 @@ def command(
     modules: Modules = None,
     as_json: Json = False,
 ) -> None:
-    """Make a community YAML build, and list its mistakes.
+    """Repair a community model YAML, and list its mistakes.
 
-    The command fills in missing arguments, finds the slots, repairs or names mistakes, and counts the cost.
+    The command fills in missing arguments, finds the slots, repairs clear mistakes, names doubtful ones, and counts the
+    cost.
     """
     from nas_attn.api.adoption import adopt, check_output
 

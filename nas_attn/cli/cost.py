@@ -32,7 +32,8 @@ def command(
 ) -> None:
     """Count the GMACs and parameters of architectures.
 
-    The base comes first. The table also shows the figures that fvcore and Ultralytics would print.
+    The first row is the base without attention. For comparison, the table also has the figures of fvcore, torch and
+    Ultralytics.
     """
     from nas_attn.api import costs_of
 

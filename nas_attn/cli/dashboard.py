@@ -28,7 +28,8 @@ def command(
 ) -> None:
     """Serve a live web page of a study.
 
-    It shows the front, the settings, curves and YAML of each candidate, and the ablations. It can run during a search.
+    The page shows what `report` writes, and the settings, curves and YAML of each candidate. It also works during a
+    search.
     """
     from nas_attn.bundle.winner import yaml_maker
     from nas_attn.dashboard.server import serve

@@ -28,7 +28,9 @@ BEST = Path("best.yaml")
 
 def command(
     study: Study = None,
-    pick: Annotated[str | None, typer.Option(help="best, knee or trial:N. [default: knee]", show_default=False)] = None,
+    pick: Annotated[
+        str | None, typer.Option(help="Candidate to write: best, knee or trial:N. [default: knee]", show_default=False)
+    ] = None,
     max_gmacs: Annotated[float | None, typer.Option(help="Leave out candidates with more GMACs.")] = None,
     architecture: Annotated[
         str | None,
@@ -43,7 +45,9 @@ def command(
     width: Annotated[
         float | None, typer.Option(metavar="X", help="Width factor of --architecture. [default: the model's]")
     ] = None,
-    imgsz: Annotated[int | None, typer.Option(help="Image size of its final training, pixels. [default: 640]")] = None,
+    imgsz: Annotated[
+        int | None, typer.Option(help="Final image size of --architecture, pixels. [default: 640]")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="YAML file to write. [default: best.yaml, if no --bundle]"),
@@ -52,16 +56,17 @@ def command(
         Path | None, typer.Option(metavar="FOLDER", help="Folder for a bundle: YAML, ONNX, card and weights.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="best.pt", help="Bundle: checkpoint of a finished training of the YAML.")
+        Path | None, typer.Option(metavar="best.pt", help="Bundle: checkpoint of the YAML's finished training.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Bundle: seed of the initial weights, if no --weights. [default: 0]")
+        int | None, typer.Option(min=0, help="Bundle: seed of the initial weights, without --weights. [default: 0]")
     ] = None,
     no_onnx: Annotated[bool, typer.Option("--no-onnx", help="Bundle: leave out the ONNX files.")] = False,
     verify: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Check a bundle: rebuild it in a new process. This runs the code in the bundle."
+            metavar="FOLDER",
+            help="Check a bundle: rebuild its model in a new process. Module files run only if you trust them.",
         ),
     ] = None,
     force: Force = False,
@@ -71,7 +76,7 @@ def command(
 ) -> int:
     """Write a candidate or an architecture as a model YAML.
 
-    Ultralytics builds and trains this YAML. A bundle is a folder with the YAML, ONNX files, weights, and a card that
+    Ultralytics can build and train this YAML. A bundle is a folder with the YAML, ONNX files, weights, and a card that
     lists them. --verify checks a bundle; the exit code is 1 if the bundle differs from its card.
     """
     own = {"--model": model, "--nc": nc, "--width": width, "--imgsz": imgsz}

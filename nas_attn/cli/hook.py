@@ -24,7 +24,7 @@ EXAMPLES = {
 }
 app = typer.Typer(
     help="Make the `yolo` command and YOLO('best.yaml') know the modules.\n\n"
-    "Then `yolo detect train model=best.yaml` works in this environment without any change of code.",
+    "Then `yolo detect train model=best.yaml` works in this environment, and no code has to change.",
     epilog=epilog(EXAMPLES[""]),
     no_args_is_help=True,
 )
@@ -33,13 +33,13 @@ app = typer.Typer(
 @app.command(epilog=epilog(EXAMPLES["install"]))
 def install(
     system: Annotated[
-        bool, typer.Option("--system", help="Install even into the system's Python, outside any environment.")
+        bool, typer.Option("--system", help="Install into the system's Python if there is no virtual environment.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Install the hook into this environment.
 
-    It is two small files in site-packages. They import nothing until Ultralytics is imported.
+    The hook is two small files in site-packages. They import nothing until Ultralytics is imported.
     """
     from nas_attn.hook import Hook
 
@@ -59,7 +59,7 @@ def install(
 
 @app.command(epilog=epilog(EXAMPLES["remove"]))
 def remove(as_json: Json = False) -> None:
-    """Remove the hook from this environment; nothing of it stays."""
+    """Remove the hook from this environment, completely."""
     from nas_attn.hook import Hook
 
     hook = Hook.here()

@@ -28,12 +28,12 @@ SLOW = LARGE = 10  # a figure is marked from this multiple of the control's
 
 def command(
     name: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Modules to check. [default: all]")] = None,
-    model: Annotated[str, typer.Option(help="Base model whose slots are measured.")] = "yolo11n.yaml",
+    model: Annotated[str, typer.Option(help="Base model. Modules are measured at its slots.")] = "yolo11n.yaml",
     imgsz: Annotated[int, typer.Option(min=32, help="Image size, pixels.")] = 640,
     batch: Annotated[int, typer.Option(min=1, help="Images per training step.")] = 4,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. [default: cuda, if any]")] = None,
     all_settings: Annotated[
-        bool, typer.Option("--all-settings", help="Run the slow checks on every setting too.")
+        bool, typer.Option("--all-settings", help="Run the slow checks on every setting, not only on some of them.")
     ] = False,
     modules: Modules = None,
     as_json: Json = False,

@@ -36,13 +36,21 @@ setting `residual` {{none, scaled}}. Default options are **bold**.
 ![Pixels that each module sees: the gradient of the output at the middle pixel, at initial weights]({picture})
 
 The picture shows for each module, at its initial weights, how strongly the output at the middle pixel depends on each
-pixel of a {sight}×{sight} input. The scale is logarithmic. Black means not at all, or {darkest} orders of magnitude
-less than the strongest dependence of the module.
+pixel of a {sight}×{sight} input. The scale is logarithmic. Black means no dependence, or one that is {darkest} orders
+of magnitude below the strongest dependence of the module.
+
+If a module has two forms, the fast one computes the same result in less time. Published weights that "load as in" a
+repository load under the names of that repository's code.
 """
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Markdown file to write. The picture is written beside it.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Markdown file to write. The picture is written beside it."
+        ),
+    ],
     picture: Annotated[bool, typer.Option(help="Also draw the picture.")] = True,
     modules: Modules = None,
 ) -> None:
@@ -56,7 +64,7 @@ def command(
     from nas_attn.errors import UserError
 
     if not out.parent.is_dir():
-        raise UserError("the folder of `--out` must exist", got=f"'{out.parent}'")
+        raise UserError("the folder of `--output` must exist", got=f"'{out.parent}'")
     write_text_atomic(out, page(registry.entries()))
     print(out)
     if picture:

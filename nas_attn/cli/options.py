@@ -17,7 +17,7 @@ Study = Annotated[
     str | None,
     typer.Argument(
         metavar="STUDY",
-        help="A shipped study, a path to a study YAML, or a name. [default: demo]",
+        help="Name of a shipped study or of your own, or path of a study YAML. [default: demo]",
         show_default=False,
     ),
 ]

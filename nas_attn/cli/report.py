@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Write a study as one HTML file that opens offline.
 
-    The file shows the Pareto front, the ablations, the slots and every trial.
+    The file shows the Pareto front, the effects of the modules, the slots, the ablations and every trial.
     """
     from nas_attn.atomic_files import check_free
     from nas_attn.bundle.winner import yaml_maker

@@ -34,8 +34,8 @@ def command(
 ) -> int:
     """Train and compare attention modules at the slots of a neck.
 
-    Without STUDY, the demo runs on generated data. Run the same command again to continue a search; give more --trials
-    to extend it.
+    Without STUDY, the demo runs on generated data. Run the same command again to continue a search. Give a larger
+    --trials to extend it.
     """
     from nas_attn.api import run_search
 

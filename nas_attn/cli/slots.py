@@ -23,8 +23,11 @@ HOW_TO_MEASURE = "To measure which of them matter on your data: python -m nas_at
 OFFERED = ("data", "model", "slots", "weights", "epochs", "imgsz", "batch", "device", "jobs")
 HELP = {
     "model": f"Base model. [{DEFAULT_MODEL}, or the study's]",
-    "weights": "Checkpoint to start the base from.",
-    "jobs": "Bases trained at the same time.",
+    "slots": "Slots to show or to measure, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'.",
+    "weights": "Checkpoint from which the base starts.",
+    "epochs": "Epochs of the training.",
+    "imgsz": "Image size of the training, pixels.",
+    "jobs": "Bases that are trained at the same time.",
 }
 
 

@@ -30,7 +30,7 @@ nas-attn train best.yaml base.yaml close_mosaic=5 --data D.yaml --seeds 3
 def command(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL.yaml|KEY=VALUE", help="Model YAMLs, and arguments of Ultralytics."),
+        typer.Argument(metavar="MODEL.yaml|KEY=VALUE", help="Model YAMLs, and training arguments of Ultralytics."),
     ],
     data: Annotated[str, option(StudyConfig, "data")],
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 300,
@@ -39,7 +39,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; each model is trained once with each seed.")] = 1,
     weights: Annotated[
-        Path | None, typer.Option(metavar="W.pt", help="Checkpoint to start from, of the base or of the model itself.")
+        Path | None, typer.Option(metavar="W.pt", help="Checkpoint of the base or of the model itself, to start from.")
     ] = None,
     device: Annotated[
         str | None,

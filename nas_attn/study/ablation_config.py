@@ -41,12 +41,17 @@ class AblationConfig(BaseModel):
     imgsz: int | None = Field(None, ge=32, lt=2**53, description="Image size, pixels. [the study's]")
     fraction: float | None = Field(None, gt=0, le=1, description="Share of the training images to use. [the study's]")
     batch: int | None = Field(None, ge=1, lt=2**53, description="Images per training step. [the study's]")
-    scales: list[str] | None = Field(None, description="Larger scales of the base for `scale`. [the next two]")
+    scales: list[str] | None = Field(
+        None, description="Larger scales of the base, for the kind `scale`. [the next two]"
+    )
     hours: float | None = Field(
         None, gt=0, description="Let the results decide the number of seeds; start no new trial after this many hours."
     )
     max_seeds: int | None = Field(
-        None, ge=3, le=1000, description="Let the results decide the number of seeds, up to this many. [20]"
+        None,
+        ge=3,
+        le=1000,
+        description="Let the results decide the number of seeds, up to this many. [20 with `hours`]",
     )
     difference: float = Field(0.01, gt=0, lt=1, description="Smallest difference in mAP50-95 that matters.")
     dead_slots: Literal["skip", "keep"] | None = Field(

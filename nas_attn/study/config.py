@@ -37,7 +37,7 @@ class StudyConfig(BaseModel):
     demo: bool = Field(False, description="Train on generated data; its ranking does not carry over to real data.")
     data: str | None = Field(None, description="A data.yaml, or the name of one that Ultralytics ships, e.g. VOC.yaml.")
     model: str = Field("yolo11n.yaml", description="Base model, e.g. yolo11n.yaml or yolov8s.yaml.")
-    width: float | None = Field(None, gt=0, le=2, description="Width factor, instead of the scale's own.")
+    width: float | None = Field(None, gt=0, le=2, description="Width factor of the base model. [the model's]")
     start: Literal["scratch", "weights", "base"] = Field(
         "scratch",
         description="Start of every trial: scratch, weights, or base (train the base once, continue from it).",
@@ -65,7 +65,7 @@ class StudyConfig(BaseModel):
     batch: int = Field(8, ge=1, lt=2**53, description="Images per training step.")
     lr0: float = Field(0.002, gt=0, description="Highest learning rate; it decays to 0 at the last step.")
     precision: Literal["fp32", "bf16"] | None = Field(
-        None, description="fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"
+        None, description="Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"
     )
     dead_slots: Literal["skip", "keep"] = Field("skip", description="skip or keep slots that the base does not use.")
     live_threshold: float = Field(
@@ -77,7 +77,8 @@ class StudyConfig(BaseModel):
     trial_minutes: float | None = Field(
         None,
         gt=0,
-        description="Stop a trial after this many minutes; it fails. [ten times the base trial's time, at least 10]",
+        description="Stop a trial after this many minutes; it counts as failed. "
+        "[ten times the slowest base trial, at least 10]",
     )
     max_gmacs: float | None = Field(
         None, gt=0, description="Limit in GMACs; architectures above it are refused before training."

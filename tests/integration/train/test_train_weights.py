@@ -57,7 +57,7 @@ def test_what_fits_of_another_base_is_taken_when_told(here, base):
     said = "\n".join(fit.lines())
     assert (
         f"{fit.moved} of {fit.total} tensors" in said
-        and f"not copied: {len(fit.unplaced)} that the model has no place" in said
+        and f"not copied: {len(fit.unplaced)} tensors that have no place in the model" in said
     )
 
 

@@ -263,7 +263,7 @@ def test_a_study_is_found_by_every_name(tmp_path, monkeypatch):
     fabricate(tmp_path / "runs" / "étude", 3)
     assert na.load_study("e\u0301tude").trials  # as macOS writes it
     for wrong in (None, 5, na.load_study("mine")):
-        with pytest.raises(UserError, match="name of a study, or its folder"):
+        with pytest.raises(UserError, match="must be the name of a study"):
             na.load_study(wrong)
     with pytest.raises(UserError, match="must hold a study"):
         na.load_study("other", runs="runs")
