@@ -29,5 +29,5 @@ class Fidelity:
         whole = all(isinstance(n, Integral) for n in (self.epochs, self.imgsz))
         if not whole or not isinstance(self.fraction, Real):
             rule = "a fidelity must consist of numbers: epochs, image size in pixels, share of the images"
-            remedy = "For example: Fidelity(epochs=15, imgsz=320, fraction=0.5)."
+            remedy = "Write for example: Fidelity(epochs=15, imgsz=320, fraction=0.5)."
             raise UserError(rule, got=f"{self.epochs!r}, {self.imgsz!r}, {self.fraction!r}", remedy=remedy)
