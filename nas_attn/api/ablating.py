@@ -14,6 +14,7 @@ from nas_attn.space import Architecture
 from nas_attn.statistics.paired import MIN_PAIRS
 from nas_attn.study import RUNS
 from nas_attn.study.ablation_config import AblationConfig
+from nas_attn.study.config import StudyConfig
 from nas_attn.study.trial import Candidate
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ REUSED = (
 TOO_FEW = f"no test is possible with fewer than {MIN_PAIRS} seeds: the table will have no p-values"
 
 
-@with_keywords(AblationOptions)
+@with_keywords(AblationOptions, AblationConfig, StudyConfig)
 def ablate(
     study: Study | str | Path | None = None,
     *,

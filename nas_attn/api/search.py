@@ -10,6 +10,7 @@ from nas_attn.api.options import SearchOptions
 from nas_attn.api.study import Study
 from nas_attn.errors import UserError
 from nas_attn.study import RUNS, read_study
+from nas_attn.study.config import StudyConfig
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 RULE = "`runs` must be the path of the folder of all run folders"
 
 
-@with_keywords(SearchOptions)
+@with_keywords(SearchOptions, StudyConfig)
 def run_search(
     study: str | Path | None = None,
     *,

@@ -16,6 +16,7 @@ from nas_attn.api.study import SLOTS, SlotLiveness
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.space import Slot
 from nas_attn.study import RUNS
+from nas_attn.study.config import StudyConfig
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -115,7 +116,7 @@ class Liveness(Listing[SlotLiveness]):
         self.measured = measured
 
 
-@with_keywords(LivenessOptions)
+@with_keywords(LivenessOptions, StudyConfig)
 def liveness(
     study: str | Path | None = None,
     *,

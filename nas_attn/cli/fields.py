@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
+from nas_attn.study.config_sources import comma_separated, modules_given
 
 FLAGS = {"arms": ["--arm"], "module_files": ["--modules"]}  # if an option is not named like its field
 METAVARS = {
@@ -91,16 +92,3 @@ def with_fields(command: Callable[..., int | None]) -> Callable[..., int | None]
 
     called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return called
-
-
-def comma_separated(text: str) -> list[str]:
-    """The names in a text such as `p3, p4`."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def modules_given(items: Iterable[str]) -> dict[str, Any]:
-    """The fields that `--modules` sets: `module_files` from files, `modules` from names separated by commas."""
-    files = [item for item in items if item.endswith(".py") or Path(item).name != item]
-    names = [name for item in items if item not in files for name in comma_separated(item)]
-    given: dict[str, Any] = {"module_files": files} if files else {}
-    return given | ({"modules": dict.fromkeys(names)} if names else {})

@@ -236,6 +236,10 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     for key in PATHS:
         if key in given:
             given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")
+    if isinstance(named := given.get("modules"), list | tuple) and all(isinstance(n, str) for n in named):
+        found = modules_given(given.pop("modules"))
+        given |= found | {"module_files": [*given.get("module_files", ()), *found.get("module_files", ())]}
+        given = {k: v for k, v in given.items() if k != "module_files" or v}
     if "module_files" in given:
         given["module_files"] = [str(Path(f).expanduser().resolve()) for f in given["module_files"]]
         _named_now(given["module_files"])
@@ -250,6 +254,19 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     if "weights" in given and "start" not in given:
         given["start"] = "weights"
     return given
+
+
+def comma_separated(text: str) -> list[str]:
+    """The names in a text such as `p3, p4`."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def modules_given(items: Iterable[str]) -> dict[str, Any]:
+    """The fields that `modules` means: `module_files` from files, `modules` from names separated by commas."""
+    files = [item for item in items if item.endswith(".py") or Path(item).name != item]
+    names = [name for item in items if item not in files for name in comma_separated(item)]
+    given: dict[str, Any] = {"module_files": files} if files else {}
+    return given | ({"modules": dict.fromkeys(names)} if names else {})
 
 
 def _named_now(files: Iterable[str]) -> None:

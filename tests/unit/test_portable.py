@@ -19,10 +19,10 @@ from loaded_process import LoadedProcess
 
 from nas_attn import atomic_files, environment
 from nas_attn.atomic_files import write_text_atomic
-from nas_attn.cli.fields import modules_given
 from nas_attn.dashboard import server
 from nas_attn.data import image_lists, labels
 from nas_attn.detector.final.training_folder import TrainingFolder
+from nas_attn.study.config_sources import modules_given
 from nas_attn.study.mirror import Mirror, read_mirror
 from nas_attn.study.storage_url import sqlite_url
 

@@ -40,6 +40,8 @@ def test_a_notebook_sees_every_keyword(function, options):
     assert set(options.__annotations__) <= set(parameters)
     assert not any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     assert {"evaluator", "engine", "progress"} <= set(parameters)
+    text = inspect.getdoc(function) or ""
+    assert all(f"\n    {name}: " in text for name in options.__annotations__)
 
 
 def test_public_names_are_there_and_documented():

@@ -15,12 +15,11 @@ from module_files import GOOD, clean, write
 
 from nas_attn.attention import choice, get, user
 from nas_attn.attention.residual import build_module
-from nas_attn.cli.fields import modules_given
 from nas_attn.detector.model.registration import register, unregister
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.space import Slot
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.config_sources import load_config
+from nas_attn.study.config_sources import load_config, modules_given
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.identity import check_unchanged
 from nas_attn.study.inputs import load_own

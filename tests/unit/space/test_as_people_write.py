@@ -244,7 +244,7 @@ def test_a_cost_table():
 
 @pytest.mark.parametrize("values", [("3", 64, 1.0), (3, "64", 1.0), (3, 64, "all"), (None, 64, 1.0), (1.5, 64, 1.0)])
 def test_a_fidelity(values):
-    with pytest.raises(UserError, match=r"Write for example: Fidelity\("):
+    with pytest.raises(UserError, match=r"For example: Fidelity\("):
         Fidelity(*values)
 
 
@@ -279,6 +279,11 @@ def test_options_as_python_writes_them(tmp_path):
     assert config.data == str(tmp_path / "d.yaml") and config.module_files == [str(tmp_path / "m.py")]
     assert config.slots == ["p3", "p4"] and config.modules == {"se": None} and config.device == "0"
     assert load_config("new", {**given, "device": [0, 1]}).device == "0,1"
+    both = load_config("new", {**given, "modules": [str(tmp_path / "n.py"), "se, eca"]})
+    assert both.module_files == [str(tmp_path / n) for n in ("m.py", "n.py")] and list(both.modules or ()) == [
+        "se",
+        "eca",
+    ]
     with pytest.raises(ConfigError, match="Did you mean 'trials'"):
         load_config("new", {**given, "trails": 8})
 

@@ -201,7 +201,7 @@ def test_end_to_end_must_stay(kept, own, monkeypatch):
 
     monkeypatch.setattr(initial_weights, "apply", flipped)
     says = "no such tensor in the model" if kept else "no such tensor in the base"
-    with pytest.raises(SlotRefused, match=rf"leave every other layer.*one2one_cv\d\..*{says}"):
+    with pytest.raises(SlotRefused, match=rf"must not change any other layer.*one2one_cv\d\..*{says}"):
         build(base, all_slots(base), Architecture.parse("p3=eca"), 0)
 
 
