@@ -244,7 +244,7 @@ def test_a_cost_table():
 
 @pytest.mark.parametrize("values", [("3", 64, 1.0), (3, "64", 1.0), (3, 64, "all"), (None, 64, 1.0), (1.5, 64, 1.0)])
 def test_a_fidelity(values):
-    with pytest.raises(UserError, match=r"For example: Fidelity\("):
+    with pytest.raises(UserError, match=r"Write for example: Fidelity\("):
         Fidelity(*values)
 
 
