@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from nas_attn.attention import Choice
     from nas_attn.cost import CostTable
     from nas_attn.engine import Engine, InlineEngine, LocalEngine
+    from nas_attn.errors import NasAttnError, UserError
     from nas_attn.evaluate import Evaluation, Evaluator, Fidelity
     from nas_attn.evaluate.synthetic import SyntheticEvaluator
     from nas_attn.space import Architecture, Gene, SearchSpace, Slot
     from nas_attn.study.observer import Observer, Silent
+    from nas_attn.study.trial import Candidate, Trial
 
 _HOMES = {
     "api": (
@@ -53,13 +55,16 @@ _HOMES = {
     "evaluate": ("Evaluation", "Evaluator", "Fidelity"),
     "evaluate.synthetic": ("SyntheticEvaluator",),
     "space": ("Architecture", "Gene", "SearchSpace", "Slot"),
+    "errors": ("NasAttnError", "UserError"),
     "study.observer": ("Observer", "Silent"),
+    "study.trial": ("Candidate", "Trial"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Ablation",
     "Adoption",
     "Architecture",
+    "Candidate",
     "Choice",
     "CostTable",
     "Engine",
@@ -69,12 +74,15 @@ __all__ = [
     "Gene",
     "InlineEngine",
     "LocalEngine",
+    "NasAttnError",
     "Observer",
     "SearchSpace",
     "Silent",
     "Slot",
     "Study",
     "SyntheticEvaluator",
+    "Trial",
+    "UserError",
     "__version__",
     "ablate",
     "adopt",
@@ -89,10 +97,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'nas_attn' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"nas_attn.{_HOME[name]}"), name)
+if not TYPE_CHECKING:  # type checkers know the names above, and find a misspelt one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'nas_attn' has no attribute {name!r}")
+        return getattr(importlib.import_module(f"nas_attn.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

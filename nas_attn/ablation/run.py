@@ -17,9 +17,9 @@ from nas_attn.ablation.record import record_plan
 from nas_attn.ablation.report.files import write_tables
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.data import download
-from nas_attn.engine import Engine, LocalEngine, check_outside
+from nas_attn.engine import Engine, LocalEngine, check_engine, check_outside
 from nas_attn.errors import UserError, room_wanted
-from nas_attn.evaluate import Evaluation, Evaluator
+from nas_attn.evaluate import Evaluation, Evaluator, check_evaluator
 from nas_attn.space import Architecture
 from nas_attn.stopping import stopping
 from nas_attn.study.folder import RunFolder
@@ -187,6 +187,8 @@ def run_ablation(
         UserError: the input is wrong; nothing was trained.
     """
     check_outside()
+    check_evaluator(evaluator)
+    check_engine(engine)
     with room_wanted(study=True), stopping():
         environment.prepare()
         folder = RunFolder(request.folder)

@@ -6,14 +6,15 @@ import math
 from dataclasses import dataclass
 
 from nas_attn.statistics.spread import moments, pooled, student
+from nas_attn.study.trial import Displayed
 from nas_attn.study.view import Candidate, StudyView
 
 ENOUGH = 8  # degrees of freedom that give a standard deviation to about ±25 %
 BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
 
 
-@dataclass(frozen=True)
-class Noise:
+@dataclass(frozen=True, repr=False)
+class Noise(Displayed):
     """An estimate of seed noise in mAP50-95.
 
     Attributes:
@@ -39,7 +40,7 @@ class Noise:
         paired = student(self.df_paired) * self.sd_paired if self.sd_paired is not None else unpaired
         return (paired if self.df_paired >= ENOUGH else max(paired, unpaired)) / math.sqrt(seeds)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.sentence()
 
     def sentence(self) -> str:

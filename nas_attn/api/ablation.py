@@ -93,6 +93,8 @@ class Ablation:
         """The forest plot of one table: each difference in mAP50-95 with its interval; `family` as for `table`."""
         from nas_attn.ablation.report.forest_figure import forest_figure, forest_numbers
 
+        if family not in self.families():
+            raise UnknownName("table", family, self.families(), where=f"ablation '{self.name}'")
         return forest_figure(forest_numbers(self.view, family))
 
     def write(self, folder: str | Path) -> list[Path]:

@@ -13,14 +13,15 @@ from nas_attn.analysis.tables import Table
 from nas_attn.api.listing import Listing
 from nas_attn.cost.cost import Cost
 from nas_attn.space import NONE, Architecture
+from nas_attn.study.trial import Candidate, Displayed
 
 DEFAULT_MODEL = "yolo11n.yaml"
 OTHER = ("gflops_ultralytics", "gmacs_fvcore_default", "gflops_torch")  # figures by the conventions of other tools
 FIGURES = ("gmacs", "gmacs_fvcore_default", "gflops_torch", "params_m", "gflops_ultralytics")
 
 
-@dataclass(frozen=True)
-class ModelCost:
+@dataclass(frozen=True, repr=False)
+class ModelCost(Displayed):
     """The cost of a base model with an architecture, for one image, in eval mode and not fused.
 
     Attributes:
@@ -56,12 +57,12 @@ class ModelCost:
             "gflops_ultralytics": self.gflops_ultralytics,
         }
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.gmacs:.4f} GMACs, {self.params_m:.4f} M parameters at {self.imgsz} px: {self.architecture}"
 
 
 def cost_of(
-    architecture: str | Architecture = "",
+    architecture: str | Architecture | Candidate = "",
     *,
     model: str | Path = DEFAULT_MODEL,
     nc: int = 80,
@@ -86,7 +87,7 @@ def cost_of(
 
 
 def costs_of(
-    architectures: Iterable[str | Architecture],
+    architectures: Iterable[str | Architecture | Candidate],
     *,
     model: str | Path = DEFAULT_MODEL,
     nc: int = 80,
@@ -108,7 +109,7 @@ def costs_of(
     base, slots = named.base, named.slots
     by_name = {s.name: s for s in slots}
     wanted = []
-    for text in map(str, architectures):
+    for text in (a.key if isinstance(a, Candidate) else str(a) for a in architectures):
         found = (
             named_architecture(text, slots, imgsz) if text else Architecture.none(n for n in by_name if "." not in n)
         )

@@ -13,7 +13,7 @@ from nas_attn.api.keywords import with_keywords
 from nas_attn.api.listing import Listing, as_text
 from nas_attn.api.options import LivenessOptions
 from nas_attn.api.study import SLOTS, SlotLiveness
-from nas_attn.errors import ConfigError, UserError
+from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.space import Slot
 from nas_attn.study import RUNS
 from nas_attn.study.config import StudyConfig
@@ -148,6 +148,8 @@ def liveness(
     from nas_attn.study.config_sources import known_study, load_config
     from nas_attn.study.observer import Silent
 
+    if unknown := sorted(options.keys() - LivenessOptions.__annotations__.keys()):
+        raise UnknownName("keyword", unknown[0], LivenessOptions.__annotations__, where="liveness()")
     name = None if study is None else str(study)
     stored = known_study(name, RUNS) if name is not None and options.get("data") is None else None
     given = {**options, "control_seeds": seeds, "test": False}

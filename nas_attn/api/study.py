@@ -146,7 +146,7 @@ class Study:
 
         Args:
             spec: `best` of the front (highest paired mAP50-95), `knee` of the front (beyond it, more cost gains
-                little), `trial:N`, or an architecture with all its settings. A `Candidate` is returned as it is.
+                little), `trial:N`, or an architecture with all its settings, or a `Candidate`.
             max_gmacs: leave out candidates with more GMACs (1e9 multiply-accumulates).
 
         Raises:
@@ -155,7 +155,7 @@ class Study:
         from nas_attn.analysis.front import pick
 
         if isinstance(spec, Candidate):
-            return spec
+            spec = spec.architecture  # one of another study may have other scores
         if isinstance(spec, str) and "=" not in spec:
             return pick(self.view, spec, max_gmacs)
         wanted = Architecture.parse(spec) if isinstance(spec, str) else spec
@@ -183,7 +183,9 @@ class Study:
             for slot, lost in (numbers.drop if numbers else ())
         ]
         table = liveness_table(self.view) or Table(tuple(SLOTS), (), ())
-        return Listing(values, [vars(v) for v in values], table, title="slots of the trained base", narrow=SLOTS)
+        note = "" if values else "The slots are measured once the base is trained."
+        title = "slots of the trained base"
+        return Listing(values, [vars(v) for v in values], table, title=title, narrow=SLOTS, note=note)
 
     def noise(self) -> Noise | None:
         """The seed noise in mAP50-95; None until a control has two usable trials with different scores."""
@@ -278,18 +280,23 @@ class Study:
         winner = replace(self._winner(pick), weights=Path(weights) if weights is not None else None, seed=seed)
         return write_bundle(Path(folder), winner, onnx=onnx, force=force)
 
-    def report(self, path: str | Path) -> Path:
-        """Write the study and its ablations as one HTML file that opens offline. An older file is replaced.
+    def report(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the study and its ablations as one HTML file that opens offline.
+
+        Args:
+            path: the file. An older `.html` file is replaced.
+            force: replace a file with another suffix too.
 
         Returns:
             The path of the file.
 
         Raises:
-            UserError: the file cannot be written.
+            UserError: the file cannot be written, or it exists and is no `.html` file.
         """
         from nas_attn.bundle.winner import yaml_maker
-        from nas_attn.dashboard.report import write_report
+        from nas_attn.dashboard.report import check_report, write_report
 
+        check_report(Path(path), force, "path")
         write_report(self.view, Path(path), yaml_maker(self.view))
         return Path(path)
 
@@ -327,6 +334,9 @@ class Study:
     def _title(self) -> str:
         ended = sum(t.state in ("complete", "failed") for t in self.trials)
         return f"study {self.name}: {self.base}, {ended} of {self.view.target} trials, files in {self.folder}"
+
+    def __hash__(self) -> int:
+        return hash((self.folder, len(self.trials)))
 
     def __repr__(self) -> str:
         front = self.front()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import cmath
 import inspect
 import linecache
 import symtable
@@ -25,7 +26,7 @@ REMEDY = "Write it into a Python file, and name that file in `module_files`."
 PLAIN = (int, float, complex, bool, str, bytes, type(None))
 
 
-def self_contained(cls: type, *, without: str, head: str) -> str:
+def self_contained(cls: type, *, without: object, head: str) -> str:
     """The text of a Python file that defines a class and everything that it uses, in an order that can be executed.
 
     Args:
@@ -44,7 +45,7 @@ def self_contained(cls: type, *, without: str, head: str) -> str:
 class _Parts:
     """Collects imports, values and definitions, each of them once."""
 
-    def __init__(self, name: str, without: str, head: str) -> None:
+    def __init__(self, name: str, without: object, head: str) -> None:
         self.name, self._without, self._head = name, without, head
         self._imports: dict[str, str] = {}
         self._values: dict[str, str] = {}
@@ -59,11 +60,11 @@ class _Parts:
         self._future |= future
         self._definitions[id(thing)] = ""  # a class or function may use itself
         for used in sorted(_names(node)):
-            if used in namespace and used not in (self._without, node.name):
+            if used in namespace and namespace[used] is not self._without and used != node.name:
                 self._use(used, namespace[used])
         del self._definitions[id(thing)]  # so that it comes after everything that it uses
         body = textwrap.dedent("".join(lines[node.lineno - 1 : node.end_lineno]))
-        own = [f"@{ast.unparse(d)}\n" for d in node.decorator_list if not self._is_ours(d)]
+        own = [f"@{ast.unparse(d)}\n" for d in node.decorator_list if not self._is_ours(d, namespace)]
         if node.name == self.name:
             own.insert(0, f"{self._head}\n")
         self._definitions[id(thing)] = "".join(own) + body
@@ -98,9 +99,12 @@ class _Parts:
             got = f"`{name}`, a {type(value).__name__}, in {self.name}"
             raise UserError(RULE, got=got, remedy=f"Make it inside the class. {REMEDY}")
 
-    def _is_ours(self, decorator: ast.expr) -> bool:
-        call = decorator.func if isinstance(decorator, ast.Call) else decorator
-        return (call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "")) == self._without
+    def _is_ours(self, decorator: ast.expr, namespace: dict[str, Any]) -> bool:
+        """True for the decorator that is left out, whatever it is called here: `@register`, `@na.register("name")`."""
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+            return getattr(namespace.get(called.value.id), called.attr, None) is self._without
+        return isinstance(called, ast.Name) and namespace.get(called.id) is self._without
 
 
 def _found(thing: Any) -> tuple[ast.ClassDef | ast.FunctionDef, list[str], dict[str, Any], bool]:
@@ -162,10 +166,10 @@ def _written(value: Any) -> str | None:
     parts: list[Any] = [value]
     while parts:
         part = parts.pop()
-        if isinstance(part, dict):
+        if type(part) is dict:
             parts += [*part, *part.values()]
-        elif isinstance(part, list | tuple | set | frozenset):
+        elif type(part) in (list, tuple, set, frozenset):
             parts += part
-        elif type(part) not in PLAIN:
-            return None
+        elif type(part) not in PLAIN or (isinstance(part, float | complex) and not cmath.isfinite(part)):
+            return None  # its `repr` is no Python text
     return repr(value)

@@ -105,6 +105,9 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
     except SystemExit as error:  # no command of this package raises it itself
+        if isinstance(error.__context__, BrokenPipeError):  # the reader of stdout has enough, as `| head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 0
         print(f"error: a module or a library ended the command (SystemExit: {error.code})", file=sys.stderr)
         return 1
     except USAGE_ERROR as error:

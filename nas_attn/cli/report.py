@@ -35,12 +35,11 @@ def command(
     """
     from nas_attn.atomic_files import check_free
     from nas_attn.bundle.winner import yaml_maker
-    from nas_attn.dashboard.report import write_report
+    from nas_attn.dashboard.report import check_report, write_report
     from nas_attn.dashboard.source import load_shown, shown_folder
     from nas_attn.study.config_sources import study_name
 
-    # an older report is replaced; a file with another suffix is no report
-    check_free([output] if output.suffix.lower() not in (".html", ".htm") else [], force)
+    check_report(output, force)
     check_free([csv] if csv is not None and csv.suffix.lower() != ".csv" else [], force, "--csv")
     use_modules(modules)
     shown = load_shown(shown_folder(study_name(study), runs))

@@ -10,7 +10,7 @@ from nas_attn.analysis import tables
 from nas_attn.analysis.figures import liveness_figure, liveness_numbers, pareto_figure, pareto_numbers
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import noise_words
-from nas_attn.atomic_files import write_text_atomic
+from nas_attn.atomic_files import check_free, write_text_atomic
 from nas_attn.dashboard.ablation_card import ABOUT, LIVENESS_TITLE, AblationCard, whole_card
 from nas_attn.dashboard.as_html import render
 from nas_attn.dashboard.blocks import Block, Plot, card, details, element, facts, table, text
@@ -74,6 +74,15 @@ document.querySelectorAll('section[data-ablation]').forEach(card => {
   }); }
 });
 """
+
+
+def check_report(path: Path, force: bool, option: str = "-o") -> None:
+    """Refuse to write a report over another kind of file; an older report is replaced.
+
+    Raises:
+        UserError: the path is a folder, or a file that is no report and `force` is not set.
+    """
+    check_free([path] if path.is_dir() or path.suffix.lower() not in (".html", ".htm") else [], force, option)
 
 
 def write_report(shown: StudyView | Shown, path: Path, yaml_of: Callable[[Candidate], str] | None = None) -> None:

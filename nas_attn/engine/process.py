@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cloudpickle
+
 from nas_attn.engine.protocol import Call, Failure
 
 PATIENCE = 3.0  # seconds to wait until a process ends by itself
@@ -115,7 +117,7 @@ def packed(call: Call) -> bytes | Failure:
     """The pickled call, without `key` and `limit`, which stay here; a failure if it cannot be pickled."""
     plain = Call(None, call.function, call.arguments, call.keywords, call.result, call.signature)
     try:
-        return pickle.dumps(plain)
+        return bytes(cloudpickle.dumps(plain))  # what a notebook defines travels by value
     except Exception as error:  # pickling may raise anything
         return Failure(f"the call cannot be sent to a worker: {type(error).__name__}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas_attn.errors import UserError
 from nas_attn.evaluate import Evaluation
 
 
@@ -96,3 +97,13 @@ class Engine(Protocol):
     def __enter__(self) -> Engine: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+def check_engine(engine: object) -> None:
+    """Refuse something that is no engine, before a study begins; None is the engine of this machine.
+
+    Raises:
+        UserError: it is none.
+    """
+    if engine is not None and (isinstance(engine, type) or not hasattr(engine, "submit")):
+        raise UserError("`engine` must be an engine", got=repr(engine), remedy="For example: engine=na.InlineEngine().")

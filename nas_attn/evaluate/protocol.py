@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from nas_attn.errors import UserError
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
 from nas_attn.space import Architecture
@@ -42,6 +43,19 @@ class Evaluator(Protocol):
             EvaluationFailed: the training gives no score; the message is the reason for the record.
         """
         ...
+
+
+def check_evaluator(evaluator: object) -> None:
+    """Refuse something that cannot be called, before a study begins; None means proxy runs.
+
+    Raises:
+        UserError: it cannot be called.
+    """
+    if evaluator is not None and (isinstance(evaluator, type) or not callable(evaluator)):
+        remedy = "For example: evaluator=na.SyntheticEvaluator()."
+        raise UserError(
+            "`evaluator` must be a function or an object that can be called", got=repr(evaluator), remedy=remedy
+        )
 
 
 def evaluator_name(evaluator: Evaluator | None) -> str | None:

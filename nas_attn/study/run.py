@@ -8,9 +8,9 @@ from typing import Any
 
 from nas_attn import environment
 from nas_attn.attention import user
-from nas_attn.engine import Engine, LocalEngine, check_outside
+from nas_attn.engine import Engine, LocalEngine, check_engine, check_outside
 from nas_attn.errors import ConfigError, room_wanted
-from nas_attn.evaluate import Evaluator
+from nas_attn.evaluate import Evaluator, check_evaluator
 from nas_attn.stopping import stopping
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import StudyFile, load_config
@@ -37,6 +37,8 @@ def run(
 ) -> StudyView:
     """Run a study, or continue it; see `nas_attn.run_search`."""
     check_outside()
+    check_evaluator(evaluator)
+    check_engine(engine)
     with room_wanted(study=True), stopping():
         return _run_here(study, options, runs, observer or Silent(), evaluator, engine)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas_attn.engine import Call, Engine, Failure, LocalEngine
+from nas_attn.engine import Call, Engine, Failure, LocalEngine, check_engine
 from nas_attn.errors import EvaluationFailed
-from nas_attn.evaluate import Evaluation, Evaluator
+from nas_attn.evaluate import Evaluation, Evaluator, check_evaluator
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.prepare import prepare
@@ -40,6 +40,8 @@ def check_slots(
         ConfigError: settings break rules; the error lists all of them.
         EvaluationFailed: the base could not be trained.
     """
+    check_evaluator(evaluator)
+    check_engine(engine)
     run = RunFolder(folder)
     plan = prepare(config.model_copy(update={"storage": None}), run, progress, evaluator=evaluator)
     base = plan.space.base_architecture()

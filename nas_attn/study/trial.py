@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from nas_attn.cost.cost import true_names
@@ -15,8 +16,15 @@ from nas_attn.statistics.spread import moments
 from nas_attn.study.record_kinds import parsed
 
 
+class Displayed:
+    """A value that a notebook shows as its `repr`, as text."""
+
+    def _repr_html_(self) -> str:
+        return f"<div>{escape(repr(self))}</div>"
+
+
 @dataclass(frozen=True, repr=False)
-class Trial:
+class Trial(Displayed):
     """One training of one architecture with one seed, or the refusal of an architecture.
 
     Attributes:
@@ -62,13 +70,16 @@ class Trial:
         """True if the trial may be compared: it is complete and has no flags."""
         return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
 
+    def __hash__(self) -> int:
+        return hash((self.number, self.architecture, self.seed))
+
     def __repr__(self) -> str:
         score = "" if self.map50_95 is None else f", mAP50-95 {self.map50_95:.4f}"
         return f"<trial {self.number}, {self.state}{score}, seed {self.seed}: {self.architecture}>"
 
 
 @dataclass(frozen=True, repr=False)
-class Candidate:
+class Candidate(Displayed):
     """One architecture with all its trials.
 
     Attributes:
@@ -119,6 +130,9 @@ class Candidate:
     def seeds(self) -> tuple[int, ...]:
         """The seeds of its usable trials."""
         return tuple(t.seed for t in self.trials if t.usable)
+
+    def __hash__(self) -> int:
+        return hash(self.architecture)
 
     def __repr__(self) -> str:
         delta = "" if self.delta is None or self.architecture.is_base else f", {self.delta:+.4f} to the base"

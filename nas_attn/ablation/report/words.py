@@ -50,13 +50,15 @@ def _unneeded(view: AblationView, contrast: Contrast) -> str:
     """The reason why a contrast in dead slots cannot show a difference."""
     model = view.dead_on(contrast)[0]
     dead = [s for s in contrast.slots if s in view.dead_slots(model)]
-    states = view.states(dead, model)
-    said = " and ".join(
-        f"slot {slots[0]} is {state}" if len(slots) == 1 else f"slots {', '.join(slots)} are {state}"
-        for state, slots in states.items()
-    )
-    whose = "its" if len(dead) == 1 else "their"
-    if set(states) == {UNDERTRAINED}:
+    return "; ".join(_state_words(state, slots) for state, slots in view.states(dead, model).items())
+
+
+def _state_words(state: str, slots: Sequence[str]) -> str:
+    """Slots of one state, and the reason why no module can be judged there."""
+    one = len(slots) == 1
+    said = f"slot {slots[0]} is {state}" if one else f"slots {', '.join(slots)} are {state}"
+    whose = "its" if one else "their"
+    if state == UNDERTRAINED:
         return f"{said}: the base scores higher without {whose} output, so no module can be judged there"
     return f"{said}: the base does not need {whose} output, so no module can make a difference there"
 

@@ -12,6 +12,7 @@ from nas_attn.attention import user
 from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.weights.start_model import save_start, start_model
 from nas_attn.environment import cache_root, runs_folder
+from nas_attn.errors import UserError
 
 if TYPE_CHECKING:
     from ultralytics import YOLO
@@ -28,20 +29,20 @@ def ready_model(text: str, weights: Path | None, seed: int) -> YOLO:
         seed: decides the initial weights of the tensors that the checkpoint does not fill.
 
     Raises:
-        UserError: the checkpoint is of another model.
+        UserError: the checkpoint is of another model, or the seed is no seed.
     """
     from nas_attn.detector.final.trainers import CarriedModules
 
+    if not isinstance(seed, int) or seed < 0:
+        raise UserError("`seed` must be a whole number, at least 0", got=repr(seed))
     content = weights.read_bytes() if weights is not None and weights.is_file() else b""
     digest = hashlib.sha256(f"{text}\n{seed}\n".encode() + content).hexdigest()[:16]
     # the name holds no scale, so that Ultralytics takes the scale in the file
     file = cache_root() / "models" / digest / "best.yaml"
     write_text_atomic(file, text)
-    base, source = load_base(str(file)), file
-    if weights is not None:
-        source = file.with_suffix(".pt")
-        model, _ = start_model(base, weights, seed)
-        save_start(model, base.task, source)
+    base, source = load_base(str(file)), file.with_suffix(".pt")
+    model, _ = start_model(base, weights, seed)
+    save_start(model, base.task, source)
     found = of_ultralytics(base, source)
     found.add_callback("on_train_start", CarriedModules(user.sources()))
     _hand_over()

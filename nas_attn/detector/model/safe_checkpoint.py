@@ -14,6 +14,7 @@ import inspect
 import pathlib
 import pickle
 import secrets
+import struct
 import sys
 import threading
 import types
@@ -37,7 +38,7 @@ SHOWN = 8  # largest number of names in a message
 _ALONE = threading.Lock()  # torch has one list of allowed classes for the whole process
 UNREADABLE = (  # errors that torch and the unpickler raise for a file that is no checkpoint
     OSError, EOFError, ImportError, pickle.UnpicklingError, ArithmeticError, AssertionError, AttributeError,
-    LookupError, NameError, RuntimeError, SyntaxError, TypeError, ValueError,
+    LookupError, NameError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error,
 )  # fmt: skip
 
 

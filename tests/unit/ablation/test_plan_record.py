@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from nas_attn.space import Architecture
 ARMS = (Arm(BASE, (), Architecture.parse("p3=none")), Arm(FULL, (), Architecture.parse("p3=se(rd_ratio=0.0625)")))
 DESIGN = Design(ARMS, (Contrast.between("full", "base", ARMS[1], ARMS[0]),))
 RECORD = {**plan_fields(DESIGN, Looks.planned(9)), "settings": {"difference": 0.003, "kinds": ["swap"]}}
-DAMAGE = (None, True, 3, -1, 0.5, "x", "", [], {}, [[]], [None], {"a": {}}, ["x"] * 9)
+DAMAGE: tuple[Any, ...] = (None, True, 3, -1, 0.5, "x", "", [], {}, [[]], [None], {"a": {}}, ["x"] * 9)
 PYDANTIC = ("Input", "String", "Tuple", "should", "valid ", "pattern", "unable", "dictionary", "instance", "pydantic")
 
 

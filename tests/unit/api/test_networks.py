@@ -20,6 +20,7 @@ def test_the_cost_of_an_architecture():
     assert one.gmacs > base.gmacs > 3 and one.params_m > base.params_m > 2.6
     assert str(one).startswith(f"{one.gmacs:.4f} GMACs") and "p3=acmix(head=4,kernel_att=7)" in str(one)
     assert table.frame()["gmacs"][1] == one.gmacs and table.records[1] == one.as_dict()
+    assert "GMACs" in repr(one) and one._repr_html_().startswith("<div>")
     with pytest.raises(UnknownName, match="acmix"):
         na.cost_of("p3=acmx")
 
@@ -49,6 +50,8 @@ def test_the_liveness_of_slots():
         "demo", seeds=2, model="yolo11n.yaml", evaluator=evaluator, engine=na.InlineEngine(), progress=False
     )
     assert {s.slot: s.state for s in found} == {"p3": "live", "p4": "live", "p5": "dead"}
+    with pytest.raises(UnknownName, match="trial_minutes"):
+        na.liveness("demo", trials=3)
     assert found.measured["seeds"] == [0, 1] and "p5" in repr(found)
 
 

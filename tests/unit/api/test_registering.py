@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import linecache
+import math
 import pickle
 import subprocess
 import sys
@@ -140,10 +141,22 @@ def test_name_and_facts_are_given_or_taken_from_the_class():
     assert registry.get("by_name").cls.__name__ == "Other"
 
 
+def test_the_decorator_may_have_any_name_and_its_mistakes_are_named():
+    cells = run_cell(HELPERS + "\nfrom nas_attn import register as reg\n")
+    run_cell(GATE.replace("@na.register", "@reg(name='by_keyword')"), cells)
+    assert registry.get("by_keyword").cls.__name__ == "TinyGATE2"
+    for wrong, said in (("@reg(famly='x')", "family"), ("@reg(3)", "class or a name"), ("@reg", "decorate a class")):
+        text = GATE.replace("@na.register", wrong)
+        text = text if wrong != "@reg" else "@reg()\ndef gate(x):\n    return x\n"
+        with pytest.raises(UserError, match=said):
+            run_cell(text, cells)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (("x * F", "x * LOCK.x * F"), "`LOCK`, a lock"),
+        (("x * F", "x * BOUND * F"), "`BOUND`, a float"),
         (("(nn.Module)", "(object)"), "nn.Module"),
         (("def __init__(self, dim", "def __init__(self, width"), "channel"),
     ],
@@ -151,7 +164,7 @@ def test_name_and_facts_are_given_or_taken_from_the_class():
 def test_what_cannot_be_registered_is_refused_in_words(change, said):
     import threading
 
-    cells = run_cell(HELPERS) | {"LOCK": threading.Lock()}
+    cells = run_cell(HELPERS) | {"LOCK": threading.Lock(), "BOUND": -math.inf}
     with pytest.raises(UserError, match=said):
         run_cell(GATE.replace(*change), cells)
     assert "tiny_gate2" not in registry.names()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -125,18 +127,21 @@ def test_a_model_starts_from_the_weights_of_its_base(study, tmp_path):
         study.model(best, weights=tmp_path / "gone.pt")
 
 
-def test_a_model_trains_in_the_working_directory(study, tmp_path, monkeypatch):
+def test_a_model_trains_and_its_results_go_to_the_working_directory(study, tmp_path, monkeypatch):
+    from ultralytics.utils import SETTINGS
+
     from nas_attn import environment
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(environment.cache_root() / "ultralytics"))
     monkeypatch.setattr(environment, "_user_config", lambda: tmp_path / "nothing")
+    before = dict(SETTINGS)
     model = study.model("best")
-    started = model.model.state_dict()
+    assert SETTINGS["runs_dir"] == str(tmp_path / "runs")  # under pytest, Ultralytics itself takes another folder
+    dict.update(SETTINGS, before)
     shared = {"epochs": 1, "imgsz": 64, "batch": 8, "fraction": 0.1, "workers": 0, "plots": False, "amp": False}
-    model.train(data=study.view.header["data"]["path"], device="cpu", **shared)
-    assert (tmp_path / "runs" / "detect" / "train" / "weights" / "best.pt").stat().st_size > 100_000
-    assert set(started) == set(model.model.state_dict())
+    model.train(data=study.view.header["data"]["path"], device="cpu", project=str(tmp_path), **shared)
+    assert (tmp_path / "train" / "weights" / "best.pt").stat().st_size > 100_000
 
 
 def test_an_ablation_of_a_study(study):
@@ -172,6 +177,66 @@ def test_a_study_is_continued_with_its_own_evaluator_only(runs, study):
         na.run_search(
             "dry", runs=runs, trials=15, evaluator=na.SyntheticEvaluator(), engine=na.InlineEngine(), progress=False
         )
+
+
+def test_wrong_parts_are_refused_before_a_folder_is_made(tmp_path):
+    for wrong in (
+        {"engine": "local"},
+        {"engine": na.InlineEngine},
+        {"evaluator": 3},
+        {"evaluator": na.SyntheticEvaluator},
+    ):
+        for call in (na.run_search, na.liveness):
+            with pytest.raises(na.UserError, match="For example"):
+                call("x", runs=tmp_path, **wrong) if call is na.run_search else call("demo", **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_evaluator_of_a_notebook_reaches_worker_processes(tmp_path):
+    program = """
+import nas_attn as na
+known = na.SyntheticEvaluator()
+def evaluator(*arguments, **keywords):
+    return known(*arguments, **keywords)
+sizes = {"width": 0.0625, "imgsz": 64, "final_imgsz": 320}
+study = na.run_search("cell", trials=2, evaluator=evaluator, model="yolo11n.yaml", **sizes)
+print([t.state for t in study.trials])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "['complete', 'complete']" in done.stdout, done.stderr
+
+
+def test_the_seed_decides_the_initial_weights(study):
+    import torch
+
+    def state(seed):
+        return study.model("best", seed=seed).model.state_dict()
+
+    first, again, other = state(1), state(1), state(2)
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not all(torch.equal(first[k], other[k]) for k in first)
+    with pytest.raises(UserError, match="at least 0"):
+        study.model("best", seed=-1)
+
+
+def test_a_candidate_of_another_study_and_another_file_are_not_taken(study, runs, tmp_path):
+    other = na.run_search(
+        "other", runs=runs, trials=9, seed=5, evaluator=na.SyntheticEvaluator(seed=3), engine=na.InlineEngine(),
+        progress=False, **SMALL,
+    )  # fmt: skip
+    assert study.pick(other.pick("trial:0")) == study.pick("trial:0")
+    strange = [c for c in other.candidates() if c.architecture not in {k.architecture for k in study.candidates()}]
+    for candidate in strange:
+        with pytest.raises(UserError, match="must be a candidate of the study"):
+            study.yaml(candidate)
+    (tmp_path / "best.pt").write_bytes(b"junk")
+    with pytest.raises(UserError, match="is not written over"):
+        study.report(tmp_path / "best.pt")
+    with pytest.raises(UserError):
+        study.model("best", weights=tmp_path / "best.pt")
+    with pytest.raises(UserError, match="folder"):
+        study.report(tmp_path)
+    assert len({*study.candidates(), *study.candidates()}) == len(study.candidates()) and len({study, study}) == 1
 
 
 def refused(architecture, fidelity, seed, *, checkpoint=None, liveness=False):
