@@ -230,7 +230,7 @@ def test_a_candidate_of_another_study_and_another_file_are_not_taken(study, runs
         with pytest.raises(UserError, match="must be a candidate of the study"):
             study.yaml(candidate)
     (tmp_path / "best.pt").write_bytes(b"junk")
-    with pytest.raises(UserError, match="is not written over"):
+    with pytest.raises(UserError, match="must not be overwritten"):
         study.report(tmp_path / "best.pt")
     with pytest.raises(UserError):
         study.model("best", weights=tmp_path / "best.pt")
