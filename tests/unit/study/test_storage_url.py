@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 from untrained_searches import make_plan, run_plan
 
+from nas_attn.api import Study
 from nas_attn.errors import ConfigError, UserError
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import load_config
@@ -181,9 +182,7 @@ def test_an_old_log_keeps_working_and_is_masked_where_it_is_shown(tmp_path):
     stored = {**stored, "config": values(name="old", storage=url)}
     assert load_config("old", {}, stored).storage.secret == url
     assert without_secrets({"file": {"storage": url}})["file"]["storage"] == masked(url)
-    from nas_attn.cli.search import summary
-
-    assert SECRET not in json.dumps(summary(StudyView.read(tmp_path / "old")))
+    assert SECRET not in json.dumps(Study(StudyView.read(tmp_path / "old")).as_dict())
 
 
 def test_where_a_continued_study_has_its_password_from(monkeypatch):

@@ -72,7 +72,7 @@ def test_every_slot_kind_and_task_builds_from_its_yaml(export, name, text):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("p3=none p4=none", "this is the base itself"),
+        ("p3=none p4=none", "this is the unchanged base"),
         ("p3=conv(groups=4) p4=none", "this is the control"),
         ("p3=conv(groups=4) p4=eca", None),
     ],
