@@ -43,7 +43,7 @@ study.frame().to_csv("notebook.csv", index=False)
 study.plot().write_html("notebook.html")
 
 # %% A search suggests, an ablation claims: fresh seeds, paired, corrected. This one is the smallest that tests
-best = max((c for c in study.candidates() if c.role == "search" and c.score is not None), key=lambda c: c.score or 0)
+best = study.pick("best", attention=True)
 ablation = na.ablate(study, base=best, kinds="leave-one-out", seeds=3)
 print(ablation.summary())
 print(ablation.table())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.study.view import Candidate, StudyView
 
+PLAIN = ("none", "conv")  # modules without attention
 PICKS = ("best", "knee", "trial:N")
 
 
@@ -36,13 +37,18 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def front(view: StudyView) -> list[Candidate]:
+def front(view: StudyView, *, attention: bool = False) -> list[Candidate]:
     """The candidates that no other dominates in (score, gmacs), the cheapest first.
 
     The score is the paired mAP50-95, see `Candidate`. It counts usable trials only: failed, refused, running and
     flagged trials cannot put a candidate on the front.
+
+    Args:
+        view: the study.
+        attention: leave out candidates without attention: the base, and plain convolutions alone.
     """
-    usable = [(c, c.score) for c in view.candidates() if c.score is not None]
+    asked = [c for c in view.candidates() if not attention or any(g.module not in PLAIN for _, g in c.architecture)]
+    usable = [(c, c.score) for c in asked if c.score is not None]
     return [usable[i][0] for i in pareto_front([(score, c.gmacs) for c, score in usable])]
 
 
@@ -81,13 +87,14 @@ def knee(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Can
     return max(left, key=lambda c: ((_score(c) - _score(first)) / rise - (c.gmacs - first.gmacs) / run, -c.gmacs))
 
 
-def pick(view: StudyView, spec: str, max_gmacs: float | None = None) -> Candidate:
+def pick(view: StudyView, spec: str, max_gmacs: float | None = None, *, attention: bool = False) -> Candidate:
     """The candidate that `spec` names.
 
     Args:
         view: the study.
         spec: `best` or `knee` of the front, or `trial:N` for the architecture of that trial, on the front or not.
         max_gmacs: leave out candidates with more GMACs.
+        attention: `best` and `knee` of the front of candidates with attention.
 
     Raises:
         UnknownName: `spec` has another form.
@@ -95,7 +102,7 @@ def pick(view: StudyView, spec: str, max_gmacs: float | None = None) -> Candidat
     """
     if spec in ("best", "knee"):
         choose = best if spec == "best" else knee
-        return choose(front(view), max_gmacs)
+        return choose(front(view, attention=attention), max_gmacs)
     kind, sign, number = spec.partition(":")
     if kind != "trial" or not sign:
         raise UnknownName("pick", spec, PICKS, where="--pick")

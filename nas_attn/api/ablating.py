@@ -10,6 +10,7 @@ from nas_attn.api.ablation import Ablation
 from nas_attn.api.keywords import with_keywords
 from nas_attn.api.options import AblationOptions
 from nas_attn.api.study import Study
+from nas_attn.errors import UnknownName
 from nas_attn.space import Architecture
 from nas_attn.statistics.paired import MIN_PAIRS
 from nas_attn.study import RUNS
@@ -97,6 +98,8 @@ def ablation_request(
     prepare()
     folder = Path(runs) if runs is not None else study.folder.parent if isinstance(study, Study) else RUNS
     which = study.folder.name if isinstance(study, Study) else None if study is None else str(study)
+    if unknown := sorted(options.keys() - AblationOptions.__annotations__.keys()):
+        raise UnknownName("keyword", unknown[0], AblationOptions.__annotations__, where="ablate()")
     own = {k: _plain(k, v) for k, v in options.items() if k in AblationConfig.model_fields}
     rest = {k: v for k, v in options.items() if k not in own}
     return load_request(which, own, rest, runs=folder, name=name)

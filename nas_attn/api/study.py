@@ -141,13 +141,15 @@ class Study:
             note=f"{PAIRED_MEANS}\n{noise_words(self.view)}",
         )
 
-    def pick(self, spec: Pick = "knee", *, max_gmacs: float | None = None) -> Candidate:
+    def pick(self, spec: Pick = "knee", *, max_gmacs: float | None = None, attention: bool = False) -> Candidate:
         """One candidate of the study.
 
         Args:
             spec: `best` of the front (highest paired mAP50-95), `knee` of the front (beyond it, more cost gains
                 little), `trial:N`, or an architecture with all its settings, or a `Candidate`.
             max_gmacs: leave out candidates with more GMACs (1e9 multiply-accumulates).
+            attention: take `best` and `knee` among candidates with attention. Otherwise they may be the base or the
+                plain convolution, if no attention is better.
 
         Raises:
             UserError: the study has no such candidate.
@@ -157,7 +159,7 @@ class Study:
         if isinstance(spec, Candidate):
             spec = spec.architecture  # one of another study may have other scores
         if isinstance(spec, str) and "=" not in spec:
-            return pick(self.view, spec, max_gmacs)
+            return pick(self.view, spec, max_gmacs, attention=attention)
         wanted = Architecture.parse(spec) if isinstance(spec, str) else spec
         found = next((c for c in self.candidates() if c.architecture == wanted), None)
         if found is None or (max_gmacs is not None and found.gmacs > max_gmacs):
@@ -207,7 +209,9 @@ class Study:
         return pareto_figure(pareto_numbers(self.view))
 
     def frame(self) -> pandas.DataFrame:
-        """The trials as a data frame: one row per trial, units in the column names; see `study.frame.frame`."""
+        """The trials as a data frame: one row per trial, units in the column names; see
+        `nas_attn.study.frame.frame` for the columns.
+        """
         return self.view.frame()
 
     def yaml(self, pick: Pick = "knee") -> str:

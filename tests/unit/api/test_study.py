@@ -70,6 +70,9 @@ def test_a_pick_is_one_candidate_however_it_is_named(study):
     number = best.trials[0].number
     assert study.pick(f"trial:{number}") == best
     assert study.pick("best", max_gmacs=min(c.gmacs for c in study.front())) == study.front()[0]
+    attended = [c for c in study.candidates() if {"acmix", "lska"} & {g.module for _, g in c.architecture}]
+    assert study.pick("best", attention=True) == max(attended, key=lambda c: c.score or 0.0)
+    assert study.pick("trial:0", attention=True).architecture.is_base  # said by its number
     with pytest.raises(UnknownName, match="knee"):
         study.pick("kneee")
     with pytest.raises(UserError, match="must be a candidate of the study"):
@@ -156,6 +159,8 @@ def test_an_ablation_of_a_study(study):
     assert found.as_dict()["rows"] and all(f.exists() for f in found.files)
     with pytest.raises(UnknownName, match="base"):
         found.table("bass")
+    with pytest.raises(UnknownName, match="Did you mean 'kinds'"):
+        na.ablate(study, kind="swap")  # type: ignore[call-arg]
     with pytest.raises(StudyChanged, match="evaluator as its search"):
         na.ablate(study, name="other", **given)
 
