@@ -185,7 +185,7 @@ def test_a_card_that_shows_the_newest_is_not_drawn_again(watched, tmp_path):
         drawn, news = watched.answers('"part":"body"'), watched.answers("ablation-stamp.data")
         slow.release()
         page.wait_for_function(f"""() => document.querySelectorAll("{CARD} .warn").length === 0""")
-        watched.wait_until(lambda: len(news) == 4)
+        watched.wait_until(lambda: len(news) == 4 and len(drawn) == 2)
         assert ["children" in r.text() for r in drawn] == [True, False]
 
 
