@@ -24,23 +24,12 @@ if TYPE_CHECKING:
 
 Pick = str | Candidate | Architecture
 # columns of the front in a terminal -> their titles there
-FRONT = {
-    "architecture": "architecture",
-    "status": "status",
-    "paired mAP50-95": "paired mAP50-95",
-    "seeds": "seeds",
-    "Δ to base, same seed": "Δ to base",
-    "verdict": "verdict",
-    "GMACs": "GMACs",
-    "params (M)": "params (M)",
-}
-SLOTS = {
-    "slot": "slot",
-    "mAP50-95 if zeroed": "mAP50-95 if zeroed",
-    "mAP50-95 lost": "mAP50-95 lost",
-    "state": "state",
-    "searched": "searched",
-}
+COLUMNS = (
+    *("architecture", "status", "paired mAP50-95", "seeds", "Δ to base, same seed"),
+    *("verdict", "GMACs", "params (M)"),
+)
+FRONT = {name: name.removesuffix(", same seed") for name in COLUMNS}
+SLOTS = {name: name for name in ("slot", "mAP50-95 if zeroed", "mAP50-95 lost", "state", "searched")}
 
 
 @dataclass(frozen=True)
