@@ -70,7 +70,7 @@ def follow(said: str, folder: Path) -> bool:
         try:
             opened(folder)
         except UserError as error:  # the line with the design is gone
-            assert "`ablate`" in str(error), f"{said}\nThen: {error}"
+            assert "nas_attn ablate`" in str(error), f"{said}\nThen: {error}"
             run_ablation_plan(whole_ablation(folder))
             opened(folder)
     except RecordLost as error:
