@@ -152,7 +152,7 @@ def test_an_ablation_of_a_study(study):
     found = na.ablate(study, pick="best", evaluator=EVALUATOR, **given)
     assert not found.partial and found.folder.parent == study.folder / "ablations"
     table = found.table()
-    assert [r.label for r in table][:2] == ["base", "full"] and "p (Holm)" in repr(table)
+    assert [r.label for r in table][:2] == ["base", "full"] and "(Holm)" in repr(table)
     assert found.frame()["family"].nunique() == len(found.families()) == len(found.tables())
     assert found.summary() in repr(found).replace("\n", " ") and len(found.plot().data)
     assert [a.name for a in study.ablations()] == [found.name]

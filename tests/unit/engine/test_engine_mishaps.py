@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_whatever_a_module_raises_fails_its_trial_alone(engine):
 
 
 def test_a_task_that_cannot_be_sent_fails(engine):
-    found = outcome(engine, Call("x", pinned, (lambda: None,)))
+    found = outcome(engine, Call("x", pinned, (threading.Lock(),)))
     assert isinstance(found, Failure) and "cannot be sent" in found.reason
 
 
