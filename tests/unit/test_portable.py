@@ -1,4 +1,4 @@
-"""What other systems lack, or do otherwise, is taken away here, or done as they do it."""
+"""Other systems, imitated: functions that they lack are taken away, and others act as they do there."""
 
 from __future__ import annotations
 

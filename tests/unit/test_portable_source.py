@@ -52,7 +52,7 @@ def _attribute(node: ast.AST) -> tuple[str, str] | None:
 
 
 def _asked_for(branch: ast.AST) -> Iterator[tuple[str, str]]:
-    """What `hasattr(os, "getuid")` and its like ask for, anywhere in a branch."""
+    """The names that `hasattr(os, "getuid")` and similar calls ask for, anywhere in a branch."""
     for node in ast.walk(branch):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hasattr":
             yield ast.unparse(node.args[0]), getattr(node.args[1], "value", "")
