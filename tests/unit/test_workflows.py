@@ -125,7 +125,7 @@ def test_commands_exist(name, capsys):
 
 
 def test_one_list_of_checks():
-    """What .ci/run checks is checked on GitHub, and of a commit's files before it."""
+    """The checks of `.ci/run` are made on GitHub too, and on the files of a commit before it."""
     run_lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     for check in ("ruff check .", "ruff format --check .", "mypy"):
         assert check in run_lines and check in commands(JOBS["ci.style"])
