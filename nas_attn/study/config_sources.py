@@ -236,10 +236,12 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     for key in PATHS:
         if key in given:
             given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")
-    if isinstance(named := given.get("modules"), list | tuple) and all(isinstance(n, str) for n in named):
+    named = given.get("modules")
+    if isinstance(named, list | tuple) and named and all(isinstance(n, str) for n in named):
         found = modules_given(given.pop("modules"))
-        given |= found | {"module_files": [*given.get("module_files", ()), *found.get("module_files", ())]}
-        given = {k: v for k, v in given.items() if k != "module_files" or v}
+        if files := [*given.get("module_files", ()), *found.get("module_files", ())]:
+            found["module_files"] = files
+        given |= found
     if "module_files" in given:
         given["module_files"] = [str(Path(f).expanduser().resolve()) for f in given["module_files"]]
         _named_now(given["module_files"])
