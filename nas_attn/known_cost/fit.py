@@ -1,0 +1,186 @@
+"""The variances of the model, estimated from the runs: the most probable ones, and how sure they are.
+
+Collapsed runs are found on the way. A run that lies far below all that the others predict would widen every variance,
+so it is left out if the rest becomes more probable by more than a collapse is improbable.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import qmc
+from scipy.special import ndtri
+
+from .kernel import PARTS
+from .likelihood import Likelihood
+from .observations import Observations
+
+# logarithms of the variances in units of the squared scale of the values: mean and standard deviation beforehand
+PRIOR = {"option": 0.2, "setting": 0.1, "shared": 0.2, "pair": 0.1, "near": 0.2, "cost": 0.2, "own": 0.1}
+CENTRE = np.log([*(PRIOR[p] for p in PARTS), 0.2, 0.1])
+WIDTH = np.full(len(CENTRE), 1.5)
+LOWEST, HIGHEST = -9.0, 4.0
+FAR = 4.0  # standard deviations: a run this far below its prediction may have collapsed
+COLLAPSE = 0.01  # probability beforehand that a run collapses
+ROUNDS = 8
+MOST = 256  # points that the variances are estimated from; the time grows with the third power
+DRAWS = 16  # of the variances; a power of 2, as Sobol's sequence wants
+
+
+@dataclass(frozen=True)
+class Variances:
+    """Estimated variances, in units of the squared scale of the values.
+
+    Attributes:
+        best: (parts + 2,) the most probable ones: of the parts, of a run, of the levels.
+        draws: (draws, parts + 2); in the last one f has no differences at all.
+        weights: (draws,) probability of each draw.
+        kept: (runs,) False for collapsed runs.
+    """
+
+    best: np.ndarray
+    draws: np.ndarray
+    weights: np.ndarray
+    kept: np.ndarray
+
+    @property
+    def nothing(self) -> float:
+        """The probability that no two points differ."""
+        return float(self.weights[-1])
+
+
+def scale_of(values: np.ndarray) -> tuple[float, float]:
+    """The centre of values and their scale, which a few extreme ones hardly move."""
+    centre = float(np.median(values))
+    scale = 1.4826 * float(np.median(np.abs(values - centre)))
+    if scale <= 0:
+        scale = float(np.std(values))
+    return centre, scale or 1.0
+
+
+class Fitter:
+    """Estimates the variances.
+
+    Args:
+        parts: (parts, points, points) of the covariance.
+        observations: the runs, scaled.
+    """
+
+    def __init__(self, parts: np.ndarray, observations: Observations) -> None:
+        self.parts, self.all = parts, observations
+
+    def best(self) -> tuple[np.ndarray, np.ndarray]:
+        """The most probable variances, and which runs are kept."""
+        kept = np.ones(len(self.all), bool)
+        model, theta, value = self._mode(kept)
+        for _ in range(ROUNDS):
+            distance = np.zeros(len(kept))
+            distance[kept] = self._whole(kept).left_out(np.exp(theta))
+            worst = distance.min(initial=0.0)
+            if worst > -FAR:
+                break
+            accepted = False
+            for far in (distance < max(-FAR, worst) if worst > -2 * FAR else distance < worst / 2, distance == worst):
+                if not far.any() or far.sum() >= kept.sum() - 2:
+                    continue
+                # a collapsed run may lie anywhere below: a flat density over twice its own depth
+                depth = 2 * np.abs(self.all.values[far]) + 1
+                penalty = float(np.log(depth / COLLAPSE).sum())
+                trial = self._mode(kept & ~far)
+                if trial[2] - penalty > value:
+                    kept, accepted = kept & ~far, True
+                    model, theta, value = trial[0], trial[1], trial[2] - penalty
+                    break
+            if not accepted:
+                break
+        return np.exp(theta), kept
+
+    def sampled(self) -> Variances:
+        """The most probable variances and draws from their distribution, with and without differences of f."""
+        best, kept = self.best()
+        model = self._model(kept)
+        free = np.arange(len(best)) if model.observations.levels else np.arange(len(best) - 1)
+        some, evidence, _ = _draws(lambda t: self._posterior(model, t), np.log(best), free, DRAWS)
+        start = np.log(best)
+        start[: len(PARTS)] = -40.0
+        spread = float(model.observations.values.var()) or 1e-4
+        start[-2] = math.log(max(spread, math.exp(LOWEST)))
+        alone = free[len(PARTS) :]
+        flat = _climbed(lambda t: self._posterior(model, t, alone), start, alone)[0]
+        none, without, _ = _draws(lambda t: self._posterior(model, t, alone), flat, alone, DRAWS // 2)
+        logs = np.concatenate([evidence, without])
+        weights = np.exp(logs - logs.max())
+        weights /= weights.sum()
+        # the draws without differences become one: they differ only in noise and levels
+        rest = weights[len(some) :]
+        single = np.average(none, axis=0, weights=rest / rest.sum()) if rest.sum() > 0 else none[0]
+        draws = np.exp(np.vstack([some, single]))
+        return Variances(best, draws, np.append(weights[: len(some)], rest.sum()), kept)
+
+    def _model(self, kept: np.ndarray) -> Likelihood:
+        distinct = np.unique(self.all.points[kept])
+        if len(distinct) > MOST:  # evenly over the order in which they were first seen
+            some = distinct[np.unique(np.linspace(0, len(distinct) - 1, MOST).astype(int))]
+            kept = kept & np.isin(self.all.points, some)
+        return self._whole(kept)
+
+    def _whole(self, kept: np.ndarray) -> Likelihood:
+        observations, left = self.all.kept(kept)
+        return Likelihood(self.parts[:, left[:, None], left], observations)
+
+    def _mode(self, kept: np.ndarray) -> tuple[Likelihood, np.ndarray, float]:
+        model = self._model(kept)
+        theta, value = _climbed(lambda t: self._posterior(model, t), CENTRE.copy(), np.arange(len(CENTRE)))
+        return model, theta, value
+
+    def _posterior(
+        self, model: Likelihood, theta: np.ndarray, free: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray]:
+        try:
+            value, slopes = model(np.exp(theta))
+        except np.linalg.LinAlgError:
+            return -1e10, np.zeros_like(theta)
+        asked = slice(None) if free is None else free
+        away = (theta[asked] - CENTRE[asked]) / WIDTH[asked]
+        slopes = slopes.copy()
+        slopes[asked] -= away / WIDTH[asked]
+        # normalised, so that models with other numbers of variances compare
+        return value - 0.5 * float(away @ away) - float(np.log(WIDTH[asked] * math.sqrt(2 * math.pi)).sum()), slopes
+
+
+def _climbed(function, start: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:  # type: ignore[no-untyped-def]
+    theta = start.copy()
+
+    def negative(values: np.ndarray) -> tuple[float, np.ndarray]:
+        theta[free] = values
+        value, slopes = function(theta)
+        return -value, -slopes[free]
+
+    bounds = [(LOWEST, HIGHEST)] * len(free)
+    first = np.clip(start[free], LOWEST, HIGHEST)
+    found = minimize(negative, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40, "gtol": 1e-3})
+    theta[free] = found.x
+    return theta, -float(found.fun)
+
+
+def _draws(function, mode: np.ndarray, free: np.ndarray, n: int):  # type: ignore[no-untyped-def]
+    """Draws around a mode by Laplace's approximation, with the logarithms of their weights: parts of the evidence."""
+    k, step = len(free), 0.1
+    hessian = np.empty((k, k))
+    for i, j in enumerate(free):
+        up, down = mode.copy(), mode.copy()
+        up[j] += step
+        down[j] -= step
+        hessian[i] = (function(down)[1][free] - function(up)[1][free]) / (2 * step)
+    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    deviations = 1 / np.sqrt(np.maximum(values, 1 / 1.5**2))  # never wider than the prior
+    normal = ndtri(qmc.Sobol(k, scramble=True, rng=np.random.default_rng(0)).random(n))
+    normal[0] = 0
+    draws = np.repeat(mode[None], n, 0)
+    draws[:, free] += (normal * deviations) @ vectors.T
+    density = -0.5 * (normal**2).sum(1) - np.log(deviations * math.sqrt(2 * math.pi)).sum()
+    logs = np.array([function(t)[0] for t in draws]) - density - math.log(n)
+    return draws, logs, deviations

@@ -1,0 +1,198 @@
+"""Proposes the point to measure next, from everything measured so far.
+
+The first points are spread evenly over options and costs. After them, the point with the highest expected gain in
+hypervolume is proposed, from the whole space or from a pool around the front. A proposal is a pure function of the
+seed and of what was measured: it may be computed again at any time, in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .improvement import expected_gain, steps
+from .kernel import Kernel
+from .posterior import Posterior, Runs
+from .space import ProductSpace
+
+Point = tuple[int, ...]
+INITIAL = 12  # points before the model is used
+WHOLE = 7000  # spaces up to this size are searched as a whole
+POOL = 4000  # points of a pool beyond the neighbours of the front
+INFLATION = (1.0, 1.0, 3.0)  # factors of the deviation, in turn: the model may be too sure of itself
+ALWAYS = 60  # up to so many runs, the variances are estimated anew for each proposal
+FLOOR = 0.1  # quantile of the values below which nothing is gained
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known when a point is proposed.
+
+    Attributes:
+        points: the point of each run that ended with a value.
+        values: their values, the higher the better.
+        groups: what runs share beside their points; None if nothing.
+        running: points of runs that have not ended.
+        spent: further points that are not proposed again, for example because they failed.
+    """
+
+    points: Sequence[Point] = ()
+    values: Sequence[float] = ()
+    groups: Sequence[Hashable] | None = None
+    running: Sequence[Point] = ()
+    spent: Sequence[Point] = field(default=())
+
+
+class Proposer:
+    """Proposes points of a space.
+
+    Args:
+        space: the space.
+        cost: points (n, slots) -> their costs (n,), known exactly.
+        seed: of the random pools.
+        allowed: points (n, slots) -> True where a point may be proposed; None: everywhere.
+        initial: number of points before the model is used.
+    """
+
+    def __init__(
+        self,
+        space: ProductSpace,
+        cost: Callable[[np.ndarray], np.ndarray],
+        seed: int,
+        *,
+        allowed: Callable[[np.ndarray], np.ndarray] | None = None,
+        initial: int = INITIAL,
+    ) -> None:
+        self.space, self.seed, self.initial = space, seed, initial
+        self.kernel = Kernel(space)
+        self._cost, self._allowed = cost, allowed
+        self._all = space.all() if space.size <= WHOLE else None
+        sample = self._all if self._all is not None else space.random(np.random.default_rng(seed), POOL)
+        some = self._permitted(sample)
+        costs = np.asarray(cost(some if len(some) else sample), float)
+        self.low, self.high = float(costs.min()), float(costs.max())
+        self._kept: tuple[object, Posterior] | None = None
+
+    def scaled(self, points: np.ndarray) -> np.ndarray:
+        """The costs of points, scaled so that the space has about 0 to 1."""
+        return (np.asarray(self._cost(points), float) - self.low) / ((self.high - self.low) or 1.0)
+
+    def propose(self, measured: Measured, number: int) -> Point | None:
+        """The next point; None if every allowed point was measured, is running or was spent.
+
+        Args:
+            measured: what is known.
+            number: of the proposal; it decides the random pool.
+        """
+        rng = np.random.default_rng([self.seed, number])
+        taken = np.array([*measured.points, *measured.running, *measured.spent], int).reshape(-1, len(self.space.sizes))
+        distinct = len(np.unique(taken, axis=0))
+        if distinct < self.initial or len(measured.values) < 2:
+            return self._balanced(taken, rng)
+        posterior = self.posterior(measured)
+        runs = posterior.runs
+        trained = np.unique(np.asarray(runs.at)[posterior.variances.kept])
+        mean, _ = posterior.predict(posterior.features.take(trained))
+        cost = runs.cost[trained]
+        floor = float(np.quantile(np.asarray(measured.values)[posterior.variances.kept], FLOOR))
+        front = steps(cost, mean, floor)
+        best = trained[np.isin(mean, front[1])] if len(front[1]) else trained[:0]
+        best = np.unique(np.concatenate([best, trained[np.argsort(-mean)[:3]]]))
+        pool = self._new(self._pool(runs.points[best], rng), taken)
+        if not len(pool):
+            pool = self._new(self._rest(taken), taken)
+        if not len(pool):
+            return None
+        asked = self.kernel.features(pool, self.scaled(pool))
+        running = np.array(measured.running, int).reshape(-1, len(self.space.sizes))
+        pending = self.kernel.features(running, self.scaled(running)) if len(running) else None
+        expected, deviation = posterior.predict(asked, pending)
+        inflated = deviation * INFLATION[number % len(INFLATION)]
+        gain = expected_gain(expected, inflated, asked.cost, front, floor)
+        if gain.max() <= 0:
+            gain = expected + deviation
+        return _point(pool[np.argmax(gain)])
+
+    def posterior(self, measured: Measured) -> Posterior:
+        """The posterior of all runs; beyond `ALWAYS` runs its variances are those of a round number of runs."""
+        n = len(measured.values)
+        first = n
+        if n > ALWAYS:
+            step = max(5, n // 20)
+            first = n - n % step
+        begun = self._first(measured, first)
+        return begun if first == n else Posterior(self.kernel, self._runs(measured, n), like=begun)
+
+    def _first(self, measured: Measured, n: int) -> Posterior:
+        groups = None if measured.groups is None else tuple(measured.groups[:n])
+        key = (tuple(measured.points[:n]), tuple(measured.values[:n]), groups)
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, Posterior(self.kernel, self._runs(measured, n), best=True)
+        return self._kept[1]
+
+    def _runs(self, measured: Measured, n: int) -> Runs:
+        at: dict[Point, int] = {}
+        positions = [at.setdefault(tuple(p), len(at)) for p in measured.points[:n]]
+        points = np.array(list(at), int)
+        groups = None if measured.groups is None else list(measured.groups[:n])
+        return Runs(points, self.scaled(points), positions, list(measured.values[:n]), groups)
+
+    def _balanced(self, taken: np.ndarray, rng: np.random.Generator) -> Point | None:
+        """A new point whose options were tried least, at a cost whose range was tried least."""
+        pool = self._new(self._all if self._all is not None else self.space.random(rng, POOL), taken)
+        if not len(pool):
+            pool = self._new(self._rest(taken), taken)
+        if not len(pool):
+            return None
+        cost = self.scaled(pool)
+        if not len(taken):
+            return _point(pool[np.argmin(cost)])
+        options, names = self.space.option_of, len(self.space.options)
+        slots = np.arange(len(self.space.sizes)) * names
+        used = np.bincount((options[self.space.variants(taken)] + slots).ravel(), minlength=names * len(slots))
+        settings = np.bincount(self.space.variants(taken).ravel(), minlength=len(options))
+        chosen = self.space.variants(pool)
+        burden = used[options[chosen] + slots].sum(1) + 0.3 * settings[chosen].sum(1)
+        edges = np.quantile(cost, np.linspace(0, 1, self.initial)[1:-1])
+        tried = np.bincount(np.searchsorted(edges, self.scaled(taken)), minlength=self.initial)
+        burden = burden + len(slots) * tried[np.searchsorted(edges, cost)] + 0.5 * rng.random(len(pool))
+        return _point(pool[np.argmin(burden)])
+
+    def _pool(self, best: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The whole space, or random points, neighbours of the front at one and two slots, and crossings of it."""
+        if self._all is not None:
+            return self._all
+        slots, sizes = len(self.space.sizes), self.space.sizes
+        found = [self.space.random(rng, POOL // 2)]
+        for slot in range(slots):
+            near = np.repeat(best, sizes[slot], 0)
+            near[:, slot] = np.tile(np.arange(sizes[slot]), len(best))
+            found.append(near)
+        far = best[rng.integers(len(best), size=POOL // 4)]
+        for _ in range(2):
+            slot = rng.integers(slots, size=len(far))
+            far[np.arange(len(far)), slot] = (rng.random(len(far)) * sizes[slot]).astype(int)
+        first, second = (best[rng.integers(len(best), size=POOL // 4)] for _ in range(2))
+        found += [far, np.where(rng.random(first.shape) < 0.5, first, second)]
+        return np.concatenate(found)
+
+    def _new(self, points: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """The distinct allowed points among these that are not taken."""
+        keys, first = np.unique(self.space.keys(points), return_index=True)
+        left = points[first[~np.isin(keys, self.space.keys(taken))]]
+        return self._permitted(left)
+
+    def _permitted(self, points: np.ndarray) -> np.ndarray:
+        return points if self._allowed is None or not len(points) else points[np.asarray(self._allowed(points), bool)]
+
+    def _rest(self, taken: np.ndarray) -> np.ndarray:
+        """All points of a space that is small enough to be nearly used up; else many random ones."""
+        if self.space.size <= 50 * WHOLE:
+            return self.space.all()
+        return self.space.random(np.random.default_rng([self.seed, len(taken)]), 10 * POOL)
+
+
+def _point(row: np.ndarray) -> Point:
+    return tuple(int(i) for i in row)

@@ -1,0 +1,137 @@
+"""The sampler for Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from .proposer import INITIAL, Measured, Point, Proposer
+from .space import Choices, ProductSpace
+
+CHOSEN = "known_cost:parameters"  # system attribute of a trial: what was proposed for it
+
+
+class KnownCostSampler(BaseSampler):
+    """Proposes points by their expected gain in hypervolume, if the second objective is a known function.
+
+    The study has two objectives: a score that must be measured, and a cost, minimised, that `cost` computes. Only the
+    score is modelled, by a Gaussian process on the structure of the space.
+
+    Args:
+        choices: slot -> its values, or slot -> option -> setting -> values. The objective suggests the parameter
+            `slot`, whose value is the option, and `slot.option.setting` for the settings of that option. The order of
+            numbers is used; other values are just different.
+        cost: parameters of a point -> its cost. It is called often, so it must be quick.
+        seed: equal seeds and equal results give equal proposals.
+        max_cost: the highest allowed cost.
+        initial: number of points before the model is used. Points that were enqueued count.
+
+    Raises:
+        ValueError: a slot has no choice or the same choice twice, or no point keeps to `max_cost`.
+    """
+
+    def __init__(
+        self,
+        choices: Choices,
+        cost: Callable[[dict[str, Any]], float],
+        *,
+        seed: int | None = None,
+        max_cost: float | None = None,
+        initial: int = INITIAL,
+    ) -> None:
+        self.space = ProductSpace.of(choices)
+        self._cost, self._costs = cost, dict[Point, float]()
+        self.max_cost, self._initial = max_cost, initial
+        self._random = RandomSampler(seed)
+        self._make(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        self._chosen: dict[int, dict[str, Any]] = {}
+
+    def _make(self, seed: int) -> None:
+        allowed = None if self.max_cost is None else lambda p: self.costs(p) <= self.max_cost
+        self._proposer = Proposer(self.space, self.costs, seed, allowed=allowed, initial=self._initial)
+        if self.max_cost is not None and self._proposer.low > self.max_cost:
+            raise ValueError(f"`max_cost` must allow a point; the cheapest one found costs {self._proposer.low:g}.")
+
+    def costs(self, points: np.ndarray) -> np.ndarray:
+        """The costs of points, (n,); each is computed once."""
+        found = np.empty(len(points))
+        for i, row in enumerate(map(tuple, np.asarray(points).tolist())):
+            if row not in self._costs:
+                self._costs[row] = float(self._cost(self.space.parameters(row)))
+            found[i] = self._costs[row]
+        return found
+
+    def reseed_rng(self) -> None:
+        """Optuna calls this in each of several threads or processes; trials differ by their numbers anyway."""
+        self._random.reseed_rng()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing: the parameters of a trial depend on each other, so they are given one by one."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing, see `infer_relative_search_space`."""
+        return {}
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Propose the point of a trial.
+
+        Raises:
+            ValueError: the study does not have two objectives of which the second is minimised.
+        """
+        if len(study.directions) != 2 or study.directions[1] != StudyDirection.MINIMIZE:
+            raise ValueError("KnownCostSampler needs two objectives: a score, and a cost that is minimised.")
+        if "fixed_params" in trial.system_attrs:
+            return  # enqueued by the user
+        point = self._proposer.propose(self._measured(study, trial), trial.number)
+        if point is None:
+            study.stop() if study._thread_local.in_optimize_loop else None
+            return
+        chosen = self.space.parameters(point)
+        self._chosen[trial._trial_id] = chosen
+        study._storage.set_trial_system_attr(trial._trial_id, CHOSEN, chosen)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The proposed value of a parameter; random for a parameter that the space does not have."""
+        chosen = self._chosen.get(trial._trial_id) or trial.system_attrs.get(CHOSEN) or {}
+        if param_name in chosen:
+            return chosen[param_name]
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Forget the proposal of a trial that has ended."""
+        self._chosen.pop(trial._trial_id, None)
+
+    def _measured(self, study: Study, own: FrozenTrial) -> Measured:
+        sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
+        points: list[Point] = []
+        values: list[float] = []
+        running: list[Point] = []
+        spent: list[Point] = []
+        for trial in study.get_trials(deepcopy=False):
+            if trial.number == own.number:
+                continue
+            chosen = trial.system_attrs.get(CHOSEN) or trial.system_attrs.get("fixed_params") or trial.params
+            point = self.space.point(trial.params) or self.space.point(chosen)
+            if point is None:
+                continue
+            if trial.state == TrialState.COMPLETE and trial.values and np.isfinite(trial.values[0]):
+                points.append(point)
+                values.append(sign * trial.values[0])
+            elif trial.state in (TrialState.RUNNING, TrialState.WAITING):
+                running.append(point)
+            else:
+                spent.append(point)
+        return Measured(points, values, None, running, spent)
