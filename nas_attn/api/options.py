@@ -42,7 +42,7 @@ class SearchOptions(TypedDict, total=False):
     """Slots to search, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'."""
 
     sampler: str | None
-    """Optuna sampler: tpe, gp, nsga2 or random."""
+    """Sampler: known-cost, tpe, gp, nsga2 or random."""
 
     seed: int | None
     """First seed."""

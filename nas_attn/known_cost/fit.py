@@ -7,17 +7,19 @@ so it is left out if the rest becomes more probable by more than a collapse is i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.stats import qmc
 from scipy.special import ndtri
+from scipy.stats import qmc
 
 from .kernel import PARTS
 from .likelihood import Likelihood
 from .observations import Observations
 
+Function = Callable[[np.ndarray], tuple[float, np.ndarray]]  # logarithms of variances -> value, derivatives
 # logarithms of the variances in units of the squared scale of the values: mean and standard deviation beforehand
 PRIOR = {"option": 0.2, "setting": 0.1, "shared": 0.2, "pair": 0.1, "near": 0.2, "cost": 0.2, "own": 0.1}
 CENTRE = np.log([*(PRIOR[p] for p in PARTS), 0.2, 0.1])
@@ -75,7 +77,7 @@ class Fitter:
     def best(self) -> tuple[np.ndarray, np.ndarray]:
         """The most probable variances, and which runs are kept."""
         kept = np.ones(len(self.all), bool)
-        model, theta, value = self._mode(kept)
+        theta, value = self._mode(kept)
         for _ in range(ROUNDS):
             distance = np.zeros(len(kept))
             distance[kept] = self._whole(kept).left_out(np.exp(theta))
@@ -90,9 +92,9 @@ class Fitter:
                 depth = 2 * np.abs(self.all.values[far]) + 1
                 penalty = float(np.log(depth / COLLAPSE).sum())
                 trial = self._mode(kept & ~far)
-                if trial[2] - penalty > value:
+                if trial[1] - penalty > value:
                     kept, accepted = kept & ~far, True
-                    model, theta, value = trial[0], trial[1], trial[2] - penalty
+                    theta, value = trial[0], trial[1] - penalty
                     break
             if not accepted:
                 break
@@ -103,14 +105,14 @@ class Fitter:
         best, kept = self.best()
         model = self._model(kept)
         free = np.arange(len(best)) if model.observations.levels else np.arange(len(best) - 1)
-        some, evidence, _ = _draws(lambda t: self._posterior(model, t), np.log(best), free, DRAWS)
+        some, evidence = _draws(lambda t: self._posterior(model, t), np.log(best), free, DRAWS)
         start = np.log(best)
         start[: len(PARTS)] = -40.0
         spread = float(model.observations.values.var()) or 1e-4
         start[-2] = math.log(max(spread, math.exp(LOWEST)))
         alone = free[len(PARTS) :]
         flat = _climbed(lambda t: self._posterior(model, t, alone), start, alone)[0]
-        none, without, _ = _draws(lambda t: self._posterior(model, t, alone), flat, alone, DRAWS // 2)
+        none, without = _draws(lambda t: self._posterior(model, t, alone), flat, alone, DRAWS // 2)
         logs = np.concatenate([evidence, without])
         weights = np.exp(logs - logs.max())
         weights /= weights.sum()
@@ -131,10 +133,9 @@ class Fitter:
         observations, left = self.all.kept(kept)
         return Likelihood(self.parts[:, left[:, None], left], observations)
 
-    def _mode(self, kept: np.ndarray) -> tuple[Likelihood, np.ndarray, float]:
+    def _mode(self, kept: np.ndarray) -> tuple[np.ndarray, float]:
         model = self._model(kept)
-        theta, value = _climbed(lambda t: self._posterior(model, t), CENTRE.copy(), np.arange(len(CENTRE)))
-        return model, theta, value
+        return _climbed(lambda t: self._posterior(model, t), CENTRE.copy(), np.arange(len(CENTRE)))
 
     def _posterior(
         self, model: Likelihood, theta: np.ndarray, free: np.ndarray | None = None
@@ -151,7 +152,7 @@ class Fitter:
         return value - 0.5 * float(away @ away) - float(np.log(WIDTH[asked] * math.sqrt(2 * math.pi)).sum()), slopes
 
 
-def _climbed(function, start: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:  # type: ignore[no-untyped-def]
+def _climbed(function: Function, start: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
     theta = start.copy()
 
     def negative(values: np.ndarray) -> tuple[float, np.ndarray]:
@@ -166,7 +167,7 @@ def _climbed(function, start: np.ndarray, free: np.ndarray) -> tuple[np.ndarray,
     return theta, -float(found.fun)
 
 
-def _draws(function, mode: np.ndarray, free: np.ndarray, n: int):  # type: ignore[no-untyped-def]
+def _draws(function: Function, mode: np.ndarray, free: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Draws around a mode by Laplace's approximation, with the logarithms of their weights: parts of the evidence."""
     k, step = len(free), 0.1
     hessian = np.empty((k, k))
@@ -183,4 +184,4 @@ def _draws(function, mode: np.ndarray, free: np.ndarray, n: int):  # type: ignor
     draws[:, free] += (normal * deviations) @ vectors.T
     density = -0.5 * (normal**2).sum(1) - np.log(deviations * math.sqrt(2 * math.pi)).sum()
     logs = np.array([function(t)[0] for t in draws]) - density - math.log(n)
-    return draws, logs, deviations
+    return draws, logs

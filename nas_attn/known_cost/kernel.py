@@ -98,7 +98,7 @@ class Kernel:
         v, squared = self._alike(a, b)
         # the linear parts in one product: their features side by side
         left = np.hstack([a.options * (option / s), a.counts * (shared / s**2)])
-        found = left @ np.hstack([b.options, b.counts]).T
+        found: np.ndarray = left @ np.hstack([b.options, b.counts]).T
         found += v * (setting / s)
         if s > 1:
             found += (v * v - squared) * (pair / (s * (s - 1)))
@@ -113,7 +113,8 @@ class Kernel:
         others = np.delete(variances, 2)
         if self.slots == 1:
             others = np.delete(others, 2)  # one slot has no pairs
-        return others.sum() + variances[2] * shared
+        total: np.ndarray = others.sum() + variances[2] * shared
+        return total
 
     def _alike(self, a: Features, b: Features) -> tuple[np.ndarray, np.ndarray]:
         """Σ R_s and Σ R_s² between points."""

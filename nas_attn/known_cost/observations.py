@@ -46,7 +46,12 @@ class Observations:
         ValueError: a value is not finite, or the lengths differ.
     """
 
-    def __init__(self, points: Sequence[int], values: Sequence[float], groups: Sequence[Hashable] | None = None) -> None:
+    def __init__(
+        self,
+        points: Sequence[int] | np.ndarray,
+        values: Sequence[float] | np.ndarray,
+        groups: Sequence[Hashable] | None = None,
+    ) -> None:
         self.points, self.values = np.asarray(points, int), np.asarray(values, float)
         if len(self.points) != len(self.values) or (groups is not None and len(groups) != len(self.values)):
             raise ValueError("Points, values and groups must have equal lengths.")
@@ -97,4 +102,3 @@ class Observations:
         square = self.squares - float(g @ group_sums**2)
         logdet = len(self) * np.log(noise) + np.log1p(self.per_group * level / noise).sum()
         return Precision(matrix / noise, vector / noise, square / noise, float(logdet), g)
-

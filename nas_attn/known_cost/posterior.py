@@ -14,6 +14,8 @@ from .kernel import Features, Kernel
 from .likelihood import CONSTANT, Conditioned, Likelihood, condition
 from .observations import Observations
 
+LEAST = 0.01  # probability of a draw of the variances below which a prediction leaves it out
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -47,10 +49,12 @@ class Posterior:
     def __init__(self, kernel: Kernel, runs: Runs, *, best: bool = False, like: Posterior | None = None) -> None:
         self.kernel, self.runs = kernel, runs
         raw = np.asarray(runs.values, float)
+        self.centre: float
+        self.scale: float
         self.centre, self.scale = (like.centre, like.scale) if like else scale_of(raw)
         self.observations = Observations(runs.at, (raw - self.centre) / self.scale, runs.groups)
         self.features = kernel.features(runs.points, runs.cost)
-        self.variances = self._taken(like.variances) if like else self._fit(best)
+        self.variances: Variances = self._taken(like.variances) if like else self._fit(best)
         kept, left = self.observations.kept(self.variances.kept)
         self._kept, self._left = kept, left
         self._trained = self.features.take(left)
@@ -96,43 +100,54 @@ class Posterior:
     def _conditioned(self) -> list[Conditioned]:
         return [self._condition(v) for v in self.variances.draws]
 
-    @cached_property
-    def _best(self) -> Conditioned:
-        return self._condition(self.variances.best)
-
     def _condition(self, variances: np.ndarray) -> Conditioned:
         covariance = self.kernel.weighted(variances[:-2], self._trained, self._trained) + CONSTANT
         level = variances[-1] if self._kept.levels else 0.0
         return condition(covariance, self._kept.precision(variances[-2], level))
 
     def predict(self, asked: Features, pending: Features | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of f at points under the most probable variances, (n,) each.
+        """Mean and standard deviation of f at points, (n,) each.
 
         Args:
             asked: the points.
             pending: points of runs that have not ended. They are taken to give what is expected, so that the mean
                 stays and the deviation falls.
         """
-        variances, found = self.variances.best, self._best
-        if pending is not None and len(pending):
-            ahead = self.kernel.weighted(variances[:-2], pending, self._trained) + CONSTANT
-            ahead_root = ahead @ found.root
-            whole = self.kernel.weighted(variances[:-2], pending, pending) + CONSTANT - ahead_root @ ahead_root.T
+        mean, square = np.zeros(len(asked)), np.zeros(len(asked))
+        ahead = pending if pending is not None and len(pending) else None
+        weights = self.variances.weights
+        for variances, given, weight in zip(self.variances.draws, self._conditioned, weights, strict=True):
+            if weight < LEAST:
+                continue
+            one, deviation = self._predicted(variances, given, asked, ahead)
+            mean += weight * one
+            square += weight * (deviation**2 + one**2)
+        total = weights[weights >= LEAST].sum()
+        mean /= total
+        deviation = np.sqrt(np.maximum(square / total - mean**2, 1e-12))
+        return mean * self.scale + self.centre, deviation * self.scale
+
+    def _predicted(
+        self, variances: np.ndarray, given: Conditioned, asked: Features, pending: Features | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        parts, lower = variances[:-2], None
+        if pending is not None:
+            ahead = (self.kernel.weighted(parts, pending, self._trained) + CONSTANT) @ given.root
+            whole = self.kernel.weighted(parts, pending, pending) + CONSTANT - ahead @ ahead.T
             whole[np.diag_indices(len(pending))] += variances[-2] + 1e-9
             lower = np.linalg.cholesky(whole)
-        mean, deviation = np.empty(len(asked)), np.empty(len(asked))
-        for begin in range(0, len(asked), 4096):
+        mean, variance = np.empty(len(asked)), np.empty(len(asked))
+        for begin in range(0, len(asked), 4096):  # in pieces, for the memory
             rows = slice(begin, begin + 4096)
             some = asked.take(rows)
-            between = self.kernel.weighted(variances[:-2], some, self._trained) + CONSTANT
-            mean[rows] = between @ found.alpha
-            reduced = between @ found.root
-            variance = self.kernel.diagonal(variances[:-2], some) + CONSTANT - (reduced**2).sum(1)
-            if pending is not None and len(pending):
-                shared = self.kernel.weighted(variances[:-2], some, pending) + CONSTANT - reduced @ ahead_root.T
-                variance -= (solve_triangular(lower, shared.T, lower=True) ** 2).sum(0)
-            deviation[rows] = np.sqrt(np.maximum(variance, 1e-12))
-        return mean * self.scale + self.centre, deviation * self.scale
+            between = self.kernel.weighted(parts, some, self._trained) + CONSTANT
+            mean[rows] = between @ given.alpha
+            reduced = between @ given.root
+            variance[rows] = self.kernel.diagonal(parts, some) + CONSTANT - (reduced**2).sum(1)
+            if pending is not None:
+                shared = self.kernel.weighted(parts, some, pending) + CONSTANT - reduced @ ahead.T
+                variance[rows] -= (solve_triangular(lower, shared.T, lower=True) ** 2).sum(0)
+        return mean, np.sqrt(np.maximum(variance, 1e-12))
 
     def contrasts(self, asked: Features, matrix: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
         """Joint draws of sums of f over points, (n, sums).
@@ -160,4 +175,5 @@ class Posterior:
             found.append(mean + rng.standard_normal((count, len(mean))) @ root.T)
         total = matrix.sum(1)
         drawn = np.vstack(found) * self.scale + self.centre * total
-        return drawn[rng.permutation(len(drawn))]
+        mixed: np.ndarray = drawn[rng.permutation(len(drawn))]
+        return mixed

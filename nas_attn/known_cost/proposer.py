@@ -172,8 +172,8 @@ class Proposer:
             found.append(near)
         far = best[rng.integers(len(best), size=POOL // 4)]
         for _ in range(2):
-            slot = rng.integers(slots, size=len(far))
-            far[np.arange(len(far)), slot] = (rng.random(len(far)) * sizes[slot]).astype(int)
+            at = rng.integers(slots, size=len(far))
+            far[np.arange(len(far)), at] = (rng.random(len(far)) * sizes[at]).astype(int)
         first, second = (best[rng.integers(len(best), size=POOL // 4)] for _ in range(2))
         found += [far, np.where(rng.random(first.shape) < 0.5, first, second)]
         return np.concatenate(found)

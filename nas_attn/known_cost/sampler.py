@@ -46,17 +46,21 @@ class KnownCostSampler(BaseSampler):
         initial: int = INITIAL,
     ) -> None:
         self.space = ProductSpace.of(choices)
-        self._cost, self._costs = cost, dict[Point, float]()
+        self._cost = cost
+        self._costs: dict[Point, float] = {}
         self.max_cost, self._initial = max_cost, initial
         self._random = RandomSampler(seed)
         self._make(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         self._chosen: dict[int, dict[str, Any]] = {}
 
     def _make(self, seed: int) -> None:
-        allowed = None if self.max_cost is None else lambda p: self.costs(p) <= self.max_cost
+        allowed = None if self.max_cost is None else self._keeps
         self._proposer = Proposer(self.space, self.costs, seed, allowed=allowed, initial=self._initial)
         if self.max_cost is not None and self._proposer.low > self.max_cost:
             raise ValueError(f"`max_cost` must allow a point; the cheapest one found costs {self._proposer.low:g}.")
+
+    def _keeps(self, points: np.ndarray) -> np.ndarray:
+        return self.costs(points) <= (np.inf if self.max_cost is None else self.max_cost)
 
     def costs(self, points: np.ndarray) -> np.ndarray:
         """The costs of points, (n,); each is computed once."""
@@ -91,10 +95,13 @@ class KnownCostSampler(BaseSampler):
             raise ValueError("KnownCostSampler needs two objectives: a score, and a cost that is minimised.")
         if "fixed_params" in trial.system_attrs:
             return  # enqueued by the user
-        point = self._proposer.propose(self._measured(study, trial), trial.number)
-        if point is None:
-            study.stop() if study._thread_local.in_optimize_loop else None
-            return
+        measured = self._measured(study, trial)
+        point = self._proposer.propose(measured, trial.number)
+        if point is None:  # everything was proposed: end the loop, whose last trial repeats a point
+            if study._thread_local.in_optimize_loop:
+                study.stop()
+            tried = [*measured.points, *measured.running, *measured.spent]
+            point = min(tried, key=tried.count)
         chosen = self.space.parameters(point)
         self._chosen[trial._trial_id] = chosen
         study._storage.set_trial_system_attr(trial._trial_id, CHOSEN, chosen)
@@ -108,9 +115,7 @@ class KnownCostSampler(BaseSampler):
             return chosen[param_name]
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Forget the proposal of a trial that has ended."""
         self._chosen.pop(trial._trial_id, None)
 

@@ -93,15 +93,15 @@ class ProductSpace:
             for (i, a), (j, b) in itertools.product(enumerate(variants), repeat=2):
                 if a.option == b.option:
                     distance = sum(
-                        scales[a.option, k](a.settings.get(k), b.settings.get(k))
-                        for k in {*a.settings, *b.settings}
+                        scales[a.option, k](a.settings.get(k), b.settings.get(k)) for k in {*a.settings, *b.settings}
                     )
                     found[start + i, start + j] = math.exp(-distance / DECAY)
         return found
 
     def variants(self, points: np.ndarray) -> np.ndarray:
         """The variants of points, counted over all slots, (n, slots)."""
-        return np.asarray(points) + self.starts
+        found: np.ndarray = np.asarray(points) + self.starts
+        return found
 
     def parameters(self, point: Sequence[int]) -> dict[str, Any]:
         """The Optuna parameters of a point."""
@@ -125,11 +125,13 @@ class ProductSpace:
 
     def random(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Points drawn evenly, (n, slots); a point may occur twice."""
-        return (rng.random((n, len(self.sizes))) * self.sizes).astype(int)
+        found: np.ndarray = (rng.random((n, len(self.sizes))) * self.sizes).astype(int)
+        return found
 
     def keys(self, points: np.ndarray) -> np.ndarray:
         """One number for each point; different points have different numbers if the space has fewer than 2**63."""
-        return np.asarray(points) @ self._strides
+        found: np.ndarray = np.asarray(points) @ self._strides
+        return found
 
     @cached_property
     def _strides(self) -> np.ndarray:
@@ -144,7 +146,9 @@ class ProductSpace:
         found = []
         for variants in self.slots.values():
             names = tuple(dict.fromkeys(k for v in variants for k in v.parameters))
-            keys = [tuple(_hashable(v.parameters[n]) if n in v.parameters else _ABSENT for n in names) for v in variants]
+            keys = [
+                tuple(_hashable(v.parameters[n]) if n in v.parameters else _ABSENT for n in names) for v in variants
+            ]
             found.append((names, {k: i for i, k in enumerate(keys)}))
         return found
 

@@ -12,11 +12,10 @@ from nas_attn.atomic_files import is_file
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study.ablation_config import KINDS, AblationConfig
 from nas_attn.study.broken_rules import broken_rule
-from nas_attn.study.sampler_table import MAKERS
+from nas_attn.study.sampler_table import KNOWN_COST, SAMPLERS
 from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
-SAMPLERS = tuple(MAKERS)
 MAY_CHANGE = {  # fields that may change when a study is continued
     "module_files", "trials", "hours", "trial_minutes", "max_gmacs", "max_params", "storage", "device", "jobs", "test",
     "ablation",
@@ -53,7 +52,7 @@ class StudyConfig(BaseModel):
     slots: list[str] | None = Field(
         None, description="Slots to search, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'."
     )
-    sampler: str = Field("tpe", description=f"Optuna sampler: {', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}.")
+    sampler: str = Field(KNOWN_COST, description=f"Sampler: {', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}.")
     seed: int = Field(0, ge=0, lt=2**31, description="First seed.")
     control_seeds: int = Field(3, ge=1, le=100, description="Number of seeds per control.")
     epochs: int = Field(15, ge=1, lt=2**53, description="Epochs per proxy run.")
@@ -129,7 +128,7 @@ class StudyConfig(BaseModel):
             problems.append(UserError(rule, got=f"'{config.name}'", where=source("name"), remedy=remedy))
             broken.add("name")
         start, weights = values.get("start", "scratch"), values.get("weights")
-        if (sampler := values.get("sampler", "tpe")) not in SAMPLERS and "sampler" not in broken:
+        if (sampler := values.get("sampler", KNOWN_COST)) not in SAMPLERS and "sampler" not in broken:
             problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=source("sampler")))
             broken.add("sampler")
         if config is not None and config.ablation is not None:

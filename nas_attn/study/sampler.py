@@ -21,9 +21,8 @@ from optuna.trial import TrialState
 from nas_attn.errors import UnknownName
 from nas_attn.space import Architecture, Gene, SearchSpace
 from nas_attn.space.architecture import read_value
-from nas_attn.study.config import SAMPLERS
 from nas_attn.study.parameters import encoded, parameters
-from nas_attn.study.sampler_table import MAKERS
+from nas_attn.study.sampler_table import KNOWN_COST, MAKERS, SAMPLERS
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would log a new study for every proposal
 
@@ -102,6 +101,7 @@ class Suggester:
         Args:
             known: all earlier trials, in the order of their numbers.
         """
+        assert self.sampler != KNOWN_COST, "the chooser proposes for it"
         study = self._study(known)
         trial = study.ask()
         genes: dict[str, Gene] = {}

@@ -10,12 +10,14 @@ from nas_attn.engine import Engine
 from nas_attn.errors import SlotRefused, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
+from nas_attn.study.chooser import Chooser
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, over_limit
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror, StorageLocked
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Known, Suggester
+from nas_attn.study.sampler_table import KNOWN_COST
 from nas_attn.study.slot_states import averaged, learned, too_little
 from nas_attn.study.supervisor import ANEW, Supervisor
 from nas_attn.study.trial import Trial, next_number
@@ -41,6 +43,7 @@ class Search(Supervisor[StudyView]):
         super().__init__(plan, folder, engine, observer)
         self.mirror = mirror
         self._suggester: Suggester | None = None
+        self._chooser: Chooser | None = None  # only for the sampler `known-cost`
         self._kept: dict[int, tuple[Trial, float | None, Known]] = {}  # trial number -> cached result of `_known`
         self._begun = time.monotonic()
         self._refusals = 0
@@ -90,6 +93,8 @@ class Search(Supervisor[StudyView]):
                     "No slot is searched, so there is nothing to choose. Only the controls were trained."
                 )
             return None
+        if self._chooser is not None:
+            return None if self._full() else self._choose(self._chooser)
         proposal = None
         while proposal is None and not self._full():
             proposal = self._propose()
@@ -123,6 +128,18 @@ class Search(Supervisor[StudyView]):
         return self._view.counted >= self.config.trials or (
             self.config.hours is not None and spent >= self.config.hours
         )
+
+    def _choose(self, chooser: Chooser) -> Trial | None:
+        """The trial of an architecture that was never tried; None if there is no more."""
+        architecture = chooser.choose(self._view.trials)
+        if architecture is None:
+            if not self._running:
+                self.observer.note(
+                    "Every architecture of the search space that keeps to the limits was tried, so the search ends."
+                )
+            return None
+        role, chosen, seed = self._seed(architecture)
+        return self._start(role, chosen, seed)
 
     def _propose(self) -> Trial | None:
         """The trial of the sampler's next proposal; None if the proposal is refused, which is recorded."""
@@ -230,6 +247,8 @@ class Search(Supervisor[StudyView]):
     def _open_space(self) -> None:
         space = self.study.space.restrict(self._view.slots["searched"])
         self._suggester = Suggester(space, self.config.sampler, self.config.seed)
+        if self.config.sampler == KNOWN_COST:
+            self._chooser = Chooser(self.study, space, [Architecture.parse(self._view.slots["control"])])
         self._mirror_all()
 
     # records

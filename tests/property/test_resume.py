@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from untrained_searches import InlineEngine, content, make_plan, run_plan
 
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
-from nas_attn.study.config import SAMPLERS
 from nas_attn.study.records import LOG_NAME, RecordLog
+from nas_attn.study.sampler_table import SAMPLERS
 
 TRIALS = 14
 

@@ -11,7 +11,7 @@ ROOMS = (  # a room imports only from rooms above it; rooms in one line never im
     ("stopping", "safe_yaml", "atomic_files", "folder_names"),
     ("tasks", "environment"),
     ("hook",),
-    ("statistics",),
+    ("statistics", "known_cost"),
     ("attention",),
     ("space",),
     ("data",),

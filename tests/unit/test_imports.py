@@ -23,7 +23,7 @@ HOMES = {
         *("detector/", "data/", "adoption/", "conformance/hosting.py", "attention/zoo/"),
         *("bundle/winner.py", "api/study.py"),  # for the type of what they return
     ),
-    "optuna": ("study/", "analysis/importance/numbers.py"),
+    "optuna": ("study/", "known_cost/sampler.py", "analysis/importance/numbers.py"),
 }
 LOWER = {name: path for name, path in FILES.items() if name not in BACK_UP}
 

@@ -11,11 +11,11 @@ from nas_attn.api.progress import worth
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
-from nas_attn.study.config import SAMPLERS
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import check_limits
 from nas_attn.study.mirror import read_mirror
 from nas_attn.study.observer import Silent
+from nas_attn.study.sampler_table import SAMPLERS
 from nas_attn.study.search import Search
 from nas_attn.study.view import StudyView
 
@@ -108,13 +108,34 @@ def test_every_trial_is_compared_with_the_base_of_its_seed(tmp_path):
 
 
 def test_duplicates_become_another_seed(tmp_path):
-    plan = make_plan(trials=40, modules={"conv": {"groups": [1], "residual": ["none"]}}, slots=None)
+    plan = make_plan(trials=40, modules={"conv": {"groups": [1], "residual": ["none"]}}, slots=None, sampler="tpe")
     view = run_plan(plan, tmp_path / "s")  # eight architectures, forty trials
     assert len({t.architecture for t in view.trials}) <= plan.space.size == 8
     pairs = [(t.architecture, t.seed) for t in view.trials]
     assert len(set(pairs)) == len(pairs) == 40
     base_seeds = {t.seed for t in view.trials if t.architecture.is_base}
     assert {t.seed for t in view.trials} <= base_seeds  # nothing is trained with a seed that the base lacks
+
+
+def test_known_cost_ends_when_everything_was_tried(tmp_path):
+    plan = make_plan(trials=40, modules={"conv": {"groups": [1], "residual": ["none"]}}, slots=None)
+    said: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text):
+            said.append(text)
+
+    view = run_plan(plan, tmp_path / "s", observer=Notes())
+    tried = [t.architecture for t in view.trials if t.role == "search"]
+    assert len(set(tried)) == len(tried) and len({t.architecture for t in view.trials}) == plan.space.size == 8
+    assert sum("Every architecture" in text for text in said) == 1
+
+
+def test_known_cost_keeps_to_the_limits_without_refusals(tmp_path):
+    view = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "s")
+    assert view.counted == 30 and all(t.state == "complete" and t.gmacs <= 3.06 for t in view.trials)
+    again = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "again")
+    assert [str(t.architecture) for t in view.trials] == [str(t.architecture) for t in again.trials]
 
 
 def test_limits_refuse_before_training_and_do_not_count(tmp_path):
@@ -169,7 +190,7 @@ def test_fewer_trials_than_controls(tmp_path):
 
 def test_the_mirror_holds_everything(tmp_path):
     url = f"sqlite:///{tmp_path / 'm.db'}"
-    plan = make_plan(SyntheticEvaluator(), trials=14, max_gmacs=3.15)
+    plan = make_plan(SyntheticEvaluator(), trials=14, max_gmacs=3.15, sampler="tpe")
     view = run_plan(plan, tmp_path / "s", url=url)
     records = read_mirror(url, "synthetic")
     again = StudyView.of(view.folder, records)
