@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sampler_results
+from sampler_asks import asks
 from sampler_results import KNOWN_COST, Entry, Store, steps
 from sampler_runs import METHODS, Method, run
 from sampler_scores import DEFAULT, best_stock, goals, rows, scores
@@ -38,6 +39,12 @@ def test_a_run_is_a_pure_function_of_its_seed(method, necks):
 def test_without_repeats_a_space_is_seen_whole(name):
     result = run(nine(), STOCK[name], 0, 9)
     assert result.repeats == 0 and result.curve[-1] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("trials", [30, 10_000])
+def test_asks_are_measured_in_a_study_of_any_size(trials, necks):
+    measured = asks(necks, STOCK["random"], trials, count=2)
+    assert 0 < measured["median"] <= measured["longest"] < 5
 
 
 def test_a_sampler_that_only_repeats_itself_gets_random_architectures():
