@@ -95,7 +95,7 @@ METHODS = (
 
 def run(table: Table, method: Method, seed: int, trials: int) -> Run:
     """One method on one table, for a number of observations."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # gp warns of each conditional parameter
     rng = np.random.default_rng(seed)
     fallback = np.random.default_rng([seed, 1])
     with warnings.catch_warnings():
