@@ -21,8 +21,8 @@ from .observations import Observations
 
 Function = Callable[[np.ndarray], tuple[float, np.ndarray]]  # logarithms of variances -> value, derivatives
 # logarithms of the variances in units of the squared scale of the values: mean and standard deviation beforehand
-PRIOR = {"option": 0.2, "setting": 0.1, "shared": 0.2, "pair": 0.1, "near": 0.2, "cost": 0.2, "own": 0.1}
-CENTRE = np.log([*(PRIOR[p] for p in PARTS), 0.2, 0.1])
+PRIOR = {"option": 0.3, "setting": 0.3, "shared": 0.3, "pair": 0.3, "near": 0.3, "cost": 0.3, "own": 0.01}
+CENTRE = np.log([*(PRIOR[p] for p in PARTS), 0.1, 0.1])
 WIDTH = np.full(len(CENTRE), 1.5)
 LOWEST, HIGHEST = -9.0, 4.0
 FAR = 4.0  # standard deviations: a run this far below its prediction may have collapsed

@@ -7,7 +7,7 @@ For two points a and b with S slots, R_s is the similarity of their variants at 
 | option | [same option at s], averaged over s | the effect of an option at a slot |
 | setting | v / S | the effect of settings, within an option |
 | shared | how often both have the same option at any slot | the effect of an option at all slots |
-| pair | products R_s R_t, averaged over pairs of slots | interactions of two slots |
+| pair | [same options at s and t], averaged over pairs of slots | interactions of two options |
 | near | exp(v - S) | what similar points have in common |
 | cost | Gaussian in the cost, 0.25 of its range wide | a gain that follows the size |
 | own | [a = b] | the rest of one point, which tells nothing about others |
@@ -60,7 +60,6 @@ class Kernel:
         self.space = space
         self.slots = len(space.sizes)
         self._similarity = space.similarity
-        self._squared = space.similarity**2
 
     def features(self, points: np.ndarray, cost: np.ndarray) -> Features:
         """The features of points.
@@ -80,12 +79,12 @@ class Kernel:
 
     def parts(self, a: Features, b: Features) -> np.ndarray:
         """All parts between two sets of points, (parts, len(a), len(b))."""
-        v, squared = self._alike(a, b)
+        v, same = self._alike(a, b)
         found = np.empty((len(PARTS), len(a), len(b)))
-        found[0] = a.options @ b.options.T / self.slots
+        found[0] = same / self.slots
         found[1] = v / self.slots
         found[2] = a.counts @ b.counts.T / self.slots**2
-        found[3] = (v * v - squared) / max(1, self.slots * (self.slots - 1))
+        found[3] = same * (same - 1) / max(1, self.slots * (self.slots - 1))
         found[4] = np.exp(v - self.slots)
         found[5] = np.exp(-0.5 * ((a.cost[:, None] - b.cost) / WIDTH) ** 2)
         found[6] = v > self.slots - 1e-9
@@ -95,13 +94,11 @@ class Kernel:
         """The covariance between two sets of points, (len(a), len(b))."""
         option, setting, shared, pair, near, cost, own = variances
         s = self.slots
-        v, squared = self._alike(a, b)
-        # the linear parts in one product: their features side by side
-        left = np.hstack([a.options * (option / s), a.counts * (shared / s**2)])
-        found: np.ndarray = left @ np.hstack([b.options, b.counts]).T
-        found += v * (setting / s)
+        v, same = self._alike(a, b)
+        found: np.ndarray = (a.counts * (shared / s**2)) @ b.counts.T
+        found += same * (option / s) + v * (setting / s)
         if s > 1:
-            found += (v * v - squared) * (pair / (s * (s - 1)))
+            found += same * (same - 1) * (pair / (s * (s - 1)))
         found += near * np.exp(v - s)
         found += cost * np.exp(-0.5 * ((a.cost[:, None] - b.cost) / WIDTH) ** 2)
         found += own * (v > s - 1e-9)
@@ -117,5 +114,5 @@ class Kernel:
         return total
 
     def _alike(self, a: Features, b: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Σ R_s and Σ R_s² between points."""
-        return (a.variants @ self._similarity) @ b.variants.T, (a.variants @ self._squared) @ b.variants.T
+        """Σ R_s between points, and the number of slots at which they have the same option."""
+        return (a.variants @ self._similarity) @ b.variants.T, a.options @ b.options.T

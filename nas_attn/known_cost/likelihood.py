@@ -35,7 +35,7 @@ def condition(covariance: np.ndarray, given: Precision) -> Conditioned:
 
     Args:
         covariance: (points, points) of f, with the constant.
-        given: what the runs tell.
+        given: the evidence of the runs.
     """
     n = len(covariance)
     matrix = given.matrix.copy()

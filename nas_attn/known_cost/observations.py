@@ -1,4 +1,4 @@
-"""Measurements of points, reduced to what a Gaussian model needs of them.
+"""Measurements of points, reduced to the sums that a Gaussian model needs.
 
     value[run] = f(point) + level[group] + noise
 
@@ -88,7 +88,7 @@ class Observations:
         return Observations(renumbered, self.values[runs], labels), left
 
     def precision(self, noise: float, level: float) -> Precision:
-        """What the runs tell about f.
+        """The evidence of the runs on f, as a precision.
 
         Args:
             noise: variance of a run.

@@ -1,4 +1,4 @@
-"""What runs say about every point of a space at once."""
+"""The joint distribution of an unknown function at all points of a space, given runs."""
 
 from __future__ import annotations
 

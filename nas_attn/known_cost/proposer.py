@@ -28,7 +28,7 @@ FLOOR = 0.1  # quantile of the values below which nothing is gained
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known when a point is proposed.
+    """The results that a proposal is made from.
 
     Attributes:
         points: the point of each run that ended with a value.

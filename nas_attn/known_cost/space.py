@@ -36,7 +36,7 @@ class Variant:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What distinguishes it from other variants of its slot."""
+        """Its identity among the variants of its slot."""
         return self.option, tuple(sorted((k, _hashable(v)) for k, v in self.settings.items()))
 
 
