@@ -38,20 +38,17 @@ class Variances:
 
     Attributes:
         best: (parts + 2,) the most probable ones: of the parts, of a run, of the levels.
-        draws: (draws, parts + 2); in the last one f has no differences at all.
+        draws: (draws, parts + 2); in the last one f has no differences at all, unless only the best were asked.
         weights: (draws,) probability of each draw.
         kept: (runs,) False for collapsed runs.
+        nothing: probability that no two points differ, the weight of the last draw; None if only the best were asked.
     """
 
     best: np.ndarray
     draws: np.ndarray
     weights: np.ndarray
     kept: np.ndarray
-
-    @property
-    def nothing(self) -> float:
-        """The probability that no two points differ."""
-        return float(self.weights[-1])
+    nothing: float | None = None
 
 
 def scale_of(values: np.ndarray) -> tuple[float, float]:
@@ -84,21 +81,23 @@ class Fitter:
             worst = distance.min(initial=0.0)
             if worst > -FAR:
                 break
-            accepted = False
-            for far in (distance < max(-FAR, worst) if worst > -2 * FAR else distance < worst / 2, distance == worst):
-                if not far.any() or far.sum() >= kept.sum() - 2:
+            for far in (distance < min(-FAR, worst / 2), distance == worst):  # several at once, or the worst alone
+                left = kept & ~far
+                if left.sum() <= 2:
                     continue
-                # a collapsed run may lie anywhere below: a flat density over twice its own depth
-                depth = 2 * np.abs(self.all.values[far]) + 1
-                penalty = float(np.log(depth / COLLAPSE).sum())
-                trial = self._mode(kept & ~far)
-                if trial[1] - penalty > value:
-                    kept, accepted = kept & ~far, True
-                    theta, value = trial[0], trial[1] - penalty
+                climbed, fit = self._mode(left)
+                if (improved := fit + self._collapsed(~left)) > value:
+                    kept, theta, value = left, climbed, improved
                     break
-            if not accepted:
+            else:
                 break
         return np.exp(theta), kept
+
+    def _collapsed(self, runs: np.ndarray) -> float:
+        """The log-likelihood of collapsed runs: each may lie anywhere down to twice its own depth."""
+        depth = 2 * np.abs(self.all.values[runs]) + 1
+        # the likelihood of the others leaves out a constant for each run
+        return float((np.log(COLLAPSE / depth) + 0.5 * math.log(2 * math.pi)).sum())
 
     def sampled(self) -> Variances:
         """The most probable variances and draws from their distribution, with and without differences of f."""
@@ -120,7 +119,8 @@ class Fitter:
         rest = weights[len(some) :]
         single = np.average(none, axis=0, weights=rest / rest.sum()) if rest.sum() > 0 else none[0]
         draws = np.exp(np.vstack([some, single]))
-        return Variances(best, draws, np.append(weights[: len(some)], rest.sum()), kept)
+        nothing = float(rest.sum())
+        return Variances(best, draws, np.append(weights[: len(some)], nothing), kept, nothing)
 
     def _model(self, kept: np.ndarray) -> Likelihood:
         distinct = np.unique(self.all.points[kept])

@@ -8,7 +8,7 @@ seed and of what was measured: it may be computed again at any time, in any proc
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Measured:
     values: Sequence[float] = ()
     groups: Sequence[Hashable] | None = None
     running: Sequence[Point] = ()
-    spent: Sequence[Point] = field(default=())
+    spent: Sequence[Point] = ()
 
 
 class Proposer:

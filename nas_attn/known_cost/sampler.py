@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class KnownCostSampler(BaseSampler):
         measured = self._measured(study, trial)
         point = self._proposer.propose(measured, trial.number)
         if point is None:  # everything was proposed: end the loop, whose last trial repeats a point
-            if study._thread_local.in_optimize_loop:
+            with suppress(RuntimeError):  # there is no loop after `study.ask()`
                 study.stop()
             tried = [*measured.points, *measured.running, *measured.spent]
             point = min(tried, key=tried.count)

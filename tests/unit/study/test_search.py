@@ -117,27 +117,6 @@ def test_duplicates_become_another_seed(tmp_path):
     assert {t.seed for t in view.trials} <= base_seeds  # nothing is trained with a seed that the base lacks
 
 
-def test_known_cost_ends_when_everything_was_tried(tmp_path):
-    plan = make_plan(trials=40, modules={"conv": {"groups": [1], "residual": ["none"]}}, slots=None)
-    said: list[str] = []
-
-    class Notes(Silent):
-        def note(self, text):
-            said.append(text)
-
-    view = run_plan(plan, tmp_path / "s", observer=Notes())
-    tried = [t.architecture for t in view.trials if t.role == "search"]
-    assert len(set(tried)) == len(tried) and len({t.architecture for t in view.trials}) == plan.space.size == 8
-    assert sum("Every architecture" in text for text in said) == 1
-
-
-def test_known_cost_keeps_to_the_limits_without_refusals(tmp_path):
-    view = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "s")
-    assert view.counted == 30 and all(t.state == "complete" and t.gmacs <= 3.06 for t in view.trials)
-    again = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "again")
-    assert [str(t.architecture) for t in view.trials] == [str(t.architecture) for t in again.trials]
-
-
 def test_limits_refuse_before_training_and_do_not_count(tmp_path):
     plan = make_plan(trials=20, max_gmacs=3.06, sampler="random")
     view = run_plan(plan, tmp_path / "s")

@@ -1,0 +1,28 @@
+"""The sampler `known-cost` in a study: it ends when everything was tried, and keeps to the limits."""
+
+from __future__ import annotations
+
+from untrained_searches import make_plan, run_plan
+
+from nas_attn.study.observer import Silent
+
+
+def test_known_cost_ends_when_everything_was_tried(tmp_path):
+    plan = make_plan(trials=40, modules={"conv": {"groups": [1], "residual": ["none"]}}, slots=None)
+    said: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text):
+            said.append(text)
+
+    view = run_plan(plan, tmp_path / "s", observer=Notes())
+    tried = [t.architecture for t in view.trials if t.role == "search"]
+    assert len(set(tried)) == len(tried) and len({t.architecture for t in view.trials}) == plan.space.size == 8
+    assert sum("Every architecture" in text for text in said) == 1
+
+
+def test_known_cost_keeps_to_the_limits_without_refusals(tmp_path):
+    view = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "s")
+    assert view.counted == 30 and all(t.state == "complete" and t.gmacs <= 3.06 for t in view.trials)
+    again = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "again")
+    assert [str(t.architecture) for t in view.trials] == [str(t.architecture) for t in again.trials]
