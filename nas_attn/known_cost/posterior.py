@@ -55,8 +55,7 @@ class Posterior:
         self.observations = Observations(runs.at, (raw - self.centre) / self.scale, runs.groups)
         self.features = kernel.features(runs.points, runs.cost)
         self.variances: Variances = self._taken(like.variances) if like else self._fit(best)
-        kept, left = self.observations.kept(self.variances.kept)
-        self._kept, self._left = kept, left
+        self._kept, left = self.observations.kept(self.variances.kept)
         self._trained = self.features.take(left)
 
     def _fit(self, best: bool) -> Variances:

@@ -39,7 +39,7 @@ def make_study(task: str, home: Path) -> Path:
     file = write_data(data, {"train": 8, "val": 4, "test": 4}, 64, SIDES, task)
     values = {
         "name": task, "model": TASKS[task].example, "width": 0.0625, "data": str(file), "epochs": 1, "imgsz": 64,
-        "final_imgsz": 64, "control_seeds": 1, "trials": 8, "dead_slots": "keep", "device": "cpu", "jobs": 1,
+        "final_imgsz": 64, "control_seeds": 1, "trials": 20, "dead_slots": "keep", "device": "cpu", "jobs": 1,
         "modules": {"lska": {"k_size": [7]}}, "slots": ["p3", "p4", "p5"],
     }  # fmt: skip
     config = StudyConfig.of(values)

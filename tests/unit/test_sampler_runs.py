@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 import sampler_results
 from sampler_asks import asks
@@ -48,7 +49,7 @@ def test_asks_are_measured_in_a_study_of_any_size(trials, necks):
 
 
 def test_a_sampler_that_only_repeats_itself_gets_random_architectures():
-    class Stubborn(STOCK["random"].make(nine(), 0).__class__):  # type: ignore[misc]
+    class Stubborn(optuna.samplers.RandomSampler):
         def sample_independent(self, study, trial, name, distribution):
             return distribution.choices[0]
 
