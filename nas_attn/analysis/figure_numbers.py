@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nas_attn.analysis.front import front
-from nas_attn.analysis.noise import Noise, noise, verdict
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.view import Candidate, StudyView
+
+if TYPE_CHECKING:
+    from nas_attn.analysis.posterior import StudyPosterior
 
 LIVE_THRESHOLD = 0.003  # for a study that does not record one
 
@@ -22,10 +24,12 @@ class Point:
         group: `base`, `conv control`, the only module that it uses, or `mixed`.
         state: `usable`, `flagged` or `failed`.
         gmacs: cost of the final model, giga multiply-accumulates.
-        map50_95: paired mAP50-95 on val, or the mean of a flagged candidate; None if it failed.
-        sd: standard deviation over seeds; None below two seeds.
+        map50_95: estimated mAP50-95 on val, or the mean of a flagged candidate; None if it failed.
+        low, high: 95 % interval of its difference to the base, added to the base; None without a posterior.
+        mean: plain mean over its runs, mAP50-95; None if it failed.
         seeds: seeds of the runs shown.
-        delta: mean difference to the base at equal seeds; None if no seed is shared.
+        delta: estimated difference to the base; None without a posterior.
+        front: probability that it is on the front; None without a posterior.
         verdict: its verdict in words; if it is not usable, the reason.
         on_front: True if no other candidate dominates it.
     """
@@ -35,9 +39,12 @@ class Point:
     state: str
     gmacs: float
     map50_95: float | None
-    sd: float | None
+    low: float | None
+    high: float | None
+    mean: float | None
     seeds: tuple[int, ...]
     delta: float | None
+    front: float | None
     verdict: str
     on_front: bool
 
@@ -50,8 +57,8 @@ class ParetoNumbers:
         points: the candidates that have ended, in the order of their first trials.
         front: keys of the front, cheapest first.
         groups: groups of the points, in the order of appearance, so that a live plot keeps its colours.
-        base_map50_95: mean of the base on val.
-        noise: largest difference in mAP50-95 of one paired run that seed noise explains; None without an estimate.
+        base_map50_95: estimated mAP50-95 of the base on val; None if it has no usable trial.
+        noise: standard deviation of one run, mAP50-95; None without a posterior.
     """
 
     points: tuple[Point, ...]
@@ -119,17 +126,21 @@ def module_group(architecture: Architecture, role: str = "search") -> str:
 
 def pareto_numbers(view: StudyView) -> ParetoNumbers:
     """The numbers of all candidates that have ended, of the front, and of the base with its noise."""
-    estimate = noise(view)
+    from nas_attn.analysis.front import front
+    from nas_attn.analysis.posterior import posterior
+
+    found = posterior(view)
     keys = tuple(c.key for c in front(view))
     ended = [c for c in view.candidates() if c.state != "running"]
-    points = tuple(_point(c, estimate, c.key in keys) for c in ended)
-    base = next((c for c in ended if c.architecture.is_base), None)
+    points = tuple(_point(c, found, c.key in keys) for c in ended)
+    usable = (p for p, c in zip(points, ended, strict=True) if c.architecture.is_base and p.state == "usable")
+    base = next(usable, None)
     return ParetoNumbers(
         points,
         keys,
         tuple(dict.fromkeys(p.group for p in points)),
-        base.score if base else None,
-        estimate.threshold() if estimate else None,
+        base.map50_95 if base else None,
+        found.noise.mean if found else None,
     )
 
 
@@ -166,7 +177,9 @@ def liveness_numbers(view: StudyView) -> LivenessNumbers | None:
     )
 
 
-def _point(candidate: Candidate, estimate: Noise | None, on_front: bool) -> Point:
+def _point(candidate: Candidate, found: StudyPosterior | None, on_front: bool) -> Point:
+    from nas_attn.analysis.posterior import verdict
+
     shown = [t for t in candidate.trials if t.evaluation and (t.usable or candidate.state == "flagged")]
     values = [t.map50_95 for t in shown if t.map50_95 is not None]
     if candidate.state == "flagged":
@@ -175,16 +188,26 @@ def _point(candidate: Candidate, estimate: Noise | None, on_front: bool) -> Poin
     elif candidate.state == "failed":
         words = f"failed: {candidate.trials[-1].reason}"
     else:
-        words = "the base itself" if candidate.architecture.is_base else verdict(candidate, estimate)
+        words = "the base itself" if candidate.architecture.is_base else verdict(candidate, found)
+    mean = math.fsum(values) / len(values) if values else None
+    at = found.index(candidate) if found is not None else None
+    own: tuple[float | None, ...] = (mean, None, None, None, None)
+    if found is not None and at is not None:
+        d, estimate = found.differences[at], float(found.means[at])
+        own = (estimate, estimate + d.low - d.mean, estimate + d.high - d.mean, d.mean, float(found.on_front[at]))
+    estimate_, low, high, delta, front_ = own
     return Point(
         candidate.key,
         module_group(candidate.architecture, candidate.role),
         candidate.state,
         candidate.gmacs,
-        candidate.score if candidate.score is not None else math.fsum(values) / len(values) if values else None,
-        candidate.sd if candidate.architecture.is_base else candidate.delta_sd,
+        estimate_,
+        low,
+        high,
+        mean,
         tuple(t.seed for t in shown),
-        candidate.delta,
+        delta,
+        front_,
         words,
         on_front,
     )

@@ -15,8 +15,9 @@ from nas_attn.analysis.figure_numbers import (
     liveness_numbers,
     pareto_numbers,
 )
+from nas_attn.analysis.noise import percent
 from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
-from nas_attn.analysis.tables import PAIRED, genes
+from nas_attn.analysis.tables import ESTIMATE, genes
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -35,7 +36,7 @@ CONTROLS = {"base": (INK, "star", 17), "conv control": (INK, "diamond", 13)}
 
 
 def pareto_figure(numbers: ParetoNumbers) -> Figure:
-    """The Pareto plot: mAP50-95 against cost for all candidates, with the front, the controls and the base's noise."""
+    """The Pareto plot: mAP50-95 against cost for all candidates, with the front, controls and the noise of a run."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -55,7 +56,7 @@ def pareto_figure(numbers: ParetoNumbers) -> Figure:
         figure.add_trace(_hollow("failed (no mAP)", "x-thin-open", failed, [floor] * len(failed)))
     _layout(figure, height=520)
     figure.update_xaxes(title_text="cost of the final model (GMACs: 10⁹ multiply-accumulates per image)")
-    figure.update_yaxes(title_text=f"{PAIRED} on val", tickformat=".3f")
+    figure.update_yaxes(title_text=f"{ESTIMATE} on val", tickformat=".3f")
     figure.update_layout(hovermode="closest", clickmode="event", legend=_legend_below())
     return figure
 
@@ -170,11 +171,13 @@ def _group_trace(group: str, style: tuple[str, str, int], points: list[Point]) -
         },
         error_y={
             "type": "data",
-            "array": [p.sd or 0.0 for p in points],
+            "symmetric": False,
+            "array": [_above(p) if p.on_front else 0.0 for p in points],
+            "arrayminus": [_below(p) if p.on_front else 0.0 for p in points],
             "color": color,
             "thickness": 1.2,
             "width": 4,
-            "visible": any(p.sd is not None for p in points),
+            "visible": any(p.on_front and p.low is not None for p in points),
         },
         customdata=[[p.key] for p in points],
         hovertext=[_hover(p) for p in points],
@@ -211,7 +214,7 @@ def _noise_band(figure: Figure, numbers: ParetoNumbers) -> None:
             line_width=0,
             layer="below",
             annotation={
-                "text": f"seed noise around the base (±{numbers.noise:.4f}, 95 %, one paired run)",
+                "text": f"noise of one run around the base (± {numbers.noise:.4f}, one standard deviation)",
                 "font": {"size": 11, "color": SOFT},
             },
             annotation_position="bottom right",
@@ -244,16 +247,26 @@ def _hover(p: Point) -> str:
     named = "<br>".join(f"<b>{escape(part)}</b>" for part in genes(p.key))
     lines = [named]
     if p.map50_95 is not None:
-        spread = f" ± {p.sd:.4f}" if p.sd is not None else ""
         word = "seed" if len(p.seeds) == 1 else "seeds"
-        name = PAIRED if p.state == "usable" else "mAP50-95"
-        lines.append(f"{name} {p.map50_95:.4f}{spread} ({word} {', '.join(map(str, p.seeds))})")
-    if p.delta is not None:
-        lines.append(f"Δ to base, same seed: {p.delta:+.4f}")
+        if p.delta is not None:
+            lines.append(f"{ESTIMATE} {p.map50_95:.4f}")
+        lines.append(f"mean of its runs {p.mean:.4f} ({word} {', '.join(map(str, p.seeds))})")
+    if p.delta is not None and p.group != "base":
+        lines.append(f"Δ to base {p.delta:+.4f}")
+    if p.front is not None:
+        lines.append(f"on the front with {percent(p.front)}")
     lines.append(f"{p.gmacs:.3f} GMACs")
     front = ", on the front" if p.on_front else ""
     lines.append(escape(p.verdict if len(p.verdict) <= 120 else p.verdict[:119] + "…") + front)
     return "<br>".join(lines)
+
+
+def _above(p: Point) -> float:
+    return p.high - p.map50_95 if p.high is not None and p.map50_95 is not None else 0.0
+
+
+def _below(p: Point) -> float:
+    return p.map50_95 - p.low if p.low is not None and p.map50_95 is not None else 0.0
 
 
 def _floor(measured: list[Point]) -> float:

@@ -1,15 +1,131 @@
-"""The Pareto front of a study, and the pick of a candidate from it."""
+"""The Pareto front of a study by its posterior, and the picks from it: best, knee and simplest."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
+
+from nas_attn.analysis.noise import percent
+from nas_attn.analysis.posterior import TIE, Difference, StudyPosterior, comparable, posterior, verdict
 from nas_attn.errors import UnknownName, UserError
+from nas_attn.study.trial import Displayed
 from nas_attn.study.view import Candidate, StudyView
 
 PLAIN = ("none", "conv")  # modules without attention
-PICKS = ("best", "knee", "trial:N")
+RULES = ("best", "knee", "simplest")
+PICKS = (*RULES, "trial:N")
+SOME = 500  # draws of the posterior that a knee is found in
+
+
+@dataclass(frozen=True, repr=False)
+class Picked(Displayed):
+    """A candidate that a rule picked from the trained ones.
+
+    Attributes:
+        rule: `best`, `knee`, `simplest` or `trial:N`.
+        candidate: the candidate.
+        right: probability that it is right: that it is truly the best or the knee of the trained candidates; for
+            `simplest`, that the best one is better by one standard error at most. None without a posterior, and for
+            `trial:N`.
+        difference: its difference to the base in mAP50-95; None without a posterior.
+    """
+
+    rule: str
+    candidate: Candidate
+    right: float | None = None
+    difference: Difference | None = None
+
+    @property
+    def warning(self) -> str:
+        """A sentence, if the candidate has fewer than two usable seeds; else empty."""
+        n = len(self.candidate.seeds)
+        return "" if n > 1 else f"{('no usable seed', 'one usable seed')[n]}: train it again before you rely on it"
+
+    def __repr__(self) -> str:
+        return sentence(self)
+
+
+def sentence(picked: Picked) -> str:
+    """A pick in words."""
+    words = f"{picked.rule}: {picked.candidate.key}"
+    parts = []
+    if picked.candidate.architecture.is_base:
+        parts.append("the unchanged base")
+    elif picked.difference is not None:
+        d = picked.difference
+        parts.append(f"{d.mean:+.4f} mAP50-95 to the base, 95 % interval {d.low:+.4f} to {d.high:+.4f}")
+    if picked.right is not None:
+        parts.append(f"right with a probability of {percent(picked.right)}")
+    if picked.warning:
+        parts.append(picked.warning)
+    return f"{words} ({'; '.join(parts)})" if parts else words
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The trained candidates of a study, with their estimates.
+
+    Attributes:
+        candidates: the candidates.
+        estimates: (candidates,) their mAP50-95 by the posterior; without one, their means.
+        gmacs: (candidates,) their costs.
+        draws: (draws, candidates) of their differences to the base; None without a posterior.
+    """
+
+    candidates: tuple[Candidate, ...]
+    estimates: np.ndarray
+    gmacs: np.ndarray
+    draws: np.ndarray | None
+
+    def take(self, rows: Sequence[int]) -> Trained:
+        """Some of the candidates."""
+        draws = None if self.draws is None else self.draws[:, rows]
+        return Trained(tuple(self.candidates[i] for i in rows), self.estimates[rows], self.gmacs[rows], draws)
+
+
+def trained(view: StudyView, *, attention: bool = False) -> Trained:
+    """The candidates of a study with a comparable trial.
+
+    Args:
+        view: the study.
+        attention: leave out candidates without attention: the base, and plain convolutions alone.
+    """
+    found = posterior(view)
+    if found is not None:
+        every = Trained(found.candidates, found.means, found.gmacs, found.draws)
+    else:
+        there = {t.architecture for t in comparable(view)}
+        usable = tuple(c for c in view.candidates() if c.architecture in there)
+        every = Trained(usable, np.array([c.mean or 0.0 for c in usable]), np.array([c.gmacs for c in usable]), None)
+    rows = [i for i, c in enumerate(every.candidates) if not attention or _attends(c)]
+    return every.take(rows)
+
+
+def front(view: StudyView, *, attention: bool = False) -> list[Candidate]:
+    """The trained candidates that no other dominates in (estimate, gmacs), the cheapest first.
+
+    It counts usable trials only: failed, refused, running and flagged trials cannot put a candidate on the front.
+
+    Args:
+        view: the study.
+        attention: leave out candidates without attention.
+    """
+    found = trained(view, attention=attention)
+    return [found.candidates[i] for i in front_of(found.estimates, found.gmacs)]
+
+
+def front_of(values: np.ndarray, gmacs: np.ndarray) -> list[int]:
+    """Positions on the front, the cheapest first: `pareto_front` for arrays."""
+    order = np.lexsort((-values, gmacs))
+    v, g = values[order], gmacs[order]
+    highest = np.concatenate([[-np.inf], np.maximum.accumulate(v)[:-1]])
+    rises = v > highest
+    last = np.maximum.accumulate(np.where(rises, np.arange(len(v)), 0))  # the last rise; equal points stay with it
+    found: list[int] = order[rises | ((v == v[last]) & (g == g[last]))].tolist()
+    return found
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -37,72 +153,64 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def front(view: StudyView, *, attention: bool = False) -> list[Candidate]:
-    """The candidates that no other dominates in (score, gmacs), the cheapest first.
+def best_of(values: np.ndarray, gmacs: np.ndarray) -> int:
+    """The position of the highest value, and of the cheapest of equal values."""
+    return int(np.lexsort((gmacs, -values))[0])
 
-    The score is the paired mAP50-95, see `Candidate`. It counts usable trials only: failed, refused, running and
-    flagged trials cannot put a candidate on the front.
 
-    Args:
-        view: the study.
-        attention: leave out candidates without attention: the base, and plain convolutions alone.
+def knee_of(values: np.ndarray, gmacs: np.ndarray) -> int:
+    """The position of the knee of the front: the point farthest above the line between the two ends of the front.
+
+    Both axes are scaled to [0, 1]. Beyond the knee, more cost gains little mAP. Of equal points, the cheapest is taken.
+    A front of one or two points has no knee; the best is taken.
     """
-    asked = [c for c in view.candidates() if not attention or any(g.module not in PLAIN for _, g in c.architecture)]
-    usable = [(c, c.score) for c in asked if c.score is not None]
-    return [usable[i][0] for i in pareto_front([(score, c.gmacs) for c, score in usable])]
-
-
-def best(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Candidate:
-    """The candidate with the highest score, and the cheapest one of equal scores.
-
-    Args:
-        candidates: a front.
-        max_gmacs: leave out candidates with more GMACs.
-
-    Raises:
-        UserError: no candidate is left.
-    """
-    return max(_affordable(candidates, max_gmacs), key=lambda c: (c.score, -c.gmacs))
-
-
-def knee(candidates: Sequence[Candidate], max_gmacs: float | None = None) -> Candidate:
-    """The knee of a front: the candidate farthest above the line between its two ends, both axes scaled to [0, 1].
-
-    Beyond the knee, more cost gains little mAP. Of equal candidates, the cheapest is taken. A front of one or two has
-    no knee; the best is taken.
-
-    Args:
-        candidates: a front, cheapest first.
-        max_gmacs: leave out candidates with more GMACs.
-
-    Raises:
-        UserError: no candidate is left.
-    """
-    left = _affordable(candidates, max_gmacs)
-    first, last = left[0], left[-1]
-    rise, run = _score(last) - _score(first), last.gmacs - first.gmacs
-    if len(left) < 3 or rise <= 0 or run <= 0:
-        return best(left)
+    on = front_of(values, gmacs)
+    first, last = on[0], on[-1]
+    rise, run = values[last] - values[first], gmacs[last] - gmacs[first]
+    if len(on) < 3 or rise <= 0 or run <= 0:
+        return best_of(values, gmacs)
     # the signed height above the line is √2 times the distance; a point below the line is no knee
-    return max(left, key=lambda c: ((_score(c) - _score(first)) / rise - (c.gmacs - first.gmacs) / run, -c.gmacs))
+    return max(on, key=lambda i: ((values[i] - values[first]) / rise - (gmacs[i] - gmacs[first]) / run, -gmacs[i]))
 
 
-def pick(view: StudyView, spec: str, max_gmacs: float | None = None, *, attention: bool = False) -> Candidate:
+def simplest_of(found: Trained) -> tuple[int, float]:
+    """The position of the cheapest candidate within one standard error of the best, and this standard error.
+
+    The standard error is that of its difference to the best.
+    """
+    best = best_of(found.estimates, found.gmacs)
+    if found.draws is None:
+        return best, 0.0
+    errors = (found.draws - found.draws[:, [best]]).std(0)
+    near = np.flatnonzero(found.estimates >= found.estimates[best] - errors)
+    at = int(near[np.lexsort((-found.estimates[near], found.gmacs[near]))[0]])
+    return at, float(errors[at])
+
+
+def pick(view: StudyView, spec: str, max_gmacs: float | None = None, *, attention: bool = False) -> Picked:
     """The candidate that `spec` names.
 
     Args:
         view: the study.
-        spec: `best` or `knee` of the front, or `trial:N` for the architecture of that trial, on the front or not.
+        spec: `best`, `knee` or `simplest` of the trained candidates, or `trial:N` for the architecture of that trial.
         max_gmacs: leave out candidates with more GMACs.
-        attention: `best` and `knee` of the front of candidates with attention.
+        attention: leave out candidates without attention, except for `trial:N`.
 
     Raises:
         UnknownName: `spec` has another form.
         UserError: no candidate is left; or the trial does not exist, was not trained or costs too much.
     """
-    if spec in ("best", "knee"):
-        choose = best if spec == "best" else knee
-        return choose(front(view, attention=attention), max_gmacs)
+    if spec in RULES:
+        every = trained(view, attention=attention)
+        if attention and not every.candidates and trained(view).candidates:
+            raise UserError(
+                "a candidate with attention must be trained before it can be picked",
+                got="only candidates without attention",
+                remedy="Continue the search, or pick among all candidates.",
+            )
+        left = every.take(_affordable(every.candidates, max_gmacs))
+        at, right = _chosen(left, spec)
+        return Picked(spec, left.candidates[at], right, _difference(posterior(view), left.candidates[at]))
     kind, sign, number = spec.partition(":")
     if kind != "trial" or not sign:
         raise UnknownName("pick", spec, PICKS, where="--pick")
@@ -114,23 +222,47 @@ def pick(view: StudyView, spec: str, max_gmacs: float | None = None, *, attentio
             "a picked trial must have been trained",
             got=f"trial:{trial.number}, refused: {trial.reason}",
             where="--pick",
-            remedy="Pick `best`, `knee` or another trial.",
+            remedy="Pick `best`, `knee`, `simplest` or another trial.",
         )
     found = next(c for c in view.candidates() if c.architecture == trial.architecture)
-    return _affordable([found], max_gmacs)[0]
+    _affordable([found], max_gmacs)
+    return Picked(spec, found, None, _difference(posterior(view), found))
 
 
-def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> Sequence[Candidate]:
+def _chosen(found: Trained, rule: str) -> tuple[int, float | None]:
+    """The position that a rule picks, and the probability that it is right."""
+    values, gmacs, draws = found.estimates, found.gmacs, found.draws
+    if rule == "best":
+        at = best_of(values, gmacs)
+        return at, None if draws is None else float((draws[:, at] >= draws.max(1)).mean())
+    if rule == "knee":
+        at = knee_of(values, gmacs)
+        return at, None if draws is None else float(np.mean([knee_of(d, gmacs) == at for d in draws[:SOME]]))
+    at, error = simplest_of(found)
+    return at, None if draws is None else float((draws.max(1) - draws[:, at] <= error).mean())
+
+
+def _difference(found: StudyPosterior | None, candidate: Candidate) -> Difference | None:
+    at = found.index(candidate) if found is not None else None
+    return found.differences[at] if found is not None and at is not None else None
+
+
+def _attends(candidate: Candidate) -> bool:
+    return any(gene.module not in PLAIN for _, gene in candidate.architecture)
+
+
+def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> list[int]:
+    """The positions of the candidates within a limit."""
     if not candidates:
         raise UserError(
             "the front has no candidate: no trial is complete and comparable yet",
             remedy="Continue the search; `report` lists failed trials with their reasons.",
         )
-    left = [c for c in candidates if max_gmacs is None or c.gmacs <= max_gmacs]
+    left = [i for i, c in enumerate(candidates) if max_gmacs is None or c.gmacs <= max_gmacs]
     if not left:
-        cheapest = min(c.gmacs for c in candidates)
+        cheapest = min(candidates, key=lambda c: c.gmacs)
         raise UserError(
-            f"`--max-gmacs` must be at least {cheapest:.3f}, the GMACs of the cheapest candidate",
+            f"`--max-gmacs` must be at least {cheapest.gmacs:.3f}, the GMACs of the cheapest candidate, {cheapest.key}",
             got=f"{max_gmacs:g}",
             where="--max-gmacs",
             remedy="Raise the limit.",
@@ -138,6 +270,23 @@ def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> Seq
     return left
 
 
-def _score(candidate: Candidate) -> float:
-    assert candidate.score is not None  # a front has only candidates with a score
-    return candidate.score
+def judged(view: StudyView, candidate: Candidate) -> dict[str, object]:
+    """The judgement on a candidate, JSON-ready: estimate, difference to the base, probabilities and verdict.
+
+    The figures are None without a posterior, or if the candidate has no comparable trial.
+    """
+    found = posterior(view)
+    at = found.index(candidate) if found is not None else None
+    if found is None or at is None:
+        names = ("map50_95", "delta", "delta_low", "delta_high", "p_better", "p_front")
+        return dict.fromkeys(names) | {"map50_95": candidate.mean, "verdict": TIE}
+    d, own = found.differences[at], not candidate.architecture.is_base
+    return {
+        "map50_95": float(found.means[at]),
+        "delta": d.mean if own else None,
+        "delta_low": d.low if own else None,
+        "delta_high": d.high if own else None,
+        "p_better": d.above if own else None,
+        "p_front": float(found.on_front[at]),
+        "verdict": verdict(candidate, found) if own else "the base itself",
+    }

@@ -1,118 +1,100 @@
-"""Seed noise, estimated from repeated seeds, and the verdict on a candidate that it allows."""
+"""The noise of a study by its posterior: how much single runs and seeds vary, beside how much architectures differ."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nas_attn.statistics.spread import moments, pooled, student
 from nas_attn.study.trial import Displayed
-from nas_attn.study.view import Candidate, StudyView
+from nas_attn.study.view import StudyView
 
-ENOUGH = 8  # degrees of freedom that give a standard deviation to about ±25 %
-BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
+if TYPE_CHECKING:
+    from nas_attn.analysis.posterior import Difference
 
 
 @dataclass(frozen=True, repr=False)
 class Noise(Displayed):
-    """An estimate of seed noise in mAP50-95.
+    """Standard deviations in mAP50-95, with 95 % intervals (`mean` is the median).
 
     Attributes:
-        sd_single: standard deviation of single runs of one architecture, pooled over the controls.
-        df_single: degrees of freedom of `sd_single`.
-        sd_paired: standard deviation of the differences to the base at equal seeds, pooled over all candidates with
-            two or more of them; None if there is no such candidate.
-        df_paired: degrees of freedom of `sd_paired`.
+        run: of a run, if its seed and its architecture are given.
+        luck: of the level of a seed, which all runs of the seed share.
+        spread: of the trained architectures around their mean, without noise.
+        nothing: probability that no two architectures differ.
+        repeated: number of usable trials beyond the first of each architecture; only these show noise directly.
     """
 
-    sd_single: float
-    df_single: int
-    sd_paired: float | None = None
-    df_paired: int = 0
+    run: Difference
+    luck: Difference
+    spread: float
+    nothing: float
+    repeated: int
 
-    def threshold(self, seeds: int = 1) -> float:
-        """The smallest mean difference over `seeds` paired runs that seed noise does not explain.
-
-        It comes from Student's t, two-sided at 95 %. It uses the paired standard deviation if there are enough paired
-        differences. With only a few, these may agree by chance, so the larger of both thresholds is taken.
-        """
-        unpaired = student(self.df_single) * self.sd_single * math.sqrt(2)
-        paired = student(self.df_paired) * self.sd_paired if self.sd_paired is not None else unpaired
-        return (paired if self.df_paired >= ENOUGH else max(paired, unpaired)) / math.sqrt(seeds)
+    @property
+    def larger(self) -> bool:
+        """True if the noise of a run is larger than all differences between architectures."""
+        return self.run.mean > self.spread
 
     def __repr__(self) -> str:
         return self.sentence()
 
     def sentence(self) -> str:
-        """A sentence on the estimate."""
-        how = f"standard deviation of single runs of the controls: {self.sd_single:.4f}, {_freedom(self.df_single)}"
-        if self.sd_paired is not None:
-            how += f"; of differences at equal seeds: {self.sd_paired:.4f}, {_freedom(self.df_paired)}"
-        return (
-            f"Seed noise can explain a difference to the base of up to {self.threshold():.4f} mAP50-95 in a single run "
-            f"(two-sided 95 %; {how}). For a mean over n seeds this limit is √n times smaller."
-        )
-
-
-TOO_LITTLE = (
-    "There is no estimate of seed noise yet: it needs a control with at least two complete seeds. Until then, seed "
-    "noise can explain any difference."
-)
-
-
-def noise_words(view: StudyView) -> str:
-    """A sentence on the noise estimate, or on the reason why there is none."""
-    estimate = noise(view)
-    if estimate is not None:
-        return estimate.sentence()
-    repeated = _repeated(view)
-    if not repeated:
-        return TOO_LITTLE
-    scores = {t.map50_95 for c in repeated for t in c.trials if t.usable}
-    which = f"score {scores.pop():g} mAP50-95" if len(scores) == 1 else "score the same with every seed"
-    return (
-        f"There is no estimate of seed noise: all trials of the controls {which}. If the score is 0, the runs are too "
-        "short to learn anything: train longer. Until then, seed noise can explain any difference."
-    )
-
-
-def _repeated(view: StudyView) -> list[Candidate]:
-    """The controls with at least two usable trials."""
-    return [c for c in view.candidates() if c.role in ("base", "conv") and c.sd is not None]
+        """Sentences on the noise."""
+        parts = [
+            f"Noise of one run: {self.run.mean:.4f} mAP50-95 (standard deviation; 95 % interval {self.run.low:.4f} to "
+            f"{self.run.high:.4f}; luck of a seed, shared by its runs: {self.luck.mean:.4f}). The trained "
+            f"architectures differ by {self.spread:.4f}"
+        ]
+        parts[0] += ", less than one run varies." if self.larger else "."
+        if not self.repeated:
+            parts.append(
+                "No architecture was trained twice, so the noise is known only from how well the genes predict mAP."
+            )
+        parts.append(f"Probability that no module makes any difference: {percent(self.nothing)}.")
+        return " ".join(parts)
 
 
 def noise(view: StudyView) -> Noise | None:
-    """The estimate of seed noise; None until a control has two usable trials with different scores."""
-    repeated = _repeated(view)
-    if not repeated or all(c.sd == 0 for c in repeated):
-        return None  # equal scores, for example all 0, do not show any noise
-    single = pooled((len(c.seeds) - 1, c.sd or 0.0) for c in repeated)
-    groups = [[t.delta for t in c.trials if t.delta is not None] for c in view.candidates()]
-    paired = [(len(g) - 1, sd) for g in groups if (sd := moments(g)[1]) is not None]
-    return Noise(*single, *pooled(paired)) if paired else Noise(*single)
+    """The noise of a study; None as long as it has no posterior."""
+    from nas_attn.analysis.posterior import comparable, posterior
 
-
-def interval(candidate: Candidate) -> tuple[float, float] | None:
-    """The 95 % confidence interval of the candidate's mean mAP50-95; None below two seeds."""
-    if candidate.mean is None or candidate.sd is None:
+    found = posterior(view)
+    if found is None:
         return None
-    n = len(candidate.seeds)
-    half = student(n - 1) * candidate.sd / math.sqrt(n)
-    return max(0.0, candidate.mean - half), min(1.0, candidate.mean + half)
+    runs = comparable(view)
+    repeated = len(runs) - len({t.architecture for t in runs})
+    return Noise(found.noise, found.luck, found.spread(), found.nothing, repeated)
 
 
-def verdict(candidate: Candidate, estimate: Noise | None) -> str:
-    """`better than base`, `worse than base` or `not distinguishable`.
+def noise_words(view: StudyView) -> str:
+    """Sentences on the noise, or on the reason why it is not known yet."""
+    from nas_attn.analysis.posterior import comparable, obstacle
 
-    It is `not distinguishable` also without a noise estimate, or if no seed is shared with the base.
-    """
-    if candidate.delta is None or estimate is None:
-        return TIE
-    seeds = sum(t.delta is not None for t in candidate.trials)
-    if abs(candidate.delta) <= estimate.threshold(seeds):
-        return TIE
-    return BETTER if candidate.delta > 0 else WORSE
+    if (found := noise(view)) is not None:
+        return found.sentence()
+    why = obstacle(view)
+    words = f"Nothing can be said about differences yet: {why}."
+    runs = comparable(view)
+    if runs and all(t.map50_95 == 0 for t in runs):
+        words += " All scores are 0: the runs are too short to learn anything, so train longer."
+    return words
 
 
-def _freedom(df: int) -> str:
-    return f"{df} degree{'s' if df > 1 else ''} of freedom"
+def noise_figures(view: StudyView) -> dict[str, float | None]:
+    """The noise of a study as figures in mAP50-95, JSON-ready; None for each as long as it has no posterior."""
+    found = noise(view)
+    return {
+        "run_sd": found.run.mean if found else None,
+        "run_sd_low": found.run.low if found else None,
+        "run_sd_high": found.run.high if found else None,
+        "seed_sd": found.luck.mean if found else None,
+        "architectures_sd": found.spread if found else None,
+        "p_nothing": found.nothing if found else None,
+    }
+
+
+def percent(probability: float) -> str:
+    """A probability as text; it never claims certainty."""
+    if probability < 0.005:
+        return "<1 %"
+    return ">99 %" if probability > 0.995 else f"{100 * probability:.0f} %"

@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nas_attn.analysis.figure_numbers import liveness_numbers
-from nas_attn.analysis.front import front
-from nas_attn.analysis.noise import interval, noise, verdict
+from nas_attn.analysis.noise import percent
 from nas_attn.study.slot_states import UNDERTRAINED, slot_state
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 EMPTY = "–"
 CONTROLS = ("base", "conv")  # roles of trials
 MANY_SLOTS = 4
-PAIRED = "paired mAP50-95"  # name of `Candidate.score`
-PAIRED_MEANS = (
-    f"{PAIRED[0].upper()}{PAIRED[1:]}: the mean of the base over all its seeds, plus the candidate's mean difference "
-    "to the base at equal seeds. It compares candidates that were trained with different seeds."
+ESTIMATE = "estimated mAP50-95"
+ESTIMATES = (
+    f"{ESTIMATE[0].upper()}{ESTIMATE[1:]}: all trials of the study together, by one model of modules, slots, settings "
+    "and seeds. A lucky run counts as one run, so the best of many is not overestimated."
 )
 DEMO = (
     "This is the demo on generated data. Its ranking of modules does not carry over to real data: run the search on "
@@ -54,24 +53,31 @@ def newest_first(table: Table, most: int) -> Table:
 
 def front_table(view: StudyView) -> Table:
     """The table of the front and of the controls that are not on it, the cheapest first."""
+    from nas_attn.analysis.front import front
+    from nas_attn.analysis.posterior import posterior, verdict
+
+    found = posterior(view)
     on_front = front(view)
-    others = [c for c in view.candidates() if c.role in CONTROLS and c not in on_front and c.score is not None]
-    estimate = noise(view)
+    others = [c for c in view.candidates() if c.role in CONTROLS and c not in on_front and c.mean is not None]
     rows, keys = [], []
     for c in sorted([*on_front, *others], key=lambda c: c.gmacs):
         tests = [t.evaluation.test_map50_95 for t in c.trials if t.usable and t.evaluation]
         test = [v for v in tests if v is not None]
-        limits = interval(c)
+        at = found.index(c) if found is not None else None
+        judged = found is not None and at is not None and not c.architecture.is_base
+        difference = found.differences[at] if found is not None and at is not None else None
         rows.append(
             (
                 c.key,
                 _status(c, c in on_front),
-                number(c.score),
-                number(c.mean) + (f" ± {c.sd:.4f}" if c.sd is not None else ""),
-                f"{limits[0]:.4f} to {limits[1]:.4f}" if limits else EMPTY,
+                number(float(found.means[at]) if found is not None and at is not None else c.mean),
+                signed(difference.mean) if judged and difference else EMPTY,
+                f"{difference.low:+.4f} to {difference.high:+.4f}" if judged and difference else EMPTY,
+                percent(difference.above) if judged and difference else EMPTY,
+                verdict(c, found) if not c.architecture.is_base else EMPTY,
+                percent(float(found.on_front[at])) if found is not None and at is not None else EMPTY,
                 str(len(c.seeds)),
-                EMPTY if c.architecture.is_base else signed(c.delta),
-                EMPTY if c.architecture.is_base else verdict(c, estimate),
+                number(c.mean) + (f" ± {c.sd:.4f}" if c.sd is not None else ""),
                 number(math.fsum(test) / len(test)) if test else EMPTY,
                 f"{c.gmacs:.3f}",
                 number(c.cost.get("params_m"), 3),
@@ -79,9 +85,37 @@ def front_table(view: StudyView) -> Table:
         )
         keys.append(c.key)
     columns = (
-        *("architecture", "status", PAIRED, "val mAP50-95 ± sd", "95 % interval of the mean", "seeds"),
-        *("Δ to base, same seed", "verdict", "test mAP50-95", "GMACs", "params (M)"),
+        *("architecture", "status", ESTIMATE, "Δ to base", "95 % interval", "P(better)", "verdict", "P(front)"),
+        *("seeds", "val mAP50-95 ± sd", "test mAP50-95", "GMACs", "params (M)"),
     )
+    return Table(columns, tuple(rows), tuple(keys))
+
+
+def picks_table(view: StudyView) -> Table | None:
+    """The table of the picks `best`, `knee` and `simplest`; None if no candidate is trained."""
+    from nas_attn.analysis.front import RULES, front, pick
+
+    if not front(view):
+        return None
+    rows, keys = [], []
+    for rule in RULES:
+        found = pick(view, rule)
+        c, d = found.candidate, found.difference
+        judged = d is not None and not c.architecture.is_base
+        rows.append(
+            (
+                rule,
+                c.key,
+                signed(d.mean) if judged and d else EMPTY,
+                f"{d.low:+.4f} to {d.high:+.4f}" if judged and d else EMPTY,
+                percent(found.right) if found.right is not None else EMPTY,
+                str(len(c.seeds)),
+                f"{c.gmacs:.3f}",
+                "one seed: train it again" if found.warning else "the unchanged base" * c.architecture.is_base,
+            )
+        )
+        keys.append(c.key)
+    columns = ("pick", "architecture", "Δ to base", "95 % interval", "P(right)", "seeds", "GMACs", "remark")
     return Table(columns, tuple(rows), tuple(keys))
 
 

@@ -112,7 +112,7 @@ class AblationOptions(TypedDict, total=False):
     """Architecture to ablate, instead of the study's winner."""
 
     pick: str | None
-    """Candidate of the study to ablate: best, knee or trial:N. [best]"""
+    """Candidate to ablate: best, knee, simplest or trial:N. [best]"""
 
     kinds: str | Sequence[str] | None
     """Kinds of comparison: leave-one-out, add-one-in, swap, sweep, placement, scale, factorial, a/a. [the first six]"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
@@ -11,7 +10,7 @@ from typing import Any, Self, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from nas_attn.analysis.front import front
+from nas_attn.analysis.front import best_of, front_of, trained
 from nas_attn.analysis.tables import genes
 from nas_attn.api.notebook_bar import NotebookBar
 from nas_attn.study.slot_states import UNDERTRAINED, UNKNOWN, slot_state
@@ -133,7 +132,8 @@ class Reporter(Bar):
         if carried is not None and trial.number == min(t.number for t in view.trials if t.evaluation):
             self._say(f"  {carried:.1%} of the base's tensors were loaded; the others do not fit")
         self._say(line(trial))
-        self._move(_ended(view), view.target, _best(view), "searching")
+        best = _best(view) if self.console.is_interactive or self.console.is_jupyter else ""
+        self._move(_ended(view), view.target, best, "searching")
 
     def slots(self, view: StudyView) -> None:
         """Print the liveness of each slot."""
@@ -181,8 +181,8 @@ def _ended(view: StudyView) -> int:
 
 
 def _best(view: StudyView) -> str:
-    found = front(view)
-    if not found:
+    found = trained(view)
+    if not found.candidates:
         return ""
-    best = max(found, key=lambda c: c.score if c.score is not None else -math.inf)
-    return f"best {best.score:.4f} at {best.gmacs:.3f} GMACs, front of {len(found)}"
+    best, size = best_of(found.estimates, found.gmacs), len(front_of(found.estimates, found.gmacs))
+    return f"best {found.estimates[best]:.4f} at {found.gmacs[best]:.3f} GMACs, front of {size}"

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from ultralytics import YOLO
 
+    from nas_attn.analysis.front import Picked
     from nas_attn.analysis.noise import Noise
+    from nas_attn.analysis.posterior import Difference
     from nas_attn.api.ablation import Ablation
     from nas_attn.api.effects import Effects
     from nas_attn.bundle.winner import Winner
@@ -25,10 +27,10 @@ if TYPE_CHECKING:
 Pick = str | Candidate | Architecture
 # columns of the front in a terminal -> their titles there
 COLUMNS = (
-    *("architecture", "status", "paired mAP50-95", "seeds", "Δ to base, same seed"),
-    *("verdict", "GMACs", "params (M)"),
+    *("architecture", "status", "estimated mAP50-95", "seeds", "Δ to base", "95 % interval", "verdict"),
+    *("P(front)", "GMACs", "params (M)"),
 )
-FRONT = {name: name.removesuffix(", same seed") for name in COLUMNS}
+FRONT = {name: name.removeprefix("estimated ") for name in COLUMNS}
 SLOTS = {name: name for name in ("slot", "mAP50-95 if zeroed", "mAP50-95 lost", "state", "searched")}
 
 
@@ -55,7 +57,7 @@ class SlotLiveness:
 class Study:
     """The study in a run folder, at the time when it was read. `load_study` reads the present state.
 
-    The argument `pick` of a method names a candidate: `best` or `knee` of the front, `trial:N` for the architecture of
+    The argument `pick` of a method names a candidate: `best`, `knee` or `simplest`, `trial:N` for the architecture of
     that trial, an architecture as text or as a value, or a `Candidate`. These methods raise `UserError` if the study
     has no such candidate, and `StudyChanged` if its base model has changed since the search.
 
@@ -98,28 +100,19 @@ class Study:
         return self.view.candidates()
 
     def front(self) -> Listing[Candidate]:
-        """The Pareto front: the candidates that no other dominates in (paired mAP50-95, GMACs), the cheapest first.
+        """The Pareto front: the trained candidates that no other dominates in (estimated mAP50-95, GMACs).
 
-        The table also shows the controls, and a verdict on the difference of each candidate to the base.
+        They are in the order of cost. The table also shows the controls, and a verdict on each candidate's difference
+        to the base, which holds for all candidates together.
         """
         from nas_attn.analysis.front import front
         from nas_attn.analysis.noise import noise_words
-        from nas_attn.analysis.tables import PAIRED_MEANS, front_table
+        from nas_attn.analysis.tables import ESTIMATES, front_table
 
         found = front(self.view)
-        records = [
-            {
-                "architecture": c.key,
-                "map50_95": c.score,
-                "mean": c.mean,
-                "sd": c.sd,
-                "delta": c.delta,
-                "seeds": list(c.seeds),
-                **c.cost,
-            }
-            for c in found
-        ]
-        title, optional = "front and controls, cheapest first", ("params (M)", "seeds", "status")
+        records = [self._record(c) for c in found]
+        title = "front and controls, cheapest first"
+        optional = ("params (M)", "95 % interval", "seeds", "P(front)", "status")
         return Listing(
             found,
             records,
@@ -127,18 +120,60 @@ class Study:
             title=title,
             narrow=FRONT,
             optional=optional,
-            note=f"{PAIRED_MEANS}\n{noise_words(self.view)}",
+            note=f"{ESTIMATES}\n{noise_words(self.view)}",
         )
+
+    def picks(self) -> Listing[Picked]:
+        """The picks `best`, `knee` and `simplest`, each with the probability that it is right.
+
+        `best` has the highest estimate of all trained candidates, `knee` is the knee of the front, and `simplest` is
+        the cheapest candidate within one standard error of the best.
+        """
+        from nas_attn.analysis.front import RULES, front, pick
+        from nas_attn.analysis.tables import Table, picks_table
+
+        found = [pick(self.view, rule) for rule in RULES] if front(self.view) else []
+        records = [{"pick": p.rule, **self._record(p.candidate), "p_right": p.right} for p in found]
+        table = picks_table(self.view) or Table(("pick",), (), ())
+        note = "" if found else "No candidate is trained yet."
+        return Listing(found, records, table, title="picks", optional=("remark", "seeds"), note=note)
+
+    def _record(self, candidate: Candidate) -> dict[str, Any]:
+        """The figures of a candidate, JSON-ready."""
+        from nas_attn.analysis.front import judged
+
+        return {
+            "architecture": candidate.key,
+            "mean": candidate.mean,
+            "sd": candidate.sd,
+            "seeds": list(candidate.seeds),
+            **judged(self.view, candidate),
+            **candidate.cost,
+        }
+
+    def difference(self, architecture: Architecture | str) -> Difference:
+        """The difference of any architecture of the search space to the base in mAP50-95, trained or not.
+
+        Raises:
+            UserError: the study has too few trials, or its space does not have the architecture.
+        """
+        from nas_attn.analysis.posterior import obstacle, posterior
+
+        found = posterior(self.view)
+        if found is None:
+            raise UserError("a study must have results before it can judge", got=obstacle(self.view) or "")
+        return found.difference(Architecture.parse(architecture) if isinstance(architecture, str) else architecture)
 
     def pick(self, spec: Pick = "knee", *, max_gmacs: float | None = None, attention: bool = False) -> Candidate:
         """One candidate of the study.
 
         Args:
-            spec: `best` of the front (highest paired mAP50-95), `knee` of the front (beyond it, more cost gains
-                little), `trial:N`, or an architecture with all its settings, or a `Candidate`.
+            spec: `best` (highest estimated mAP50-95), `knee` of the front (beyond it, more cost gains little),
+                `simplest` (the cheapest within one standard error of the best), `trial:N`, or an architecture with
+                all its settings, or a `Candidate`.
             max_gmacs: leave out candidates with more GMACs (1e9 multiply-accumulates).
-            attention: take `best` and `knee` among candidates with attention. Otherwise they may be the base or the
-                plain convolution, if no attention is better.
+            attention: take `best`, `knee` and `simplest` among candidates with attention. Otherwise they may be the
+                base or the plain convolution, if no attention is better.
 
         Raises:
             UserError: the study has no such candidate.
@@ -148,7 +183,7 @@ class Study:
         if isinstance(spec, Candidate):
             spec = spec.architecture  # one of another study may have other scores
         if isinstance(spec, str) and "=" not in spec:
-            return pick(self.view, spec, max_gmacs, attention=attention)
+            return pick(self.view, spec, max_gmacs, attention=attention).candidate
         wanted = Architecture.parse(spec) if isinstance(spec, str) else spec
         found = next((c for c in self.candidates() if c.architecture == wanted), None)
         if found is None or (max_gmacs is not None and found.gmacs > max_gmacs):
@@ -179,13 +214,13 @@ class Study:
         return Listing(values, [vars(v) for v in values], table, title=title, narrow=SLOTS, note=note)
 
     def noise(self) -> Noise | None:
-        """The seed noise in mAP50-95; None until a control has two usable trials with different scores."""
+        """The noise of runs and seeds in mAP50-95; None before two architectures have usable trials."""
         from nas_attn.analysis.noise import noise
 
         return noise(self.view)
 
     def effects(self) -> Effects:
-        """The difference in mAP50-95 that each module makes at each slot: an additive model of all usable trials."""
+        """The difference in mAP50-95 that each module makes at each slot, by the posterior of the study."""
         from nas_attn.analysis.effects.estimate import effect_numbers
         from nas_attn.api.effects import Effects
 
@@ -301,10 +336,14 @@ class Study:
         return [Ablation(view) for view in load_ablations(self.folder)]
 
     def as_dict(self) -> dict[str, Any]:
-        """The study as a JSON-ready dictionary: `study`, `front` (candidates) and `trials`."""
+        """The study as a JSON-ready dictionary: `study`, `front` (candidates), `picks`, `noise` and `trials`."""
+        from nas_attn.analysis.noise import noise_figures
+
         return {
             "study": {"name": self.name, "folder": str(self.folder), "base": self.base, "slots": self.view.slots},
             "front": self.front().records,
+            "picks": self.picks().records,
+            "noise": noise_figures(self.view),
             "trials": [
                 {
                     "number": t.number,
@@ -332,8 +371,11 @@ class Study:
         return hash((self.folder, len(self.trials)))
 
     def __repr__(self) -> str:
+        from nas_attn.analysis.front import sentence
+
         front = self.front()
-        return as_text(self._title(), front, front.note)
+        picks = "\n".join(sentence(p) for p in self.picks())
+        return as_text(self._title(), front, f"{picks}\n{front.note}" if picks else front.note)
 
     def _repr_html_(self) -> str:
         front = self.front()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-from nas_attn.analysis.noise import noise, noise_words, verdict
-from nas_attn.statistics.spread import student
+from nas_attn.analysis.front import judged
+from nas_attn.analysis.noise import noise_figures, noise_words
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 
@@ -21,7 +20,7 @@ def scores(view: StudyView, candidate: Candidate) -> dict[str, Any]:
     header, config = view.header, view.header["config"]
     measured = [t for t in candidate.trials if t.evaluation is not None]
     first = measured[0].evaluation if measured else None
-    estimate = noise(view)
+    found = judged(view, candidate)
     return {
         "study": view.name,
         "nas_attn": header["version"],
@@ -37,8 +36,9 @@ def scores(view: StudyView, candidate: Candidate) -> dict[str, Any]:
         "trials": [_trial(view, t) for t in candidate.trials],
         "mean": candidate.mean,
         "sd": candidate.sd,
-        "difference_to_base": _difference(candidate),
-        "verdict": "the base itself" if candidate.architecture.is_base else verdict(candidate, estimate),
+        "difference_to_base": _difference(candidate, found),
+        "verdict": found["verdict"],
+        "posterior": {k: v for k, v in found.items() if k != "verdict"} | noise_figures(view),
         "seed_noise": noise_words(view),
         "recorded_cost": candidate.cost,
     }
@@ -75,14 +75,12 @@ def _trial(view: StudyView, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _difference(candidate: Candidate) -> dict[str, Any]:
-    """The mean difference to the base at equal seeds, mAP50-95, with its two-sided 95 % interval (Student's t)."""
-    differences = [t.delta for t in candidate.trials if t.delta is not None]
-    n = len(differences)
-    found: dict[str, Any] = {"mean": candidate.delta, "sd": candidate.delta_sd, "seeds": n, "interval_95": None}
-    if candidate.delta is not None and candidate.delta_sd is not None:
-        half = student(n - 1) * candidate.delta_sd / math.sqrt(n)
-        found["interval_95"] = [candidate.delta - half, candidate.delta + half]
-    elif not candidate.architecture.is_base:
-        found["note"] = "one seed gives no interval; compare the difference with `seed_noise`"
-    return found
+def _difference(candidate: Candidate, found: dict[str, Any]) -> dict[str, Any]:
+    """The difference to the base in mAP50-95 with its 95 % interval, by the posterior of the study."""
+    low, high = found["delta_low"], found["delta_high"]
+    return {
+        "mean": found["delta"],
+        "interval_95": None if low is None else [low, high],
+        "p_better": found["p_better"],
+        "seeds": len(candidate.seeds),
+    }

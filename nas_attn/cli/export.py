@@ -29,7 +29,7 @@ BEST = Path("best.yaml")
 def command(
     study: Study = None,
     pick: Annotated[
-        str | None, typer.Option(help="Candidate to write: best, knee or trial:N. [default: knee]", show_default=False)
+        str | None, typer.Option(help="Candidate: best, knee, simplest or trial:N. [default: knee]", show_default=False)
     ] = None,
     max_gmacs: Annotated[float | None, typer.Option(help="Leave out candidates with more GMACs.")] = None,
     architecture: Annotated[
@@ -112,12 +112,16 @@ def command(
             print(note, file=sys.stderr)
         winner = winner_of_architecture(architecture, named)
     else:
+        from nas_attn.analysis.front import pick as pick_of
+        from nas_attn.analysis.front import sentence
         from nas_attn.api import load_study
         from nas_attn.bundle.winner import winner_of_candidate
         from nas_attn.study.config_sources import study_name
 
         found = load_study(study_name(study), runs=runs)
-        winner = winner_of_candidate(found.view, found.pick(pick or "knee", max_gmacs=max_gmacs))
+        chosen_pick = pick_of(found.view, pick or "knee", max_gmacs)
+        print(f"note: {sentence(chosen_pick)}", file=sys.stderr)
+        winner = winner_of_candidate(found.view, chosen_pick.candidate)
     from dataclasses import replace
 
     from nas_attn.detector.neck.export import check_name

@@ -55,7 +55,10 @@ def _show(study: Any) -> None:
     if study.view.slots:
         out.print(study.slots())
     out.print(front)
+    if front:
+        out.print(study.picks())
     out.print(front.note, soft_wrap=True)
+    out.print(study.effects().conclusion, soft_wrap=True)
     if study.view.header["config"]["demo"]:
         out.print("This was the demo on generated data: its ranking does not carry over to real data.", soft_wrap=True)
     folder = Path(study.folder)

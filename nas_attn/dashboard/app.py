@@ -10,7 +10,7 @@ from nas_attn.analysis.figures import pareto_figure, pareto_numbers
 from nas_attn.analysis.noise import noise_words
 from nas_attn.analysis.tables import front_table, newest_first, trials_table
 from nas_attn.dashboard.blocks import table
-from nas_attn.dashboard.candidate_card import candidate_blocks
+from nas_attn.dashboard.candidate_card import candidate_blocks, picks_blocks
 from nas_attn.dashboard.source import LiveAblations, LiveStudy, load_shown
 from nas_attn.dashboard.style import CSS
 from nas_attn.study.view import Candidate
@@ -103,6 +103,7 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
         Output("progress", "children"),
         Output("drawn", "data"),
         Output("noise", "children"),
+        Output("picks", "children"),
         Output("front", "children"),
         Output("trials", "children"),
         Input("stamp", "data"),
@@ -114,6 +115,7 @@ def _connect(app: Dash, study: LiveStudy, yaml_of: Callable[[Candidate], str] | 
             progress(view),
             pareto_figure(pareto_numbers(view)).to_plotly_json(),
             noise_words(view),
+            render(*picks_blocks(view)),
             render(table(front_table(view), "front")),
             render(table(newest_first(trials_table(view), NEWEST), "trials", tall=True)),
         )

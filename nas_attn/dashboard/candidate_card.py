@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nas_attn.analysis.figures import curve_figure, curve_numbers
-from nas_attn.analysis.noise import noise, verdict
-from nas_attn.analysis.tables import EMPTY, MANY_SLOTS, PAIRED, number, signed
-from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, text
+from nas_attn.analysis.noise import percent
+from nas_attn.analysis.posterior import posterior, verdict
+from nas_attn.analysis.tables import EMPTY, ESTIMATE, MANY_SLOTS, number, picks_table
+from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, table, text
 from nas_attn.errors import NasAttnError
 from nas_attn.study.view import Candidate, StudyView
 
@@ -31,6 +32,12 @@ def candidate_blocks(
     ]
 
 
+def picks_blocks(view: StudyView) -> list[Block]:
+    """The table of picks; nothing before a candidate is trained."""
+    picks = picks_table(view)
+    return [table(picks, "picks"), element("br")] if picks is not None else []
+
+
 def yaml_block(candidate: Candidate, yaml_of: Callable[[Candidate], str], **attributes: str) -> Block:
     """The model YAML of a candidate, or the reason why it cannot be built."""
     try:
@@ -51,9 +58,17 @@ def settings(candidate: Candidate) -> list[tuple[str, str]]:
 def _results(view: StudyView, candidate: Candidate) -> list[tuple[str, str]]:
     spread = f" ± {candidate.sd:.4f}" if candidate.sd is not None else ""
     seeds = ", ".join(map(str, candidate.seeds)) or EMPTY
-    rows = [(PAIRED, number(candidate.score)), ("val mAP50-95", number(candidate.mean) + spread), ("seeds", seeds)]
-    if not candidate.architecture.is_base and candidate.score is not None:
-        rows.append(("Δ to base", f"{signed(candidate.delta)} ({verdict(candidate, noise(view))})"))
+    rows = [("val mAP50-95", number(candidate.mean) + spread), ("seeds", seeds)]
+    found = posterior(view)
+    at = found.index(candidate) if found is not None else None
+    if found is not None and at is not None:
+        rows.insert(0, (ESTIMATE, number(float(found.means[at]))))
+        if not candidate.architecture.is_base:
+            d = found.differences[at]
+            interval = f"95 % interval {d.low:+.4f} to {d.high:+.4f}"
+            rows.append(("Δ to base", f"{d.mean:+.4f}, {interval} ({verdict(candidate, found)})"))
+            rows.append(("better than base", f"with a probability of {percent(d.above)}"))
+        rows.append(("on the front", f"with a probability of {percent(float(found.on_front[at]))}"))
     rows.append(("cost", f"{candidate.gmacs:.3f} GMACs, {number(candidate.cost.get('params_m'), 3)} M parameters"))
     trials = [f"{t.number} ({t.state})" for t in candidate.trials]
     rows.append(("trials", ", ".join(trials)))

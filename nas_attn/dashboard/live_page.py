@@ -7,7 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from nas_attn.analysis.plot_style import PLOT_CONFIG
-from nas_attn.analysis.tables import DEMO, PAIRED_MEANS, counts
+from nas_attn.analysis.tables import DEMO, ESTIMATES, counts
 from nas_attn.dashboard.ablation_card import ABOUT
 from nas_attn.study.view import StudyView
 
@@ -22,7 +22,7 @@ def study_page(name: str, *cards: Any) -> Any:
         cards: further cards, shown below the plot.
     """
     plot = dcc.Graph(id="pareto", config=PLOT_CONFIG, style={"height": "520px"})
-    means = html.P(PAIRED_MEANS, className="soft")
+    means = html.P(ESTIMATES, className="soft")
     first = _card("Accuracy against cost", plot, means, html.P(id="noise", className="soft"))
     return _page(
         *(dcc.Store(id=name) for name in ("stamp", "picked", "shown", "drawn")),
@@ -30,7 +30,7 @@ def study_page(name: str, *cards: Any) -> Any:
         html.Div(id="progress"),
         html.Div([first, _card("Candidate", html.Div(id="candidate"))], className="columns"),
         *cards,
-        _card("Front and controls", html.Div(id="front")),
+        _card("Front and controls", html.Div(id="picks"), html.Div(id="front")),
         _card("Newest trials", html.Div(id="trials")),
     )
 

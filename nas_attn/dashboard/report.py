@@ -14,19 +14,23 @@ from nas_attn.atomic_files import check_free, write_text_atomic
 from nas_attn.dashboard.ablation_card import ABOUT, LIVENESS_TITLE, AblationCard, whole_card
 from nas_attn.dashboard.as_html import render
 from nas_attn.dashboard.blocks import Block, Plot, card, details, element, facts, table, text
-from nas_attn.dashboard.candidate_card import yaml_block
+from nas_attn.dashboard.candidate_card import picks_blocks, yaml_block
 from nas_attn.dashboard.effects_card import TITLE, effects_blocks, importance_blocks
 from nas_attn.dashboard.source import Shown
 from nas_attn.dashboard.style import CSS
 from nas_attn.study.view import Candidate, StudyView
 
 CAUTION = (
-    "Each verdict judges one candidate alone. It is not corrected for the number of candidates: by chance, about one "
-    "in twenty candidates without a true difference is called better or worse. All trials of a seed are compared with "
-    "the same base trial, so an unusual base trial moves all of them. The front is chosen on val only; test, if the "
-    "data set has it, is shown for information. Before you rely on a winner, confirm it with an ablation."
+    "Verdicts hold for all candidates together: at most 5 % of studies have a wrong one. P(better) is the probability "
+    "that a candidate is better than the base, P(front) that no trained candidate is as cheap and as good, and "
+    "P(right) that a pick is truly the best, the knee, or within one standard error of the best. The front is chosen "
+    "on val only; test, if the data set has it, is shown for information. Before you rely on a winner, confirm it with "
+    "an ablation."
 )
-BARS = "Bars: ± one standard deviation over seeds. A dark border marks the front. Click a point to find its row."
+BARS = (
+    "Bars: 95 % interval of the difference to the base, for the front. A dark border marks the front. Click a point to "
+    "find its row."
+)
 LIVENESS = (
     "Loss of mAP50-95 on val if the slot's output is set to zero in the trained base. If nothing is lost, attention "
     "cannot help at that slot."
@@ -129,12 +133,13 @@ def _blocks(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[Bl
         card(
             "Accuracy against cost",
             Plot(pareto_figure(pareto_numbers(view)), "pareto", tools=True),
-            text(f"{BARS} {tables.PAIRED_MEANS}", "soft"),
+            text(f"{BARS} {tables.ESTIMATES}", "soft"),
         ),
         *ablations,
         card(TITLE, *effects_blocks(view), *importance_blocks(view)),
         card(
             "Front and controls",
+            *picks_blocks(view),
             table(tables.front_table(view)),
             element("br"),
             text(noise_words(view)),

@@ -7,29 +7,65 @@ so it is left out if the rest becomes more probable by more than a collapse is i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import ndtri
 from scipy.stats import qmc
+from scipy.stats import t as student
 
 from .kernel import PARTS
 from .likelihood import Likelihood
 from .observations import Observations
 
 Function = Callable[[np.ndarray], tuple[float, np.ndarray]]  # logarithms of variances -> value, derivatives
-# logarithms of the variances in units of the squared scale of the values: mean and standard deviation beforehand
-PRIOR = {"option": 0.3, "setting": 0.3, "shared": 0.3, "pair": 0.3, "near": 0.3, "cost": 0.3, "own": 0.01}
-CENTRE = np.log([*(PRIOR[p] for p in PARTS), 0.1, 0.1])
-WIDTH = np.full(len(CENTRE), 1.5)
 LOWEST, HIGHEST = -9.0, 4.0
+TAILS = 4.0  # degrees of freedom of the priors
 FAR = 4.0  # standard deviations: a run this far below its prediction may have collapsed
 COLLAPSE = 0.01  # probability beforehand that a run collapses
 ROUNDS = 8
-MOST = 256  # points that the variances are estimated from; the time grows with the third power
+MOST = 200  # points that the variances are estimated from; the time grows with the third power
+LARGE, FEW = 600, 4  # with so many points, only so many draws are kept
 DRAWS = 16  # of the variances; a power of 2, as Sobol's sequence wants
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The variances that are expected before any run, in units of the squared scale of the values.
+
+    The logarithm of each has Student's t distribution: an evaluation may have no noise at all, whatever is usual.
+
+    Attributes:
+        parts: median of the variance of each part.
+        noise: median of the variance of a run.
+        level: median of the variance of the levels.
+        spread: scale of the logarithm of these variances.
+        spread_of_noise: the same of the variance of a run.
+        nothing: probability that no two points differ.
+    """
+
+    parts: Mapping[str, float]
+    noise: float
+    level: float
+    spread: float = 1.5
+    spread_of_noise: float = 1.5
+    nothing: float = 0.5
+
+    @cached_property
+    def centre(self) -> np.ndarray:
+        """The logarithms of the medians, (parts + 2,)."""
+        return np.log([*(self.parts[p] for p in PARTS), self.noise, self.level])
+
+    @cached_property
+    def width(self) -> np.ndarray:
+        """The scales of the logarithms, (parts + 2,)."""
+        return np.array([*(self.spread for _ in PARTS), self.spread_of_noise, self.spread])
+
+
+WIDE = Prior(dict.fromkeys(PARTS, 0.3) | {"own": 0.01}, noise=0.1, level=0.1)
 
 
 @dataclass(frozen=True)
@@ -38,10 +74,10 @@ class Variances:
 
     Attributes:
         best: (parts + 2,) the most probable ones: of the parts, of a run, of the levels.
-        draws: (draws, parts + 2); in the last one f has no differences at all, unless only the best were asked.
+        draws: (draws, parts + 2) of them, if points differ.
         weights: (draws,) probability of each draw.
         kept: (runs,) False for collapsed runs.
-        nothing: probability that no two points differ, the weight of the last draw; None if only the best were asked.
+        nothing: probability that no two points differ; None if only the best were asked.
     """
 
     best: np.ndarray
@@ -66,10 +102,11 @@ class Fitter:
     Args:
         parts: (parts, points, points) of the covariance.
         observations: the runs, scaled.
+        prior: what is expected before any run.
     """
 
-    def __init__(self, parts: np.ndarray, observations: Observations) -> None:
-        self.parts, self.all = parts, observations
+    def __init__(self, parts: np.ndarray, observations: Observations, prior: Prior = WIDE) -> None:
+        self.parts, self.all, self.prior = parts, observations, prior
 
     def best(self) -> tuple[np.ndarray, np.ndarray]:
         """The most probable variances, and which runs are kept."""
@@ -111,16 +148,16 @@ class Fitter:
         start[-2] = math.log(max(spread, math.exp(LOWEST)))
         alone = free[len(PARTS) :]
         flat = _climbed(lambda t: self._posterior(model, t, alone), start, alone)[0]
-        none, without = _draws(lambda t: self._posterior(model, t, alone), flat, alone, DRAWS // 2)
-        logs = np.concatenate([evidence, without])
-        weights = np.exp(logs - logs.max())
-        weights /= weights.sum()
-        # the draws without differences become one: they differ only in noise and levels
-        rest = weights[len(some) :]
-        single = np.average(none, axis=0, weights=rest / rest.sum()) if rest.sum() > 0 else none[0]
-        draws = np.exp(np.vstack([some, single]))
-        nothing = float(rest.sum())
-        return Variances(best, draws, np.append(weights[: len(some)], nothing), kept, nothing)
+        _, without = _draws(lambda t: self._posterior(model, t, alone), flat, alone, DRAWS // 2)
+        top = max(evidence.max(), without.max())
+        odds = np.exp(evidence - top), np.exp(without - top)
+        expected = self.prior.nothing
+        alike, differ = expected * odds[1].sum(), (1 - expected) * odds[0].sum()
+        weights = odds[0] / odds[0].sum()
+        if len(self.parts[0]) > LARGE:  # each draw costs time with the third power of the points
+            likely = np.argsort(-weights)[:FEW]
+            some, weights = some[likely], weights[likely] / weights[likely].sum()
+        return Variances(best, np.exp(some), weights, kept, float(alike / (alike + differ)))
 
     def _model(self, kept: np.ndarray) -> Likelihood:
         distinct = np.unique(self.all.points[kept])
@@ -135,7 +172,7 @@ class Fitter:
 
     def _mode(self, kept: np.ndarray) -> tuple[np.ndarray, float]:
         model = self._model(kept)
-        return _climbed(lambda t: self._posterior(model, t), CENTRE.copy(), np.arange(len(CENTRE)))
+        return _climbed(lambda t: self._posterior(model, t), self.prior.centre.copy(), np.arange(len(PARTS) + 2))
 
     def _posterior(
         self, model: Likelihood, theta: np.ndarray, free: np.ndarray | None = None
@@ -145,11 +182,12 @@ class Fitter:
         except np.linalg.LinAlgError:
             return -1e10, np.zeros_like(theta)
         asked = slice(None) if free is None else free
-        away = (theta[asked] - CENTRE[asked]) / WIDTH[asked]
+        width = self.prior.width[asked]
+        away = (theta[asked] - self.prior.centre[asked]) / width
         slopes = slopes.copy()
-        slopes[asked] -= away / WIDTH[asked]
+        slopes[asked] -= (TAILS + 1) * away / (TAILS + away**2) / width
         # normalised, so that models with other numbers of variances compare
-        return value - 0.5 * float(away @ away) - float(np.log(WIDTH[asked] * math.sqrt(2 * math.pi)).sum()), slopes
+        return value + float((student.logpdf(away, TAILS) - np.log(width)).sum()), slopes
 
 
 def _climbed(function: Function, start: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:

@@ -9,11 +9,12 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from .fit import FAR, Fitter, Variances, scale_of
+from .fit import FAR, WIDE, Fitter, Prior, Variances, scale_of
 from .kernel import Features, Kernel
 from .likelihood import CONSTANT, Conditioned, Likelihood, condition
 from .observations import Observations
 
+NOISE, LEVEL = -2, -1  # positions of these variances
 LEAST = 0.01  # probability of a draw of the variances below which a prediction leaves it out
 
 
@@ -44,9 +45,18 @@ class Posterior:
         runs: the runs; at least one.
         best: use only the most probable variances. This is enough to choose a point, and takes a quarter of the time.
         like: take the variances from this posterior of fewer runs.
+        prior: the variances that are expected before any run.
     """
 
-    def __init__(self, kernel: Kernel, runs: Runs, *, best: bool = False, like: Posterior | None = None) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        runs: Runs,
+        *,
+        best: bool = False,
+        like: Posterior | None = None,
+        prior: Prior = WIDE,
+    ) -> None:
         self.kernel, self.runs = kernel, runs
         raw = np.asarray(runs.values, float)
         self.centre: float
@@ -54,12 +64,12 @@ class Posterior:
         self.centre, self.scale = (like.centre, like.scale) if like else scale_of(raw)
         self.observations = Observations(runs.at, (raw - self.centre) / self.scale, runs.groups)
         self.features = kernel.features(runs.points, runs.cost)
-        self.variances: Variances = self._taken(like.variances) if like else self._fit(best)
+        self.variances: Variances = self._taken(like.variances) if like else self._fit(best, prior)
         self._kept, left = self.observations.kept(self.variances.kept)
         self._trained = self.features.take(left)
 
-    def _fit(self, best: bool) -> Variances:
-        fitter = Fitter(self.kernel.parts(self.features, self.features), self.observations)
+    def _fit(self, best: bool, prior: Prior) -> Variances:
+        fitter = Fitter(self.kernel.parts(self.features, self.features), self.observations, prior)
         if not best:
             return fitter.sampled()
         found, kept = fitter.best()
@@ -84,16 +94,26 @@ class Posterior:
         return replace(earlier, kept=kept)
 
     @property
-    def noise(self) -> float:
-        """The standard deviation of a run, in units of the values."""
-        draws, weights = self.variances.draws, self.variances.weights
-        return float(self.scale * np.sqrt(weights @ draws[:, -2]))
+    def nothing(self) -> float | None:
+        """The probability that no two points differ; everything else here holds if they do."""
+        return self.variances.nothing
+
+    def spread(self, part: int, away: float = 0.0) -> float:
+        """A standard deviation, in units of the values: its median, or a value beside it.
+
+        Args:
+            part: `NOISE` of a run, or `LEVEL` of the levels of groups.
+            away: distance from the median, in standard deviations of the logarithm.
+        """
+        logs, weights = np.log(self.variances.draws[:, part]), self.variances.weights
+        middle = float(weights @ logs)
+        deviation = float(np.sqrt(weights @ (logs - middle) ** 2))
+        return float(self.scale * np.exp((middle + away * deviation) / 2))
 
     @property
-    def level(self) -> float:
-        """The standard deviation of the levels of groups, in units of the values."""
-        draws, weights = self.variances.draws, self.variances.weights
-        return float(self.scale * np.sqrt(weights @ draws[:, -1])) if self.observations.levels else 0.0
+    def collapsed(self) -> np.ndarray:
+        """(runs,) True for runs that are left out because they collapsed."""
+        return ~self.variances.kept
 
     @cached_property
     def _conditioned(self) -> list[Conditioned]:
@@ -148,8 +168,10 @@ class Posterior:
                 variance[rows] -= (solve_triangular(lower, shared.T, lower=True) ** 2).sum(0)
         return mean, np.sqrt(np.maximum(variance, 1e-12))
 
-    def contrasts(self, asked: Features, matrix: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
-        """Joint draws of sums of f over points, (n, sums).
+    def contrasts(self, asked: Features, matrix: np.ndarray, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Joint draws of sums of f over points, (n, sums), and the standard deviations before any run, (sums,).
+
+        The factors of a sum should add up to 0; else its standard deviation has that of the free mean.
 
         Args:
             asked: the points.
@@ -159,7 +181,7 @@ class Posterior:
         """
         rng = np.random.default_rng(seed)
         counts = rng.multinomial(n, self.variances.weights)
-        found = []
+        found, before = [], np.zeros(len(matrix))
         for variances, given, count in zip(self.variances.draws, self._conditioned, counts, strict=True):
             if not count:
                 continue
@@ -169,10 +191,20 @@ class Posterior:
             whole = matrix @ self.kernel.weighted(variances[:-2], asked, asked) @ matrix.T
             total = matrix.sum(1)
             whole += CONSTANT * np.outer(total, total)
-            values, vectors = np.linalg.eigh(whole - reduced @ reduced.T)
-            root = vectors * np.sqrt(np.maximum(values, 0))
-            found.append(mean + rng.standard_normal((count, len(mean))) @ root.T)
+            before += count / n * np.diag(whole)
+            found.append(mean + rng.standard_normal((count, len(mean))) @ _root(whole - reduced @ reduced.T).T)
         total = matrix.sum(1)
         drawn = np.vstack(found) * self.scale + self.centre * total
         mixed: np.ndarray = drawn[rng.permutation(len(drawn))]
-        return mixed
+        return mixed, self.scale * np.sqrt(np.maximum(before, 0))
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """A matrix R with R R' = covariance, also if some sums have no variance."""
+    try:
+        lower: np.ndarray = np.linalg.cholesky(covariance)
+        return lower
+    except np.linalg.LinAlgError:  # a sum is constant or depends on others
+        values, vectors = np.linalg.eigh(covariance)
+        root: np.ndarray = vectors * np.sqrt(np.maximum(values, 0))
+        return root

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .fit import WIDE, Prior
 from .improvement import expected_gain, steps
 from .kernel import Kernel
 from .posterior import Posterior, Runs
@@ -54,6 +55,7 @@ class Proposer:
         seed: of the random pools.
         allowed: points (n, slots) -> True where a point may be proposed; None: everywhere.
         initial: number of points before the model is used.
+        prior: the variances that are expected before any run.
     """
 
     def __init__(
@@ -64,8 +66,9 @@ class Proposer:
         *,
         allowed: Callable[[np.ndarray], np.ndarray] | None = None,
         initial: int = INITIAL,
+        prior: Prior = WIDE,
     ) -> None:
-        self.space, self.seed, self.initial = space, seed, initial
+        self.space, self.seed, self.initial, self._prior = space, seed, initial, prior
         self.kernel = Kernel(space)
         self._cost, self._allowed = cost, allowed
         self._all = space.all() if space.size <= WHOLE else None
@@ -129,7 +132,7 @@ class Proposer:
         groups = None if measured.groups is None else tuple(measured.groups[:n])
         key = (tuple(measured.points[:n]), tuple(measured.values[:n]), groups)
         if self._kept is None or self._kept[0] != key:
-            self._kept = key, Posterior(self.kernel, self._runs(measured, n), best=True)
+            self._kept = key, Posterior(self.kernel, self._runs(measured, n), best=True, prior=self._prior)
         return self._kept[1]
 
     def _runs(self, measured: Measured, n: int) -> Runs:

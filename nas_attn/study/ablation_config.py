@@ -28,7 +28,7 @@ class AblationConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     base: str | None = Field(None, description="Architecture to ablate, instead of the study's winner.")
-    pick: str | None = Field(None, description="Candidate of the study to ablate: best, knee or trial:N. [best]")
+    pick: str | None = Field(None, description="Candidate to ablate: best, knee, simplest or trial:N. [best]")
     kinds: list[str] | None = Field(
         None,
         description=f"Kinds of comparison: {', '.join(DEFAULT_KINDS)}, factorial, a/a. [the first six]",

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from nas_attn.known_cost.proposer import Measured, Point, Proposer
-from nas_attn.known_cost.space import ProductSpace, Variant
-from nas_attn.space import NONE, Architecture, Gene, SearchSpace
+from nas_attn.space import Architecture, Gene, SearchSpace
+from nas_attn.study.coded import PRIOR, Coded, padded
 from nas_attn.study.plan import Plan
 from nas_attn.study.trial import Trial, next_number
 
@@ -26,19 +26,16 @@ class Chooser:
     """
 
     def __init__(self, plan: Plan, space: SearchSpace, controls: Iterable[Architecture] = ()) -> None:
-        self._genes: dict[str, tuple[Gene, ...]] = {}
+        genes: dict[str, tuple[Gene, ...]] = {}
         for s in space.slots:
             further = [c[s.slot.name] for c in controls]
-            self._genes[s.slot.name] = tuple(dict.fromkeys((*s.genes, *further)))
-        self._at = {slot: {g: i for i, g in enumerate(genes)} for slot, genes in self._genes.items()}
+            genes[s.slot.name] = tuple(dict.fromkeys((*s.genes, *further)))
+        self._coded = Coded.of_plan(plan, genes)
         self._offered = np.array([len(s.genes) for s in space.slots])
-        cells = [[plan.table.cell(slot, g) for g in genes] for slot, genes in self._genes.items()]
-        self._macs = _padded([[c.macs for c in row] for row in cells])
-        self._params = _padded([[c.params for c in row] for row in cells])
-        self._base = plan.table.base
-        self._config = plan.config
-        product = ProductSpace({s: [_variant(g) for g in genes] for s, genes in self._genes.items()})
-        self._proposer = Proposer(product, self._gmacs, plan.config.seed, allowed=self._allowed)
+        self._params = padded([[plan.params(slot, g) for g in some] for slot, some in genes.items()])
+        self._base_params, self._config = plan.table.base.params, plan.config
+        product, seed = self._coded.space, plan.config.seed
+        self._proposer = Proposer(product, self._coded.gmacs, seed, allowed=self._allowed, prior=PRIOR)
 
     def choose(self, trials: Sequence[Trial]) -> Architecture | None:
         """The architecture to train next; None if all that the limits allow were trained.
@@ -52,7 +49,7 @@ class Chooser:
         running: list[Point] = []
         spent: list[Point] = []
         for t in trials:
-            if (point := self._point(t.architecture)) is None:
+            if (point := self._coded.point(t.architecture)) is None:
                 continue
             if t.usable and t.map50_95 is not None and np.isfinite(t.map50_95):
                 points.append(point)
@@ -61,43 +58,14 @@ class Chooser:
             else:
                 (running if t.state == "running" else spent).append(point)
         found = self._proposer.propose(Measured(points, values, seeds, running, spent), next_number(trials))
-        if found is None:
-            return None
-        return Architecture.of({s: genes[i] for (s, genes), i in zip(self._genes.items(), found, strict=True)})
-
-    def _point(self, architecture: Architecture) -> Point | None:
-        found = []
-        for slot, at in self._at.items():
-            gene = architecture[slot] if slot in architecture.slots else NONE
-            if gene not in at:
-                return None
-            found.append(at[gene])
-        return tuple(found)
-
-    def _gmacs(self, points: np.ndarray) -> np.ndarray:
-        slots = np.arange(len(self._offered))
-        found: np.ndarray = (self._base.macs + self._macs[slots, points].sum(1)) / 1e9
-        return found
+        return None if found is None else self._coded.architecture(found)
 
     def _allowed(self, points: np.ndarray) -> np.ndarray:
         slots = np.arange(len(self._offered))
         found: np.ndarray = np.all(points < self._offered, axis=1)
         if (limit := self._config.max_gmacs) is not None:
-            found = np.logical_and(found, self._gmacs(points) <= limit)
+            found = np.logical_and(found, self._coded.gmacs(points) <= limit)
         if (limit := self._config.max_params) is not None:
-            params = (self._base.params + self._params[slots, points].sum(1)) / 1e6
+            params = (self._base_params + self._params[slots, points].sum(1)) / 1e6
             found = np.logical_and(found, params <= limit)
         return found
-
-
-def _variant(gene: Gene) -> Variant:
-    settings = {} if gene == NONE else {"residual": "none", **gene.as_dict()}
-    return Variant(gene.module, settings, {})
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> np.ndarray:
-    """Rows of different lengths as one array, filled up with zeros."""
-    found = np.zeros((len(rows), max(map(len, rows))))
-    for i, row in enumerate(rows):
-        found[i, : len(row)] = row
-    return found

@@ -32,18 +32,36 @@ def check_limits(config: StudyConfig, space: SearchSpace, table: CostTable) -> N
     Raises:
         UserError: the limits exclude every module.
     """
-    genes = [table.cell(s.slot.name, g) for s in space.slots for g in s.genes if g != NONE]
-    cheapest = {
-        "gmacs": (table.base.macs + min((c.macs for c in genes), default=0)) / 1e9,
-        "params_m": (table.base.params + min((c.params for c in genes), default=0)) / 1e6,
-    }
-    if (broken := over_limit(config, cheapest)) is not None:
+    if (least := least_over(config, space, table)) is not None:
         raise UserError(
             "the limits must leave room for the base and one module",
-            got=broken[0],
+            got=f"{least[1]} for the cheapest, {least[0]}",
             where="--max-gmacs, --max-params",
             remedy="Raise the limits, or use a smaller --model.",
         )
+
+
+def least_over(config: StudyConfig, space: SearchSpace, table: CostTable) -> tuple[str, str] | None:
+    """The module that exceeds the limits least, if all do.
+
+    Args:
+        config: the configuration with the limits.
+        space: the search space, or the part of it that is searched.
+        table: the costs.
+
+    Returns:
+        The gene with its slot as text, and the limit that it breaks; None if a module keeps to the limits, or if the
+        space has none.
+    """
+    least: tuple[float, str, str] | None = None
+    for slot, gene in ((s.slot.name, g) for s in space.slots for g in s.genes if g != NONE):
+        alone = Architecture.of({s.slot.name: gene if s.slot.name == slot else NONE for s in space.slots})
+        broken = over_limit(config, table.cost(alone).as_dict())
+        if broken is None:
+            return None
+        if least is None or broken[1] < least[0]:
+            least = broken[1], f"{slot}={gene}", broken[0]
+    return None if least is None else least[1:]
 
 
 def affordable_conv(plan: Plan, slots: tuple[str, ...]) -> Architecture | None:

@@ -12,7 +12,7 @@ from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.chooser import Chooser
 from nas_attn.study.folder import RunFolder
-from nas_attn.study.limits import affordable_conv, over_limit
+from nas_attn.study.limits import affordable_conv, least_over, over_limit
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror, StorageLocked
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
@@ -134,12 +134,18 @@ class Search(Supervisor[StudyView]):
         architecture = chooser.choose(self._view.trials)
         if architecture is None:
             if not self._running:
-                self.observer.note(
-                    "Every architecture of the search space that keeps to the limits was tried, so the search ends."
-                )
+                self.observer.note(f"{self._used_up()}, so the search ends.")
             return None
         role, chosen, seed = self._seed(architecture)
         return self._start(role, chosen, seed)
+
+    def _used_up(self) -> str:
+        """The reason why there is no further architecture, as the begin of a sentence."""
+        assert self._suggester is not None
+        least = least_over(self.config, self._suggester.space, self.study.table)
+        if least is None:
+            return "Every architecture of the search space that keeps to the limits was tried"
+        return f"No module at the searched slots keeps to the limits: {least[1]} for the cheapest, {least[0]}"
 
     def _propose(self) -> Trial | None:
         """The trial of the sampler's next proposal; None if the proposal is refused, which is recorded."""

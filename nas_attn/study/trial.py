@@ -110,8 +110,8 @@ class Candidate(Displayed):
 
     @property
     def state(self) -> str:
-        """`usable` if it has a score; else `flagged` (has results, but none is comparable), `running` or `failed`."""
-        if self.score is not None:
+        """`usable` if it has a usable trial; else `flagged` (no result is comparable), `running` or `failed`."""
+        if self.mean is not None:
             return "usable"
         states = {t.state for t in self.trials}
         return next((name for state, name in _OBSTACLES if state in states), "failed")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nas_attn.analysis.front import pareto_front
+from nas_attn.analysis.front import front_of, pareto_front
 
 few = st.integers(0, 4).map(float)  # few values: many ties and duplicates
 many = st.floats(allow_nan=False, width=32)
@@ -28,6 +29,7 @@ def test_front_holds_exactly_what_nothing_dominates(points):
     assert set(found) == expected
     assert len(found) == len(expected)
     assert [points[i][1] for i in found] == sorted(points[i][1] for i in found)
+    assert front_of(*np.array(points).reshape(-1, 2).T) == found
 
 
 @given(points, st.integers(0, 25), st.booleans())

@@ -88,16 +88,18 @@ def names(root: Path) -> list[str]:
 
 def study_figures(view: Any) -> dict[str, Any]:
     """The figures of a study."""
-    from nas_attn.analysis.front import front
-
     frame = view.frame()
     return {
         "header": [view.name, view.header["base"], view.header["task"], view.target, view.header["space_size"]],
         "trials": [trial_figures(t) for t in view.trials],
-        "front": [c.key for c in front(view)],
         "candidates": [[c.key, c.role, c.state, c.mean, c.delta, c.score, list(c.seeds)] for c in view.candidates()],
         "frame": [len(frame), sorted(frame["architecture"])],
     }
+
+
+def recorded(figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a study that a later release must not change: all but the front, which it judges anew."""
+    return {name: value for name, value in figures.items() if name != "front"}
 
 
 def trial_figures(t: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 from nas_attn.evaluate import Evaluation
@@ -129,10 +130,12 @@ class Fabricator:
         )
         return number
 
-    def complete(self, architecture: str, map50_95: float, *, seed: int = 0, role: str = "search", flags=()) -> int:
-        """Record a trial that succeeded."""
+    def complete(
+        self, architecture: str, map50_95: float, *, seed: int = 0, role: str = "search", flags=(), **changed
+    ) -> int:
+        """Record a trial that succeeded; `changed` are other fields of its evaluation."""
         number = self.start(architecture, seed=seed, role=role)
-        result = evaluation(map50_95, seed, flags=tuple(flags)).as_dict()
+        result = replace(evaluation(map50_95, seed, flags=tuple(flags)), **changed).as_dict()
         self.log.append("finished", number=number, state="complete", evaluation=result)
         return number
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas_attn.cost import CostTable
+from nas_attn.cost import COUNTING, CostTable
 from nas_attn.cost.cost import Cost
 from nas_attn.engine import InlineEngine
 from nas_attn.evaluate import Fidelity
@@ -19,6 +20,7 @@ from nas_attn.study.folder import RunFolder
 from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Silent
 from nas_attn.study.plan import Plan
+from nas_attn.study.recorded_space import to_header
 from nas_attn.study.search import Search
 from nas_attn.study.view import StudyView
 
@@ -70,6 +72,11 @@ def make_plan(evaluator: Any = None, **config: Any) -> Plan:
     }
     fidelity = Fidelity(values.epochs, values.imgsz)
     return Plan(values, space, table, evaluator or SyntheticEvaluator(), fidelity, ("cpu",), 1, header)
+
+
+def with_costs(plan: Plan) -> Plan:
+    """The plan with its space and its costs in the header, as every release since 0.1.0 writes them."""
+    return replace(plan, header={**plan.header, **to_header(plan.space, plan.table, COUNTING, {})})
 
 
 def run_plan(plan: Plan, path: Path, engine: Any = None, observer: Any = None, url: str | None = None) -> StudyView:

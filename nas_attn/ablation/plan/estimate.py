@@ -12,12 +12,13 @@ from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
 from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.view import AblationView
-from nas_attn.analysis.noise import ENOUGH, noise
+from nas_attn.analysis.noise import noise
 from nas_attn.statistics.paired import ALPHA, POWER, pairs_needed, power
 from nas_attn.statistics.spread import pooled
 from nas_attn.study.view import Trial
 
 START = 3.0  # seconds before the first step of a trial: model and data loader
+ENOUGH = 8  # degrees of freedom that give a standard deviation to about ±25 %
 BATCHES = 3  # measured batches, after one for warm-up
 
 
@@ -87,7 +88,7 @@ def foresight(plan: AblationPlan, view: AblationView) -> str:
     spread = _spread(plan, view)
     if spread is None:
         return ""
-    sd, df, source = spread
+    sd, source = spread
     looks, count = view.looks, sum(d.contrast.family == "base" and d.verdict != DEAD for d in view.decisions)
     level, difference = ALPHA / looks.count / max(1, count), plan.request.settings.difference
     chance = power(difference, sd, looks.most, level) if looks.most > 1 else 0.0
@@ -95,24 +96,23 @@ def foresight(plan: AblationPlan, view: AblationView) -> str:
     text = (
         f"Expected power: {looks.most} seeds detect a difference of {difference:g} mAP50-95 with power {chance:.2f}, "
         f"corrected for {count} comparison{'s' * (count != 1)}, if the standard deviation of a paired difference is "
-        f"{sd:.4f}, as in {source} ({df} degree{'s' * (df != 1)} of freedom)"
+        f"{sd:.4f}, as in {source}"
     )
     return text + (
         f". A power of {POWER:.2f} needs {needed} seeds, or fewer seeds with fewer --kinds." if chance < POWER else "."
     )
 
 
-def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | None:
-    """The standard deviation of a paired difference, its degrees of freedom, and its origin; None if it is unknown.
+def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, str] | None:
+    """The standard deviation of a paired difference, and its origin; None if it is unknown.
 
-    It comes from the ablation if that has enough pairs, otherwise from the study. The study has two estimates, from
-    paired and from single runs. The larger one counts, unless many pairs back the paired one: a few pairs may agree by
-    chance and would promise too much power.
+    It comes from the ablation if that has enough pairs, otherwise from the posterior of the study: two runs with the
+    same seed differ by the noise of both.
     """
     results = [d.result for d in view.decisions if d.contrast.family == "base"]
     own = [(r.n - 1, r.sd) for r in results if r is not None and r.sd]
     if sum(df for df, _ in own) >= ENOUGH:
-        return *pooled(own), "this ablation's own trials"
+        return pooled(own)[0], "this ablation's own trials"
     study = plan.request.study
     seen = noise(study) if study is not None else None
     if study is None or seen is None:
@@ -121,10 +121,7 @@ def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, int, str] | 
     source = "the study's trials"
     if any(config[k] != getattr(fidelity, k) for k in ("epochs", "imgsz", "fraction")):
         source += f" at {config['epochs']} epochs and {config['imgsz']} px"
-    single = seen.sd_single * math.sqrt(2)
-    if seen.sd_paired is not None and (seen.df_paired >= ENOUGH or seen.sd_paired > single):
-        return seen.sd_paired, seen.df_paired, source
-    return single, seen.df_single, source
+    return seen.run.mean * math.sqrt(2), source
 
 
 def _from_trials(plan: AblationPlan, arm: Arm, known: list[Trial]) -> float:

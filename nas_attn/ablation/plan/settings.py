@@ -9,7 +9,7 @@ from typing import Any
 
 from nas_attn.ablation.plan.seeds import first_seed, is_fresh, spent
 from nas_attn.ablation.view import DEFAULT_NAME, EARLIER, FOLDER, FRESH, AblationView
-from nas_attn.analysis.front import pick
+from nas_attn.analysis.front import pick, sentence
 from nas_attn.errors import UserError
 from nas_attn.folder_names import is_kept
 from nas_attn.space import NONE, Architecture
@@ -97,13 +97,14 @@ def load_request(
     others = spent(searched, folder, own)
     seed = first_seed(others, config, settings, stored, given)
     view = AblationView.of(own, records) if stored is not None else None
+    full = _full(searched, settings, stored, given, notes)
     return Request(
         name=own.name,
         folder=own,
         study=searched,
         config=config,
         settings=settings,
-        full=_full(searched, settings, stored, given),
+        full=full,
         seed=seed,
         stored=stored,
         named=(*(given.get("kinds") or ()), *(("scale",) if given.get("scales") else ())),
@@ -160,9 +161,13 @@ def _merged(
 
 
 def _full(
-    searched: StudyView | None, settings: AblationConfig, stored: dict[str, Any] | None, given: Mapping[str, Any]
+    searched: StudyView | None,
+    settings: AblationConfig,
+    stored: dict[str, Any] | None,
+    given: Mapping[str, Any],
+    notes: list[str],
 ) -> str:
-    """The full architecture as text."""
+    """The full architecture as text; a note says how sure the study is of a pick."""
     named = given.get("base") is not None or given.get("pick") is not None
     if stored is not None and not named:
         return str(stored["ablation"]["full"])
@@ -174,13 +179,15 @@ def _full(
             got="no searched study and no --base",
             remedy='Give --base "p3=... p4=...", or run `python -m nas_attn search` first.',
         )
-    found = pick(searched, settings.pick or "best").architecture
+    picked = pick(searched, settings.pick or "best")
+    found = picked.candidate.architecture
     if found.is_base:
         raise UserError(
             "an ablation must have an architecture with attention",
             got=f"the unchanged base: it is the pick `{settings.pick or 'best'}` of study '{searched.name}'",
             remedy='Pick another architecture with --pick knee, --pick trial:N or --base "p3=...".',
         )
+    notes.append(sentence(picked))
     return str(found)
 
 

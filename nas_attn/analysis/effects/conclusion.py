@@ -1,81 +1,74 @@
-"""The conclusion from the effects of a study: sentences on the modules that differ from the base."""
+"""The conclusion from the effects of a study: sentences on the modules that differ, and on further trials."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from nas_attn.analysis.effects.estimate import LEAST, LEVEL, Cell, EffectNumbers
-from nas_attn.statistics.additive_model import EXACT
+from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
+from nas_attn.analysis.noise import percent
+from nas_attn.analysis.posterior import Difference, StudyPosterior
 
 WORTH = 0.01  # mAP50-95: the difference that the suggested number of trials would show
-POWER = 0.8
 MOST = 6  # most cells named in a sentence
-TOO_FEW = "too few architectures"
+THAN = "than nothing, or than the other choices there"
 CANNOT = "This study cannot rank these modules"
+RATE = "claims are made so that at most 5 % of studies have a wrong one, however many architectures were tried"
 
 
 def effects_sentence(numbers: EffectNumbers) -> str:
     """The sentences above the heat map.
 
-    They name a difference to the base only if it is significant after Holm's correction, and rank no modules with
-    overlapping intervals. A result that rests on one architecture is stated for it, not for its module.
+    They name a module only if it is claimed to be better or worse at a slot, and rank no modules with overlapping
+    intervals.
     """
     if not any(c.trials for c in numbers.cells):
         return "This study cannot rank modules yet: no usable trial has a module."
+    if numbers.found is None:
+        return f"This study cannot rank modules yet: {numbers.obstacle}."
+    architectures = _architectures(numbers.found)
     if numbers.shown:
-        parts = [*_found(numbers), _overlap(numbers.shown), *_singled(numbers), _rest(numbers)]
+        parts = [*_found(numbers, NOTHING, _effect), *_found(numbers, OTHERS, _lead), _overlap(numbers.shown)]
+        rest = len(numbers.measured) - len(numbers.shown)
+        if rest:
+            other = "The other one" if rest == 1 else f"The other {rest}"
+            verb = "is" if rest == 1 else "are"
+            parts.append(f"{other} of {len(numbers.measured)} modules at slots {verb} not distinguishable.")
+        parts += [architectures, _plan(numbers)]
     else:
-        seen = _singled(numbers) or [_largest(numbers)]
-        parts = [f"{CANNOT}: {_obstacle(numbers)}", *seen, _plan(numbers)]
-    if numbers.between:
-        parts.append("Settings or combinations of modules also matter; each effect is an average over them.")
-    if not numbers.based:
-        compared = "each difference is to the runs without a module at that slot"
-        parts.append(f"There is no usable trial of the base, so {compared}.")
-    if numbers.drawn:
-        few, all_ = numbers.drawn
-        parts.append(f"These figures use {few:,} of the {all_:,} architectures, drawn at random.")
+        n = len(numbers.measured)
+        compared = f"none of its {n} modules at slots" if n > 1 else "its only module at a slot"
+        parts = [f"{CANNOT}: {compared} is surely better or worse {THAN} ({RATE})."]
+        parts += [_noise(numbers.found), architectures, _largest(numbers), _plan(numbers)]
     return " ".join(p for p in parts if p)
 
 
-def trials_needed(numbers: EffectNumbers) -> int | None:
-    """The approximate number of trials that shows a difference of 0.01 mAP50-95 between a module and the base.
+def trials_needed(found: StudyPosterior) -> int | None:
+    """The further trials that would show a difference of 0.01 mAP50-95 between the best candidate and the base.
 
-    The power is 80 %, at the level that Holm's correction gives a single cell. A trial fills all slots at once, and
-    modules are assumed to be spread evenly. So the number is the runs per module, times the modules (and `none`) of
-    the slot with the most. None without a noise estimate.
+    Half of them train the candidate, half of them the base, with equal seeds; the power is 80 %.
     """
-    if numbers.sd is None or not numbers.sd > EXACT:
+    others = [i for i, c in enumerate(found.candidates) if not c.architecture.is_base]
+    if not others:
         return None
-    from statsmodels.stats.power import TTestIndPower
-
-    filled = [c for c in numbers.cells if c.trials]
-    levels = 1 + max((sum(c.slot == s for c in filled) for s in numbers.slots), default=0)
-    tests = sum(c.estimate is not None for c in filled) or len(filled) or 1
-    size = min(WORTH / numbers.sd, 5.0)  # for larger effects two runs are enough, and the solver fails
-    runs = TTestIndPower().solve_power(effect_size=size, alpha=LEVEL / tests, power=POWER)
-    trials = math.ceil(float(runs)) * levels
-    # rounded to two digits, because the noise is only an estimate
-    unit: int = 10 ** max(0, len(str(trials)) - 2)
-    return math.ceil(trials / unit) * unit
+    best = max(others, key=lambda i: (found.means[i], -found.gmacs[i]))
+    return 2 * found.pairs_to_show(found.candidates[best], WORTH)
 
 
 def verdict_at(cell: Cell) -> str:
-    """The verdict on a cell's module after correction: `better`, `worse` or `not distinguishable`.
-
-    It is `not measured` without an interval, and `TOO_FEW` if too few architectures have the module.
-    """
-    if cell.p is None or cell.estimate is None:
+    """The verdict on a cell's module: `better`, `worse`, `better than others`, `worse than others` or `not ...`."""
+    if cell.effect is None:
         return "not measured"
-    if not cell.of_module or cell.p_corrected is None:
-        return TOO_FEW
-    return ("better" if cell.estimate > 0 else "worse") if cell.shown else "not distinguishable"
+    if cell.sign:
+        return "better" if cell.sign > 0 else "worse"
+    if cell.lead_sign:
+        return f"{'better' if cell.lead_sign > 0 else 'worse'} than others"
+    return "not distinguishable"
 
 
-def span(cell: Cell) -> str:
+def span(difference: Difference) -> str:
     """The estimate with its interval, e.g. `+0.019 (95 % interval +0.010 to +0.028)`."""
-    return f"{change(cell.estimate)} (95 % interval {change(cell.low)} to {change(cell.high)})"
+    return f"{change(difference.mean)} (95 % interval {change(difference.low)} to {change(difference.high)})"
 
 
 def change(value: float | None) -> str:
@@ -83,88 +76,74 @@ def change(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}".replace("-", "−")
 
 
-def _found(numbers: EffectNumbers) -> list[str]:
+Asked = Callable[[Cell], tuple[int, Difference | None]]
+NOTHING, OTHERS = "than nothing at its slot", "than the other choices at its slot"
+
+
+def _effect(cell: Cell) -> tuple[int, Difference | None]:
+    return cell.sign, cell.effect
+
+
+def _lead(cell: Cell) -> tuple[int, Difference | None]:
+    return cell.lead_sign, cell.lead
+
+
+def _found(numbers: EffectNumbers, than: str, asked: Asked) -> list[str]:
     words = []
-    for sign, word in ((1, "better"), (-1, "worse")):
-        some = [c for c in numbers.shown if (c.estimate or 0) * sign > 0]
+    for sign, word in ((1, "Better"), (-1, "Worse")):
+        some = [(c, d) for c in numbers.cells for s, d in [asked(c)] if s == sign and d is not None]
         if not some:
             continue
         dead = {slot: " (a dead slot)" for slot in numbers.dead}
-        named = [f"{c.module} at {c.slot}{dead.get(c.slot, '')}: {span(c)}" for c in some[:MOST]]
+        some.sort(key=lambda pair: -abs(pair[1].mean))
+        named = [f"{c.module} at {c.slot}{dead.get(c.slot, '')}: {span(d)}" for c, d in some[:MOST]]
         more = f"; and {len(some) - MOST} more, framed below" if len(some) > MOST else ""
-        words.append(f"{word.capitalize()} than the base, in mAP50-95: {'; '.join(named)}{more}.")
-    return words
-
-
-def _singled(numbers: EffectNumbers) -> list[str]:
-    words = []
-    for sign, word in ((1, "better"), (-1, "worse")):
-        some = [c for c in numbers.singled if (c.estimate or 0) * sign > 0]
-        if not some:
-            continue
-        if len(some) == 1:
-            what = f"The single architecture {some[0].alone} is {word} than the base: {span(some[0])}"
-            words.append(f"{what}. This holds for this architecture, not for its module in general.")
-            continue
-        named = "; ".join(f"{c.alone}: {span(c)}" for c in some[:MOST])
-        more = f"; and {len(some) - MOST} more" if len(some) > MOST else ""
-        words.append(
-            f"Some single architectures are {word} than the base: {named}{more}. This holds for these architectures, "
-            "not for their modules in general."
-        )
+        words.append(f"{word} {than}, in mAP50-95: {'; '.join(named)}{more}.")
     return words
 
 
 def _overlap(cells: Sequence[Cell]) -> str:
-    ends = [(c.low, c.high, (c.estimate or 0) > 0) for c in cells if c.low is not None and c.high is not None]
+    ends = [(d.low, d.high, s) for c in cells for s, d in (_effect(c), _lead(c)) if s and d is not None]
     crossing = any(a[2] == b[2] and a[0] <= b[1] and b[0] <= a[1] for i, a in enumerate(ends) for b in ends[i + 1 :])
     return "Modules with overlapping intervals are not ranked against each other." if crossing else ""
 
 
-def _rest(numbers: EffectNumbers) -> str:
-    rest = len(numbers.measured) - len(numbers.shown) - len(numbers.singled)
-    if not rest:
-        return ""
-    verb = "is" if rest == 1 else "are"
-    left = f"The other {rest} of the {len(numbers.measured)} measured effects {verb} not distinguishable from zero."
-    return f"{left} {_plan(numbers)}"
+def _architectures(found: StudyPosterior) -> str:
+    """A sentence on the architectures that differ from the base; empty if there is none."""
+    others = sum(not c.architecture.is_base for c in found.candidates)
+    counts = {word: int((found.signs == sign).sum()) for word, sign in (("better", 1), ("worse", -1))}
+    said = [f"{n} {'is' if n == 1 else 'are'} {word} than the base" for word, n in counts.items() if n]
+    return f"Of {others} trained architectures, {' and '.join(said)}." if said else ""
 
 
-def _obstacle(numbers: EffectNumbers) -> str:
-    tests = sum(c.of_module for c in numbers.measured)
-    if tests:
-        if tests == 1:
-            return "its only measured effect is not distinguishable from zero (level 5 %)."
-        return f"none of its {tests} effects (a module at a slot) is distinguishable from zero (level 5 %, corrected)."
-    if numbers.df and not (numbers.sd or 0.0) > EXACT:
-        return "its runs show no noise, so a difference cannot be judged."
-    if not numbers.df:
-        usable = f"{numbers.trials} usable trial{'s are' if numbers.trials > 1 else ' is'}"
-        return f"{usable} too few for its modules and slots: no trial is left to estimate the noise."
-    determined = [c for c in numbers.cells if c.estimate is not None]
-    if any(c.of_module for c in determined):
-        return "its architectures are too few to separate a module from its settings and neighbours."
-    if determined:
-        return f"a ranking needs at least {LEAST} architectures with the same module at the same slot."
-    return "no effect of a module can be separated from the modules that it was trained with."
-
-
-def _largest(numbers: EffectNumbers) -> str:
-    if not numbers.measured:
-        return ""
-    top = max(numbers.measured, key=lambda c: abs(c.estimate or 0))
-    freedom = f"{numbers.df} degree{'s' if numbers.df > 1 else ''} of freedom"
+def _noise(found: StudyPosterior) -> str:
+    noise, spread = found.noise.mean, found.spread()
+    if noise <= spread:
+        return f"The probability that no module makes any difference is {percent(found.nothing)}."
     return (
-        f"The standard deviation of a single run is {numbers.sd:.3f} mAP50-95 ({freedom}). The largest estimate is "
-        f"{top.alone or f'{top.module} at {top.slot}'}, {span(top)}."
+        f"The noise of one run ({noise:.4f}) is larger than the spread of all architectures ({spread:.4f}), and the "
+        f"probability that no module makes any difference is {percent(found.nothing)}: longer runs or more data would "
+        "say more than more trials."
     )
 
 
-def _plan(numbers: EffectNumbers) -> str:
-    trials = trials_needed(numbers)
-    if trials is None:
+def _largest(numbers: EffectNumbers) -> str:
+    measured = [(c, c.lead or c.effect) for c in numbers.measured]
+    some = [(c, d) for c, d in measured if d is not None]
+    if not some:
         return ""
+    top, difference = max(some, key=lambda pair: abs(pair[1].mean))
+    than = "the other choices there" if top.lead else "nothing"
+    return f"The largest estimate is {top.module} at {top.slot} against {than}: {span(difference)}."
+
+
+def _plan(numbers: EffectNumbers) -> str:
+    trials = trials_needed(numbers.found) if numbers.found is not None else None
+    if not trials:
+        return ""
+    unit: int = 10 ** max(0, len(str(trials)) - 2)  # rounded to two digits, because the noise is only an estimate
+    rounded = math.ceil(trials / unit) * unit
     return (
-        f"About {trials} trials, spread evenly over the modules, show a difference of {WORTH:g} mAP50-95 to the base "
-        f"with a power of {100 * POWER:.0f} %; this study has {numbers.trials} usable trials."
+        f"About {rounded} further trials, half of the best architecture and half of the base, would show a difference "
+        f"of {WORTH:g} mAP50-95 between them with a power of 80 %."
     )

@@ -1,48 +1,35 @@
-"""The effect of each module at each slot, estimated from all trials of a study together.
+"""The effects of modules and settings, as contrasts of a study's posterior.
 
-The model is additive and fitted by least squares:
-
-    mAP50-95[trial] = level[seed] + Σ over slots of effect[slot, module there] + noise,    effect[slot, none] = 0
-
-So an effect is the difference to the base that a module makes at a slot. Base trials with the same seed give the level
-of the seed; for a single module with all seeds, the model is the paired t-test. The model assumes that effects add up:
-slots do not interact, and the effect of a module is the average over its trained settings. Deviations from the sum
-widen the intervals: the error is measured between architectures if they may differ by more than the noise of runs, or
-if they are too few to exclude that (see `additive_model`).
-
-A claim about a module needs at least three architectures that have it at that slot. With fewer, the difference may come
-from the settings and neighbours of one architecture, so the cell is shown without a claim. If its only architecture has
-no other module, this architecture is compared with the base directly, by the noise of their runs, and is named in place
-of the module. One correction covers both kinds of test.
+The effect of a module at a slot is the difference f(architecture) - f(the same without the module), averaged over the
+trained architectures that have it there. Its lead is the difference to the mean of all other choices that were trained
+at the slot, averaged over the same architectures. A search seldom leaves a good slot empty, so it knows leads better.
+The effect over all slots is the mean over the slots at which the module was trained. The effect of a value of a setting
+is f with this value minus the mean of f over all trained values, averaged over trained architectures.
 """
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-from nas_attn.analysis.noise import noise
-from nas_attn.space import NONE
+import numpy as np
+
+from nas_attn.analysis.posterior import Difference, StudyPosterior, comparable, obstacle, posterior
+from nas_attn.space import NONE, Gene
 from nas_attn.space.architecture import natural
-from nas_attn.statistics.additive_model import Effect, fit
-from nas_attn.statistics.holm import holm
+from nas_attn.statistics.claims import claimed
 from nas_attn.study.view import StudyView, Trial
 
-if TYPE_CHECKING:
-    import numpy as np
-
-NO_NOISE = "no interval: the runs show no noise"
-NO_FREEDOM = "no interval: no trial is left to estimate the noise"
-UNCHECKED = "no interval: too few architectures to check that effects add up"
-UNTESTED = "not tested: too few architectures to check the influence of settings and combinations"
-ROLES = ("base", "conv", "search")  # roles of a search's trials; others are no sample of the space
-LEVEL = 0.05  # significance level of all claims together
-LEAST = 3  # least architectures for a claim about a module
-MOST = 400  # most architectures in a fit: the time grows with the third power
+MOST = 40  # architectures that an effect is averaged over: more would change little
+POINTS = 1500  # of all effects and leads together, to limit the time
+LEADS = 40  # effects with a lead: those in most architectures
+OTHERS = 8  # other modules that a lead is taken over
+FEW = 2  # settings of another module that a lead is taken over
+ALL = "all slots"  # in place of a slot, for the effect over all slots
 Key = tuple[str, str]  # (slot, module)
+Drawn = tuple[np.ndarray, np.ndarray]  # draws of sums, and their standard deviations before any trial
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,48 +37,48 @@ class Cell:
     """One module at one slot.
 
     Attributes:
-        slot: the slot.
+        slot: the slot, or `ALL`.
         module: the module; never `none`.
         trials: number of usable trials with the module at the slot.
         seeds: number of different seeds of these trials.
-        estimate: difference to the base in mAP50-95; None if the trials do not determine it.
-        low: lower end of the 95 % interval, without correction; None without an estimate of effect or noise.
-        high: upper end.
-        p: two-sided p-value; None if `low` is None.
-        p_corrected: p-value after Holm's correction for all tests; None if the cell was not tested.
-        why: the reason why there is no estimate, no interval, or no claim about the module.
         architectures: number of different architectures of these trials.
-        alone: the only architecture, e.g. `p3=lska(k_size=23)`, if it has no other module. The numbers then compare
-            this architecture with the base.
+        effect: the difference to no module in mAP50-95; None if there is no usable trial, or no posterior.
+        lead: the difference to the mean of the other choices there; None as `effect`, or if there was no other choice.
+        sign: 1 if the module is better there than nothing, -1 if it is worse, 0 if the study cannot tell. All claims
+            on modules at slots together are wrong with a probability of at most 5 %.
+        lead_sign: the same of `lead`.
+        why: the reason why there is no effect.
     """
 
     slot: str
     module: str
     trials: int = 0
     seeds: int = 0
-    estimate: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    p_corrected: float | None = None
-    why: str = ""
     architectures: int = 0
-    alone: str = ""
+    effect: Difference | None = None
+    lead: Difference | None = None
+    sign: int = 0
+    lead_sign: int = 0
+    why: str = ""
 
-    @property
-    def of_module(self) -> bool:
-        """True if enough architectures have the module for a claim about it."""
-        return self.architectures >= LEAST
 
-    @property
-    def differs(self) -> bool:
-        """True if the module, or the architecture `alone`, differs significantly from the base after correction."""
-        return self.p_corrected is not None and self.p_corrected < LEVEL
+@dataclass(frozen=True)
+class SettingEffect:
+    """One value of a setting of a module, against the mean of all its trained values.
 
-    @property
-    def shown(self) -> bool:
-        """True if the module differs significantly from the base at this slot after correction."""
-        return self.differs and self.of_module
+    Attributes:
+        module: the module.
+        setting: name of the setting.
+        value: the value.
+        effect: the effect in mAP50-95.
+        sign: 1 if the value is better than the mean, -1 if it is worse, 0 if the study cannot tell.
+    """
+
+    module: str
+    setting: str
+    value: object
+    effect: Difference
+    sign: int
 
 
 @dataclass(frozen=True)
@@ -102,29 +89,21 @@ class EffectNumbers:
         slots: the slots of the study, in natural order.
         modules: the modules of its trials by name, the plain convolution last.
         cells: all cells, slot by slot.
+        overall: for each module, its effect over all slots.
         dead: the dead slots.
-        trials: number of usable trials in the fit.
-        seeds: number of different seeds of these trials.
-        df: degrees of freedom of the model's error; 0 if none are left.
-        sd: standard deviation of one run around the model, in mAP50-95. Without degrees of freedom it is that of the
-            controls' repeated runs, or None if there are none.
-        between: True if architectures differ by more than the sum of effects and the noise of runs.
-        based: True if the fit has a trial of the base. Otherwise an effect is the difference to runs without a module
-            at that slot.
-        drawn: (architectures in the fit, all architectures), if the study has more than `MOST`.
+        trials: number of comparable trials.
+        found: the posterior; None if there is an `obstacle`.
+        obstacle: the reason why there is no posterior.
     """
 
     slots: tuple[str, ...]
     modules: tuple[str, ...]
     cells: tuple[Cell, ...]
+    overall: tuple[Cell, ...]
     dead: tuple[str, ...] = ()
     trials: int = 0
-    seeds: int = 0
-    df: int = 0
-    sd: float | None = None
-    between: bool = False
-    based: bool = True
-    drawn: tuple[int, int] | None = None
+    found: StudyPosterior | None = None
+    obstacle: str | None = None
 
     def cell(self, slot: str, module: str) -> Cell:
         """The cell of a module at a slot."""
@@ -132,141 +111,183 @@ class EffectNumbers:
 
     @property
     def measured(self) -> tuple[Cell, ...]:
-        """The tested cells: modules, and single architectures that are named in place of a module."""
-        return tuple(c for c in self.cells if c.p_corrected is not None)
+        """The cells with an effect."""
+        return tuple(c for c in self.cells if c.effect is not None)
 
     @property
     def shown(self) -> tuple[Cell, ...]:
-        """The cells whose module differs significantly from the base."""
-        return tuple(c for c in self.cells if c.shown)
-
-    @property
-    def singled(self) -> tuple[Cell, ...]:
-        """The cells whose only architecture differs significantly from the base."""
-        return tuple(c for c in self.cells if c.differs and not c.of_module)
+        """The cells whose module is claimed to be better or worse than nothing, or than the other choices."""
+        return tuple(c for c in self.cells if c.sign or c.lead_sign)
 
 
 def effect_numbers(view: StudyView) -> EffectNumbers:
-    """The effects in a study, from the usable trials of the base, the `conv` control and the search."""
-    asked = [t for t in view.trials if t.role in ROLES and t.state != "running"]
-    rows = sorted((t for t in asked if _counts(t)), key=lambda t: t.number)
-    architectures = {str(t.architecture) for t in rows if not t.architecture.is_base}
-    kept = drawn(architectures)
-    rows = [t for t in rows if t.architecture.is_base or str(t.architecture) in kept]
-    asked = [t for t in asked if t.architecture.is_base or not _counts(t) or str(t.architecture) in kept]
-    names = {s for t in asked for s in t.architecture.slots} | set(view.slots.get("drop", ()))
-    slots = tuple(sorted(names, key=natural))
-    found = {gene.module for t in asked for _, gene in t.architecture if gene != NONE}
-    modules = tuple(sorted(found, key=lambda m: (m == "conv", m)))
+    """The effects in a study."""
+    rows = [t for t in view.trials if t.state != "running"]
+    usable = comparable(view)
+    slots = tuple(
+        sorted({s for t in rows for s in t.architecture.slots} | set(view.slots.get("drop", ())), key=natural)
+    )
+    names = {gene.module for t in rows for _, gene in t.architecture if gene != NONE}
+    modules = tuple(sorted(names, key=lambda m: (m == "conv", m)))
     live = view.slots.get("live")
     dead = tuple(s for s in slots if live is not None and s in view.slots.get("drop", ()) and s not in live)
-    used: dict[Key, list[Trial]] = {}
-    for trial in asked:
-        for key in _keys(trial):
-            used.setdefault(key, []).append(trial)
-    empty = {(s, m): _unfitted(s, m, used.get((s, m), [])) for s in slots for m in modules}
-    filled = {k: c for k, c in empty.items() if c.trials}
-    estimate = noise(view)
-    numbers = EffectNumbers(
-        slots,
-        modules,
-        tuple(empty.values()),
-        dead,
-        len(rows),
-        len({t.seed for t in rows}),
-        sd=estimate.sd_single if estimate else None,
-        based=any(t.architecture.is_base for t in rows),
-        drawn=(len(kept), len(architectures)) if len(kept) < len(architectures) else None,
+    used = [t for t in rows if t.state != "refused"]
+    cells = {(s, m): _cell(s, m, usable, used) for s in slots for m in modules}
+    overall = {m: _cell(ALL, m, usable, used) for m in modules}
+    found = posterior(view)
+    filled = [key for key, cell in cells.items() if cell.trials]
+    if found is not None and filled:
+        (effects, before), (leads, before_leads), compared = _removed(found, filled)
+        expected = np.hstack([before, before_leads[compared]])
+        signs = claimed(np.hstack([effects, leads[:, compared]]), expected, found.nothing)
+        led = dict(zip(np.flatnonzero(compared).tolist(), signs[len(filled) :].tolist(), strict=True))
+        for i, key in enumerate(filled):
+            lead = Difference.of(leads[:, i]) if compared[i] else None
+            effect = Difference.of(effects[:, i])
+            cells[key] = replace(cells[key], effect=effect, lead=lead, sign=int(signs[i]), lead_sign=led.get(i, 0))
+        there = [m for m in modules if overall[m].trials]
+        for m in there:
+            draws = effects[:, [m == k[1] for k in filled]].mean(1)
+            overall[m] = replace(overall[m], effect=Difference.of(draws))
+    return EffectNumbers(
+        *(slots, modules, tuple(cells.values()), tuple(overall.values()), dead, len(usable), found, obstacle(view))
     )
-    return _fitted(numbers, filled, rows) if filled else numbers
 
 
-def drawn(names: Collection[str], most: int = MOST) -> set[str]:
-    """A random sample of at most `most` names; equal names give equal samples."""
-    return set(names) if len(names) <= most else set(random.Random(0).sample(sorted(names), most))
+def _cell(slot: str, module: str, usable: Sequence[Trial], used: Sequence[Trial]) -> Cell:
+    def has(trial: Trial) -> bool:
+        return any(gene.module == module and slot in (s, ALL) for s, gene in trial.architecture)
 
-
-def _counts(trial: Trial) -> bool:
-    return trial.usable and trial.map50_95 is not None and math.isfinite(trial.map50_95)
-
-
-def _keys(trial: Trial) -> set[Key]:
-    return {(slot, gene.module) for slot, gene in trial.architecture if gene != NONE}
-
-
-def _unfitted(slot: str, module: str, used: Sequence[Trial]) -> Cell:
-    """The cell of these trials, before the fit."""
-    here = [t for t in used if _counts(t)]
+    here = [t for t in usable if has(t)]
     if here:
-        distinct = len({str(t.architecture) for t in here})
-        return Cell(slot, module, len(here), len({t.seed for t in here}), architectures=distinct)
-    why = "no usable trial here: failed, refused or not comparable" if used else "never trained here"
-    return Cell(slot, module, why=why)
+        return Cell(slot, module, len(here), len({t.seed for t in here}), len({t.architecture for t in here}))
+    tried = any(has(t) for t in used)
+    return Cell(slot, module, why="no usable trial: failed or not comparable" if tried else "never trained")
 
 
-def _fitted(numbers: EffectNumbers, filled: dict[Key, Cell], rows: Sequence[Trial]) -> EffectNumbers:
-    import numpy as np
+class _Sums:
+    """Sums of f over points, collected to be drawn together."""
 
-    keys = list(filled)
-    present = [_keys(t) for t in rows]
-    design = np.array([[k in found for k in keys] for found in present], float)
-    values = np.array([t.map50_95 for t in rows])
-    fitted = fit(values, design, [t.seed for t in rows], [str(t.architecture) for t in rows])
-    alone = {keys[int(row.argmax())] for row in design if row.sum() == 1}
-    cells = {}
-    for j, key in enumerate(keys):
-        effect = fitted.effects[j]
-        if effect is None:
-            cells[key] = replace(filled[key], why=_confounded(j, fitted.mixed[j], design, keys))
-        elif effect.p is None:
-            why = NO_NOISE if fitted.sd is not None else NO_FREEDOM
-            cells[key] = replace(filled[key], estimate=effect.estimate, why=why)
-        elif not fitted.checked and key not in alone:
-            cells[key] = replace(filled[key], estimate=effect.estimate, why=UNCHECKED)
-        else:
-            cells[key] = _valued(filled[key], effect, _unclaimed(filled[key], fitted.lack))
-        direct = fitted.alone[j]
-        if direct is not None and direct.p is not None:
-            name = next(f"{s}={g}" for t in rows for s, g in t.architecture if (s, g.module) == key)
-            cells[key] = replace(_valued(filled[key], direct, _unclaimed(filled[key], fitted.lack)), alone=name)
-    tested = [k for k, c in cells.items() if c.p is not None and (c.alone or not c.why)]
-    if tested:
-        corrected = holm([p for k in tested if (p := cells[k].p) is not None])
-        cells |= {k: replace(cells[k], p_corrected=float(p)) for k, p in zip(tested, corrected, strict=True)}
-    return replace(
-        numbers,
-        cells=tuple(cells.get((c.slot, c.module), c) for c in numbers.cells),
-        df=fitted.df,
-        sd=fitted.sd if fitted.df else numbers.sd,
-        between=fitted.between,
-    )
+    def __init__(self) -> None:
+        self.at: dict[tuple[int, ...], int] = {}
+        self.rows: list[dict[int, float]] = []
+
+    def begin(self) -> None:
+        self.rows.append({})
+
+    def add(self, point: Sequence[int], factor: float) -> None:
+        i = self.at.setdefault(tuple(int(p) for p in point), len(self.at))
+        self.rows[-1][i] = self.rows[-1].get(i, 0.0) + factor
+
+    def draws(self, found: StudyPosterior) -> Drawn:
+        matrix = np.zeros((len(self.rows), len(self.at)))
+        for i, row in enumerate(self.rows):
+            matrix[i, list(row)] = list(row.values())
+        return found.contrasts(np.array(list(self.at)), matrix)
 
 
-def _valued(cell: Cell, effect: Effect, why: str) -> Cell:
-    return replace(cell, estimate=effect.estimate, low=effect.low, high=effect.high, p=effect.p, why=why)
+def _removed(found: StudyPosterior, keys: Sequence[Key]) -> tuple[Drawn, Drawn, np.ndarray]:
+    """The effects and the leads of modules at slots, as of `StudyPosterior.contrasts`, and where leads exist."""
+    effects, leads = _Sums(), _Sums()
+    compared = np.zeros(len(keys), bool)
+    having = [sum(genes[p[s]].module == m for p in found.points) for s, genes, m in _places(found, keys)]
+    led = set(sorted(range(len(keys)), key=lambda k: -having[k])[:LEADS])
+    modules = min(OTHERS, len({module for _, module in keys}))
+    most = min(MOST, max(2, POINTS // max(1, 2 * len(keys) + len(led) * FEW * modules)))
+    for k, (s, genes, module) in enumerate(_places(found, keys)):
+        here = some([p for p in found.points if genes[p[s]].module == module], most)
+        others: dict[str, list[int]] = {}
+        for i in dict.fromkeys(int(p[s]) for p in found.points):
+            if genes[i].module != module:
+                others.setdefault(genes[i].module, []).append(i)
+        effects.begin()
+        leads.begin()
+        others = {m: others[m] for m in some(sorted(others), OTHERS)} if k in led else {}
+        compared[k] = bool(others.keys() - {"none"})  # else the lead is the effect
+        for point in here:
+            share = 1 / len(here)
+            effects.add(point, share)
+            effects.add(_moved(point, s, genes.index(NONE)), -share)
+            leads.add(point, share)
+            for some_genes in others.values():
+                for i in some(some_genes, FEW):
+                    leads.add(_moved(point, s, i), -share / len(others) / min(FEW, len(some_genes)))
+    return effects.draws(found), leads.draws(found), compared
 
 
-def _unclaimed(cell: Cell, lack: int) -> str:
-    """The reason why a cell with an interval has no claim about its module; empty if it has one."""
-    if not cell.of_module:
-        number = f"{cell.architectures} architecture{'s' * (cell.architectures > 1)}"
-        return f"only {number} here: a claim about the module needs {LEAST}"
-    return "" if lack else UNTESTED
+def _places(found: StudyPosterior, keys: Sequence[Key]) -> list[tuple[int, tuple[Gene, ...], str]]:
+    """For each key: the position of its slot, the genes there, and the module."""
+    names = list(found.coded.genes)
+    return [(names.index(slot), found.coded.genes[slot], module) for slot, module in keys]
 
 
-def _confounded(own: int, mixed: Sequence[int], design: np.ndarray, keys: Sequence[Key]) -> str:
-    """The reason why a trained cell has no estimate, e.g. `always together with lska at p4`."""
-    here = design[design[:, own] > 0]
-    always = [k for j, k in enumerate(keys) if j != own and (here[:, j] > 0).all()]
-    if always:
-        return "always together with " + _names(always)
-    if mixed:
-        return "cannot be separated from " + _names([keys[i] for i in mixed])
-    return "only trained with seeds that no other architecture has"
+def _moved(point: Iterable[int], slot: int, gene: int) -> list[int]:
+    """The point with another gene at a slot."""
+    moved = [int(i) for i in point]
+    moved[slot] = gene
+    return moved
 
 
-def _names(keys: Sequence[Key], most: int = 3) -> str:
-    words = [f"{module} at {slot}" for slot, module in keys]
-    if len(words) > most:
-        words = [*words[: most - 1], f"{len(words) - most + 1} more"]
-    return ", ".join(words[:-1]) + (" and " if words[1:] else "") + words[-1]
+def setting_effects(found: StudyPosterior) -> list[SettingEffect]:
+    """The effects of the trained values of all settings, module by module."""
+    keys: list[tuple[str, str, object]] = []
+    sums = _Sums()
+    for module in sorted({g.module for genes in found.coded.genes.values() for g in genes} - {"none"}):
+        for name, values in _trained_values(found, module).items():
+            pairs = _variations(found, module, name, values)
+            for value in values if pairs else ():
+                keys.append((module, name, value))
+                sums.begin()
+                for of in pairs:
+                    sums.add(of[value], 1 / len(pairs))
+                    for point in of.values():
+                        sums.add(point, -1 / len(pairs) / len(of))
+    if not keys:
+        return []
+    draws, before = sums.draws(found)
+    signs = claimed(draws, before, found.nothing)
+    return [SettingEffect(*key, Difference.of(draws[:, i]), int(signs[i])) for i, key in enumerate(keys)]
+
+
+def _genes_at(found: StudyPosterior, module: str) -> list[tuple[np.ndarray, int, Gene]]:
+    """(point, position of the slot, gene) wherever a trained architecture has the module."""
+    every = enumerate(found.coded.genes.values())
+    return [(p, s, genes[p[s]]) for s, genes in every for p in found.points if genes[p[s]].module == module]
+
+
+def _trained_values(found: StudyPosterior, module: str) -> dict[str, list[object]]:
+    """Setting -> its trained values, for settings with at least two."""
+    values: dict[str, dict[object, None]] = {}
+    for _, _, gene in _genes_at(found, module):
+        for name, value in {"residual": "none", **gene.as_dict()}.items():
+            values.setdefault(name, {})[value] = None
+    return {name: sorted(some, key=natural_of) for name, some in values.items() if len(some) > 1}
+
+
+def _variations(
+    found: StudyPosterior, module: str, name: str, values: Sequence[object]
+) -> list[dict[object, Sequence[int]]]:
+    """For some trained architectures: value -> the point with this value of the setting, all else equal."""
+    vary: list[dict[object, Sequence[int]]] = []
+    places = list(found.coded.genes.values())
+    for point, s, gene in some(_genes_at(found, module)):
+        of: dict[object, Sequence[int]] = {}
+        for value in values:
+            other = Gene.of(module, {**gene.as_dict(), name: value})
+            if other in places[s]:
+                of[value] = _moved(point, s, places[s].index(other))
+        if len(of) == len(values):
+            vary.append(of)
+    return vary
+
+
+def natural_of(value: object) -> tuple[int, object]:
+    """A key that sorts numbers by size, and everything else by its text."""
+    return (0, value) if isinstance(value, int | float) else (1, str(value))
+
+
+def some(items: Sequence[T], most: int = MOST) -> list[T]:
+    """At most so many items, spread evenly over all."""
+    if len(items) <= most:
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, most)]

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.effects.conclusion import change, verdict_at
 from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
+from nas_attn.analysis.noise import percent
 from nas_attn.analysis.plot_style import FONT, INK, template
+from nas_attn.analysis.posterior import Difference
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 WORSE, BETTER, DEAD, BLANK = "#ee9c63", "#5fa8d8", "#e4e7eb", "#f8f9fb"  # text is readable on all of them
 ROW, TOP, LEFT, RIGHT = 48, 62, 170, 16  # pixels
-FAINT = 0.22  # opacity of a cell without a significant difference
+FAINT = 0.22  # opacity of a cell without a claim
 
 
 def heat_map(numbers: EffectNumbers) -> Figure:
     """The heat map: a row per module, a column per slot; each cell has its effect, interval and number of trials.
 
-    Full colour and a frame mark significant differences to the base, after correction. Dead slots are hatched. A cell
-    without an estimate is blank; its hover text gives the reason. The size is fixed, so that many slots scroll.
+    Full colour and a frame mark modules that are claimed to be better or worse. Dead slots are hatched. A cell without
+    an estimate is blank; its hover text gives the reason. The size is fixed, so that many slots scroll.
     """
     import plotly.graph_objects as go
 
@@ -30,9 +32,9 @@ def heat_map(numbers: EffectNumbers) -> Figure:
     grid = [[numbers.cell(s, m) for s in slots] for m in modules]
     names = [f"{escape(s)}<br><b>dead</b>" if s in numbers.dead else escape(s) for s in slots]
     labels = [escape(m) for m in modules]
-    top = max((abs(c.estimate) for c in numbers.cells if c.estimate is not None), default=0) or 0.01
+    top = max((abs(c.effect.mean) for c in numbers.cells if c.effect is not None), default=0) or 0.01
     colours = [[0, WORSE], [0.5, "#ffffff"], [1, BETTER]]
-    figure = go.Figure()
+    figure, framed = go.Figure(), set(numbers.shown)
 
     def layer(name: str, z: Sequence[Sequence[float | None]], **more: Any) -> None:
         figure.add_trace(go.Heatmap(x=names, y=labels, z=z, name=name, xgap=3, ygap=3, showscale=False, **more))
@@ -40,7 +42,7 @@ def heat_map(numbers: EffectNumbers) -> Figure:
     ground = [[float(c.slot in numbers.dead) for c in row] for row in grid]
     layer("ground", ground, zmin=0, zmax=1, colorscale=[[0, BLANK], [1, DEAD]], hoverinfo="skip")
     for shown, opacity in ((False, FAINT), (True, 1.0)):
-        z = [[c.estimate if c.shown is shown and c.slot not in numbers.dead else None for c in row] for row in grid]
+        z = [[_mean(c) if (c in framed) is shown and c.slot not in numbers.dead else None for c in row] for row in grid]
         name = "shown" if shown else "not shown"
         layer(name, z, zmin=-top, zmax=top, colorscale=colours, opacity=opacity, hoverinfo="skip")
     layer(
@@ -66,13 +68,20 @@ def heat_map(numbers: EffectNumbers) -> Figure:
     return figure
 
 
+def _mean(cell: Cell) -> float | None:
+    """The figure that gives a cell its colour: the lead, if only the lead is claimed."""
+    if cell.lead_sign and not cell.sign and cell.lead is not None:
+        return cell.lead.mean
+    return cell.effect.mean if cell.effect is not None else None
+
+
 def _text(cell: Cell, numbers: EffectNumbers) -> str:
     dead = cell.slot in numbers.dead
-    if cell.estimate is None:
+    if cell.effect is None:
         return "dead" if dead else ""
-    small = '<span style="font-size:11px">'
-    value = f"<b>{change(cell.estimate)}</b>" if cell.shown else change(cell.estimate)
-    interval = "no interval" if cell.low is None else f"[{change(cell.low)}, {change(cell.high)}]"
+    small, effect = '<span style="font-size:11px">', cell.effect
+    value = f"<b>{change(effect.mean)}</b>" if cell.sign or cell.lead_sign else change(effect.mean)
+    interval = f"[{change(effect.low)}, {change(effect.high)}]"
     return f"{'dead: ' if dead else ''}{value} {small}n={cell.trials}</span><br>{small}{interval}</span>"
 
 
@@ -84,30 +93,23 @@ def _hover(cell: Cell, numbers: EffectNumbers) -> str:
         lines.append(
             f"{cell.trials} trial{'s' * (cell.trials > 1)}, {cell.seeds} seed{'s' * (cell.seeds > 1)}, {_count(cell)}"
         )
-    if cell.estimate is not None:
-        lines.append(f"difference to the base: {cell.estimate:+.4f} mAP50-95")
-    if cell.low is not None:
-        lines.append(f"95 % interval, not corrected: {cell.low:+.4f} to {cell.high:+.4f}")
-        lines.append(_judged(cell))
+    for what, difference in (("nothing there", cell.effect), ("the other choices there", cell.lead)):
+        if difference is not None:
+            lines.append(f"against {what}: {_told(difference)}")
+    if cell.effect is not None:
+        lines.append(verdict_at(cell))
     if cell.why:
         lines.append(escape(cell.why))
     return "<br>".join(lines)
 
 
+def _told(difference: Difference) -> str:
+    interval = f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}"
+    return f"{difference.mean:+.4f} mAP50-95, {interval}; above 0 with {percent(difference.above)}"
+
+
 def _count(cell: Cell) -> str:
     return f"{cell.architectures} architecture{'s' * (cell.architectures != 1)}"
-
-
-def _judged(cell: Cell) -> str:
-    chance = f"(p {_p(cell.p)}, corrected {_p(cell.p_corrected)})"
-    if not cell.alone:
-        return f"{verdict_at(cell)} {chance}" if cell.p_corrected is not None else f"not tested: {verdict_at(cell)}"
-    word = ("better" if (cell.estimate or 0) > 0 else "worse") if cell.differs else "not distinguishable"
-    return f"the architecture {escape(cell.alone)} against the base: {word} {chance}"
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else "below 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _frame(cell: Cell, numbers: EffectNumbers) -> dict[str, Any]:

@@ -14,13 +14,13 @@ Each measure is compared with its values on shuffled results, which show the siz
 from __future__ import annotations
 
 import math
+import random
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.analysis.effects.estimate import ROLES, drawn
 from nas_attn.space.architecture import natural
 from nas_attn.study.parameters import parameters
 from nas_attn.study.view import StudyView
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (rows taken, their values) -> one figure per choice
 
+ROLES = ("base", "conv", "search")  # roles of a search's trials; others are no sample of the space
+MOST = 400  # most architectures, to limit the time
 LEAST = 10  # least candidates for any statement
 WITHIN = 8  # least candidates with a setting; two of its values must occur twice
 TENTH, TOP = 0.1, 8  # the best candidates of PED-ANOVA: a tenth, but at least 8
@@ -118,7 +120,7 @@ def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int
     import numpy as np
 
     found = {str(c.architecture): c for c in view.candidates() if c.role in ROLES and c.score is not None}
-    kept = drawn(found)
+    kept = set(found) if len(found) <= MOST else set(random.Random(0).sample(sorted(found), MOST))
     candidates = [found[k] for k in sorted(kept)]  # sorted, so that the order of trials does not matter
     rows = [parameters(c.architecture) for c in candidates]
     values = np.array([c.score for c in candidates], float)

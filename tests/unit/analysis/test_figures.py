@@ -17,7 +17,9 @@ from nas_attn.analysis.figures import (
     pareto_numbers,
 )
 from nas_attn.analysis.front import front
-from nas_attn.analysis.noise import noise
+from nas_attn.analysis.noise import noise, percent
+from nas_attn.analysis.posterior import posterior, verdict
+from nas_attn.analysis.tables import ESTIMATE
 from nas_attn.space import Architecture
 from nas_attn.study.view import StudyView
 
@@ -33,10 +35,49 @@ def test_pareto_numbers_say_what_the_study_found(study):
     assert set(points) == {c.key for c in study.candidates()} - {RUNNING}
     assert numbers.front == tuple(c.key for c in front(study))
     assert {k for k, p in points.items() if p.on_front} == set(numbers.front)
-    assert numbers.noise == noise(study).threshold()
+    assert numbers.noise == noise(study).run.mean
     assert numbers.base_map50_95 == points[BASE].map50_95
     assert points[BASE].seeds == (0, 1, 2)
     assert points[CONV].group == "conv control"
+
+
+def test_points_show_the_posterior_beside_the_plain_mean(study):
+    found, numbers = posterior(study), pareto_numbers(study)
+    points = {p.key: p for p in numbers.points}
+    for i, (c, d) in enumerate(zip(found.candidates, found.differences, strict=True)):
+        p = points[c.key]
+        assert (p.map50_95, p.delta, p.front, p.mean) == pytest.approx(
+            (found.means[i], d.mean, found.on_front[i], c.mean)
+        )
+        assert (p.map50_95 - p.low, p.high - p.map50_95) == pytest.approx((d.mean - d.low, d.high - d.mean))
+        assert p.verdict == ("the base itself" if c.key == BASE else verdict(c, found)) and p.seeds == c.seeds
+    assert {p.key for p in numbers.points if p.delta is None} == {FAILED, FLAGGED}
+    assert (points[BASE].low, points[BASE].high) == pytest.approx((points[BASE].map50_95,) * 2)
+
+
+def test_without_a_posterior_points_are_plain_means(tmp_path):
+    study = Fabricator(tmp_path)
+    for seed, value in enumerate((0.3, 0.32)):
+        study.complete(BASE, value, seed=seed, role="base")
+    study.fail(FAILED, "boom")
+    numbers = pareto_numbers(StudyView.read(tmp_path))
+    base = numbers.points[0]
+    assert base.map50_95 == base.mean == numbers.base_map50_95 == pytest.approx(0.31)
+    assert (base.low, base.high, base.delta, base.front, numbers.noise) == (None,) * 5 and base.on_front
+    figure = pareto_figure(numbers)
+    own = next(t for t in figure.data if t.name == "base")
+    assert not own.error_y.visible and "mean of its runs 0.3100 (seeds 0, 1)" in own.hovertext[0]
+    assert "estimated" not in own.hovertext[0] and len(figure.layout.shapes) == 1  # the line of the base, no band
+
+
+def test_a_flagged_base_is_no_reference(tmp_path):
+    study = Fabricator(tmp_path)
+    study.complete(BASE, 0.3, role="base", flags=["batch halved"])
+    for value, text in ((0.31, CONV), (0.32, "p3=conv p4=none p5=none")):
+        study.complete(text, value)
+    numbers = pareto_numbers(StudyView.read(tmp_path))
+    assert numbers.base_map50_95 is None and numbers.noise is not None
+    assert not pareto_figure(numbers).layout.shapes
 
 
 def test_mishaps_are_shown_hollow_and_off_the_front(study):
@@ -59,11 +100,47 @@ def test_every_point_carries_its_key_and_hover_escapes(study):
     assert "p3=conv" in hover
 
 
-def test_error_bars_only_with_several_seeds(study):
+def test_bars_are_intervals_of_the_front(study):
     points = {p.key: p for p in pareto_numbers(study).points}
-    for trace in pareto_figure(pareto_numbers(study)).data:
-        if trace.name in ("mixed", "base"):
-            assert [(a or None) for a in trace.error_y.array] == [points[k].sd for (k,) in trace.customdata]
+    drawn = [t for t in pareto_figure(pareto_numbers(study)).data if t.error_y.array is not None]
+    longest = 0.0
+    for trace in drawn:
+        own = [points[k] for (k,) in trace.customdata]
+        above = [p.high - p.map50_95 if p.on_front else 0.0 for p in own]
+        below = [p.map50_95 - p.low if p.on_front else 0.0 for p in own]
+        assert list(trace.error_y.array) == pytest.approx(above) and list(trace.error_y.arrayminus) == pytest.approx(
+            below
+        )
+        assert trace.error_y.visible == any(p.on_front for p in own) and not trace.error_y.symmetric
+        longest = max(longest, *above)
+    assert longest > 0.001 and sum(len(t.customdata) for t in drawn) == sum(
+        p.state == "usable" for p in points.values()
+    )
+
+
+def test_the_band_is_the_noise_of_one_run_around_the_base(study):
+    numbers = pareto_numbers(study)
+    figure = pareto_figure(numbers)
+    band, line = figure.layout.shapes
+    assert (band.y0, band.y1) == (numbers.base_map50_95 - numbers.noise, numbers.base_map50_95 + numbers.noise)
+    assert line.y0 == line.y1 == numbers.base_map50_95
+    assert any(f"± {numbers.noise:.4f}" in a.text for a in figure.layout.annotations)
+    assert figure.layout.yaxis.title.text == f"{ESTIMATE} on val"
+
+
+def test_a_point_says_how_sure_the_study_is(study):
+    points = {p.key: p for p in pareto_numbers(study).points}
+    figure = pareto_figure(pareto_numbers(study))
+    hover = {
+        k: h for t in figure.data if t.customdata is not None for (k,), h in zip(t.customdata, t.hovertext, strict=True)
+    }
+    conv = points[CONV]
+    for said in (f"{ESTIMATE} {conv.map50_95:.4f}", f"mean of its runs {conv.mean:.4f} (seeds 0, 1, 2)"):
+        assert said in hover[CONV]
+    assert f"Δ to base {conv.delta:+.4f}" in hover[CONV] and f"on the front with {percent(conv.front)}" in hover[CONV]
+    assert "Δ to base" not in hover[BASE] and "on the front with >99 %" in hover[BASE]
+    assert ", on the front" in hover[BASE] and ", on the front" not in hover[CONV]
+    assert "the front" not in hover[FAILED] and "mean of its runs" in hover[FLAGGED]
 
 
 def test_front_is_a_step_line_to_the_right_edge(study):
@@ -72,6 +149,8 @@ def test_front_is_a_step_line_to_the_right_edge(study):
     assert line.line.shape == "hv"
     assert line.x[-1] == max(p.gmacs for p in numbers.points if p.map50_95 is not None)
     assert list(line.y) == sorted(line.y)
+    heights = {p.key: p.map50_95 for p in numbers.points}
+    assert list(line.y[:-1]) == [heights[k] for k in numbers.front]
 
 
 @pytest.mark.parametrize(

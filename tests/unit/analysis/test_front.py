@@ -1,33 +1,40 @@
-"""Front, knee, picks and the noise behind the verdicts."""
+"""The front, its probabilities, and the picks best, knee and simplest."""
 
 from __future__ import annotations
 
-import math
+import json
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from fabricated_studies import BASE, CONV, FLAGGED, RUNNING, Fabricator, fabricate
-from scipy import stats
 
-from nas_attn.analysis.front import best, front, knee, pick
-from nas_attn.analysis.noise import interval, noise, noise_words, verdict
-from nas_attn.dashboard.report import report_html
+from nas_attn.analysis.front import (
+    RULES,
+    SOME,
+    Picked,
+    Trained,
+    best_of,
+    front,
+    judged,
+    knee_of,
+    pareto_front,
+    pick,
+    sentence,
+    simplest_of,
+    trained,
+)
+from nas_attn.analysis.noise import percent
+from nas_attn.analysis.posterior import TIE, posterior
 from nas_attn.errors import UnknownName, UserError
-from nas_attn.space import Architecture
-from nas_attn.study.view import Candidate, StudyView
+from nas_attn.study.view import StudyView
+
+FAILING = "p3=conv p4=none p5=none"
+ATTENTION = "p3=lka(k_size=7) p4=none p5=none"
 
 
 def view(study: Fabricator) -> StudyView:
     return StudyView.read(study.folder)
-
-
-def candidate(mean: float, gmacs: float) -> Candidate:
-    class Priced(Candidate):
-        @property
-        def cost(self):
-            return {"gmacs": gmacs}
-
-    return Priced(Architecture.parse(BASE), "search", (), mean, None, None, None, mean)
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +42,45 @@ def study(tmp_path_factory) -> StudyView:
     return view(fabricate(tmp_path_factory.mktemp("runs") / "bccd"))
 
 
-def test_front_is_sorted_by_cost_and_rises(study):
-    found = front(study)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> StudyView:
+    return view(fabricate(tmp_path_factory.mktemp("runs") / "bccd", 12))
+
+
+def arrays(*points: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The values and costs of pairs (value, cost)."""
+    values, gmacs = np.array(points).T
+    return values, gmacs
+
+
+def estimates(view: StudyView) -> dict[str, float]:
+    found = trained(view)
+    return {c.key: float(v) for c, v in zip(found.candidates, found.estimates, strict=True)}
+
+
+def test_the_front_is_sorted_by_cost_and_rises(study):
+    found, known = front(study), estimates(study)
     assert [c.gmacs for c in found] == sorted(c.gmacs for c in found)
-    assert all(a.mean < b.mean for a, b in pairwise(found))
-    assert len(found) > 3
+    assert all(known[a.key] < known[b.key] for a, b in pairwise(found))
+    assert len(found) > 3 and found[-1].key == max(known, key=known.get)
 
 
-def test_flagged_failed_and_running_candidates_are_never_on_the_front(tmp_path):
+def test_failed_flagged_running_and_other_trials_are_never_on_the_front(tmp_path):
     study = Fabricator(tmp_path)
     study.complete(BASE, 0.3, role="base")
     study.complete(FLAGGED, 0.9, flags=["batch halved"])
-    study.fail("p3=conv p4=none p5=none", "boom")
+    study.fail(FAILING, "boom")
     study.start(RUNNING)
-    states = {c.key: c.state for c in view(study).candidates()}
-    assert states == {BASE: "usable", FLAGGED: "flagged", "p3=conv p4=none p5=none": "failed", RUNNING: "running"}
+    assert {c.key: c.state for c in view(study).candidates()} == {
+        BASE: "usable", FLAGGED: "flagged", FAILING: "failed", RUNNING: "running"
+    }  # fmt: skip
     assert [c.key for c in front(view(study))] == [BASE]
+    study.complete(BASE, 0.3, seed=1, role="base")
+    study.complete(ATTENTION, 0.9, epochs=30)
+    assert [c.key for c in front(view(study))] == [c.key for c in trained(view(study)).candidates] == [BASE]
+    study.complete(CONV, 0.32)
+    found = view(study)
+    assert posterior(found) is not None and {c.key for c in trained(found).candidates} == {BASE, CONV}
 
 
 def test_a_flagged_trial_does_not_lift_its_candidate(tmp_path):
@@ -58,57 +88,199 @@ def test_a_flagged_trial_does_not_lift_its_candidate(tmp_path):
     for seed in (0, 1):
         study.complete(BASE, 0.1, seed=seed)
     study.complete(CONV, 0.2)
+    before = estimates(view(study))
     study.complete(CONV, 0.9, seed=1, flags=["nan reload"])
-    assert [c.score for c in front(view(study))] == [0.1, 0.2]
+    assert estimates(view(study)) == before and 0.1 < before[CONV] <= 0.2
 
 
-def test_without_the_base_of_its_seed_a_candidate_cannot_be_compared(tmp_path):
+def test_a_lucky_seed_does_not_lift_its_candidate(tmp_path):
+    """Seed 5 is lucky by 0.1, as the trials of the base and of the convolution show."""
     study = Fabricator(tmp_path)
-    study.complete(BASE, 0.1, seed=0)
-    study.complete(CONV, 0.9, seed=5)
-    assert [c.key for c in front(view(study))] == [BASE]
+    for text, value in ((BASE, 0.3), (CONV, 0.33)):
+        for seed in range(6):
+            study.complete(text, value + 0.1 * (seed == 5) + 0.001 * (seed % 2), seed=seed)
+    study.complete(ATTENTION, 0.41, seed=5)
+    found = estimates(view(study))
+    assert found[ATTENTION] < found[CONV] < 0.36
 
 
-def test_knee_is_the_point_farthest_above_the_chord():
-    points = [candidate(0.30, 1.0), candidate(0.38, 1.2), candidate(0.39, 1.5), candidate(0.40, 2.0)]
-    assert knee(points) is points[1]
+def test_without_a_posterior_the_front_is_that_of_means(tmp_path):
+    study = Fabricator(tmp_path)
+    for seed in (0, 1):
+        study.complete(BASE, 0.25, seed=seed, role="base")
+        study.complete(CONV, 0.25, seed=seed)
+    found = view(study)
+    assert posterior(found) is None and [c.key for c in front(found)] == [BASE]
+    for rule in RULES:
+        picked = pick(found, rule)
+        assert (picked.candidate.key, picked.right, picked.difference) == (BASE, None, None)
+    assert estimates(found) == {BASE: 0.25, CONV: 0.25}
 
 
-def test_knee_never_takes_a_point_below_the_chord():
-    points = [candidate(0.30, 1.0), candidate(0.31, 1.8), candidate(0.40, 2.0)]
-    assert knee(points) is points[0]
+def test_the_probability_of_the_front_is_the_share_of_draws(small):
+    found = posterior(small)
+    share = np.zeros(len(found.candidates))
+    for draw in found.draws:
+        share[pareto_front(list(zip(draw.tolist(), found.gmacs.tolist(), strict=True)))] += 1 / len(found.draws)
+    assert found.on_front == pytest.approx(share) and 1 < found.on_front.sum() < len(share)
+    assert found.on_front[np.argmin(found.gmacs)] == 1  # nothing is cheaper
+    among = list(range(1, len(found.candidates), 2))
+    winners = np.bincount(found.draws[:, among].argmax(1), minlength=len(among))
+    assert found.is_best(among) == pytest.approx(winners / len(found.draws))
+    whole = found.is_best(range(len(found.candidates)))
+    assert whole.sum() == pytest.approx(1) and all(whole <= found.on_front + 1e-12)  # the best is on every front
+
+
+def test_of_equally_cheap_candidates_only_the_best_is_on_the_front(tmp_path):
+    study = Fabricator(tmp_path)
+    lka = {k: f"p3=lka(k_size={k}) p4=none p5=none" for k in (7, 11, 23)}  # their fabricated costs are equal
+    values = {BASE: 0.3, lka[7]: 0.33, lka[11]: 0.36, lka[23]: 0.33, "p3=none p4=lka(k_size=7) p5=none": 0.31}
+    for i, (text, value) in enumerate(values.items()):
+        for seed in range(3):
+            study.complete(text, value + 0.004 * ((i * seed) % 3), seed=seed)
+    found = posterior(view(study))
+    assert len(set(found.gmacs[1:4])) == 1
+    cheaper = found.draws[:, [0, 4]].max(1)
+    assert found.on_front[1:4].sum() == pytest.approx((found.draws[:, 1:4].max(1) > cheaper).mean())
+    assert found.on_front[2] > 0.5 > max(found.on_front[1], found.on_front[3])
+
+
+def test_the_knee_is_the_point_farthest_above_the_chord():
+    assert knee_of(*arrays((0.30, 1.0), (0.38, 1.2), (0.39, 1.5), (0.40, 2.0))) == 1
+    # the same with points below the front, in another order
+    assert knee_of(*arrays((0.39, 1.5), (0.31, 1.9), (0.38, 1.2), (0.40, 2.0), (0.2, 1.1), (0.30, 1.0))) == 2
+
+
+def test_the_knee_is_never_a_point_below_the_chord():
+    assert knee_of(*arrays((0.30, 1.0), (0.31, 1.8), (0.40, 2.0))) == 0
 
 
 def test_of_equal_knees_the_cheaper_wins():
-    points = [candidate(0.0, 0.0), candidate(0.5, 0.25), candidate(0.75, 0.5), candidate(1.0, 1.0)]
-    assert knee(points) is points[1]
+    assert knee_of(*arrays((0.0, 0.0), (0.5, 0.25), (0.75, 0.5), (1.0, 1.0))) == 1
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_knee_of_one_or_two_is_the_best(n):
-    points = [candidate(0.3, 1.0), candidate(0.4, 2.0)][:n]
-    assert knee(points) is points[-1]
+def test_the_knee_of_one_or_two_is_the_best(n):
+    assert knee_of(*arrays(*[(0.3, 1.0), (0.4, 2.0)][:n])) == n - 1
 
 
-def test_best_respects_the_limit(study):
-    found = front(study)
-    assert best(found) is found[-1]
-    assert best(found, found[1].gmacs) is found[1]
-    with pytest.raises(UserError, match="max-gmacs"):
-        best(found, 0.1)
+def test_of_equally_good_ones_the_best_is_the_cheapest():
+    assert best_of(*arrays((0.4, 2.0), (0.4, 1.5), (0.3, 1.0), (0.4, 1.8))) == 1
 
 
-def test_picks(study):
-    assert pick(study, "best").key == front(study)[-1].key
-    assert pick(study, "knee") in front(study)
-    assert pick(study, "trial:0").key == BASE
-    assert pick(study, "trial:4").key == CONV
+def drawn(means: list[float], gmacs: list[float], errors: list[float]) -> Trained:
+    """Candidates whose difference to the last one has these standard errors."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((2000, len(means)))
+    noise = (noise - noise.mean(0)) / noise.std(0)
+    draws = np.array(means) + noise * np.array(errors)
+    return Trained((None,) * len(means), np.array(means), np.array(gmacs), draws)
+
+
+def test_the_simplest_is_the_cheapest_within_one_standard_error():
+    means, gmacs = [0.30, 0.38, 0.395, 0.40], [1.0, 1.2, 1.5, 2.0]
+    for errors, wanted in (([0.01] * 3, 2), ([0.01, 0.021, 0.01], 1), ([0.11, 0.01, 0.01], 0), ([0.001] * 3, 3)):
+        at, error = simplest_of(drawn(means, gmacs, [*errors, 0.0]))
+        assert at == wanted and error == pytest.approx([*errors, 0.0][wanted])
+    # of equally cheap ones, the better
+    assert simplest_of(drawn([0.390, 0.395, 0.4], [1.0, 1.0, 2.0], [0.02, 0.02, 0.0]))[0] == 1
+    plain = drawn(means, gmacs, [0.5] * 4)
+    assert simplest_of(Trained(plain.candidates, plain.estimates, plain.gmacs, None)) == (3, 0.0)
+
+
+def test_the_simplest_is_never_dearer_than_the_best():
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        n = rng.integers(1, 8)
+        found = drawn(rng.integers(0, 4, n) / 10, rng.integers(1, 4, n) * 1.0, rng.uniform(0, 0.3, n))
+        at, best = simplest_of(found)[0], best_of(found.estimates, found.gmacs)
+        assert found.gmacs[at] <= found.gmacs[best] and found.estimates[at] <= found.estimates[best]
+
+
+def test_picks_are_trained_and_say_how_sure_they_are(study):
+    found = posterior(study)
+    picks = {rule: pick(study, rule) for rule in RULES}
+    at = {rule: found.index(p.candidate) for rule, p in picks.items()}
+    assert None not in at.values()
+    assert {c.rule: c.difference for c in picks.values()} == {r: found.differences[i] for r, i in at.items()}
+    best, rest = found.draws[:, at["best"]], found.draws.max(1)
+    assert picks["best"].right == pytest.approx((best >= rest).mean()) and 0 < picks["best"].right < 1
+    assert picks["best"].candidate == front(study)[-1] and picks["knee"].candidate in front(study)
+    knees = [knee_of(draw, found.gmacs) for draw in found.draws[:SOME]]
+    assert picks["knee"].right == pytest.approx(np.mean(np.array(knees) == at["knee"]))
+    simplest = found.draws[:, at["simplest"]]
+    error = (simplest - best).std()
+    assert picks["simplest"].right == pytest.approx((rest - simplest <= error).mean())
+    assert picks["simplest"].candidate.gmacs <= picks["best"].candidate.gmacs
+    assert found.means[at["simplest"]] >= found.means[at["best"]] - error
+
+
+def test_a_limit_leaves_out_what_costs_more(study):
+    known, found = front(study), posterior(study)
+    limit = known[1].gmacs
+    picked = pick(study, "best", limit)
+    assert picked.candidate == known[1]
+    left = [i for i, c in enumerate(found.candidates) if c.gmacs <= limit]
+    assert picked.right == pytest.approx(found.is_best(left)[left.index(found.index(known[1]))])
+    for rule in RULES:
+        assert pick(study, rule, limit).candidate.gmacs <= limit
+        with pytest.raises(UserError, match="max-gmacs") as error:
+            pick(study, rule, 0.1)
+        cheapest = min(study.candidates(), key=lambda c: c.gmacs)
+        assert cheapest.key in str(error.value) and f"{cheapest.gmacs:.3f}" in str(error.value)
+
+
+def test_picks_with_attention(tmp_path):
+    study = Fabricator(tmp_path)
+    for text, value in ((BASE, 0.3), (CONV, 0.4), (FAILING, 0.37)):
+        for seed in (0, 1):
+            study.complete(text, value + seed / 1000, seed=seed)
+    with pytest.raises(UserError, match="attention must be trained"):
+        pick(view(study), "best", attention=True)
+    study.complete(ATTENTION, 0.31)
+    study.complete("p3=lska(k_size=23) p4=conv p5=none", 0.36)
+    found = view(study)
+    assert pick(found, "best").candidate.key == CONV
+    for rule in RULES:
+        assert {"lka", "lska"} & {g.module for _, g in pick(found, rule, attention=True).candidate.architecture}
+    assert not {BASE, CONV, FAILING} & {c.key for c in front(found, attention=True)}
+    assert pick(found, "trial:0", attention=True).candidate.key == BASE
+
+
+def test_a_trial_is_picked_by_its_number(study):
+    base, conv = pick(study, "trial:0"), pick(study, "trial:4")
+    assert base.candidate.key == BASE and conv.candidate.key == CONV and base.right is conv.right is None
+    assert conv.difference == posterior(study).differences[posterior(study).index(conv.candidate)]
+    flagged = next(t.number for t in study.trials if str(t.architecture) == FLAGGED)
+    assert pick(study, f"trial:{flagged}").difference is None
+
+
+def test_a_pick_with_few_seeds_warns(study):
+    seeds = {c: len(c.seeds) for c in study.candidates() if c.role == "search"}
+    one, many = (next(c for c, n in seeds.items() if n == wanted) for wanted in (1, 3))
+    assert "one usable seed" in Picked("best", one).warning and "train it again" in Picked("best", one).warning
+    flagged = next(c for c in study.candidates() if c.key == FLAGGED)
+    assert "no usable seed" in Picked("trial:9", flagged).warning and Picked("best", many).warning == ""
+    assert "one usable seed" in sentence(Picked("best", one)) and "seed" not in sentence(Picked("best", many))
+
+
+def test_a_pick_in_words(study):
+    picked = pick(study, "best")
+    words, d = repr(picked), picked.difference
+    assert words.startswith(f"best: {picked.candidate.key} (") and f"{d.mean:+.4f} mAP50-95 to the base" in words
+    assert f"95 % interval {d.low:+.4f} to {d.high:+.4f}" in words
+    assert f"right with a probability of {percent(picked.right)}" in words
+    assert "the unchanged base" in repr(pick(study, "trial:0")) and "to the base" not in repr(pick(study, "trial:0"))
+    for right, said in ((1.0, ">99 %"), (0.0, "<1 %")):  # a share of draws is never certain
+        assert f"probability of {said}" in sentence(Picked("best", picked.candidate, right))
 
 
 def test_bad_picks_say_what_to_do(study):
     refused = next(t.number for t in study.trials if t.state == "refused")
     with pytest.raises(UnknownName, match="Did you mean 'best'"):
         pick(study, "bets")
+    with pytest.raises(UnknownName, match="simplest"):
+        pick(study, "median")
     with pytest.raises(UserError, match="by its number"):
         pick(study, "trial:two")
     with pytest.raises(UserError, match="trial:999"):
@@ -122,89 +294,24 @@ def test_bad_picks_say_what_to_do(study):
 def test_an_empty_front_is_named(tmp_path):
     study = Fabricator(tmp_path)
     study.start(BASE, role="base")
-    with pytest.raises(UserError, match="no trial is complete"):
-        pick(view(study), "best")
+    assert front(view(study)) == [] and trained(view(study)).candidates == ()
+    for rule in RULES:
+        with pytest.raises(UserError, match="no trial is complete"):
+            pick(view(study), rule)
 
 
-def controls(tmp_path, base: list[float], conv: list[float]) -> Fabricator:
-    study = Fabricator(tmp_path)
-    for role, architecture, values in (("base", BASE, base), ("conv", CONV, conv)):
-        for seed, value in enumerate(values):
-            study.complete(architecture, value, seed=seed, role=role)
-    return study
-
-
-def test_noise_is_pooled_over_controls_and_paired_by_seed(tmp_path):
-    estimate = noise(view(controls(tmp_path, [0.30, 0.31, 0.32], [0.31, 0.31, 0.34])))
-    assert estimate.df_single == 4
-    assert estimate.sd_single == pytest.approx(math.sqrt((0.01**2 + 0.0003) / 2))
-    assert estimate.sd_paired == pytest.approx(0.01)  # differences 0.01, 0.00, 0.02
-    # two degrees of freedom are too few to believe the pairs, so two independent runs stand in
-    assert estimate.threshold() == pytest.approx(stats.t.ppf(0.975, 4) * math.sqrt(2) * estimate.sd_single)
-    assert estimate.threshold(4) == pytest.approx(estimate.threshold() / 2)
-    assert f"{estimate.threshold():.4f}" in estimate.sentence()
-
-
-def test_enough_pairs_narrow_the_noise(tmp_path):
-    base = [0.30 + 0.01 * k for k in range(10)]
-    estimate = noise(view(controls(tmp_path, base, [b + 0.002 * (-1) ** k for k, b in enumerate(base)])))
-    assert estimate.df_paired == 9
-    assert estimate.threshold() == pytest.approx(stats.t.ppf(0.975, 9) * estimate.sd_paired)
-    assert estimate.threshold() < stats.t.ppf(0.975, 18) * math.sqrt(2) * estimate.sd_single
-
-
-def test_without_pairs_two_independent_runs_stand_in(tmp_path):
-    estimate = noise(view(controls(tmp_path, [0.30, 0.32], [])))
-    assert estimate.sd_paired is None
-    assert estimate.threshold() == pytest.approx(stats.t.ppf(0.975, 1) * math.sqrt(2) * estimate.sd_single)
-
-
-def test_controls_that_all_score_zero_are_called_so(tmp_path):
-    study = Fabricator(tmp_path)
-    study.complete(BASE, 0.0, role="base")
-    assert "a control with at least two complete seeds" in noise_words(StudyView.read(tmp_path))
-    for seed in (1, 2):
-        study.complete(BASE, 0.0, seed=seed, role="base")
-    view = StudyView.read(tmp_path)
-    assert noise(view) is None
-    assert "all trials of the controls score 0 mAP50-95" in noise_words(view) and "train longer" in noise_words(view)
-    assert "all trials of the controls score 0 mAP50-95" in report_html(view)
-    study.complete(CONV, 0.1, role="conv")
-    study.complete(CONV, 0.1, seed=1, role="conv")
-    assert "score the same with every seed" in noise_words(StudyView.read(tmp_path))
-    study.complete(CONV, 0.2, seed=2, role="conv")
-    assert noise_words(StudyView.read(tmp_path)).startswith("Seed noise can explain")
-
-
-def test_one_seed_gives_no_noise_and_no_verdict(tmp_path):
-    study = controls(tmp_path, [0.30], [0.31])
-    study.complete("p3=lka(k_size=7) p4=none p5=none", 0.9)
-    found = view(study)
-    assert noise(found) is None
-    assert verdict(found.candidates()[-1], None) == "not distinguishable"
-
-
-def test_verdicts(tmp_path):
-    study = controls(tmp_path, [0.300, 0.310, 0.320], [0.300, 0.311, 0.319])
-    for k, value in ((7, 0.35), (11, 0.25), (23, 0.302)):
-        study.complete(f"p3=lka(k_size={k}) p4=none p5=none", value)
-    found = view(study)
-    words = [verdict(c, noise(found)) for c in found.candidates()[-3:]]
-    assert words == ["better than base", "worse than base", "not distinguishable"]
-
-
-def test_more_seeds_resolve_a_smaller_difference(tmp_path):
-    runs = [0.300 + 0.001 * k for k in range(10)]
-    study = controls(tmp_path, runs, [r + 0.001 * (-1) ** k for k, r in enumerate(runs)])
-    for seed, base in enumerate(runs):
-        study.complete("p3=lka(k_size=7) p4=none p5=none", base + 0.003, seed=seed)
-    study.complete("p3=lka(k_size=11) p4=none p5=none", 0.3005)
-    found = view(study)
-    assert [verdict(c, noise(found)) for c in found.candidates()[-2:]] == ["better than base", "not distinguishable"]
-
-
-def test_interval_is_students(tmp_path):
-    found = view(controls(tmp_path, [0.30, 0.31, 0.32], [0.3]))
-    base, conv = found.candidates()
-    assert interval(base) == pytest.approx(stats.t.interval(0.95, 2, loc=0.31, scale=0.01 / math.sqrt(3)))
-    assert interval(conv) is None
+def test_a_judgement_is_plain_data(study):
+    found = posterior(study)
+    for candidate in study.candidates():
+        told, at = judged(study, candidate), found.index(candidate)
+        assert json.loads(json.dumps(told)) == told
+        if at is None:
+            assert told["verdict"] == TIE and told["delta"] is told["p_front"] is None
+            assert told["map50_95"] == candidate.mean
+        else:
+            own = (told["map50_95"], told["p_front"])
+            assert own == (pytest.approx(found.means[at]), pytest.approx(found.on_front[at]))
+            told = {k: told[k] for k in ("delta", "delta_low", "delta_high", "p_better")}
+            base, d = candidate.architecture.is_base, found.differences[at]
+            assert list(told.values()) == ([None] * 4 if base else [d.mean, d.low, d.high, d.above])
+    assert judged(study, study.candidates()[0])["verdict"] == "the base itself"

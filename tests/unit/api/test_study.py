@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 
 import nas_attn as na
+from nas_attn.analysis.front import judged
 from nas_attn.errors import StudyChanged, UnknownName, UserError
 
 EVALUATOR = na.SyntheticEvaluator(seed_sd=0.01, test=True)
@@ -71,7 +73,7 @@ def test_a_pick_is_one_candidate_however_it_is_named(study):
     assert study.pick(f"trial:{number}") == best
     assert study.pick("best", max_gmacs=min(c.gmacs for c in study.front())) == study.front()[0]
     attended = [c for c in study.candidates() if {"acmix", "lska"} & {g.module for _, g in c.architecture}]
-    assert study.pick("best", attention=True) == max(attended, key=lambda c: c.score or 0.0)
+    assert study.pick("best", attention=True) == max(attended, key=lambda c: judged(study.view, c)["map50_95"])
     assert study.pick("trial:0", attention=True).architecture.is_base  # said by its number
     with pytest.raises(UnknownName, match="knee"):
         study.pick("kneee")
@@ -79,6 +81,35 @@ def test_a_pick_is_one_candidate_however_it_is_named(study):
         study.pick("p3=se")
     with pytest.raises(UserError, match="must be a candidate of the study"):
         study.pick(best.key, max_gmacs=0.0)
+
+
+def test_a_study_judges_any_architecture_of_its_space(study):
+    best = study.pick("best")
+    found = study.difference(best.architecture)
+    assert found == study.difference(best.key) and found.low < found.mean < found.high and 0 <= found.above <= 1
+    new = na.Architecture.parse("p3=lska(k_size=23) p4=acmix(head=2,kernel_att=5) p5=lska(k_size=7)")
+    assert new not in {c.architecture for c in study.candidates()}
+    assert study.difference(new).high > study.difference(new).low
+    with pytest.raises(UserError, match="must be in the search space"):
+        study.difference("p3=se")
+    begun = replace(study, view=replace(study.view, trials=study.view.trials[:3]))  # the base alone
+    with pytest.raises(UserError, match=r"must have results.*fewer than two architectures"):
+        begun.difference(new)
+
+
+def test_picks_and_noise_are_plain_data_too(study):
+    picks = study.picks()
+    assert [p.rule for p in picks] == ["best", "knee", "simplest"]
+    for picked, record in zip(picks, picks.records, strict=True):
+        assert study.pick(picked.rule) == picked.candidate and record["pick"] == picked.rule
+        assert record["architecture"] == picked.candidate.key and record["p_right"] == picked.right
+        base = picked.candidate.architecture.is_base
+        assert 0 <= picked.right <= 1 and record["delta"] == (None if base else picked.difference.mean)
+    told = json.loads(json.dumps(study.as_dict()))
+    assert told["picks"] == json.loads(json.dumps(picks.records)) and told["noise"]["run_sd"] == study.noise().run.mean
+    assert [r["architecture"] for r in told["front"]] == [c.key for c in study.front()]
+    figures = {"map50_95", "mean", "delta", "delta_low", "delta_high", "p_better", "p_front", "verdict", "gmacs"}
+    assert figures <= set(told["front"][0])
 
 
 def test_values_show_themselves(study):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -11,12 +12,28 @@ from html import escape
 from pathlib import Path
 
 import pytest
-from fabricated_studies import BASE, HOSTILE, Fabricator, fabricate
+from fabricated_studies import BASE, CONV, FAILED, FLAGGED, HOSTILE, RUNNING, Fabricator, fabricate
 
+from nas_attn.analysis.figure_numbers import pareto_numbers
+from nas_attn.analysis.front import RULES, front, pick
 from nas_attn.analysis.importance.numbers import NO_OPTUNA
-from nas_attn.analysis.tables import DEMO, PAIRED, PAIRED_MEANS, alias_table, front_table, liveness_table, trials_table
+from nas_attn.analysis.noise import noise_words, percent
+from nas_attn.analysis.posterior import posterior, verdict
+from nas_attn.analysis.tables import (
+    DEMO,
+    EMPTY,
+    ESTIMATE,
+    ESTIMATES,
+    alias_table,
+    front_table,
+    liveness_table,
+    picks_table,
+    trials_table,
+)
 from nas_attn.cli.app import run
-from nas_attn.dashboard.report import report_html, write_report
+from nas_attn.dashboard.as_html import render
+from nas_attn.dashboard.candidate_card import candidate_blocks, picks_blocks
+from nas_attn.dashboard.report import CAUTION, report_html, write_report
 from nas_attn.dashboard.source import LiveStudy
 from nas_attn.errors import MissingPart, UserError
 from nas_attn.study.view import StudyView
@@ -48,9 +65,15 @@ def test_it_names_nothing_to_load(text):
     assert text.count("plotly.js v") <= 1 and "chart-studio.plotly.com" not in markup
 
 
-def test_paired_map_is_explained_once_before_the_tables(text):
-    said = escape(PAIRED_MEANS)
-    assert text.count(said) == 1 and text.index(said) < text.index(f"<th>{PAIRED}</th>")
+def test_estimates_are_explained_once_before_the_tables(text):
+    said = escape(ESTIMATES)
+    assert text.count(said) == 1 and text.index(said) < text.index(f"<th>{ESTIMATE}</th>")
+
+
+def test_noise_and_rates_of_errors_stand_below_the_front(study, text):
+    front, rest = text.index("<h2>Front and controls</h2>"), text.index("<h2>All trials</h2>")
+    picks, table = text.index("<th>P(right)</th>"), text.index("<th>P(front)</th>")
+    assert front < picks < table < text.index(escape(noise_words(study))) < text.index(escape(CAUTION)) < rest
 
 
 def test_demo_note_only_for_the_demo(tmp_path, text):
@@ -107,9 +130,72 @@ def test_tables_tell_all(study):
     assert [r[1] for r in trials.rows[-4:]] == ["failed", "refused", "flagged", "running"]
     assert trials.rows[-4][-1] == HOSTILE and trials.rows[-2][-1] == "batch halved"
     places = {r[0]: r[1] for r in front_table(study).rows}
-    assert places[BASE] == "front, base (control)"
+    assert places[BASE] == "front, base (control)" and places[CONV] == "conv (control)"
     assert [r[3] for r in liveness_table(study).rows] == ["live", "live", "dead"]
     assert alias_table(study).rows[0] == ("p5", "lska(k_size=35)", "lska(k_size=23)")
+
+
+def test_the_front_is_judged_by_the_posterior(study):
+    found, table = posterior(study), front_table(study)
+    assert table.keys == tuple(r[0] for r in table.rows) and set(table.keys) == {CONV, *(c.key for c in front(study))}
+    candidates = {c.key: c for c in study.candidates()}
+    for row in (dict(zip(table.columns, r, strict=True)) for r in table.rows):
+        c = candidates[row["architecture"]]
+        at = found.index(c)
+        d = found.differences[at]
+        assert row[ESTIMATE] == f"{found.means[at]:.4f}" and row["P(front)"] == percent(found.on_front[at])
+        assert row["val mAP50-95 ± sd"].startswith(f"{c.mean:.4f}") and row["seeds"] == str(len(c.seeds))
+        told = [row[k] for k in ("Δ to base", "95 % interval", "P(better)", "verdict")]
+        if c.key == BASE:
+            assert told == [EMPTY] * 4
+        else:
+            interval = f"{d.low:+.4f} to {d.high:+.4f}"
+            assert told == [f"{d.mean:+.4f}", interval, percent(d.above), verdict(c, found)]
+
+
+def test_the_table_of_picks(study):
+    table = picks_table(study)
+    for rule, cells in zip(RULES, table.rows, strict=True):
+        row, picked = dict(zip(table.columns, cells, strict=True)), pick(study, rule)
+        assert (row["pick"], row["architecture"]) == (rule, picked.candidate.key)
+        assert row["P(right)"] == percent(picked.right)
+        base = picked.candidate.key == BASE
+        assert row["Δ to base"] == (EMPTY if base else f"{picked.difference.mean:+.4f}")
+        remark = (
+            "one seed: train it again" if len(picked.candidate.seeds) == 1 else "the unchanged base" if base else ""
+        )
+        assert row["remark"] == remark
+    assert {r[1] for r in table.rows} == set(table.keys)
+
+
+def test_before_a_result_there_are_no_picks(tmp_path):
+    study = Fabricator(tmp_path)
+    study.start(BASE, role="base")
+    assert picks_table(StudyView.read(tmp_path)) is None and picks_blocks(StudyView.read(tmp_path)) == []
+    study.complete(BASE, 0.3, seed=1, role="base")
+    table = picks_table(StudyView.read(tmp_path))
+    assert [r[1:5] + r[7:] for r in table.rows] == [(BASE, EMPTY, EMPTY, EMPTY, "one seed: train it again")] * 3
+    study.complete(BASE, 0.31, seed=2, role="base")
+    assert {r[7] for r in picks_table(StudyView.read(tmp_path)).rows} == {"the unchanged base"}
+    assert "Nothing can be said about differences yet" in report_html(StudyView.read(tmp_path))
+
+
+def test_the_card_of_a_candidate(study):
+    found = posterior(study)
+    cards = {c.key: render(*candidate_blocks(study, c, None)) for c in study.candidates()}
+    conv = next(c for c in study.candidates() if c.key == CONV)
+    d, at = found.differences[found.index(conv)], found.index(conv)
+    for said in (
+        f"{d.mean:+.4f}, 95 % interval {d.low:+.4f} to {d.high:+.4f} ({verdict(conv, found)})",
+        escape(f"with a probability of {percent(d.above)}"),
+        escape(f"with a probability of {percent(found.on_front[at])}"),
+        f"{found.means[at]:.4f}",
+        f"{conv.mean:.4f} ± {conv.sd:.4f}",
+    ):
+        assert said in cards[CONV], said
+    assert "Δ to base" not in cards[BASE] and ESTIMATE in cards[BASE] and "on the front" in cards[BASE]
+    for key in (FLAGGED, FAILED, RUNNING):
+        assert ESTIMATE not in cards[key] and "on the front" not in cards[key]
 
 
 def test_report_needs_neither_torch_nor_optuna(study, tmp_path):
@@ -146,6 +232,30 @@ def test_live_study_reads_again_only_after_a_change(tmp_path):
     assert len(live.view().trials) == 2
     before = sorted(p.name for p in tmp_path.iterdir())
     assert before == ["records.jsonl"]
+
+
+def test_the_live_page_shows_the_same_judgements(study):
+    from nas_attn.dashboard.app import build_app
+
+    client = build_app(study.folder).server.test_client()
+    parts = {"progress": "children", "drawn": "data"}
+    parts |= dict.fromkeys(("noise", "picks", "front", "trials"), "children")
+    asked = {
+        "output": f"..{'...'.join(f'{k}.{v}' for k, v in parts.items())}..",
+        "outputs": [{"id": k, "property": v} for k, v in parts.items()],
+        "inputs": [{"id": "stamp", "property": "data", "value": "x"}],
+        "changedPropIds": ["stamp.data"],
+    }
+    found = client.post("/_dash-update-component", json=asked, headers={"Host": "localhost"}).json["response"]
+    assert found["noise"]["children"] == noise_words(study)
+    for name, table in (("picks", picks_table(study)), ("front", front_table(study))):
+        shown = json.dumps(found[name], ensure_ascii=False)
+        assert all(json.dumps(column, ensure_ascii=False) in shown for column in table.columns)
+        assert all(cell in shown for row in table.rows for cell in row[2:])
+    shapes = found["drawn"]["data"]["layout"]["shapes"]
+    assert len(shapes) == 2 and pareto_numbers(study).noise == pytest.approx((shapes[0]["y1"] - shapes[0]["y0"]) / 2)
+    page = json.dumps(client.get("/_dash-layout", headers={"Host": "localhost"}).json, ensure_ascii=False)
+    assert ESTIMATES in page and page.index('"picks"') < page.index('"front"')
 
 
 def test_addresses_that_cannot_be_had(study):

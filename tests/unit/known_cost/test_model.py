@@ -9,7 +9,7 @@ from scipy.optimize import check_grad
 from nas_attn.known_cost.kernel import PARTS, Kernel
 from nas_attn.known_cost.likelihood import Likelihood
 from nas_attn.known_cost.observations import Observations
-from nas_attn.known_cost.posterior import Posterior, Runs
+from nas_attn.known_cost.posterior import NOISE, Posterior, Runs
 from nas_attn.known_cost.space import ProductSpace
 
 MODULES = {
@@ -108,8 +108,8 @@ def test_the_noise_and_the_effects_are_found():
         mean, deviation = found.predict(found.features)
         # the mean of all is free, so differences to the first point are compared
         errors += list(((mean - mean[0]) - (case.truth - case.truth[0])) / np.hypot(deviation, deviation[0]))
-        noises.append(found.noise)
-        assert found.variances.nothing < 0.01
+        noises.append(found.spread(NOISE))
+        assert found.nothing < 0.01
     assert np.mean(noises) == pytest.approx(0.007, rel=0.2)
     assert np.std(errors) < 1.5
 
@@ -130,7 +130,7 @@ def test_a_collapsed_run_moves_nothing_but_itself():
     others = np.arange(len(case.points)) != once
     before, after = (p.predict(p.features)[0][others] for p in (plain, fallen))
     assert np.abs(before - after).max() < 0.001
-    assert fallen.noise == pytest.approx(plain.noise, rel=0.1)
+    assert fallen.spread(NOISE) == pytest.approx(plain.spread(NOISE), rel=0.1)
 
 
 def test_a_module_that_is_bad_everywhere_is_not_taken_for_collapsed_runs():
@@ -160,10 +160,10 @@ def test_draws_agree_with_the_mean_and_the_deviation():
     case = Case(5, effect=0.02)
     found = Posterior(KERNEL, case.runs(), best=True)
     differences = np.eye(len(case.points))[1:6] - np.eye(len(case.points))[0]
-    drawn = found.contrasts(found.features, differences, 20_000)
+    drawn, before = found.contrasts(found.features, differences, 20_000)
     mean, _ = found.predict(found.features)
     assert drawn.mean(0) == pytest.approx(mean[1:6] - mean[0], abs=5e-4)
-    assert (drawn == found.contrasts(found.features, differences, 20_000)).all()
+    assert (drawn == found.contrasts(found.features, differences, 20_000)[0]).all() and (before > drawn.std(0)).all()
 
 
 @pytest.mark.parametrize("values", [[0.3, np.nan], [0.3, np.inf]])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from untrained_searches import make_plan, run_plan
 
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.observer import Silent
 
 
@@ -26,3 +29,20 @@ def test_known_cost_keeps_to_the_limits_without_refusals(tmp_path):
     assert view.counted == 30 and all(t.state == "complete" and t.gmacs <= 3.06 for t in view.trials)
     again = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "again")
     assert [str(t.architecture) for t in view.trials] == [str(t.architecture) for t in again.trials]
+
+
+def test_a_limit_that_only_a_dead_slot_meets_names_the_cheapest_live_module(tmp_path):
+    plan = make_plan(SyntheticEvaluator(dead=("p3",)), trials=30)
+    cheap = {g: replace(cost, macs=min(cost.macs, 10)) for g, cost in plan.table.cells["p3"].items()}
+    table = replace(plan.table, cells={**plan.table.cells, "p3": cheap})
+    live = [(c.macs, f"{slot}={g}") for slot in ("p4", "p5") for g, c in table.cells[slot].items() if c.macs]
+    said: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text):
+            said.append(text)
+
+    limited = make_plan(SyntheticEvaluator(dead=("p3",)), trials=30, max_gmacs=3.0 + 1e-6)
+    view = run_plan(replace(limited, table=table), tmp_path / "s", observer=Notes())
+    assert min(live)[0] > 1000 and not [t for t in view.trials if t.role == "search"]
+    assert any(f"for the cheapest, {min(live)[1]}" in text for text in said)

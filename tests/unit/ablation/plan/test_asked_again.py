@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from nas_attn.ablation.record import record_plan
 from nas_attn.ablation.report.rows import family_rows
 from nas_attn.ablation.report.words import method
 from nas_attn.ablation.view import AblationView
+from nas_attn.analysis.noise import noise
 from nas_attn.errors import UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.folder import RunFolder
@@ -227,17 +229,19 @@ def test_a_log_that_ends_after_its_first_record_goes_on(tmp_path):
     assert not view.partial and view.header["ablation"]["name"] == "ablation"
 
 
-def test_the_noise_of_few_pairs_is_not_believed(tmp_path):
+def test_before_it_has_its_own_noise_an_ablation_takes_that_of_its_study(tmp_path):
     fabricate(tmp_path / "study", 6)
     study = StudyView.read(tmp_path / "study")
     plan = ablation_plan(own(tmp_path), SyntheticEvaluator(effect_sd=0.0, noise_sd=0.01), seeds=5)
     plan = replace(plan, request=replace(plan.request, study=study))
     run_ablation_plan(plan, StoppingEngine(10**6))
     view = AblationView.read(own(tmp_path))
-    assert "this ablation's own trials (12 degrees of freedom)" in foresight(plan, view)
+    assert "this ablation's own trials" in foresight(plan, view)
     empty = replace(view, trials=(), views={None: replace(view.views[None], trials=())})
-    said = foresight(plan, empty)
-    assert "the study's trials" in said and "epochs and" in said and "degrees of freedom" in said
+    sd = math.sqrt(2) * noise(study).run.mean  # of a difference of two runs with the same seed
+    assert f"is {sd:.4f}, as in the study's trials at 15 epochs and 160 px" in foresight(plan, empty)
+    for unknown in (None, replace(study, trials=study.trials[:3])):  # the base alone
+        assert foresight(replace(plan, request=replace(plan.request, study=unknown)), empty) == ""
 
 
 def test_a_base_that_learned_nothing_proves_no_slot_dead_and_excludes_nothing(ablated):

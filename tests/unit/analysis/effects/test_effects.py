@@ -1,314 +1,305 @@
-"""Effects of modules at slots, compared with independent formulas, and the sentences on them."""
+"""Effects of modules at slots, compared with means by hand, and the sentences and the table on them."""
 
 from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from fabricated_studies import FAILED, Fabricator, fabricate
-from known_effects import random_rows, study_of, text_of
-from scipy import stats
+from known_effects import Truth, random_rows, study_of, text_of
 
 from nas_attn.analysis.effects import estimate
-from nas_attn.analysis.effects.conclusion import CANNOT, WORTH, effects_sentence, span, trials_needed
-from nas_attn.analysis.effects.estimate import NO_FREEDOM, NO_NOISE, UNCHECKED, drawn, effect_numbers
+from nas_attn.analysis.effects.conclusion import CANNOT, WORTH, change, effects_sentence, span, trials_needed
+from nas_attn.analysis.effects.estimate import LEADS, effect_numbers, some
 from nas_attn.analysis.effects.module_table import module_table
+from nas_attn.analysis.posterior import ALL_EQUAL, TOO_FEW, Difference, StudyPosterior
+from nas_attn.evaluate import Evaluation
 from nas_attn.study.view import StudyView
 
-BASE = "p3=none p4=none"
 GENES = ("none", "lska", "se")
+LUCK = (0.0, 0.01, 0.02, -0.01)  # of the seeds
 
 
-def factorial(own: float, seed: int):
-    """A study with every pair of `GENES` at p3 and p4 and two seeds, and its values as (p3, p4, seed)."""
+def factorial(seed: int, noise: float = 1e-4):
+    """A study with every pair of `GENES` at p3 and p4 and four seeds, and the true values as (p3, p4)."""
     rng = np.random.default_rng(seed)
-    values = 0.4 + rng.normal(0, 0.01, (3, 3, 2)) + rng.normal(0, own, (3, 3, 1)) + np.array([0.0, 0.02])
+    values = 0.4 + rng.normal(0, 0.02, (3, 3))
     rows = [
-        (text_of({"p3": GENES[i], "p4": GENES[j]}), float(values[i, j, k]), k)
-        for i, j, k in itertools.product(range(3), range(3), range(2))
+        (text_of({"p3": GENES[i], "p4": GENES[j]}), values[i, j] + luck + rng.normal(0, noise), s)
+        for i, j, (s, luck) in itertools.product(range(3), range(3), enumerate(LUCK))
     ]
     return study_of(rows), values
 
 
-def test_one_module_with_all_seeds_is_the_paired_t_test():
-    rng = np.random.default_rng(3)
-    base = 0.4 + rng.normal(0, 0.05, 5)
-    own = base + 0.02 + rng.normal(0, 0.01, 5)
-    rows = [("p3=none", v, s) for s, v in enumerate(base)] + [("p3=lska", v, s) for s, v in enumerate(own)]
-    numbers = effect_numbers(study_of(rows))
-    expected = stats.ttest_rel(own, base)
-    cell = numbers.cell("p3", "lska")
-    assert (cell.estimate, cell.p) == pytest.approx((np.mean(own - base), expected.pvalue))
-    assert (cell.low, cell.high) == pytest.approx(tuple(expected.confidence_interval()))
-    assert (cell.trials, cell.seeds, numbers.df) == (5, 5, 4)
-    # twice the noise of a run stands in a difference
-    assert numbers.sd == pytest.approx(np.std(own - base, ddof=1) / np.sqrt(2))
-
-
-def test_a_balanced_design_by_hand():
-    view, values = factorial(0.0, 3)  # whose architectures differ by no more than runs do
+@pytest.mark.parametrize("seed", range(3))
+def test_a_factorial_without_noise_by_hand(seed):
+    """Effects are averages over the neighbours, so they hold even where modules do not add up."""
+    view, values = factorial(seed)
     numbers = effect_numbers(view)
-    fitted = (
-        values.mean((1, 2), keepdims=True) + values.mean((0, 2), keepdims=True) + values.mean((0, 1), keepdims=True)
-    )
-    rest = values - fitted + 2 * values.mean()
-    df = 18 - 1 - 2 - 2 - 1
-    half = stats.t.ppf(0.975, df) * np.sqrt((rest**2).sum() / df * 2 / 6)
-    assert (numbers.df, numbers.between) == (df, False)
-    for slot, axis in (("p3", (1, 2)), ("p4", (0, 2))):
-        means = values.mean(axis)
+    for slot, table in (("p3", values), ("p4", values.T)):
         for i in (1, 2):
             cell = numbers.cell(slot, GENES[i])
-            assert cell.estimate == pytest.approx(means[i] - means[0])
-            assert (cell.low, cell.high) == pytest.approx((cell.estimate - half, cell.estimate + half))
+            effect = np.mean(table[i] - table[0])
+            lead = np.mean(table[i] - table[[k for k in range(3) if k != i]].mean(0))
+            assert (cell.effect.mean, cell.lead.mean) == pytest.approx((effect, lead), abs=3e-4)
+            assert (cell.sign, cell.lead_sign) == (np.sign(effect), np.sign(lead))
+            assert cell.effect.low < cell.effect.mean < cell.effect.high < cell.effect.low + 1e-3
+            assert (cell.trials, cell.seeds, cell.architectures) == (12, 4, 3)
+    for module, cell in zip(numbers.modules, numbers.overall, strict=True):
+        both = [numbers.cell(slot, module).effect.mean for slot in numbers.slots]
+        assert cell.effect.mean == pytest.approx(np.mean(both), abs=1e-6)
+        assert (cell.trials, cell.architectures) == (20, 5)
 
 
-def test_where_architectures_differ_by_more_than_the_sum_they_are_the_sample():
-    view, values = factorial(0.05, 1)
-    numbers = effect_numbers(view)
-    cells = values.mean(2)
-    rest = cells - cells.mean(1, keepdims=True) - cells.mean(0, keepdims=True) + cells.mean()
-    between = 2 * (rest**2).sum() / 4  # the mean square of architectures, two runs each
-    half = stats.t.ppf(0.975, 4) * np.sqrt(between * 2 / 6)
-    assert (numbers.df, numbers.between) == (4, True)
+def test_a_lead_counts_each_other_module_once():
+    """However many of its settings were trained; so a module with many settings does not outvote the others."""
+    gains = {"none": 0.0, "a": 0.03, "b(k=1)": -0.01, "b(k=2)": -0.02}
+    rng = np.random.default_rng(0)
+    rows = [(f"p3={g}", 0.4 + v + LUCK[s] + rng.normal(0, 1e-4), s) for g, v in gains.items() for s in range(4)]
+    cell = effect_numbers(study_of(rows)).cell("p3", "a")
+    assert (cell.effect.mean, cell.lead.mean) == pytest.approx((0.03, 0.03 - (0.0 - 0.015) / 2), abs=3e-4)
+
+
+def test_the_only_module_of_a_study_has_an_effect_and_no_lead():
+    rng = np.random.default_rng(3)
+    rows = [(f"p3={g}", 0.4 + v + rng.normal(0, 0.002), s) for g, v in (("none", 0), ("se", 0.03)) for s in range(5)]
+    numbers = effect_numbers(study_of(rows))
     cell = numbers.cell("p3", "se")
-    assert cell.estimate == pytest.approx(cells[2].mean() - cells[0].mean())
-    assert (cell.low, cell.high) == pytest.approx((cell.estimate - half, cell.estimate + half))
-    assert "Settings or combinations of modules also matter" in effects_sentence(numbers)
-
-
-def test_holm_is_over_all_cells():
-    numbers = effect_numbers(factorial(0.0, 0)[0])
-    raw = sorted(c.p for c in numbers.measured)
-    steps = np.minimum(1, np.maximum.accumulate([p * (4 - i) for i, p in enumerate(raw)]))
-    assert sorted(c.p_corrected for c in numbers.measured) == pytest.approx(list(steps))
+    assert (numbers.slots, numbers.modules, numbers.measured) == (("p3",), ("se",), (cell,))
+    assert (cell.sign, cell.lead, cell.lead_sign) == (1, None, 0) and cell.effect.low < 0.03 < cell.effect.high
+    assert effects_sentence(numbers).startswith(
+        f"Better than nothing at its slot, in mAP50-95: se at p3: {span(cell.effect)}. Of 1 trained architectures, 1 is"
+    )
+    weak = [(f"p3={g}", 0.4 + rng.normal(0, 0.01), s) for g in ("none", "se") for s in range(3)]
+    assert effects_sentence(effect_numbers(study_of(weak))).startswith(f"{CANNOT}: its only module at a slot is surely")
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_order_of_trials_does_not_matter(seed):
-    rows = random_rows(np.random.default_rng(seed), 40, settings=2)
+    rows = random_rows(np.random.default_rng(seed), 30, settings=2)
     shuffled = random.Random(seed).sample(rows, len(rows))
     one, other = effect_numbers(study_of(rows)), effect_numbers(study_of(shuffled))
-    assert [(c.slot, c.module, c.trials, c.why) for c in one.cells] == [
-        (c.slot, c.module, c.trials, c.why) for c in other.cells
-    ]
+    assert one.found.nothing == pytest.approx(other.found.nothing, rel=1e-4)
+    for a, b in zip(one.cells, other.cells, strict=True):
+        assert (a.slot, a.module, a.trials, a.seeds, a.why) == (b.slot, b.module, b.trials, b.seeds, b.why)
+        assert (a.sign, a.lead_sign) == (b.sign, b.lead_sign)
     for a, b in zip(one.measured, other.measured, strict=True):
-        assert (a.estimate, a.low, a.p_corrected) == pytest.approx((b.estimate, b.low, b.p_corrected))
+        found = [(c.effect.mean, c.effect.low, c.lead.mean, c.lead.high) for c in (a, b)]
+        assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
-def test_what_is_not_determined_says_why():
-    rows = random_rows(np.random.default_rng(0), 40)
-    rows = [(text.replace("acmix", "gam"), *rest) for text, *rest in rows]
-    rows += [("p3=acmix p4=eca", 0.41, 0), ("p3=acmix p4=eca", 0.42, 1), ("p3=lka p4=none", 0.4, 9)]
+def test_a_slot_that_a_search_never_leaves_empty_is_known_by_its_leads():
+    rows = random_rows(np.random.default_rng(1), 60, effect={("p3", "lska"): 0.03})
+    rows = [r for r in rows if "p3=none" not in r[0] or r[0] == "p3=none p4=none"]
     numbers = effect_numbers(study_of(rows))
-    assert numbers.cell("p3", "conv").why == "always together with conv at p4"
-    assert numbers.cell("p3", "acmix").why == "always together with eca at p4"
-    assert numbers.cell("p4", "acmix").why == "never trained here"
-    assert numbers.cell("p3", "lka").why == "only trained with seeds that no other architecture has"
-    assert {c.estimate for c in numbers.cells if c.why} == {None}
-    assert all(c.p is not None for c in numbers.cells if not c.why)
+    leads = [c.lead.high - c.lead.low for c in numbers.cells if c.slot == "p3" and c.module != "conv"]
+    effects = [c.effect.high - c.effect.low for c in numbers.cells if c.slot == "p3" and c.module != "conv"]
+    assert len(leads) == 3 and max(leads) < min(effects)
+    assert numbers.cell("p3", "lska").lead_sign == 1
 
 
-def test_a_mixture_names_what_it_is_mixed_with():
-    rows = [("p3=none p4=none", 0.4, 0), ("p3=a p4=c", 0.4, 0), ("p3=a p4=d", 0.41, 0), ("p3=b p4=c", 0.4, 0)]
-    cell = effect_numbers(study_of(rows)).cell("p3", "a")
-    assert cell.estimate is None
-    assert cell.why.startswith("cannot be separated from ") and "c at p4" in cell.why
+def test_a_collapsed_run_moves_nothing():
+    rows = random_rows(np.random.default_rng(5), 60, effect={("p3", "lska"): 0.03})
+    at = next(i for i, (text, _, _) in enumerate(rows) if "p3=lska" in text)
+    broken = [(text, value - 0.2 * (i == at), seed) for i, (text, value, seed) in enumerate(rows)]
+    whole, without, with_it = (effect_numbers(study_of(r)) for r in (rows, rows[:at] + rows[at + 1 :], broken))
+    assert [t.number for t in with_it.found.collapsed] == [at] and not without.found.collapsed
+    assert with_it.cell("p3", "lska").trials == whole.cell("p3", "lska").trials == without.cell("p3", "lska").trials + 1
+    for a, b in zip(with_it.measured, without.measured, strict=True):
+        assert abs(a.effect.mean - b.effect.mean) < 0.2 * (b.effect.high - b.effect.low)
+        assert (a.sign, a.lead_sign) == (b.sign, b.lead_sign)
 
 
-def test_trials_that_may_not_be_compared_do_not_count(tmp_path):
+def test_a_cell_without_an_effect_says_why(tmp_path):
     study = Fabricator(tmp_path)
-    study.complete("p3=none p4=none", 0.4, role="base")
+    for seed in range(2):
+        study.complete("p3=none p4=none", 0.4 + 0.01 * seed, seed=seed, role="base")
     study.complete("p3=lska p4=none", 0.5, flags=("batch halved",))
     study.fail("p3=lka p4=none", "out of memory")
     study.refuse("p3=acmix p4=none", "too big")
-    study.complete("p3=lska_trivial p4=none", 0.9, role="ablation")
     study.start("p3=efficient_attention p4=none")
+    only_base = effect_numbers(StudyView.read(tmp_path))
+    assert only_base.trials == 2 and only_base.modules == ("acmix", "lka", "lska")
+    assert effects_sentence(only_base) == "This study cannot rank modules yet: no usable trial has a module."
+    study.complete("p3=none p4=conv", 0.41)
     numbers = effect_numbers(StudyView.read(tmp_path))
-    assert numbers.trials == 1 and numbers.modules == ("acmix", "lka", "lska")
-    assert {c.why for c in numbers.cells if c.slot == "p3"} == {
-        "no usable trial here: failed, refused or not comparable"
+    assert {(c.slot, c.module): c.why for c in numbers.cells if c.effect is None} == {
+        ("p3", "acmix"): "never trained",
+        ("p3", "lka"): "no usable trial: failed or not comparable",
+        ("p3", "lska"): "no usable trial: failed or not comparable",
+        ("p3", "conv"): "never trained",
+        **{("p4", m): "never trained" for m in ("acmix", "lka", "lska")},
     }
-    assert "no usable trial has a module" in effects_sentence(numbers)
+    assert [(c.slot, c.module) for c in numbers.measured] == [("p4", "conv")]
+    assert numbers.overall[numbers.modules.index("lka")].effect is None
+
+
+def test_runs_of_another_fidelity_do_not_count():
+    """The trials of the more frequent fidelity are kept."""
+    rows = [*random_rows(np.random.default_rng(0), 20), ("p3=lka p4=none", 0.9, 0)]
+    view = study_of(rows)
+    longer = Evaluation(0.9, 0.9, (), 1.0, 0, 100, 64)
+    odd = replace(view.trials[-1], evaluation=longer)
+    numbers = effect_numbers(replace(view, trials=(*view.trials[:-1], odd)))
+    assert numbers.trials == 20 and numbers.cell("p3", "lka").effect is None
+    assert numbers.cell("p3", "lka").why == "no usable trial: failed or not comparable"
 
 
 @pytest.mark.parametrize(
-    ("rows", "why", "words"),
+    ("rows", "why"),
     [
-        ([("p3=none", 0.4, 0), ("p3=se", 0.5, 0)], NO_FREEDOM, "2 usable trials are too few"),
-        ([("p3=se", 0.5, 0)], "only trained with seeds that no other architecture has", "1 usable trial is too few"),
-        ([(f"p3={m}", 0.4, s) for m in ("none", "se") for s in range(3)], NO_NOISE, "no noise, so a difference"),
+        ([("p3=se", 0.51, 0), ("p3=se", 0.52, 1)], TOO_FEW),
+        ([(f"p3={m}", 0.43, s) for m in ("none", "se") for s in range(3)], ALL_EQUAL),
     ],
+    ids=["too few", "all equal"],
 )
-def test_too_little_to_judge(rows, why, words):
-    numbers = effect_numbers(study_of(rows))
+def test_an_obstacle_gives_a_sentence_and_no_numbers(rows, why):
+    view = study_of(rows)
+    numbers = effect_numbers(view)
     cell = numbers.cell("p3", "se")
-    assert (cell.why, cell.p, cell.low) == (why, None, None)
-    sentence = effects_sentence(numbers)
-    assert sentence.startswith(CANNOT) and words in sentence
-    assert ("no usable trial of the base" in sentence) is (len(rows) == 1)
+    assert (numbers.obstacle, numbers.found, numbers.measured, cell.why) == (why, None, (), "")
+    assert cell.trials and (cell.effect, cell.lead, cell.sign, cell.lead_sign) == (None, None, 0, 0)
+    assert effects_sentence(numbers) == f"This study cannot rank modules yet: {why}."
+    row = dict(zip(module_table(view, numbers).columns, module_table(view, numbers).rows[0], strict=True))
+    assert row.pop("trials") == str(cell.trials) and row.pop("architectures") == "1"
+    assert set(row.values()) == {"se", "–", "not measured"}
 
 
-def test_adding_up_is_not_taken_on_trust():
-    """Two architectures that share a module give an estimate by subtraction, but no data that checks it."""
-    rng = np.random.default_rng(1)
-    texts = ("p3=none p4=none", "p3=lska p4=none", "p3=lska p4=se")
-    numbers = effect_numbers(study_of([(t, 0.4 + rng.normal(0, 0.01), s) for t in texts for s in range(4)]))
-    assert numbers.cell("p3", "lska").p is not None
-    assert numbers.cell("p4", "se").why == UNCHECKED and numbers.cell("p4", "se").estimate is not None
-
-
-def test_one_architecture_is_named_instead_of_its_module():
-    """Even a clear difference may come from its settings."""
-    rng = np.random.default_rng(4)
-    texts = {"p3=none p4=none": 0.4, "p3=lska(k_size=23) p4=none": 0.44, "p3=none p4=se": 0.4, "p3=none p4=lka": 0.36}
-    view = study_of([(t, v + rng.normal(0, 0.003), s) for t, v in texts.items() for s in range(4)])
-    numbers = effect_numbers(view)
-    cell = numbers.cell("p3", "lska")
-    assert (cell.architectures, cell.alone, cell.shown, cell.differs) == (1, "p3=lska(k_size=23)", False, True)
-    assert cell.why.startswith("only 1 architecture here:") and cell.low < 0.04 < cell.high
-    assert numbers.shown == () and [c.module for c in numbers.singled] == ["lska", "lka"]
-    sentence = effects_sentence(numbers)
-    assert sentence.startswith(f"{CANNOT}: a ranking needs at least 3 architectures with the same module")
-    assert (
-        f"The single architecture p3=lska(k_size=23) is better than the base: {span(cell)}. This holds for" in sentence
-    )
-    assert "The single architecture p4=lka is worse" in sentence and "lska at p3" not in sentence
-    assert {r[0]: r[-1] for r in module_table(view, numbers).rows} == dict.fromkeys(
-        ("lka", "lska", "se"), "too few architectures"
-    )
-
-
-def test_one_architecture_is_compared_with_the_base_itself():
-    """The noise of runs judges it, even if other architectures share modules with it."""
-    rows = [r for i, r in enumerate(random_rows(np.random.default_rng(0), 50, between=0.05)) if i < 3 or r[0] != BASE]
-    rng = np.random.default_rng(1)
-    base = [v for text, v, _ in rows if text == BASE]
-    own = [b + 0.03 + rng.normal(0, 0.01) for b in base]
-    numbers = effect_numbers(study_of([*rows, *(("p3=lka(k=5) p4=none", v, s) for s, v in enumerate(own))]))
-    cell = numbers.cell("p3", "lka")
-    assert cell.estimate == pytest.approx(np.mean(own) - np.mean(base))
-    assert cell.alone == "p3=lka(k=5)" and cell.p_corrected is not None
-    modules = [c.high - c.low for c in numbers.measured if not c.alone]
-    assert len(modules) >= 5 and cell.high - cell.low < 0.6 * min(modules)
-
-
-def test_a_single_architecture_with_neighbours_is_neither():
-    rows = random_rows(np.random.default_rng(0), 50)
-    numbers = effect_numbers(study_of([*rows, *(("p3=lka p4=se(k=0)", 0.6 + 0.001 * s, s) for s in range(3))]))
-    cell = numbers.cell("p3", "lka")
-    assert cell.low is not None and (cell.p_corrected, cell.alone, cell.shown) == (None, "", False)
-    assert cell.why.startswith("only 1 architecture here:")
-    assert "lka at p3" not in effects_sentence(numbers)
-
-
-def test_a_module_takes_three_architectures():
-    rng = np.random.default_rng(2)
-    rows = random_rows(rng, 50)
-
-    def cell(settings: int):
-        more = [(f"p3=lka(k={k}) p4=se(k=0)", 0.6 + rng.normal(0, 0.01), s) for k in range(settings) for s in range(2)]
-        return effect_numbers(study_of([*rows, *more])).cell("p3", "lka")
-
-    assert [(cell(k).architectures, cell(k).shown) for k in (1, 2, 3)] == [(1, False), (2, False), (3, True)]
-
-
-def test_few_architectures_give_the_degrees_of_freedom():
-    """With three more architectures than effects, a difference between them cannot be excluded, even if none shows."""
-    texts = ("p3=none", "p3=lska(k=1)", "p3=lska(k=2)", "p3=lska(k=3)", "p3=lska(k=4)")
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        numbers = effect_numbers(study_of([(t, 0.4 + rng.normal(0, 0.01), s) for t in texts for s in range(3)]))
-        assert numbers.df == 3 and numbers.cell("p3", "lska").p_corrected is not None
-
-
-def test_without_a_base_effects_are_to_runs_without_a_module_there():
-    rows = [r for r in random_rows(np.random.default_rng(2), 60) if r[0] != "p3=none p4=none"]
-    numbers = effect_numbers(study_of(rows))
-    assert not numbers.based and len(numbers.measured) == 6
-    assert all(t.delta is None for t in study_of(rows).trials)
-
-
-def test_dead_slots_are_known_and_a_wide_study_fits():
+def test_dead_slots_are_known_and_a_study_with_many_slots_is_estimated():
     slots = tuple(f"inner.p{i}.insert" for i in range(3, 20))
-    modules = tuple(f"m{i}" for i in range(31))
     live = {"drop": dict.fromkeys(slots, 0.1), "live": list(slots[1:]), "searched": list(slots)}
-    rows = random_rows(np.random.default_rng(0), 60, slots=slots, modules=modules)
+    rows = random_rows(np.random.default_rng(0), 60, slots=slots, effect={(slots[2], "se"): 0.05})
     numbers = effect_numbers(study_of(rows, slots=live))
-    assert (numbers.dead, len(numbers.cells), numbers.slots) == (slots[:1], 17 * 32, slots)
-    assert effects_sentence(numbers).startswith(CANNOT)
-    assert trials_needed(numbers) > 60  # by the noise of the controls, where the model leaves none
+    assert (numbers.dead, len(numbers.cells), numbers.slots) == (slots[:1], 17 * 4, slots)
+    assert len(numbers.measured) == 17 * 4
+    cell = numbers.cell(slots[2], "se")
+    led = [c for c in numbers.measured if c.lead is not None]
+    assert len(led) == LEADS and cell.lead_sign == 1 and cell == max(led, key=lambda c: c.lead.mean)
 
 
-def test_planted_effects_are_found_and_not_ranked_where_they_overlap():
-    effect = {("p3", "lska"): 0.03, ("p3", "se"): 0.032, ("p4", "acmix"): -0.05}
-    view = study_of(random_rows(np.random.default_rng(5), 80, effect=effect, noise=0.005))
+def test_a_study_with_many_architectures_is_averaged_over_some(monkeypatch):
+    """The estimate needs no more points of the space than `POINTS`, however many architectures were trained."""
+    assert some(range(5), 5) == [0, 1, 2, 3, 4]
+    assert some(range(101), 5) == [0, 25, 50, 75, 100]
+    asked = []
+    contrasts = StudyPosterior.contrasts
+
+    def counted(self, points, matrix):
+        asked.append(len(points))
+        return contrasts(self, points, matrix)
+
+    many: dict[str, Any] = {"slots": ("p3", "p4", "p5"), "settings": 12, "noise": 0.02, "repeats": 1}
+    view = study_of(random_rows(np.random.default_rng(1), 600, effect={("p3", "lska"): 0.03}, **many))
+    found = effect_numbers(view).found
+    assert len(found.candidates) > 400
+    monkeypatch.setattr(StudyPosterior, "contrasts", counted)
     numbers = effect_numbers(view)
-    assert {(c.slot, c.module) for c in numbers.shown} == set(effect)
-    assert all(c.low < effect[c.slot, c.module] < c.high for c in numbers.shown)
-    better, worse, *rest = effects_sentence(numbers).split(". ")
-    assert better.startswith("Better than the base") and "lska at p3: +0.0" in better and "se at p3: +0.0" in better
-    assert worse.startswith("Worse than the base") and "acmix at p4: −0.0" in worse
-    assert rest[0] == "Modules with overlapping intervals are not ranked against each other"
-    assert "The other 3 of the 6 measured effects are not distinguishable from zero" in rest[1]
-    verdicts = {r[0]: r[-1] for r in module_table(view, numbers).rows}
-    assert verdicts == {
-        "lska": "better than base at p3",
-        "se": "better than base at p3",
-        "acmix": "worse than base at p4",
-        "conv": "not measured",
+    assert numbers.found is found and max(asked) <= estimate.POINTS  # the posterior is kept
+    cell = numbers.cell("p3", "lska")
+    assert cell.architectures > 2 * estimate.MOST and cell.effect.low < 0.03 < cell.effect.high
+    assert cell.lead_sign == 1
+
+
+def test_planted_effects_are_named_and_not_ranked_where_they_overlap():
+    truth = Truth({("p3", "lska"): 0.03, ("p3", "se"): 0.032, ("p4", "acmix"): -0.05})
+    view = study_of(random_rows(np.random.default_rng(5), 80, truth=truth, noise=0.005))
+    numbers = effect_numbers(view)
+    assert {(c.slot, c.module): c.sign for c in numbers.cells if c.sign} == {
+        key: np.sign(gain) for key, gain in truth.effect.items()
     }
+    assert all(np.sign(truth.lead(view, c.slot, c.module)) == c.lead_sign for c in numbers.cells if c.lead_sign)
+    lska, se, acmix = (numbers.cell(*key).effect for key in truth.effect)
+    assert (lska.mean, se.mean, acmix.mean) == pytest.approx(tuple(truth.effect.values()), abs=0.006)
+    better, worse, others, *rest = effects_sentence(numbers).split(". ")
+    assert lska.mean < se.mean  # the largest comes first
+    assert better == f"Better than nothing at its slot, in mAP50-95: se at p3: {span(se)}; lska at p3: {span(lska)}"
+    assert worse == f"Worse than nothing at its slot, in mAP50-95: acmix at p4: {span(acmix)}"
+    assert others.startswith("Better than the other choices at its slot")
+    assert "Modules with overlapping intervals are not ranked against each other" in rest
+    left = len(numbers.measured) - len(numbers.shown)
+    assert left == 2 and "The other 2 of 8 modules at slots are not distinguishable" in rest
+    verdicts = {r[0]: r[6] for r in module_table(view, numbers).rows}
+    assert verdicts["se"] == "better at p3; better than others at p4" and verdicts["conv"] == "not distinguishable"
+    assert verdicts["acmix"] == "worse at p4; worse than others at p3"
 
 
-def test_what_cannot_be_ranked_says_what_it_would_take():
+@pytest.mark.parametrize(
+    ("ends", "ranked"), [([(0.01, 0.03), (0.02, 0.04)], False), ([(0.01, 0.02), (0.03, 0.04)], True)]
+)
+def test_only_overlapping_intervals_are_said_not_to_be_ranked(ends, ranked):
     numbers = effect_numbers(study_of(random_rows(np.random.default_rng(0), 40, noise=0.02)))
-    sentence = effects_sentence(numbers)
-    top = max(numbers.measured, key=lambda c: abs(c.estimate))
-    assert not numbers.shown and sentence.startswith(f"{CANNOT}: none of its 6 effects")
+    claims = [Difference((low + high) / 2, low, high, 1.0) for low, high in ends]
+    own = {("p3", "lska"): claims[0], ("p4", "se"): claims[1]}
+    cells = [replace(c, effect=own[key], sign=1) if (key := (c.slot, c.module)) in own else c for c in numbers.cells]
+    sentence = effects_sentence(replace(numbers, cells=tuple(cells), dead=("p4",)))
+    assert ("Modules with overlapping intervals are not ranked" in sentence) is not ranked
+    assert sentence.startswith(
+        f"Better than nothing at its slot, in mAP50-95: se at p4 (a dead slot): {span(claims[1])}; lska at p3: "
+    )
+    assert "The other 6 of 8 modules at slots are not distinguishable" in sentence
+
+
+def test_a_sentence_names_few_of_many_claims():
+    numbers = effect_numbers(study_of(random_rows(np.random.default_rng(0), 40, noise=0.02)))
+    worse = Difference(-0.02, -0.03, -0.01, 0.0)
+    cells = tuple(replace(c, lead=worse, lead_sign=-1) for c in numbers.cells)
+    sentence = effects_sentence(replace(numbers, cells=cells)).split(". ")[0]
+    assert sentence.startswith("Worse than the other choices at its slot") and sentence.count(span(worse)) == 6
+    assert sentence.endswith("; and 2 more, framed below")
+
+
+def test_a_study_that_cannot_rank_says_what_is_known():
+    numbers = effect_numbers(study_of(random_rows(np.random.default_rng(0), 40, noise=0.02)))
+    sentence, found = effects_sentence(numbers), numbers.found
+    top = max(numbers.measured, key=lambda c: abs(c.lead.mean))
+    assert not numbers.shown and sentence.startswith(f"{CANNOT}: none of its 8 modules at slots is surely better")
+    assert found.noise.mean > found.spread()
+    assert f"The noise of one run ({found.noise.mean:.4f}) is larger than the spread of all architectures" in sentence
     assert (
-        f"single run is {numbers.sd:.3f} mAP50-95" in sentence
-        and f"{top.module} at {top.slot}, {top.estimate:+.3f}"[:-1] in (sentence.replace("−", "-"))
+        f"The largest estimate is {top.module} at {top.slot} against the other choices there: {span(top.lead)}"
+        in sentence
     )
-    assert f"About {trials_needed(numbers)} trials" in sentence and sentence.endswith(
-        "this study has 40 usable trials."
-    )
+    assert "is better" not in sentence and "is worse" not in sentence
 
 
-def test_the_plan_has_the_power_that_it_promises():
-    numbers = effect_numbers(study_of(random_rows(np.random.default_rng(0), 40, noise=0.02)))
-    runs = trials_needed(numbers) / 5  # none, three modules and the convolution
+@pytest.mark.parametrize("seed", range(3))
+def test_the_further_trials_give_the_power_that_they_promise(seed):
+    """An interval of ±1.96 sd, and a power of 80 %: the difference is 2.8 standard deviations."""
+    rows = random_rows(np.random.default_rng(seed), 40, noise=0.015)
+    found = effect_numbers(study_of(rows)).found
+    needed = trials_needed(found)
+    others = [i for i, c in enumerate(found.candidates) if not c.architecture.is_base]
+    best = max(others, key=lambda i: found.means[i])
+    rng, text = np.random.default_rng(100 + seed), found.candidates[best].key
 
-    def power(n: float) -> float:
-        df, shift = 2 * n - 2, WORTH / numbers.sd * np.sqrt(n / 2)
-        limit = stats.t.ppf(1 - 0.05 / 6 / 2, df)
-        return stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift)
+    def deviation(pairs):
+        more = [(t, 0.4 + rng.normal(0, 0.015), 100 + i) for i in range(pairs) for t in (text, "p3=none p4=none")]
+        again = effect_numbers(study_of([*rows, *more])).found
+        at = [c.key for c in again.candidates].index(text)
+        return float(again.draws[:, at].std()) * found.noise.mean / again.noise.mean
 
-    assert power(runs) >= 0.8 > power(0.9 * runs)
+    assert needed > 10 and needed % 2 == 0
+    assert deviation(needed // 2) <= 1.15 * WORTH / 2.8 < deviation(needed // 8)
+    assert "About " in effects_sentence(effect_numbers(study_of(rows)))
 
 
-def test_the_table_tells_best_median_and_seeds(tmp_path):
+def test_a_table_row_names_the_best_architecture_of_its_module(tmp_path):
     view = StudyView.read(fabricate(tmp_path, 30).folder)
-    table = module_table(view, effect_numbers(view))
-    own = [c for c in view.candidates() if "=lka(" in c.key and c.delta is not None]
-    best = max(own, key=lambda c: c.delta)
-    row = dict(zip(table.columns, next(r for r in table.rows if r[0] == "lka"), strict=True))
-    assert (row["best Δ to base"], row["architecture"]) == (f"{best.delta:+.4f}", best.key)
-    assert row["median Δ to base"] == f"{np.median([c.delta for c in own]):+.4f}"
-    assert row["trials"] == str(sum(t.usable for c in own for t in c.trials)) and row["seeds"] == "3"
-    assert table.keys[[r[0] for r in table.rows].index("lka")] == best.key
+    numbers = effect_numbers(view)
+    table, found = module_table(view, numbers), numbers.found
+    own = [i for i, c in enumerate(found.candidates) if "=lka(" in c.key]
+    best = max(own, key=lambda i: found.means[i])
+    at = [r[0] for r in table.rows].index("lka")
+    row = dict(zip(table.columns, table.rows[at], strict=True))
+    overall = numbers.overall[numbers.modules.index("lka")]
+    assert row["best architecture"] == table.keys[at] == found.candidates[best].key
+    assert row["Δ to base"] == f"{found.differences[best].mean:+.4f}".replace("-", "−")
+    assert row["trials"] == str(sum(t.usable for i in own for t in found.candidates[i].trials))
+    assert row["architectures"] == str(len(own)) == str(overall.architectures)
+    assert row["effect over all slots"] == change(overall.effect.mean)
+    assert row["95 % interval"] == f"{change(overall.effect.low)} to {change(overall.effect.high)}"
     assert FAILED not in table.keys
-
-
-def test_a_study_with_many_architectures_is_fitted_to_some_and_says_so(tmp_path, monkeypatch):
-    assert drawn({"a", "b"}, 2) == {"a", "b"}
-    names = {f"n{i}" for i in range(50)}
-    assert len(drawn(names, 7)) == 7 and drawn(names, 7) == drawn(sorted(names), 7) < names
-    view = StudyView.read(fabricate(tmp_path, 30).folder)
-    whole = effect_numbers(view)
-    assert whole.drawn is None and "drawn" not in effects_sentence(whole)
-    monkeypatch.setattr(estimate, "drawn", lambda found: drawn(found, 20))
-    some = effect_numbers(view)
-    assert some.drawn is not None and some.drawn[0] == 20 < some.drawn[1] and some.trials < whole.trials
-    assert f"These figures use 20 of the {some.drawn[1]} architectures" in effects_sentence(some)

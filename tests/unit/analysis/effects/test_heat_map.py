@@ -16,6 +16,7 @@ from nas_attn.analysis.effects.estimate import Cell, effect_numbers
 from nas_attn.analysis.effects.heat_map import heat_map
 from nas_attn.analysis.importance.figure import MOST, drawn, importance_figure
 from nas_attn.analysis.importance.numbers import importance_numbers
+from nas_attn.analysis.posterior import Difference
 from nas_attn.dashboard import effects_card
 from nas_attn.dashboard.as_html import render
 from nas_attn.dashboard.report import report_html
@@ -42,30 +43,43 @@ def test_cells_say_estimate_interval_and_trials(numbers):
     figure = heat_map(numbers)
     words = layer(figure, "words")
     assert list(words.x) == ["p3", "p4", "p5<br><b>dead</b>"] and list(words.y) == list(numbers.modules)
+    assert numbers.modules == ("acmix", "lska", "se", "conv")  # the control last
     for i, module in enumerate(numbers.modules):
         for j, slot in enumerate(numbers.slots):
             cell, text = numbers.cell(slot, module), words.text[i][j]
-            if cell.estimate is None:
+            if cell.effect is None:
                 assert text == ("dead" if slot == "p5" else "")
             else:
-                assert change(cell.estimate) in text and f"n={cell.trials}<" in text
-                assert f"[{change(cell.low)}, {change(cell.high)}]" in text
-                assert ("<b>" in text) is cell.shown
+                assert change(cell.effect.mean) in text and f"n={cell.trials}<" in text
+                assert f"[{change(cell.effect.low)}, {change(cell.effect.high)}]" in text
+                assert ("<b>" in text) is bool(cell.sign or cell.lead_sign)
 
 
-def test_only_what_is_shown_has_full_colour_and_a_frame(numbers):
+def test_only_what_is_claimed_has_full_colour_and_a_frame(numbers):
     figure = heat_map(numbers)
-    assert {(c.slot, c.module) for c in numbers.shown} == {("p3", "lska"), ("p4", "se")}
+    claimed = {(c.slot, c.module) for c in numbers.cells if c.sign or c.lead_sign}
+    assert claimed >= {("p3", "lska"), ("p4", "se")} and len(claimed) < len(numbers.measured)
     full, pale = layer(figure, "shown"), layer(figure, "not shown")
-    coloured = [(i, j) for i, row in enumerate(full.z) for j, z in enumerate(row) if z is not None]
-    assert coloured == [
-        (i, j) for i, m in enumerate(numbers.modules) for j, s in enumerate(numbers.slots) if numbers.cell(s, m).shown
-    ]
-    assert all(pale.z[i][j] is None for i, j in coloured) and pale.opacity < 0.5 < full.opacity
+    places = [(i, j) for i in range(len(numbers.modules)) for j in range(len(numbers.slots))]
+    coloured = [(i, j) for i, j in places if (numbers.slots[j], numbers.modules[i]) in claimed]
+    measured = [(i, j) for i, j in places if numbers.cell(numbers.slots[j], numbers.modules[i]).effect is not None]
+    assert [at for at in places if full.z[at[0]][at[1]] is not None] == coloured
+    assert [at for at in places if pale.z[at[0]][at[1]] is not None] == [at for at in measured if at not in coloured]
+    assert pale.opacity < 0.5 < full.opacity
     frames = [(s.x0 + s.x1, s.y0 + s.y1) for s in figure.layout.shapes if s.type == "rect"]
     assert sorted(frames) == sorted((2 * j, 2 * i) for i, j in coloured)
     # centred on no difference
-    assert full.zmin == -full.zmax == pale.zmin
+    assert full.zmin == -full.zmax == pale.zmin == -max(abs(c.effect.mean) for c in numbers.measured)
+
+
+def test_a_claim_on_the_lead_alone_is_framed_too(numbers):
+    """A search seldom leaves a good slot empty, so this is all that it can claim there."""
+    own = next(c for c in numbers.measured if not c.sign and not c.lead_sign)
+    cells = tuple(dataclasses.replace(c, lead_sign=1 if c is own else 0, sign=0) for c in numbers.cells)
+    figure = heat_map(dataclasses.replace(numbers, cells=cells))
+    i, j = numbers.modules.index(own.module), numbers.slots.index(own.slot)
+    assert [(s.x0 + s.x1, s.y0 + s.y1) for s in figure.layout.shapes if s.type == "rect"] == [(2 * j, 2 * i)]
+    assert layer(figure, "words").hovertext[i][j].endswith("better than others")
 
 
 def test_dead_slots_are_hatched_and_never_coloured(numbers):
@@ -80,34 +94,35 @@ def test_dead_slots_are_hatched_and_never_coloured(numbers):
     assert any("dead: <b>+0.0" in row[0] for row in layer(heat_map(kept), "words").text)
 
 
+def test_the_hover_text_says_both_differences_and_the_verdict(numbers):
+    hover = layer(heat_map(numbers), "words").hovertext[numbers.modules.index("lska")][0]
+    cell = numbers.cell("p3", "lska")
+    lines = hover.split("<br>")
+    assert lines[0] == "<b>lska at p3</b>"
+    assert lines[1] == f"{cell.trials} trials, {cell.seeds} seeds, {cell.architectures} architectures"
+    effect = f"{cell.effect.mean:+.4f} mAP50-95, 95 % interval {cell.effect.low:+.4f} to {cell.effect.high:+.4f}"
+    assert lines[2] == f"against nothing there: {effect}; above 0 with >99 %"
+    assert lines[3].startswith(f"against the other choices there: {cell.lead.mean:+.4f} mAP50-95")
+    assert lines[4:] == ["better"]
+
+
 def test_a_blank_cell_says_why_when_pointed_at(numbers):
     hover = layer(heat_map(numbers), "words").hovertext
-    conv = numbers.modules.index("conv")
-    assert "always together with conv at p4" in hover[conv][0]
-    assert "never trained here" in hover[conv][2] and "a dead slot" in hover[conv][2]
-    assert "corrected below 0.0001" in hover[numbers.modules.index("lska")][0]
-
-
-def test_a_single_architecture_is_neither_framed_nor_called_its_module():
-    rows = random_rows(np.random.default_rng(5), 60)
-    rows += [("p3=lka(k=5) p4=none", 0.9 + 0.001 * s, s) for s in range(3)]
-    rows += [("p3=none p4=gam(k=5)", 0.9, 7), ("p3=se(k=0) p4=gam(k=0)", 0.9, 1), ("p3=none p4=none", 0.4, 7)]
-    numbers = effect_numbers(study_of(rows))
-    figure = heat_map(numbers)
-    hover = dict(zip(numbers.modules, layer(figure, "words").hovertext, strict=True))
-    assert "the architecture p3=lka(k=5) against the base: better (p below 0.0001" in hover["lka"][0]
-    assert (
-        "3 trials, 3 seeds, 1 architecture<" in hover["lka"][0]
-        and "a claim about the module needs 3" in hover["lka"][0]
-    )
-    assert "not tested: too few architectures<" in hover["gam"][1] and "only 2 architectures here" in hover["gam"][1]
-    assert numbers.cell("p3", "lka").differs and not [s for s in figure.layout.shapes if s.type == "rect"]
+    blank = hover[numbers.modules.index("conv")][2].split("<br>")
+    assert blank == ["<b>conv at p5</b>", "a dead slot: the trained base does not need its output", "never trained"]
+    broken = study_of([("p3=lka(k=5) p4=none", 0.4, 0)], state="failed")
+    failed = dataclasses.replace(broken.trials[0], number=999)
+    known = study_of(random_rows(np.random.default_rng(5), 30))
+    found = effect_numbers(dataclasses.replace(known, trials=(*known.trials, failed)))
+    text = layer(heat_map(found), "words").hovertext[found.modules.index("lka")]
+    assert text[0].endswith("no usable trial: failed or not comparable") and text[1].endswith("never trained")
 
 
 @pytest.mark.parametrize(("slots", "modules"), [(1, 1), (2, 2), (3, 6), (17, 31)])
 def test_cells_keep_room_for_their_words(slots, modules):
     names, kinds = [f"p{i}" for i in range(slots)], [f"m{i}" for i in range(modules)]
-    cells = tuple(Cell(s, m, 3, 1, 0.01, -0.01, 0.03, 0.2, 1.0) for s in names for m in kinds)
+    effect = Difference(0.01, -0.01, 0.03, 0.8)
+    cells = tuple(Cell(s, m, 3, 1, 2, effect, effect) for s in names for m in kinds)
     known = effect_numbers(study_of([("p0=none", 0.4, 0)]))
     figure = heat_map(dataclasses.replace(known, slots=tuple(names), modules=tuple(kinds), cells=cells))
     margin = figure.layout.margin
@@ -156,9 +171,14 @@ def test_a_study_that_has_only_begun(tmp_path):
     assert "no usable trial has a module" in card and "plotly" not in card
 
 
-def test_a_map_of_blanks_is_not_drawn():
-    card = card_html(study_of([("p3=a p4=b", 0.4, 0), ("p3=none p4=none", 0.4, 0)]))
-    assert 'id="effects-map"' not in card and "<td>not measured</td>" in card
+@pytest.mark.parametrize(
+    "rows", [[("p3=a p4=b", 0.4, 0), ("p3=none p4=none", 0.4, 0)], [("p3=a p4=b", 0.4, 0)]], ids=["equal", "too few"]
+)
+def test_a_map_of_blanks_is_not_drawn(rows):
+    view = study_of(rows)
+    card = card_html(view)
+    assert 'id="effects-map"' not in card and "<span>not measured</span>" in card
+    assert escape(effect_numbers(view).obstacle) in card
 
 
 def test_names_are_escaped(numbers, monkeypatch):

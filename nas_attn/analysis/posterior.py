@@ -1,0 +1,258 @@
+"""The posterior of a study: what its trials say about every architecture at once.
+
+    mAP50-95[trial] = f(architecture) + level[seed] + noise
+
+f is a Gaussian process on the genes and the cost (`nas_attn.known_cost`). All that is said about a search comes from
+here: differences to the base, the front, picks, effects of modules, the noise of a run. Its means and intervals hold if
+architectures differ at all; `nothing` is the probability that they do not, and claims count it as an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from nas_attn.errors import UserError
+from nas_attn.known_cost.kernel import Features, Kernel
+from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior, Runs
+from nas_attn.space import NONE, Architecture
+from nas_attn.statistics.claims import claimed
+from nas_attn.study.coded import PRIOR, Coded
+from nas_attn.study.view import Candidate, StudyView, Trial
+
+DRAWS = 4000
+TOO_FEW = "fewer than two architectures have a usable trial"
+ALL_EQUAL = "all usable trials score the same"
+BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference in mAP50-95.
+
+    Attributes:
+        mean: its expectation.
+        low: lower end of the 95 % interval.
+        high: upper end.
+        above: probability that it is above zero.
+    """
+
+    mean: float
+    low: float
+    high: float
+    above: float
+
+    @classmethod
+    def of(cls, draws: np.ndarray) -> Difference:
+        """The difference with these draws, (n,)."""
+        low, high = np.quantile(draws, (0.025, 0.975))
+        return cls(float(draws.mean()), float(low), float(high), float((draws > 0).mean()))
+
+
+class StudyPosterior:
+    """The joint distribution of f over all architectures of a study.
+
+    Args:
+        view: the study.
+        runs: its comparable trials: usable, of one fidelity, with a finite score.
+
+    Attributes:
+        candidates: the candidates with a comparable trial, in the order of their first trials.
+        points: (candidates, slots) their points, as of `coded`.
+        gmacs: (candidates,) their costs.
+        means: (candidates,) expected mAP50-95 with a seed of average luck.
+        draws: (draws, candidates) joint draws of the differences to the base.
+        nothing: probability that no two architectures differ.
+        collapsed: comparable trials that lie far below everything else; they are left out.
+    """
+
+    def __init__(self, view: StudyView, runs: Sequence[Trial]) -> None:
+        self.coded = Coded.of_view(view)
+        self._kernel = Kernel(self.coded.space)
+        base = Architecture.of(dict.fromkeys(self.coded.genes, NONE))
+        at: dict[Architecture, int] = {}
+        positions = [at.setdefault(t.architecture, len(at)) for t in runs]
+        points = np.array([self._point(a) for a in at])
+        costs = self.coded.gmacs(points)
+        self._low, self._range = float(costs.min()), float(np.ptp(costs))
+        if self._range < 1e-9 * self._low:  # rounding
+            self._range = 1.0
+        values = [t.map50_95 or 0.0 for t in runs]
+        data = Runs(points, self._scaled(points), positions, values, [t.seed for t in runs])
+        self._posterior = Posterior(self._kernel, data, prior=PRIOR)
+        self.candidates = tuple(c for c in view.candidates() if c.architecture in at)
+        self.gmacs = np.array([c.gmacs for c in self.candidates])
+        self.points = points[[at[c.architecture] for c in self.candidates]]
+        self._base = np.array([self._point(base)])
+        self.means = self._posterior.predict(self._features(self.points))[0]
+        self.nothing = float(self._posterior.nothing or 0.0)
+        self.collapsed = tuple(t for t, gone in zip(runs, self._posterior.collapsed, strict=True) if gone)
+        own = np.eye(len(self.candidates) + 1)[:-1]
+        own[:, -1] -= 1
+        self.draws, self._before = self.contrasts(np.vstack([self.points, self._base]), own)
+
+    def _point(self, architecture: Architecture) -> tuple[int, ...]:
+        point = self.coded.point(architecture)
+        if point is None:
+            raise UserError(
+                "an architecture must be in the search space of the study",
+                got=f"'{architecture}'",
+                remedy="Only modules that the study could choose can be judged from it.",
+            )
+        return point
+
+    def _scaled(self, points: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = (self.coded.gmacs(points) - self._low) / self._range
+        return scaled
+
+    def _features(self, points: np.ndarray) -> Features:
+        return self._kernel.features(points, self._scaled(points))
+
+    def contrasts(self, points: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Joint draws of sums of f, (draws, sums), and their standard deviations before any trial, (sums,).
+
+        Args:
+            points: (n, slots) points as of `coded`.
+            matrix: (sums, n) the factor of each point in each sum.
+        """
+        return self._posterior.contrasts(self._features(points), matrix, DRAWS)
+
+    def difference(self, architecture: Architecture) -> Difference:
+        """The difference of an architecture to the base, whether it was trained or not.
+
+        Raises:
+            UserError: the study's space does not have the architecture.
+        """
+        points = np.vstack([[self._point(architecture)], self._base])
+        return Difference.of(self.contrasts(points, np.array([[1.0, -1.0]]))[0][:, 0])
+
+    def index(self, candidate: Candidate) -> int | None:
+        """The position of a candidate; None if it has no comparable trial."""
+        return self._at.get(candidate.architecture)
+
+    @cached_property
+    def _at(self) -> dict[Architecture, int]:
+        return {c.architecture: i for i, c in enumerate(self.candidates)}
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """The difference of each candidate to the base."""
+        return tuple(Difference.of(column) for column in self.draws.T)
+
+    @cached_property
+    def signs(self) -> np.ndarray:
+        """(candidates,) 1 if a candidate is better than the base, -1 if it is worse, 0 if the study cannot tell.
+
+        All claims together are wrong with a probability of at most 5 %.
+        """
+        own = np.array([not c.architecture.is_base for c in self.candidates])
+        found = np.zeros(len(own), int)
+        if own.any():
+            found[own] = claimed(self.draws[:, own], self._before[own], self.nothing)
+        return found
+
+    @cached_property
+    def on_front(self) -> np.ndarray:
+        """(candidates,) the probability that no other trained architecture is as cheap and as good."""
+        found = np.zeros(len(self.candidates))
+        height = np.full(len(self.draws), -np.inf)
+        for cost in np.unique(self.gmacs):
+            here = np.flatnonzero(self.gmacs == cost)
+            values = self.draws[:, here]
+            top = values.max(1)
+            found[here] = ((values >= top[:, None]) & (values > height[:, None])).mean(0)
+            height = np.maximum(height, top)
+        return found
+
+    def is_best(self, among: Sequence[int]) -> np.ndarray:
+        """The probability of each of some candidates to be the best of them, (among,)."""
+        values = self.draws[:, among]
+        found: np.ndarray = (values >= values.max(1)[:, None]).mean(0)
+        return found
+
+    @property
+    def noise(self) -> Difference:
+        """The standard deviation of a run, with its 95 % interval, in mAP50-95."""
+        return self._spread(NOISE)
+
+    @property
+    def luck(self) -> Difference:
+        """The standard deviation of the level of a seed, which all trials of the seed share."""
+        return self._spread(LEVEL)
+
+    def _spread(self, part: int) -> Difference:
+        middle, low, high = (self._posterior.spread(part, away) for away in (0.0, -1.96, 1.96))
+        return Difference(middle, low, high, 1.0)
+
+    def spread(self) -> float:
+        """The standard deviation of f over the trained architectures, in mAP50-95."""
+        return float(np.sqrt(np.mean(np.var(self.draws, axis=1))))
+
+    def pairs_to_show(self, candidate: Candidate, difference: float) -> int:
+        """The further seeds of a candidate and of the base that would show a difference of this size.
+
+        The number gives a power of 80 % for a two-sided 95 % interval; both train with the same seeds.
+        """
+        sd = float(self.draws[:, self._at[candidate.architecture]].std())
+        needed = (1.96 + 0.84) / difference  # the square root of the precision
+        left = needed**2 - (1 / sd**2 if sd > 0 else math.inf)
+        return max(0, math.ceil(2 * self.noise.mean**2 * left))
+
+
+def comparable(view: StudyView) -> list[Trial]:
+    """The trials that a posterior may use: usable, with a finite score, and of one fidelity.
+
+    Trials of another fidelity measure something else; those of the more frequent fidelity are kept.
+    """
+    usable = [t for t in view.trials if t.usable and t.map50_95 is not None and math.isfinite(t.map50_95)]
+    kinds = [(e.task, e.epochs, e.imgsz, e.recipe.get("fraction", 1.0)) for t in usable if (e := t.evaluation)]
+    most = Counter(kinds).most_common(1)
+    return [t for t, kind in zip(usable, kinds, strict=True) if kind == most[0][0]]
+
+
+def obstacle(view: StudyView) -> str | None:
+    """The reason why a study has no posterior yet; None if it has one."""
+    runs = comparable(view)
+    if len({t.architecture for t in runs}) < 2:
+        return TOO_FEW
+    return ALL_EQUAL if len({t.map50_95 for t in runs}) < 2 else None
+
+
+def posterior(view: StudyView) -> StudyPosterior | None:
+    """The posterior of a study; None as long as there is an `obstacle`. The newest ones are kept in memory."""
+    if obstacle(view) is not None:
+        return None
+    states = tuple((t.number, t.state, t.usable, t.map50_95, t.seed, t.architecture) for t in view.trials)
+    return _made(_Keyed((str(view.folder), view.model, states, bool(view.slots)), view))
+
+
+class _Keyed:
+    """A view that is equal to another one with the same key."""
+
+    def __init__(self, key: tuple[object, ...], view: StudyView) -> None:
+        self.key, self.view = key, view
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and self.key == other.key
+
+
+@lru_cache(maxsize=4)
+def _made(keyed: _Keyed) -> StudyPosterior:
+    return StudyPosterior(keyed.view, comparable(keyed.view))
+
+
+def verdict(candidate: Candidate, found: StudyPosterior | None) -> str:
+    """`better than base`, `worse than base` or `not distinguishable`, at a rate that holds for all candidates."""
+    at = found.index(candidate) if found is not None else None
+    if found is None or at is None:
+        return TIE
+    return {1: BETTER, -1: WORSE, 0: TIE}[int(found.signs[at])]

@@ -1,0 +1,179 @@
+"""Studies with known truth, made by the real search loop: its own choices, controls and seeds, but no training.
+
+The truth has an effect of each module at each slot, one that all slots share, and one of each setting; then the
+architecture's own rest. It is scaled to a standard deviation over the architectures of the space. The figures of noise
+are those of proxies: near the base on BCCD, and on the generated data set.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from untrained_searches import SLOTS, make_plan, run_plan
+
+from nas_attn.errors import EvaluationFailed
+from nas_attn.evaluate import Evaluation, Fidelity
+from nas_attn.space import Architecture, Gene
+from nas_attn.study.plan import Plan
+from nas_attn.study.view import StudyView
+
+LEVEL = 0.3  # mAP50-95 of the base
+MODULES = {
+    "conv": {"groups": [1, 2]},
+    "acmix": {"head": [2, 4], "kernel_att": [3, 5, 7]},
+    "lska": {"k_size": [7, 11, 23, 35]},
+    "efficient_attention": {"group_split": [[4, 4], [2, 6], [8, 0]]},
+}
+PLANTED = ("p4", "lska")  # the slot and module of a planted effect
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of studies.
+
+    Attributes:
+        between: standard deviation of the truth over architectures, mAP50-95.
+        noise: standard deviation of a run.
+        luck: standard deviation of the level of a seed.
+        tails: degrees of freedom of the noise, with the same standard deviation; None for normal noise.
+        interactions: number of pairs of modules whose effects do not add up; each is twice `between`.
+        collapsed: number of runs that lose 0.2.
+        failed: number of trials that fail.
+        planted: effect of the module at the slot `PLANTED`, in addition.
+        trials: number of trials.
+    """
+
+    between: float = 0.006
+    noise: float = 0.007
+    luck: float = 0.003
+    tails: float | None = None
+    interactions: int = 0
+    collapsed: int = 0
+    failed: int = 0
+    planted: float = 0.0
+    trials: int = 100
+
+
+BCCD = Kind()
+GENERATED = Kind(0.015, 0.03, 0.02)
+KINDS = {
+    "bccd": BCCD,
+    "generated": GENERATED,
+    "heavy tails": replace(BCCD, tails=3.0),
+    "interactions": replace(BCCD, interactions=2),
+    "collapsed run": replace(BCCD, collapsed=1),
+    "missing seeds": replace(BCCD, failed=3),
+    "nothing differs": replace(BCCD, between=0.0),
+    "nothing differs, generated": replace(GENERATED, between=0.0),
+    "planted 0.005": replace(BCCD, between=0.0, planted=0.005),
+    "planted 0.010": replace(BCCD, between=0.0, planted=0.010),
+    "planted 0.015": replace(BCCD, between=0.0, planted=0.015),
+}
+
+
+class Truth:
+    """An evaluator that knows the truth.
+
+    Args:
+        kind: the kind of the study.
+        seed: draws the truth and the noise.
+    """
+
+    def __init__(self, kind: Kind, seed: int) -> None:
+        self.kind, self.seed, self.calls = kind, seed, 0
+        rng = np.random.default_rng([seed, 1])
+        slots, modules = [s.name for s in SLOTS], list(MODULES)
+        shared = {m: 0.5 * rng.normal() for m in modules}
+        self._effects = {(s, m): shared[m] + 0.8 * rng.normal() for s in slots for m in modules}
+        self._settings: dict[tuple[str, Gene], float] = {}
+        self._factor, self._pairs = 0.0, []
+        sample = self._sample(rng)
+        spread = float(np.std([self._sum(a) for a in sample]))
+        self._factor = kind.between / spread
+        for _ in range(kind.interactions):
+            (s, m), (t, n) = (list(self._effects)[i] for i in rng.choice(len(self._effects), 2, replace=False))
+            self._pairs.append(((s, m), (t, n), 2 * kind.between * rng.choice((-1, 1))))
+        self._odd = rng.choice(np.arange(6, kind.trials), kind.collapsed + kind.failed, replace=False)
+
+    def _sample(self, rng: np.random.Generator) -> list[Architecture]:
+        genes = [Gene("none")]
+        for module, settings in MODULES.items():
+            for values in itertools.product(*settings.values()):
+                genes.append(Gene.of(module, dict(zip(settings, values, strict=True))))
+        picks = rng.integers(len(genes), size=(2000, len(SLOTS)))
+        return [Architecture.of({s.name: genes[i] for s, i in zip(SLOTS, row, strict=True)}) for row in picks]
+
+    def _sum(self, architecture: Architecture) -> float:
+        total = 0.0
+        for slot, gene in architecture:
+            if gene.module != "none":
+                total += self._effects[slot, gene.module] + 0.4 * self._drawn("setting", slot, gene)
+        return total + 0.3 * self._drawn("own", architecture)
+
+    def _drawn(self, *key: object) -> float:
+        digest = abs(hash_of(self.seed, *key))
+        return float(np.random.default_rng(digest).normal())
+
+    def truth(self, architecture: Architecture) -> float:
+        """The true mAP50-95."""
+        found = LEVEL + (self._factor * self._sum(architecture) if self._factor else 0.0)
+        there = {(slot, gene.module) for slot, gene in architecture}
+        found += sum(gain for one, other, gain in self._pairs if one in there and other in there)
+        return found + self.kind.planted * (PLANTED in there)
+
+    def __call__(
+        self,
+        architecture: Architecture,
+        fidelity: Fidelity,
+        seed: int,
+        *,
+        checkpoint: Path | None = None,
+        liveness: bool = False,
+    ) -> Evaluation:
+        """The evaluation of an architecture."""
+        number, kind = self.calls, self.kind
+        self.calls += 1
+        odd = list(self._odd).index(number) if number in self._odd else None
+        if odd is not None and odd >= kind.collapsed:
+            raise EvaluationFailed("the simulated study was told to fail here")
+        rng = np.random.default_rng([abs(hash_of(self.seed, "noise", architecture, seed)), 2])
+        noise = rng.normal() if kind.tails is None else rng.standard_t(kind.tails) * np.sqrt(1 - 2 / kind.tails)
+        score = self.truth(architecture) + kind.noise * noise + kind.luck * self._drawn("luck", seed)
+        score -= 0.2 if odd is not None else 0.0
+        final = float(min(1.0, max(0.0, score)))
+        return Evaluation(
+            map50_95=final,
+            map50=min(1.0, 1.5 * final),
+            curve=({"epoch": 1, "loss": 2.0, "lr": 1e-3, "map50_95": final},),
+            seconds=0.0,
+            seed=seed,
+            epochs=1,
+            imgsz=fidelity.imgsz,
+            liveness={s: final / 2 for s in architecture.slots} if liveness else None,
+            recipe={"synthetic": True},
+        )
+
+
+def hash_of(*key: object) -> int:
+    """A number that equal keys share in all processes."""
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256("|".join(map(str, key)).encode()).digest()[:8], "little")
+
+
+def plan_of(kind: Kind, seed: int, **config: object) -> Plan:
+    """The plan of a simulated study."""
+    return make_plan(Truth(kind, seed), trials=kind.trials, seed=seed, modules=MODULES, **config)
+
+
+def simulated(kind: Kind, seed: int, folder: Path | None = None, **config: object) -> tuple[StudyView, Truth]:
+    """A study of a kind, made by the search loop, with its truth."""
+    plan = plan_of(kind, seed, **config)
+    if folder is not None:
+        return run_plan(plan, folder), plan.evaluator
+    with tempfile.TemporaryDirectory() as made:
+        return run_plan(plan, Path(made) / "study"), plan.evaluator
