@@ -43,7 +43,7 @@ def test_report(watched, study: Fabricator, tmp_path):
     card = page.locator("section.card", has_text=TITLE)
     assert sentence(study) in card.text_content()
     numbers = effect_numbers(StudyView.read(study.folder))
-    blank = next(c for c in numbers.cells if c.estimate is None and c.trials)
+    blank = next(c for c in numbers.cells if c.effect is None and c.why)
     told = point_at(page, "effects-map", numbers.slots.index(blank.slot), numbers.modules.index(blank.module))
     assert blank.why.split(",")[0] in told
     assert "dead" in page.locator("#effects-map .xaxislayer-above").text_content()

@@ -11,7 +11,7 @@ from simulated_studies import PLANTED, Truth
 from nas_attn.analysis.effects.estimate import effect_numbers
 from nas_attn.analysis.front import pareto_front
 from nas_attn.analysis.posterior import Difference, posterior
-from nas_attn.space import Architecture
+from nas_attn.space import NONE, Architecture
 from nas_attn.study.view import StudyView
 
 BANDS = ((0.05, 0.15), (0.45, 0.55), (0.85, 0.95))  # of the probability to be on the front
@@ -82,7 +82,7 @@ def _true_sign(cell: Any, found: Any, truth: Truth) -> int:
 
 
 def _without(architecture: Architecture, slot: str) -> Architecture:
-    return Architecture.of({s: "none" if s == slot else g for s, g in architecture})
+    return Architecture.of({s: NONE if s == slot else g for s, g in architecture})
 
 
 def _bands(probability: np.ndarray) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ import itertools
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from untrained_searches import SLOTS, make_plan, run_plan
@@ -22,7 +23,7 @@ from nas_attn.study.plan import Plan
 from nas_attn.study.view import StudyView
 
 LEVEL = 0.3  # mAP50-95 of the base
-MODULES = {
+MODULES: dict[str, dict[str, list[Any]]] = {
     "conv": {"groups": [1, 2]},
     "acmix": {"head": [2, 4], "kernel_att": [3, 5, 7]},
     "lska": {"k_size": [7, 11, 23, 35]},
@@ -165,15 +166,16 @@ def hash_of(*key: object) -> int:
     return int.from_bytes(hashlib.sha256("|".join(map(str, key)).encode()).digest()[:8], "little")
 
 
-def plan_of(kind: Kind, seed: int, **config: object) -> Plan:
+def plan_of(kind: Kind, seed: int, **config: Any) -> Plan:
     """The plan of a simulated study."""
     return make_plan(Truth(kind, seed), trials=kind.trials, seed=seed, modules=MODULES, **config)
 
 
-def simulated(kind: Kind, seed: int, folder: Path | None = None, **config: object) -> tuple[StudyView, Truth]:
+def simulated(kind: Kind, seed: int, folder: Path | None = None, **config: Any) -> tuple[StudyView, Truth]:
     """A study of a kind, made by the search loop, with its truth."""
     plan = plan_of(kind, seed, **config)
+    truth: Any = plan.evaluator
     if folder is not None:
-        return run_plan(plan, folder), plan.evaluator
+        return run_plan(plan, folder), truth
     with tempfile.TemporaryDirectory() as made:
-        return run_plan(plan, Path(made) / "study"), plan.evaluator
+        return run_plan(plan, Path(made) / "study"), truth

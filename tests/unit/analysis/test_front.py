@@ -174,7 +174,7 @@ def drawn(means: list[float], gmacs: list[float], errors: list[float]) -> Traine
     noise = rng.standard_normal((2000, len(means)))
     noise = (noise - noise.mean(0)) / noise.std(0)
     draws = np.array(means) + noise * np.array(errors)
-    return Trained((None,) * len(means), np.array(means), np.array(gmacs), draws)
+    return Trained((None,) * len(means), np.array(means), np.array(gmacs), draws)  # type: ignore[arg-type]
 
 
 def test_the_simplest_is_the_cheapest_within_one_standard_error():
