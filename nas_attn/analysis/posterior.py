@@ -29,7 +29,6 @@ DRAWS = 4000
 TOO_FEW = "fewer than two architectures have a usable trial"
 ALL_EQUAL = "all usable trials score the same"
 BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
-POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -200,9 +199,10 @@ class StudyPosterior:
         The number gives a power of 80 % for a two-sided 95 % interval; both train with the same seeds.
         """
         sd = float(self.draws[:, self._at[candidate.architecture]].std())
+        if sd <= 0:
+            return 0  # it is known already
         needed = (1.96 + 0.84) / difference  # the square root of the precision
-        left = needed**2 - (1 / sd**2 if sd > 0 else math.inf)
-        return max(0, math.ceil(2 * self.noise.mean**2 * left))
+        return max(0, math.ceil(2 * self.noise.mean**2 * (needed**2 - 1 / sd**2)))
 
 
 def comparable(view: StudyView) -> list[Trial]:

@@ -1,4 +1,4 @@
-"""What a study's posterior claims, against the truth of simulated studies that the real search loop made.
+"""The claims of a study's posterior, against the truth of simulated studies that the real search loop made.
 
     python tests/benchmarks/posterior.py [--quick] [--json] [--studies 500] [--only bccd,generated] [--results FILE]
         [--report] [--jobs 2]

@@ -1,4 +1,4 @@
-"""How well a study's posterior knows the truth of a simulated study, as a few figures per study."""
+"""Figures that compare a study's posterior with the truth of a simulated study."""
 
 from __future__ import annotations
 
