@@ -119,6 +119,8 @@ def front(view: StudyView, *, attention: bool = False) -> list[Candidate]:
 
 def front_of(values: np.ndarray, gmacs: np.ndarray) -> list[int]:
     """Positions on the front, the cheapest first: `pareto_front` for arrays."""
+    if not len(values):
+        return []
     order = np.lexsort((-values, gmacs))
     v, g = values[order], gmacs[order]
     highest = np.concatenate([[-np.inf], np.maximum.accumulate(v)[:-1]])
@@ -146,11 +148,8 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     for i, point in enumerate(points):
         if any(math.isnan(v) for v in point):
             raise ValueError(f"`points` must hold numbers, but got {point!r} at {i}.")
-    front: list[int] = []
-    for i in sorted(range(len(points)), key=lambda i: (points[i][1], -points[i][0])):
-        if not front or points[i][0] > points[front[-1]][0] or points[i] == points[front[-1]]:
-            front.append(i)
-    return front
+    values, gmacs = np.array(points, float).reshape(-1, 2).T
+    return front_of(values, gmacs)
 
 
 def best_of(values: np.ndarray, gmacs: np.ndarray) -> int:

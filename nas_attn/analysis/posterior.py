@@ -169,12 +169,6 @@ class StudyPosterior:
             height = np.maximum(height, top)
         return found
 
-    def is_best(self, among: Sequence[int]) -> np.ndarray:
-        """The probability of each of some candidates to be the best of them, (among,)."""
-        values = self.draws[:, among]
-        found: np.ndarray = (values >= values.max(1)[:, None]).mean(0)
-        return found
-
     @property
     def noise(self) -> Difference:
         """The standard deviation of a run, with its 95 % interval, in mAP50-95."""
