@@ -13,8 +13,9 @@ from nas_attn.api.listing import Listing
 from nas_attn.api.module_table import modules
 from nas_attn.api.registering import register
 from nas_attn.api.search import load_study, run_search
+from nas_attn.api.slot_liveness import SlotLiveness
 from nas_attn.api.slot_table import Liveness, Network, liveness, slots
-from nas_attn.api.study import SlotLiveness, Study
+from nas_attn.api.study import Study
 
 __all__ = [
     "Ablation",

@@ -12,7 +12,7 @@ from nas_attn.api.costs import DEFAULT_MODEL
 from nas_attn.api.keywords import with_keywords
 from nas_attn.api.listing import Listing, as_text
 from nas_attn.api.options import LivenessOptions
-from nas_attn.api.study import SLOTS, SlotLiveness
+from nas_attn.api.slot_liveness import SLOTS, SlotLiveness
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.space import Slot
 from nas_attn.study import RUNS

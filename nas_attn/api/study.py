@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nas_attn.analysis.posterior import Difference
     from nas_attn.api.ablation import Ablation
     from nas_attn.api.effects import Effects
+    from nas_attn.api.slot_liveness import SlotLiveness
     from nas_attn.bundle.winner import Winner
 
 Pick = str | Candidate | Architecture
@@ -31,26 +32,6 @@ COLUMNS = (
     *("P(front)", "GMACs", "params (M)"),
 )
 FRONT = {name: name.removeprefix("estimated ") for name in COLUMNS}
-SLOTS = {name: name for name in ("slot", "mAP50-95 if zeroed", "mAP50-95 lost", "state", "searched")}
-
-
-@dataclass(frozen=True)
-class SlotLiveness:
-    """The mAP50-95 that one slot is worth to the trained base.
-
-    Attributes:
-        slot: name of the slot.
-        zeroed: mAP50-95 of the base with the slot's output set to zero; None if it was not recorded.
-        lost: mAP50-95 that the base loses by this; negative if it gains.
-        state: `live`, `dead`, `undertrained` or `unknown`.
-        searched: True if a search varies the slot.
-    """
-
-    slot: str
-    zeroed: float | None
-    lost: float
-    state: str
-    searched: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,8 +83,7 @@ class Study:
     def front(self) -> Listing[Candidate]:
         """The Pareto front: the trained candidates that no other dominates in (estimated mAP50-95, GMACs).
 
-        They are in the order of cost. The table also shows the controls, and a verdict on each candidate's difference
-        to the base, which holds for all candidates together.
+        They are in the order of cost. The table also shows the controls, and verdicts that hold for all candidates.
         """
         from nas_attn.analysis.front import front
         from nas_attn.analysis.noise import noise_words
@@ -197,21 +177,9 @@ class Study:
 
     def slots(self) -> Listing[SlotLiveness]:
         """The mAP50-95 that each slot is worth to the trained base; empty before it is measured."""
-        from nas_attn.analysis.figure_numbers import liveness_numbers
-        from nas_attn.analysis.tables import Table, liveness_table
-        from nas_attn.study.slot_states import slot_state
+        from nas_attn.api.slot_liveness import slot_liveness
 
-        numbers, record = liveness_numbers(self.view), self.view.slots
-        zeroed, searched = record.get("zeroed", {}), record.get("searched", ())
-        judged = {"threshold": numbers.threshold, **record} if numbers else {}  # 0.1.0 recorded no threshold
-        values = [
-            SlotLiveness(slot, zeroed.get(slot), lost, slot_state(lost, judged), slot in searched)
-            for slot, lost in (numbers.drop if numbers else ())
-        ]
-        table = liveness_table(self.view) or Table(tuple(SLOTS), (), ())
-        note = "" if values else "The slots are measured once the base is trained."
-        title = "slots of the trained base"
-        return Listing(values, [vars(v) for v in values], table, title=title, narrow=SLOTS, note=note)
+        return slot_liveness(self.view)
 
     def noise(self) -> Noise | None:
         """The noise of runs and seeds in mAP50-95; None before two architectures have usable trials."""
