@@ -27,6 +27,7 @@ TAILS = 4.0  # degrees of freedom of the priors
 FAR = 4.0  # standard deviations: a run this far below its prediction may have collapsed
 COLLAPSE = 0.01  # probability beforehand that a run collapses
 ROUNDS = 8
+QUIET = 3.0  # logarithm of the factor by which the variance of a run is smaller where the second climb starts
 MOST = 200  # points that the variances are estimated from; the time grows with the third power
 LARGE, FEW = 600, 4  # with so many points, only so many draws are kept
 DRAWS = 16  # of the variances; a power of 2, as Sobol's sequence wants
@@ -171,8 +172,13 @@ class Fitter:
         return Likelihood(self.parts[:, left[:, None], left], observations)
 
     def _mode(self, kept: np.ndarray) -> tuple[np.ndarray, float]:
-        model = self._model(kept)
-        return _climbed(lambda t: self._posterior(model, t), self.prior.centre.copy(), np.arange(len(PARTS) + 2))
+        """The most probable variances. Runs differ by noise or by their points, and a climb finds the nearer of both."""
+        model, noisy = self._model(kept), self.prior.centre
+        quiet = noisy.copy()
+        quiet[-2] -= QUIET
+        free = np.arange(len(noisy))
+        climbed = [_climbed(lambda t: self._posterior(model, t), start, free) for start in (noisy, quiet)]
+        return max(climbed, key=lambda found: found[1])
 
     def _posterior(
         self, model: Likelihood, theta: np.ndarray, free: np.ndarray | None = None

@@ -18,7 +18,7 @@ from nas_attn.study.view import StudyView
 # Measured on proxies of real and generated data: most of the variance of a run is noise, effects of modules at slots
 # come next, and little is left to pairs and single architectures. Chosen by simulation: tests/benchmarks/posterior.py.
 PRIOR = Prior(
-    {"option": 0.1, "setting": 0.05, "shared": 0.05, "pair": 0.015, "near": 0.005, "cost": 0.01, "own": 0.01},
+    {"option": 0.04, "setting": 0.025, "shared": 0.025, "pair": 0.01, "near": 0.01, "cost": 0.01, "own": 0.015},
     noise=0.6,
     level=0.1,
     spread=1.2,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
+from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import PARTS, Kernel
 from nas_attn.known_cost.likelihood import Likelihood
 from nas_attn.known_cost.observations import Observations
@@ -112,6 +113,18 @@ def test_the_noise_and_the_effects_are_found():
         assert found.nothing < 0.01
     assert np.mean(noises) == pytest.approx(0.007, rel=0.2)
     assert np.std(errors) < 1.5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_differences_without_a_rule_are_not_taken_for_noise(seed):
+    """Repeated points tell both apart, but a climb that starts at much noise stays there."""
+    rng = np.random.default_rng(seed)
+    points = rng.permutation(np.unique(SPACE.random(rng, 60), axis=0))[:30]
+    at = np.concatenate([np.arange(30), np.repeat(np.arange(10), 2)])
+    values = 0.3 + 0.012 * rng.standard_normal(30)[at] + 0.002 * rng.standard_normal(50)
+    expected = Prior(dict.fromkeys(PARTS, 0.02), noise=0.6, level=0.1, spread=1.2, spread_of_noise=0.7)
+    runs = Runs(points, points.sum(1) / 30, at.tolist(), values.tolist(), [0] * 50)
+    assert Posterior(KERNEL, runs, prior=expected).spread(NOISE) == pytest.approx(0.002, rel=0.5)
 
 
 def test_without_any_difference_the_model_says_so():
