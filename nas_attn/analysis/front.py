@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas_attn.analysis.noise import percent
-from nas_attn.analysis.posterior import TIE, Difference, StudyPosterior, comparable, posterior, verdict
+from nas_attn.analysis.posterior import TIE, Difference, comparable, posterior, verdict
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.study.trial import Displayed
 from nas_attn.study.view import Candidate, StudyView
@@ -31,17 +31,19 @@ class Picked(Displayed):
             `simplest`, that the best one is better by one standard error at most. None without a posterior, and for
             `trial:N`.
         difference: its difference to the base in mAP50-95; None without a posterior.
+        seeds: the seeds of its trials that count: usable, and not collapsed.
     """
 
     rule: str
     candidate: Candidate
     right: float | None = None
     difference: Difference | None = None
+    seeds: tuple[int, ...] = ()
 
     @property
     def warning(self) -> str:
         """A sentence, if the candidate has fewer than two usable seeds; else empty."""
-        n = len(self.candidate.seeds)
+        n = len(self.seeds)
         return "" if n > 1 else f"{('no usable seed', 'one usable seed')[n]}: train it again before you rely on it"
 
     def __repr__(self) -> str:
@@ -55,8 +57,7 @@ def sentence(picked: Picked) -> str:
     if picked.candidate.architecture.is_base:
         parts.append("the unchanged base")
     elif picked.difference is not None:
-        d = picked.difference
-        parts.append(f"{d.mean:+.4f} mAP50-95 to the base, 95 % interval {d.low:+.4f} to {d.high:+.4f}")
+        parts.append(f"to the base {picked.difference.words()}")
     if picked.right is not None:
         parts.append(f"right with a probability of {percent(picked.right)}")
     if picked.warning:
@@ -209,7 +210,7 @@ def pick(view: StudyView, spec: str, max_gmacs: float | None = None, *, attentio
             )
         left = every.take(_affordable(every.candidates, max_gmacs))
         at, right = _chosen(left, spec)
-        return Picked(spec, left.candidates[at], right, _difference(posterior(view), left.candidates[at]))
+        return _picked(view, spec, left.candidates[at], right)
     kind, sign, number = spec.partition(":")
     if kind != "trial" or not sign:
         raise UnknownName("pick", spec, PICKS, where="--pick")
@@ -225,7 +226,7 @@ def pick(view: StudyView, spec: str, max_gmacs: float | None = None, *, attentio
         )
     found = next(c for c in view.candidates() if c.architecture == trial.architecture)
     _affordable([found], max_gmacs)
-    return Picked(spec, found, None, _difference(posterior(view), found))
+    return _picked(view, spec, found)
 
 
 def _chosen(found: Trained, rule: str) -> tuple[int, float | None]:
@@ -241,7 +242,15 @@ def _chosen(found: Trained, rule: str) -> tuple[int, float | None]:
     return at, None if draws is None else float((draws.max(1) - draws[:, at] <= error).mean())
 
 
-def _difference(found: StudyPosterior | None, candidate: Candidate) -> Difference | None:
+def _picked(view: StudyView, rule: str, candidate: Candidate, right: float | None = None) -> Picked:
+    found = posterior(view)
+    seeds = candidate.seeds if found is None else found.seeds(candidate)
+    return Picked(rule, candidate, right, difference_of(view, candidate), seeds)
+
+
+def difference_of(view: StudyView, candidate: Candidate) -> Difference | None:
+    """The difference of a candidate to the base in mAP50-95; None without a posterior or a comparable trial."""
+    found = posterior(view)
     at = found.index(candidate) if found is not None else None
     return found.differences[at] if found is not None and at is not None else None
 

@@ -18,52 +18,59 @@ class Noise(Displayed):
 
     Attributes:
         run: of a run, if its seed and its architecture are given.
-        luck: of the level of a seed, which all runs of the seed share.
+        luck: of the level of a seed, which all runs of the seed share; None if there is one seed only.
         spread: of the trained architectures around their mean, without noise.
         nothing: probability that no two architectures differ.
-        repeated: number of usable trials beyond the first of each architecture; only these show noise directly.
+        repeated: number of trials beyond the first of each architecture; only these show noise directly.
+        left_out: a sentence on usable trials that were left out; empty if there are none.
     """
 
     run: Difference
-    luck: Difference
-    spread: float
+    luck: Difference | None
+    spread: Difference
     nothing: float
     repeated: int
+    left_out: str = ""
 
     @property
     def larger(self) -> bool:
         """True if the noise of a run is larger than all differences between architectures."""
-        return self.run.mean > self.spread
+        return self.run.mean > self.spread.mean
 
     def __repr__(self) -> str:
         return self.sentence()
 
     def sentence(self) -> str:
         """Sentences on the noise."""
-        parts = [
-            f"Noise of one run: {self.run.mean:.4f} mAP50-95 (standard deviation; 95 % interval {self.run.low:.4f} to "
-            f"{self.run.high:.4f}; luck of a seed, shared by its runs: {self.luck.mean:.4f}). The trained "
-            f"architectures differ by {self.spread:.4f}"
-        ]
-        parts[0] += ", less than one run varies." if self.larger else "."
+        from nas_attn.study.coded import PRIOR
+
+        less = ", less than one run varies" if self.larger else ""
+        parts = [f"Standard deviations in mAP50-95, with 95 % intervals: noise of one run {_range(self.run)}"]
+        if self.luck is not None:
+            parts[0] += f"; luck of a seed, shared by its runs, {_range(self.luck)}"
+        parts[0] += f"; differences between the trained architectures {_range(self.spread)}{less}."
         if not self.repeated:
             parts.append(
                 "No architecture was trained twice, so the noise is known only from how well the genes predict mAP."
             )
-        parts.append(f"Probability that no module makes any difference: {percent(self.nothing)}.")
+        parts.append(
+            f"Probability that no module makes any difference: {percent(self.nothing)} (before the first trial "
+            f"{percent(PRIOR.nothing)})."
+        )
+        if self.left_out:
+            parts.append(self.left_out)
         return " ".join(parts)
 
 
 def noise(view: StudyView) -> Noise | None:
     """The noise of a study; None as long as it has no posterior."""
-    from nas_attn.analysis.posterior import comparable, posterior
+    from nas_attn.analysis.posterior import posterior
 
     found = posterior(view)
     if found is None:
         return None
-    runs = comparable(view)
-    repeated = len(runs) - len({t.architecture for t in runs})
-    return Noise(found.noise, found.luck, found.spread(), found.nothing, repeated)
+    repeated = len(found.runs) - len(found.candidates)
+    return Noise(found.noise, found.luck, found.spread, found.nothing, repeated, found.left_out())
 
 
 def noise_words(view: StudyView) -> str:
@@ -83,18 +90,20 @@ def noise_words(view: StudyView) -> str:
 def noise_figures(view: StudyView) -> dict[str, float | None]:
     """The noise of a study as figures in mAP50-95, JSON-ready; None for each as long as it has no posterior."""
     found = noise(view)
-    return {
-        "run_sd": found.run.mean if found else None,
-        "run_sd_low": found.run.low if found else None,
-        "run_sd_high": found.run.high if found else None,
-        "seed_sd": found.luck.mean if found else None,
-        "architectures_sd": found.spread if found else None,
-        "p_nothing": found.nothing if found else None,
-    }
+    told = {"run": found.run, "seed": found.luck, "architectures": found.spread} if found else {}
+    figures: dict[str, float | None] = {}
+    for name in ("run", "seed", "architectures"):
+        d = told.get(name)
+        figures[f"{name}_sd"] = d.mean if d else None
+        figures |= {f"{name}_sd_low": d.low if d else None, f"{name}_sd_high": d.high if d else None}
+    return {**figures, "p_nothing": found.nothing if found else None}
 
 
 def percent(probability: float) -> str:
     """A probability as text; it never claims certainty."""
-    if probability < 0.005:
-        return "<1 %"
-    return ">99 %" if probability > 0.995 else f"{100 * probability:.0f} %"
+    rounded = round(100 * probability)
+    return "<1 %" if rounded < 1 else ">99 %" if rounded > 99 else f"{rounded} %"
+
+
+def _range(d: Difference) -> str:
+    return f"{d.mean:.4f} ({d.low:.4f} to {d.high:.4f})"

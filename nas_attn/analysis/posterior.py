@@ -12,27 +12,31 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 
+from nas_attn.analysis.noise import percent
 from nas_attn.errors import UserError
+from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import Features, Kernel
 from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior, Runs
 from nas_attn.space import NONE, Architecture
 from nas_attn.statistics.claims import claimed
 from nas_attn.study.coded import PRIOR, Coded
+from nas_attn.study.trial import Displayed
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 DRAWS = 4000
+NAMED = 8  # most trials named in a sentence
 TOO_FEW = "fewer than two architectures have a usable trial"
 ALL_EQUAL = "all usable trials score the same"
 BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, repr=False)
+class Difference(Displayed):
     """A difference in mAP50-95.
 
     Attributes:
@@ -53,6 +57,13 @@ class Difference:
         low, high = np.quantile(draws, (0.025, 0.975))
         return cls(float(draws.mean()), float(low), float(high), float((draws > 0).mean()))
 
+    def words(self) -> str:
+        """The difference as words."""
+        return f"{self.mean:+.4f} mAP50-95 (95 % interval {self.low:+.4f} to {self.high:+.4f})"
+
+    def __repr__(self) -> str:
+        return f"{self.words()}, above zero with a probability of {percent(self.above)}"
+
 
 class StudyPosterior:
     """The joint distribution of f over all architectures of a study.
@@ -62,13 +73,15 @@ class StudyPosterior:
         runs: its comparable trials: usable, of one fidelity, with a finite score.
 
     Attributes:
-        candidates: the candidates with a comparable trial, in the order of their first trials.
+        candidates: the candidates with a comparable trial that did not collapse, in the order of their first trials.
         points: (candidates, slots) their points, as of `coded`.
         gmacs: (candidates,) their costs.
         means: (candidates,) expected mAP50-95 with a seed of average luck.
         draws: (draws, candidates) joint draws of the differences to the base.
         nothing: probability that no two architectures differ.
         collapsed: comparable trials that lie far below everything else; they are left out.
+        runs: the other comparable trials.
+        others: number of usable trials of another fidelity; they are left out too.
     """
 
     def __init__(self, view: StudyView, runs: Sequence[Trial]) -> None:
@@ -84,25 +97,36 @@ class StudyPosterior:
             self._range = 1.0
         values = [t.map50_95 or 0.0 for t in runs]
         data = Runs(points, self._scaled(points), positions, values, [t.seed for t in runs])
-        self._posterior = Posterior(self._kernel, data, prior=PRIOR)
-        self.candidates = tuple(c for c in view.candidates() if c.architecture in at)
+        self._posterior = Posterior(self._kernel, data, prior=_prior(len(runs)))
+        gone = self._posterior.collapsed
+        self.collapsed = tuple(t for t, out in zip(runs, gone, strict=True) if out)
+        self.runs = tuple(t for t, out in zip(runs, gone, strict=True) if not out)
+        self.others = sum(t.usable for t in view.trials) - len(runs)
+        left = {t.architecture for t in self.runs}
+        self.candidates = tuple(c for c in view.candidates() if c.architecture in left)
         self.gmacs = np.array([c.gmacs for c in self.candidates])
         self.points = points[[at[c.architecture] for c in self.candidates]]
         self._base = np.array([self._point(base)])
-        self.means = self._posterior.predict(self._features(self.points))[0]
         self.nothing = float(self._posterior.nothing or 0.0)
-        self.collapsed = tuple(t for t, gone in zip(runs, self._posterior.collapsed, strict=True) if gone)
         own = np.eye(len(self.candidates) + 1)[:-1]
         own[:, -1] -= 1
         self.draws, self._before = self.contrasts(np.vstack([self.points, self._base]), own)
+        self.draws[:, [c.architecture.is_base for c in self.candidates]] = 0.0  # but for rounding
+        self.means = self._posterior.predict(self._features(self._base))[0] + self.draws.mean(0)
 
     def _point(self, architecture: Architecture) -> tuple[int, ...]:
         point = self.coded.point(architecture)
         if point is None:
+            filled = ((slot, gene) for slot, gene in architecture if gene != NONE)
+            slot, gene = next((s, g) for s, g in filled if g not in self.coded.genes.get(s, ()))
+            modules = sorted({g.module for g in self.coded.genes.get(slot, ())})
+            offered = (
+                f"At {slot} it has {', '.join(modules)}" if modules else f"Its slots are {', '.join(self.coded.genes)}"
+            )
             raise UserError(
                 "an architecture must be in the search space of the study",
-                got=f"'{architecture}'",
-                remedy="Only modules that the study could choose can be judged from it.",
+                got=f"'{slot}={gene}'",
+                remedy=f"{offered}; only what the study could choose can be judged from it.",
             )
         return point
 
@@ -128,6 +152,8 @@ class StudyPosterior:
         Raises:
             UserError: the study's space does not have the architecture.
         """
+        if (at := self._at.get(architecture)) is not None:
+            return self.differences[at]
         points = np.vstack([[self._point(architecture)], self._base])
         return Difference.of(self.contrasts(points, np.array([[1.0, -1.0]]))[0][:, 0])
 
@@ -175,17 +201,34 @@ class StudyPosterior:
         return self._spread(NOISE)
 
     @property
-    def luck(self) -> Difference:
-        """The standard deviation of the level of a seed, which all trials of the seed share."""
-        return self._spread(LEVEL)
+    def luck(self) -> Difference | None:
+        """The standard deviation of the level of a seed, which all trials of the seed share; None with one seed."""
+        return self._spread(LEVEL) if len({t.seed for t in self.runs}) > 1 else None
 
     def _spread(self, part: int) -> Difference:
         middle, low, high = (self._posterior.spread(part, away) for away in (0.0, -1.96, 1.96))
         return Difference(middle, low, high, 1.0)
 
-    def spread(self) -> float:
+    @cached_property
+    def spread(self) -> Difference:
         """The standard deviation of f over the trained architectures, in mAP50-95."""
-        return float(np.sqrt(np.mean(np.var(self.draws, axis=1))))
+        return Difference.of(np.std(self.draws, axis=1))
+
+    def seeds(self, candidate: Candidate) -> tuple[int, ...]:
+        """The seeds of a candidate's trials that did not collapse."""
+        return tuple(t.seed for t in self.runs if t.architecture == candidate.architecture)
+
+    def left_out(self) -> str:
+        """A sentence on usable trials that the posterior leaves out; empty if there are none."""
+        parts = []
+        if self.collapsed:
+            n, named = len(self.collapsed), ", ".join(str(t.number) for t in self.collapsed[:NAMED])
+            more = f" and {n - NAMED} more" if n > NAMED else ""
+            one = "the run of trial" if n == 1 else "the runs of trials"
+            parts.append(f"{one} {named}{more}, far below all that the others predict: train again to be sure")
+        if self.others:
+            parts.append(f"{self.others} trial{'s' * (self.others > 1)} with another number of epochs or image size")
+        return f"Left out: {'; '.join(parts)}." if parts else ""
 
     def pairs_to_show(self, candidate: Candidate, difference: float) -> int:
         """The further seeds of a candidate and of the base that would show a difference of this size.
@@ -224,6 +267,16 @@ def posterior(view: StudyView) -> StudyPosterior | None:
         return None
     states = tuple((t.number, t.state, t.usable, t.map50_95, t.seed, t.architecture) for t in view.trials)
     return _made(_Keyed((str(view.folder), view.model, states, bool(view.slots)), view))
+
+
+def _prior(runs: int) -> Prior:
+    """The variances expected before any trial, in units of a scale that few runs do not tell well.
+
+    The logarithm of the squared scale, from the median distance of n values, has about the variance 5.4 / n.
+    """
+    unsure = 5.4 / runs
+    spread, of_noise = (math.sqrt(s**2 + unsure) for s in (PRIOR.spread, PRIOR.spread_of_noise))
+    return replace(PRIOR, spread=spread, spread_of_noise=of_noise)
 
 
 class _Keyed:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.figure_numbers import liveness_numbers
 from nas_attn.analysis.noise import percent
 from nas_attn.study.slot_states import UNDERTRAINED, slot_state
 from nas_attn.study.view import Candidate, StudyView, Trial
+
+if TYPE_CHECKING:
+    from nas_attn.analysis.front import Picked
 
 EMPTY = "–"
 CONTROLS = ("base", "conv")  # roles of trials
@@ -25,7 +28,7 @@ DEMO = (
     "your data before you draw a conclusion."
 )
 TRIAL_COLUMNS = (
-    *("trial", "state", "role", "architecture", "seed", "val mAP50-95", "Δ to base, same seed"),
+    *("trial", "state", "role", "architecture", "seed", "val mAP50-95"),
     *("test mAP50-95", "GMACs", "params (M)", "seconds", "remark"),
 )
 
@@ -109,14 +112,20 @@ def picks_table(view: StudyView) -> Table | None:
                 signed(d.mean) if judged and d else EMPTY,
                 f"{d.low:+.4f} to {d.high:+.4f}" if judged and d else EMPTY,
                 percent(found.right) if found.right is not None else EMPTY,
-                str(len(c.seeds)),
+                str(len(found.seeds)),
                 f"{c.gmacs:.3f}",
-                "one seed: train it again" if found.warning else "the unchanged base" * c.architecture.is_base,
+                _remark(found),
             )
         )
         keys.append(c.key)
     columns = ("pick", "architecture", "Δ to base", "95 % interval", "P(right)", "seeds", "GMACs", "remark")
     return Table(columns, tuple(rows), tuple(keys))
+
+
+def _remark(picked: Picked) -> str:
+    if picked.warning:
+        return ("one seed" if picked.seeds else "no seed") + ": train it again"
+    return "the unchanged base" if picked.candidate.architecture.is_base else ""
 
 
 def trials_table(view: StudyView) -> Table:
@@ -135,7 +144,6 @@ def trial_cells(t: Trial) -> dict[str, str]:
         str(t.architecture),
         str(t.seed),
         number(t.map50_95),
-        signed(t.delta),
         number(e.test_map50_95 if e else None),
         number(t.cost.get("gmacs"), 3),
         number(t.cost.get("params_m"), 3),

@@ -149,10 +149,9 @@ def line(trial: Trial) -> str:
         return f"{head}failed: {trial.reason}  {where}"
     evaluation = trial.evaluation
     assert evaluation is not None
-    delta = f"{trial.delta:+.4f}" if trial.delta is not None else "       "
     flags = f"  [{', '.join(evaluation.flags)}]" if evaluation.flags else ""
     return (
-        f"{head}mAP50-95 {evaluation.map50_95:.4f} {delta}  {trial.gmacs:.4f} GMACs  "
+        f"{head}mAP50-95 {evaluation.map50_95:.4f}  {trial.gmacs:.4f} GMACs  "
         f"{evaluation.seconds:5.1f} s  {where}{flags}"
     )
 

@@ -88,9 +88,10 @@ class Study:
         from nas_attn.analysis.front import front
         from nas_attn.analysis.noise import noise_words
         from nas_attn.analysis.tables import ESTIMATES, front_table
+        from nas_attn.api.study_dict import record
 
         found = front(self.view)
-        records = [self._record(c) for c in found]
+        records = [record(self.view, c) for c in found]
         title = "front and controls, cheapest first"
         optional = ("params (M)", "95 % interval", "seeds", "P(front)", "status")
         return Listing(
@@ -111,28 +112,19 @@ class Study:
         """
         from nas_attn.analysis.front import RULES, front, pick
         from nas_attn.analysis.tables import Table, picks_table
+        from nas_attn.api.study_dict import record
 
         found = [pick(self.view, rule) for rule in RULES] if front(self.view) else []
-        records = [{"pick": p.rule, **self._record(p.candidate), "p_right": p.right} for p in found]
+        records = [{"pick": p.rule, **record(self.view, p.candidate), "p_right": p.right} for p in found]
         table = picks_table(self.view) or Table(("pick",), (), ())
         note = "" if found else "No candidate is trained yet."
         return Listing(found, records, table, title="picks", optional=("remark", "seeds"), note=note)
 
-    def _record(self, candidate: Candidate) -> dict[str, Any]:
-        """The figures of a candidate, JSON-ready."""
-        from nas_attn.analysis.front import judged
-
-        return {
-            "architecture": candidate.key,
-            "mean": candidate.mean,
-            "sd": candidate.sd,
-            "seeds": list(candidate.seeds),
-            **judged(self.view, candidate),
-            **candidate.cost,
-        }
-
     def difference(self, architecture: Architecture | str) -> Difference:
         """The difference of any architecture of the search space to the base in mAP50-95, trained or not.
+
+        Slots that are left out are empty, and settings that are left out have their defaults. The interval of an
+        untrained architecture is wide: it is known only from its modules elsewhere.
 
         Raises:
             UserError: the study has too few trials, or its space does not have the architecture.
@@ -142,15 +134,15 @@ class Study:
         found = posterior(self.view)
         if found is None:
             raise UserError("a study must have results before it can judge", got=obstacle(self.view) or "")
-        return found.difference(Architecture.parse(architecture) if isinstance(architecture, str) else architecture)
+        return found.difference(self._whole(architecture))
 
     def pick(self, spec: Pick = "knee", *, max_gmacs: float | None = None, attention: bool = False) -> Candidate:
         """One candidate of the study.
 
         Args:
             spec: `best` (highest estimated mAP50-95), `knee` of the front (beyond it, more cost gains little),
-                `simplest` (the cheapest within one standard error of the best), `trial:N`, or an architecture with
-                all its settings, or a `Candidate`.
+                `simplest` (the cheapest within one standard error of the best), `trial:N`, an architecture, or
+                a `Candidate`. Slots that are left out are empty, and settings that are left out have their defaults.
             max_gmacs: leave out candidates with more GMACs (1e9 multiply-accumulates).
             attention: take `best`, `knee` and `simplest` among candidates with attention. Otherwise they may be the
                 base or the plain convolution, if no attention is better.
@@ -164,11 +156,11 @@ class Study:
             spec = spec.architecture  # one of another study may have other scores
         if isinstance(spec, str) and "=" not in spec:
             return pick(self.view, spec, max_gmacs, attention=attention).candidate
-        wanted = Architecture.parse(spec) if isinstance(spec, str) else spec
+        wanted = self._whole(spec)
         found = next((c for c in self.candidates() if c.architecture == wanted), None)
         if found is None or (max_gmacs is not None and found.gmacs > max_gmacs):
             raise UserError(
-                "a picked architecture must be a candidate of the study, with all its settings",
+                "a picked architecture must be a candidate of the study",
                 got=f"'{wanted}'",
                 where=f"study '{self.name}'",
                 remedy="`candidates()` lists them; `cost_of` and `ablate` take any architecture.",
@@ -304,27 +296,22 @@ class Study:
         return [Ablation(view) for view in load_ablations(self.folder)]
 
     def as_dict(self) -> dict[str, Any]:
-        """The study as a JSON-ready dictionary: `study`, `front` (candidates), `picks`, `noise` and `trials`."""
-        from nas_attn.analysis.noise import noise_figures
+        """The study as a JSON-ready dictionary; see `nas_attn.api.study_dict.study_dict` for its keys."""
+        from nas_attn.api.study_dict import study_dict
 
-        return {
-            "study": {"name": self.name, "folder": str(self.folder), "base": self.base, "slots": self.view.slots},
-            "front": self.front().records,
-            "picks": self.picks().records,
-            "noise": noise_figures(self.view),
-            "trials": [
-                {
-                    "number": t.number,
-                    "architecture": str(t.architecture),
-                    "seed": t.seed,
-                    "map50_95": t.map50_95,
-                    "gmacs": t.cost.get("gmacs"),
-                    "params_m": t.cost.get("params_m"),
-                    "state": t.state,
-                }
-                for t in self.trials
-            ],
-        }
+        return study_dict(self)
+
+    def _whole(self, architecture: Architecture | str) -> Architecture:
+        """The architecture with all slots of the study and all settings."""
+        from nas_attn.space import NONE
+        from nas_attn.space.written import with_defaults
+
+        given = Architecture.parse(architecture) if isinstance(architecture, str) else architecture
+        candidates = self.candidates()
+        if any(c.architecture == given for c in candidates):
+            return given
+        slots = dict.fromkeys([s for c in candidates[:1] for s in c.architecture.slots] + list(given.slots))
+        return Architecture.of({s: with_defaults(given[s]) if s in given.slots else NONE for s in slots})
 
     def _winner(self, pick: Pick) -> Winner:
         from nas_attn.bundle.winner import winner_of_candidate

@@ -67,7 +67,6 @@ def _trial(view: StudyView, trial: Trial) -> dict[str, Any]:
         "map50": found.map50,
         "test_map50_95": found.test_map50_95,
         "base_map50_95": base.map50_95 if base else None,
-        "difference": trial.delta,
         "flags": list(found.flags),
         "device": found.device,
         "precision": found.precision,

@@ -24,8 +24,9 @@ from .observations import Observations
 Function = Callable[[np.ndarray], tuple[float, np.ndarray]]  # logarithms of variances -> value, derivatives
 LOWEST, HIGHEST = -9.0, 4.0
 TAILS = 4.0  # degrees of freedom of the priors
-FAR = 4.0  # standard deviations: a run this far below its prediction may have collapsed
-COLLAPSE = 0.01  # probability beforehand that a run collapses
+FAR = 4.0  # standard deviations: runs this far below their predictions may have collapsed together
+SUSPECT = 3.0  # the same of the lowest run alone: a wide `own` of few points hides how far it is
+COLLAPSE = 0.001  # probability beforehand that a run collapses
 ROUNDS = 8
 QUIET = 3.0  # logarithm of the factor by which the variance of a run is smaller where the second climb starts
 MOST = 200  # points that the variances are estimated from; the time grows with the third power
@@ -77,7 +78,7 @@ class Variances:
         best: (parts + 2,) the most probable ones: of the parts, of a run, of the levels.
         draws: (draws, parts + 2) of them, if points differ.
         weights: (draws,) probability of each draw.
-        kept: (runs,) False for collapsed runs.
+        kept: (runs,) False for runs that are not used: they collapsed, or there are too many points.
         nothing: probability that no two points differ; None if only the best were asked.
     """
 
@@ -117,7 +118,7 @@ class Fitter:
             distance = np.zeros(len(kept))
             distance[kept] = self._whole(kept).left_out(np.exp(theta))
             worst = distance.min(initial=0.0)
-            if worst > -FAR:
+            if worst > -SUSPECT:
                 break
             for far in (distance < min(-FAR, worst / 2), distance == worst):  # several at once, or the worst alone
                 left = kept & ~far
@@ -172,7 +173,7 @@ class Fitter:
         return Likelihood(self.parts[:, left[:, None], left], observations)
 
     def _mode(self, kept: np.ndarray) -> tuple[np.ndarray, float]:
-        """The most probable variances. Runs differ by noise or by their points, and a climb finds the nearer of both."""
+        """The most probable variances. Runs differ by noise or by points; a climb finds the nearer of both."""
         model, noisy = self._model(kept), self.prior.centre
         quiet = noisy.copy()
         quiet[-2] -= QUIET

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.sparse import csr_array
 
 from .fit import FAR, WIDE, Fitter, Prior, Variances, scale_of
 from .kernel import Features, Kernel
@@ -16,6 +17,8 @@ from .observations import Observations
 
 NOISE, LEVEL = -2, -1  # positions of these variances
 LEAST = 0.01  # probability of a draw of the variances below which a prediction leaves it out
+MANY = 2000  # distinct points whose runs are used; time grows with their third power, memory with the square
+TINY = 1e-8  # share of a variance that is added to it, so that sums may depend on each other
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,23 @@ class Posterior:
         self.centre, self.scale = (like.centre, like.scale) if like else scale_of(raw)
         self.observations = Observations(runs.at, (raw - self.centre) / self.scale, runs.groups)
         self.features = kernel.features(runs.points, runs.cost)
+        self._used = np.ones(len(self.observations), bool) if like else _some(self.observations)
         self.variances: Variances = self._taken(like.variances) if like else self._fit(best, prior)
         self._kept, left = self.observations.kept(self.variances.kept)
         self._trained = self.features.take(left)
 
     def _fit(self, best: bool, prior: Prior) -> Variances:
-        fitter = Fitter(self.kernel.parts(self.features, self.features), self.observations, prior)
-        if not best:
-            return fitter.sampled()
-        found, kept = fitter.best()
-        return Variances(found, found[None], np.ones(1), kept)
+        observations, left = self.observations.kept(self._used)
+        some = self.features.take(left)
+        fitter = Fitter(self.kernel.parts(some, some), observations, prior)
+        if best:
+            most, kept = fitter.best()
+            found = Variances(most, most[None], np.ones(1), kept)
+        else:
+            found = fitter.sampled()
+        every = self._used.copy()
+        every[self._used] = found.kept
+        return replace(found, kept=every)
 
     def _taken(self, earlier: Variances) -> Variances:
         """Earlier variances; of the runs since then, those far below their prediction are left out."""
@@ -113,7 +123,8 @@ class Posterior:
     @property
     def collapsed(self) -> np.ndarray:
         """(runs,) True for runs that are left out because they collapsed."""
-        return ~self.variances.kept
+        gone: np.ndarray = self._used & ~self.variances.kept
+        return gone
 
     @cached_property
     def _conditioned(self) -> list[Conditioned]:
@@ -182,29 +193,50 @@ class Posterior:
         rng = np.random.default_rng(seed)
         counts = rng.multinomial(n, self.variances.weights)
         found, before = [], np.zeros(len(matrix))
+        sums, total = csr_array(matrix), matrix.sum(1)
         for variances, given, count in zip(self.variances.draws, self._conditioned, counts, strict=True):
             if not count:
                 continue
             between = self.kernel.weighted(variances[:-2], asked, self._trained) + CONSTANT
-            mean = matrix @ (between @ given.alpha)
-            reduced = matrix @ (between @ given.root)
-            whole = matrix @ self.kernel.weighted(variances[:-2], asked, asked) @ matrix.T
-            total = matrix.sum(1)
+            summed = sums @ between
+            mean, reduced = summed @ given.alpha, summed @ given.root
+            whole = sums @ (sums @ self.kernel.weighted(variances[:-2], asked, asked)).T
             whole += CONSTANT * np.outer(total, total)
             before += count / n * np.diag(whole)
             found.append(mean + rng.standard_normal((count, len(mean))) @ _root(whole - reduced @ reduced.T).T)
-        total = matrix.sum(1)
         drawn = np.vstack(found) * self.scale + self.centre * total
         mixed: np.ndarray = drawn[rng.permutation(len(drawn))]
         return mixed, self.scale * np.sqrt(np.maximum(before, 0))
 
 
+def _some(observations: Observations) -> np.ndarray:
+    """(runs,) True for the runs of at most `MANY` points: those with most runs, and others evenly over their order."""
+    n = observations.distinct
+    if n <= MANY:
+        return np.ones(len(observations), bool)
+    often = np.argsort(-observations.per_point, kind="stable")[: MANY // 2]
+    others = np.setdiff1d(np.arange(n), often)
+    evenly = others[np.linspace(0, len(others) - 1, MANY - len(often)).astype(int)]
+    return np.isin(observations.points, np.concatenate([often, evenly]))
+
+
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """A matrix R with R R' = covariance, also if some sums have no variance."""
+    """A matrix R with R R' = covariance, also if sums have no variance or depend on each other."""
+    variances = np.diag(covariance)
+    some = np.flatnonzero(variances > TINY * variances.max(initial=0.0))
+    found = np.zeros_like(covariance)
+    if len(some):
+        inner = covariance[np.ix_(some, some)]
+        inner[np.diag_indices(len(some))] *= 1 + TINY
+        found[np.ix_(some, some)] = _lower(inner)
+    return found
+
+
+def _lower(covariance: np.ndarray) -> np.ndarray:
     try:
         lower: np.ndarray = np.linalg.cholesky(covariance)
         return lower
-    except np.linalg.LinAlgError:  # a sum is constant or depends on others
+    except np.linalg.LinAlgError:  # rounding has made a tiny eigenvalue negative
         values, vectors = np.linalg.eigh(covariance)
         root: np.ndarray = vectors * np.sqrt(np.maximum(values, 0))
         return root

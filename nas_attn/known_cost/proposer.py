@@ -21,6 +21,7 @@ from .space import ProductSpace
 Point = tuple[int, ...]
 INITIAL = 12  # points before the model is used
 WHOLE = 7000  # spaces up to this size are searched as a whole
+CHUNK = 32  # points whose neighbours are looked at together
 POOL = 4000  # points of a pool beyond the neighbours of the front
 INFLATION = (1.0, 1.0, 3.0)  # factors of the deviation, in turn: the model may be too sure of itself
 ALWAYS = 60  # up to so many runs, the variances are estimated anew for each proposal
@@ -71,10 +72,10 @@ class Proposer:
         self.space, self.seed, self.initial, self._prior = space, seed, initial, prior
         self.kernel = Kernel(space)
         self._cost, self._allowed = cost, allowed
-        self._all = space.all() if space.size <= WHOLE else None
+        self._all = space.all() if space.size <= WHOLE else self._reached()
         sample = self._all if self._all is not None else space.random(np.random.default_rng(seed), POOL)
         some = self._permitted(sample)
-        costs = np.asarray(cost(some if len(some) else sample), float)
+        costs = np.asarray(cost(some if len(some) else self._cheapest()), float)
         self.low, self.high = float(costs.min()), float(costs.max())
         self._kept: tuple[object, Posterior] | None = None
 
@@ -168,11 +169,7 @@ class Proposer:
         if self._all is not None:
             return self._all
         slots, sizes = len(self.space.sizes), self.space.sizes
-        found = [self.space.random(rng, POOL // 2)]
-        for slot in range(slots):
-            near = np.repeat(best, sizes[slot], 0)
-            near[:, slot] = np.tile(np.arange(sizes[slot]), len(best))
-            found.append(near)
+        found = [self.space.random(rng, POOL // 2), self._neighbours(best)]
         far = best[rng.integers(len(best), size=POOL // 4)]
         for _ in range(2):
             at = rng.integers(slots, size=len(far))
@@ -180,6 +177,42 @@ class Proposer:
         first, second = (best[rng.integers(len(best), size=POOL // 4)] for _ in range(2))
         found += [far, np.where(rng.random(first.shape) < 0.5, first, second)]
         return np.concatenate(found)
+
+    def _neighbours(self, points: np.ndarray) -> np.ndarray:
+        """The points themselves, and those that differ from one of them at one slot; some several times."""
+        found = []
+        for slot, size in enumerate(self.space.sizes):
+            near = np.repeat(points, size, 0)
+            near[:, slot] = np.tile(np.arange(size), len(points))
+            found.append(near)
+        return np.concatenate(found)
+
+    def _cheapest(self) -> np.ndarray:
+        """The point that the cheapest change of one slot after the other leads to, (1, slots).
+
+        It is the cheapest of all if costs add up over the slots.
+        """
+        point = self.space.random(np.random.default_rng(self.seed), 1)
+        while True:
+            near = self._neighbours(point)
+            costs = np.asarray(self._cost(near), float)
+            found = near[[int(np.argmin(costs))]]
+            if costs.min() >= np.asarray(self._cost(point), float)[0]:
+                return point
+            point = found
+
+    def _reached(self) -> np.ndarray | None:
+        """All allowed points, if there are few: those that changes of one slot lead to from the cheapest one."""
+        if self._allowed is None:
+            return None
+        found = edge = self._permitted(self._cheapest())
+        while len(edge):
+            begun, edge = edge[:CHUNK], edge[CHUNK:]
+            new = self._new(self._neighbours(begun), found)
+            found, edge = np.concatenate([found, new]), np.concatenate([edge, new])
+            if len(found) > WHOLE:
+                return None
+        return found if len(found) else None
 
     def _new(self, points: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """The distinct allowed points among these that are not taken."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -22,7 +25,7 @@ class KnownCostSampler(BaseSampler):
     """Proposes points by their expected gain in hypervolume, if the second objective is a known function.
 
     The study has two objectives: a score that must be measured, and a cost, minimised, that `cost` computes. Only the
-    score is modelled, by a Gaussian process on the structure of the space.
+    score is modelled, by a Gaussian process on the structure of the space. Constraints of the study are ignored.
 
     Args:
         choices: slot -> its values, or slot -> option -> setting -> values. The objective suggests the parameter
@@ -34,7 +37,8 @@ class KnownCostSampler(BaseSampler):
         initial: number of points before the model is used. Points that were enqueued count.
 
     Raises:
-        ValueError: a slot has no choice or the same choice twice, or no point keeps to `max_cost`.
+        ValueError: a slot has no choice or the same choice twice, `cost` gives no finite number, no point keeps to
+            `max_cost`, or `initial` is below 1.
     """
 
     def __init__(
@@ -46,8 +50,14 @@ class KnownCostSampler(BaseSampler):
         max_cost: float | None = None,
         initial: int = INITIAL,
     ) -> None:
+        if max_cost is not None and math.isnan(max_cost):
+            raise ValueError("`max_cost` must be a number, but got nan.")
+        if initial < 1:
+            raise ValueError(f"`initial` must be at least 1, but got {initial}.")
         self.space = ProductSpace.of(choices)
         self._cost = cost
+        self._lock = threading.RLock()
+        self._warned: set[str] = set()
         self._costs: dict[Point, float] = {}
         self.max_cost, self._initial = max_cost, initial
         self._random = RandomSampler(seed)
@@ -60,15 +70,25 @@ class KnownCostSampler(BaseSampler):
         if self.max_cost is not None and self._proposer.low > self.max_cost:
             raise ValueError(f"`max_cost` must allow a point; the cheapest one found costs {self._proposer.low:g}.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_lock"}  # a lock cannot be copied
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
+
     def _keeps(self, points: np.ndarray) -> np.ndarray:
         return self.costs(points) <= (np.inf if self.max_cost is None else self.max_cost)
 
     def costs(self, points: np.ndarray) -> np.ndarray:
-        """The costs of points, (n,); each is computed once."""
+        """The costs of points, (n,); each is computed once.
+
+        Raises:
+            ValueError: a cost is not a finite number.
+        """
         found = np.empty(len(points))
         for i, row in enumerate(map(tuple, np.asarray(points).tolist())):
             if row not in self._costs:
-                self._costs[row] = float(self._cost(self.space.parameters(row)))
+                self._costs[row] = _finite(self._cost(self.space.parameters(row)), self.space.parameters(row))
             found[i] = self._costs[row]
         return found
 
@@ -96,6 +116,10 @@ class KnownCostSampler(BaseSampler):
             raise ValueError("KnownCostSampler needs two objectives: a score, and a cost that is minimised.")
         if "fixed_params" in trial.system_attrs:
             return  # enqueued by the user
+        with self._lock:  # the threads of `n_jobs` see each other's proposals
+            self._propose(study, trial)
+
+    def _propose(self, study: Study, trial: FrozenTrial) -> None:
         measured = self._measured(study, trial)
         point = self._proposer.propose(measured, trial.number)
         if point is None:  # everything was proposed: end the loop, whose last trial repeats a point
@@ -110,15 +134,40 @@ class KnownCostSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The proposed value of a parameter; random for a parameter that the space does not have."""
+        """The proposed value of a parameter; random for a parameter that the space does not have.
+
+        Raises:
+            ValueError: `choices` has another value than those that the objective offers.
+        """
         chosen = self._chosen.get(trial._trial_id) or trial.system_attrs.get(CHOSEN) or {}
         if param_name in chosen:
-            return chosen[param_name]
+            value = chosen[param_name]
+            if isinstance(param_distribution, CategoricalDistribution) and value not in param_distribution.choices:
+                raise ValueError(
+                    f"The objective must offer all values that `choices` has for `{param_name}`, but {value!r} is not "
+                    f"among {list(param_distribution.choices)}."
+                )
+            return value
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Forget the proposal of a trial that has ended."""
+        """Forget the proposal of a trial that has ended, and warn if it does not fit the arguments of the sampler."""
         self._chosen.pop(trial._trial_id, None)
+        if state != TrialState.COMPLETE or not values:
+            return
+        if (point := self.space.point(trial.params)) is None:
+            self._warn(
+                f"Trial {trial.number} has the parameters {trial.params}, which are no point of `choices`; nothing is "
+                "learned from its parameters. The objective must suggest `slot`, and `slot.option.setting`."
+            )
+        elif not math.isclose(known := float(self.costs(np.array([point]))[0]), values[1], rel_tol=1e-6, abs_tol=1e-9):
+            self._warn(f"The second objective of trial {trial.number} is {values[1]:g}, but `cost` gives {known:g}.")
+
+    def _warn(self, words: str) -> None:
+        kind = words.split()[0]
+        if kind not in self._warned:  # once of each kind
+            self._warned.add(kind)
+            warnings.warn(words, UserWarning, stacklevel=3)
 
     def _measured(self, study: Study, own: FrozenTrial) -> Measured:
         sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
@@ -141,3 +190,16 @@ class KnownCostSampler(BaseSampler):
             else:
                 spent.append(point)
         return Measured(points, values, None, running, spent)
+
+
+def _finite(cost: Any, parameters: dict[str, Any]) -> float:
+    try:
+        value = math.nan if isinstance(cost, str) else float(cost)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(
+            f"`cost` must give a finite number, but gave {cost!r} for {parameters}. To forbid points, give them a high "
+            "cost and set `max_cost`."
+        )
+    return value

@@ -70,6 +70,9 @@ class ProductSpace:
         Args:
             choices: slot -> its values, or slot -> option -> setting -> values. The Optuna parameters are the slot,
                 whose value is the option, and `slot.option.setting`. Numbers in a list count as one ordered setting.
+
+        Raises:
+            ValueError: as for the class, or the form is another one.
         """
         return cls({slot: list(_variants(slot, given)) for slot, given in choices.items()})
 
@@ -159,6 +162,11 @@ _ABSENT = object()
 def _variants(slot: str, given: Sequence[Any] | Mapping[str, Mapping[str, Sequence[Any]]]) -> Iterable[Variant]:
     if isinstance(given, Mapping):
         for option, settings in given.items():
+            if not isinstance(settings, Mapping):
+                raise ValueError(
+                    f"`choices` must be slot -> values, or slot -> option -> setting -> values, but `{slot}` -> "
+                    f"`{option}` is {settings!r}."
+                )
             for values in itertools.product(*settings.values()):
                 chosen = dict(zip(settings, values, strict=True))
                 yield Variant(option, chosen, {slot: option, **{f"{slot}.{option}.{k}": v for k, v in chosen.items()}})

@@ -21,11 +21,10 @@ def frame(trials: Sequence[Trial]) -> pd.DataFrame:
 
     Returns:
         A table with the columns `number`, `state`, `role`, `architecture`, `seed`, `map50_95`, `map50`,
-        `test_map50_95`, `delta_map50_95` (difference to the base trial of the same seed), `gmacs` and
-        `gmacs_fvcore_default` (giga multiply-accumulates), `gflops_torch` (giga operations of the fused model, by
-        torch's counter), `params_m` (million parameters), `seconds` (wall time), `epochs`, `imgsz` (pixels),
-        `device`, `precision`, `flags` (joined by `; `), `comparable`, `reason`, and one column per slot with its
-        gene. A value that a trial does not have is NaN or None.
+        `test_map50_95`, `gmacs` and `gmacs_fvcore_default` (giga multiply-accumulates), `gflops_torch` (giga
+        operations of the fused model, by torch's counter), `params_m` (million parameters), `seconds` (wall time),
+        `epochs`, `imgsz` (pixels), `device`, `precision`, `flags` (joined by `; `), `comparable`, `reason`, and one
+        column per slot with its gene. A value that a trial does not have is NaN or None.
     """
     import pandas as pd
 
@@ -36,13 +35,13 @@ def frame(trials: Sequence[Trial]) -> pd.DataFrame:
 
 _COLUMNS = (
     *("number", "state", "role", "architecture", "seed"),
-    *("map50_95", "map50", "test_map50_95", "delta_map50_95"),
+    *("map50_95", "map50", "test_map50_95"),
     *COSTS,
     *("seconds", "epochs", "imgsz", "device", "precision", "flags", "comparable", "reason"),
 )
 _TYPES = {
     **dict.fromkeys(("number", "seed"), "int64"),
-    **dict.fromkeys(("map50_95", "map50", "test_map50_95", "delta_map50_95", *COSTS, "seconds"), "float64"),
+    **dict.fromkeys(("map50_95", "map50", "test_map50_95", *COSTS, "seconds"), "float64"),
     **dict.fromkeys(("epochs", "imgsz"), "Int64"),
     "comparable": "bool",
 }
@@ -74,7 +73,6 @@ def _row(trial: Trial, slots: list[str]) -> dict[str, Any]:
         "role": trial.role,
         "architecture": str(trial.architecture),
         "seed": trial.seed,
-        "delta_map50_95": trial.delta,
         **{name: trial.cost.get(name) for name in COSTS},
         "flags": "",
         "comparable": trial.usable,

@@ -135,8 +135,7 @@ class Candidate(Displayed):
         return hash(self.architecture)
 
     def __repr__(self) -> str:
-        delta = "" if self.delta is None or self.architecture.is_base else f", {self.delta:+.4f} to the base"
-        score = self.state if self.score is None else f"mAP50-95 {self.score:.4f}{delta}"
+        score = self.state if self.mean is None else f"mean mAP50-95 {self.mean:.4f}"
         return f"<candidate {self.key}: {score}, {self.gmacs:.4f} GMACs, seeds {list(self.seeds)}>"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nas_attn.ablation.view import AblationView
-from nas_attn.analysis.tables import Table, trial_cells
+from nas_attn.analysis.tables import Table, signed, trial_cells
 
 NUMBER = "ablation trial"  # name of the column; a table of the study has `trial`
+PAIRED = "Δ to base, same seed"  # name of the column of paired differences: seeds of an ablation are fresh
 
 
 def arm_names(view: AblationView) -> dict[int, str]:
@@ -31,12 +32,15 @@ def trials_table(view: AblationView, numbers: Collection[int] | None = None) -> 
     names = arm_names(view)
     has_test = any(t.evaluation is not None and t.evaluation.test_map50_95 is not None for t in view.trials)
     columns = (
-        *(NUMBER, "state", "arm", "seed", "val mAP50-95", "Δ to base, same seed"),
+        *(NUMBER, "state", "arm", "seed", "val mAP50-95", PAIRED),
         *(("test mAP50-95",) if has_test else ()),
         *("GMACs", "params (M)", "seconds", "architecture", "remark"),
     )
     shown = list(view.trials)
     if numbers is not None:
         shown = sorted((t for t in shown if t.number in numbers), key=lambda t: (t.seed, t.number))
-    cells = [{**trial_cells(t), NUMBER: str(t.number), "arm": names.get(t.number, t.role)} for t in shown]
+    cells = [
+        {**trial_cells(t), NUMBER: str(t.number), "arm": names.get(t.number, t.role), PAIRED: signed(t.delta)}
+        for t in shown
+    ]
     return Table(columns, tuple(tuple(c[name] for name in columns) for c in cells), tuple(c[NUMBER] for c in cells))

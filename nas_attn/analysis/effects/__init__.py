@@ -1,1 +1,1 @@
-"""Effects of modules: the additive model of a study, with its conclusion, heat map and table."""
+"""Effects of modules: contrasts of the study's posterior, with a conclusion, heat map and table."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
 from nas_attn.analysis.noise import percent
 from nas_attn.analysis.posterior import Difference, StudyPosterior
+from nas_attn.space import NONE, Architecture
 
 WORTH = 0.01  # mAP50-95: the difference that the suggested number of trials would show
 MOST = 6  # most cells named in a sentence
+FEW = 3  # most architectures named in a sentence
 THAN = "than nothing, or than the other choices there"
 CANNOT = "This study cannot rank these modules"
 RATE = "claims are made so that at most 5 % of studies have a wrong one, however many architectures were tried"
@@ -56,7 +60,7 @@ def trials_needed(found: StudyPosterior) -> int | None:
 
 
 def verdict_at(cell: Cell) -> str:
-    """The verdict on a cell's module: `better`, `worse`, `better than others`, `worse than others` or `not ...`."""
+    """The verdict on a cell's module, against nothing at the slot or against the other choices there."""
     if cell.effect is None:
         return "not measured"
     if cell.sign:
@@ -111,13 +115,28 @@ def _overlap(cells: Sequence[Cell]) -> str:
 def _architectures(found: StudyPosterior) -> str:
     """A sentence on the architectures that differ from the base; empty if there is none."""
     others = sum(not c.architecture.is_base for c in found.candidates)
-    counts = {word: int((found.signs == sign).sum()) for word, sign in (("better", 1), ("worse", -1))}
-    said = [f"{n} {'is' if n == 1 else 'are'} {word} than the base" for word, n in counts.items() if n]
-    return f"Of {others} trained architectures, {' and '.join(said)}." if said else ""
+    said = []
+    for word, sign in (("better", 1), ("worse", -1)):
+        at = sorted(np.flatnonzero(found.signs == sign), key=lambda i: -abs(found.differences[i].mean))
+        if at:
+            named = [f"{_short(found.candidates[i].architecture)} ({change(found.differences[i].mean)})" for i in at]
+            more = f" and {len(at) - FEW} more" if len(at) > FEW else ""
+            verb = "is" if len(at) == 1 else "are"
+            said.append(f"{len(at)} {verb} {word} than the base: {', '.join(named[:FEW])}{more}")
+    if not said:
+        return ""
+    if others == 1:
+        return f"The only trained architecture {said[0].removeprefix('1 ')}."
+    return f"Of {others} trained architectures, {'; '.join(said)}."
+
+
+def _short(architecture: Architecture) -> str:
+    """An architecture without its empty slots."""
+    return " ".join(f"{slot}={gene}" for slot, gene in architecture if gene != NONE)
 
 
 def _noise(found: StudyPosterior) -> str:
-    noise, spread = found.noise.mean, found.spread()
+    noise, spread = found.noise.mean, found.spread.mean
     if noise <= spread:
         return f"The probability that no module makes any difference is {percent(found.nothing)}."
     return (
@@ -144,6 +163,6 @@ def _plan(numbers: EffectNumbers) -> str:
     unit: int = 10 ** max(0, len(str(trials)) - 2)  # rounded to two digits, because the noise is only an estimate
     rounded = math.ceil(trials / unit) * unit
     return (
-        f"About {rounded} further trials, half of the best architecture and half of the base, would show a difference "
-        f"of {WORTH:g} mAP50-95 between them with a power of 80 %."
+        f"Together with the trials so far, about {rounded} further ones, half of the best architecture and half of the "
+        f"base, would show a difference of {WORTH:g} mAP50-95 between them with a power of 80 %."
     )

@@ -91,7 +91,7 @@ class EffectNumbers:
         cells: all cells, slot by slot.
         overall: for each module, its effect over all slots.
         dead: the dead slots.
-        trials: number of comparable trials.
+        trials: number of trials that the effects come from.
         found: the posterior; None if there is an `obstacle`.
         obstacle: the reason why there is no posterior.
     """
@@ -123,7 +123,8 @@ class EffectNumbers:
 def effect_numbers(view: StudyView) -> EffectNumbers:
     """The effects in a study."""
     rows = [t for t in view.trials if t.state != "running"]
-    usable = comparable(view)
+    found = posterior(view)
+    usable = found.runs if found is not None else comparable(view)
     slots = tuple(
         sorted({s for t in rows for s in t.architecture.slots} | set(view.slots.get("drop", ())), key=natural)
     )
@@ -134,7 +135,6 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
     used = [t for t in rows if t.state != "refused"]
     cells = {(s, m): _cell(s, m, usable, used) for s in slots for m in modules}
     overall = {m: _cell(ALL, m, usable, used) for m in modules}
-    found = posterior(view)
     filled = [key for key, cell in cells.items() if cell.trials]
     if found is not None and filled:
         (effects, before), (leads, before_leads), compared = _removed(found, filled)

@@ -256,17 +256,18 @@ def test_a_trial_is_picked_by_its_number(study):
 def test_a_pick_with_few_seeds_warns(study):
     seeds = {c: len(c.seeds) for c in study.candidates() if c.role == "search"}
     one, many = (next(c for c, n in seeds.items() if n == wanted) for wanted in (1, 3))
-    assert "one usable seed" in Picked("best", one).warning and "train it again" in Picked("best", one).warning
+    alone, often = Picked("best", one, seeds=one.seeds), Picked("best", many, seeds=many.seeds)
+    assert "one usable seed" in alone.warning and "train it again" in alone.warning
     flagged = next(c for c in study.candidates() if c.key == FLAGGED)
-    assert "no usable seed" in Picked("trial:9", flagged).warning and Picked("best", many).warning == ""
-    assert "one usable seed" in sentence(Picked("best", one)) and "seed" not in sentence(Picked("best", many))
+    assert "no usable seed" in Picked("trial:9", flagged).warning and often.warning == ""
+    assert "one usable seed" in sentence(alone) and "seed" not in sentence(often)
 
 
 def test_a_pick_in_words(study):
     picked = pick(study, "best")
     words, d = repr(picked), picked.difference
-    assert words.startswith(f"best: {picked.candidate.key} (") and f"{d.mean:+.4f} mAP50-95 to the base" in words
-    assert f"95 % interval {d.low:+.4f} to {d.high:+.4f}" in words
+    assert words.startswith(f"best: {picked.candidate.key} (") and f"to the base {d.words()}; " in words
+    assert f"{d.mean:+.4f} mAP50-95 (95 % interval {d.low:+.4f} to {d.high:+.4f})" == d.words()
     assert f"right with a probability of {percent(picked.right)}" in words
     assert "the unchanged base" in repr(pick(study, "trial:0")) and "to the base" not in repr(pick(study, "trial:0"))
     for right, said in ((1.0, ">99 %"), (0.0, "<1 %")):  # a share of draws is never certain

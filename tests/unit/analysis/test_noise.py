@@ -50,18 +50,21 @@ def test_the_luck_of_seeds_is_told_apart_from_the_noise_of_runs():
 
 def test_the_noise_is_that_of_the_posterior(study):
     told, found = noise(study), posterior(study)
-    assert (told.run, told.luck, told.nothing, told.spread) == (found.noise, found.luck, found.nothing, found.spread())
+    assert (told.run, told.luck, told.nothing, told.spread) == (found.noise, found.luck, found.nothing, found.spread)
     usable = [t for t in study.trials if t.usable]
     assert told.repeated == len(usable) - len({t.architecture for t in usable}) > 0
-    assert told.spread == pytest.approx(np.std(found.means), rel=0.5) and not told.larger
+    assert told.spread.mean == pytest.approx(np.std(found.means), rel=0.5) and not told.larger
 
 
 def test_the_noise_in_words(study):
     told, words = noise(study), noise_words(study)
     assert words == told.sentence() == str(told)
-    for value in (told.run.mean, told.run.low, told.run.high, told.luck.mean, told.spread):
+    for value in (told.run.mean, told.run.low, told.run.high, told.luck.mean, told.luck.high, told.spread.low):
         assert f"{value:.4f}" in words
-    assert f"Probability that no module makes any difference: {percent(told.nothing)}." in words
+    assert (
+        f"Probability that no module makes any difference: {percent(told.nothing)} (before the first trial 5 %)."
+        in words
+    )
     assert "less than one run varies" not in words and "trained twice" not in words
     assert escape(words) in report_html(study)
 
@@ -72,7 +75,7 @@ def test_noise_that_hides_all_differences_is_said_so():
         for effect in ({}, planted):
             rows = random_rows(np.random.default_rng(seed), 40, effect=effect, noise=0.02)
             told = noise(study_of(rows))
-            assert told.larger == (told.run.mean > told.spread) == (not effect)
+            assert told.larger == (told.run.mean > told.spread.mean) == (not effect)
             assert (", less than one run varies." in told.sentence()) == (not effect)
             assert not effect or told.nothing < 0.02
             nothing += [] if effect else [told.nothing]
@@ -95,7 +98,9 @@ def test_before_there_is_noise_the_reason_is_said(tmp_path):
     assert noise(view) is None and "fewer than two architectures have a usable trial" in noise_words(view)
     assert set(noise_figures(view).values()) == {None}
     study.complete(CONV, 0.3, role="conv")
-    assert noise_words(StudyView.read(tmp_path)).startswith("Noise of one run")
+    assert noise_words(StudyView.read(tmp_path)).startswith(
+        "Standard deviations in mAP50-95, with 95 % intervals: noise of one run 0."
+    )
 
 
 def test_runs_that_all_score_zero_are_too_short(tmp_path):
@@ -122,7 +127,9 @@ def test_figures_are_plain_data(study):
     assert json.loads(json.dumps(found)) == found
     assert found == {
         "run_sd": told.run.mean, "run_sd_low": told.run.low, "run_sd_high": told.run.high,
-        "seed_sd": told.luck.mean, "architectures_sd": told.spread, "p_nothing": told.nothing,
+        "seed_sd": told.luck.mean, "seed_sd_low": told.luck.low, "seed_sd_high": told.luck.high,
+        "architectures_sd": told.spread.mean, "architectures_sd_low": told.spread.low,
+        "architectures_sd_high": told.spread.high, "p_nothing": told.nothing,
     }  # fmt: skip
     assert all(value >= 0 for value in found.values())
 

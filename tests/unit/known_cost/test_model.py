@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
+from nas_attn.known_cost import posterior
 from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import PARTS, Kernel
 from nas_attn.known_cost.likelihood import Likelihood
@@ -177,6 +178,23 @@ def test_draws_agree_with_the_mean_and_the_deviation():
     mean, _ = found.predict(found.features)
     assert drawn.mean(0) == pytest.approx(mean[1:6] - mean[0], abs=5e-4)
     assert (drawn == found.contrasts(found.features, differences, 20_000)[0]).all() and (before > drawn.std(0)).all()
+
+
+def test_of_very_many_points_the_runs_of_some_are_used(monkeypatch):
+    case = Case(3, runs=150, effect=0.02)
+    whole = Posterior(KERNEL, case.runs())
+    often = np.argsort(-np.bincount(case.at), kind="stable")[:10]
+    monkeypatch.setattr(posterior, "MANY", 20)
+    values = case.values.copy()
+    values[np.flatnonzero(case.at == often[0])[0]] -= 0.4
+    found = Posterior(KERNEL, case.runs(values))
+    assert np.flatnonzero(found.collapsed).tolist() == [np.flatnonzero(case.at == often[0])[0]]
+    used = np.unique(case.at[found.variances.kept])
+    assert len(used) == 20 and np.isin(often, used).all() and used.max() > 0.9 * len(case.points)
+    mean, deviation = found.predict(found.features)
+    assert len(mean) == len(case.points)
+    assert np.mean(np.abs(mean - mean[0] - case.truth + case.truth[0]) < 2.5 * np.hypot(deviation, deviation[0])) > 0.9
+    assert (deviation > 0.9 * whole.predict(whole.features)[1]).mean() > 0.9
 
 
 @pytest.mark.parametrize("values", [[0.3, np.nan], [0.3, np.inf]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -170,13 +172,78 @@ def test_the_highest_cost_is_kept():
         (({}, cost), "must have a choice"),
         (({"p3": []}, cost), "none at p3"),
         (({"p3": ["a", "a"]}, cost), "must be distinct"),
-        ((CHOICES, cost, 0.5), "must allow a point"),
+        ((CHOICES, cost, 0.5), "must allow a point; the cheapest one found costs 1"),
+        ((CHOICES, cost, math.nan), "must be a number"),
+        (({"p3": {"x": [1, 2]}}, cost), "slot -> option -> setting"),
+        ((CHOICES, lambda p: math.nan), "finite number, but gave nan"),
+        ((CHOICES, lambda p: math.inf if p["p3"] == "lska" else 1.0), "To forbid points"),
+        ((CHOICES, lambda p: "3"), "gave '3'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, words):
     choices, function, *limit = arguments
     with pytest.raises(ValueError, match=words):
         KnownCostSampler(choices, function, max_cost=limit[0] if limit else None)
+
+
+def test_the_first_points_must_be_some():
+    with pytest.raises(ValueError, match="`initial` must be at least 1"):
+        KnownCostSampler(CHOICES, cost, initial=0)
+
+
+def test_threads_do_not_repeat_each_other():
+    study = study_of(KnownCostSampler(CHOICES, cost, seed=0))
+    study.optimize(suggest, n_trials=40, n_jobs=4)
+    assert len({tuple(sorted(t.params.items())) for t in study.trials}) == 40
+
+
+def test_a_sampler_can_be_copied():
+    sampler = KnownCostSampler(CHOICES, cost, seed=0)
+    study, other = study_of(sampler), study_of(pickle.loads(pickle.dumps(sampler)))
+    for s in (study, other):
+        s.optimize(suggest, n_trials=5)
+    assert [t.params for t in study.trials] == [t.params for t in other.trials]
+
+
+FLAGS = {f"s{i}": ["a", "b", "c", "d"] for i in range(10)}  # a million points
+
+
+@pytest.mark.parametrize(("most", "points"), [(0, 1), (1, 31), (2, 436)])
+def test_few_allowed_points_of_a_large_space_are_all_found(most, points):
+    sampler = KnownCostSampler(FLAGS, lambda p: sum(v != "a" for v in p.values()), seed=0, max_cost=most)
+    study = study_of(sampler)
+
+    def objective(trial):
+        chosen = [trial.suggest_categorical(s, FLAGS[s]) for s in FLAGS]
+        return 0.4 + 0.01 * (chosen[0] == "b"), sum(c != "a" for c in chosen)
+
+    study.optimize(objective, n_trials=min(points + 3, 60))
+    distinct = {tuple(t.params.values()) for t in study.trials}
+    assert len(distinct) == min(points, len(study.trials)) and max(t.values[1] for t in study.trials) == most
+    assert len(study.trials) == (min(points + 1, 60))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"p3": "P3"}, "no point of `choices`"),
+        ({"price": 5}, "second objective of trial 0 is .*, but `cost` gives"),
+    ],
+)
+def test_an_objective_that_does_not_fit_is_warned_of(change, words):
+    def objective(trial):
+        value, price = suggest(trial) if "price" in change else (trial.suggest_float("P3", 0, 1), 1.0)
+        return value, price + change.get("price", 0)
+
+    with pytest.warns(UserWarning, match=words) as told:
+        study_of(KnownCostSampler(CHOICES, cost, seed=0)).optimize(objective, n_trials=3)
+    assert len([w for w in told if w.category is UserWarning]) == 1
+
+
+def test_values_that_the_objective_does_not_offer_are_named():
+    study = study_of(KnownCostSampler({"p3": ["x", "y"]}, lambda p: 1.0, seed=0))
+    with pytest.raises(ValueError, match=r"all values that `choices` has for `p3`, but '[xy]' is not among"):
+        study.optimize(lambda trial: (trial.suggest_categorical("p3", ["v", "w"]) == "v", 1.0), n_trials=1)
 
 
 def test_one_objective_is_refused():
