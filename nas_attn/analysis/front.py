@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -119,9 +118,25 @@ def front(view: StudyView, *, attention: bool = False) -> list[Candidate]:
 
 
 def front_of(values: np.ndarray, gmacs: np.ndarray) -> list[int]:
-    """Positions on the front, the cheapest first: `pareto_front` for arrays."""
+    """Positions of the points that no other point dominates, the cheapest first.
+
+    A point dominates another one if its mAP is not lower, its cost is not higher, and one of the two is better. So two
+    equal points never dominate each other.
+
+    Args:
+        values: (n,) mAP; high is good.
+        gmacs: (n,) cost; low is good.
+
+    Returns:
+        Positions in order of cost; equal points keep their given order.
+
+    Raises:
+        ValueError: a coordinate is NaN, which cannot be ordered.
+    """
     if not len(values):
         return []
+    if np.isnan(values).any() or np.isnan(gmacs).any():
+        raise ValueError(f"A front needs numbers, but got NaN in {values!r} or {gmacs!r}.")
     order = np.lexsort((-values, gmacs))
     v, g = values[order], gmacs[order]
     highest = np.concatenate([[-np.inf], np.maximum.accumulate(v)[:-1]])
@@ -129,28 +144,6 @@ def front_of(values: np.ndarray, gmacs: np.ndarray) -> list[int]:
     last = np.maximum.accumulate(np.where(rises, np.arange(len(v)), 0))  # the last rise; equal points stay with it
     found: list[int] = order[rises | ((v == v[last]) & (g == g[last]))].tolist()
     return found
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points that no other point dominates.
-
-    A point dominates another one if its mAP is not lower, its cost is not higher, and one of the two is better. So two
-    equal points never dominate each other.
-
-    Args:
-        points: pairs (mAP, gmacs); high mAP and low gmacs are good.
-
-    Returns:
-        Indices in order of cost; equal points keep their given order.
-
-    Raises:
-        ValueError: a coordinate is NaN, which cannot be ordered.
-    """
-    for i, point in enumerate(points):
-        if any(math.isnan(v) for v in point):
-            raise ValueError(f"`points` must hold numbers, but got {point!r} at {i}.")
-    values, gmacs = np.array(points, float).reshape(-1, 2).T
-    return front_of(values, gmacs)
 
 
 def best_of(values: np.ndarray, gmacs: np.ndarray) -> int:

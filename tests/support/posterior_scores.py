@@ -8,10 +8,10 @@ import numpy as np
 from additive_claims import additive_claims, raw_claims
 from simulated_studies import PLANTED, Truth
 
-from nas_attn.analysis.effects.estimate import effect_numbers
-from nas_attn.analysis.front import pareto_front
-from nas_attn.analysis.posterior import Difference, posterior
-from nas_attn.space import NONE, Architecture
+from nas_attn.analysis.effects.estimate import Cell, effect_numbers
+from nas_attn.analysis.front import front_of
+from nas_attn.analysis.posterior import Difference, StudyPosterior, posterior
+from nas_attn.space import NONE, Architecture, Gene
 from nas_attn.study.view import StudyView
 
 BANDS = ((0.05, 0.15), (0.45, 0.55), (0.85, 0.95))  # of the probability to be on the front
@@ -44,12 +44,14 @@ def figures(view: StudyView, truth: Truth) -> dict[str, Any]:
     numbers = effect_numbers(view)
     signs = [int(s) for s in found.signs]
     wrong = sum(bool(s) and np.sign(g) != s for s, g in zip(signs, gains, strict=True))
-    wrong += sum(bool(c.sign) and _true_sign(c, found, truth) != c.sign for c in numbers.cells)
+    for c in numbers.shown:
+        wrong += bool(c.sign) and _effect_sign(c, found, truth) != c.sign
+        wrong += bool(c.lead_sign) and _lead_sign(c, found, truth) != c.lead_sign
     best = int(np.argmax(np.where(others, found.means, -np.inf)))
     raw = [(c.delta if c.delta is not None and i != at else -np.inf) for i, c in enumerate(found.candidates)]
     lucky = int(np.argmax(raw))
     real = np.zeros(len(true), bool)
-    real[pareto_front(list(zip(true, found.gmacs, strict=True)))] = True
+    real[front_of(true, found.gmacs)] = True
     bands = [[int(here.sum()), int(real[here].sum())] for here in _bands(found.on_front)]
     plain = np.array([c.score if c.score is not None else np.nan for c in found.candidates])
     additive = additive_claims(view)
@@ -74,15 +76,37 @@ def _holds(difference: Difference, gain: float) -> bool:
     return bool(difference.low <= gain <= difference.high)
 
 
-def _true_sign(cell: Any, found: Any, truth: Truth) -> int:
-    with_it = [c.architecture for c in found.candidates]
-    with_it = [a for a in with_it if cell.slot in a.slots and a[cell.slot].module == cell.module]
-    gains = [truth.truth(a) - truth.truth(_without(a, cell.slot)) for a in with_it]
-    return int(np.sign(np.mean(gains)))
+def _effect_sign(cell: Cell, found: StudyPosterior, truth: Truth) -> int:
+    gains = [truth.truth(a) - truth.truth(_changed(a, cell.slot, NONE)) for a in _having(cell, found)]
+    return _sign(gains)
 
 
-def _without(architecture: Architecture, slot: str) -> Architecture:
-    return Architecture.of({s: NONE if s == slot else g for s, g in architecture})
+def _lead_sign(cell: Cell, found: StudyPosterior, truth: Truth) -> int:
+    others: dict[str, set[Gene]] = {}
+    for c in found.candidates:
+        if (gene := c.architecture[cell.slot]).module != cell.module:
+            others.setdefault(gene.module, set()).add(gene)
+    gains = []
+    for a in _having(cell, found):
+        means = [
+            np.mean([truth.truth(_changed(a, cell.slot, g)) for g in sorted(some, key=str)]) for some in others.values()
+        ]
+        gains.append(truth.truth(a) - float(np.mean(means)))
+    return _sign(gains)
+
+
+def _having(cell: Cell, found: StudyPosterior) -> list[Architecture]:
+    architectures = (c.architecture for c in found.candidates)
+    return [a for a in architectures if a[cell.slot].module == cell.module]
+
+
+def _sign(gains: list[float]) -> int:
+    gain = float(np.mean(gains))
+    return int(np.sign(gain)) if abs(gain) > 1e-9 else 0  # but for rounding
+
+
+def _changed(architecture: Architecture, slot: str, gene: Gene) -> Architecture:
+    return Architecture.of({s: gene if s == slot else g for s, g in architecture})
 
 
 def _bands(probability: np.ndarray) -> list[np.ndarray]:
@@ -92,7 +116,7 @@ def _bands(probability: np.ndarray) -> list[np.ndarray]:
 def _regret(values: np.ndarray, true: np.ndarray, gmacs: np.ndarray) -> float:
     """1 - HV / HV of the true front, above the worst trained architecture and below the highest cost."""
     known = np.flatnonzero(np.isfinite(values))
-    chosen = known[pareto_front(list(zip(values[known], gmacs[known], strict=True)))]
+    chosen = known[front_of(values[known], gmacs[known])]
     whole = _volume(np.arange(len(true)), true, gmacs)
     return 1 - _volume(chosen, true, gmacs) / whole if whole > 0 else 0.0
 
