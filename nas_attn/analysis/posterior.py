@@ -119,14 +119,16 @@ class StudyPosterior:
         if point is None:
             filled = ((slot, gene) for slot, gene in architecture if gene != NONE)
             slot, gene = next((s, g) for s, g in filled if g not in self.coded.genes.get(s, ()))
-            modules = sorted({g.module for g in self.coded.genes.get(slot, ())})
+            there = self.coded.genes.get(slot, ())
+            same = [str(g) for g in there if g.module == gene.module]
+            names = same[:NAMED] or sorted({g.module for g in there})
             offered = (
-                f"At {slot} it has {', '.join(modules)}" if modules else f"Its slots are {', '.join(self.coded.genes)}"
+                f"At {slot} it has {', '.join(names)}" if names else f"Its slots are {', '.join(self.coded.genes)}"
             )
             raise UserError(
                 "an architecture must be in the search space of the study",
                 got=f"'{slot}={gene}'",
-                remedy=f"{offered}; only what the study could choose can be judged from it.",
+                remedy=f"{offered} {', '.join(names or self.coded.genes)}; only what the study could choose can be judged.",
             )
         return point
 

@@ -273,7 +273,6 @@ def test_the_card_of_a_study_has_every_seed(searched):
     assert [t["seed"] for t in study["trials"]] == list(conv.seeds) and len(conv.seeds) == 2
     for t, own in zip(study["trials"], conv.trials, strict=True):
         assert t["map50_95"] == own.map50_95 and t["base_map50_95"] == base[own.seed]
-        assert t["difference"] == pytest.approx(own.map50_95 - base[own.seed])
     found = posterior(view)
     judged = found.differences[found.index(conv)]
     assert study["difference_to_base"] == {

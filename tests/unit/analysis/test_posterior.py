@@ -131,7 +131,7 @@ def test_asked_alone_or_with_all_others_a_difference_is_the_same(known):
 def test_only_the_space_of_the_study_is_judged(known):
     modules, slots = "At p3 it has acmix, conv, lska, none", "Its slots are p3, p4"
     for text, part, offered in (
-        ("p3=acmix(head=8) p4=none", "p3=acmix(head=8)", modules),
+        ("p3=acmix(head=8) p4=none", "p3=acmix(head=8)", "At p3 it has acmix(head=4);"),
         ("p3=se p4=none", "p3=se", modules),
         ("p2=conv", "p2=conv", slots),
         ("p3=none p4=none p5=conv", "p5=conv", slots),
