@@ -121,14 +121,12 @@ class StudyPosterior:
             slot, gene = next((s, g) for s, g in filled if g not in self.coded.genes.get(s, ()))
             there = self.coded.genes.get(slot, ())
             same = [str(g) for g in there if g.module == gene.module]
-            names = same[:NAMED] or sorted({g.module for g in there})
-            offered = (
-                f"At {slot} it has {', '.join(names)}" if names else f"Its slots are {', '.join(self.coded.genes)}"
-            )
+            names = ", ".join(same[:NAMED] or sorted({g.module for g in there}) or self.coded.genes)
             raise UserError(
                 "an architecture must be in the search space of the study",
                 got=f"'{slot}={gene}'",
-                remedy=f"{offered} {', '.join(names or self.coded.genes)}; only what the study could choose can be judged.",
+                remedy=f"{f'At {slot} it has' if there else 'Its slots are'} {names}; only what the study could choose "
+                "can be judged from it.",
             )
         return point
 
