@@ -70,6 +70,11 @@ class Search(Supervisor[StudyView]):
             self._open_space()
         self._work()
         self._mirror_all()
+        if self._late() and self._view.counted < self.config.trials:
+            self.observer.note(
+                f"The limit of {self.config.hours:g} hours was reached after {self._view.counted} of "
+                f"{self.config.trials} trials. The same command continues the search."
+            )
         return self._view
 
     # choosing the next trial
@@ -124,10 +129,11 @@ class Search(Supervisor[StudyView]):
         return None
 
     def _full(self) -> bool:
+        return self._view.counted >= self.config.trials or self._late()
+
+    def _late(self) -> bool:
         spent = (time.monotonic() - self._begun) / 3600
-        return self._view.counted >= self.config.trials or (
-            self.config.hours is not None and spent >= self.config.hours
-        )
+        return self.config.hours is not None and spent >= self.config.hours
 
     def _choose(self, chooser: Chooser) -> Trial | None:
         """The trial of an architecture that was never tried; None if there is no more."""
