@@ -120,7 +120,8 @@ class Fitter:
             worst = distance.min(initial=0.0)
             if worst > -SUSPECT:
                 break
-            for far in (distance < min(-FAR, worst / 2), distance == worst):  # several at once, or the worst alone
+            several, lowest = distance < min(-FAR, worst / 2), distance == worst
+            for far in (several, lowest) if several.sum() > lowest.sum() else (lowest,):
                 left = kept & ~far
                 if left.sum() <= 2:
                     continue
