@@ -6,6 +6,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figure_numbers import (
     CurveNumbers,
     LivenessNumbers,
@@ -15,7 +16,6 @@ from nas_attn.analysis.figure_numbers import (
     liveness_numbers,
     pareto_numbers,
 )
-from nas_attn.analysis.noise import percent
 from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
 from nas_attn.analysis.tables import ESTIMATE, genes
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas_attn.analysis.noise import percent
-from nas_attn.analysis.posterior import TIE, Difference, comparable, posterior, verdict
+from nas_attn.analysis.difference import Difference, percent
+from nas_attn.analysis.posterior import TIE, comparable, posterior, verdict
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.study.trial import Displayed
 from nas_attn.study.view import Candidate, StudyView

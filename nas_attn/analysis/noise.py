@@ -9,7 +9,7 @@ from nas_attn.study.trial import Displayed
 from nas_attn.study.view import StudyView
 
 if TYPE_CHECKING:
-    from nas_attn.analysis.posterior import Difference
+    from nas_attn.analysis.difference import Difference
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,6 +42,7 @@ class Noise(Displayed):
 
     def sentence(self) -> str:
         """Sentences on the noise."""
+        from nas_attn.analysis.difference import percent
         from nas_attn.study.coded import PRIOR
 
         less = ", less than one run varies" if self.larger else ""
@@ -97,12 +98,6 @@ def noise_figures(view: StudyView) -> dict[str, float | None]:
         figures[f"{name}_sd"] = d.mean if d else None
         figures |= {f"{name}_sd_low": d.low if d else None, f"{name}_sd_high": d.high if d else None}
     return {**figures, "p_nothing": found.nothing if found else None}
-
-
-def percent(probability: float) -> str:
-    """A probability as text; it never claims certainty."""
-    rounded = round(100 * probability)
-    return "<1 %" if rounded < 1 else ">99 %" if rounded > 99 else f"{rounded} %"
 
 
 def _range(d: Difference) -> str:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-from nas_attn.analysis.noise import percent
+from nas_attn.analysis.difference import Difference
 from nas_attn.errors import UserError
 from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import Features, Kernel
@@ -25,7 +25,6 @@ from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior, Runs
 from nas_attn.space import NONE, Architecture
 from nas_attn.statistics.claims import claimed
 from nas_attn.study.coded import PRIOR, Coded
-from nas_attn.study.trial import Displayed
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 DRAWS = 4000
@@ -33,36 +32,6 @@ NAMED = 8  # most trials named in a sentence
 TOO_FEW = "fewer than two architectures have a usable trial"
 ALL_EQUAL = "all usable trials score the same"
 BETTER, WORSE, TIE = "better than base", "worse than base", "not distinguishable"
-
-
-@dataclass(frozen=True, repr=False)
-class Difference(Displayed):
-    """A difference in mAP50-95.
-
-    Attributes:
-        mean: its expectation.
-        low: lower end of the 95 % interval.
-        high: upper end.
-        above: probability that it is above zero.
-    """
-
-    mean: float
-    low: float
-    high: float
-    above: float
-
-    @classmethod
-    def of(cls, draws: np.ndarray) -> Difference:
-        """The difference with these draws, (n,)."""
-        low, high = np.quantile(draws, (0.025, 0.975))
-        return cls(float(draws.mean()), float(low), float(high), float((draws > 0).mean()))
-
-    def words(self) -> str:
-        """The difference as words."""
-        return f"{self.mean:+.4f} mAP50-95 (95 % interval {self.low:+.4f} to {self.high:+.4f})"
-
-    def __repr__(self) -> str:
-        return f"{self.words()}, above zero with a probability of {percent(self.above)}"
 
 
 class StudyPosterior:

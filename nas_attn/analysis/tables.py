@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figure_numbers import liveness_numbers
-from nas_attn.analysis.noise import percent
 from nas_attn.study.slot_states import UNDERTRAINED, slot_state
 from nas_attn.study.view import Candidate, StudyView, Trial
 

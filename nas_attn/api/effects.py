@@ -11,8 +11,8 @@ from nas_attn.space.architecture import write_value
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from nas_attn.analysis.difference import Difference
     from nas_attn.analysis.effects.estimate import Cell, EffectNumbers, SettingEffect  # noqa: F401  `Cell` as text
-    from nas_attn.analysis.posterior import Difference
 
 COLUMNS = ("slot", "module", "against nothing", "against other choices", "trials", "verdict")
 SETTINGS = ("module", "setting", "value", "against the mean", "verdict")

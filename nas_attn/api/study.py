@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from ultralytics import YOLO
 
+    from nas_attn.analysis.difference import Difference
     from nas_attn.analysis.front import Picked
     from nas_attn.analysis.noise import Noise
-    from nas_attn.analysis.posterior import Difference
     from nas_attn.api.ablation import Ablation
     from nas_attn.api.effects import Effects
     from nas_attn.api.slot_liveness import SlotLiveness
@@ -299,7 +299,7 @@ class Study:
         """The study as a JSON-ready dictionary; see `nas_attn.api.study_dict.study_dict` for its keys."""
         from nas_attn.api.study_dict import study_dict
 
-        return study_dict(self)
+        return study_dict(self.view, self.front().records, self.picks().records, self.effects())
 
     def _whole(self, architecture: Architecture | str) -> Architecture:
         """The architecture with all slots of the study and all settings."""

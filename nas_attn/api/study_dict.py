@@ -10,22 +10,24 @@ from nas_attn.study.trial import Candidate
 from nas_attn.study.view import StudyView
 
 if TYPE_CHECKING:
-    from nas_attn.api.study import Study
+    from nas_attn.api.effects import Effects
+
+Records = list[dict[str, Any]]
 
 
-def study_dict(study: Study) -> dict[str, Any]:
+def study_dict(view: StudyView, front: Records, picks: Records, effects: Effects) -> dict[str, Any]:
     """The study with all that its posterior says.
 
     Its keys are `study`, `candidates` and `front` (each candidate with its estimate), `picks`, `noise`, `effects`
     (modules at slots), `conclusion` (sentences) and `trials`.
     """
-    effects = study.effects()
+    base = str(view.header["base"])
     return {
-        "study": {"name": study.name, "folder": str(study.folder), "base": study.base, "slots": study.view.slots},
-        "candidates": [record(study.view, c) for c in study.candidates()],
-        "front": study.front().records,
-        "picks": study.picks().records,
-        "noise": noise_figures(study.view),
+        "study": {"name": view.name, "folder": str(view.folder), "base": base, "slots": view.slots},
+        "candidates": [record(view, c) for c in view.candidates()],
+        "front": front,
+        "picks": picks,
+        "noise": noise_figures(view),
         "effects": effects.records,
         "conclusion": effects.conclusion,
         "trials": [
@@ -38,7 +40,7 @@ def study_dict(study: Study) -> dict[str, Any]:
                 "params_m": t.cost.get("params_m"),
                 "state": t.state,
             }
-            for t in study.trials
+            for t in view.trials
         ],
     }
 

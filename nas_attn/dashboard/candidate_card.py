@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figures import curve_figure, curve_numbers
-from nas_attn.analysis.noise import percent
 from nas_attn.analysis.posterior import posterior, verdict
 from nas_attn.analysis.tables import EMPTY, ESTIMATE, MANY_SLOTS, number, picks_table
 from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, table, text

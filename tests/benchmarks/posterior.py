@@ -39,7 +39,9 @@ NULL = ("nothing differs", "nothing differs, generated")
 def source() -> str:
     """The digest of the code that decides about a study and its figures, without comments and docstrings."""
     files = [ROOT / "nas_attn" / "study" / name for name in ("coded.py", "chooser.py")]
-    files += [ROOT / "nas_attn" / "analysis" / name for name in ("posterior.py", "effects/estimate.py")]
+    files += [
+        ROOT / "nas_attn" / "analysis" / name for name in ("posterior.py", "difference.py", "effects/estimate.py")
+    ]
     files += [ROOT / "nas_attn" / "statistics" / "claims.py", *sorted((ROOT / "nas_attn" / "known_cost").glob("*.py"))]
     files += [ROOT / "tests" / "support" / name for name in SUPPORT]
     trees = [ast.parse(f.read_text(encoding="utf-8")) for f in files]

@@ -8,9 +8,10 @@ import numpy as np
 from additive_claims import additive_claims, raw_claims
 from simulated_studies import PLANTED, Truth
 
+from nas_attn.analysis.difference import Difference
 from nas_attn.analysis.effects.estimate import Cell, effect_numbers
 from nas_attn.analysis.front import front_of
-from nas_attn.analysis.posterior import Difference, StudyPosterior, posterior
+from nas_attn.analysis.posterior import StudyPosterior, posterior
 from nas_attn.space import NONE, Architecture, Gene
 from nas_attn.study.view import StudyView
 

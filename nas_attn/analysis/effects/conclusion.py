@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from nas_attn.analysis.difference import Difference, percent
 from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
-from nas_attn.analysis.noise import percent
-from nas_attn.analysis.posterior import Difference, StudyPosterior
+from nas_attn.analysis.posterior import StudyPosterior
 from nas_attn.space import NONE, Architecture
 
 WORTH = 0.01  # mAP50-95: the difference that the suggested number of trials would show

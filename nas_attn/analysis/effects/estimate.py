@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from nas_attn.analysis.posterior import Difference, StudyPosterior, comparable, obstacle, posterior
+from nas_attn.analysis.difference import Difference
+from nas_attn.analysis.posterior import StudyPosterior, comparable, obstacle, posterior
 from nas_attn.space import NONE, Gene
 from nas_attn.space.architecture import natural
 from nas_attn.statistics.claims import claimed

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.analysis.difference import Difference, percent
 from nas_attn.analysis.effects.conclusion import change, verdict_at
 from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
-from nas_attn.analysis.noise import percent
 from nas_attn.analysis.plot_style import FONT, INK, template
-from nas_attn.analysis.posterior import Difference
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

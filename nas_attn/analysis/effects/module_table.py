@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nas_attn.analysis.difference import percent
 from nas_attn.analysis.effects.conclusion import change, verdict_at
 from nas_attn.analysis.effects.estimate import EffectNumbers
-from nas_attn.analysis.noise import percent
 from nas_attn.analysis.tables import EMPTY, Table, signed
 from nas_attn.study.view import StudyView
 

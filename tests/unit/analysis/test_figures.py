@@ -7,6 +7,7 @@ import re
 import pytest
 from fabricated_studies import BASE, CONV, FAILED, FLAGGED, HOSTILE, RUNNING, Fabricator, fabricate
 
+from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figure_numbers import module_group
 from nas_attn.analysis.figures import (
     curve_figure,
@@ -17,7 +18,7 @@ from nas_attn.analysis.figures import (
     pareto_numbers,
 )
 from nas_attn.analysis.front import front
-from nas_attn.analysis.noise import noise, percent
+from nas_attn.analysis.noise import noise
 from nas_attn.analysis.posterior import posterior, verdict
 from nas_attn.analysis.tables import ESTIMATE
 from nas_attn.space import Architecture

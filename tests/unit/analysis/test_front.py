@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fabricated_studies import BASE, CONV, FLAGGED, RUNNING, Fabricator, fabricate
 
+from nas_attn.analysis.difference import percent
 from nas_attn.analysis.front import (
     RULES,
     SOME,
@@ -24,7 +25,6 @@ from nas_attn.analysis.front import (
     simplest_of,
     trained,
 )
-from nas_attn.analysis.noise import percent
 from nas_attn.analysis.posterior import TIE, posterior
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.study.view import StudyView

@@ -10,7 +10,8 @@ import pytest
 from fabricated_studies import BASE, CONV, Fabricator, fabricate
 from known_effects import random_rows, study_of
 
-from nas_attn.analysis.noise import noise, noise_figures, noise_words, percent
+from nas_attn.analysis.difference import percent
+from nas_attn.analysis.noise import noise, noise_figures, noise_words
 from nas_attn.analysis.posterior import posterior
 from nas_attn.dashboard.report import report_html
 from nas_attn.study.view import StudyView

@@ -17,6 +17,7 @@ from simulated_studies import Kind, plan_of, simulated
 from untrained_searches import run_plan, with_costs
 
 from nas_attn.analysis import posterior as module
+from nas_attn.analysis.difference import Difference
 from nas_attn.analysis.effects.estimate import effect_numbers
 from nas_attn.analysis.front import front, judged
 from nas_attn.analysis.noise import noise_figures, noise_words
@@ -26,7 +27,6 @@ from nas_attn.analysis.posterior import (
     TIE,
     TOO_FEW,
     WORSE,
-    Difference,
     StudyPosterior,
     comparable,
     obstacle,

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from fabricated_studies import BASE, CONV, FAILED, FLAGGED, HOSTILE, RUNNING, Fabricator, fabricate
 
+from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figure_numbers import pareto_numbers
 from nas_attn.analysis.front import RULES, front, pick
 from nas_attn.analysis.importance.numbers import NO_OPTUNA
-from nas_attn.analysis.noise import noise_words, percent
+from nas_attn.analysis.noise import noise_words
 from nas_attn.analysis.posterior import posterior, verdict
 from nas_attn.analysis.tables import (
     DEMO,

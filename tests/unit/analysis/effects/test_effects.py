@@ -12,11 +12,12 @@ import pytest
 from fabricated_studies import FAILED, Fabricator, fabricate
 from known_effects import Truth, random_rows, study_of, text_of
 
+from nas_attn.analysis.difference import Difference
 from nas_attn.analysis.effects import estimate
 from nas_attn.analysis.effects.conclusion import CANNOT, WORTH, change, effects_sentence, span, trials_needed
 from nas_attn.analysis.effects.estimate import LEADS, effect_numbers, some
 from nas_attn.analysis.effects.module_table import module_table
-from nas_attn.analysis.posterior import ALL_EQUAL, TOO_FEW, Difference, StudyPosterior
+from nas_attn.analysis.posterior import ALL_EQUAL, TOO_FEW, StudyPosterior
 from nas_attn.evaluate import Evaluation
 from nas_attn.study.view import StudyView
 

@@ -11,12 +11,12 @@ import pytest
 from fabricated_studies import BASE, Fabricator, fabricate
 from known_effects import random_rows, study_of
 
+from nas_attn.analysis.difference import Difference
 from nas_attn.analysis.effects.conclusion import change, effects_sentence
 from nas_attn.analysis.effects.estimate import Cell, effect_numbers
 from nas_attn.analysis.effects.heat_map import heat_map
 from nas_attn.analysis.importance.figure import MOST, drawn, importance_figure
 from nas_attn.analysis.importance.numbers import importance_numbers
-from nas_attn.analysis.posterior import Difference
 from nas_attn.dashboard import effects_card
 from nas_attn.dashboard.as_html import render
 from nas_attn.dashboard.report import report_html
