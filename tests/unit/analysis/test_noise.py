@@ -10,7 +10,7 @@ import pytest
 from fabricated_studies import BASE, CONV, Fabricator, fabricate
 from known_effects import random_rows, study_of
 
-from nas_attn.analysis.difference import percent
+from nas_attn.analysis.difference import Difference, percent
 from nas_attn.analysis.noise import noise, noise_figures, noise_words
 from nas_attn.analysis.posterior import posterior
 from nas_attn.dashboard.report import report_html
@@ -141,3 +141,10 @@ def test_figures_are_plain_data(study):
 )
 def test_a_probability_is_never_certain(probability, text):
     assert percent(probability) == text
+
+
+def test_a_difference_sums_up_its_draws():
+    found = Difference.of(np.linspace(-1, 3, 4001))
+    assert (found.mean, found.low, found.high) == pytest.approx((1, -0.9, 2.9)) and found.above == pytest.approx(
+        0.75, abs=1e-3
+    )

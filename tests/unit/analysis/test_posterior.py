@@ -11,16 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricated_studies import BASE, CONV, FLAGGED, Fabricator
-from known_effects import random_rows, study_of
-from scipy import stats
 from simulated_studies import Kind, plan_of, simulated
 from untrained_searches import run_plan, with_costs
 
 from nas_attn.analysis import posterior as module
-from nas_attn.analysis.difference import Difference
 from nas_attn.analysis.effects.estimate import effect_numbers
 from nas_attn.analysis.front import front, judged
-from nas_attn.analysis.noise import noise_figures, noise_words
+from nas_attn.analysis.noise import noise_words
 from nas_attn.analysis.posterior import (
     ALL_EQUAL,
     BETTER,
@@ -283,30 +280,6 @@ def test_trials_of_another_fidelity_are_counted(tmp_path):
     assert found_in(study).left_out() == "Left out: 2 trials with another number of epochs or image size."
 
 
-def test_with_one_seed_its_luck_is_not_known():
-    rows = [(text, value, 0) for text, value, _ in random_rows(np.random.default_rng(0), 40)]
-    found = posterior(study_of(rows))
-    assert found.luck is None and "luck" not in noise_words(study_of(rows))
-    assert noise_figures(study_of(rows))["seed_sd"] is None
-
-
-def test_few_runs_do_not_tell_much():
-    """The prior is in units of the spread of the runs, which few runs tell badly."""
-    rows = [("p3=none", 0.3 + v, s) for s, v in enumerate((0.0, 0.002, 0.004))] + [("p3=conv", 0.35, 0)]
-    few = posterior(study_of(rows)).differences[1]
-    more = posterior(study_of([(t, v, s + 3 * k) for k in range(8) for t, v, s in rows])).differences[1]
-    assert few.high - few.low > 2 * (more.high - more.low)
-
-
-def test_noise_is_rarely_called_a_difference(soak):
-    """All claims of a study together are wrong in at most one study of twenty."""
-    studies, claiming = max(20, round(200 * soak)), 0
-    for seed in range(studies):
-        view = study_of(random_rows(np.random.default_rng(seed), 40, slots=("p3", "p4", "p5")))
-        claiming += bool(posterior(view).signs.any())
-    assert claiming <= stats.binom.ppf(0.999, studies, 0.05)
-
-
 def test_equal_views_give_equal_numbers(tmp_path, known):
     again = planted(tmp_path / "elsewhere")
     assert same(found_in(again), known)
@@ -370,10 +343,3 @@ def test_fewer_seeds_show_a_larger_difference(known):
     assert alone > asked[1] > 0
     base = next(c for c in known.candidates if c.architecture.is_base)
     assert known.pairs_to_show(base, 0.001) == 0  # its difference to itself is known
-
-
-def test_a_difference_sums_up_its_draws():
-    found = Difference.of(np.linspace(-1, 3, 4001))
-    assert (found.mean, found.low, found.high) == pytest.approx((1, -0.9, 2.9)) and found.above == pytest.approx(
-        0.75, abs=1e-3
-    )

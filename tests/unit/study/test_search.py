@@ -163,22 +163,6 @@ def test_more_workers_leave_the_same_kind_of_study(tmp_path):
     assert view.slots["trials"] == 3
 
 
-def test_a_search_that_runs_out_of_hours_says_so(tmp_path):
-    notes: list[str] = []
-
-    class Watch(Quiet):
-        def note(self, text):
-            notes.append(text)
-
-    run_plan(make_plan(trials=9), tmp_path / "s")
-    for trials in (20, 9):
-        view = run_plan(make_plan(trials=trials, hours=1e-9), tmp_path / "s", observer=Watch())
-        assert len(view.trials) == 9
-    assert notes == [
-        "The limit of 1e-09 hours was reached after 9 of 20 trials. The same command continues the search."
-    ]
-
-
 def test_fewer_trials_than_controls(tmp_path):
     view = run_plan(make_plan(trials=2), tmp_path / "s")
     assert [t.role for t in view.trials] == ["base", "base"] and view.slots["trials"] == 2

@@ -13,6 +13,7 @@ from nas_attn.engine import LocalEngine
 from nas_attn.errors import ConfigError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.study.config import StudyConfig
+from nas_attn.study.observer import Silent
 from nas_attn.study.records import LOG_NAME
 
 
@@ -103,3 +104,19 @@ def test_hours_end_a_search_that_hangs(tmp_path, calm):
     (tmp_path / "hung" / LOG_NAME).write_text("".join(lines[: begun + 1]))
     view = hanging(trial, tmp_path / "hung", hours=1e-9)
     assert [t.state for t in view.trials] == ["complete"] * trial.number + ["failed"]
+
+
+def test_a_search_that_runs_out_of_hours_says_so(tmp_path):
+    notes: list[str] = []
+
+    class Watch(Silent):
+        def note(self, text):
+            notes.append(text)
+
+    run_plan(make_plan(trials=9), tmp_path / "s")
+    for trials in (20, 9):
+        view = run_plan(make_plan(trials=trials, hours=1e-9), tmp_path / "s", observer=Watch())
+        assert len(view.trials) == 9
+    assert notes == [
+        "The limit of 1e-09 hours was reached after 9 of 20 trials. The same command continues the search."
+    ]
