@@ -19,6 +19,7 @@ import numpy as np
 
 from nas_attn.analysis.difference import Difference
 from nas_attn.errors import UserError
+from nas_attn.known_cost.contrasts import Contrasts
 from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import Features, Kernel
 from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior, Runs
@@ -79,7 +80,8 @@ class StudyPosterior:
         self.nothing = float(self._posterior.nothing or 0.0)
         own = np.eye(len(self.candidates) + 1)[:-1]
         own[:, -1] -= 1
-        self.draws, self._before = self.contrasts(np.vstack([self.points, self._base]), own)
+        self._gains = self.contrasts(np.vstack([self.points, self._base]), own)
+        self.draws = self._gains.draws
         self.draws[:, [c.architecture.is_base for c in self.candidates]] = 0.0  # but for rounding
         self.means = self._posterior.predict(self._features(self._base))[0] + self.draws.mean(0)
 
@@ -106,8 +108,8 @@ class StudyPosterior:
     def _features(self, points: np.ndarray) -> Features:
         return self._kernel.features(points, self._scaled(points))
 
-    def contrasts(self, points: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Joint draws of sums of f, (draws, sums), and their standard deviations before any trial, (sums,).
+    def contrasts(self, points: np.ndarray, matrix: np.ndarray) -> Contrasts:
+        """Joint draws of sums of f, and their distances from zero.
 
         Args:
             points: (n, slots) points as of `coded`.
@@ -124,7 +126,7 @@ class StudyPosterior:
         if (at := self._at.get(architecture)) is not None:
             return self.differences[at]
         points = np.vstack([[self._point(architecture)], self._base])
-        return Difference.of(self.contrasts(points, np.array([[1.0, -1.0]]))[0][:, 0])
+        return Difference.of(self.contrasts(points, np.array([[1.0, -1.0]])).draws[:, 0])
 
     def index(self, candidate: Candidate) -> int | None:
         """The position of a candidate; None if it has no comparable trial."""
@@ -148,8 +150,12 @@ class StudyPosterior:
         own = np.array([not c.architecture.is_base for c in self.candidates])
         found = np.zeros(len(own), int)
         if own.any():
-            found[own] = claimed(self.draws[:, own], self._before[own], self.nothing)
+            found[own] = self.claimed(self._gains.take(own))
         return found
+
+    def claimed(self, sums: Contrasts) -> np.ndarray:
+        """(sums,) 1 if a sum is above zero, -1 if it is below, 0 if the study cannot tell; together, as for `signs`."""
+        return claimed(sums.draws, sums.away, sums.errors, self.nothing)
 
     @cached_property
     def on_front(self) -> np.ndarray:

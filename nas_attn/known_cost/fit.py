@@ -30,7 +30,7 @@ COLLAPSE = 0.001  # probability beforehand that a run collapses
 ROUNDS = 8
 QUIET = 3.0  # logarithm of the factor by which the variance of a run is smaller where the second climb starts
 MOST = 200  # points that the variances are estimated from; the time grows with the third power
-LARGE, FEW = 600, 4  # with so many points, only so many draws are kept
+LARGE, FEW = 400, 4  # with so many points, only so many draws are kept
 DRAWS = 16  # of the variances; a power of 2, as Sobol's sequence wants
 
 

@@ -10,15 +10,15 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
+from .contrasts import LEAST, Contrasts, distance, learned, root_of
 from .fit import FAR, WIDE, Fitter, Prior, Variances, scale_of
 from .kernel import Features, Kernel
 from .likelihood import CONSTANT, Conditioned, Likelihood, condition
 from .observations import Observations
 
 NOISE, LEVEL = -2, -1  # positions of these variances
-LEAST = 0.01  # probability of a draw of the variances below which a prediction leaves it out
+UNLIKELY = 0.01  # probability of a draw of the variances below which a prediction leaves it out
 MANY = 2000  # distinct points whose runs are used; time grows with their third power, memory with the square
-TINY = 1e-8  # share of a variance that is added to it, so that sums may depend on each other
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,12 @@ class Posterior:
         ahead = pending if pending is not None and len(pending) else None
         weights = self.variances.weights
         for variances, given, weight in zip(self.variances.draws, self._conditioned, weights, strict=True):
-            if weight < LEAST:
+            if weight < UNLIKELY:
                 continue
             one, deviation = self._predicted(variances, given, asked, ahead)
             mean += weight * one
             square += weight * (deviation**2 + one**2)
-        total = weights[weights >= LEAST].sum()
+        total = weights[weights >= UNLIKELY].sum()
         mean /= total
         deviation = np.sqrt(np.maximum(square / total - mean**2, 1e-12))
         return mean * self.scale + self.centre, deviation * self.scale
@@ -179,10 +179,10 @@ class Posterior:
                 variance[rows] -= (solve_triangular(lower, shared.T, lower=True) ** 2).sum(0)
         return mean, np.sqrt(np.maximum(variance, 1e-12))
 
-    def contrasts(self, asked: Features, matrix: np.ndarray, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Joint draws of sums of f over points, (n, sums), and the standard deviations before any run, (sums,).
+    def contrasts(self, asked: Features, matrix: np.ndarray, n: int, seed: int = 0) -> Contrasts:
+        """Joint draws of sums of f over points.
 
-        The factors of a sum should add up to 0; else its standard deviation has that of the free mean.
+        The factors of a sum should add up to 0; else it has the uncertainty of the free mean.
 
         Args:
             asked: the points.
@@ -192,21 +192,57 @@ class Posterior:
         """
         rng = np.random.default_rng(seed)
         counts = rng.multinomial(n, self.variances.weights)
-        found, before = [], np.zeros(len(matrix))
         sums, total = csr_array(matrix), matrix.sum(1)
+        found, errors = [], []
+        away, free, known = np.zeros((3, len(matrix)))
         for variances, given, count in zip(self.variances.draws, self._conditioned, counts, strict=True):
             if not count:
                 continue
-            between = self.kernel.weighted(variances[:-2], asked, self._trained) + CONSTANT
-            summed = sums @ between
+            summed = sums @ (self.kernel.weighted(variances[:-2], asked, self._trained) + CONSTANT)
             mean, reduced = summed @ given.alpha, summed @ given.root
             whole = sums @ (sums @ self.kernel.weighted(variances[:-2], asked, asked)).T
             whole += CONSTANT * np.outer(total, total)
-            before += count / n * np.diag(whole)
-            found.append(mean + rng.standard_normal((count, len(mean))) @ _root(whole - reduced @ reduced.T).T)
+            rest = whole - reduced @ reduced.T
+            drawn = rng.standard_normal((count, len(mean))) @ root_of(rest).T
+            left, before = np.maximum(np.diag(rest), 1e-16), np.diag(whole)
+            found.append(mean + drawn)
+            errors.append(drawn / np.sqrt(left))
+            away += count / n * distance(mean, left, before)
+            free += count / n * self._distance_beside_standout(given, sums, asked, summed, (mean, left, before))
+            known += count / n * learned(left, before)
+        away = np.where((away * free > 0) & (known > LEAST), np.sign(away) * np.minimum(abs(away), abs(free)), 0.0)
+        mixed = rng.permutation(n)
         drawn = np.vstack(found) * self.scale + self.centre * total
-        mixed: np.ndarray = drawn[rng.permutation(len(drawn))]
-        return mixed, self.scale * np.sqrt(np.maximum(before, 0))
+        return Contrasts(drawn[mixed], away, np.vstack(errors)[mixed])
+
+    @cached_property
+    def _standout(self) -> int | None:
+        """The option at a slot, as a column of `Features.options`, whose effect the runs show most clearly."""
+        given = self._conditioned[int(np.argmax(self.variances.weights))]
+        there = self._trained.options
+        spread = ((given.root.T @ there) ** 2).sum(0)
+        varied = (there.min(0) < there.max(0)) & (spread > 0)
+        clear = np.where(varied, np.abs(there.T @ given.alpha) / np.sqrt(np.maximum(spread, 1e-300)), 0.0)
+        return int(np.argmax(clear)) if varied.any() else None
+
+    def _distance_beside_standout(
+        self, given: Conditioned, sums: csr_array, asked: Features, summed: np.ndarray, plain: tuple[np.ndarray, ...]
+    ) -> np.ndarray:
+        """The distances of sums from zero if the effect of the clearest option may have any size.
+
+        A search trains its best option nearly always, and beside it others. The covariance expects effects of a
+        common size, so it would give a part of one large effect to options that stand beside it.
+        """
+        mean, left, before = plain
+        if (at := self._standout) is None:
+            return distance(mean, left, before)
+        column = self._trained.options[:, at]
+        through = given.root @ (given.root.T @ column)
+        precision = float(column @ through) + 1 / CONSTANT
+        own = sums @ asked.options[:, at]
+        factor = own - summed @ through
+        mean = mean + factor * float(column @ given.alpha) / precision
+        return distance(mean, left + factor**2 / precision, before + CONSTANT * own**2)
 
 
 def _some(observations: Observations) -> np.ndarray:
@@ -218,25 +254,3 @@ def _some(observations: Observations) -> np.ndarray:
     others = np.setdiff1d(np.arange(n), often)
     evenly = others[np.linspace(0, len(others) - 1, MANY - len(often)).astype(int)]
     return np.isin(observations.points, np.concatenate([often, evenly]))
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    """A matrix R with R R' = covariance, also if sums have no variance or depend on each other."""
-    variances = np.diag(covariance)
-    some = np.flatnonzero(variances > TINY * variances.max(initial=0.0))
-    found = np.zeros_like(covariance)
-    if len(some):
-        inner = covariance[np.ix_(some, some)]
-        inner[np.diag_indices(len(some))] *= 1 + TINY
-        found[np.ix_(some, some)] = _lower(inner)
-    return found
-
-
-def _lower(covariance: np.ndarray) -> np.ndarray:
-    try:
-        lower: np.ndarray = np.linalg.cholesky(covariance)
-        return lower
-    except np.linalg.LinAlgError:  # rounding has made a tiny eigenvalue negative
-        values, vectors = np.linalg.eigh(covariance)
-        root: np.ndarray = vectors * np.sqrt(np.maximum(values, 0))
-        return root

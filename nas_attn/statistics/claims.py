@@ -1,4 +1,4 @@
-"""Claims on the signs of many quantities at once, from joint draws of them."""
+"""Claims on the signs of many quantities at once."""
 
 from __future__ import annotations
 
@@ -8,42 +8,36 @@ if TYPE_CHECKING:
     import numpy as np
 
 LEVEL = 0.05  # two-sided, of all claims together
-LEAST = 0.05  # share of the variance that the data must have removed for a claim
 
 
-def claimed(draws: np.ndarray, before: np.ndarray, nothing: float, level: float = LEVEL) -> np.ndarray:
+def claimed(
+    draws: np.ndarray, away: np.ndarray, errors: np.ndarray, nothing: float, level: float = LEVEL
+) -> np.ndarray:
     """The signs that can be claimed together: 1, -1, or 0 for no claim, (n,).
 
-    An estimate is shrunk towards zero, more so if little is known. If the quantity is truly zero, the estimate has the
-    variance v (1 - v / b), where v is the variance of the quantity now, and b that before any data. A quantity is
-    claimed if its estimate is larger, in this unit, than the largest error of any quantity, so the best of sixty is
-    judged as one of sixty. After a claim, only the errors of the quantities that are left count.
+    A quantity is claimed if it is farther from zero than the largest error of any quantity, so the best of sixty is
+    judged as one of sixty. After a claim, only the errors of the quantities that are left count. The interval of a
+    claimed quantity always leaves out zero.
 
     Args:
         draws: (draws, n) joint draws of the quantities, if there are differences at all.
-        before: (n,) standard deviations before any data.
+        away: (n,) distances from zero, in standard errors.
+        errors: (draws, n) joint draws of the errors of the quantities, in standard deviations.
         nothing: probability that all quantities are zero; then every claim is wrong.
         level: probability that any claim is wrong.
     """
     import numpy as np
 
-    found = np.zeros(draws.shape[1], int)
+    found = np.zeros(len(away), int)
     if nothing >= level or not draws.size:
         return found
     room = (level - nothing) / (1 - nothing)
-    means, deviations = draws.mean(0), draws.std(0)
-    some = deviations > 0
-    found[~some] = np.sign(means[~some])  # known without error
-    learned = 1 - (deviations[some] / np.maximum(before[some], deviations[some])) ** 2
-    away = np.abs(means[some]) / np.maximum(deviations[some] * np.sqrt(learned), 1e-12)
-    clear = np.maximum((draws[:, some] > 0).mean(0), (draws[:, some] < 0).mean(0)) >= 1 - level / 2
-    away[(learned < LEAST) | ~clear] = 0.0  # the interval of a claimed quantity always leaves out zero
-    errors = np.abs(draws[:, some] - means[some]) / deviations[some]
-    order = np.argsort(-away, kind="stable")
+    clear = np.maximum((draws > 0).mean(0), (draws < 0).mean(0)) >= 1 - level / 2
+    size = np.where(clear, np.abs(away), 0.0)
+    order = np.argsort(-size, kind="stable")
     # from the last to the first: the largest error of this quantity and all after it
-    largest = np.maximum.accumulate(errors[:, order[::-1]], axis=1)[:, ::-1]
+    largest = np.maximum.accumulate(np.abs(errors[:, order[::-1]]), axis=1)[:, ::-1]
     width = np.quantile(largest, 1 - room, axis=0)
-    sure = np.logical_and.accumulate(away[order] > width)
-    at = np.flatnonzero(some)[order[sure]]
-    found[at] = np.sign(means[at]).astype(int)
+    sure = order[np.logical_and.accumulate(size[order] > width)]
+    found[sure] = np.sign(away[sure]).astype(int)
     return found

@@ -126,15 +126,7 @@ class Truth:
         found += sum(gain for one, other, gain in self._pairs if one in there and other in there)
         return found + self.kind.planted * (PLANTED in there)
 
-    def __call__(
-        self,
-        architecture: Architecture,
-        fidelity: Fidelity,
-        seed: int,
-        *,
-        checkpoint: Path | None = None,
-        liveness: bool = False,
-    ) -> Evaluation:
+    def __call__(self, architecture: Architecture, fidelity: Fidelity, seed: int, **asked: Any) -> Evaluation:
         """The evaluation of an architecture."""
         number, kind = self.calls, self.kind
         self.calls += 1
@@ -154,7 +146,7 @@ class Truth:
             seed=seed,
             epochs=1,
             imgsz=fidelity.imgsz,
-            liveness={s: final / 2 for s in architecture.slots} if liveness else None,
+            liveness={s: final / 2 for s in architecture.slots} if asked.get("liveness") else None,
             recipe={"synthetic": True},
         )
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from nas_attn.analysis.difference import Difference
 from nas_attn.analysis.posterior import StudyPosterior, comparable, obstacle, posterior
+from nas_attn.known_cost.contrasts import Contrasts
 from nas_attn.space import NONE, Gene
 from nas_attn.space.architecture import natural
-from nas_attn.statistics.claims import claimed
 from nas_attn.study.view import StudyView, Trial
 
 MOST = 40  # architectures that an effect is averaged over: more would change little
@@ -29,7 +29,6 @@ OTHERS = 8  # other modules that a lead is taken over
 FEW = 2  # settings of another module that a lead is taken over
 ALL = "all slots"  # in place of a slot, for the effect over all slots
 Key = tuple[str, str]  # (slot, module)
-Drawn = tuple[np.ndarray, np.ndarray]  # draws of sums, and their standard deviations before any trial
 T = TypeVar("T")
 
 
@@ -138,17 +137,16 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
     overall = {m: _cell(ALL, m, usable, used) for m in modules}
     filled = [key for key, cell in cells.items() if cell.trials]
     if found is not None and filled:
-        (effects, before), (leads, before_leads), compared = _removed(found, filled)
-        expected = np.hstack([before, before_leads[compared]])
-        signs = claimed(np.hstack([effects, leads[:, compared]]), expected, found.nothing)
+        effects, leads, compared = _removed(found, filled)
+        signs = found.claimed(effects.beside(leads.take(compared)))
         led = dict(zip(np.flatnonzero(compared).tolist(), signs[len(filled) :].tolist(), strict=True))
         for i, key in enumerate(filled):
-            lead = Difference.of(leads[:, i]) if compared[i] else None
-            effect = Difference.of(effects[:, i])
+            lead = Difference.of(leads.draws[:, i]) if compared[i] else None
+            effect = Difference.of(effects.draws[:, i])
             cells[key] = replace(cells[key], effect=effect, lead=lead, sign=int(signs[i]), lead_sign=led.get(i, 0))
         there = [m for m in modules if overall[m].trials]
         for m in there:
-            draws = effects[:, [m == k[1] for k in filled]].mean(1)
+            draws = effects.draws[:, [m == k[1] for k in filled]].mean(1)
             overall[m] = replace(overall[m], effect=Difference.of(draws))
     return EffectNumbers(
         *(slots, modules, tuple(cells.values()), tuple(overall.values()), dead, len(usable), found, obstacle(view))
@@ -180,15 +178,15 @@ class _Sums:
         i = self.at.setdefault(tuple(int(p) for p in point), len(self.at))
         self.rows[-1][i] = self.rows[-1].get(i, 0.0) + factor
 
-    def draws(self, found: StudyPosterior) -> Drawn:
+    def contrasts(self, found: StudyPosterior) -> Contrasts:
         matrix = np.zeros((len(self.rows), len(self.at)))
         for i, row in enumerate(self.rows):
             matrix[i, list(row)] = list(row.values())
         return found.contrasts(np.array(list(self.at)), matrix)
 
 
-def _removed(found: StudyPosterior, keys: Sequence[Key]) -> tuple[Drawn, Drawn, np.ndarray]:
-    """The effects and the leads of modules at slots, as of `StudyPosterior.contrasts`, and where leads exist."""
+def _removed(found: StudyPosterior, keys: Sequence[Key]) -> tuple[Contrasts, Contrasts, np.ndarray]:
+    """The effects and the leads of modules at slots, and where leads exist."""
     effects, leads = _Sums(), _Sums()
     compared = np.zeros(len(keys), bool)
     having = [sum(genes[p[s]].module == m for p in found.points) for s, genes, m in _places(found, keys)]
@@ -213,7 +211,7 @@ def _removed(found: StudyPosterior, keys: Sequence[Key]) -> tuple[Drawn, Drawn, 
             for some_genes in others.values():
                 for i in some(some_genes, FEW):
                     leads.add(_moved(point, s, i), -share / len(others) / min(FEW, len(some_genes)))
-    return effects.draws(found), leads.draws(found), compared
+    return effects.contrasts(found), leads.contrasts(found), compared
 
 
 def _places(found: StudyPosterior, keys: Sequence[Key]) -> list[tuple[int, tuple[Gene, ...], str]]:
@@ -245,9 +243,9 @@ def setting_effects(found: StudyPosterior) -> list[SettingEffect]:
                         sums.add(point, -1 / len(pairs) / len(of))
     if not keys:
         return []
-    draws, before = sums.draws(found)
-    signs = claimed(draws, before, found.nothing)
-    return [SettingEffect(*key, Difference.of(draws[:, i]), int(signs[i])) for i, key in enumerate(keys)]
+    effects = sums.contrasts(found)
+    drawn, signs = effects.draws.T, found.claimed(effects)
+    return [SettingEffect(*key, Difference.of(d), int(s)) for key, d, s in zip(keys, drawn, signs, strict=True)]
 
 
 def _genes_at(found: StudyPosterior, module: str) -> list[tuple[np.ndarray, int, Gene]]:

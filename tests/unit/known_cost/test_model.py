@@ -174,10 +174,12 @@ def test_draws_agree_with_the_mean_and_the_deviation():
     case = Case(5, effect=0.02)
     found = Posterior(KERNEL, case.runs(), best=True)
     differences = np.eye(len(case.points))[1:6] - np.eye(len(case.points))[0]
-    drawn, before = found.contrasts(found.features, differences, 20_000)
+    sums = found.contrasts(found.features, differences, 20_000)
     mean, _ = found.predict(found.features)
-    assert drawn.mean(0) == pytest.approx(mean[1:6] - mean[0], abs=5e-4)
-    assert (drawn == found.contrasts(found.features, differences, 20_000)[0]).all() and (before > drawn.std(0)).all()
+    assert sums.draws.mean(0) == pytest.approx(mean[1:6] - mean[0], abs=5e-4)
+    assert (sums.draws == found.contrasts(found.features, differences, 20_000).draws).all()
+    assert sums.errors.mean(0) == pytest.approx(0, abs=0.03) and sums.errors.std(0) == pytest.approx(1, abs=0.03)
+    assert sums.errors == pytest.approx((sums.draws - sums.draws.mean(0)) / sums.draws.std(0), abs=0.03)
 
 
 def test_of_very_many_points_the_runs_of_some_are_used(monkeypatch):
