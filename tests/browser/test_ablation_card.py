@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fabricated_studies import fabricate
-from served_dashboard import serving
+from served_dashboard import point_at, serving
 from untrained_ablations import Stopped, StoppingEngine, ablation_plan, run_ablation_plan
 
 from nas_attn.ablation.plan_record import plan_fields
@@ -85,16 +85,12 @@ def shown(watched, folder: Path) -> Iterator:
         yield watched.page
 
 
-def point_at(page, at: int) -> str:
-    where = page.evaluate(MARK, [CARD, at])
-    page.mouse.move(where["x"] - 30, where["y"] - 8)
-    page.mouse.move(where["x"], where["y"], steps=4)
-    page.wait_for_selector(f"{CARD} .hoverlayer .hovertext")
-    return page.locator(f"{CARD} .hoverlayer .hovertext").text_content()
+def told_at(page, at: int) -> str:
+    return point_at(page, MARK, [CARD, at], CARD)
 
 
 def click_mark(page, at: int) -> None:
-    point_at(page, at)
+    told_at(page, at)
     page.mouse.down()
     page.mouse.up()
 
@@ -117,13 +113,13 @@ def test_report_leads_from_a_line_to_its_trials(watched, tmp_path):
     page.goto((tmp_path / "r.html").as_uri())
     page.wait_for_selector(f"{CARD} .scatterlayer .point")
     assert page.locator(f"{CARD} .answer").text_content() == summary(view)
-    told = point_at(page, place(view, "p3 alone"))
+    told = told_at(page, place(view, "p3 alone"))
     assert "p3=acmix(head=4,kernel_att=7)" in told and "worse" in told and "Δ on test" in told
     click_mark(page, place(view, "p3 alone"))
     wait_for_trials(page, behind(view, "p3 alone"))
     assert 'Trials of "p3 alone": 10 of' in page.locator(f"{CARD} .said").text_content()
     assert page.locator(f"{CARD} tr.picked td").first.text_content() == "p3 alone"
-    assert "slot p5 is dead" in point_at(page, place(view, "p5 alone"))
+    assert "slot p5 is dead" in told_at(page, place(view, "p5 alone"))
     page.locator(f"{CARD} tr[data-trials]", has_text="p4 alone").first.click()
     wait_for_trials(page, behind(view, "p4 alone"))
     page.get_by_role("button", name="show all").click()

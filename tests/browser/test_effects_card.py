@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fabricated_studies import Fabricator
+from served_dashboard import point_at
 
 from nas_attn.analysis.effects.conclusion import effects_sentence
 from nas_attn.analysis.effects.estimate import effect_numbers
@@ -26,12 +27,8 @@ def sentence(study: Fabricator) -> str:
     return effects_sentence(effect_numbers(StudyView.read(study.folder)))
 
 
-def point_at(page, plot: str, column: int, row: int) -> str:
-    where = page.evaluate(CELL, [plot, column, row])
-    page.mouse.move(where["x"] - 5, where["y"] - 3)
-    page.mouse.move(where["x"], where["y"], steps=3)
-    page.wait_for_selector(f"#{plot} .hoverlayer .hovertext")
-    return page.locator(f"#{plot} .hoverlayer .hovertext").text_content()
+def told_at(page, plot: str, column: int, row: int) -> str:
+    return point_at(page, CELL, [plot, column, row], f"#{plot}")
 
 
 def test_report(watched, study: Fabricator, tmp_path):
@@ -44,7 +41,7 @@ def test_report(watched, study: Fabricator, tmp_path):
     assert sentence(study) in card.text_content()
     numbers = effect_numbers(StudyView.read(study.folder))
     blank = next(c for c in numbers.cells if c.effect is None and c.why)
-    told = point_at(page, "effects-map", numbers.slots.index(blank.slot), numbers.modules.index(blank.module))
+    told = told_at(page, "effects-map", numbers.slots.index(blank.slot), numbers.modules.index(blank.module))
     assert blank.why.split(",")[0] in told
     assert "dead" in page.locator("#effects-map .xaxislayer-above").text_content()
     assert page.locator("#importance-bars .bars .point").count() > 0

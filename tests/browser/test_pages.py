@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fabricated_studies import BASE, CONV, Fabricator
-from served_dashboard import serving
+from served_dashboard import point_at, serving
 
 from nas_attn.dashboard.report import write_report
 from nas_attn.study.view import StudyView
@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 # screen position of the point whose candidate is `key`, taken from the plot itself
 LOCATE = """key => {
   const plot = document.querySelector('#pareto .js-plotly-plot') || document.querySelector('#pareto');
+  plot.scrollIntoView({block: 'center'});
   const box = plot.getBoundingClientRect();
   for (const trace of plot._fullData) {
     const i = (trace.customdata || []).findIndex(d => d[0] === key);
@@ -28,12 +29,8 @@ RANGE = """() => (document.querySelector('#pareto .js-plotly-plot') || document.
   ._fullLayout.xaxis.range.map(v => +v.toFixed(6))"""
 
 
-def hover(page, key: str) -> None:
-    page.evaluate("document.querySelector('#pareto').scrollIntoView({block: 'center'})")
-    where = page.evaluate(LOCATE, key)
-    page.mouse.move(where["x"] - 40, where["y"] - 40)
-    page.mouse.move(where["x"], where["y"], steps=4)
-    page.wait_for_selector(".hoverlayer .hovertext")
+def hover(page, key: str) -> str:
+    return point_at(page, LOCATE, key, "#pareto")
 
 
 def click(page, key: str) -> None:
@@ -49,8 +46,7 @@ def test_report_opens_offline_and_answers(watched, study: Fabricator, tmp_path):
     page.context.set_offline(True)
     page.goto(path.as_uri())
     page.wait_for_selector(POINTS)
-    hover(page, CONV)
-    assert "p3=conv" in page.locator(".hoverlayer .hovertext").text_content()
+    assert "p3=conv" in hover(page, CONV)
     click(page, CONV)
     page.wait_for_selector("tr.picked")
     assert page.locator("tr.picked").first.get_attribute("data-key") == CONV
@@ -67,8 +63,7 @@ def test_dashboard_shows_what_a_click_points_at(watched, served: str):
     page.goto(served)
     page.wait_for_selector(POINTS)
     assert "Click a point" in page.locator("#candidate").text_content()
-    hover(page, CONV)
-    assert "p3=conv" in page.locator("#pareto .hoverlayer .hovertext").text_content()
+    assert "p3=conv" in hover(page, CONV)
     click(page, CONV)
     page.wait_for_selector("#yaml")
     assert page.locator("#yaml").text_content().startswith(f"# yaml of {CONV}")
