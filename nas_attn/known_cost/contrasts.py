@@ -16,9 +16,11 @@ class Contrasts:
 
     Attributes:
         draws: (draws, sums) joint draws.
-        away: (sums,) distance from zero, in standard errors. A mean is shrunk towards zero, this is not; no other sum
-            of the space needs to be small for it. 0 if the runs tell little about the sum.
-        errors: (draws, sums) the draws minus what is expected, in standard deviations; 0 for what is known.
+        away: (sums,) distance from zero, in standard errors, averaged over draws of the variances. It is not shrunk
+            towards zero, as a mean is. The least of several: as the covariance expects, and with a free effect of the
+            clearest option. 0 if their signs differ, or if the runs tell little about the sum.
+        errors: (draws, sums) the draws minus what each draw of the variances expects, in its standard deviations; 0 for
+            a sum that is known.
     """
 
     draws: np.ndarray
@@ -29,14 +31,14 @@ class Contrasts:
         """Some of the sums."""
         return Contrasts(self.draws[:, columns], self.away[columns], self.errors[:, columns])
 
-    def beside(self, others: Contrasts) -> Contrasts:
-        """These sums, then others."""
-        pairs = ((self.draws, others.draws), (self.away, others.away), (self.errors, others.errors))
-        return Contrasts(*(np.concatenate(pair, axis=-1) for pair in pairs))
-
 
 def learned(left: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """The share of the variances that the runs have removed, (sums,): of what was there before, some is left."""
+    """The share of the variances that the runs have removed, (sums,).
+
+    Args:
+        left: (sums,) the variances, given the runs.
+        before: (sums,) the variances before any run.
+    """
     found: np.ndarray = 1 - left / np.maximum(before, np.maximum(left, 1e-300))
     return found
 
@@ -46,8 +48,8 @@ def distance(mean: np.ndarray, left: np.ndarray, before: np.ndarray) -> np.ndarr
 
     If a sum is truly zero, its mean has the variance v (1 - v / b), where v is left of its variance b before any run.
     """
-    errors = np.sqrt(np.maximum(left * learned(left, before), 1e-300))
-    found: np.ndarray = np.where(np.abs(mean) > 1e-12, mean / np.maximum(errors, 1e-9), 0.0)
+    errors = np.sqrt(np.maximum(left * learned(left, before), 0.0))
+    found: np.ndarray = np.where(np.abs(mean) > 1e-12, mean / np.maximum(errors, 1e-9), 0.0)  # but for rounding
     return found
 
 

@@ -17,6 +17,8 @@ from .likelihood import CONSTANT, Conditioned, Likelihood, condition
 from .observations import Observations
 
 NOISE, LEVEL = -2, -1  # positions of these variances
+NEAR = 4.0  # difference of squared distances from zero up to which two options are about equally clear
+ALIKE = 0.7  # correlation from which the effects of two options are hardly told apart
 UNLIKELY = 0.01  # probability of a draw of the variances below which a prediction leaves it out
 MANY = 2000  # distinct points whose runs are used; time grows with their third power, memory with the square
 
@@ -96,9 +98,9 @@ class Posterior:
                 seen, left = self.observations.kept(kept)
                 parts = self.kernel.weighted(earlier.best[:-2], *(self.features.take(left),) * 2)
                 model = Likelihood(parts[None], seen)
-                distance = np.zeros(len(kept))
-                distance[kept] = model.left_out(np.array([1.0, earlier.best[-2], level]))
-                if not (far := new & (distance < -1.5 * FAR)).any():
+                away = np.zeros(len(kept))
+                away[kept] = model.left_out(np.array([1.0, earlier.best[-2], level]))
+                if not (far := new & (away < -1.5 * FAR)).any():
                     break
                 kept &= ~far
         return replace(earlier, kept=kept)
@@ -182,7 +184,8 @@ class Posterior:
     def contrasts(self, asked: Features, matrix: np.ndarray, n: int, seed: int = 0) -> Contrasts:
         """Joint draws of sums of f over points.
 
-        The factors of a sum should add up to 0; else it has the uncertainty of the free mean.
+        The factors of a sum should add up to 0. Else it has the uncertainty of the free mean, and its `away` is not the
+        distance from zero.
 
         Args:
             asked: the points.
@@ -194,7 +197,8 @@ class Posterior:
         counts = rng.multinomial(n, self.variances.weights)
         sums, total = csr_array(matrix), matrix.sum(1)
         found, errors = [], []
-        away, free, known = np.zeros((3, len(matrix)))
+        away, known = np.zeros((2, len(matrix)))
+        free = np.zeros((len(self._standouts), len(matrix)))
         for variances, given, count in zip(self.variances.draws, self._conditioned, counts, strict=True):
             if not count:
                 continue
@@ -208,38 +212,61 @@ class Posterior:
             found.append(mean + drawn)
             errors.append(drawn / np.sqrt(left))
             away += count / n * distance(mean, left, before)
-            free += count / n * self._distance_beside_standout(given, sums, asked, summed, (mean, left, before))
+            for at, found_free in zip(self._standouts, free, strict=True):
+                found_free += count / n * self._distance_beside(at, given, sums, asked, summed, (mean, left, before))
             known += count / n * learned(left, before)
-        away = np.where((away * free > 0) & (known > LEAST), np.sign(away) * np.minimum(abs(away), abs(free)), 0.0)
+        least = np.min(np.sign(away) * np.vstack([away, free]), axis=0)
+        away = np.where(known > LEAST, np.sign(away) * np.maximum(least, 0.0), 0.0)
         mixed = rng.permutation(n)
         drawn = np.vstack(found) * self.scale + self.centre * total
         return Contrasts(drawn[mixed], away, np.vstack(errors)[mixed])
 
     @cached_property
-    def _standout(self) -> int | None:
-        """The option at a slot, as a column of `Features.options`, whose effect the runs show most clearly."""
+    def _standouts(self) -> list[int]:
+        """The option at a slot whose effect the runs show most clearly, and those that they hardly tell from it.
+
+        The options are columns of `Features.options`.
+        """
         given = self._conditioned[int(np.argmax(self.variances.weights))]
         there = self._trained.options
-        spread = ((given.root.T @ there) ** 2).sum(0)
-        varied = (there.min(0) < there.max(0)) & (spread > 0)
-        clear = np.where(varied, np.abs(there.T @ given.alpha) / np.sqrt(np.maximum(spread, 1e-300)), 0.0)
-        return int(np.argmax(clear)) if varied.any() else None
+        seen = given.root.T @ there
+        length = np.sqrt((seen**2).sum(0))
+        varied = np.flatnonzero((there.min(0) < there.max(0)) & (length > 1e-9))
+        if not len(varied):
+            return []
+        clear = np.abs(there[:, varied].T @ given.alpha) / length[varied]
+        top = int(np.argmax(clear))
+        alike = np.abs(seen[:, varied].T @ seen[:, varied[top]]) / length[varied] / length[varied[top]]
+        near = (clear**2 >= clear[top] ** 2 - NEAR) & (alike >= ALIKE)
+        return [int(i) for i in varied[near]]
 
-    def _distance_beside_standout(
-        self, given: Conditioned, sums: csr_array, asked: Features, summed: np.ndarray, plain: tuple[np.ndarray, ...]
+    def _distance_beside(
+        self,
+        standout: int,
+        given: Conditioned,
+        sums: csr_array,
+        asked: Features,
+        summed: np.ndarray,
+        plain: tuple[np.ndarray, np.ndarray, np.ndarray],
     ) -> np.ndarray:
-        """The distances of sums from zero if the effect of the clearest option may have any size.
+        """The distances of sums from zero if the effect of one option at a slot may have any size.
 
         A search trains its best option nearly always, and beside it others. The covariance expects effects of a
-        common size, so it would give a part of one large effect to options that stand beside it.
+        common size, so it gives a part of one large effect to options that stand beside it. With a free effect, that
+        part goes back to the option that has it.
+
+        Args:
+            standout: the option, as a column of `Features.options`.
+            given: f given the runs.
+            sums, asked: as for `contrasts`.
+            summed: (sums, points) covariance of the sums with the points that have runs.
+            plain: (sums,) each: the means, what is left of the variances, and the variances before any run.
         """
         mean, left, before = plain
-        if (at := self._standout) is None:
-            return distance(mean, left, before)
-        column = self._trained.options[:, at]
+        column = self._trained.options[:, standout]
         through = given.root @ (given.root.T @ column)
         precision = float(column @ through) + 1 / CONSTANT
-        own = sums @ asked.options[:, at]
+        own = sums @ asked.options[:, standout]
         factor = own - summed @ through
         mean = mean + factor * float(column @ given.alpha) / precision
         return distance(mean, left + factor**2 / precision, before + CONSTANT * own**2)

@@ -15,9 +15,9 @@ def claimed(
 ) -> np.ndarray:
     """The signs that can be claimed together: 1, -1, or 0 for no claim, (n,).
 
-    A quantity is claimed if it is farther from zero than the largest error of any quantity, so the best of sixty is
-    judged as one of sixty. After a claim, only the errors of the quantities that are left count. The interval of a
-    claimed quantity always leaves out zero.
+    A quantity is claimed if it is farther from zero than the largest error of any quantity is likely to be, so the best
+    of sixty is judged as one of sixty. After a claim, only the errors of the quantities that are left count. The
+    interval of a claimed quantity always leaves out zero.
 
     Args:
         draws: (draws, n) joint draws of the quantities, if there are differences at all.
@@ -32,8 +32,8 @@ def claimed(
     if nothing >= level or not draws.size:
         return found
     room = (level - nothing) / (1 - nothing)
-    clear = np.maximum((draws > 0).mean(0), (draws < 0).mean(0)) >= 1 - level / 2
-    size = np.where(clear, np.abs(away), 0.0)
+    low, high = np.quantile(draws, (level / 2, 1 - level / 2), axis=0)
+    size = np.where(np.where(away > 0, low > 0, high < 0), np.abs(away), 0.0)
     order = np.argsort(-size, kind="stable")
     # from the last to the first: the largest error of this quantity and all after it
     largest = np.maximum.accumulate(np.abs(errors[:, order[::-1]]), axis=1)[:, ::-1]

@@ -137,16 +137,17 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
     overall = {m: _cell(ALL, m, usable, used) for m in modules}
     filled = [key for key, cell in cells.items() if cell.trials]
     if found is not None and filled:
-        effects, leads, compared = _removed(found, filled)
-        signs = found.claimed(effects.beside(leads.take(compared)))
-        led = dict(zip(np.flatnonzero(compared).tolist(), signs[len(filled) :].tolist(), strict=True))
+        sums, compared = _removed(found, filled)
+        n, both = len(filled), np.concatenate([np.ones(len(filled), bool), compared])
+        effects, leads, signs = sums.draws[:, :n], sums.draws[:, n:], found.claimed(sums.take(both))
+        led = dict(zip(np.flatnonzero(compared).tolist(), signs[n:].tolist(), strict=True))
         for i, key in enumerate(filled):
-            lead = Difference.of(leads.draws[:, i]) if compared[i] else None
-            effect = Difference.of(effects.draws[:, i])
+            lead = Difference.of(leads[:, i]) if compared[i] else None
+            effect = Difference.of(effects[:, i])
             cells[key] = replace(cells[key], effect=effect, lead=lead, sign=int(signs[i]), lead_sign=led.get(i, 0))
         there = [m for m in modules if overall[m].trials]
         for m in there:
-            draws = effects.draws[:, [m == k[1] for k in filled]].mean(1)
+            draws = effects[:, [m == k[1] for k in filled]].mean(1)
             overall[m] = replace(overall[m], effect=Difference.of(draws))
     return EffectNumbers(
         *(slots, modules, tuple(cells.values()), tuple(overall.values()), dead, len(usable), found, obstacle(view))
@@ -165,10 +166,14 @@ def _cell(slot: str, module: str, usable: Sequence[Trial], used: Sequence[Trial]
 
 
 class _Sums:
-    """Sums of f over points, collected to be drawn together."""
+    """Sums of f over points, collected to be drawn together.
 
-    def __init__(self) -> None:
-        self.at: dict[tuple[int, ...], int] = {}
+    Args:
+        at: the positions of points, shared with other sums; None for sums of their own.
+    """
+
+    def __init__(self, at: dict[tuple[int, ...], int] | None = None) -> None:
+        self.at = {} if at is None else at
         self.rows: list[dict[int, float]] = []
 
     def begin(self) -> None:
@@ -185,9 +190,10 @@ class _Sums:
         return found.contrasts(np.array(list(self.at)), matrix)
 
 
-def _removed(found: StudyPosterior, keys: Sequence[Key]) -> tuple[Contrasts, Contrasts, np.ndarray]:
-    """The effects and the leads of modules at slots, and where leads exist."""
-    effects, leads = _Sums(), _Sums()
+def _removed(found: StudyPosterior, keys: Sequence[Key]) -> tuple[Contrasts, np.ndarray]:
+    """The effects of modules at slots, then their leads, and where leads exist."""
+    effects = _Sums()
+    leads = _Sums(effects.at)
     compared = np.zeros(len(keys), bool)
     having = [sum(genes[p[s]].module == m for p in found.points) for s, genes, m in _places(found, keys)]
     led = set(sorted(range(len(keys)), key=lambda k: -having[k])[:LEADS])
@@ -211,7 +217,8 @@ def _removed(found: StudyPosterior, keys: Sequence[Key]) -> tuple[Contrasts, Con
             for some_genes in others.values():
                 for i in some(some_genes, FEW):
                     leads.add(_moved(point, s, i), -share / len(others) / min(FEW, len(some_genes)))
-    return effects.contrasts(found), leads.contrasts(found), compared
+    effects.rows += leads.rows
+    return effects.contrasts(found), compared
 
 
 def _places(found: StudyPosterior, keys: Sequence[Key]) -> list[tuple[int, tuple[Gene, ...], str]]:

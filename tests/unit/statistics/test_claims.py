@@ -73,7 +73,11 @@ def test_no_quantity_gives_no_claim():
 def test_a_quantity_whose_interval_holds_zero_is_not_claimed():
     """However far it is from zero in standard errors: what is shown must agree with what is said."""
     errors = np.random.default_rng(0).normal(size=(4000, 2))
-    assert claimed(errors + np.array([1.8, 2.2]), np.full(2, 9.0), errors, 0.0).tolist() == [0, 1]
+    draws = errors + np.array([1.8, 2.2])
+    assert claimed(draws, np.full(2, 9.0), errors, 0.0).tolist() == [0, 1]
+    assert claimed(draws, np.full(2, -9.0), errors, 0.0).tolist() == [0, 0]  # the other sign is not shown
+    edge = np.r_[np.full(100, -1.0), np.full(3900, 0.01)][:, None]
+    assert np.quantile(edge, LEVEL / 2) < 0 and not claimed(edge, np.array([9.0]), np.zeros((4000, 1)), 0.0).any()
 
 
 @given(st.integers(0, 10_000), st.floats(0.0, 0.06))
