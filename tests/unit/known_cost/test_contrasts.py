@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nas_attn.known_cost import posterior
 from nas_attn.known_cost.contrasts import LEAST, distance, learned
 from nas_attn.known_cost.kernel import Kernel
 from nas_attn.known_cost.likelihood import CONSTANT
@@ -47,19 +48,19 @@ def test_a_sum_with_a_free_effect_is_that_of_dense_algebra():
     z = np.zeros((len(runs.at), n + 9))
     z[np.arange(len(runs.at)), runs.at] = 1
     values = (np.array(runs.values) - found.centre) / found.scale
-    inverse = np.linalg.inv(z @ whole @ z.T + noise * np.eye(len(values)))
-    between = np.hstack([np.zeros((4, n)), matrix]) @ whole @ z.T
-    before = np.diag(matrix @ whole[n:, n:] @ matrix.T)
-    left = before - np.diag(between @ inverse @ between.T)
-    free = distance(between @ inverse @ values, left, before)
-    plain = whole - CONSTANT * np.outer(every, every)
-    inverse = np.linalg.inv(z @ plain @ z.T + noise * np.eye(len(values)))
-    between = np.hstack([np.zeros((4, n)), matrix]) @ plain @ z.T
-    before = np.diag(matrix @ plain[n:, n:] @ matrix.T)
-    left = before - np.diag(between @ inverse @ between.T)
-    own = distance(between @ inverse @ values, left, before)
+    every_sum = np.hstack([np.zeros((4, n)), matrix])
+
+    def dense(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        between = every_sum @ covariance @ z.T
+        inverse = np.linalg.inv(z @ covariance @ z.T + noise * np.eye(len(values)))
+        before = np.diag(every_sum @ covariance @ every_sum.T)
+        left = before - np.diag(between @ inverse @ between.T)
+        return distance(between @ inverse @ values, left, before), learned(left, before)
+
+    free, _ = dense(whole)
+    own, share = dense(whole - CONSTANT * np.outer(every, every))
     expected = np.where(own * free > 0, np.sign(own) * np.minimum(abs(own), abs(free)), 0)
-    expected[learned(left, before) <= LEAST] = 0
+    expected[share <= LEAST] = 0
     assert abs(expected).max() > 1
     assert found.contrasts(asked, matrix, 100).away == pytest.approx(expected, abs=1e-4)
 
@@ -110,21 +111,23 @@ def test_of_options_that_are_always_together_none_is_said_to_be_the_better_one(a
     assert wrong <= stats.binom.ppf(0.999, studies, 0.05)
 
 
-def test_a_sum_that_no_run_tells_anything_about_has_no_distance():
+def test_a_sum_that_the_runs_tell_little_about_has_no_distance(monkeypatch):
+    """Two options that no run has: only their costs tell a little of their difference."""
     kernel, runs = together(np.random.default_rng(0), 0)
+    assert runs.points[:, 2].max() == 2
     found = Posterior(kernel, runs, prior=PRIOR)
-    seen = np.isin(np.arange(5), runs.points[:, 2])
-    asked = kernel.features(np.array([[4, 4, c] for c in range(5)]), np.full(5, 0.5))
-    away = found.contrasts(asked, np.eye(5) - 0.2, 500).away
-    assert seen.tolist() == [True] * 4 + [False] and abs(away[4]) < abs(away[:4]).max()
-    one = found.contrasts(asked, np.array([[0, 0, 0, 0, 0.0]]), 500)
-    assert one.away.tolist() == [0.0] and not one.errors.any()
+    asked = kernel.features(np.array([[4, 4, 3], [4, 4, 4]]), np.array([0.4, 0.6]))
+    sums = np.array([[1.0, -1.0], [0.0, 0.0]])
+    assert found.contrasts(asked, sums, 500).away.tolist() == [0.0, 0.0]
+    monkeypatch.setattr(posterior, "LEAST", 0.0)
+    without = found.contrasts(asked, sums, 500)
+    assert without.away[0] != 0 and without.away[1] == 0 and not without.errors[:, 1].any()
 
 
 def together(rng: np.random.Generator, apart: int) -> tuple[Kernel, Runs]:
     """100 runs. Option a of the second slot has a gain; a of the first one is in the same runs, but for `apart`."""
     space = ProductSpace.of({f"p{i}": ["a", "b", "c", "d", "e"] for i in (3, 4, 5)})
-    points = np.stack([rng.integers(1, 5, 100), rng.integers(1, 5, 100), rng.integers(4, size=100)]).T
+    points = np.stack([rng.integers(1, 5, 100), rng.integers(1, 5, 100), rng.integers(3, size=100)]).T
     points[15:, :2] = 0
     points[:apart, 1] = 0
     points[apart : 2 * apart, 0] = 0
