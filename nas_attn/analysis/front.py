@@ -10,6 +10,7 @@ import numpy as np
 from nas_attn.analysis.difference import Difference, percent
 from nas_attn.analysis.posterior import TIE, comparable, posterior, verdict
 from nas_attn.errors import UnknownName, UserError
+from nas_attn.statistics.pareto import best_of, cheapest_near, front_of, knee_of
 from nas_attn.study.trial import Displayed
 from nas_attn.study.view import Candidate, StudyView
 
@@ -97,7 +98,7 @@ def trained(view: StudyView, *, attention: bool = False) -> Trained:
     if found is not None:
         every = Trained(found.candidates, found.means, found.gmacs, found.draws)
     else:
-        there = {t.architecture for t in comparable(view)}
+        there = {t.architecture for t in comparable(view) if t.usable}
         usable = tuple(c for c in view.candidates() if c.architecture in there)
         every = Trained(usable, np.array([c.mean or 0.0 for c in usable]), np.array([c.gmacs for c in usable]), None)
     rows = [i for i, c in enumerate(every.candidates) if not attention or _attends(c)]
@@ -117,55 +118,6 @@ def front(view: StudyView, *, attention: bool = False) -> list[Candidate]:
     return [found.candidates[i] for i in front_of(found.estimates, found.gmacs)]
 
 
-def front_of(values: np.ndarray, gmacs: np.ndarray) -> list[int]:
-    """Positions of the points that no other point dominates, the cheapest first.
-
-    A point dominates another one if its mAP is not lower, its cost is not higher, and one of the two is better. So two
-    equal points never dominate each other.
-
-    Args:
-        values: (n,) mAP; high is good.
-        gmacs: (n,) cost; low is good.
-
-    Returns:
-        Positions in order of cost; equal points keep their given order.
-
-    Raises:
-        ValueError: a coordinate is NaN, which cannot be ordered.
-    """
-    if not len(values):
-        return []
-    if np.isnan(values).any() or np.isnan(gmacs).any():
-        raise ValueError(f"A front needs numbers, but got NaN in {values!r} or {gmacs!r}.")
-    order = np.lexsort((-values, gmacs))
-    v, g = values[order], gmacs[order]
-    highest = np.concatenate([[-np.inf], np.maximum.accumulate(v)[:-1]])
-    rises = v > highest
-    last = np.maximum.accumulate(np.where(rises, np.arange(len(v)), 0))  # the last rise; equal points stay with it
-    found: list[int] = order[rises | ((v == v[last]) & (g == g[last]))].tolist()
-    return found
-
-
-def best_of(values: np.ndarray, gmacs: np.ndarray) -> int:
-    """The position of the highest value, and of the cheapest of equal values."""
-    return int(np.lexsort((gmacs, -values))[0])
-
-
-def knee_of(values: np.ndarray, gmacs: np.ndarray) -> int:
-    """The position of the knee of the front: the point farthest above the line between the two ends of the front.
-
-    Both axes are scaled to [0, 1]. Beyond the knee, more cost gains little mAP. Of equal points, the cheapest is taken.
-    A front of one or two points has no knee; the best is taken.
-    """
-    on = front_of(values, gmacs)
-    first, last = on[0], on[-1]
-    rise, run = values[last] - values[first], gmacs[last] - gmacs[first]
-    if len(on) < 3 or rise <= 0 or run <= 0:
-        return best_of(values, gmacs)
-    # the signed height above the line is √2 times the distance; a point below the line is no knee
-    return max(on, key=lambda i: ((values[i] - values[first]) / rise - (gmacs[i] - gmacs[first]) / run, -gmacs[i]))
-
-
 def simplest_of(found: Trained) -> tuple[int, float]:
     """The position of the cheapest candidate within one standard error of the best, and this standard error.
 
@@ -175,8 +127,7 @@ def simplest_of(found: Trained) -> tuple[int, float]:
     if found.draws is None:
         return best, 0.0
     errors = (found.draws - found.draws[:, [best]]).std(0)
-    near = np.flatnonzero(found.estimates >= found.estimates[best] - errors)
-    at = int(near[np.lexsort((-found.estimates[near], found.gmacs[near]))[0]])
+    at = cheapest_near(found.estimates, found.gmacs, errors)
     return at, float(errors[at])
 
 

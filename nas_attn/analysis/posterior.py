@@ -22,10 +22,12 @@ from nas_attn.errors import UserError
 from nas_attn.known_cost.contrasts import Contrasts
 from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import Features, Kernel
+from nas_attn.known_cost.knowledge import on_front
 from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior, Runs
 from nas_attn.space import NONE, Architecture
 from nas_attn.statistics.claims import claimed
 from nas_attn.study.coded import PRIOR, Coded
+from nas_attn.study.early_stop import predicted
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 DRAWS = 4000
@@ -40,11 +42,13 @@ class StudyPosterior:
 
     Args:
         view: the study.
-        runs: its comparable trials: usable, of one fidelity, with a finite score.
+        runs: its comparable trials: of one fidelity, with a finite score; usable, or stopped with a predicted end.
 
     Attributes:
-        candidates: the candidates with a comparable trial that did not collapse, in the order of their first trials.
+        candidates: the candidates with a whole comparable trial that did not collapse, in the order of their first
+            trials.
         points: (candidates, slots) their points, as of `coded`.
+        seen: (n, slots) the points of all runs, also of those that were stopped early.
         gmacs: (candidates,) their costs.
         means: (candidates,) expected mAP50-95 with a seed of average luck.
         draws: (draws, candidates) joint draws of the differences to the base.
@@ -65,17 +69,20 @@ class StudyPosterior:
         self._low, self._range = float(costs.min()), float(np.ptp(costs))
         if self._range < 1e-9 * self._low:  # rounding
             self._range = 1.0
-        values = [t.map50_95 or 0.0 for t in runs]
-        data = Runs(points, self._scaled(points), positions, values, [t.seed for t in runs])
+        ends = predicted(view.trials)
+        values = [ends[t.number].value if t.number in ends else t.map50_95 or 0.0 for t in runs]
+        extra = [ends[t.number].variance if t.number in ends else 0.0 for t in runs] if ends else None
+        data = Runs(points, self._scaled(points), positions, values, [t.seed for t in runs], extra)
         self._posterior = Posterior(self._kernel, data, prior=_prior(len(runs)))
         gone = self._posterior.collapsed
         self.collapsed = tuple(t for t, out in zip(runs, gone, strict=True) if out)
         self.runs = tuple(t for t, out in zip(runs, gone, strict=True) if not out)
-        self.others = sum(t.usable for t in view.trials) - len(runs)
-        left = {t.architecture for t in self.runs}
+        self.others = sum(t.usable for t in view.trials) - sum(t.usable for t in runs)
+        left = {t.architecture for t in self.runs if t.usable}
         self.candidates = tuple(c for c in view.candidates() if c.architecture in left)
         self.gmacs = np.array([c.gmacs for c in self.candidates])
         self.points = points[[at[c.architecture] for c in self.candidates]]
+        self.seen = points[[at[a] for a in dict.fromkeys(t.architecture for t in self.runs)]]
         self._base = np.array([self._point(base)])
         self.nothing = float(self._posterior.nothing or 0.0)
         own = np.eye(len(self.candidates) + 1)[:-1]
@@ -160,15 +167,7 @@ class StudyPosterior:
     @cached_property
     def on_front(self) -> np.ndarray:
         """(candidates,) the probability that no other trained architecture is as cheap and as good."""
-        found = np.zeros(len(self.candidates))
-        height = np.full(len(self.draws), -np.inf)
-        for cost in np.unique(self.gmacs):
-            here = np.flatnonzero(self.gmacs == cost)
-            values = self.draws[:, here]
-            top = values.max(1)
-            found[here] = ((values >= top[:, None]) & (values > height[:, None])).mean(0)
-            height = np.maximum(height, top)
-        return found
+        return on_front(self.draws, self.gmacs)
 
     @property
     def noise(self) -> Difference:
@@ -218,11 +217,13 @@ class StudyPosterior:
 
 
 def comparable(view: StudyView) -> list[Trial]:
-    """The trials that a posterior may use: usable, with a finite score, and of one fidelity.
+    """The trials that a posterior may use: of one fidelity, with a finite score; usable, or with a predicted end.
 
     Trials of another fidelity measure something else; those of the more frequent fidelity are kept.
     """
-    usable = [t for t in view.trials if t.usable and t.map50_95 is not None and math.isfinite(t.map50_95)]
+    ends = predicted(view.trials)
+    scored = [t for t in view.trials if t.map50_95 is not None and math.isfinite(t.map50_95)]
+    usable = [t for t in scored if t.usable or t.number in ends]
     kinds = [(e.task, e.epochs, e.imgsz, e.recipe.get("fraction", 1.0)) for t in usable if (e := t.evaluation)]
     most = Counter(kinds).most_common(1)
     return [t for t, kind in zip(usable, kinds, strict=True) if kind == most[0][0]]
@@ -230,7 +231,7 @@ def comparable(view: StudyView) -> list[Trial]:
 
 def obstacle(view: StudyView) -> str | None:
     """The reason why a study has no posterior yet; None if it has one."""
-    runs = comparable(view)
+    runs = [t for t in comparable(view) if t.usable]
     if len({t.architecture for t in runs}) < 2:
         return TOO_FEW
     return ALL_EQUAL if len({t.map50_95 for t in runs}) < 2 else None
@@ -240,7 +241,7 @@ def posterior(view: StudyView) -> StudyPosterior | None:
     """The posterior of a study; None as long as there is an `obstacle`. The newest ones are kept in memory."""
     if obstacle(view) is not None:
         return None
-    states = tuple((t.number, t.state, t.usable, t.map50_95, t.seed, t.architecture) for t in view.trials)
+    states = tuple((t.number, t.state, t.usable, t.stopped, t.map50_95, t.seed, t.architecture) for t in view.trials)
     return _made(_Keyed((str(view.folder), view.model, states, bool(view.slots)), view))
 
 

@@ -148,7 +148,7 @@ def trial_cells(t: Trial) -> dict[str, str]:
         number(t.cost.get("gmacs"), 3),
         number(t.cost.get("params_m"), 3),
         number(e.seconds if e else None, 1),
-        t.reason or ", ".join(e.flags if e else ()),
+        "; ".join([*([t.reason] if t.reason else e.flags if e else ()), *([f"from {t.origin}"] if t.origin else ())]),
     )
     return dict(zip(TRIAL_COLUMNS, cells, strict=True))
 
@@ -208,14 +208,16 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
 
 
 def state_of(trial: Trial) -> str:
-    """The state of a trial: `running`, `complete`, `flagged` (complete but not comparable), `failed` or `refused`."""
+    """The state of a trial: `running`, `complete`, `stopped` early, `flagged` (not comparable), `failed`, `refused`."""
+    if trial.stopped is not None:
+        return "stopped"
     return "flagged" if trial.state == "complete" and not trial.usable else trial.state
 
 
 def counts(view: StudyView) -> dict[str, int]:
     """The number of trials in each state, in a fixed order; states without a trial are left out."""
     states = [state_of(t) for t in view.trials]
-    order = ("complete", "flagged", "failed", "refused", "running")
+    order = ("complete", "stopped", "flagged", "failed", "refused", "running")
     return {s: states.count(s) for s in order if s in states}
 
 

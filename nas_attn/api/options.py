@@ -48,7 +48,7 @@ class SearchOptions(TypedDict, total=False):
     """First seed."""
 
     control_seeds: int | None
-    """Number of seeds per control."""
+    """Least number of seeds per control; more are trained when a decision needs them."""
 
     epochs: int | None
     """Epochs per proxy run."""
@@ -82,6 +82,15 @@ class SearchOptions(TypedDict, total=False):
 
     hours: float | None
     """Start no new trial after this many hours."""
+
+    until: Literal["settled"] | None
+    """settled: end when 20 more trials are expected to change nothing. Without --trials, at most 1000 trials."""
+
+    earlier: str | None
+    """Study whose trials count as evidence: same base, data, recipe and epochs."""
+
+    early_stop: Literal["safe", "fast", "off"] | None
+    """Stop trials that would stay below the front: safe, fast (risks more) or off."""
 
     trial_minutes: float | None
     """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""
@@ -194,6 +203,15 @@ class AblationOptions(TypedDict, total=False):
 
     live_threshold: float | None
     """A slot is live if zeroing its output costs at least this mAP50-95."""
+
+    until: Literal["settled"] | None
+    """settled: end when 20 more trials are expected to change nothing. Without --trials, at most 1000 trials."""
+
+    earlier: str | None
+    """Study whose trials count as evidence: same base, data, recipe and epochs."""
+
+    early_stop: Literal["safe", "fast", "off"] | None
+    """Stop trials that would stay below the front: safe, fast (risks more) or off."""
 
     trial_minutes: float | None
     """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""

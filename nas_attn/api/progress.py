@@ -10,9 +10,10 @@ from typing import Any, Self, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from nas_attn.analysis.front import best_of, front_of, trained
+from nas_attn.analysis.front import trained
 from nas_attn.analysis.tables import genes
 from nas_attn.api.notebook_bar import NotebookBar
+from nas_attn.statistics.pareto import best_of, front_of
 from nas_attn.study.slot_states import UNDERTRAINED, UNKNOWN, slot_state
 from nas_attn.study.view import StudyView, Trial
 
@@ -176,7 +177,7 @@ def _searched(name: str, view: StudyView) -> str:
 
 
 def _ended(view: StudyView) -> int:
-    return sum(t.state in ("complete", "failed") for t in view.trials)
+    return sum(t.state in ("complete", "failed") and not t.origin for t in view.trials)
 
 
 def _best(view: StudyView) -> str:

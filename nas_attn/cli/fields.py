@@ -14,10 +14,11 @@ from pydantic_core import PydanticUndefined
 
 from nas_attn.study.config_sources import comma_separated, modules_given
 
-FLAGS = {"arms": ["--arm"], "module_files": ["--modules"]}  # if an option is not named like its field
+FLAGS = {"arms": ["--arm"], "earlier": ["--from"], "module_files": ["--modules"]}  # options not named like a field
 METAVARS = {
     "data": "D.yaml", "weights": "W.pt", "slots": "NAME,...", "modules": "NAME,...|FILE.py", "module_files": "FILE",
-    "storage": "URL", "base": '"p3=... p4=..."', "kinds": "NAME,...", "arms": '"p5=..."', "scales": "s,m",
+    "storage": "URL", "earlier": "OLD", "base": '"p3=... p4=..."', "kinds": "NAME,...", "arms": '"p5=..."',
+    "scales": "s,m",
 }  # fmt: skip
 COMMAS = ("slots", "kinds", "scales")  # several names in one text
 REPEATED = ("arms", "modules", "module_files")

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nas_attn.detector.proxy.recipe import STOPPED
+
 
 @dataclass(frozen=True)
 class Evaluation:
     """The result of one training of one architecture at one fidelity with one seed, as plain data.
 
     Attributes:
-        map50_95: mAP over IoU 0.50 to 0.95 on val after the last epoch, in [0, 1]. It is the mAP of the task: of
-            boxes, masks, oriented boxes, or keypoints (with object keypoint similarity instead of IoU).
+        map50_95: mAP over IoU 0.50 to 0.95 on val after the last epoch that was trained, in [0, 1]. It is the mAP of
+            the task: of boxes, masks, oriented boxes, or keypoints (with object keypoint similarity instead of IoU).
         map50: mAP at IoU 0.50 on val, in [0, 1].
         curve: one dict per epoch: `epoch` (from 1), `loss`, `lr`, and `map50_95` if that epoch was validated.
         seconds: wall time of the whole evaluation; it includes `steps_seconds` and `val_seconds`.
         seed: the seed.
-        epochs: passes over the training data.
+        epochs: passes over the training data of a run that is not stopped early.
         imgsz: image size in pixels.
         steps_seconds: wall time of the training steps.
         val_seconds: wall time of the validation.
@@ -55,6 +57,13 @@ class Evaluation:
     def comparable(self) -> bool:
         """True if the run has no flags, so that it may be compared with the other runs of its study."""
         return not self.flags
+
+    @property
+    def stopped(self) -> int | None:
+        """The epoch after which the run was stopped early; None if it was not, or if it has other flags, too."""
+        flag = self.flags[0] if len(self.flags) == 1 else ""
+        number = flag.removeprefix(STOPPED)
+        return int(number) if flag.startswith(STOPPED) and number.isdecimal() else None
 
     def as_dict(self) -> dict[str, Any]:
         """The evaluation as a JSON-ready dictionary; `from_dict` reads it back."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +28,7 @@ class Evaluator(Protocol):
         *,
         checkpoint: Path | None = None,
         liveness: bool = False,
+        stop_above: Mapping[int, float] | None = None,
     ) -> Evaluation:
         """Train and score one architecture.
 
@@ -35,6 +38,9 @@ class Evaluator(Protocol):
             seed: determines the shared initial weights, the data order and the augmentation.
             checkpoint: file for the state from which a repeated call continues.
             liveness: also measure mAP50-95 with the output of each slot zeroed.
+            stop_above: epoch -> training loss in it, as in `Evaluation.curve`, above which the training ends after it,
+                with the flag `stopped after epoch N`. An evaluator without this argument is never asked to stop, see
+                `can_stop`.
 
         Returns:
             The scores of the trained model.
@@ -56,6 +62,14 @@ def check_evaluator(evaluator: object) -> None:
         raise UserError(
             "`evaluator` must be a function or an object that can be called", got=repr(evaluator), remedy=remedy
         )
+
+
+def can_stop(evaluator: object) -> bool:
+    """True if an evaluator takes `stop_above`, so that its trials may be stopped early."""
+    try:
+        return "stop_above" in inspect.signature(evaluator).parameters  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # a callable without a readable signature
+        return False
 
 
 def evaluator_name(evaluator: Evaluator | None) -> str | None:

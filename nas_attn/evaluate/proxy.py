@@ -23,8 +23,11 @@ from nas_attn.evaluate.starts import STARTS, check_start
 from nas_attn.space import Architecture
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nas_attn.data.check import DataInfo
     from nas_attn.detector.model.base_model import BaseModel
+    from nas_attn.detector.proxy.job import Job
     from nas_attn.detector.proxy.trainer import ProxyTrainer
     from nas_attn.space import Slot
 
@@ -88,6 +91,7 @@ class ProxyEvaluator:
         *,
         checkpoint: Path | None = None,
         liveness: bool = False,
+        stop_above: Mapping[int, float] | None = None,
     ) -> Evaluation:
         """Train and score one architecture; for the arguments see `Evaluator`.
 
@@ -95,7 +99,7 @@ class ProxyEvaluator:
             UserError: the image size, the start or the data break a rule.
             EvaluationFailed: the training gives no score.
         """
-        return self._run(architecture, fidelity, seed, checkpoint, liveness, keep=None)
+        return self._run(architecture, fidelity, seed, checkpoint, liveness, keep=None, stop_above=stop_above)
 
     def train_base(
         self,
@@ -192,6 +196,7 @@ class ProxyEvaluator:
         checkpoint: Path | None,
         liveness: bool,
         keep: Path | None,
+        stop_above: Mapping[int, float] | None = None,
     ) -> Evaluation:
         began = time.perf_counter()
         _prepare()
@@ -215,11 +220,12 @@ class ProxyEvaluator:
 
         model, report = build(base, slots, architecture, seed, self._start_weights())
         with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:
-            trainer = train(model, self._job(info, edited, architecture, fidelity, seed, checkpoint), Path(folder))
+            job = self._job(info, edited, architecture, fidelity, seed, checkpoint)
+            trainer = train(model, replace(job, stop_above=dict(stop_above or {})), Path(folder))
             try:
                 final = trainer.metrics
                 zeroed = _measure(trainer, base, slots, architecture) if liveness else None
-                test = trainer.score("test") if self.test and info.test else None
+                test = trainer.score("test") if self.test and info.test and not trainer.stopped else None
                 if keep is not None:
                     save(keep, "base", {"weights": trainer.ema.ema.state_dict()})
             finally:
@@ -258,7 +264,7 @@ class ProxyEvaluator:
         fidelity: Fidelity,
         seed: int,
         checkpoint: Path | None,
-    ) -> Any:
+    ) -> Job:
         from nas_attn.detector.proxy.job import Job
         from nas_attn.detector.proxy.trainer import spread
 

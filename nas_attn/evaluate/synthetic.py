@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from nas_attn.detector.proxy.recipe import STOPPED
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
@@ -17,6 +20,8 @@ from nas_attn.space import NONE, Architecture, Gene
 
 BASE = 0.4
 CRASH_CODE = 77
+RISE = 1 / 3  # mAP50-95 after a share of the epochs is the final one times the share to this power
+LEARNS = 5.0  # training loss that falls with each unit of the final mAP50-95
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class SyntheticEvaluator:
         test: also score a test split, with the same truth and other noise.
         dead: slots at which every effect is zero; zeroing them costs nothing.
         undertrained: slots whose zeroing raises mAP50-95 by a tenth.
-        seconds: duration of a call.
+        seconds: duration of a call that is not stopped early.
         crash_on: architectures (as text) at which the process ends at once, as after a segmentation fault.
         crashes: number of crashes of each such architecture before it succeeds; counted in files in `crash_folder`.
         crash_folder: folder of these files; needed with `crash_on`.
@@ -77,6 +82,7 @@ class SyntheticEvaluator:
         *,
         checkpoint: Path | None = None,
         liveness: bool = False,
+        stop_above: Mapping[int, float] | None = None,
     ) -> Evaluation:
         """The evaluation of an architecture; for the arguments see `Evaluator`.
 
@@ -88,21 +94,27 @@ class SyntheticEvaluator:
             os._exit(CRASH_CODE)
         if text in self.fail_on:
             raise EvaluationFailed("the synthetic evaluator was told to fail here")
-        if self.seconds:
-            time.sleep(self.seconds)
-        final = self._observed(architecture, seed, "noise")
+        final, epochs, limits = self._observed(architecture, seed, "noise"), fidelity.epochs, stop_above or {}
+        rows = [self._epoch(e, epochs, final) for e in range(1, epochs + 1)]
+        over = (e for e in range(1, epochs) if rows[e - 1]["loss"] > limits.get(e, math.inf))
+        last = next(over, epochs)
+        flags = ("batch halved",) if text in self.flag_on else ()
+        score = final * (last / epochs) ** RISE
+        seconds = self.seconds * last / epochs
+        if seconds:
+            time.sleep(seconds)
         return Evaluation(
-            map50_95=final,
-            map50=min(1.0, 1.5 * final),
-            curve=tuple(self._epoch(e, fidelity.epochs, final) for e in range(1, fidelity.epochs + 1)),
-            seconds=self.seconds,
+            map50_95=score,
+            map50=min(1.0, 1.5 * score),
+            curve=(*rows[: last - 1], {**rows[last - 1], "map50_95": score}),
+            seconds=seconds,
             seed=seed,
             epochs=fidelity.epochs,
             imgsz=fidelity.imgsz,
-            flags=("batch halved",) if text in self.flag_on else (),
+            flags=flags if last == epochs else (*flags, f"{STOPPED}{last}"),
             liveness={s: self._zeroed(s, final) for s in architecture.slots} if liveness else None,
             recipe={"synthetic": True},
-            test_map50_95=self._observed(architecture, seed, "test noise") if self.test else None,
+            test_map50_95=self._observed(architecture, seed, "test noise") if self.test and last == epochs else None,
         )
 
     def _observed(self, architecture: Architecture, seed: int, what: str) -> float:
@@ -117,8 +129,8 @@ class SyntheticEvaluator:
         return intact if slot in self.dead else intact / 2
 
     def _epoch(self, epoch: int, epochs: int, final: float) -> dict[str, float]:
-        row = {"epoch": epoch, "loss": 4.0 - 2.0 * epoch / epochs, "lr": 2e-3 * (1 - epoch / epochs)}
-        return {**row, "map50_95": final} if epoch == epochs else row
+        loss = 4.0 - 2.0 * epoch / epochs - LEARNS * (final - BASE)
+        return {"epoch": epoch, "loss": loss, "lr": 2e-3 * (1 - epoch / epochs)}
 
     def _crashes_again(self, text: str) -> bool:
         if self.crash_folder is None:

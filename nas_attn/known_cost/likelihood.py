@@ -90,16 +90,17 @@ class Likelihood:
         slopes = np.empty(len(variances))
         spread = 0.5 * (np.outer(found.alpha, found.alpha) - inverse)
         slopes[:-2] = self.parts.reshape(len(self.parts), -1) @ spread.ravel()
-        g, per_group = given.shrink, seen.per_group
+        told = seen.weighted(noise)
+        w, g, per_group = told.weights, given.shrink, told.per_group
         posterior = covariance - covariance @ inverse @ covariance
-        residual = seen.values - found.mean[seen.points]
-        totals = np.bincount(seen.groups, residual, len(per_group))
-        weights = (residual - (g * totals)[seen.groups]) / noise
-        h, q = 2 * g - g * g * per_group, (1 - g * per_group) / noise
-        moved = posterior @ seen.counts
-        quadratic = np.einsum("ag,ag->g", seen.counts, moved)
-        trace = (len(seen) - float(g @ per_group)) / noise
-        trace -= (float(np.diag(posterior) @ seen.per_point) - float(h @ quadratic)) / noise**2
+        weights, moved, quadratic = self._weights(found, g, posterior, noise)
+        if seen.extra is None:
+            h = 2 * g - g * g * per_group
+            trace = (len(seen) - float(g @ per_group)) / noise
+            trace -= (float(np.diag(posterior) @ told.per_point) - float(h @ quadratic)) / noise**2
+        else:  # noise enters each run's variance with another share
+            trace = float(self._precisions(posterior, moved, quadratic, w, g, noise).sum())
+        q = (1 - g * per_group) / noise
         slopes[-2] = 0.5 * (float(weights @ weights) - trace)
         grouped = np.bincount(seen.groups, weights, len(per_group))
         slopes[-1] = 0.5 * (float(grouped @ grouped) - float(per_group @ q) + float(q**2 @ quadratic))
@@ -112,14 +113,35 @@ class Likelihood:
         given = seen.precision(noise, level)
         found = condition(covariance, given)
         posterior = covariance - (covariance @ found.root) @ (covariance @ found.root).T
-        residual = seen.values - found.mean[seen.points]
         g = given.shrink
-        totals = np.bincount(seen.groups, residual, len(g))
-        weights = (residual - (g * totals)[seen.groups]) / noise
-        moved = posterior @ seen.counts
-        quadratic = np.einsum("ag,ag->g", seen.counts, moved)
-        a, s = seen.points, seen.groups
-        known = np.diag(posterior)[a] - 2 * g[s] * moved[a, s] + g[s] ** 2 * quadratic[s]
-        precision = (1 - g[s]) / noise - known / noise**2
+        weights, moved, quadratic = self._weights(found, g, posterior, noise)
+        precision = self._precisions(posterior, moved, quadratic, seen.weighted(noise).weights, g, noise)
         distances: np.ndarray = weights / np.sqrt(np.maximum(precision, 1e-12))
         return distances
+
+    def _weights(
+        self, found: Conditioned, g: np.ndarray, posterior: np.ndarray, noise: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The precision of the runs times their residuals; (points, groups) and (groups,) sums over `posterior`."""
+        seen = self.observations
+        told = seen.weighted(noise)
+        residual = seen.values - found.mean[seen.points]
+        totals = np.bincount(seen.groups, told.weights * residual, len(g))
+        moved = posterior @ told.counts
+        quadratic = np.einsum("ag,ag->g", told.counts, moved)
+        return told.weights * (residual - (g * totals)[seen.groups]) / noise, moved, quadratic
+
+    def _precisions(
+        self,
+        posterior: np.ndarray,
+        moved: np.ndarray,
+        quadratic: np.ndarray,
+        w: np.ndarray,
+        g: np.ndarray,
+        noise: float,
+    ) -> np.ndarray:
+        """The diagonal of the inverse covariance of the runs, (runs,)."""
+        a, s = self.observations.points, self.observations.groups
+        known = np.diag(posterior)[a] - 2 * g[s] * moved[a, s] + g[s] ** 2 * quadratic[s]
+        found: np.ndarray = w * (1 - g[s] * w) / noise - w**2 * known / noise**2
+        return found

@@ -33,6 +33,7 @@ class Runs:
         at: the position of each run's point.
         values: the measured values.
         groups: the group of each run; None without groups.
+        extra: variance of each value beyond the noise of a run; None if there is none.
     """
 
     points: np.ndarray
@@ -40,6 +41,7 @@ class Runs:
     at: Sequence[int]
     values: Sequence[float]
     groups: Sequence[Hashable] | None = None
+    extra: Sequence[float] | None = None
 
 
 class Posterior:
@@ -67,7 +69,8 @@ class Posterior:
         self.centre: float
         self.scale: float
         self.centre, self.scale = (like.centre, like.scale) if like else scale_of(raw)
-        self.observations = Observations(runs.at, (raw - self.centre) / self.scale, runs.groups)
+        extra = None if runs.extra is None else np.asarray(runs.extra, float) / self.scale**2
+        self.observations = Observations(runs.at, (raw - self.centre) / self.scale, runs.groups, extra)
         self.features = kernel.features(runs.points, runs.cost)
         self._used = np.ones(len(self.observations), bool) if like else _some(self.observations)
         self.variances: Variances = self._taken(like.variances) if like else self._fit(best, prior)
@@ -162,12 +165,9 @@ class Posterior:
     def _predicted(
         self, variances: np.ndarray, given: Conditioned, asked: Features, pending: Features | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        parts, lower = variances[:-2], None
+        parts = variances[:-2]
         if pending is not None:
-            ahead = (self.kernel.weighted(parts, pending, self._trained) + CONSTANT) @ given.root
-            whole = self.kernel.weighted(parts, pending, pending) + CONSTANT - ahead @ ahead.T
-            whole[np.diag_indices(len(pending))] += variances[-2] + 1e-9
-            lower = np.linalg.cholesky(whole)
+            lower, ahead = self._awaited(variances, given, pending)
         mean, variance = np.empty(len(asked)), np.empty(len(asked))
         for begin in range(0, len(asked), 4096):  # in pieces, for the memory
             rows = slice(begin, begin + 4096)
@@ -180,6 +180,33 @@ class Posterior:
                 shared = self.kernel.weighted(parts, some, pending) + CONSTANT - reduced @ ahead.T
                 variance[rows] -= (solve_triangular(lower, shared.T, lower=True) ** 2).sum(0)
         return mean, np.sqrt(np.maximum(variance, 1e-12))
+
+    def joint(self, asked: Features, pending: Features | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (n,) and covariance (n, n) of f at points, by the most probable of the kept variances.
+
+        Args:
+            asked: the points.
+            pending: as for `predict`.
+        """
+        most = int(np.argmax(self.variances.weights))
+        variances, given = self.variances.draws[most], self._conditioned[most]
+        parts = variances[:-2]
+        between = self.kernel.weighted(parts, asked, self._trained) + CONSTANT
+        reduced = between @ given.root
+        covariance = self.kernel.weighted(parts, asked, asked) + CONSTANT - reduced @ reduced.T
+        if pending is not None and len(pending):
+            lower, ahead = self._awaited(variances, given, pending)
+            shared = self.kernel.weighted(parts, asked, pending) + CONSTANT - reduced @ ahead.T
+            known = solve_triangular(lower, shared.T, lower=True)
+            covariance -= known.T @ known
+        return (between @ given.alpha) * self.scale + self.centre, covariance * self.scale**2
+
+    def _awaited(self, variances: np.ndarray, given: Conditioned, pending: Features) -> tuple[np.ndarray, np.ndarray]:
+        """The root of the covariance of pending runs, and their covariance with the known ones."""
+        ahead = (self.kernel.weighted(variances[:-2], pending, self._trained) + CONSTANT) @ given.root
+        whole = self.kernel.weighted(variances[:-2], pending, pending) + CONSTANT - ahead @ ahead.T
+        whole[np.diag_indices(len(pending))] += variances[-2] + 1e-9
+        return np.linalg.cholesky(whole), ahead
 
     def contrasts(self, asked: Features, matrix: np.ndarray, n: int, seed: int = 0) -> Contrasts:
         """Joint draws of sums of f over points.
@@ -277,7 +304,7 @@ def _some(observations: Observations) -> np.ndarray:
     n = observations.distinct
     if n <= MANY:
         return np.ones(len(observations), bool)
-    often = np.argsort(-observations.per_point, kind="stable")[: MANY // 2]
+    often = np.argsort(-np.bincount(observations.points, minlength=n), kind="stable")[: MANY // 2]
     others = np.setdiff1d(np.arange(n), often)
     evenly = others[np.linspace(0, len(others) - 1, MANY - len(often)).astype(int)]
     return np.isin(observations.points, np.concatenate([often, evenly]))

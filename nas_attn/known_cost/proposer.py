@@ -1,7 +1,8 @@
 """Proposes the point to measure next, from everything measured so far.
 
 The first points are spread evenly over options and costs. After them, the point with the highest expected gain in
-hypervolume is proposed, from the whole space or from a pool around the front. A proposal is a pure function of the
+hypervolume is proposed, from the whole space or from a pool around the front; or a measured point, if a further run of
+it tells more. A proposal is a pure function of the
 seed and of what was measured: it may be computed again at any time, in any process.
 """
 
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .fit import WIDE, Prior
-from .improvement import expected_gain, steps
-from .kernel import Kernel
+from .improvement import expected_gain
+from .kernel import Features, Kernel
 from .posterior import Posterior, Runs
+from .situation import Situation
 from .space import ProductSpace
 
 Point = tuple[int, ...]
@@ -25,7 +27,7 @@ CHUNK = 32  # points whose neighbours are looked at together
 POOL = 4000  # points of a pool beyond the neighbours of the front
 INFLATION = (1.0, 1.0, 3.0)  # factors of the deviation, in turn: the model may be too sure of itself
 ALWAYS = 60  # up to so many runs, the variances are estimated anew for each proposal
-FLOOR = 0.1  # quantile of the values below which nothing is gained
+RESERVE = 2  # runs beyond the number of single runs on the front that are kept for confirming them
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Measured:
         points: the point of each run that ended with a value.
         values: their values, the higher the better.
         groups: what runs share beside their points; None if nothing.
+        extra: variance of each value beyond the noise of a run; None if there is none.
         running: points of runs that have not ended.
         spent: further points that are not proposed again, for example because they failed.
     """
@@ -43,6 +46,7 @@ class Measured:
     points: Sequence[Point] = ()
     values: Sequence[float] = ()
     groups: Sequence[Hashable] | None = None
+    extra: Sequence[float] | None = None
     running: Sequence[Point] = ()
     spent: Sequence[Point] = ()
 
@@ -83,41 +87,83 @@ class Proposer:
         """The costs of points, scaled so that the space has about 0 to 1."""
         return (np.asarray(self._cost(points), float) - self.low) / ((self.high - self.low) or 1.0)
 
-    def propose(self, measured: Measured, number: int) -> Point | None:
-        """The next point; None if every allowed point was measured, is running or was spent.
+    def propose(self, measured: Measured, number: int, left: int | None = None) -> Point | None:
+        """The next point.
 
         Args:
             measured: what is known.
             number: of the proposal; it decides the random pool.
+            left: number of runs that may still begin, this one included. Then a measured point is proposed again if
+                another run of it is expected to gain more than a new point, or if the runs that are left are needed to
+                confirm the points of the front that have a single run. None: no point is proposed twice.
+
+        Returns:
+            The point; None if every allowed point was measured, is running or was spent, and none is worth a repeat.
         """
-        rng = np.random.default_rng([self.seed, number])
-        taken = np.array([*measured.points, *measured.running, *measured.spent], int).reshape(-1, len(self.space.sizes))
+        taken = self._taken(measured)
         distinct = len(np.unique(taken, axis=0))
-        if distinct < self.initial or len(measured.values) < 2:
-            return self._balanced(taken, rng)
-        posterior = self.posterior(measured)
-        runs = posterior.runs
-        trained = np.unique(np.asarray(runs.at)[posterior.variances.kept])
-        mean, _ = posterior.predict(posterior.features.take(trained))
-        cost = runs.cost[trained]
-        floor = float(np.quantile(np.asarray(measured.values)[posterior.variances.kept], FLOOR))
-        front = steps(cost, mean, floor)
-        best = trained[np.isin(mean, front[1])] if len(front[1]) else trained[:0]
-        best = np.unique(np.concatenate([best, trained[np.argsort(-mean)[:3]]]))
-        pool = self._new(self._pool(runs.points[best], rng), taken)
+        known = len(measured.values) >= 2
+        if distinct < self.initial or not known:
+            found = self._balanced(taken, np.random.default_rng([self.seed, number]))
+            if found is not None or left is None or not known:
+                return found
+        now = self.situation(measured)
+        pool = self.pool(now, measured, number)
+        repeat, gain = (None, 0.0) if left is None else self._again(now, measured, left)
         if not len(pool):
-            pool = self._new(self._rest(taken), taken)
-        if not len(pool):
-            return None
+            return repeat
         asked = self.kernel.features(pool, self.scaled(pool))
+        expected, deviation = now.posterior.predict(asked, self._pending(measured))
+        inflation = INFLATION[number % len(INFLATION)]
+        hoped = expected_gain(expected, inflation * deviation, asked.cost, now.front, now.floor)
+        if hoped.max() <= 0:
+            hoped = expected + deviation
+        best = int(np.argmax(hoped))
+        if repeat is not None and gain > float(now.gain_of_new(asked.take(np.array([best])), inflation)[0]):
+            return repeat
+        return _point(pool[best])
+
+    def situation(self, measured: Measured) -> Situation:
+        """The front and the knowledge of it, from at least two values."""
+        return Situation(self.posterior(measured), self._pending(measured))
+
+    def pool(self, now: Situation, measured: Measured, number: int) -> np.ndarray:
+        """Allowed points without a run among which the best one is looked for, (n, slots).
+
+        Args:
+            now: the situation.
+            measured: what is known.
+            number: of the proposal; it decides the random part.
+        """
+        taken = self._taken(measured)
+        points = now.posterior.runs.points[now.trained]
+        best = np.unique(np.concatenate([now.members, np.argsort(-now.mean)[:3]]))
+        found = self._new(self._pool(points[best], np.random.default_rng([self.seed, number])), taken)
+        return found if len(found) else self._new(self._rest(taken), taken)
+
+    def _again(self, now: Situation, measured: Measured, left: int) -> tuple[Point | None, float]:
+        """The measured point whose further run gains most, with the gain; no point if there is no choice."""
+        points = now.posterior.runs.points[now.trained]
+        there = np.isin(self.space.keys(points), self.space.keys(self._permitted(points)))
+        if there.sum() < 2:
+            return None, 0.0
+        busy = np.array([*measured.running, *measured.spent], int).reshape(-1, len(self.space.sizes))
+        there &= ~np.isin(self.space.keys(points), self.space.keys(busy))
+        gains = np.where(there, now.again(), -1.0)
+        single = np.flatnonzero((now.runs == 1) & there & np.isin(np.arange(len(points)), now.members))
+        if not there.any():
+            return None, 0.0
+        last = left <= len(single) + RESERVE  # a new point would have a single run at the end
+        best = single[np.argmax(gains[single])] if last and len(single) else np.argmax(gains)
+        return _point(points[best]), float("inf") if last else float(gains[best])
+
+    def _taken(self, measured: Measured) -> np.ndarray:
+        every = [*measured.points, *measured.running, *measured.spent]
+        return np.array(every, int).reshape(-1, len(self.space.sizes))
+
+    def _pending(self, measured: Measured) -> Features | None:
         running = np.array(measured.running, int).reshape(-1, len(self.space.sizes))
-        pending = self.kernel.features(running, self.scaled(running)) if len(running) else None
-        expected, deviation = posterior.predict(asked, pending)
-        inflated = deviation * INFLATION[number % len(INFLATION)]
-        gain = expected_gain(expected, inflated, asked.cost, front, floor)
-        if gain.max() <= 0:
-            gain = expected + deviation
-        return _point(pool[np.argmax(gain)])
+        return self.kernel.features(running, self.scaled(running)) if len(running) else None
 
     def posterior(self, measured: Measured) -> Posterior:
         """The posterior of all runs; beyond `ALWAYS` runs its variances are those of a round number of runs."""
@@ -131,7 +177,8 @@ class Proposer:
 
     def _first(self, measured: Measured, n: int) -> Posterior:
         groups = None if measured.groups is None else tuple(measured.groups[:n])
-        key = (tuple(measured.points[:n]), tuple(measured.values[:n]), groups)
+        extra = None if measured.extra is None else tuple(measured.extra[:n])
+        key = (tuple(measured.points[:n]), tuple(measured.values[:n]), groups, extra)
         if self._kept is None or self._kept[0] != key:
             self._kept = key, Posterior(self.kernel, self._runs(measured, n), best=True, prior=self._prior)
         return self._kept[1]
@@ -141,7 +188,8 @@ class Proposer:
         positions = [at.setdefault(tuple(p), len(at)) for p in measured.points[:n]]
         points = np.array(list(at), int)
         groups = None if measured.groups is None else list(measured.groups[:n])
-        return Runs(points, self.scaled(points), positions, list(measured.values[:n]), groups)
+        extra = None if measured.extra is None else list(measured.extra[:n])
+        return Runs(points, self.scaled(points), positions, list(measured.values[:n]), groups, extra)
 
     def _balanced(self, taken: np.ndarray, rng: np.random.Generator) -> Point | None:
         """A new point whose options were tried least, at a cost whose range was tried least."""

@@ -189,7 +189,7 @@ class KnownCostSampler(BaseSampler):
                 running.append(point)
             else:
                 spent.append(point)
-        return Measured(points, values, None, running, spent)
+        return Measured(points, values, running=running, spent=spent)
 
 
 def _finite(cost: Any, parameters: dict[str, Any]) -> float:

@@ -1,18 +1,23 @@
-"""The sampler `known-cost` for a study: it chooses from the architectures that are new and keep to the limits.
+"""The posterior of a running search: it chooses the next architecture, and knows the front and what is still open.
 
-It sees what the other samplers do not: the cost of every architecture, and the seed of every trial.
+It sees what the samplers of Optuna do not: the cost of every architecture, and the seed of every trial. The sampler
+`known-cost` is its choice; early stops and the end of a search use it with every sampler.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from nas_attn.known_cost.proposer import Measured, Point, Proposer
+from nas_attn.known_cost.situation import Situation
 from nas_attn.space import Architecture, Gene, SearchSpace
 from nas_attn.study.coded import PRIOR, Coded, padded
+from nas_attn.study.early_stop import predicted
 from nas_attn.study.plan import Plan
+from nas_attn.study.settled import MORE, Ending, ending
 from nas_attn.study.trial import Trial, next_number
 
 
@@ -37,28 +42,61 @@ class Chooser:
         product, seed = self._coded.space, plan.config.seed
         self._proposer = Proposer(product, self._coded.gmacs, seed, allowed=self._allowed, prior=PRIOR)
 
-    def choose(self, trials: Sequence[Trial]) -> Architecture | None:
-        """The architecture to train next; None if all that the limits allow were trained.
+    def choose(self, trials: Sequence[Trial], left: int | None = None) -> Architecture | None:
+        """The architecture to train next: a new one, or one that needs a further seed.
 
         Args:
             trials: all trials of the study so far.
+            left: number of trials that may still begin, this one included; None: only new architectures.
+
+        Returns:
+            The architecture; None if all that the limits allow were trained and no further seed tells anything.
         """
+        found = self._proposer.propose(self._measured(trials), next_number(trials), left)
+        return None if found is None else self._coded.architecture(found)
+
+    def situation(self, trials: Sequence[Trial]) -> Situation | None:
+        """The front and the knowledge of it; None before two trials have a result."""
+        measured = self._measured(trials)
+        return self._proposer.situation(measured) if len(measured.values) > 1 else None
+
+    def height(self, now: Situation, architecture: Architecture) -> float | None:
+        """The front at the cost of an architecture, mAP50-95; None if nothing that cheap was trained."""
+        if (point := self._coded.point(architecture)) is None:
+            return None
+        cost = self._proposer.scaled(np.array([point]))[0]
+        cheaper = now.mean[now.cost <= cost + 1e-9]
+        return float(cheaper.max()) if len(cheaper) else None
+
+    def ending(self, trials: Sequence[Trial]) -> Ending | None:
+        """The effect that `MORE` further trials are expected to have; None before two trials have a result."""
+        if (now := self.situation(trials)) is None:
+            return None
+        measured = self._measured(trials)
+        pool = self._proposer.pool(now, measured, next_number(trials))
+        new = now.posterior.kernel.features(pool, self._proposer.scaled(pool))
+        return ending(now.foresee(new, MORE), int((now.runs[now.members] == 1).sum()))
+
+    def _measured(self, trials: Sequence[Trial]) -> Measured:
         points: list[Point] = []
         values: list[float] = []
         seeds: list[int] = []
+        extra: list[float] = []
         running: list[Point] = []
         spent: list[Point] = []
+        ends = predicted(trials)
         for t in trials:
             if (point := self._coded.point(t.architecture)) is None:
                 continue
-            if t.usable and t.map50_95 is not None and np.isfinite(t.map50_95):
+            end = ends.get(t.number)
+            if end is not None or (t.usable and t.map50_95 is not None and math.isfinite(t.map50_95)):
                 points.append(point)
-                values.append(t.map50_95)
+                values.append(end.value if end is not None else t.map50_95 or 0.0)
+                extra.append(end.variance if end is not None else 0.0)
                 seeds.append(t.seed)
             else:
                 (running if t.state == "running" else spent).append(point)
-        found = self._proposer.propose(Measured(points, values, seeds, running, spent), next_number(trials))
-        return None if found is None else self._coded.architecture(found)
+        return Measured(points, values, seeds, extra if any(extra) else None, running, spent)
 
     def _allowed(self, points: np.ndarray) -> np.ndarray:
         slots = np.arange(len(self._offered))

@@ -13,12 +13,13 @@ from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study.ablation_config import KINDS, AblationConfig
 from nas_attn.study.broken_rules import broken_rule
 from nas_attn.study.sampler_table import KNOWN_COST, SAMPLERS
+from nas_attn.study.settled import SETTLED, TRIALS
 from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
 MAY_CHANGE = {  # fields that may change when a study is continued
-    "module_files", "trials", "hours", "trial_minutes", "max_gmacs", "max_params", "storage", "device", "jobs", "test",
-    "ablation",
+    "module_files", "trials", "hours", "until", "earlier", "early_stop", "trial_minutes", "max_gmacs", "max_params",
+    "storage", "device", "jobs", "test", "ablation",
 }  # fmt: skip
 LEAST_MINUTES = 0.01  # per trial; a process needs longer than this to start
 
@@ -54,7 +55,9 @@ class StudyConfig(BaseModel):
     )
     sampler: str = Field(KNOWN_COST, description=f"Sampler: {', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}.")
     seed: int = Field(0, ge=0, lt=2**31, description="First seed.")
-    control_seeds: int = Field(3, ge=1, le=100, description="Number of seeds per control.")
+    control_seeds: int = Field(
+        2, ge=1, le=100, description="Least number of seeds per control; more are trained when a decision needs them."
+    )
     epochs: int = Field(15, ge=1, lt=2**53, description="Epochs per proxy run.")
     imgsz: int = Field(320, ge=32, lt=2**53, description="Image size of proxy runs, pixels.")
     fraction: float = Field(1.0, gt=0, le=1, description="Share of the training images to use.")
@@ -73,6 +76,17 @@ class StudyConfig(BaseModel):
 
     trials: int = Field(100, ge=1, lt=2**53, description="Number of trials of the whole study, controls included.")
     hours: float | None = Field(None, gt=0, description="Start no new trial after this many hours.")
+    until: Literal["settled"] | None = Field(
+        None,
+        description="settled: end when 20 more trials are expected to change nothing. "
+        f"Without --trials, at most {TRIALS} trials.",
+    )
+    earlier: str | None = Field(
+        None, description="Study whose trials count as evidence: same base, data, recipe and epochs."
+    )
+    early_stop: Literal["safe", "fast", "off"] = Field(
+        "safe", description="Stop trials that would stay below the front: safe, fast (risks more) or off."
+    )
     trial_minutes: float | None = Field(
         None,
         gt=0,
@@ -115,6 +129,8 @@ class StudyConfig(BaseModel):
         def source(name: str) -> str:
             return where if isinstance(where, str) else where.get(name, "")
 
+        if values.get("until") == SETTLED and values.get("trials") is None:
+            values = {**values, "trials": TRIALS}
         problems: list[UserError] = []
         broken: set[str] = set()
         config = None

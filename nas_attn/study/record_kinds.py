@@ -129,6 +129,7 @@ class _Trial(RecordFields):
     seed: Count
     sampled: _Sampled | None = None
     model: str | None = None
+    origin: str = ""
 
 
 class _Cost(RecordFields):

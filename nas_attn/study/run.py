@@ -9,11 +9,13 @@ from typing import Any
 from nas_attn import environment
 from nas_attn.attention import user
 from nas_attn.engine import Engine, LocalEngine, check_engine, check_outside
-from nas_attn.errors import ConfigError, room_wanted
+from nas_attn.errors import ConfigError, UserError, room_wanted
 from nas_attn.evaluate import Evaluator, check_evaluator
 from nas_attn.stopping import stopping
+from nas_attn.study import read_study
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import StudyFile, load_config
+from nas_attn.study.evidence import evidence_of, records_of
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.identity import check_unchanged
 from nas_attn.study.inputs import resolve
@@ -23,6 +25,7 @@ from nas_attn.study.prepare import prepare
 from nas_attn.study.search import Search
 from nas_attn.study.storage_url import sqlite_url, without_secrets
 from nas_attn.study.supervisor import supervising
+from nas_attn.study.trial import next_number
 from nas_attn.study.view import StudyView
 
 
@@ -60,8 +63,10 @@ def _run_here(
     except ConfigError as error:
         raise _with_the_rest(error, folder, observer) from None
     begun = {"file": without_secrets(file.content(new=stored is None)), "source": file.source}
+    # a continued study has copied its evidence already, and its source may be gone
+    earlier = _earlier(config.earlier if stored is None else options.get("earlier"), folder)
     with supervising(folder):
-        return _run(config, begun, folder, observer, evaluator, engine)
+        return _run(config, earlier, begun, folder, observer, evaluator, engine)
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, observer: Observer) -> ConfigError:
@@ -77,6 +82,7 @@ def _with_the_rest(error: ConfigError, folder: RunFolder, observer: Observer) ->
 
 def _run(
     config: StudyConfig,
+    earlier: StudyView | None,
     begun: dict[str, Any],
     folder: RunFolder,
     observer: Observer,
@@ -87,6 +93,8 @@ def _run(
     plan = prepare(config, folder, observer.preparing, stored, evaluator)
     if stored is not None:
         check_unchanged(stored, plan.header)
+    view = StudyView.of(folder.path, folder.log.read())
+    found = None if earlier is None else evidence_of(earlier, plan, view.trials)
     url = config.storage.secret if config.storage else sqlite_url(folder.database)
     if stored is None and config.storage is None:
         folder.database.unlink(missing_ok=True)  # left by a study whose log was deleted
@@ -96,5 +104,36 @@ def _run(
             searched = set(plan.header["fingerprints"]["modules"])
             folder.keep_modules(s for s in user.sources() if searched & set(s.names))
             folder.log.append("study", **plan.header, **begun)
+        if found is not None:
+            observer.note(found.words())
+            for kind, fields in records_of(found, next_number(view.trials)):
+                folder.log.append(kind, **fields)
         with engine or LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers) as used:
             return Search(plan, folder, used, mirror, observer).run()
+
+
+def _earlier(name: str | Path | None, folder: RunFolder) -> StudyView | None:
+    """The study whose trials count as evidence.
+
+    Args:
+        name: the study, or its run folder; None if there is none.
+        folder: run folder of the new study.
+
+    Raises:
+        UserError: there is no such study, or it is the study itself.
+        RecordLost: its record log is damaged.
+    """
+    if name is None:
+        return None
+    try:
+        view = read_study(name, runs=folder.path.parent)
+    except UserError as error:
+        rule = "`--from` must name a study that was searched"
+        raise UserError(rule, got=f"'{name}'", where="--from", remedy=error.remedy) from None
+    if view.folder.resolve() == folder.path.resolve():
+        raise UserError(
+            "a study cannot be its own evidence",
+            got=f"--from {name}",
+            remedy="Leave --from out: the same command continues the study.",
+        )
+    return view

@@ -7,18 +7,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nas_attn.engine import Engine
-from nas_attn.errors import SlotRefused, UserError, storage_full
-from nas_attn.evaluate import Evaluation
+from nas_attn.errors import SlotRefused, UserError
+from nas_attn.evaluate import Evaluation, can_stop
 from nas_attn.space import Architecture
 from nas_attn.study.chooser import Chooser
+from nas_attn.study.early_stop import epochs_of, thresholds
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, least_over, over_limit
-from nas_attn.study.mirror import STORAGE_ERRORS, Mirror, StorageLocked
+from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
-from nas_attn.study.sampler import Known, Suggester
+from nas_attn.study.sampler import Suggester
 from nas_attn.study.sampler_table import KNOWN_COST
-from nas_attn.study.slot_states import averaged, learned, too_little
+from nas_attn.study.settled import EVERY, LEAST, Ending
+from nas_attn.study.slot_states import averaged, covers, learned, too_little
+from nas_attn.study.stored import Stored
 from nas_attn.study.supervisor import ANEW, Supervisor
 from nas_attn.study.trial import Trial, next_number
 from nas_attn.study.view import StudyView
@@ -27,7 +30,7 @@ MAX_REFUSALS = 200  # after so many refused proposals in a row, the limits are t
 
 
 class Search(Supervisor[StudyView]):
-    """Runs one study until it has its number of trials.
+    """Runs one study until it has its number of trials, or has settled.
 
     Args:
         plan: the plan of the study.
@@ -43,8 +46,10 @@ class Search(Supervisor[StudyView]):
         super().__init__(plan, folder, engine, observer)
         self.mirror = mirror
         self._suggester: Suggester | None = None
-        self._chooser: Chooser | None = None  # only for the sampler `known-cost`
-        self._kept: dict[int, tuple[Trial, float | None, Known]] = {}  # trial number -> cached result of `_known`
+        self._stored: Stored | None = None
+        self._chooser: Chooser | None = None
+        self._ending: tuple[int, Ending] | None = None  # number of ended trials at the last look, and what it showed
+        self._stops = self.config.early_stop != "off" and bool(epochs_of(plan.fidelity.epochs))
         self._begun = time.monotonic()
         self._refusals = 0
 
@@ -52,7 +57,7 @@ class Search(Supervisor[StudyView]):
         return StudyView.of(self.folder.path, records)
 
     def run(self) -> StudyView:
-        """Train until the number of trials, or of hours, is reached.
+        """Train until the number of trials, or of hours, is reached, or until the search has settled.
 
         Returns:
             The study at the end.
@@ -66,11 +71,19 @@ class Search(Supervisor[StudyView]):
         self.observer.opened(self._view, self.config.trials)
         if self.config.start == "base":
             self._train_base(self.config.seed, self.study.space.names, measured=bool(self._view.slots))
+        if self._stops and not can_stop(self.study.evaluator):
+            self._stops = False
+            self.observer.note(
+                "Early stops are off: the evaluator cannot be told to stop (it has no argument `stop_above`)."
+            )
         if self._view.slots:
             self._open_space()
         self._work()
         self._mirror_all()
-        if self._late() and self._view.counted < self.config.trials:
+        if self._ending is not None:
+            begin = "The search has settled" if self._ending[1].settled else "The search has not settled"
+            self.observer.note(f"{begin} after {self._view.counted} trials: {self._ending[1].words()}")
+        if self._late() and self._view.counted < self.config.trials and not self._settled():
             self.observer.note(
                 f"The limit of {self.config.hours:g} hours was reached after {self._view.counted} of "
                 f"{self.config.trials} trials. The same command continues the search."
@@ -98,8 +111,8 @@ class Search(Supervisor[StudyView]):
                     "No slot is searched, so there is nothing to choose. Only the controls were trained."
                 )
             return None
-        if self._chooser is not None:
-            return None if self._full() else self._choose(self._chooser)
+        if self.config.sampler == KNOWN_COST:
+            return None if self._full() else self._choose()
         proposal = None
         while proposal is None and not self._full():
             proposal = self._propose()
@@ -109,10 +122,13 @@ class Search(Supervisor[StudyView]):
         """The next control trial of the base; None if it needs no more.
 
         A trial that failed or was flagged is replaced by one with a new seed, at most `control_seeds` times. Until the
-        slots are measured, failures of an earlier start do not count, because the user may have fixed the cause.
+        slots are measured, failures of an earlier start do not count, because the user may have fixed the cause. Of
+        the evidence of an earlier study, only trials that measured all slots count until then.
         """
         own = [t for t in self._view.trials if t.role == "base"]
-        good = sum(t.usable or t.state == "running" for t in own)
+        names = self.study.space.names
+        whole = (not t.origin or bool(self._view.slots) or covers(t.evaluation, names) for t in own)
+        good = sum((t.usable or t.state == "running") and w for t, w in zip(own, whole, strict=True))
         tried = len(own) if self._view.slots else sum(t.number not in self._failed_before for t in own)
         if good >= self.config.control_seeds or tried >= 2 * self.config.control_seeds or self._full():
             return None
@@ -129,15 +145,32 @@ class Search(Supervisor[StudyView]):
         return None
 
     def _full(self) -> bool:
-        return self._view.counted >= self.config.trials or self._late()
+        return self._view.counted >= self.config.trials or self._late() or self._settled()
+
+    def _settled(self) -> bool:
+        """True if the search runs until it has settled, and has; it looks after every few trials."""
+        if self.config.until is None or self._chooser is None:
+            return False
+        ended = sum(t.state != "running" for t in self._view.trials)
+        seen = self._ending
+        if seen is not None and (seen[1].settled or ended < seen[0] + EVERY):
+            return seen[1].settled
+        if self._view.counted >= LEAST and (found := self._chooser.ending(self._view.trials)) is not None:
+            self._ending = ended, found
+            return found.settled
+        return False
 
     def _late(self) -> bool:
         spent = (time.monotonic() - self._begun) / 3600
         return self.config.hours is not None and spent >= self.config.hours
 
-    def _choose(self, chooser: Chooser) -> Trial | None:
-        """The trial of an architecture that was never tried; None if there is no more."""
-        architecture = chooser.choose(self._view.trials)
+    def _choose(self) -> Trial | None:
+        """The trial of a new architecture, or a further seed of one; None if there is no more to choose."""
+        assert self._chooser is not None
+        left = self.config.trials - self._view.counted
+        if self._ending is not None and self._ending[1].stable:
+            left = 1  # only single runs on the front keep it from ending
+        architecture = self._chooser.choose(self._view.trials, left)
         if architecture is None:
             if not self._running:
                 self.observer.note(f"{self._used_up()}, so the search ends.")
@@ -156,7 +189,8 @@ class Search(Supervisor[StudyView]):
     def _propose(self) -> Trial | None:
         """The trial of the sampler's next proposal; None if the proposal is refused, which is recorded."""
         assert self._suggester is not None
-        proposal = self._suggester.suggest([self._known(t) for t in self._view.trials])
+        assert self._stored is not None
+        proposal = self._suggester.suggest(self._stored.known(self._view))
         sampled = {"params": proposal.params, "attributes": proposal.attributes}
         try:
             architecture = self._suggester.space.canonical(proposal.architecture)
@@ -178,12 +212,13 @@ class Search(Supervisor[StudyView]):
         base is trained with one more seed instead.
         """
         base = self.study.space.base_architecture()
+        role = "conv" if str(architecture) == self._view.slots["control"] else "search"
         own = [t for t in self._view.trials if t.architecture == base]
         base_seeds = sorted(t.seed for t in own if t.usable or t.state == "running")
         used = {t.seed for t in self._view.trials if t.architecture == architecture and t.state != "refused"}
         for seed in base_seeds:
             if seed not in used:
-                return "search", architecture, seed
+                return role, architecture, seed
         return "base", base, max(t.seed for t in own) + 1
 
     def _refuse(
@@ -217,18 +252,31 @@ class Search(Supervisor[StudyView]):
         measure = trial.role == "base" and self.config.start != "base" and not self._view.slots
         return self.study.evaluator, trial.architecture, measure
 
+    def _asked(self, trial: Trial) -> dict[str, Any]:
+        others = [t for t in self._view.trials if t.architecture == trial.architecture and t.number != trial.number]
+        if not self._stops or trial.role != "search" or any(t.usable for t in others):
+            return {}  # controls are the measure, and a further seed tells little if it is cut
+        assert self._chooser is not None
+        now = self._chooser.situation(self._view.trials)
+        height = None if now is None else self._chooser.height(now, trial.architecture)
+        if now is None or height is None:
+            return {}
+        epochs, mode = self.study.fidelity.epochs, self.config.early_stop
+        limits = thresholds(self._view.trials, epochs, height, now.noise**0.5, mode)
+        return {"stop_above": limits} if limits else {}
+
     def _started(self, trial: Trial) -> None:
         self.observer.started(self._view, trial)
 
     def _ended(self, trial: Trial) -> None:
-        if self._suggester is not None:
-            self._mirror([trial])
+        self._mirror([trial])
         self.observer.finished(self._view, trial)
 
     # measuring the slots
 
     def _measure_slots(self) -> None:
-        found = [t.evaluation for t in self._view.trials if t.role == "base" and t.evaluation and t.evaluation.liveness]
+        names = self.study.space.names
+        found = [t.evaluation for t in self._view.trials if t.role == "base" and covers(t.evaluation, names)]
         if not found:
             more = "Also raise --trials: the failed trials count."
             full = self._view.counted >= self.config.trials
@@ -259,55 +307,13 @@ class Search(Supervisor[StudyView]):
     def _open_space(self) -> None:
         space = self.study.space.restrict(self._view.slots["searched"])
         self._suggester = Suggester(space, self.config.sampler, self.config.seed)
-        if self.config.sampler == KNOWN_COST:
-            self._chooser = Chooser(self.study, space, [Architecture.parse(self._view.slots["control"])])
+        self._stored = Stored(self._suggester, self.mirror, self.observer.note)
+        self._chooser = Chooser(self.study, space, [Architecture.parse(self._view.slots["control"])])
         self._mirror_all()
 
-    # records
-
-    def _known(self, trial: Trial) -> Known:
-        assert self._suggester is not None
-        reference = self._view.reference
-        known = self._kept.get(trial.number)
-        if known is not None and known[0] is trial and known[1] == reference:
-            return known[2]
-        params = trial.sampled.get("params") or {}
-        if not params or not self._suggester.offers(params):
-            params = self._suggester.params(trial.architecture)
-        # compared at equal seeds, like everywhere else: a difference between seeds says nothing about architectures
-        gain = 0.0 if trial.architecture.is_base and trial.usable else trial.delta
-        values = (reference + gain, trial.gmacs) if gain is not None and reference is not None else None
-        found = Known(
-            params=params,
-            values=values,
-            violation=trial.violation,
-            running=trial.state == "running",
-            attributes=trial.sampled.get("attributes") or {},
-        )
-        self._kept[trial.number] = trial, reference, found
-        return found
-
     def _mirror(self, trials: Iterable[Trial]) -> None:
-        """Write ended trials to the storage. If that fails, they are written next time: the log has them anyway."""
-        assert self._suggester is not None
-        try:
-            self.mirror.write_header(self._view.header)
-            self.mirror.write_header(self._view.slots)
-            for trial in trials:
-                if trial.state != "running" and trial.number not in self.mirror:
-                    records = self._records[trial.number]
-                    self.mirror.write_trial(self._suggester, trial.number, self._known(trial), records)
-        except (*STORAGE_ERRORS, StorageLocked) as error:
-            if (full := storage_full(error)) is not None:
-                raise full from None
-            self.observer.note(
-                f"The storage did not accept a trial; the record log has it. {self.mirror.hide(_first_line(error))}"
-            )
+        if self._stored is not None:
+            self._stored.write(self._view, trials, self._records)
 
     def _mirror_all(self) -> None:
-        if self._suggester is not None:
-            self._mirror(self._view.trials)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+        self._mirror(self._view.trials)

@@ -37,6 +37,11 @@ def too_little(record: Mapping[str, Any]) -> str:
     return f"the base reaches only {record['intact'] or 0.0:.4f} mAP50-95, which is too little to tell; train longer"
 
 
+def covers(evaluation: Evaluation | None, slots: Sequence[str]) -> bool:
+    """True if an evaluation has the liveness of all these slots."""
+    return evaluation is not None and bool(evaluation.liveness) and set(slots) <= set(evaluation.liveness or {})
+
+
 def averaged(evaluations: Sequence[Evaluation], threshold: float, slots: Sequence[str] | None = None) -> dict[str, Any]:
     """The fields of a `slots` record: means over trained bases.
 

@@ -129,6 +129,10 @@ class Supervisor(ABC, Generic[V]):
         """True if this supervisor knows the base model of the trial; a damaged log may name another one."""
         return trial.model is None
 
+    def _asked(self, trial: Trial) -> dict[str, Any]:
+        """Further keywords for the evaluator of a trial."""
+        return {}
+
     def _started(self, trial: Trial) -> None:
         """Called after a trial was started."""
 
@@ -159,7 +163,7 @@ class Supervisor(ABC, Generic[V]):
             key=trial.number,
             function=evaluator,
             arguments=(architecture, self.study.fidelity, trial.seed),
-            keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness},
+            keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness, **self._asked(trial)},
             result=self.folder.result(name),
             signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}",
             limit=partial(self._limit, trial.model),

@@ -40,6 +40,7 @@ class Trial(Displayed):
         sampled: the sampler's `params` and `attributes` for the trial; empty for a control.
         violation: excess of a refused architecture over its limit, as a share of the limit.
         model: the base model, if an ablation uses another one than the study; else None.
+        origin: the study that trained it, if it is evidence of an earlier study; else empty.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Trial(Displayed):
     sampled: dict[str, Any] = field(default_factory=dict)
     violation: float = 0.0
     model: str | None = None
+    origin: str = ""
 
     @property
     def map50_95(self) -> float | None:
@@ -69,6 +71,11 @@ class Trial(Displayed):
     def usable(self) -> bool:
         """True if the trial may be compared: it is complete and has no flags."""
         return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
+
+    @property
+    def stopped(self) -> int | None:
+        """The epoch after which the trial was stopped early; None if it was not, or has other flags, too."""
+        return self.evaluation.stopped if self.state == "complete" and self.evaluation else None
 
     def __hash__(self) -> int:
         return hash((self.number, self.architecture, self.seed))
@@ -110,9 +117,11 @@ class Candidate(Displayed):
 
     @property
     def state(self) -> str:
-        """`usable` if it has a usable trial; else `flagged` (no result is comparable), `running` or `failed`."""
+        """`usable` if it has a usable trial; else `stopped`, `flagged` (not comparable), `running` or `failed`."""
         if self.mean is not None:
             return "usable"
+        if any(t.stopped is not None for t in self.trials):
+            return "stopped"
         states = {t.state for t in self.trials}
         return next((name for state, name in _OBSTACLES if state in states), "failed")
 
@@ -170,6 +179,7 @@ def _begun(record: Mapping[str, Any]) -> Trial:
         sampled=record.get("sampled") or {},
         violation=record.get("violation", 0.0),
         model=record.get("model"),
+        origin=record.get("origin", ""),
     )
 
 

@@ -153,8 +153,8 @@ class StudyView:
 
     @property
     def counted(self) -> int:
-        """The number of trials that count toward `--trials`: all except refused ones."""
-        return sum(t.state != "refused" for t in self.trials)
+        """The number of trials that count toward `--trials`: all but refused ones and those of earlier studies."""
+        return sum(t.state != "refused" and not t.origin for t in self.trials)
 
     def trial(self, number: int) -> Trial:
         """The trial with this number.

@@ -206,3 +206,21 @@ print(evaluator(Architecture.parse('p3=none p4=none p5=none'), Fidelity(1, 64), 
     assert done.stdout.split() == ["1"], done.stderr[-2000:]
     assert (tmp_path / "home" / "ultralytics").is_dir(), "Ultralytics' settings lie in our cache"
     assert not (tmp_path / "runs").exists() and not (tmp_path / ".config").exists()
+
+
+def test_a_run_stops_after_the_epoch_whose_loss_is_too_high(evaluator, tmp_path):
+    whole = evaluator(MIXED, Fidelity(4, 64), 0)
+    losses = [row["loss"] for row in whole.curve]
+    kept = evaluator(MIXED, Fidelity(4, 64), 0, stop_above={e: losses[e - 1] + 1e-6 for e in (1, 2, 3)})
+    assert kept.curve == whole.curve and kept.map50_95 == whole.map50_95 and kept.stopped is None
+    limits = {1: losses[0] + 1e-6, 2: losses[1] - 1e-6}
+    found = dataclasses.replace(evaluator, test=True)(MIXED, Fidelity(4, 64), 0, stop_above=limits, liveness=False)
+    assert found.flags == ("stopped after epoch 2",) and found.stopped == 2 and not found.comparable
+    assert [row["loss"] for row in found.curve] == losses[:2] and found.epochs == 4
+    assert found.curve[-1]["map50_95"] == found.map50_95 and found.test_map50_95 is None
+    file = tmp_path / "c.pt"
+    eager = dataclasses.replace(evaluator, checkpoint_seconds=0.0)
+    again = eager(MIXED, Fidelity(4, 64), 0, stop_above=limits, checkpoint=file)
+    assert again.curve == found.curve and not file.exists()
+    last = evaluator(MIXED, Fidelity(4, 64), 0, stop_above={4: 0.0})
+    assert last.curve == whole.curve and last.stopped is None  # after the last epoch there is nothing to stop

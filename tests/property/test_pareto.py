@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nas_attn.analysis.front import front_of
+from nas_attn.statistics.pareto import front_of
 
 few = st.integers(0, 4).map(float)  # few values: many ties and duplicates
 many = st.floats(allow_nan=False, width=32)

@@ -10,9 +10,9 @@ from simulated_studies import PLANTED, Truth
 
 from nas_attn.analysis.difference import Difference
 from nas_attn.analysis.effects.estimate import Cell, effect_numbers
-from nas_attn.analysis.front import front_of
 from nas_attn.analysis.posterior import StudyPosterior, posterior
 from nas_attn.space import NONE, Architecture, Gene
+from nas_attn.statistics.pareto import front_of
 from nas_attn.study.view import StudyView
 
 BANDS = ((0.05, 0.15), (0.45, 0.55), (0.85, 0.95))  # of the probability to be on the front

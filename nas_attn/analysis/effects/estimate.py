@@ -195,14 +195,14 @@ def _removed(found: StudyPosterior, keys: Sequence[Key]) -> tuple[Contrasts, np.
     effects = _Sums()
     leads = _Sums(effects.at)
     compared = np.zeros(len(keys), bool)
-    having = [sum(genes[p[s]].module == m for p in found.points) for s, genes, m in _places(found, keys)]
+    having = [sum(genes[p[s]].module == m for p in found.seen) for s, genes, m in _places(found, keys)]
     led = set(sorted(range(len(keys)), key=lambda k: -having[k])[:LEADS])
     modules = min(OTHERS, len({module for _, module in keys}))
     most = min(MOST, max(2, POINTS // max(1, 2 * len(keys) + len(led) * FEW * modules)))
     for k, (s, genes, module) in enumerate(_places(found, keys)):
-        here = some([p for p in found.points if genes[p[s]].module == module], most)
+        here = some([p for p in found.seen if genes[p[s]].module == module], most)
         others: dict[str, list[int]] = {}
-        for i in dict.fromkeys(int(p[s]) for p in found.points):
+        for i in dict.fromkeys(int(p[s]) for p in found.seen):
             if genes[i].module != module:
                 others.setdefault(genes[i].module, []).append(i)
         effects.begin()
@@ -258,7 +258,7 @@ def setting_effects(found: StudyPosterior) -> list[SettingEffect]:
 def _genes_at(found: StudyPosterior, module: str) -> list[tuple[np.ndarray, int, Gene]]:
     """(point, position of the slot, gene) wherever a trained architecture has the module."""
     every = enumerate(found.coded.genes.values())
-    return [(p, s, genes[p[s]]) for s, genes in every for p in found.points if genes[p[s]].module == module]
+    return [(p, s, genes[p[s]]) for s, genes in every for p in found.seen if genes[p[s]].module == module]
 
 
 def _trained_values(found: StudyPosterior, module: str) -> dict[str, list[object]]:

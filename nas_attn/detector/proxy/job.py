@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class Job:
         key: identifies this training in its checkpoint, so that no other training continues from it.
         checkpoint: the checkpoint file; None for a training without one.
         checkpoint_seconds: least number of seconds between two checkpoints.
+        stop_above: epoch -> mean training loss in it above which the training ends after it, with a flag.
         after_epoch: is called with the number of finished epochs; if a checkpoint is due, it is written before.
     """
 
@@ -44,6 +45,7 @@ class Job:
     key: str = ""
     checkpoint: Path | None = None
     checkpoint_seconds: float = 30.0
+    stop_above: Mapping[int, float] = field(default_factory=dict, compare=False)
     after_epoch: Callable[[int], None] | None = field(default=None, compare=False)
 
     def overrides(self, folder: Path) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+STOPPED = "stopped after epoch "  # begin of the flag of a run that was stopped early
+
 
 @dataclass(frozen=True)
 class Recipe:

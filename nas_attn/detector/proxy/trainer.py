@@ -27,6 +27,7 @@ from ultralytics.utils.torch_utils import init_seeds
 from nas_attn.detector.proxy import checkpoint
 from nas_attn.detector.proxy.dataset import EpochSampler, StoreDataset
 from nas_attn.detector.proxy.job import Job
+from nas_attn.detector.proxy.recipe import STOPPED
 from nas_attn.errors import EvaluationFailed
 from nas_attn.tasks import TASKS
 
@@ -101,8 +102,7 @@ class ProxyTrainer(DetectionTrainer):
         return metrics, fitness
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
-        values = [float(v) for v in self.label_loss_items(self.tloss).values()]
-        row = {"epoch": self.epoch + 1, "loss": math.fsum(values), "lr": float(self.optimizer.param_groups[0]["lr"])}
+        row = {"epoch": self.epoch + 1, "loss": self._mean_loss, "lr": float(self.optimizer.param_groups[0]["lr"])}
         if self._due(self.epoch):
             row["map50_95"] = float(metrics[self.aim.map50_95])
         self.curve.append(row)
@@ -170,12 +170,17 @@ class ProxyTrainer(DetectionTrainer):
     def _on_train_batch_end(self) -> None:
         self.steps_seconds += time.perf_counter() - self._began
 
+    def _on_train_epoch_end(self) -> None:
+        if self._mean_loss > self.job.stop_above.get(self.epoch + 1, math.inf) and self.epoch + 1 < self.epochs:
+            self._flag(f"{STOPPED}{self.epoch + 1}")
+            self.stop = True  # Ultralytics validates once more, and ends its loop after this epoch
+
     def _on_fit_epoch_end(self) -> None:
         if self.batch_size != self.job.recipe.batch:
             self._flag("batch halved")
         done = self.epoch + 1
         due = time.monotonic() - self._saved_at >= self.job.checkpoint_seconds
-        if self.job.checkpoint is not None and due and done < self.epochs:
+        if self.job.checkpoint is not None and due and done < self.epochs and not self.stop:
             self._save(self.job.checkpoint, done)
         if self.job.after_epoch is not None:
             self.job.after_epoch(done)
@@ -184,8 +189,13 @@ class ProxyTrainer(DetectionTrainer):
 
     @property
     def curve_is_short(self) -> bool:
-        """True if the training ended before its last epoch."""
-        return len(self.curve) < self.job.epochs
+        """True if the training broke off before its last epoch."""
+        return len(self.curve) < self.job.epochs and not self.stopped
+
+    @property
+    def stopped(self) -> bool:
+        """True if the training was stopped early."""
+        return any(flag.startswith(STOPPED) for flag in self.flags)
 
     def evaluate(self, split: str = "val") -> dict[str, float]:
         """Metrics of the trained model (its moving average) in float32: Ultralytics' key -> value.
@@ -219,7 +229,8 @@ class ProxyTrainer(DetectionTrainer):
 
     def _due(self, epoch: int) -> bool:
         every = self.job.recipe.val_every
-        return epoch + 1 >= self.epochs or (bool(every) and (epoch + 1) % every == 0)
+        regular = bool(every) and (epoch + 1) % every == 0
+        return epoch + 1 >= self.epochs or self.stopped or regular
 
     def _flag(self, flag: str) -> None:
         if flag not in self.flags:
@@ -278,9 +289,13 @@ class ProxyTrainer(DetectionTrainer):
         self.ema.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
 
+    @property
+    def _mean_loss(self) -> float:
+        """The sum of all losses, as their mean over the steps of this epoch."""
+        return math.fsum(float(v) for v in self.label_loss_items(self.tloss).values())
+
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        values = [float(v) for v in self.label_loss_items(self.tloss).values()]
-        if all(math.isfinite(v) for v in values) and bool(torch.isfinite(self.loss).all()):
+        if math.isfinite(self._mean_loss) and bool(torch.isfinite(self.loss).all()):
             return False
         state = checkpoint.load(self.job.checkpoint, self.job.key) if self.job.checkpoint else None
         self._reloads += 1

@@ -15,11 +15,8 @@ from nas_attn.analysis.front import (
     SOME,
     Picked,
     Trained,
-    best_of,
     front,
-    front_of,
     judged,
-    knee_of,
     pick,
     sentence,
     simplest_of,
@@ -27,6 +24,7 @@ from nas_attn.analysis.front import (
 )
 from nas_attn.analysis.posterior import TIE, posterior
 from nas_attn.errors import UnknownName, UserError
+from nas_attn.statistics.pareto import best_of, front_of, knee_of
 from nas_attn.study.view import StudyView
 
 FAILING = "p3=conv p4=none p5=none"

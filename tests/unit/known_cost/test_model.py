@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
@@ -46,19 +48,22 @@ class Case:
         )
 
 
-@pytest.fixture(scope="module")
-def likelihood() -> Likelihood:
+@pytest.fixture(scope="module", params=(False, True), ids=("equal noise", "some predicted"))
+def likelihood(request) -> Likelihood:
     case = Case()
     features = KERNEL.features(case.points, case.cost)
     scaled = (case.values - case.values.mean()) / case.values.std()
-    return Likelihood(KERNEL.parts(features, features), Observations(case.at, scaled, case.seeds))
+    rng = np.random.default_rng(5)
+    extra = rng.choice((0.0, 0.3, 2.0), len(scaled)) if request.param else None
+    return Likelihood(KERNEL.parts(features, features), Observations(case.at, scaled, case.seeds, extra))
 
 
 def covariance_of_runs(model: Likelihood, variances: np.ndarray) -> np.ndarray:
     seen = model.observations
     a, b = np.eye(seen.distinct)[seen.points], np.eye(len(seen.names))[seen.groups]
     own = a @ model.covariance(variances[:-2]) @ a.T
-    return own + variances[-1] * b @ b.T + variances[-2] * np.eye(len(seen))
+    extra = np.zeros(len(seen)) if seen.extra is None else seen.extra
+    return own + variances[-1] * b @ b.T + np.diag(variances[-2] + extra)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -197,6 +202,29 @@ def test_of_very_many_points_the_runs_of_some_are_used(monkeypatch):
     assert len(mean) == len(case.points)
     assert np.mean(np.abs(mean - mean[0] - case.truth + case.truth[0]) < 2.5 * np.hypot(deviation, deviation[0])) > 0.9
     assert (deviation > 0.9 * whole.predict(whole.features)[1]).mean() > 0.9
+
+
+def test_the_joint_distribution_is_that_of_predictions_with_and_without_pending_runs():
+    case = Case(2)
+    found = Posterior(KERNEL, case.runs(), best=True)
+    some = found.features.take(np.arange(7))
+    for pending in (None, found.features.take(np.arange(3))):
+        mean, covariance = found.joint(some, pending)
+        expected, deviation = found.predict(some, pending)
+        assert mean == pytest.approx(expected)
+        assert np.sqrt(np.diag(covariance)) == pytest.approx(deviation, rel=1e-4)
+    assert np.all(np.diag(covariance)[:3] < np.diag(found.joint(some)[1])[:3])
+
+
+def test_a_run_with_extra_variance_moves_less():
+    case = Case(3)
+    low = case.values.copy()
+    low[0] -= 0.02
+    runs = [replace(case.runs(low), extra=[v] + [0.0] * (len(low) - 1)) for v in (0.0, 0.02**2)]
+    first = KERNEL.features(case.points[case.at[:1]], case.cost[case.at[:1]])
+    means = [Posterior(KERNEL, r, best=True).predict(first)[0][0] for r in runs]
+    alone = Posterior(KERNEL, case.runs(), best=True).predict(first)[0][0]
+    assert means[0] < means[1] < alone
 
 
 @pytest.mark.parametrize("values", [[0.3, np.nan], [0.3, np.inf]])

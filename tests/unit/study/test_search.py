@@ -24,8 +24,8 @@ from nas_attn.study.view import StudyView
 def test_controls_come_first_and_trials_are_counted(tmp_path):
     view = run_plan(make_plan(trials=12), tmp_path / "s")
     assert view.counted == 12
-    assert [t.role for t in view.trials[:7]] == ["base"] * 3 + ["conv"] * 3 + ["search"]
-    assert [t.seed for t in view.trials[:6]] == [0, 1, 2, 0, 1, 2]
+    assert [t.role for t in view.trials[:5]] == ["base"] * 2 + ["conv"] * 2 + ["search"]
+    assert [t.seed for t in view.trials[:4]] == [0, 1, 0, 1]
     assert all(t.state == "complete" for t in view.trials)
 
 
@@ -66,7 +66,7 @@ def test_no_live_slot_ends_the_search_after_the_controls(tmp_path):
             notes.append(text)
 
     view = run_plan(make_plan(SyntheticEvaluator(dead=("p3", "p4", "p5")), trials=30), tmp_path / "s", observer=Watch())
-    assert [t.role for t in view.trials] == ["base"] * 3
+    assert [t.role for t in view.trials] == ["base"] * 2
     assert "nothing to choose" in notes[-1]
 
 
@@ -101,7 +101,7 @@ def test_the_progress_says_what_a_slot_is(lost, said):
 
 
 def test_every_trial_is_compared_with_the_base_of_its_seed(tmp_path):
-    view = run_plan(make_plan(trials=20), tmp_path / "s")
+    view = run_plan(make_plan(trials=20, early_stop="off"), tmp_path / "s")
     base = {t.seed: t.map50_95 for t in view.trials if t.architecture.is_base}
     for t in view.trials:
         if not t.architecture.is_base:
@@ -158,7 +158,7 @@ def test_samplers_find_what_is_good(tmp_path, sampler):
 
 
 def test_more_workers_leave_the_same_kind_of_study(tmp_path):
-    view = run_plan(make_plan(trials=15), tmp_path / "s", engine=InlineEngine(width=4))
+    view = run_plan(make_plan(trials=15, control_seeds=3), tmp_path / "s", engine=InlineEngine(width=4))
     assert view.counted == 15 and {t.role for t in view.trials[:3]} == {"base"}
     assert view.slots["trials"] == 3
 
@@ -230,10 +230,11 @@ class SeedEffect:
 
 
 def test_the_front_compares_architectures_and_not_seeds(tmp_path):
-    from nas_attn.analysis.front import best_of, trained
+    from nas_attn.analysis.front import trained
+    from nas_attn.statistics.pareto import best_of
 
     modules = {"acmix": {"head": [2], "kernel_att": [3]}, "conv": {"groups": [1]}, "lska": {"k_size": [23]}}
-    plan = make_plan(SeedEffect(), trials=40, sampler="random", modules=modules)
+    plan = make_plan(SeedEffect(), trials=40, sampler="random", modules=modules, control_seeds=3)
     view = run_plan(plan, tmp_path / "s")
     truth, found = plan.evaluator.inner.truth, trained(view)
     true = np.array([truth(c.architecture) for c in found.candidates])
@@ -246,18 +247,17 @@ def test_the_front_compares_architectures_and_not_seeds(tmp_path):
 
 
 def test_the_sampler_is_told_paired_values(tmp_path):
-    plan = make_plan(SeedEffect(), trials=12, sampler="random")
+    plan = make_plan(SeedEffect(), trials=12, sampler="random", control_seeds=3)
     folder = tmp_path / "s"
     run_plan(plan, folder)
     search = Search(plan, RunFolder(folder), InlineEngine(), NoMirror(), Silent())
     search._open_space()
-    for trial in search.view.trials:
-        values = search._known(trial).values
-        assert values[0] == pytest.approx(plan.evaluator.inner.truth(trial.architecture), abs=1e-9)
+    for trial, known in zip(search.view.trials, search._stored.known(search.view), strict=True):
+        assert known.values[0] == pytest.approx(plan.evaluator.inner.truth(trial.architecture), abs=1e-9)
 
 
 def test_a_lost_base_seed_is_replaced(tmp_path):
-    view = run_plan(make_plan(SeedEffect(lost=(0,)), trials=20, sampler="random"), tmp_path / "s")
+    view = run_plan(make_plan(SeedEffect(lost=(0,)), trials=20, sampler="random", control_seeds=3), tmp_path / "s")
     base = [t for t in view.trials if t.architecture.is_base]
     assert [t.seed for t in base if t.usable][:3] == [1, 2, 3]
     others = [t for t in view.trials if not t.architecture.is_base]

@@ -1,0 +1,144 @@
+"""One moment of a search: the points that may be on the front, and the expected gain of the next runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.stats import norm, qmc
+
+from .improvement import expected_gain, steps
+from .kernel import Features
+from .knowledge import gain_of_run, hypervolume, means_after
+from .posterior import NOISE, Posterior
+
+FLOOR = 0.1  # quantile of the values below which nothing is gained
+RACING = 80  # most points that are compared with each other; time grows with the third power
+NEAR = 3.0  # standard deviations below the front up to which a point may be on it
+DRAWS = 256  # of means after several runs; a power of 2, as Sobol's sequence wants
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """The expected state after several further runs.
+
+    Attributes:
+        gain: expected gain of the reported front's hypervolume, as a share of the present one.
+        cost: (n,) scaled costs of all points that may be picked then.
+        mean: (n,) their present means.
+        after: (draws, n) draws of their means then.
+        covariance: (n, n) of their values now.
+        trained: (n,) True for points that have a run now.
+    """
+
+    gain: float
+    cost: np.ndarray
+    mean: np.ndarray
+    after: np.ndarray
+    covariance: np.ndarray
+    trained: np.ndarray
+
+
+class Situation:
+    """The reported front at one moment.
+
+    Args:
+        posterior: of all runs.
+        pending: points of runs that have not ended.
+    """
+
+    def __init__(self, posterior: Posterior, pending: Features | None = None) -> None:
+        self.posterior, self._pending = posterior, pending
+        used = posterior.variances.kept
+        runs = posterior.runs
+        self.trained = np.unique(np.asarray(runs.at)[used])
+        self.runs = np.bincount(np.asarray(runs.at)[used], minlength=len(runs.points))[self.trained]
+        self.cost = runs.cost[self.trained]
+        self.mean, self.deviation = posterior.predict(posterior.features.take(self.trained), pending)
+        self.floor = float(np.quantile(np.asarray(runs.values)[used], FLOOR))
+
+    @cached_property
+    def front(self) -> tuple[np.ndarray, np.ndarray]:
+        """The reported front as a step function, see `steps`."""
+        return steps(self.cost, self.mean, self.floor)
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        """Positions among the trained points of those on the reported front."""
+        heights = self.front[1]
+        return np.flatnonzero(np.isin(self.mean, heights)) if len(heights) else np.zeros(0, int)
+
+    @property
+    def noise(self) -> float:
+        """The variance of a run."""
+        return float(self.posterior.variances.best[NOISE] * self.posterior.scale**2)
+
+    @cached_property
+    def racing(self) -> np.ndarray:
+        """Positions among the trained points of those that may be on the front, at most `RACING`."""
+        order = np.lexsort((-self.mean, self.cost))
+        height = np.empty(len(order))
+        height[order] = np.maximum.accumulate(np.maximum(self.mean[order], self.floor))
+        away = (height - self.mean) / self.deviation
+        found = np.sort(np.argsort(away, kind="stable")[:RACING])
+        near: np.ndarray = found[away[found] < NEAR]
+        return near
+
+    def again(self) -> np.ndarray:
+        """The expected gain of one further run of each trained point, (trained,)."""
+        found = np.zeros(len(self.trained))
+        some = self.racing
+        if len(some) > 1:
+            mean, covariance = self._joint(some)
+            found[some] = gain_of_run(mean, covariance, self.cost[some], self.noise, self.floor)
+        return found
+
+    def gain_of_new(self, asked: Features, inflation: float = 1.0) -> np.ndarray:
+        """The expected gain of the first run of new points, (n,): what its noise leaves of it.
+
+        Args:
+            asked: the points.
+            inflation: factor of the deviation.
+        """
+        mean, deviation = self.posterior.predict(asked, self._pending)
+        deviation = deviation * inflation
+        moves = deviation**2 / np.sqrt(deviation**2 + self.noise)
+        return expected_gain(mean, moves, asked.cost, self.front, self.floor)
+
+    def foresee(self, new: Features, runs: int) -> Foresight:
+        """The state after further runs: those of new and of trained points that are expected to gain most.
+
+        Args:
+            new: points without a run that may get one.
+            runs: number of further runs.
+        """
+        some = self.racing
+        gains = np.concatenate([self.again()[some], self.gain_of_new(new)])
+        chosen = np.argsort(-gains, kind="stable")[:runs]
+        further = chosen[chosen >= len(some)] - len(some)
+        asked = _joined(self._features(some), new.take(further))
+        mean, covariance = self.posterior.joint(asked, self._pending)
+        at = np.concatenate([chosen[chosen < len(some)], len(some) + np.arange(len(further))]).astype(int)
+        normal = norm.ppf(qmc.Sobol(len(at), scramble=True, rng=np.random.default_rng(0)).random(DRAWS))
+        after = means_after(mean, covariance, at, self.noise, normal)
+        there = np.arange(len(mean)) < len(some)
+        known = float(hypervolume(mean[there], asked.cost[there], self.floor))
+        gain = float(hypervolume(after, asked.cost, self.floor).mean()) - known
+        share = max(gain, 0.0) / known if known > 0 else float("inf")
+        return Foresight(share, asked.cost, mean, after, covariance, there)
+
+    def _features(self, rows: np.ndarray) -> Features:
+        return self.posterior.features.take(self.trained[rows])
+
+    def _joint(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.posterior.joint(self._features(rows), self._pending)
+
+
+def _joined(a: Features, b: Features) -> Features:
+    return Features(
+        np.concatenate([a.options, b.options]),
+        np.concatenate([a.variants, b.variants]),
+        np.concatenate([a.counts, b.counts]),
+        np.concatenate([a.cost, b.cost]),
+    )

@@ -1,0 +1,151 @@
+"""Early stops: a trial ends after a part of its epochs if it would stay below the front whatever it still gains.
+
+The rule reads the training loss, which costs nothing: on BCCD, the loss after a quarter of the epochs tells as much
+about the final mAP50-95 as a second run would, and the mAP50-95 at that time tells nothing
+(`tests/benchmarks/early_stop.py`). A line through (loss then, mAP50-95 at the end) of the finished trials gives the
+expected end. A trial stops if this, plus the largest gain over the line that a finished trial made, plus `SLACK`, is
+below the front of the posterior at the trial's own cost. All that is known when the trial begins, so it travels with
+the trial as a threshold for each epoch, and nobody calls back. If the loss tells nothing in a study, the line is flat
+and no trial stops.
+
+A stopped trial counts as evidence with its expected end, and with the variance of that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nas_attn.study.trial import Trial
+
+SHARES = (0.25, 0.5, 0.75)  # of the epochs, after which a trial may stop
+LEAST_EPOCHS = 4  # of a run; shorter ones are never stopped
+LEAST = 6  # finished trials before the first stop
+QUANTILES = {"safe": 1.0, "fast": 0.9}  # of the gains of finished trials
+SLACK = 0.5  # standard deviations of a run
+TINY = 1e-12  # a spread that is rounding
+
+
+def epochs_of(epochs: int) -> tuple[int, ...]:
+    """The epochs after which a run of a number of epochs may be stopped; empty for a very short run."""
+    return tuple(math.ceil(share * epochs) for share in SHARES) if epochs >= LEAST_EPOCHS else ()
+
+
+def loss_after(trial: Trial, epoch: int) -> float | None:
+    """The training loss of a trial in an epoch; None if it has none."""
+    curve = trial.evaluation.curve if trial.evaluation else ()
+    found = next((row.get("loss") for row in curve if row["epoch"] == epoch), None)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def thresholds(trials: Sequence[Trial], epochs: int, height: float, noise: float, mode: str) -> dict[int, float]:
+    """Epoch -> training loss in it above which a new trial stops; empty as long as too little is known.
+
+    Args:
+        trials: all trials of the study.
+        epochs: epochs of a whole run.
+        height: the front at the cost of the new trial, mAP50-95.
+        noise: standard deviation of a run.
+        mode: a key of `QUANTILES`.
+    """
+    found = {}
+    for epoch in epochs_of(epochs):
+        line = Line.of(trials, epoch, epochs)
+        if line is not None and line.slope < 0:
+            gain = float(np.quantile(line.rest, QUANTILES[mode])) + SLACK * noise
+            found[epoch] = line.loss + (height - gain - line.end) / line.slope
+    return found
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The expected end of a stopped trial.
+
+    Attributes:
+        value: mAP50-95 after the last epoch.
+        variance: of this expectation.
+    """
+
+    value: float
+    variance: float
+
+
+def predicted(trials: Sequence[Trial]) -> Mapping[int, Predicted]:
+    """The expected ends of the stopped trials: number of the trial -> expectation.
+
+    A trial without enough finished ones to compare with has none.
+
+    Args:
+        trials: all trials of the study.
+    """
+    lines: dict[tuple[int, int], Line | None] = {}
+    found = {}
+    for t in trials:
+        if t.stopped is None or t.evaluation is None or (loss := loss_after(t, t.stopped)) is None:
+            continue
+        key = t.stopped, t.evaluation.epochs
+        if key not in lines:
+            lines[key] = Line.of(trials, *key)
+        if (line := lines[key]) is not None:
+            found[t.number] = line.at(loss)
+    return found
+
+
+@dataclass(frozen=True)
+class Line:
+    """The least-squares line of the final mAP50-95 on the training loss of an epoch. It never rises.
+
+    Attributes:
+        losses: (trials,) the losses.
+        ends: (trials,) the final mAP50-95.
+    """
+
+    losses: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], epoch: int, epochs: int) -> Line | None:
+        """The line of the finished trials of a number of epochs; None if there are fewer than `LEAST`."""
+        finished = (t for t in trials if t.usable and t.evaluation and t.evaluation.epochs == epochs)
+        pairs = [(loss, t.map50_95) for t in finished if (loss := loss_after(t, epoch)) is not None]
+        whole = np.array([(x, y) for x, y in pairs if y is not None and math.isfinite(y)])
+        return cls(*whole.T) if len(whole) >= LEAST else None
+
+    @cached_property
+    def loss(self) -> float:
+        """The mean loss."""
+        return float(self.losses.mean())
+
+    @cached_property
+    def end(self) -> float:
+        """The mean end."""
+        return float(self.ends.mean())
+
+    @cached_property
+    def spread(self) -> float:
+        """The sum of squares of the losses around their mean."""
+        return float(((self.losses - self.loss) ** 2).sum())
+
+    @cached_property
+    def slope(self) -> float:
+        """The change of the end with the loss."""
+        if self.spread <= TINY:
+            return 0.0
+        return min(0.0, float(((self.losses - self.loss) * (self.ends - self.end)).sum()) / self.spread)
+
+    @cached_property
+    def rest(self) -> np.ndarray:
+        """(trials,) the gains over the line."""
+        found: np.ndarray = self.ends - self.end - self.slope * (self.losses - self.loss)
+        return found
+
+    def at(self, loss: float) -> Predicted:
+        """The expected end of a trial with this loss."""
+        away = loss - self.loss
+        unsure = 1 + 1 / len(self.ends) + (away**2 / self.spread if self.spread > TINY else 0.0)
+        variance = float((self.rest**2).sum()) / (len(self.ends) - 2)
+        return Predicted(max(0.0, self.end + self.slope * away), variance * unsure)

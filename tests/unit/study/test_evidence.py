@@ -1,0 +1,128 @@
+"""Trials of an earlier study as evidence: those that compare count, others are named, wrong input is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from untrained_searches import MODULES, make_plan, run_plan
+
+from nas_attn.analysis.posterior import posterior
+from nas_attn.analysis.tables import trial_cells
+from nas_attn.errors import StudyChanged
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.study.evidence import evidence_of, records_of
+from nas_attn.study.folder import RunFolder
+from nas_attn.study.plan import Plan
+from nas_attn.study.trial import next_number
+from nas_attn.study.view import StudyView
+
+EVALUATOR = SyntheticEvaluator(effect_sd=0.02, noise_sd=0.005)
+MORE = {**MODULES, "se": None}
+
+
+def plan_of(name: str, **config) -> Plan:
+    plan = make_plan(EVALUATOR, name=name, **{"trials": 20, "epochs": 12, **config})
+    return replace(plan, header={**plan.header, "id": name})
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory) -> StudyView:
+    fails = replace(EVALUATOR, fail_on=("p3=conv p4=none p5=none",))
+    plan = replace(plan_of("old", trials=30), evaluator=fails)
+    return run_plan(plan, tmp_path_factory.mktemp("runs") / "old")
+
+
+def begun(plan: Plan, earlier: StudyView, path) -> StudyView:
+    """A new study that has only the evidence, as `study/run.py` begins it."""
+    folder = RunFolder(path)
+    folder.create()
+    if not folder.log.exists():
+        folder.log.append("study", **plan.header)
+    view = StudyView.read(path)
+    for kind, fields in records_of(evidence_of(earlier, plan, view.trials), next_number(view.trials)):
+        folder.log.append(kind, **fields)
+    return StudyView.read(path)
+
+
+def test_the_trials_count_as_evidence_but_not_toward_the_number(earlier, tmp_path):
+    plan = plan_of("new", modules=MORE)
+    start = begun(plan, earlier, tmp_path / "new")
+    assert start.counted == 0 and len(start.trials) == 30
+    view = run_plan(plan, tmp_path / "new")
+    own = [t for t in view.trials if not t.origin]
+    assert view.counted == 20 == len(own)
+    assert all(t.origin == f"old {t.number}" for t in view.trials[:30])
+    assert "from old 3" in trial_cells(view.trials[3])["remark"]
+    found = posterior(view)
+    assert found is not None and len(found.runs) == 50
+    # the base and its slots are known already, so the first trials of its own search
+    assert [t.role for t in own].count("base") < 3 and view.slots["trials"] >= 2
+
+
+def test_nothing_is_copied_twice_and_later_trials_are_added(earlier, tmp_path):
+    plan = plan_of("new")
+    part = replace(earlier, trials=earlier.trials[:12])
+    begun(plan, part, tmp_path / "new")
+    assert not evidence_of(part, plan, StudyView.read(tmp_path / "new").trials).trials
+    assert len(begun(plan, earlier, tmp_path / "new").trials) == 30
+
+
+def test_evidence_travels_on_with_its_first_origin(earlier, tmp_path):
+    middle = begun(plan_of("middle"), earlier, tmp_path / "middle")
+    last = evidence_of(middle, plan_of("last"), ())
+    assert {t.origin.split()[0] for t in last.trials} == {"old"}
+    assert not evidence_of(middle, plan_of("old"), ()).trials  # its own trials do not come back
+
+
+def test_trials_that_do_not_compare_are_left_out_with_their_reason(earlier):
+    flagged = replace(earlier.trials[6].evaluation, flags=("batch halved",))
+    other = replace(earlier.trials[7].evaluation, device="NVIDIA H200")
+    odd = [
+        replace(earlier.trials[6], evaluation=flagged),
+        replace(earlier.trials[7], evaluation=other),
+        replace(earlier.trials[8], state="running", evaluation=None),
+        replace(earlier.trials[9], state="failed", evaluation=None),
+    ]
+    view = replace(earlier, trials=(*earlier.trials[:6], *odd))
+    found = evidence_of(view, plan_of("new"), ())
+    reasons = {"not comparable": 1, "trained on NVIDIA H200": 1, "still running": 1, "failed": 1}
+    assert found.left_out == reasons and len(found.trials) == 6
+    for reason in reasons:
+        assert f"1 ({reason})" in found.words()
+    fewer = evidence_of(earlier, plan_of("new", modules={"lska": None}), ())
+    assert fewer.left_out["uses a module or setting that this study does not search"] > 0
+    assert fewer.differs == ("modules",) and "differ in modules" in fewer.words()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"epochs": 20}, "epochs (12 there, 20 here)"), ({"imgsz": 160}, "imgsz"), ({"lr0": 0.01}, "lr0")],
+)
+def test_another_recipe_is_refused(earlier, changes, said):
+    with pytest.raises(StudyChanged) as error:
+        evidence_of(earlier, plan_of("new", **changes), ())
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["data", "base", "weights"])
+def test_another_base_or_data_is_refused(earlier, name):
+    plan = plan_of("new")
+    other = {**plan.header["fingerprints"], name: "other"}
+    with pytest.raises(StudyChanged, match=f"the {name}"):
+        evidence_of(earlier, replace(plan, header={**plan.header, "fingerprints": other}), ())
+
+
+def test_the_source_of_a_module_must_be_the_same(earlier):
+    plan = plan_of("new")
+    changed = {**plan.header["fingerprints"], "modules": {"acmix": "other"}}
+    found = evidence_of(earlier, replace(plan, header={**plan.header, "fingerprints": changed}), ())
+    assert found.left_out["the source of its module has changed"] > 0
+
+
+def test_the_records_say_where_a_trial_came_from(earlier, tmp_path):
+    begun(plan_of("new"), earlier, tmp_path / "new")
+    lines = (tmp_path / "new" / "records.jsonl").read_text("utf-8").splitlines()
+    started = [r for r in map(json.loads, lines) if r["kind"] == "started"]
+    assert {r["origin"] for r in started} == {f"old {t.number}" for t in earlier.trials if t.evaluation}

@@ -1,0 +1,78 @@
+"""`--until settled`: the words and limits of an ending, and searches that end by themselves or must not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from untrained_searches import make_plan, run_plan
+
+from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.known_cost.situation import Foresight
+from nas_attn.study.config import StudyConfig
+from nas_attn.study.observer import Silent
+from nas_attn.study.settled import CHANGE, GAIN, LEAST, TRIALS, Ending, ending
+
+SMALL = {"acmix": {"head": [2], "kernel_att": [3]}, "conv": {"groups": [1]}}
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text):
+        self.said.append(text)
+
+
+def foresight(after: np.ndarray, mean: np.ndarray, gain: float = 0.0) -> Foresight:
+    n = len(mean)
+    trained = np.arange(n) < n - 1
+    return Foresight(gain, np.arange(float(n)), mean, after, 1e-6 * np.eye(n), trained)
+
+
+def test_a_pick_changes_as_often_as_the_draws_say():
+    mean = np.array([0.1, 0.3, 0.35, 0.0])
+    after = np.tile(mean, (10, 1))
+    assert ending(foresight(after, mean), 0).settled
+    after[:3, 3] = 0.9  # a new architecture, in three of ten
+    found = ending(foresight(after, mean), 0)
+    assert found.changes["best"] == pytest.approx(0.3) and not found.settled
+    assert "`best` with a probability of 30 %" in found.words()
+
+
+@pytest.mark.parametrize(
+    ("gain", "change", "single", "settled"),
+    [(GAIN / 2, CHANGE, 0, True), (GAIN, 0, 0, False), (0, CHANGE + 0.01, 0, False), (0, 0, 1, False)],
+)
+def test_each_condition_counts(gain, change, single, settled):
+    assert Ending(gain, {"best": change, "knee": 0.0}, single).settled == settled
+
+
+def test_a_study_without_noise_ends_by_itself_and_says_so(tmp_path):
+    heard = Notes()
+    plan = make_plan(SyntheticEvaluator(noise_sd=1e-5, effect_sd=0.05), modules=SMALL, until="settled", trials=300)
+    view = run_plan(plan, tmp_path / "s", observer=heard)
+    assert LEAST <= view.counted < 120
+    assert sum("The search has settled" in text for text in heard.said) == 1
+    again = Notes()
+    assert run_plan(plan, tmp_path / "s", observer=again).counted == view.counted
+    assert any("The search has settled" in text for text in again.said)
+
+
+def test_a_study_that_noise_rules_goes_on_and_says_what_is_open(tmp_path):
+    heard = Notes()
+    evaluator = SyntheticEvaluator(noise_sd=0.02, effect_sd=0.01)
+    view = run_plan(make_plan(evaluator, until="settled", trials=40), tmp_path / "s", observer=heard)
+    assert view.counted == 40 and any("The search has not settled" in text for text in heard.said)
+
+
+def test_it_never_ends_before_its_controls(tmp_path):
+    plan = make_plan(SyntheticEvaluator(noise_sd=0.0), modules=SMALL, until="settled", trials=90, control_seeds=20)
+    view = run_plan(plan, tmp_path / "s")
+    assert sum(t.role == "base" for t in view.trials) >= 20 and sum(t.role == "conv" for t in view.trials) >= 20
+
+
+def test_alone_it_has_a_limit_of_its_own():
+    given = {"name": "s", "demo": True}
+    assert StudyConfig.of({**given, "until": "settled"}).trials == TRIALS
+    assert StudyConfig.of({**given, "until": "settled", "trials": 50}).trials == 50
+    assert StudyConfig.of(given).trials == 100
