@@ -86,8 +86,6 @@ def test_the_end_of_a_stopped_trial_lies_on_the_line_of_the_others_with_its_erro
     some = noisy(40, 4)
     odd = trial(50, 1.5, 0.1, stopped=1), trial(51, 4.0, 0.1, stopped=1), trial(52, 1.5, 0.1, flag="x")
     found = predicted([*some, *odd])
-        [*some, trial(50, 1.5, 0.1, stopped=1), trial(51, 4.0, 0.1, stopped=1), trial(52, 1.5, 0.1, flag="x")]
-    )
     assert set(found) == {50, 51}
     assert found[50].value == pytest.approx(0.35, abs=0.01)
     assert found[50].variance == pytest.approx(1e-4, rel=0.6) and found[51].variance > 1.3 * found[50].variance
