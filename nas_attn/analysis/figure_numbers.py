@@ -10,7 +10,10 @@ from nas_attn.space import NONE, Architecture
 from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nas_attn.analysis.posterior import StudyPosterior
+    from nas_attn.study.early_stop import Predicted
 
 LIVE_THRESHOLD = 0.003  # for a study that does not record one
 
@@ -22,9 +25,10 @@ class Point:
     Attributes:
         key: the architecture as text; clicks find the candidate by it.
         group: `base`, `conv control`, the only module that it uses, or `mixed`.
-        state: `usable`, `flagged` or `failed`.
+        state: `usable`, `stopped`, `flagged` or `failed`.
         gmacs: cost of the final model, giga multiply-accumulates.
-        map50_95: estimated mAP50-95 on val, or the mean of a flagged candidate; None if it failed.
+        map50_95: estimated mAP50-95 on val; the mean of a flagged candidate, the expected end of a stopped one; None
+            if it failed.
         low, high: 95 % interval of its difference to the base, added to the base; None without a posterior.
         mean: plain mean over its runs, mAP50-95; None if it failed.
         seeds: seeds of the runs shown.
@@ -128,11 +132,13 @@ def pareto_numbers(view: StudyView) -> ParetoNumbers:
     """The numbers of all candidates that have ended, of the front, and of the base with its noise."""
     from nas_attn.analysis.front import front
     from nas_attn.analysis.posterior import posterior
+    from nas_attn.study.early_stop import predicted
 
     found = posterior(view)
     keys = tuple(c.key for c in front(view))
     ended = [c for c in view.candidates() if c.state != "running"]
-    points = tuple(_point(c, found, c.key in keys) for c in ended)
+    ends = predicted(view.trials)
+    points = tuple(_point(c, found, c.key in keys, ends) for c in ended)
     usable = (p for p, c in zip(points, ended, strict=True) if c.architecture.is_base and p.state == "usable")
     base = next(usable, None)
     return ParetoNumbers(
@@ -177,12 +183,16 @@ def liveness_numbers(view: StudyView) -> LivenessNumbers | None:
     )
 
 
-def _point(candidate: Candidate, found: StudyPosterior | None, on_front: bool) -> Point:
+def _point(candidate: Candidate, found: StudyPosterior | None, on_front: bool, ends: Mapping[int, Predicted]) -> Point:
     from nas_attn.analysis.posterior import verdict
 
-    shown = [t for t in candidate.trials if t.evaluation and (t.usable or candidate.state == "flagged")]
+    shown = [t for t in candidate.trials if t.evaluation and (t.usable or candidate.state != "usable")]
     values = [t.map50_95 for t in shown if t.map50_95 is not None]
-    if candidate.state == "flagged":
+    if candidate.state == "stopped":
+        shown = [t for t in shown if t.stopped is not None]
+        values = [ends[t.number].value if t.number in ends else t.map50_95 or 0.0 for t in shown]
+        words = f"stopped after epoch {shown[0].stopped}: it would have stayed below the front"
+    elif candidate.state == "flagged":
         flags = dict.fromkeys(f for t in shown if t.evaluation for f in t.evaluation.flags)
         words = f"not comparable: {', '.join(flags)}"
     elif candidate.state == "failed":

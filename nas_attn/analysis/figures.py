@@ -47,6 +47,10 @@ def pareto_figure(numbers: ParetoNumbers) -> Figure:
         points = [p for p in measured if p.group == group and p.state == "usable"]
         if points:
             figure.add_trace(_group_trace(group, style, points))
+    stopped = [p for p in measured if p.state == "stopped"]
+    if stopped:
+        expected = [p.map50_95 for p in stopped]
+        figure.add_trace(_hollow("stopped early (expected)", "triangle-down-open", stopped, expected))
     flagged = [p for p in measured if p.state == "flagged"]
     if flagged:
         figure.add_trace(_hollow("not comparable", "circle-open", flagged, [p.map50_95 for p in flagged]))

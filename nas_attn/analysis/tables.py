@@ -191,6 +191,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
     runs = _distinct(f"{e.epochs} epochs at {e.imgsz} px" for e in results)
     fraction = config.get("fraction", 1.0)
     versions = {"nas_attn": view.header.get("version", EMPTY)} | {k: v for e in results for k, v in e.versions.items()}
+    own = [t.evaluation.seconds for t in view.trials if t.evaluation and not t.origin]
     return [
         ("base model", model),
         ("data", str(config.get("data") or "generated data set")),
@@ -200,7 +201,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
         ("sampler", str(config.get("sampler", EMPTY))),
         ("seeds", _distinct(str(s) for s in sorted({t.seed for t in view.trials}))),
         ("trials", _counts(view)),
-        ("training time", f"{math.fsum(e.seconds for e in results) / 60:.1f} min for all trials together"),
+        ("training time", f"{math.fsum(own) / 60:.1f} min for all trials together"),
         ("device", _distinct(f"{e.device}, {e.precision}" for e in results)),
         ("versions", ", ".join(f"{k} {v}" for k, v in versions.items())),
         ("run folder", str(view.folder)),
@@ -209,8 +210,6 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
 
 def state_of(trial: Trial) -> str:
     """The state of a trial: `running`, `complete`, `stopped` early, `flagged` (not comparable), `failed`, `refused`."""
-    if trial.stopped is not None:
-        return "stopped"
     return "flagged" if trial.state == "complete" and not trial.usable else trial.state
 
 

@@ -150,6 +150,9 @@ def line(trial: Trial) -> str:
         return f"{head}failed: {trial.reason}  {where}"
     evaluation = trial.evaluation
     assert evaluation is not None
+    if trial.stopped is not None:
+        cost = f"{trial.gmacs:.4f} GMACs  {evaluation.seconds:5.1f} s"
+        return f"{head}stopped after epoch {trial.stopped} of {evaluation.epochs}  {cost}  {where}"
     flags = f"  [{', '.join(evaluation.flags)}]" if evaluation.flags else ""
     return (
         f"{head}mAP50-95 {evaluation.map50_95:.4f}  {trial.gmacs:.4f} GMACs  "
@@ -177,7 +180,7 @@ def _searched(name: str, view: StudyView) -> str:
 
 
 def _ended(view: StudyView) -> int:
-    return sum(t.state in ("complete", "failed") and not t.origin for t in view.trials)
+    return sum(t.state in ("complete", "stopped", "failed") and not t.origin for t in view.trials)
 
 
 def _best(view: StudyView) -> str:

@@ -319,7 +319,7 @@ class Study:
         return winner_of_candidate(self.view, self.pick(pick))
 
     def _title(self) -> str:
-        ended = sum(t.state in ("complete", "failed") and not t.origin for t in self.trials)
+        ended = sum(t.state in ("complete", "stopped", "failed") and not t.origin for t in self.trials)
         return f"study {self.name}: {self.base}, {ended} of {self.view.target} trials, files in {self.folder}"
 
     def __hash__(self) -> int:

@@ -10,6 +10,7 @@ from nas_attn.analysis.posterior import posterior, verdict
 from nas_attn.analysis.tables import EMPTY, ESTIMATE, MANY_SLOTS, number, picks_table
 from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, table, text
 from nas_attn.errors import NasAttnError
+from nas_attn.study.early_stop import predicted
 from nas_attn.study.view import Candidate, StudyView
 
 CLICK_HINT = "Click a point or a row of a table to see its settings, learning curves and model YAML."
@@ -72,8 +73,14 @@ def _results(view: StudyView, candidate: Candidate) -> list[tuple[str, str]]:
     rows.append(("cost", f"{candidate.gmacs:.3f} GMACs, {number(candidate.cost.get('params_m'), 3)} M parameters"))
     trials = [f"{t.number} ({t.state})" for t in candidate.trials]
     rows.append(("trials", ", ".join(trials)))
-    flags = dict.fromkeys(f for t in candidate.trials if t.evaluation for f in t.evaluation.flags)
+    whole = [t.evaluation for t in candidate.trials if t.evaluation and t.stopped is None]
+    flags = dict.fromkeys(f for e in whole for f in e.flags)
     if flags:
         rows.append(("not comparable", ", ".join(flags)))
     rows += [(f"trial {t.number} failed", t.reason) for t in candidate.trials if t.state == "failed"]
+    ends = predicted(view.trials)
+    for t in candidate.trials:
+        if t.stopped is not None:
+            end = f"; expected to end at {ends[t.number].value:.4f} mAP50-95" if t.number in ends else ""
+            rows.append((f"trial {t.number} stopped", f"after epoch {t.stopped}, below the front{end}"))
     return rows

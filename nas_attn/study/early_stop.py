@@ -22,7 +22,7 @@ import numpy as np
 
 from nas_attn.study.trial import Trial
 
-SHARES = (0.25, 0.5, 0.75)  # of the epochs, after which a trial may stop
+SHARES = (0.125, 0.25, 0.5, 0.75)  # of the epochs, after which a trial may stop
 LEAST_EPOCHS = 4  # of a run; shorter ones are never stopped
 LEAST = 6  # finished trials before the first stop
 QUANTILES = {"safe": 1.0, "fast": 0.9}  # of the gains of finished trials
@@ -32,7 +32,8 @@ TINY = 1e-12  # a spread that is rounding
 
 def epochs_of(epochs: int) -> tuple[int, ...]:
     """The epochs after which a run of a number of epochs may be stopped; empty for a very short run."""
-    return tuple(math.ceil(share * epochs) for share in SHARES) if epochs >= LEAST_EPOCHS else ()
+    looks = (math.ceil(share * epochs) for share in SHARES if epochs >= LEAST_EPOCHS)
+    return tuple(dict.fromkeys(looks))
 
 
 def loss_after(trial: Trial, epoch: int) -> float | None:

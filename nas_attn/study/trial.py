@@ -32,9 +32,9 @@ class Trial(Displayed):
         role: `base`, `conv` or `search`; `arm` for the other trials of an ablation.
         architecture: the gene at each slot.
         seed: the seed.
-        state: `running`, `complete`, `failed` or `refused`.
+        state: `running`, `complete`, `stopped` (early), `failed` or `refused`.
         cost: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` at the image size of the final training.
-        evaluation: the result; None if the state is not `complete`.
+        evaluation: the result; None if the state is not `complete` or `stopped`.
         reason: the reason why it failed or was refused.
         delta: mAP50-95 minus that of the base trial with the same seed; None if there is no such base trial.
         sampled: the sampler's `params` and `attributes` for the trial; empty for a control.
@@ -75,7 +75,7 @@ class Trial(Displayed):
     @property
     def stopped(self) -> int | None:
         """The epoch after which the trial was stopped early; None if it was not, or has other flags, too."""
-        return self.evaluation.stopped if self.state == "complete" and self.evaluation else None
+        return self.evaluation.stopped if self.evaluation else None
 
     def __hash__(self) -> int:
         return hash((self.number, self.architecture, self.seed))
@@ -163,7 +163,9 @@ def told(known: Trial | None, record: Mapping[str, Any]) -> Trial | None:
             return known
         data = record.get("evaluation")
         evaluation = Evaluation.from_dict(data) if data else None
-        return replace(known, state=record["state"], evaluation=evaluation, reason=record.get("reason", ""))
+        early = evaluation is not None and evaluation.stopped is not None
+        state = "stopped" if early else record["state"]  # earlier releases read it as complete, with a flag
+        return replace(known, state=state, evaluation=evaluation, reason=record.get("reason", ""))
     return known if known is not None else _begun(record)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from nas_attn.space import Architecture
+
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "bccd_320" / "data.yaml"
 CURVES = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "bccd_curves.jsonl"
 SLOTS = ("p3", "p4")
@@ -22,7 +24,7 @@ RUNS, EPOCHS, IMGSZ, EVERY = 60, 15, 160, 4
 
 def jobs() -> list[tuple[str, int]]:
     """The architecture, as text, and the seed of each run; the base with every seed comes first."""
-    from nas_attn.space import Architecture, SearchSpace
+    from nas_attn.space import SearchSpace
     from nas_attn.study.space_files import load_space
 
     evaluator = _evaluator()
@@ -46,18 +48,27 @@ def jobs() -> list[tuple[str, int]]:
 def record(job: tuple[str, int]) -> dict[str, Any]:
     """Train one run; its architecture, seed, cost, seconds and curve."""
     from nas_attn.evaluate import Fidelity
-    from nas_attn.space import Architecture
 
     architecture = Architecture.parse(job[0])
     found = _evaluator()(architecture, Fidelity(EPOCHS, IMGSZ), job[1])
     return {
         "architecture": job[0],
         "seed": job[1],
+        "gmacs": round(gmacs(architecture), 6),
         "steps_seconds": round(found.steps_seconds, 2),
         "val_seconds": round(found.val_seconds, 2),
         "seconds": round(found.seconds, 2),
         "curve": [{k: round(v, 6) for k, v in row.items() if k != "lr"} for row in found.curve],
     }
+
+
+def gmacs(architecture: Architecture) -> float:
+    """Giga multiply-accumulates of the final model."""
+    from nas_attn.cost import CostTable
+
+    base, slots, _ = _evaluator().final_base()
+    genes = {s: (architecture[s.name],) for s in slots if s.name in SLOTS}
+    return float(CostTable.build(base.build(), genes, 640).cost(architecture).gmacs)
 
 
 def recorded(path: Path = CURVES) -> Iterator[dict[str, Any]]:

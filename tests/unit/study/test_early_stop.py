@@ -29,7 +29,8 @@ def trial(number: int, loss: float, end: float, *, stopped: int | None = None, f
     losses = (loss, loss / 2, loss / 2, loss / 2)[: stopped or 4]
     rows = tuple({"epoch": i, "loss": v, "lr": 0.0} for i, v in enumerate(losses, 1))
     found = Evaluation(end, end, rows, 1.0, 0, 4, 64, flags=flags)
-    return Trial(number, "search", Architecture.parse(f"p3=se(rd_ratio={number + 1})"), 0, "complete", {}, found)
+    state = "stopped" if found.stopped else "complete"
+    return Trial(number, "search", Architecture.parse(f"p3=se(rd_ratio={number + 1})"), 0, state, {}, found)
 
 
 def noisy(n: int, seed: int, slope: float = -0.1, noise: float = 0.01) -> list[Trial]:
@@ -40,8 +41,8 @@ def noisy(n: int, seed: int, slope: float = -0.1, noise: float = 0.01) -> list[T
     return [trial(i, float(x), float(y)) for i, (x, y) in enumerate(zip(losses, ends, strict=True))]
 
 
-@pytest.mark.parametrize(("epochs", "looks"), [(1, ()), (3, ()), (4, (1, 2, 3)), (15, (4, 8, 12)), (100, (25, 50, 75))])
-def test_a_run_is_looked_at_after_each_quarter(epochs, looks):
+@pytest.mark.parametrize(("epochs", "looks"), [(3, ()), (4, (1, 2, 3)), (15, (2, 4, 8, 12)), (100, (13, 25, 50, 75))])
+def test_a_run_is_looked_at_after_an_eighth_and_each_quarter(epochs, looks):
     assert epochs_of(epochs) == looks
 
 

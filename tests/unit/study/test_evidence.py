@@ -98,7 +98,12 @@ def test_trials_that_do_not_compare_are_left_out_with_their_reason(earlier):
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"epochs": 20}, "epochs (12 there, 20 here)"), ({"imgsz": 160}, "imgsz"), ({"lr0": 0.01}, "lr0")],
+    [
+        ({"start": "base"}, "the trained base"),
+        ({"epochs": 20}, "epochs (12 there, 20 here)"),
+        ({"imgsz": 160}, "imgsz"),
+        ({"lr0": 0.01}, "lr0"),
+    ],
 )
 def test_another_recipe_is_refused(earlier, changes, said):
     with pytest.raises(StudyChanged) as error:
