@@ -38,17 +38,17 @@ class Measured:
         points: the point of each run that ended with a value.
         values: their values, the higher the better.
         groups: what runs share beside their points; None if nothing.
-        extra: variance of each value beyond the noise of a run; None if there is none.
         running: points of runs that have not ended.
         spent: further points that are not proposed again, for example because they failed.
+        extra: variance of each value beyond the noise of a run; None if there is none.
     """
 
     points: Sequence[Point] = ()
     values: Sequence[float] = ()
     groups: Sequence[Hashable] | None = None
-    extra: Sequence[float] | None = None
     running: Sequence[Point] = ()
     spent: Sequence[Point] = ()
+    extra: Sequence[float] | None = None
 
 
 class Proposer:

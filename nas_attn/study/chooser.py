@@ -96,7 +96,7 @@ class Chooser:
                 seeds.append(t.seed)
             else:
                 (running if t.state == "running" else spent).append(point)
-        return Measured(points, values, seeds, extra if any(extra) else None, running, spent)
+        return Measured(points, values, seeds, running, spent, extra if any(extra) else None)
 
     def _allowed(self, points: np.ndarray) -> np.ndarray:
         slots = np.arange(len(self._offered))

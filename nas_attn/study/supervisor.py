@@ -165,7 +165,8 @@ class Supervisor(ABC, Generic[V]):
             arguments=(architecture, self.study.fidelity, trial.seed),
             keywords={"checkpoint": self.folder.checkpoint(name), "liveness": liveness, **self._asked(trial)},
             result=self.folder.result(name),
-            signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}",
+            # a result without liveness does not answer a call that asks for it
+            signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}{':liveness' * liveness}",
             limit=partial(self._limit, trial.model),
         )
 
