@@ -86,7 +86,7 @@ class SearchOptions(TypedDict, total=False):
     until: Literal["settled"] | None
     """settled: end when 20 more trials are expected to change nothing. Without --trials, at most 1000 trials."""
 
-    earlier: str | None
+    earlier: str | Path | None
     """Study whose trials count as evidence: same base, data, recipe and epochs."""
 
     early_stop: Literal["safe", "fast", "off"] | None
@@ -207,7 +207,7 @@ class AblationOptions(TypedDict, total=False):
     until: Literal["settled"] | None
     """settled: end when 20 more trials are expected to change nothing. Without --trials, at most 1000 trials."""
 
-    earlier: str | None
+    earlier: str | Path | None
     """Study whose trials count as evidence: same base, data, recipe and epochs."""
 
     early_stop: Literal["safe", "fast", "off"] | None

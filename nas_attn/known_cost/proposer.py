@@ -27,7 +27,7 @@ CHUNK = 32  # points whose neighbours are looked at together
 POOL = 4000  # points of a pool beyond the neighbours of the front
 INFLATION = (1.0, 1.0, 3.0)  # factors of the deviation, in turn: the model may be too sure of itself
 ALWAYS = 60  # up to so many runs, the variances are estimated anew for each proposal
-RESERVE = 2  # runs beyond the number of single runs on the front that are kept for confirming them
+RESERVE = 4  # runs beyond the number of single runs on the front that are kept for confirming them
 
 
 @dataclass(frozen=True)

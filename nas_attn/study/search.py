@@ -48,7 +48,7 @@ class Search(Supervisor[StudyView]):
         self._suggester: Suggester | None = None
         self._stored: Stored | None = None
         self._chooser: Chooser | None = None
-        self._ending: tuple[int, Ending] | None = None  # number of ended trials at the last look, and what it showed
+        self._ending: tuple[int, Ending] | None = None  # number of the last trial of the last look, and its result
         self._stops = self.config.early_stop != "off" and bool(epochs_of(plan.fidelity.epochs))
         self._begun = time.monotonic()
         self._refusals = 0
@@ -125,14 +125,14 @@ class Search(Supervisor[StudyView]):
         slots are measured, failures of an earlier start do not count, because the user may have fixed the cause. Of
         the evidence of an earlier study, only trials that measured all slots count until then.
         """
-        own = [t for t in self._view.trials if t.role == "base"]
-        names = self.study.space.names
-        whole = (not t.origin or bool(self._view.slots) or covers(t.evaluation, names) for t in own)
-        good = sum((t.usable or t.state == "running") and w for t, w in zip(own, whole, strict=True))
-        tried = len(own) if self._view.slots else sum(t.number not in self._failed_before for t in own)
+        every = [t for t in self._view.trials if t.role == "base"]
+        names, known = self.study.space.names, bool(self._view.slots)
+        own = [t for t in every if not t.origin or known or covers(t.evaluation, names)]
+        good = sum(t.usable or t.state == "running" for t in own)
+        tried = len(own) if known else sum(t.number not in self._failed_before for t in own)
         if good >= self.config.control_seeds or tried >= 2 * self.config.control_seeds or self._full():
             return None
-        seed = max((t.seed for t in own), default=self.config.seed - 1) + 1
+        seed = max((t.seed for t in every), default=self.config.seed - 1) + 1
         return self._start("base", self.study.space.base_architecture(), seed)
 
     def _conv_control(self, conv: Architecture) -> Trial | None:
@@ -148,17 +148,22 @@ class Search(Supervisor[StudyView]):
         return self._view.counted >= self.config.trials or self._late() or self._settled()
 
     def _settled(self) -> bool:
-        """True if the search runs until it has settled, and has; it looks after every few trials."""
+        """True if the search runs until it has settled, and has.
+
+        It looks after every few trials. A look sees only the trials until then, so that a search that was interrupted
+        ends at the same trial.
+        """
         if self.config.until is None or self._chooser is None:
             return False
-        ended = sum(t.state != "running" for t in self._view.trials)
-        seen = self._ending
-        if seen is not None and (seen[1].settled or ended < seen[0] + EVERY):
-            return seen[1].settled
-        if self._view.counted >= LEAST and (found := self._chooser.ending(self._view.trials)) is not None:
-            self._ending = ended, found
-            return found.settled
-        return False
+        ended = [t.number for t in self._view.trials if t.state not in ("running", "refused") and not t.origin]
+        if len(ended) < LEAST:
+            return False
+        last = ended[LEAST - 1 + (len(ended) - LEAST) // EVERY * EVERY]
+        settled = self._ending is not None and self._ending[1].settled
+        if not settled and (self._ending is None or self._ending[0] != last):
+            found = self._chooser.ending([t for t in self._view.trials if t.number <= last])
+            self._ending = None if found is None else (last, found)
+        return self._ending is not None and self._ending[1].settled
 
     def _late(self) -> bool:
         spent = (time.monotonic() - self._begun) / 3600

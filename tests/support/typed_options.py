@@ -27,7 +27,7 @@ from nas_attn.study.trial import Candidate
 '''
 PATHS, NAMES = "str | Path", "str | Sequence[str]"
 WIDER = {  # fields that accept more types in Python than in a YAML
-    **dict.fromkeys(("data", "model", "weights", "space"), PATHS),
+    **dict.fromkeys(("data", "model", "weights", "space", "earlier"), PATHS),
     **dict.fromkeys(("slots", "kinds", "scales"), NAMES),
     "base": "str | Architecture | Candidate",
     "arms": "Sequence[str | Architecture | Candidate]",

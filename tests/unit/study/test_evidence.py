@@ -131,3 +131,12 @@ def test_the_records_say_where_a_trial_came_from(earlier, tmp_path):
     lines = (tmp_path / "new" / "records.jsonl").read_text("utf-8").splitlines()
     started = [r for r in map(json.loads, lines) if r["kind"] == "started"]
     assert {r["origin"] for r in started} == {f"old {t.number}" for t in earlier.trials if t.evaluation}
+
+
+def test_a_base_without_the_liveness_of_new_slots_is_trained_again(earlier, tmp_path):
+    lost = [replace(t, evaluation=replace(t.evaluation, liveness={"p3": 0.1})) for t in earlier.trials[:2]]
+    many = replace(earlier, trials=(*lost, *earlier.trials[2:]))
+    view = begun(plan_of("new"), many, tmp_path / "new")
+    assert sum(t.role == "base" for t in view.trials) >= 2 and not view.slots
+    view = run_plan(plan_of("new"), tmp_path / "new")
+    assert view.slots["trials"] == 2 and view.counted == 20

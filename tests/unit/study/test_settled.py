@@ -76,3 +76,14 @@ def test_alone_it_has_a_limit_of_its_own():
     assert StudyConfig.of({**given, "until": "settled"}).trials == TRIALS
     assert StudyConfig.of({**given, "until": "settled", "trials": 50}).trials == 50
     assert StudyConfig.of(given).trials == 100
+
+
+def test_an_interrupted_search_ends_at_the_same_trial(tmp_path):
+    plan = make_plan(SyntheticEvaluator(noise_sd=1e-5, effect_sd=0.05), modules=SMALL, until="settled", trials=300)
+    whole = run_plan(plan, tmp_path / "whole")
+    lines = (tmp_path / "whole" / "records.jsonl").read_bytes().splitlines(keepends=True)
+    folder = tmp_path / "cut"
+    folder.mkdir()
+    (folder / "records.jsonl").write_bytes(b"".join(lines[:83]))
+    runs = [[(str(t.architecture), t.seed) for t in v.trials] for v in (whole, run_plan(plan, folder))]
+    assert runs[0] == runs[1] and len(lines) > 83
