@@ -190,7 +190,7 @@ def _point(candidate: Candidate, found: StudyPosterior | None, on_front: bool, e
     values = [t.map50_95 for t in shown if t.map50_95 is not None]
     if candidate.state == "stopped":
         shown = [t for t in shown if t.stopped is not None]
-        values = [ends[t.number].value if t.number in ends else t.map50_95 or 0.0 for t in shown]
+        values = [ends[t.number].value for t in shown if t.number in ends]
         words = f"stopped after epoch {shown[0].stopped}: it would have stayed below the front"
     elif candidate.state == "flagged":
         flags = dict.fromkeys(f for t in shown if t.evaluation for f in t.evaluation.flags)

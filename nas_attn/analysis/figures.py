@@ -54,7 +54,7 @@ def pareto_figure(numbers: ParetoNumbers) -> Figure:
     flagged = [p for p in measured if p.state == "flagged"]
     if flagged:
         figure.add_trace(_hollow("not comparable", "circle-open", flagged, [p.map50_95 for p in flagged]))
-    failed = [p for p in numbers.points if p.map50_95 is None]
+    failed = [p for p in numbers.points if p.map50_95 is None and p.state != "stopped"]
     if failed:
         floor = _floor(measured)
         figure.add_trace(_hollow("failed (no mAP)", "x-thin-open", failed, [floor] * len(failed)))

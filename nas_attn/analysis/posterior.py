@@ -189,8 +189,8 @@ class StudyPosterior:
         return Difference.of(np.std(self.draws, axis=1))
 
     def seeds(self, candidate: Candidate) -> tuple[int, ...]:
-        """The seeds of a candidate's trials that did not collapse."""
-        return tuple(t.seed for t in self.runs if t.architecture == candidate.architecture)
+        """The seeds of a candidate's whole trials that did not collapse."""
+        return tuple(t.seed for t in self.runs if t.usable and t.architecture == candidate.architecture)
 
     def left_out(self) -> str:
         """A sentence on usable trials that the posterior leaves out; empty if there are none."""
@@ -222,8 +222,8 @@ def comparable(view: StudyView) -> list[Trial]:
     Trials of another fidelity measure something else; those of the more frequent fidelity are kept.
     """
     ends = predicted(view.trials)
-    scored = [t for t in view.trials if t.map50_95 is not None and math.isfinite(t.map50_95)]
-    usable = [t for t in scored if t.usable or t.number in ends]
+    scored = (t for t in view.trials if t.usable and t.map50_95 is not None and math.isfinite(t.map50_95))
+    usable = sorted((*scored, *(t for t in view.trials if t.number in ends)), key=lambda t: t.number)
     kinds = [(e.task, e.epochs, e.imgsz, e.recipe.get("fraction", 1.0)) for t in usable if (e := t.evaluation)]
     most = Counter(kinds).most_common(1)
     return [t for t, kind in zip(usable, kinds, strict=True) if kind == most[0][0]]
@@ -241,7 +241,7 @@ def posterior(view: StudyView) -> StudyPosterior | None:
     """The posterior of a study; None as long as there is an `obstacle`. The newest ones are kept in memory."""
     if obstacle(view) is not None:
         return None
-    states = tuple((t.number, t.state, t.usable, t.stopped, t.map50_95, t.seed, t.architecture) for t in view.trials)
+    states = tuple((t.number, t.state, t.usable, t.map50_95, t.seed, t.architecture) for t in view.trials)
     return _made(_Keyed((str(view.folder), view.model, states, bool(view.slots)), view))
 
 

@@ -83,8 +83,8 @@ class SearchOptions(TypedDict, total=False):
     hours: float | None
     """Start no new trial after this many hours."""
 
-    until: Literal["settled"] | None
-    """settled: end when 20 more trials are expected to change nothing. Without --trials, at most 1000 trials."""
+    until: Literal["trials", "settled"] | None
+    """End of the search: trials, or settled (20 more trials are expected to change nothing; without --trials, at most 1000)."""
 
     earlier: str | Path | None
     """Study whose trials count as evidence: same base, data, recipe and epochs."""
@@ -204,8 +204,8 @@ class AblationOptions(TypedDict, total=False):
     live_threshold: float | None
     """A slot is live if zeroing its output costs at least this mAP50-95."""
 
-    until: Literal["settled"] | None
-    """settled: end when 20 more trials are expected to change nothing. Without --trials, at most 1000 trials."""
+    until: Literal["trials", "settled"] | None
+    """End of the search: trials, or settled (20 more trials are expected to change nothing; without --trials, at most 1000)."""
 
     earlier: str | Path | None
     """Study whose trials count as evidence: same base, data, recipe and epochs."""

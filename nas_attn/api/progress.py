@@ -130,7 +130,7 @@ class Reporter(Bar):
     def finished(self, view: StudyView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""
         carried = trial.evaluation.transferred if trial.evaluation else None
-        if carried is not None and trial.number == min(t.number for t in view.trials if t.evaluation):
+        if carried is not None and trial.number == min(t.number for t in view.trials if t.evaluation and not t.origin):
             self._say(f"  {carried:.1%} of the base's tensors were loaded; the others do not fit")
         self._say(line(trial))
         best = _best(view) if self.console.is_interactive or self.console.is_jupyter else ""

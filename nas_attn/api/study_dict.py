@@ -39,6 +39,8 @@ def study_dict(view: StudyView, front: Records, picks: Records, effects: Effects
                 "gmacs": t.cost.get("gmacs"),
                 "params_m": t.cost.get("params_m"),
                 "state": t.state,
+                "stopped_after": t.stopped,
+                "origin": t.origin or None,
             }
             for t in view.trials
         ],

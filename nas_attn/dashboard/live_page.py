@@ -43,7 +43,7 @@ def ablation_page(name: str, *cards: Any) -> Any:
 def progress(view: StudyView) -> Any:
     """The progress of a study: a bar, and one chip per state of trials."""
     found = counts(view)
-    done = sum(n for state, n in found.items() if state not in ("running", "refused"))
+    done = sum(t.state not in ("running", "refused") and not t.origin for t in view.trials)
     config = view.header.get("config", {})
     words = [f"{done} of {max(done, view.target)} trials done", *(f"{n} {state}" for state, n in found.items())]
     share = min(100.0, 100.0 * done / view.target)

@@ -40,7 +40,7 @@ def expected_gain(
         front: as `steps` gives it.
         floor: the reference value; below it nothing is gained.
     """
-    edges = np.concatenate([[-np.inf], front[0], [ROOM]])
+    edges = np.concatenate([[-np.inf], np.minimum(front[0], ROOM), [ROOM]])
     heights = np.concatenate([[floor], front[1]])
     found = np.zeros(len(mean))
     for left, right, height in zip(edges[:-1], edges[1:], heights, strict=True):

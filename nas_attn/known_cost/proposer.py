@@ -27,6 +27,7 @@ CHUNK = 32  # points whose neighbours are looked at together
 POOL = 4000  # points of a pool beyond the neighbours of the front
 INFLATION = (1.0, 1.0, 3.0)  # factors of the deviation, in turn: the model may be too sure of itself
 ALWAYS = 60  # up to so many runs, the variances are estimated anew for each proposal
+FAILURES = 2  # failed runs after which a point gets no further one
 RESERVE = 4  # runs beyond the number of single runs on the front that are kept for confirming them
 
 
@@ -141,20 +142,44 @@ class Proposer:
         found = self._new(self._pool(points[best], np.random.default_rng([self.seed, number])), taken)
         return found if len(found) else self._new(self._rest(taken), taken)
 
+    def repeatable(self, now: Situation, measured: Measured) -> np.ndarray:
+        """(trained,) True for trained points that may get a further run: allowed, not running, seldom failed.
+
+        Args:
+            now: the situation.
+            measured: what is known.
+        """
+        keys = self.space.keys(now.posterior.runs.points[now.trained])
+        allowed = self.space.keys(self._permitted(now.posterior.runs.points[now.trained]))
+        slots = len(self.space.sizes)
+        running = self.space.keys(np.array(measured.running, int).reshape(-1, slots))
+        failed, times = np.unique(self.space.keys(np.array(measured.spent, int).reshape(-1, slots)), return_counts=True)
+        busy = np.concatenate([running, failed[times >= FAILURES]])
+        found: np.ndarray = np.isin(keys, allowed) & ~np.isin(keys, busy)
+        return found
+
+    def single(self, now: Situation, measured: Measured) -> np.ndarray:
+        """Positions among the trained points of the members of the front that have one run and may get another."""
+        there = (now.runs == 1) & self.repeatable(now, measured)
+        found: np.ndarray = now.members[there[now.members]]
+        return found
+
     def _again(self, now: Situation, measured: Measured, left: int) -> tuple[Point | None, float]:
-        """The measured point whose further run gains most, with the gain; no point if there is no choice."""
+        """The measured point whose further run gains most, with the gain; no point if no run gains anything."""
         points = now.posterior.runs.points[now.trained]
-        there = np.isin(self.space.keys(points), self.space.keys(self._permitted(points)))
+        there = self.repeatable(now, measured)
         if there.sum() < 2:
             return None, 0.0
-        busy = np.array([*measured.running, *measured.spent], int).reshape(-1, len(self.space.sizes))
-        there &= ~np.isin(self.space.keys(points), self.space.keys(busy))
         gains = np.where(there, now.again(), -1.0)
-        single = np.flatnonzero((now.runs == 1) & there & np.isin(np.arange(len(points)), now.members))
-        if not there.any():
-            return None, 0.0
+        single = self.single(now, measured)
         last = left <= len(single) + RESERVE  # a new point would have a single run at the end
-        best = single[np.argmax(gains[single])] if last and len(single) else np.argmax(gains)
+        if last and len(single):
+            return _point(points[single[np.argmax(gains[single])]]), float("inf")
+        best = int(np.argmax(gains))
+        if gains[best] <= now.worth:  # the model may be too sure of itself
+            gains = np.where(there, now.again(max(INFLATION)), -1.0)
+            best = int(np.argmax(gains))
+            return (_point(points[best]), 0.0) if gains[best] > now.worth else (None, 0.0)
         return _point(points[best]), float("inf") if last else float(gains[best])
 
     def _taken(self, measured: Measured) -> np.ndarray:

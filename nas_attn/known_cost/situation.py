@@ -16,6 +16,7 @@ from .posterior import NOISE, Posterior
 FLOOR = 0.1  # quantile of the values below which nothing is gained
 RACING = 80  # most points that are compared with each other; time grows with the third power
 NEAR = 3.0  # standard deviations below the front up to which a point may be on it
+NOTHING = 1e-6  # share of the hypervolume below which a gain is none
 DRAWS = 256  # of means after several runs; a power of 2, as Sobol's sequence wants
 
 
@@ -50,10 +51,11 @@ class Situation:
 
     def __init__(self, posterior: Posterior, pending: Features | None = None) -> None:
         self.posterior, self._pending = posterior, pending
-        used = posterior.variances.kept
-        runs = posterior.runs
+        used, runs = posterior.variances.kept, posterior.runs
         self.trained = np.unique(np.asarray(runs.at)[used])
-        self.runs = np.bincount(np.asarray(runs.at)[used], minlength=len(runs.points))[self.trained]
+        measured = used if runs.extra is None else used & (np.asarray(runs.extra) == 0)
+        # a value with extra variance is a prediction: it tells something, but its point cannot be reported
+        self.runs = np.bincount(np.asarray(runs.at)[measured], minlength=len(runs.points))[self.trained]
         self.cost = runs.cost[self.trained]
         self.mean, self.deviation = posterior.predict(posterior.features.take(self.trained), pending)
         self.floor = float(np.quantile(np.asarray(runs.values)[used], FLOOR))
@@ -61,13 +63,14 @@ class Situation:
     @cached_property
     def front(self) -> tuple[np.ndarray, np.ndarray]:
         """The reported front as a step function, see `steps`."""
-        return steps(self.cost, self.mean, self.floor)
+        there = self.runs > 0
+        return steps(self.cost[there], self.mean[there], self.floor)
 
     @cached_property
     def members(self) -> np.ndarray:
         """Positions among the trained points of those on the reported front."""
         heights = self.front[1]
-        return np.flatnonzero(np.isin(self.mean, heights)) if len(heights) else np.zeros(0, int)
+        return np.flatnonzero(np.isin(self.mean, heights) & (self.runs > 0)) if len(heights) else np.zeros(0, int)
 
     @property
     def noise(self) -> float:
@@ -77,20 +80,35 @@ class Situation:
     @cached_property
     def racing(self) -> np.ndarray:
         """Positions among the trained points of those that may be on the front, at most `RACING`."""
+        return self._near(1.0)
+
+    def _near(self, inflation: float) -> np.ndarray:
         order = np.lexsort((-self.mean, self.cost))
+        reported = np.where(self.runs > 0, self.mean, -np.inf)
         height = np.empty(len(order))
-        height[order] = np.maximum.accumulate(np.maximum(self.mean[order], self.floor))
-        away = (height - self.mean) / self.deviation
+        height[order] = np.maximum.accumulate(np.maximum(reported[order], self.floor))
+        away = (height - self.mean) / (inflation * self.deviation)
+        away[self.runs == 0] = np.inf
         found = np.sort(np.argsort(away, kind="stable")[:RACING])
         near: np.ndarray = found[away[found] < NEAR]
         return near
 
-    def again(self) -> np.ndarray:
-        """The expected gain of one further run of each trained point, (trained,)."""
+    @property
+    def worth(self) -> float:
+        """A gain below this is none."""
+        return NOTHING * float(hypervolume(self.mean[self.runs > 0], self.cost[self.runs > 0], self.floor))
+
+    def again(self, inflation: float = 1.0) -> np.ndarray:
+        """The expected gain of one further run of each trained point, (trained,).
+
+        Args:
+            inflation: factor of the deviations.
+        """
         found = np.zeros(len(self.trained))
-        some = self.racing
+        some = self._near(inflation)
         if len(some) > 1:
             mean, covariance = self._joint(some)
+            covariance = covariance * inflation**2
             found[some] = gain_of_run(mean, covariance, self.cost[some], self.noise, self.floor)
         return found
 
@@ -125,7 +143,7 @@ class Situation:
         there = np.arange(len(mean)) < len(some)
         known = float(hypervolume(mean[there], asked.cost[there], self.floor))
         gain = float(hypervolume(after, asked.cost, self.floor).mean()) - known
-        share = max(gain, 0.0) / known if known > 0 else float("inf")
+        share = max(gain, 0.0) / known if known > 0 else float("inf") if gain > 0 else 0.0
         return Foresight(share, asked.cost, mean, after, covariance, there)
 
     def _features(self, rows: np.ndarray) -> Features:

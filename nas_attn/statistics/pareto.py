@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 def front_of(values: np.ndarray, costs: np.ndarray) -> list[int]:
     """Positions of the points that no other point dominates, the cheapest first.
 
-    A point dominates another one if its mAP is not lower, its cost is not higher, and one of the two is better. So two
-    equal points never dominate each other.
+    A point dominates another one if its value is not lower, its cost is not higher, and one of the two is better. So
+    two equal points never dominate each other.
 
     Args:
-        values: (n,) mAP; high is good.
-        costs: (n,) cost; low is good.
+        values: (n,) values; high is good.
+        costs: (n,) costs; low is good.
 
     Returns:
         Positions in order of cost; equal points keep their given order.
@@ -49,7 +49,7 @@ def best_of(values: np.ndarray, costs: np.ndarray) -> int:
 def knee_of(values: np.ndarray, costs: np.ndarray) -> int:
     """The position of the knee of the front: the point farthest above the line between the two ends of the front.
 
-    Both axes are scaled to [0, 1]. Beyond the knee, more cost gains little mAP. Of equal points, the cheapest is taken.
+    Both axes are scaled to [0, 1]. Beyond the knee, more cost gains little. Of equal points, the cheapest is taken.
     A front of one or two points has no knee; the best is taken.
     """
     on = front_of(values, costs)
@@ -65,8 +65,8 @@ def cheapest_near(values: np.ndarray, costs: np.ndarray, errors: np.ndarray) -> 
     """The position of the cheapest point that is within one standard error of the best one.
 
     Args:
-        values: (n,) mAP; high is good.
-        costs: (n,) cost; low is good.
+        values: (n,) values; high is good.
+        costs: (n,) costs; low is good.
         errors: (n,) standard errors of the differences to the best point, as of `best_of`.
     """
     import numpy as np

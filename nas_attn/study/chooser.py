@@ -65,7 +65,7 @@ class Chooser:
         if (point := self._coded.point(architecture)) is None:
             return None
         cost = self._proposer.scaled(np.array([point]))[0]
-        cheaper = now.mean[now.cost <= cost + 1e-9]
+        cheaper = now.mean[(now.cost <= cost + 1e-9) & (now.runs > 0)]
         return float(cheaper.max()) if len(cheaper) else None
 
     def ending(self, trials: Sequence[Trial]) -> Ending | None:
@@ -75,7 +75,7 @@ class Chooser:
         measured = self._measured(trials)
         pool = self._proposer.pool(now, measured, next_number(trials))
         new = now.posterior.kernel.features(pool, self._proposer.scaled(pool))
-        return ending(now.foresee(new, MORE), int((now.runs[now.members] == 1).sum()))
+        return ending(now.foresee(new, MORE), len(self._proposer.single(now, measured)))
 
     def _measured(self, trials: Sequence[Trial]) -> Measured:
         points: list[Point] = []

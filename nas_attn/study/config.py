@@ -76,10 +76,10 @@ class StudyConfig(BaseModel):
 
     trials: int = Field(100, ge=1, lt=2**53, description="Number of trials of the whole study, controls included.")
     hours: float | None = Field(None, gt=0, description="Start no new trial after this many hours.")
-    until: Literal["settled"] | None = Field(
-        None,
-        description="settled: end when 20 more trials are expected to change nothing. "
-        f"Without --trials, at most {TRIALS} trials.",
+    until: Literal["trials", "settled"] = Field(
+        "trials",
+        description="End of the search: trials, or settled (20 more trials are expected to change nothing; without "
+        f"--trials, at most {TRIALS}).",
     )
     earlier: str | None = Field(
         None, description="Study whose trials count as evidence: same base, data, recipe and epochs."

@@ -146,6 +146,8 @@ def load_config(
         said = {k: v for k, v in said.items() if k != "width"}  # a model that the user names keeps its own width
     if given.get("start", "weights") != "weights":
         kept.pop("weights", None)  # they belong to the earlier start
+    if "until" in given and "trials" not in given:
+        kept.pop("trials", None)  # they belong to the earlier end
     values = {**kept, **said, **given}
     unknown: list[UserError] = [
         UnknownName("study setting", k, StudyConfig.model_fields, where=file)
@@ -220,7 +222,7 @@ def _since(stored: Mapping[str, Any], content: Mapping[str, Any], file: bool) ->
         content: the content of the study's YAML now.
         file: True if the user named a study file.
     """
-    kept = dict(stored["config"])
+    kept = {"early_stop": "off", **stored["config"]}  # a study of a release without early stops goes on without
     if not file and (stored.get("source", SHIPPED) != SHIPPED or content.keys() == {"name"}):
         return kept, {}
     before = stored.get("file", {})

@@ -5,8 +5,8 @@ about the final mAP50-95 as a second run would, and the mAP50-95 at that time te
 (`tests/benchmarks/early_stop.py`). A line through (loss then, mAP50-95 at the end) of the finished trials gives the
 expected end. A trial stops if this, plus the largest gain over the line that a finished trial made, plus `SLACK`, is
 below the front of the posterior at the trial's own cost. All that is known when the trial begins, so it travels with
-the trial as a threshold for each epoch, and nobody calls back. If the loss tells nothing in a study, the line is flat
-and no trial stops.
+the trial as a threshold for each epoch, and nobody calls back. As long as the loss does not surely tell something in a
+study, no trial stops.
 
 A stopped trial counts as evidence with its expected end, and with the variance of that.
 """
@@ -27,6 +27,8 @@ LEAST_EPOCHS = 4  # of a run; shorter ones are never stopped
 LEAST = 6  # finished trials before the first stop
 QUANTILES = {"safe": 1.0, "fast": 0.9}  # of the gains of finished trials
 SLACK = 0.5  # standard deviations of a run
+SURE = 2.5  # standard errors by which the line must fall
+HUGE = 1e6  # a loss above this is no loss
 TINY = 1e-12  # a spread that is rounding
 
 
@@ -40,7 +42,7 @@ def loss_after(trial: Trial, epoch: int) -> float | None:
     """The training loss of a trial in an epoch; None if it has none."""
     curve = trial.evaluation.curve if trial.evaluation else ()
     found = next((row.get("loss") for row in curve if row["epoch"] == epoch), None)
-    return found if found is not None and math.isfinite(found) else None
+    return found if found is not None and abs(found) < HUGE else None
 
 
 def thresholds(trials: Sequence[Trial], epochs: int, height: float, noise: float, mode: str) -> dict[int, float]:
@@ -56,9 +58,10 @@ def thresholds(trials: Sequence[Trial], epochs: int, height: float, noise: float
     found = {}
     for epoch in epochs_of(epochs):
         line = Line.of(trials, epoch, epochs)
-        if line is not None and line.slope < 0:
+        if line is not None and line.sure:
             gain = float(np.quantile(line.rest, QUANTILES[mode])) + SLACK * noise
-            found[epoch] = line.loss + (height - gain - line.end) / line.slope
+            limit = line.loss + (height - gain - line.end) / line.slope
+            found[epoch] = max(limit, float(line.losses.min()))  # what is as good as the best so far goes on
     return found
 
 
@@ -83,16 +86,14 @@ def predicted(trials: Sequence[Trial]) -> Mapping[int, Predicted]:
     Args:
         trials: all trials of the study.
     """
-    lines: dict[tuple[int, int], Line | None] = {}
-    found = {}
+    together: dict[tuple[int, int], list[tuple[int, float]]] = {}
     for t in trials:
-        if t.stopped is None or t.evaluation is None or (loss := loss_after(t, t.stopped)) is None:
-            continue
-        key = t.stopped, t.evaluation.epochs
-        if key not in lines:
-            lines[key] = Line.of(trials, *key)
-        if (line := lines[key]) is not None:
-            found[t.number] = line.at(loss)
+        if t.stopped is not None and t.evaluation is not None and (loss := loss_after(t, t.stopped)) is not None:
+            together.setdefault((t.stopped, t.evaluation.epochs), []).append((t.number, loss))
+    found = {}
+    for key, some in together.items():
+        if (line := Line.of(trials, *key)) is not None:
+            found.update({number: line.at(loss, len(some)) for number, loss in some})
     return found
 
 
@@ -144,9 +145,24 @@ class Line:
         found: np.ndarray = self.ends - self.end - self.slope * (self.losses - self.loss)
         return found
 
-    def at(self, loss: float) -> Predicted:
-        """The expected end of a trial with this loss."""
+    @cached_property
+    def variance(self) -> float:
+        """The variance around the line."""
+        return float((self.rest**2).sum()) / (len(self.ends) - 2)
+
+    @property
+    def sure(self) -> bool:
+        """True if the line surely falls: if the loss tells something about the end."""
+        return self.slope < -SURE * math.sqrt(self.variance / max(self.spread, TINY))
+
+    def at(self, loss: float, trials: int = 1) -> Predicted:
+        """The expected end of a trial with this loss.
+
+        Args:
+            loss: the loss.
+            trials: number of trials whose ends are expected by this line. They share its error. Whoever takes the
+                errors of several trials for independent would average it away, so it counts as often.
+        """
         away = loss - self.loss
-        unsure = 1 + 1 / len(self.ends) + (away**2 / self.spread if self.spread > TINY else 0.0)
-        variance = float((self.rest**2).sum()) / (len(self.ends) - 2)
-        return Predicted(max(0.0, self.end + self.slope * away), variance * unsure)
+        shared = 1 / len(self.ends) + (away**2 / self.spread if self.spread > TINY else 0.0)
+        return Predicted(max(0.0, self.end + self.slope * away), self.variance * (1 + trials * shared))

@@ -8,11 +8,12 @@ new log, and say where each trial came from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nas_attn.errors import StudyChanged
+from nas_attn.evaluate import Evaluation
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.config import MAY_CHANGE, StudyConfig
 from nas_attn.study.plan import Plan
@@ -21,7 +22,7 @@ from nas_attn.study.view import StudyView
 
 FREE = {  # fields that decide what is searched and in which order, but not what a run measures
     *MAY_CHANGE, "name", "demo", "data", "model", "weights", "space", "modules", "slots", "sampler", "seed",
-    "control_seeds", "dead_slots", "live_threshold",
+    "control_seeds", "dead_slots", "live_threshold", "precision",
 }  # fmt: skip
 NAMES = ("data", "base", "weights", "evaluator")  # fingerprints that must be equal
 
@@ -53,62 +54,53 @@ class Evidence:
         return "; ".join(parts) + "."
 
 
-def evidence_of(earlier: StudyView, plan: Plan, known: Sequence[Trial]) -> Evidence:
+def evidence_of(earlier: StudyView, plan: Plan, view: StudyView) -> Evidence:
     """The trials of an earlier study that count in the study of a plan, and are not in it yet.
 
     Args:
         earlier: the earlier study.
         plan: the plan of the new study.
-        known: the trials of the new study so far.
+        view: the new study so far.
 
     Raises:
         StudyChanged: the runs of the two studies do not compare; the message lists all differences.
     """
     _check_comparable(earlier, plan)
-    there = {t.origin for t in known}
+    there = {t.source or _source(view, t) for t in view.trials}
     found: list[Trial] = []
     reasons: Counter[str] = Counter()
     for trial in earlier.trials:
-        if (
-            trial.state == "refused"
-            or origin(earlier, trial) in there
-            or trial.origin.startswith(f"{plan.config.name} ")
-        ):
+        if trial.state == "refused":
             continue
         architecture = _expressed(trial.architecture, plan)
-        if (reason := _obstacle(trial, architecture, earlier, plan)) is not None:
+        if (trial.source or _source(earlier, trial)) in there:
+            reasons["here already"] += 1
+        elif (reason := _obstacle(trial, architecture, earlier, plan)) is not None:
             reasons[reason] += 1
         elif architecture is not None:
-            found.append(_moved(trial, architecture, origin(earlier, trial), plan))
+            found.append(_moved(trial, architecture, earlier, plan))
     return Evidence(earlier.name, tuple(found), dict(reasons), tuple(_free_differences(earlier, plan)))
 
 
-def origin(earlier: StudyView, trial: Trial) -> str:
-    """The text by which a record says where its trial came from."""
-    return trial.origin or f"{earlier.name} {trial.number}"
-
-
-def records_of(evidence: Evidence, first: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records that put the evidence into a log: kind and fields of each.
+def records_of(evidence: Evidence, first: int) -> Iterator[dict[str, Any]]:
+    """The fields of the `evidence` records that put the trials into a log.
 
     Args:
         evidence: the evidence.
         first: number of its first trial there.
     """
     for number, t in enumerate(evidence.trials, first):
-        yield (
-            "started",
-            {
-                "number": number,
-                "role": t.role,
-                "architecture": str(t.architecture),
-                "seed": t.seed,
-                "cost": t.cost,
-                "origin": t.origin,
-            },
-        )
         assert t.evaluation is not None
-        yield "finished", {"number": number, "state": "complete", "evaluation": t.evaluation.as_dict()}
+        yield {
+            "number": number,
+            "role": t.role,
+            "architecture": str(t.architecture),
+            "seed": t.seed,
+            "cost": t.cost,
+            "origin": t.origin,
+            "source": t.source,
+            "evaluation": t.evaluation.as_dict(),
+        }
 
 
 def _check_comparable(earlier: StudyView, plan: Plan) -> None:
@@ -158,6 +150,8 @@ def _obstacle(trial: Trial, architecture: Architecture | None, earlier: StudyVie
         return {"running": "still running", "failed": "failed"}.get(trial.state, "not comparable")
     if architecture is None:
         return "uses a slot that this study does not search"
+    if (e.epochs, e.imgsz) != (plan.fidelity.epochs, plan.fidelity.imgsz):
+        return f"trained for {e.epochs} epochs at {e.imgsz} px"
     costs = plan.table.cells
     if any(gene != NONE and gene not in costs[slot] for slot, gene in architecture):
         return "uses a module or setting that this study does not search"
@@ -165,20 +159,45 @@ def _obstacle(trial: Trial, architecture: Architecture | None, earlier: StudyVie
     used = {gene.module for _, gene in architecture}
     if any(digests[0].get(m) != digests[1].get(m) for m in used):
         return "the source of its module has changed"
-    if (e.device == "cpu") != (plan.devices[0] == "cpu"):
-        return f"trained on {e.device}"
-    if plan.config.precision is not None and e.precision != plan.config.precision:
+    return _other_run(e, plan)
+
+
+def _other_run(e: Evaluation, plan: Plan) -> str | None:
+    """The difference between an evaluation and one of the plan's proxy runs; None if there is none."""
+    own = plan.evaluator
+    if not hasattr(own, "recipe"):  # an evaluator of the user: its name is compared
+        return None
+    cuda = plan.devices[0] != "cpu"
+    precision = plan.config.precision or ("bf16" if cuda else "fp32")
+    if e.precision != precision:
         return f"trained with {e.precision}"
+    if e.device != (_cuda_name(plan.devices[0]) or e.device if cuda else "cpu"):
+        return f"trained on {e.device}"
+    recipe = {k: v for k, v in own.recipe.as_dict().items() if k != "fliplr"}  # flips depend on the keypoints
+    if any(e.recipe.get(k) != v for k, v in recipe.items()):
+        return "trained by another recipe"
     return None
 
 
-def _moved(trial: Trial, architecture: Architecture, source: str, plan: Plan) -> Trial:
+def _cuda_name(device: str) -> str | None:
+    """The name of a GPU as evaluations have it; None if it is not given by its index."""
+    import torch
+
+    return str(torch.cuda.get_device_name(int(device))) if device.isdecimal() else None
+
+
+def _source(earlier: StudyView, trial: Trial) -> str:
+    return f"{earlier.header.get('id') or earlier.header.get('name')}:{trial.number}"
+
+
+def _moved(trial: Trial, architecture: Architecture, earlier: StudyView, plan: Plan) -> Trial:
     return replace(
         trial,
         role="base" if architecture.is_base else "search",
         architecture=architecture,
         cost=plan.cost(architecture),
-        origin=source,
+        origin=trial.origin or f"{earlier.name} {trial.number}",
+        source=trial.source or _source(earlier, trial),
         sampled={},
         delta=None,
     )

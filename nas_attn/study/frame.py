@@ -23,8 +23,9 @@ def frame(trials: Sequence[Trial]) -> pd.DataFrame:
         A table with the columns `number`, `state`, `role`, `architecture`, `seed`, `map50_95`, `map50`,
         `test_map50_95`, `gmacs` and `gmacs_fvcore_default` (giga multiply-accumulates), `gflops_torch` (giga
         operations of the fused model, by torch's counter), `params_m` (million parameters), `seconds` (wall time),
-        `epochs`, `imgsz` (pixels), `device`, `precision`, `flags` (joined by `; `), `comparable`, `reason`, and one
-        column per slot with its gene. A value that a trial does not have is NaN or None.
+        `epochs`, `imgsz` (pixels), `device`, `precision`, `flags` (joined by `; `), `comparable`, `reason`, `origin`
+        (the earlier study that trained it, and its number there), and one column per slot with its gene. A value that
+        a trial does not have is NaN or None.
     """
     import pandas as pd
 
@@ -37,7 +38,7 @@ _COLUMNS = (
     *("number", "state", "role", "architecture", "seed"),
     *("map50_95", "map50", "test_map50_95"),
     *COSTS,
-    *("seconds", "epochs", "imgsz", "device", "precision", "flags", "comparable", "reason"),
+    *("seconds", "epochs", "imgsz", "device", "precision", "flags", "comparable", "reason", "origin"),
 )
 _TYPES = {
     **dict.fromkeys(("number", "seed"), "int64"),
@@ -51,8 +52,8 @@ def _row(trial: Trial, slots: list[str]) -> dict[str, Any]:
     e = trial.evaluation
     measured = (
         {
-            "map50_95": e.map50_95,
-            "map50": e.map50,
+            "map50_95": trial.map50_95,
+            "map50": e.map50 if trial.stopped is None else None,
             "test_map50_95": e.test_map50_95,
             "seconds": e.seconds,
             "epochs": e.epochs,
@@ -77,6 +78,7 @@ def _row(trial: Trial, slots: list[str]) -> dict[str, Any]:
         "flags": "",
         "comparable": trial.usable,
         "reason": trial.reason,
+        "origin": trial.origin,
         **measured,
         **genes,
     }

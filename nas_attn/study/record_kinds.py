@@ -129,7 +129,6 @@ class _Trial(RecordFields):
     seed: Count
     sampled: _Sampled | None = None
     model: str | None = None
-    origin: str = ""
 
 
 class _Cost(RecordFields):
@@ -177,6 +176,12 @@ class _Evaluation(RecordFields):
         return self
 
 
+class _Evidence(_Started):
+    origin: str
+    source: str
+    evaluation: _Evaluation
+
+
 class _Finished(RecordFields):
     number: Count
     state: Literal["complete", "failed"]
@@ -212,6 +217,7 @@ KINDS: dict[str, type[RecordFields]] = {
     "target": _Target,
     "slots": _Slots,
     "started": _Started,
+    "evidence": _Evidence,
     "refused": _Refused,
     "finished": _Finished,
     "model": _Model,

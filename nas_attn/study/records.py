@@ -7,6 +7,7 @@ Each line is one JSON object with a `kind`:
     slots      once, after the base is trained: the liveness of each slot, and the slots to search
     started    a trial was started: number, role, architecture, seed, cost, the sampler's parameters
     finished   a trial ended: number, state (complete, failed), evaluation or reason
+    evidence   a trial of an earlier study was copied: the fields of `started`, its origin, its evaluation
     refused    an architecture was refused, e.g. for a limit, and not trained: number, role, architecture, cost, reason
 
 The log of an ablation also has `model` (another base model) and `design` (arms, comparisons, looks). The fields of
@@ -281,7 +282,7 @@ def _check_number(record: Record, numbers: set[int]) -> None:
     Raises:
         _Damaged: the trial ends but never started.
     """
-    if record["kind"] in ("started", "refused"):
+    if record["kind"] in ("started", "refused", "evidence"):
         numbers.add(record["number"])
     elif record["kind"] == "finished" and record["number"] not in numbers:
         raise _Damaged(f"no earlier line says that trial {record['number']} started")

@@ -9,7 +9,7 @@ from typing import Any
 from nas_attn import environment
 from nas_attn.attention import user
 from nas_attn.engine import Engine, LocalEngine, check_engine, check_outside
-from nas_attn.errors import ConfigError, UserError, room_wanted
+from nas_attn.errors import ConfigError, RecordLost, UserError, room_wanted
 from nas_attn.evaluate import Evaluator, check_evaluator
 from nas_attn.stopping import stopping
 from nas_attn.study import read_study
@@ -63,8 +63,7 @@ def _run_here(
     except ConfigError as error:
         raise _with_the_rest(error, folder, observer) from None
     begun = {"file": without_secrets(file.content(new=stored is None)), "source": file.source}
-    # a continued study has copied its evidence already, and its source may be gone
-    earlier = _earlier(config.earlier if stored is None else options.get("earlier"), folder)
+    earlier = _earlier(config.earlier, folder)
     with supervising(folder):
         return _run(config, earlier, begun, folder, observer, evaluator, engine)
 
@@ -94,7 +93,7 @@ def _run(
     if stored is not None:
         check_unchanged(stored, plan.header)
     view = StudyView.of(folder.path, folder.log.read())
-    found = None if earlier is None else evidence_of(earlier, plan, view.trials)
+    found = None if earlier is None else evidence_of(earlier, plan, view)
     url = config.storage.secret if config.storage else sqlite_url(folder.database)
     if stored is None and config.storage is None:
         folder.database.unlink(missing_ok=True)  # left by a study whose log was deleted
@@ -104,10 +103,10 @@ def _run(
             searched = set(plan.header["fingerprints"]["modules"])
             folder.keep_modules(s for s in user.sources() if searched & set(s.names))
             folder.log.append("study", **plan.header, **begun)
-        if found is not None:
+        if found is not None and (stored is None or found.trials):
             observer.note(found.words())
-            for kind, fields in records_of(found, next_number(view.trials)):
-                folder.log.append(kind, **fields)
+            for fields in records_of(found, next_number(view.trials)):
+                folder.log.append("evidence", **fields)
         with engine or LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers) as used:
             return Search(plan, folder, used, mirror, observer).run()
 
@@ -125,9 +124,14 @@ def _earlier(name: str | Path | None, folder: RunFolder) -> StudyView | None:
     """
     if name is None:
         return None
+    copied = any(record["kind"] == "evidence" for record in folder.log.read())
     try:
         view = read_study(name, runs=folder.path.parent)
-    except UserError as error:
+    except (UserError, RecordLost) as error:
+        if copied:  # it may be gone by now
+            return None
+        if isinstance(error, RecordLost):
+            raise
         rule = "`--from` must name a study that was searched"
         raise UserError(rule, got=f"'{name}'", where="--from", remedy=error.remedy) from None
     if view.folder.resolve() == folder.path.resolve():

@@ -11,7 +11,8 @@ from nas_attn.errors import SlotRefused, UserError
 from nas_attn.evaluate import Evaluation, can_stop
 from nas_attn.space import Architecture
 from nas_attn.study.chooser import Chooser
-from nas_attn.study.early_stop import epochs_of, thresholds
+from nas_attn.study.early_stop import LEAST as ENOUGH
+from nas_attn.study.early_stop import epochs_of, loss_after, thresholds
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, least_over, over_limit
 from nas_attn.study.mirror import Mirror
@@ -19,7 +20,7 @@ from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Suggester
 from nas_attn.study.sampler_table import KNOWN_COST
-from nas_attn.study.settled import EVERY, LEAST, Ending
+from nas_attn.study.settled import EVERY, LEAST, SETTLED, Ending
 from nas_attn.study.slot_states import averaged, covers, learned, too_little
 from nas_attn.study.stored import Stored
 from nas_attn.study.supervisor import ANEW, Supervisor
@@ -153,7 +154,7 @@ class Search(Supervisor[StudyView]):
         It looks after every few trials. A look sees only the trials until then, so that a search that was interrupted
         ends at the same trial.
         """
-        if self.config.until is None or self._chooser is None:
+        if self.config.until != SETTLED or self._chooser is None:
             return False
         ended = [t.number for t in self._view.trials if t.state not in ("running", "refused") and not t.origin]
         if len(ended) < LEAST:
@@ -188,7 +189,10 @@ class Search(Supervisor[StudyView]):
         assert self._suggester is not None
         least = least_over(self.config, self._suggester.space, self.study.table)
         if least is None:
-            return "Every architecture of the search space that keeps to the limits was tried"
+            return (
+                "Every architecture of the search space that keeps to the limits was tried, and further seeds are "
+                "expected to change nothing"
+            )
         return f"No module at the searched slots keeps to the limits: {least[1]} for the cheapest, {least[0]}"
 
     def _propose(self) -> Trial | None:
@@ -258,10 +262,11 @@ class Search(Supervisor[StudyView]):
         return self.study.evaluator, trial.architecture, measure
 
     def _asked(self, trial: Trial) -> dict[str, Any]:
-        others = [t for t in self._view.trials if t.architecture == trial.architecture and t.number != trial.number]
-        if not self._stops or trial.role != "search" or any(t.usable for t in others):
+        others = (t for t in self._view.trials if t.architecture == trial.architecture and t.number != trial.number)
+        if not self._stops or trial.role != "search" or any(t.state not in ("failed", "refused") for t in others):
             return {}  # controls are the measure, and a further seed tells little if it is cut
-        assert self._chooser is not None
+        if self._chooser is None or self._tell_nothing():
+            return {}
         now = self._chooser.situation(self._view.trials)
         height = None if now is None else self._chooser.height(now, trial.architecture)
         if now is None or height is None:
@@ -269,6 +274,16 @@ class Search(Supervisor[StudyView]):
         epochs, mode = self.study.fidelity.epochs, self.config.early_stop
         limits = thresholds(self._view.trials, epochs, height, now.noise**0.5, mode)
         return {"stop_above": limits} if limits else {}
+
+    def _tell_nothing(self) -> bool:
+        """True if enough trials have finished and none has a training loss; then stops are switched off."""
+        finished = [t for t in self._view.trials if t.usable]
+        epochs = epochs_of(self.study.fidelity.epochs)
+        if len(finished) < ENOUGH or any(loss_after(t, e) is not None for t in finished for e in epochs):
+            return False
+        self._stops = False
+        self.observer.note("Early stops are off: the evaluator gives no `loss` in the curve of its evaluations.")
+        return True
 
     def _started(self, trial: Trial) -> None:
         self.observer.started(self._view, trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -48,12 +49,11 @@ class Ending:
 
     def words(self) -> str:
         """The expected effect as a sentence."""
-        picks = ", ".join(f"`{name}` with a probability of {_percent(p)}" for name, p in self.changes.items())
-        single = f" On the front, {self.single} have a single run." if self.single else ""
-        return (
-            f"{MORE} more trials are expected to enlarge the front by {_percent(self.gain)}, and would change the "
-            f"picks: {picks}.{single}"
-        )
+        said = [f"`{name}` with a probability of {_percent(p)}" for name, p in self.changes.items() if p >= 0.0005]
+        picks = f"would change the picks {', '.join(said)}" if said else "would change no pick"
+        one = f" {self.single} architecture{'s' * (self.single > 1)} on the front had a single run."
+        larger = "give a first front" if math.isinf(self.gain) else f"enlarge the front by {_percent(self.gain)}"
+        return f"{MORE} more trials are expected to {larger}, and {picks}.{one if self.single else ''}"
 
 
 def ending(found: Foresight, single: int) -> Ending:

@@ -256,7 +256,7 @@ class Supervisor(ABC, Generic[V]):
 
     def _flagged(self, evaluation: Evaluation) -> Evaluation:
         """The evaluation, with a flag if its device or precision differs from the first evaluation of the study."""
-        first = next((t.evaluation for t in self._view.trials if t.evaluation is not None), None)
+        first = next((t.evaluation for t in self._view.trials if t.evaluation is not None and not t.origin), None)
         flags = evaluation.flags
         if first is not None and evaluation.device != first.device:
             flags += ("other device",)

@@ -40,7 +40,8 @@ class Trial(Displayed):
         sampled: the sampler's `params` and `attributes` for the trial; empty for a control.
         violation: excess of a refused architecture over its limit, as a share of the limit.
         model: the base model, if an ablation uses another one than the study; else None.
-        origin: the study that trained it, if it is evidence of an earlier study; else empty.
+        origin: the earlier study that trained it, and its number there; empty for a trial of this study.
+        source: the same with the id of that study, which tells studies of one name apart.
     """
 
     number: int
@@ -56,11 +57,12 @@ class Trial(Displayed):
     violation: float = 0.0
     model: str | None = None
     origin: str = ""
+    source: str = ""
 
     @property
     def map50_95(self) -> float | None:
-        """The mAP50-95 on val; None if there is no result."""
-        return self.evaluation.map50_95 if self.evaluation else None
+        """The mAP50-95 on val after the last epoch; None if there is no result, or the trial was stopped early."""
+        return self.evaluation.map50_95 if self.evaluation and self.stopped is None else None
 
     @property
     def gmacs(self) -> float:
@@ -156,7 +158,7 @@ def told(known: Trial | None, record: Mapping[str, Any]) -> Trial | None:
 
     Args:
         known: the trial before this record; None if the number is new.
-        record: a record of kind `started`, `refused` or `finished`.
+        record: a record of kind `started`, `refused`, `finished` or `evidence`.
     """
     if record["kind"] == "finished":
         if known is None or known.state != "running":
@@ -166,6 +168,8 @@ def told(known: Trial | None, record: Mapping[str, Any]) -> Trial | None:
         early = evaluation is not None and evaluation.stopped is not None
         state = "stopped" if early else record["state"]  # earlier releases read it as complete, with a flag
         return replace(known, state=state, evaluation=evaluation, reason=record.get("reason", ""))
+    if known is None and record["kind"] == "evidence":
+        return told(_begun(record), {"kind": "finished", "state": "complete", "evaluation": record["evaluation"]})
     return known if known is not None else _begun(record)
 
 
@@ -175,13 +179,14 @@ def _begun(record: Mapping[str, Any]) -> Trial:
         role=record["role"],
         architecture=parsed(record["architecture"]),
         seed=record["seed"],
-        state="running" if record["kind"] == "started" else "refused",
+        state="refused" if record["kind"] == "refused" else "running",
         cost=true_names(record["cost"]),
         reason=record.get("reason", ""),
         sampled=record.get("sampled") or {},
         violation=record.get("violation", 0.0),
         model=record.get("model"),
         origin=record.get("origin", ""),
+        source=record.get("source", ""),
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = ["Candidate", "StudyView", "Trial"]
-TRIAL_KINDS = ("started", "refused", "finished")
+TRIAL_KINDS = ("started", "refused", "finished", "evidence")
 
 
 class Growing(Protocol):

@@ -34,6 +34,7 @@ from simulated_studies import BCCD, plan_of, simulated
 from nas_attn.analysis.front import front
 from nas_attn.space import Architecture
 from nas_attn.statistics.pareto import front_of
+from nas_attn.study.trial import paired
 from nas_attn.study.view import StudyView
 
 RESULTS = Path(__file__).resolve().parent / "results" / "search_replay.jsonl"
@@ -76,7 +77,7 @@ def searched(job: tuple[str, int, int]) -> dict[str, Any]:
     seconds = np.cumsum([t.evaluation.seconds if t.evaluation else 0.0 for t in view.trials])
     points = []
     for n in range(START, len(view.trials) + 1, STEP):
-        part = replace(view, trials=view.trials[:n])
+        part = replace(view, trials=paired(replace(t, delta=None) for t in view.trials[:n]))
         reported = [c.architecture for c in front(part)] if way == "this release" else raw_front(part)
         points.append([round(float(seconds[n - 1]), 2), round(1 - volume(reported) / whole, 4)])
     return {"way": way, "seed": seed, "trials": trials, "source": digest(), "points": points}

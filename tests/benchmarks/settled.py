@@ -52,11 +52,12 @@ class Search:
         self.rng = np.random.default_rng(seed)
         self.points: list[tuple[int, ...]] = []
         self.values: list[float] = []
+        self.left: int | None = None
 
     def grow(self, trials: int) -> None:
         while len(self.points) < trials:
             n = len(self.points)
-            point = self.proposer.propose(Measured(self.points, self.values), n, 2 * self.cap - n)
+            point = self.proposer.propose(Measured(self.points, self.values), n, self.left or 2 * self.cap - n)
             assert point is not None
             self.points.append(point)
             self.values.append(self.table.accuracy(int(np.ravel_multi_index(point, self.table.sizes)), self.rng))
@@ -66,7 +67,7 @@ class Search:
         now = self.proposer.situation(measured)
         pool = self.proposer.pool(now, measured, len(self.points))
         new = self.proposer.kernel.features(pool, self.proposer.scaled(pool))
-        return ending(now.foresee(new, MORE), int((now.runs[now.members] == 1).sum()))
+        return ending(now.foresee(new, MORE), len(self.proposer.single(now, measured)))
 
     def regret(self) -> float:
         """Of the front that would be reported: the points whose posterior mean nothing cheaper reaches."""
@@ -84,7 +85,9 @@ def searched(job: tuple[str, int, int]) -> dict[str, Any]:
     for n in range(LEAST, cap + 1, EVERY):
         search.grow(n)
         seen = search.look()
-        if seen.stable:  # a search then confirms the single runs, and ends
+        search.left = 1 if seen.stable else None  # a search then confirms the single runs
+        if seen.settled:
+            search.left = None
             found |= {"settled": n, "regret": round(search.regret(), 5)}
             search.grow(2 * n)
             return found | {"later": round(search.regret(), 5)}

@@ -39,7 +39,7 @@ class Cell:
     Attributes:
         slot: the slot, or `ALL`.
         module: the module; never `none`.
-        trials: number of usable trials with the module at the slot.
+        trials: number of trials with the module at the slot that count: usable, or stopped with an expected end.
         seeds: number of different seeds of these trials.
         architectures: number of different architectures of these trials.
         effect: the difference to no module in mAP50-95; None if there is no usable trial, or no posterior.
@@ -162,7 +162,9 @@ def _cell(slot: str, module: str, usable: Sequence[Trial], used: Sequence[Trial]
     if here:
         return Cell(slot, module, len(here), len({t.seed for t in here}), len({t.architecture for t in here}))
     tried = any(has(t) for t in used)
-    return Cell(slot, module, why="no usable trial: failed or not comparable" if tried else "never trained")
+    return Cell(
+        slot, module, why="no usable trial: failed, stopped early or not comparable" if tried else "never trained"
+    )
 
 
 class _Sums:

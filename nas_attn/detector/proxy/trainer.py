@@ -171,7 +171,8 @@ class ProxyTrainer(DetectionTrainer):
         self.steps_seconds += time.perf_counter() - self._began
 
     def _on_train_epoch_end(self) -> None:
-        if self._mean_loss > self.job.stop_above.get(self.epoch + 1, math.inf) and self.epoch + 1 < self.epochs:
+        done, loss = self.epoch + 1, self._mean_loss
+        if done < self.epochs and self.job.stop_above.get(done, math.inf) < loss < math.inf:
             self._flag(f"{STOPPED}{self.epoch + 1}")
             self.stop = True  # Ultralytics validates once more, and ends its loop after this epoch
 

@@ -14,7 +14,8 @@ from nas_attn.study.observer import Silent
 
 
 def test_a_used_up_space_gets_further_seeds(tmp_path):
-    plan = make_plan(trials=40, modules={"conv": {"groups": [1], "residual": ["none"]}}, slots=None, early_stop="off")
+    modules = {"conv": {"groups": [1], "residual": ["none"]}}
+    plan = make_plan(SyntheticEvaluator(noise_sd=0.03), trials=40, modules=modules, early_stop="off")
     view = run_plan(plan, tmp_path / "s")
     runs = [(t.architecture, t.seed) for t in view.trials]
     assert view.counted == 40 == len(set(runs)) and len({a for a, _ in runs}) == plan.space.size == 8
@@ -47,7 +48,7 @@ def test_controls_get_more_seeds_when_a_decision_waits_for_them(tmp_path):
 
 def test_known_cost_keeps_to_the_limits_without_refusals(tmp_path):
     view = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "s")
-    assert view.counted == 30 and all(t.state == "complete" and t.gmacs <= 3.06 for t in view.trials)
+    assert view.counted == 30 and all(t.state in ("complete", "stopped") and t.gmacs <= 3.06 for t in view.trials)
     again = run_plan(make_plan(trials=30, max_gmacs=3.06), tmp_path / "again")
     assert [str(t.architecture) for t in view.trials] == [str(t.architecture) for t in again.trials]
 
@@ -85,5 +86,5 @@ def test_of_millions_of_architectures_the_few_that_keep_to_a_limit_are_tried(tmp
 
     view = run_plan(plan, tmp_path / "s", observer=Notes())
     tried = {t.architecture for t in view.trials}
-    assert plan.space.size > 2e6 and 20 <= len(tried) <= allowed == 25 and all(t.gmacs <= 3.004 for t in view.trials)
-    assert view.counted == 60 and not any("Every architecture" in text for text in said)  # further seeds
+    assert plan.space.size > 2e6 and len(tried) == allowed == 25 and all(t.gmacs <= 3.004 for t in view.trials)
+    assert (view.counted < 60) == any("Every architecture" in text for text in said)  # else it gave further seeds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from untrained_searches import MODULES, make_plan, run_plan
@@ -18,6 +19,7 @@ from nas_attn.study.plan import Plan
 from nas_attn.study.trial import next_number
 from nas_attn.study.view import StudyView
 
+NEW = StudyView.empty(Path("new"))  # nothing is known yet
 EVALUATOR = SyntheticEvaluator(effect_sd=0.02, noise_sd=0.005)
 MORE = {**MODULES, "se": None}
 
@@ -41,8 +43,8 @@ def begun(plan: Plan, earlier: StudyView, path) -> StudyView:
     if not folder.log.exists():
         folder.log.append("study", **plan.header)
     view = StudyView.read(path)
-    for kind, fields in records_of(evidence_of(earlier, plan, view.trials), next_number(view.trials)):
-        folder.log.append(kind, **fields)
+    for fields in records_of(evidence_of(earlier, plan, view), next_number(view.trials)):
+        folder.log.append("evidence", **fields)
     return StudyView.read(path)
 
 
@@ -65,20 +67,21 @@ def test_nothing_is_copied_twice_and_later_trials_are_added(earlier, tmp_path):
     plan = plan_of("new")
     part = replace(earlier, trials=earlier.trials[:12])
     begun(plan, part, tmp_path / "new")
-    assert not evidence_of(part, plan, StudyView.read(tmp_path / "new").trials).trials
+    assert not evidence_of(part, plan, StudyView.read(tmp_path / "new")).trials
     assert len(begun(plan, earlier, tmp_path / "new").trials) == 30
 
 
 def test_evidence_travels_on_with_its_first_origin(earlier, tmp_path):
     middle = begun(plan_of("middle"), earlier, tmp_path / "middle")
-    last = evidence_of(middle, plan_of("last"), ())
+    last = evidence_of(middle, plan_of("last"), NEW)
     assert {t.origin.split()[0] for t in last.trials} == {"old"}
-    assert not evidence_of(middle, plan_of("old"), ()).trials  # its own trials do not come back
+    back = evidence_of(middle, plan_of("old"), earlier)  # its own trials do not come back
+    assert not back.trials and back.left_out == {"here already": 30}
 
 
 def test_trials_that_do_not_compare_are_left_out_with_their_reason(earlier):
     flagged = replace(earlier.trials[6].evaluation, flags=("batch halved",))
-    other = replace(earlier.trials[7].evaluation, device="NVIDIA H200")
+    other = replace(earlier.trials[7].evaluation, imgsz=160)
     odd = [
         replace(earlier.trials[6], evaluation=flagged),
         replace(earlier.trials[7], evaluation=other),
@@ -86,12 +89,12 @@ def test_trials_that_do_not_compare_are_left_out_with_their_reason(earlier):
         replace(earlier.trials[9], state="failed", evaluation=None),
     ]
     view = replace(earlier, trials=(*earlier.trials[:6], *odd))
-    found = evidence_of(view, plan_of("new"), ())
-    reasons = {"not comparable": 1, "trained on NVIDIA H200": 1, "still running": 1, "failed": 1}
+    found = evidence_of(view, plan_of("new"), NEW)
+    reasons = {"not comparable": 1, "trained for 12 epochs at 160 px": 1, "still running": 1, "failed": 1}
     assert found.left_out == reasons and len(found.trials) == 6
     for reason in reasons:
         assert f"1 ({reason})" in found.words()
-    fewer = evidence_of(earlier, plan_of("new", modules={"lska": None}), ())
+    fewer = evidence_of(earlier, plan_of("new", modules={"lska": None}), NEW)
     assert fewer.left_out["uses a module or setting that this study does not search"] > 0
     assert fewer.differs == ("modules",) and "differ in modules" in fewer.words()
 
@@ -107,7 +110,7 @@ def test_trials_that_do_not_compare_are_left_out_with_their_reason(earlier):
 )
 def test_another_recipe_is_refused(earlier, changes, said):
     with pytest.raises(StudyChanged) as error:
-        evidence_of(earlier, plan_of("new", **changes), ())
+        evidence_of(earlier, plan_of("new", **changes), NEW)
     assert said in str(error.value)
 
 
@@ -116,21 +119,23 @@ def test_another_base_or_data_is_refused(earlier, name):
     plan = plan_of("new")
     other = {**plan.header["fingerprints"], name: "other"}
     with pytest.raises(StudyChanged, match=f"the {name}"):
-        evidence_of(earlier, replace(plan, header={**plan.header, "fingerprints": other}), ())
+        evidence_of(earlier, replace(plan, header={**plan.header, "fingerprints": other}), NEW)
 
 
 def test_the_source_of_a_module_must_be_the_same(earlier):
     plan = plan_of("new")
     changed = {**plan.header["fingerprints"], "modules": {"acmix": "other"}}
-    found = evidence_of(earlier, replace(plan, header={**plan.header, "fingerprints": changed}), ())
+    found = evidence_of(earlier, replace(plan, header={**plan.header, "fingerprints": changed}), NEW)
     assert found.left_out["the source of its module has changed"] > 0
 
 
 def test_the_records_say_where_a_trial_came_from(earlier, tmp_path):
     begun(plan_of("new"), earlier, tmp_path / "new")
     lines = (tmp_path / "new" / "records.jsonl").read_text("utf-8").splitlines()
-    started = [r for r in map(json.loads, lines) if r["kind"] == "started"]
-    assert {r["origin"] for r in started} == {f"old {t.number}" for t in earlier.trials if t.evaluation}
+    started = [r for r in map(json.loads, lines) if r["kind"] == "evidence"]
+    copied = [t.number for t in earlier.trials if t.evaluation]
+    assert [r["origin"] for r in started] == [f"old {n}" for n in copied]
+    assert [r["source"] for r in started] == [f"old:{n}" for n in copied]
 
 
 def test_a_base_without_the_liveness_of_new_slots_is_trained_again(earlier, tmp_path):
@@ -140,3 +145,28 @@ def test_a_base_without_the_liveness_of_new_slots_is_trained_again(earlier, tmp_
     assert sum(t.role == "base" for t in view.trials) >= 2 and not view.slots
     view = run_plan(plan_of("new"), tmp_path / "new")
     assert view.slots["trials"] == 2 and view.counted == 20
+
+
+def test_an_earlier_study_of_the_same_name_is_another_study(earlier, tmp_path):
+    begun(plan_of("new"), earlier, tmp_path / "new")
+    other = replace(earlier, header=earlier.header.changed({"id": "another"}))
+    assert len(evidence_of(other, plan_of("new"), StudyView.read(tmp_path / "new")).trials) == 30
+
+
+@pytest.mark.parametrize("copied", [1, 9])
+def test_a_kill_while_evidence_is_copied_leaves_whole_trials(earlier, tmp_path, copied):
+    plan = plan_of("new")
+    begun(plan, earlier, tmp_path / "new")
+    log = tmp_path / "new" / "records.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[: 1 + copied]) + lines[1 + copied][:50])
+    RunFolder(tmp_path / "new").log.repair()
+    view = run_plan(plan, tmp_path / "new")
+    assert view.counted == 20 and sum(bool(t.origin) for t in view.trials) == copied
+
+
+def test_evidence_of_another_device_does_not_flag_the_own_trials(earlier, tmp_path):
+    moved = [replace(t, evaluation=replace(t.evaluation, device="NVIDIA A100")) for t in earlier.trials if t.evaluation]
+    begun(plan_of("new"), replace(earlier, trials=tuple(moved)), tmp_path / "new")
+    view = run_plan(plan_of("new"), tmp_path / "new")
+    assert all(t.usable or t.stopped for t in view.trials if not t.origin)

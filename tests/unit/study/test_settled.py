@@ -36,7 +36,8 @@ def test_a_pick_changes_as_often_as_the_draws_say():
     after[:3, 3] = 0.9  # a new architecture, in three of ten
     found = ending(foresight(after, mean), 0)
     assert found.changes["best"] == pytest.approx(0.3) and not found.settled
-    assert "`best` with a probability of 30 %" in found.words()
+    assert "change the picks `best` with a probability of 30 %" in found.words()
+    assert "would change no pick" in ending(foresight(np.tile(mean, (10, 1)), mean), 0).words()
 
 
 @pytest.mark.parametrize(
@@ -52,10 +53,11 @@ def test_a_study_without_noise_ends_by_itself_and_says_so(tmp_path):
     plan = make_plan(SyntheticEvaluator(noise_sd=1e-5, effect_sd=0.05), modules=SMALL, until="settled", trials=300)
     view = run_plan(plan, tmp_path / "s", observer=heard)
     assert LEAST <= view.counted < 200
-    assert sum("The search has settled" in text for text in heard.said) == 1
+    ends = ("The search has settled", "so the search ends")
+    assert any(end in text for text in heard.said for end in ends)
     again = Notes()
     assert run_plan(plan, tmp_path / "s", observer=again).counted == view.counted
-    assert any("The search has settled" in text for text in again.said)
+    assert any(end in text for text in again.said for end in ends)
 
 
 def test_a_study_that_noise_rules_goes_on_and_says_what_is_open(tmp_path):
@@ -87,3 +89,18 @@ def test_an_interrupted_search_ends_at_the_same_trial(tmp_path):
     (folder / "records.jsonl").write_bytes(b"".join(lines[:83]))
     runs = [[(str(t.architecture), t.seed) for t in v.trials] for v in (whole, run_plan(plan, folder))]
     assert runs[0] == runs[1] and len(lines) > 83
+
+
+def test_a_study_in_which_all_score_the_same_says_so_and_ends(tmp_path):
+    evaluator = SyntheticEvaluator(noise_sd=0.0, effect_sd=0.0)
+    heard = Notes()
+    view = run_plan(make_plan(evaluator, modules=SMALL, until="settled", trials=60), tmp_path / "s", observer=heard)
+    assert view.counted < 60 and any("enlarge the front by 0.0 %, and would change no pick" in t for t in heard.said)
+
+
+def test_a_member_of_the_front_that_cannot_be_repeated_does_not_keep_it_from_ending(tmp_path):
+    evaluator = SyntheticEvaluator(noise_sd=1e-5, effect_sd=0.05, planted=(("p3=conv", 0.2), ("p4=conv", 0.2)))
+    modules = {"acmix": {"head": [2], "kernel_att": [3]}}  # the control's convolution is not in the space
+    plan = make_plan(evaluator, modules=modules, until="settled", trials=150, control_seeds=1)
+    view = run_plan(plan, tmp_path / "s")
+    assert sum(t.role == "conv" for t in view.trials) == 1 and view.counted < 150
