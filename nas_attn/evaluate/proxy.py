@@ -6,6 +6,7 @@ import gc
 import hashlib
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,8 +24,6 @@ from nas_attn.evaluate.starts import STARTS, check_start
 from nas_attn.space import Architecture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from nas_attn.data.check import DataInfo
     from nas_attn.detector.model.base_model import BaseModel
     from nas_attn.detector.proxy.job import Job

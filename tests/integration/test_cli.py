@@ -25,7 +25,7 @@ def test_search_prints_one_object(searched):
     judged = {"candidates", "front", "picks", "noise", "effects", "conclusion"}
     assert set(found) == {"study", "trials", *judged} and len(found["trials"]) == 9
     assert {c["architecture"] for c in found["candidates"]} == {t["architecture"] for t in found["trials"]}
-    keys = {"number", "architecture", "seed", "map50_95", "gmacs", "params_m", "state"}
+    keys = {"number", "architecture", "seed", "map50_95", "gmacs", "params_m", "state", "stopped_after", "origin"}
     assert all(set(t) == keys for t in found["trials"])
     assert found["front"] and all(Architecture.parse(c["architecture"]) for c in found["front"])
     assert [t["state"] for t in found["trials"]] == ["complete"] * 9
