@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.stats import t as student
 
 from nas_attn.study.trial import Trial
 
@@ -26,6 +27,7 @@ SHARES = (0.125, 0.25, 0.5, 0.75)  # of the epochs, after which a trial may stop
 LEAST_EPOCHS = 4  # of a run; shorter ones are never stopped
 LEAST = 6  # finished trials before the first stop
 QUANTILES = {"safe": 1.0, "fast": 0.9}  # of the gains of finished trials
+EXPECTED = {"safe": 0.975, "fast": 0.9}  # the same of a normal distribution: the largest of six gains is a small one
 SLACK = 0.5  # standard deviations of a run
 SURE = 2.5  # standard errors by which the line must fall
 HUGE = 1e6  # a loss above this is no loss
@@ -59,8 +61,7 @@ def thresholds(trials: Sequence[Trial], epochs: int, height: float, noise: float
     for epoch in epochs_of(epochs):
         line = Line.of(trials, epoch, epochs)
         if line is not None and line.sure:
-            gain = float(np.quantile(line.rest, QUANTILES[mode])) + SLACK * noise
-            limit = line.loss + (height - gain - line.end) / line.slope
+            limit = line.loss + (height - line.gain(mode) - SLACK * noise - line.end) / line.slope
             found[epoch] = max(limit, float(line.losses.min()))  # what is as good as the best so far goes on
     return found
 
@@ -149,6 +150,15 @@ class Line:
     def variance(self) -> float:
         """The variance around the line."""
         return float((self.rest**2).sum()) / (len(self.ends) - 2)
+
+    def gain(self, mode: str) -> float:
+        """The gain over the line that is granted: the largest that was seen, or that few trials let expect.
+
+        Args:
+            mode: a key of `QUANTILES`.
+        """
+        seen = float(np.quantile(self.rest, QUANTILES[mode]))
+        return max(seen, math.sqrt(self.variance) * float(student.ppf(EXPECTED[mode], len(self.ends) - 2)))
 
     @property
     def sure(self) -> bool:
