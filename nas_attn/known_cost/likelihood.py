@@ -91,15 +91,10 @@ class Likelihood:
         spread = 0.5 * (np.outer(found.alpha, found.alpha) - inverse)
         slopes[:-2] = self.parts.reshape(len(self.parts), -1) @ spread.ravel()
         told = seen.weighted(noise)
-        w, g, per_group = told.weights, given.shrink, told.per_group
+        g, per_group = given.shrink, told.per_group
         posterior = covariance - covariance @ inverse @ covariance
         weights, moved, quadratic = self._weights(found, g, posterior, noise)
-        if seen.extra is None:
-            h = 2 * g - g * g * per_group
-            trace = (len(seen) - float(g @ per_group)) / noise
-            trace -= (float(np.diag(posterior) @ told.per_point) - float(h @ quadratic)) / noise**2
-        else:  # noise enters each run's variance with another share
-            trace = float(self._precisions(posterior, moved, quadratic, w, g, noise).sum())
+        trace = float(self._precisions(posterior, moved, quadratic, told.weights, g, noise).sum())
         q = (1 - g * per_group) / noise
         slopes[-2] = 0.5 * (float(weights @ weights) - trace)
         grouped = np.bincount(seen.groups, weights, len(per_group))

@@ -2,8 +2,8 @@
 
 The first points are spread evenly over options and costs. After them, the point with the highest expected gain in
 hypervolume is proposed, from the whole space or from a pool around the front; or a measured point, if a further run of
-it tells more. A proposal is a pure function of the
-seed and of what was measured: it may be computed again at any time, in any process.
+it tells more. A proposal is a pure function of the seed and of what was measured: it may be computed again at any
+time, in any process.
 """
 
 from __future__ import annotations

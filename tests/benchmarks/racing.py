@@ -1,4 +1,4 @@
-"""Which rule spends further seeds best: the regret of the reported front, at equal numbers of runs.
+"""Rules that spend further seeds: the regret of the reported front, at equal numbers of runs.
 
     python tests/benchmarks/racing.py [--quick] [--json] [--repetitions 200] [--jobs 1] [--results FILE] [--report]
 
