@@ -91,7 +91,8 @@ def stock_metrics(trainer, folder):
     }
     shutil.copytree(info.path.parent, folder / "data")
     arguments = {"data": str(folder / "data" / "data.yaml"), "imgsz": 64, "batch": 8, "rect": True, "plots": False}
-    validator = validators[info.task](save_dir=folder, args={**arguments, "workers": 0, "device": "cpu"})
+    fixed = {"task": info.task, "workers": 0, "device": "cpu"}  # the task decides the least confidence (0.01 for obb)
+    validator = validators[info.task](save_dir=folder, args={**arguments, **fixed})
     return validator(model=copy.deepcopy(trainer.ema.ema))
 
 
