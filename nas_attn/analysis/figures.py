@@ -254,7 +254,8 @@ def _hover(p: Point) -> str:
         word = "seed" if len(p.seeds) == 1 else "seeds"
         if p.delta is not None:
             lines.append(f"{ESTIMATE} {p.map50_95:.4f}")
-        lines.append(f"mean of its runs {p.mean:.4f} ({word} {', '.join(map(str, p.seeds))})")
+        told = "expected to end at" if p.state == "stopped" else "mean of its runs"
+        lines.append(f"{told} {p.mean:.4f} ({word} {', '.join(map(str, p.seeds))})")
     if p.delta is not None and p.group != "base":
         lines.append(f"Δ to base {p.delta:+.4f}")
     if p.front is not None:

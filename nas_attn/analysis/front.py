@@ -101,7 +101,7 @@ def trained(view: StudyView, *, attention: bool = False) -> Trained:
         there = {t.architecture for t in comparable(view) if t.usable}
         usable = tuple(c for c in view.candidates() if c.architecture in there)
         every = Trained(usable, np.array([c.mean or 0.0 for c in usable]), np.array([c.gmacs for c in usable]), None)
-    rows = [i for i, c in enumerate(every.candidates) if not attention or _attends(c)]
+    rows = [i for i, c in enumerate(every.candidates) if (not attention or _attends(c)) and not _barred(view, c)]
     return every.take(rows)
 
 
@@ -203,6 +203,15 @@ def _attends(candidate: Candidate) -> bool:
     return any(gene.module not in PLAIN for _, gene in candidate.architecture)
 
 
+def _barred(view: StudyView, candidate: Candidate) -> bool:
+    """True for evidence over the limits of the study: it tells something, but it cannot be picked."""
+    if candidate.architecture.is_base or not all(t.origin for t in candidate.trials):
+        return False
+    config = view.header.get("config", {})
+    limits = {"gmacs": config.get("max_gmacs"), "params_m": config.get("max_params")}
+    return any(limit is not None and candidate.cost[name] > limit for name, limit in limits.items())
+
+
 def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> list[int]:
     """The positions of the candidates within a limit."""
     if not candidates:
@@ -225,13 +234,16 @@ def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> lis
 def judged(view: StudyView, candidate: Candidate) -> dict[str, object]:
     """The judgement on a candidate, JSON-ready: estimate, difference to the base, probabilities and verdict.
 
-    The figures are None without a posterior, or if the candidate has no comparable trial.
+    The figures are None without a posterior. The verdict, too, is None if the candidate has no comparable trial.
     """
     found = posterior(view)
     at = found.index(candidate) if found is not None else None
     if found is None or at is None:
         names = ("map50_95", "delta", "delta_low", "delta_high", "p_better", "p_front")
-        return dict.fromkeys(names) | {"map50_95": candidate.mean, "verdict": TIE}
+        return dict.fromkeys(names) | {
+            "map50_95": candidate.mean,
+            "verdict": TIE if candidate.state == "usable" else None,
+        }
     d, own = found.differences[at], not candidate.architecture.is_base
     return {
         "map50_95": float(found.means[at]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -201,7 +202,10 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
         ("sampler", str(config.get("sampler", EMPTY))),
         ("seeds", _distinct(str(s) for s in sorted({t.seed for t in view.trials}))),
         ("trials", _counts(view)),
-        ("training time", f"{math.fsum(own) / 60:.1f} min for all trials together"),
+        (
+            "training time",
+            f"{math.fsum(own) / 60:.1f} min for all {'own ' if len(own) < len(results) else ''}trials together",
+        ),
         ("device", _distinct(f"{e.device}, {e.precision}" for e in results)),
         ("versions", ", ".join(f"{k} {v}" for k, v in versions.items())),
         ("run folder", str(view.folder)),
@@ -214,10 +218,14 @@ def state_of(trial: Trial) -> str:
 
 
 def counts(view: StudyView) -> dict[str, int]:
-    """The number of trials in each state, in a fixed order; states without a trial are left out."""
-    states = [state_of(t) for t in view.trials]
+    """The number of trials in each state, in a fixed order; states without a trial are left out.
+
+    Trials of earlier studies are counted apart, as `from <study>`.
+    """
+    states = [state_of(t) for t in view.trials if not t.origin]
+    origins = Counter(f"from {t.origin.rpartition(' ')[0]}" for t in view.trials if t.origin)
     order = ("complete", "stopped", "flagged", "failed", "refused", "running")
-    return {s: states.count(s) for s in order if s in states}
+    return {s: states.count(s) for s in order if s in states} | dict(origins)
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -54,6 +54,7 @@ def record(view: StudyView, candidate: Candidate) -> dict[str, Any]:
         "mean": candidate.mean,
         "sd": candidate.sd,
         "seeds": list(candidate.seeds),
+        "state": candidate.state,
         **judged(view, candidate),
         **candidate.cost,
     }

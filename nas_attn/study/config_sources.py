@@ -96,6 +96,8 @@ class StudyFile:
             for key in PATHS:
                 if isinstance(given := content.get(key), str):
                     content[key] = _place(key, given, folder)
+            if isinstance(given := content.get("earlier"), str):
+                content["earlier"] = _study_place(given, folder)
             if isinstance(files := content.get("module_files"), list):
                 content["module_files"] = [str((folder / str(f)).resolve()) for f in files]
                 _named_now(content["module_files"])
@@ -146,8 +148,10 @@ def load_config(
         said = {k: v for k, v in said.items() if k != "width"}  # a model that the user names keeps its own width
     if given.get("start", "weights") != "weights":
         kept.pop("weights", None)  # they belong to the earlier start
-    if "until" in given and "trials" not in given:
+    until = {**said, **given}.get("until")
+    if until not in (None, kept.get("until", "trials")) and stored is not None and not {"trials"} & {*said, *given}:
         kept.pop("trials", None)  # they belong to the earlier end
+        said = {**said, **{k: v for k, v in content.items() if k == "trials"}}
     values = {**kept, **said, **given}
     unknown: list[UserError] = [
         UnknownName("study setting", k, StudyConfig.model_fields, where=file)
@@ -230,6 +234,11 @@ def _since(stored: Mapping[str, Any], content: Mapping[str, Any], file: bool) ->
     return {k: v for k, v in kept.items() if k in content or k not in before}, changed
 
 
+def _study_place(study: str, folder: Path) -> str:
+    """The name of an earlier study, or its absolute path."""
+    return study if Path(study).name == study and not _is_file(study) else str((folder / study).expanduser().resolve())
+
+
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given. Their paths are relative to the working directory, and are made absolute."""
     given = {k: _plain(k, v) for k, v in overrides.items() if v is not None}
@@ -238,6 +247,8 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     for key in PATHS:
         if key in given:
             given[key] = _place(key, str(given[key]), Path.cwd(), always=key == "weights")
+    if "earlier" in given:
+        given["earlier"] = _study_place(str(given["earlier"]), Path.cwd())
     named = given.get("modules")
     if isinstance(named, list | tuple) and named and all(isinstance(n, str) for n in named):
         found = modules_given(given.pop("modules"))

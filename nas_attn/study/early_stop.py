@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import t as student
 
+from nas_attn.evaluate import Evaluator, can_stop
 from nas_attn.study.trial import Trial
 
 SHARES = (0.125, 0.25, 0.5, 0.75)  # of the epochs, after which a trial may stop
@@ -37,6 +38,18 @@ def epochs_of(epochs: int) -> tuple[int, ...]:
     """The epochs after which a run of a number of epochs may be stopped; empty for a very short run."""
     looks = (math.ceil(share * epochs) for share in SHARES if epochs >= LEAST_EPOCHS)
     return tuple(dict.fromkeys(looks))
+
+
+def obstacle(evaluator: Evaluator, epochs: int) -> str | None:
+    """The reason why no run of an evaluator can be stopped; None if they can.
+
+    Args:
+        evaluator: scores the architectures.
+        epochs: of a run.
+    """
+    if not can_stop(evaluator):
+        return "the evaluator cannot be told to stop (it has no argument `stop_above`)"
+    return None if epochs_of(epochs) else f"a run has fewer than {LEAST_EPOCHS} epochs"
 
 
 def loss_after(trial: Trial, epoch: int) -> float | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nas_attn import environment
 from nas_attn.attention import user
 from nas_attn.engine import Engine, LocalEngine, check_engine, check_outside
-from nas_attn.errors import ConfigError, RecordLost, UserError, room_wanted
+from nas_attn.errors import ConfigError, RecordLost, StudyChanged, UserError, room_wanted
 from nas_attn.evaluate import Evaluator, check_evaluator
 from nas_attn.stopping import stopping
 from nas_attn.study import read_study
@@ -27,6 +28,8 @@ from nas_attn.study.storage_url import sqlite_url, without_secrets
 from nas_attn.study.supervisor import supervising
 from nas_attn.study.trial import next_number
 from nas_attn.study.view import StudyView
+
+Read = TypeVar("Read")
 
 
 def run(
@@ -63,9 +66,10 @@ def _run_here(
     except ConfigError as error:
         raise _with_the_rest(error, folder, observer) from None
     begun = {"file": without_secrets(file.content(new=stored is None)), "source": file.source}
-    earlier = _earlier(config.earlier, folder)
+    asked = stored is None or options.get("earlier") is not None
+    earlier = _asked(partial(_earlier, config.earlier, folder), asked, observer)
     with supervising(folder):
-        return _run(config, earlier, begun, folder, observer, evaluator, engine)
+        return _run(config, earlier, asked, begun, folder, observer, evaluator, engine)
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, observer: Observer) -> ConfigError:
@@ -82,6 +86,7 @@ def _with_the_rest(error: ConfigError, folder: RunFolder, observer: Observer) ->
 def _run(
     config: StudyConfig,
     earlier: StudyView | None,
+    asked: bool,
     begun: dict[str, Any],
     folder: RunFolder,
     observer: Observer,
@@ -93,7 +98,7 @@ def _run(
     if stored is not None:
         check_unchanged(stored, plan.header)
     view = StudyView.of(folder.path, folder.log.read())
-    found = None if earlier is None else evidence_of(earlier, plan, view)
+    found = None if earlier is None else _asked(partial(evidence_of, earlier, plan, view), asked, observer)
     url = config.storage.secret if config.storage else sqlite_url(folder.database)
     if stored is None and config.storage is None:
         folder.database.unlink(missing_ok=True)  # left by a study whose log was deleted
@@ -103,12 +108,23 @@ def _run(
             searched = set(plan.header["fingerprints"]["modules"])
             folder.keep_modules(s for s in user.sources() if searched & set(s.names))
             folder.log.append("study", **plan.header, **begun)
-        if found is not None and (stored is None or found.trials):
+        if found is not None and (asked or found.trials):
             observer.note(found.words())
             for fields in records_of(found, next_number(view.trials)):
                 folder.log.append("evidence", **fields)
         with engine or LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers) as used:
             return Search(plan, folder, used, mirror, observer).run()
+
+
+def _asked(read: Callable[[], Read], asked: bool, observer: Observer) -> Read | None:
+    """What `read` returns; None if it fails for a study that an earlier command named, which is only said."""
+    try:
+        return read()
+    except (UserError, RecordLost, StudyChanged) as error:
+        if asked:
+            raise
+        observer.note(f"No further evidence of an earlier study: {error}")
+        return None
 
 
 def _earlier(name: str | Path | None, folder: RunFolder) -> StudyView | None:
@@ -124,16 +140,11 @@ def _earlier(name: str | Path | None, folder: RunFolder) -> StudyView | None:
     """
     if name is None:
         return None
-    copied = any(record["kind"] == "evidence" for record in folder.log.read())
     try:
         view = read_study(name, runs=folder.path.parent)
-    except (UserError, RecordLost) as error:
-        if copied:  # it may be gone by now
-            return None
-        if isinstance(error, RecordLost):
-            raise
+    except UserError as error:
         rule = "`--from` must name a study that was searched"
-        raise UserError(rule, got=f"'{name}'", where="--from", remedy=error.remedy) from None
+        raise UserError(rule, got=f"'{name}'", remedy=error.remedy) from None
     if view.folder.resolve() == folder.path.resolve():
         raise UserError(
             "a study cannot be its own evidence",

@@ -8,11 +8,11 @@ from typing import Any
 
 from nas_attn.engine import Engine
 from nas_attn.errors import SlotRefused, UserError
-from nas_attn.evaluate import Evaluation, can_stop
+from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.chooser import Chooser
 from nas_attn.study.early_stop import LEAST as ENOUGH
-from nas_attn.study.early_stop import epochs_of, loss_after, thresholds
+from nas_attn.study.early_stop import epochs_of, loss_after, obstacle, thresholds
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, least_over, over_limit
 from nas_attn.study.mirror import Mirror
@@ -50,8 +50,8 @@ class Search(Supervisor[StudyView]):
         self._stored: Stored | None = None
         self._chooser: Chooser | None = None
         self._ending: tuple[int, Ending] | None = None  # number of the last trial of the last look, and its result
-        self._stops = self.config.early_stop != "off" and bool(epochs_of(plan.fidelity.epochs))
-        self._begun = time.monotonic()
+        self._stops = self.config.early_stop != "off"
+        self._begun, self._counted_before = time.monotonic(), self._view.counted
         self._refusals = 0
 
     def _read(self, records: list[dict[str, Any]]) -> StudyView:
@@ -72,18 +72,17 @@ class Search(Supervisor[StudyView]):
         self.observer.opened(self._view, self.config.trials)
         if self.config.start == "base":
             self._train_base(self.config.seed, self.study.space.names, measured=bool(self._view.slots))
-        if self._stops and not can_stop(self.study.evaluator):
+        if self._stops and (reason := obstacle(self.study.evaluator, self.study.fidelity.epochs)) is not None:
             self._stops = False
-            self.observer.note(
-                "Early stops are off: the evaluator cannot be told to stop (it has no argument `stop_above`)."
-            )
+            self.observer.note(f"Early stops are off: {reason}.")
         if self._view.slots:
             self._open_space()
         self._work()
         self._mirror_all()
-        if self._ending is not None:
-            begin = "The search has settled" if self._ending[1].settled else "The search has not settled"
-            self.observer.note(f"{begin} after {self._view.counted} trials: {self._ending[1].words()}")
+        if self.config.until == SETTLED and self._chooser is not None:
+            end = self._ending[1] if self._settled() and self._ending else self._chooser.ending(self._view.trials)
+            begin = f"The search has {'' if end and end.settled else 'not '}settled after {self._view.counted} trials"
+            self.observer.note(f"{begin}." if end is None else f"{begin}: {end.words()}")
         if self._late() and self._view.counted < self.config.trials and not self._settled():
             self.observer.note(
                 f"The limit of {self.config.hours:g} hours was reached after {self._view.counted} of "
@@ -167,16 +166,26 @@ class Search(Supervisor[StudyView]):
         return self._ending is not None and self._ending[1].settled
 
     def _late(self) -> bool:
-        spent = (time.monotonic() - self._begun) / 3600
-        return self.config.hours is not None and spent >= self.config.hours
+        return self.config.hours is not None and self._spent() >= self.config.hours
+
+    def _spent(self) -> float:
+        return (time.monotonic() - self._begun) / 3600
+
+    def _left(self) -> int:
+        """The number of trials that may still begin: by the count, and by the hours at the pace so far."""
+        left = self.config.trials - self._view.counted
+        ended = self._view.counted - len(self._running) - self._counted_before
+        if self.config.hours is not None and ended > 0:
+            left = min(left, int((self.config.hours - self._spent()) / self._spent() * ended))
+        return max(left, 1)
 
     def _choose(self) -> Trial | None:
         """The trial of a new architecture, or a further seed of one; None if there is no more to choose."""
         assert self._chooser is not None
-        left = self.config.trials - self._view.counted
-        if self._ending is not None and self._ending[1].stable:
-            left = 1  # only single runs on the front keep it from ending
-        architecture = self._chooser.choose(self._view.trials, left)
+        stable = (
+            self._ending is not None and self._ending[1].stable
+        )  # only single runs on the front keep it from ending
+        architecture = self._chooser.choose(self._view.trials, 1 if stable else self._left())
         if architecture is None:
             if not self._running:
                 self.observer.note(f"{self._used_up()}, so the search ends.")
@@ -190,8 +199,8 @@ class Search(Supervisor[StudyView]):
         least = least_over(self.config, self._suggester.space, self.study.table)
         if least is None:
             return (
-                "Every architecture of the search space that keeps to the limits was tried, and further seeds are "
-                "expected to change nothing"
+                "Every architecture of the search space that keeps to the limits was tried, and no further seed is "
+                "expected to enlarge the front"
             )
         return f"No module at the searched slots keeps to the limits: {least[1]} for the cheapest, {least[0]}"
 

@@ -61,10 +61,47 @@ def test_a_study_with_one_more_module_begins_with_the_evidence(runs):
     assert states["complete"] + states["stopped"] == 24
 
 
-def test_the_source_may_be_gone_when_the_study_continues(runs):
-    search("new", runs, earlier=str(runs / "old"))
+def test_the_source_may_be_gone_when_the_study_continues(runs, monkeypatch):
+    monkeypatch.chdir(runs)
+    search("new", runs, earlier="../runs/old")
+    monkeypatch.chdir(runs.parent)  # the path is relative to the folder in which it was given
+    assert search("new", runs).view.header["config"]["earlier"] == str(runs / "old")
     shutil.rmtree(runs / "old")
-    assert search("new", runs, trials=12).view.counted == 12
+    heard = Notes()
+    assert search("new", runs, trials=12, observer=heard).view.counted == 12
+    assert any("No further evidence" in text and "must name a study" in text for text in heard.said)
+    for wrong in ("nothing", str(runs / "old")):  # but who asks for it is told
+        with pytest.raises(UserError, match="must name a study that was searched"):
+            search("new", runs, trials=12, earlier=wrong)
+
+
+def test_a_source_that_no_longer_compares_does_not_keep_the_study_from_continuing(runs):
+    search("new", runs, earlier="old")
+    log = runs / "old" / "records.jsonl"
+    log.write_text(log.read_text("utf-8").replace('"epochs":4', '"epochs":8'), "utf-8")
+    heard = Notes()
+    assert search("new", runs, trials=12, observer=heard).view.counted == 12
+    assert any("epochs (8 there, 4 here)" in text for text in heard.said)
+    with pytest.raises(StudyChanged, match="epochs"):
+        search("new", runs, trials=12, earlier="old")
+
+
+def test_evidence_from_which_nothing_is_new_is_named(runs):
+    search("new", runs, earlier="old")
+    heard = Notes()
+    search("new", runs, earlier="old", observer=heard)
+    assert any("0 trials of study 'old' count" in t and "14 (here already)" in t for t in heard.said)
+
+
+def test_evidence_over_the_limit_is_not_picked(runs):
+    old = na.load_study("old", runs=runs)
+    costs = sorted(c.gmacs for c in old.candidates())
+    limit = costs[len(costs) // 2]
+    study = search("new", runs, earlier="old", max_gmacs=limit)
+    over = [c for c in study.candidates() if c.gmacs > limit]
+    assert over and all(t.origin for c in over for t in c.trials)
+    shown = [*study.front(), *(p.candidate for p in study.picks())]
+    assert all(c.gmacs <= limit or c.architecture.is_base for c in shown)
 
 
 def test_a_study_is_not_its_own_evidence(runs):

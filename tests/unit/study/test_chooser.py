@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import pytest
 from untrained_searches import make_plan, run_plan
 
 from nas_attn.analysis.front import front
@@ -23,11 +24,28 @@ def test_a_used_up_space_gets_further_seeds(tmp_path):
     assert on is not None and min(len(found.seeds(c)) for c, p in zip(found.candidates, on, strict=True) if p > 0.5) > 3
 
 
-def test_no_member_of_the_front_has_a_single_run_at_the_end(tmp_path):
+class Clock(Silent):
+    """A clock on which each trial takes a hundredth of an hour."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def finished(self, view, trial):
+        self.seconds += 36
+
+    def monotonic(self):
+        return self.seconds
+
+
+@pytest.mark.parametrize("limits", [{"trials": 60}, {"trials": 1000, "hours": 0.6}], ids=["trials", "hours"])
+def test_no_member_of_the_front_has_a_single_run_at_the_end(limits, monkeypatch, tmp_path):
     single = members = repeats_far = repeats = 0
-    for seed in range(4):
+    for seed in range(2):
+        monkeypatch.setattr("nas_attn.study.search.time", clock := Clock())
         evaluator = SyntheticEvaluator(seed=seed, effect_sd=0.006, noise_sd=0.007, seed_sd=0.003)
-        view = run_plan(make_plan(evaluator, trials=60, seed=seed, early_stop="off"), tmp_path / str(seed))
+        plan = make_plan(evaluator, **limits, seed=seed, early_stop="off")
+        view = run_plan(plan, tmp_path / str(seed), observer=clock)
+        assert view.counted == 60
         found, on = posterior(view), front(view)
         assert found is not None
         members += len(on)

@@ -53,6 +53,20 @@ def test_a_checkpoint_as_model_means_its_weights(tmp_path):
     assert config.start == "weights" and config.weights == config.model == str(tmp_path / "w.pt")
 
 
+def test_until_gives_the_same_number_of_trials_each_time(tmp_path):
+    path = tmp_path / "s.yaml"
+    for written, alone in (("data: d.yaml\ntrials: 30\n", 30), ("data: d.yaml\n", 1000)):
+        path.write_text(written)
+        first = load_config(str(path), {"until": "settled"})
+        header = {"config": first.model_dump(mode="json"), "file": StudyFile(str(path)).content()}
+        again = load_config(str(path), {"until": "settled"}, header)
+        assert first.trials == again.trials == load_config(str(path), {}, header).trials == alone
+        own = {**header, "config": {**header["config"], "until": "trials", "trials": 200}}
+        assert load_config(str(path), {"until": "trials"}, own).trials == 200
+        path.write_text(written + "until: settled\n")
+        assert load_config(str(path), {}, own).trials == alone
+
+
 def test_command_line_stands_on_resume_until_the_file_changes(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text("data: d.yaml\nepochs: 3\n")

@@ -218,6 +218,19 @@ def test_evaluators_that_can_be_stopped_are_known_by_their_signature(evaluator: 
     assert can_stop(evaluator) == can
 
 
+def test_runs_that_are_too_short_switch_stops_off_and_say_so(tmp_path):
+    notes: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text):
+            notes.append(text)
+
+    run_plan(make_plan(WIDE, trials=5, epochs=3), tmp_path / "s", observer=Notes())
+    assert "Early stops are off: a run has fewer than 4 epochs." in notes
+    run_plan(make_plan(WIDE, trials=5, epochs=3, early_stop="off"), tmp_path / "off", observer=Notes())
+    assert sum("Early stops" in n for n in notes) == 1
+
+
 def test_all_trials_of_a_step_that_fail_leave_the_search_going(tmp_path):
     whole = run_plan(make_plan(WIDE, trials=24, epochs=12), tmp_path / "whole")
     victims = tuple(str(t.architecture) for t in whole.trials if t.role == "search" and t.number % 3)

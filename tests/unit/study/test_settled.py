@@ -10,7 +10,7 @@ from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.known_cost.situation import Foresight
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.observer import Silent
-from nas_attn.study.settled import CHANGE, GAIN, LEAST, TRIALS, Ending, ending
+from nas_attn.study.settled import CHANGE, GAIN, LEAST, MORE, TRIALS, Ending, ending
 
 SMALL = {"acmix": {"head": [2], "kernel_att": [3]}, "conv": {"groups": [1]}}
 
@@ -65,6 +65,12 @@ def test_a_study_that_noise_rules_goes_on_and_says_what_is_open(tmp_path):
     evaluator = SyntheticEvaluator(noise_sd=0.02, effect_sd=0.01)
     view = run_plan(make_plan(evaluator, until="settled", trials=40), tmp_path / "s", observer=heard)
     assert view.counted == 40 and any("The search has not settled" in text for text in heard.said)
+
+
+def test_it_also_says_so_before_the_first_look(tmp_path):
+    heard = Notes()
+    run_plan(make_plan(until="settled", trials=LEAST - 4), tmp_path / "s", observer=heard)
+    assert any(f"not settled after {LEAST - 4} trials: {MORE} more trials" in text for text in heard.said)
 
 
 def test_it_never_ends_before_its_controls(tmp_path):
