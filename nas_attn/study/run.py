@@ -117,7 +117,7 @@ def _run(
 
 
 def _asked(read: Callable[[], Read], asked: bool, observer: Observer) -> Read | None:
-    """What `read` returns; None if it fails for a study that an earlier command named, which is only said."""
+    """The result of `read`; None if it fails for a study that an earlier command named, which is only said."""
     try:
         return read()
     except (UserError, RecordLost, StudyChanged) as error:
