@@ -179,9 +179,9 @@ class Proposer:
         if gains[best] <= now.worth:  # the model may be too sure of itself
             gains = np.where(there, now.again(max(INFLATION)), -1.0)
             best = int(np.argmax(gains))
-            if gains[best] <= now.worth and len(single):  # nothing gains, so the front is confirmed at the end
-                best = int(single[np.argmax(gains[single])])
-            return (_point(points[best]), 0.0) if gains[best] > now.worth or len(single) else (None, 0.0)
+            if gains[best] <= now.worth:  # no run gains anything, so only the front is left to confirm
+                return (_point(points[single[0]]) if len(single) else None), 0.0
+            return _point(points[best]), 0.0
         return _point(points[best]), float("inf") if last else float(gains[best])
 
     def _taken(self, measured: Measured) -> np.ndarray:

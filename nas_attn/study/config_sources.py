@@ -149,7 +149,8 @@ def load_config(
     if given.get("start", "weights") != "weights":
         kept.pop("weights", None)  # they belong to the earlier start
     until = {**said, **given}.get("until")
-    if until not in (None, kept.get("until", "trials")) and stored is not None and not {"trials"} & {*said, *given}:
+    changed = stored is not None and until not in (None, kept.get("until", "trials"))
+    if changed and "trials" not in {**said, **given}:
         kept.pop("trials", None)  # they belong to the earlier end
         said = {**said, **{k: v for k, v in content.items() if k == "trials"}}
     values = {**kept, **said, **given}

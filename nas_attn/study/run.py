@@ -66,7 +66,8 @@ def _run_here(
     except ConfigError as error:
         raise _with_the_rest(error, folder, observer) from None
     begun = {"file": without_secrets(file.content(new=stored is None)), "source": file.source}
-    asked = stored is None or options.get("earlier") is not None
+    before = None if stored is None else stored["config"].get("earlier")
+    asked = options.get("earlier") is not None or config.earlier != before
     earlier = _asked(partial(_earlier, config.earlier, folder), asked, observer)
     with supervising(folder):
         return _run(config, earlier, asked, begun, folder, observer, evaluator, engine)

@@ -176,15 +176,15 @@ class Search(Supervisor[StudyView]):
         left = self.config.trials - self._view.counted
         ended = self._view.counted - len(self._running) - self._counted_before
         if self.config.hours is not None and ended > 0:
-            left = min(left, int((self.config.hours - self._spent()) / self._spent() * ended))
+            spent = max(self._spent(), 1e-9)
+            left = min(left, int((self.config.hours - spent) / spent * ended))
         return max(left, 1)
 
     def _choose(self) -> Trial | None:
         """The trial of a new architecture, or a further seed of one; None if there is no more to choose."""
         assert self._chooser is not None
-        stable = (
-            self._ending is not None and self._ending[1].stable
-        )  # only single runs on the front keep it from ending
+        # a stable search goes on only for the single runs on its front
+        stable = self._ending is not None and self._ending[1].stable
         architecture = self._chooser.choose(self._view.trials, 1 if stable else self._left())
         if architecture is None:
             if not self._running:
