@@ -11,7 +11,7 @@ from nas_attn.analysis.difference import Difference, percent
 from nas_attn.analysis.posterior import TIE, comparable, posterior, verdict
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.statistics.pareto import best_of, cheapest_near, front_of, knee_of
-from nas_attn.study.trial import Displayed
+from nas_attn.study.trial import Displayed, barred
 from nas_attn.study.view import Candidate, StudyView
 
 PLAIN = ("none", "conv")  # modules without attention
@@ -101,7 +101,13 @@ def trained(view: StudyView, *, attention: bool = False) -> Trained:
         there = {t.architecture for t in comparable(view) if t.usable}
         usable = tuple(c for c in view.candidates() if c.architecture in there)
         every = Trained(usable, np.array([c.mean or 0.0 for c in usable]), np.array([c.gmacs for c in usable]), None)
-    rows = [i for i, c in enumerate(every.candidates) if (not attention or _attends(c)) and not _barred(view, c)]
+    config = view.header.get("config", {})
+    limits = config.get("max_gmacs"), config.get("max_params")
+    rows = [
+        i
+        for i, c in enumerate(every.candidates)
+        if (not attention or _attends(c)) and not all(barred(t, *limits) for t in c.trials)
+    ]
     return every.take(rows)
 
 
@@ -201,15 +207,6 @@ def difference_of(view: StudyView, candidate: Candidate) -> Difference | None:
 
 def _attends(candidate: Candidate) -> bool:
     return any(gene.module not in PLAIN for _, gene in candidate.architecture)
-
-
-def _barred(view: StudyView, candidate: Candidate) -> bool:
-    """True for evidence over the limits of the study: it tells something, but it cannot be picked."""
-    if candidate.architecture.is_base or not all(t.origin for t in candidate.trials):
-        return False
-    config = view.header.get("config", {})
-    limits = {"gmacs": config.get("max_gmacs"), "params_m": config.get("max_params")}
-    return any(limit is not None and candidate.cost[name] > limit for name, limit in limits.items())
 
 
 def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> list[int]:

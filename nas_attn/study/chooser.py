@@ -16,10 +16,9 @@ from nas_attn.known_cost.situation import Situation
 from nas_attn.space import Architecture, Gene, SearchSpace
 from nas_attn.study.coded import PRIOR, Coded, padded
 from nas_attn.study.early_stop import predicted
-from nas_attn.study.limits import over_limit
 from nas_attn.study.plan import Plan
 from nas_attn.study.settled import MORE, Ending, ending
-from nas_attn.study.trial import Trial, next_number
+from nas_attn.study.trial import Trial, barred, next_number
 
 BARRED = 1e-12  # extra variance of a result whose architecture cannot be on the front; see `Situation.runs`
 
@@ -88,6 +87,7 @@ class Chooser:
         running: list[Point] = []
         spent: list[Point] = []
         ends = predicted(trials)
+        limits = self._config.max_gmacs, self._config.max_params
         for t in trials:
             if (point := self._coded.point(t.architecture)) is None:
                 continue
@@ -95,16 +95,11 @@ class Chooser:
             if end is not None or (t.usable and t.map50_95 is not None and math.isfinite(t.map50_95)):
                 points.append(point)
                 values.append(end.value if end is not None else t.map50_95 or 0.0)
-                extra.append(end.variance if end is not None else BARRED if self._barred(t) else 0.0)
+                extra.append(end.variance if end is not None else BARRED if barred(t, *limits) else 0.0)
                 seeds.append(t.seed)
             else:
                 (running if t.state == "running" else spent).append(point)
         return Measured(points, values, seeds, running, spent, extra if any(extra) else None)
-
-    def _barred(self, trial: Trial) -> bool:
-        """True for evidence over the limits: it tells something, but its architecture cannot be picked."""
-        known = bool(trial.origin) and not trial.architecture.is_base
-        return known and over_limit(self._config, trial.cost) is not None
 
     def _allowed(self, points: np.ndarray) -> np.ndarray:
         slots = np.arange(len(self._offered))

@@ -253,3 +253,17 @@ def candidate_of(architecture: Architecture, trials: Sequence[Trial], reference:
     elif reference is not None and delta is not None:
         score = reference + delta
     return Candidate(architecture, role, tuple(trials), mean, sd, delta, delta_sd, score)
+
+
+def barred(trial: Trial, max_gmacs: float | None, max_params: float | None) -> bool:
+    """True for evidence of an earlier study over the limits: it tells something, but it cannot be picked.
+
+    Args:
+        trial: the trial.
+        max_gmacs: limit in GMACs; None if there is none.
+        max_params: limit in million parameters; None if there is none.
+    """
+    if not trial.origin or trial.architecture.is_base:
+        return False
+    limits = {"gmacs": max_gmacs, "params_m": max_params}
+    return any(limit is not None and trial.cost[name] > limit for name, limit in limits.items())
