@@ -13,7 +13,7 @@ from fabricated_studies import Fabricator, fabricate
 from served_dashboard import serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 20_000
+PATIENCE_MS = 90_000  # a page of plots takes a busy machine without a graphics card long
 CALLBACKS = re.compile("/_dash-update-component")
 FLAGS = (
     "--no-sandbox",
