@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas_attn.statistics.pareto import best_of, cheapest_near, knee_of
+from nas_attn.statistics.pareto import best_of, cheapest_near, front_of, knee_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +18,8 @@ SETTLED = "settled"
 MORE = 20  # trials whose expected effect is looked at
 LEAST = 24  # trials before the first look
 EVERY = 5  # trials between two looks
-GAIN = 0.01  # of the hypervolume
-CHANGE = 0.1  # probability that a pick becomes another architecture
+GAIN = 0.01  # of the hypervolume; of the front's range, for a pick
+CHANGE = 0.1  # probability that a pick becomes a better architecture
 TRIALS = 1000  # of a study without another limit
 
 
@@ -29,7 +29,7 @@ class Ending:
 
     Attributes:
         gain: expected gain of the reported front's hypervolume, as a share of it.
-        changes: pick -> probability that it becomes another architecture.
+        changes: pick -> probability that it becomes a better architecture.
         single: number of architectures on the front with one run.
     """
 
@@ -59,6 +59,9 @@ class Ending:
 def ending(found: Foresight, single: int) -> Ending:
     """The expected effect of further trials.
 
+    Two architectures that are as good as each other would take turns for ever. So a pick counts as changed where it
+    falls behind the choice of then by more than the share `GAIN` of the front's range.
+
     Args:
         found: the state after them.
         single: number of architectures on the front with one run.
@@ -66,19 +69,40 @@ def ending(found: Foresight, single: int) -> Ending:
     import numpy as np
 
     trained = np.flatnonzero(found.trained)
-    now = _picks(found.mean[trained], found.cost[trained], found.covariance[np.ix_(trained, trained)])
+    mean, cost = found.mean[trained], found.cost[trained]
+    errors = _errors(found.covariance[np.ix_(trained, trained)], best_of(mean, cost))
+    now = {"best": best_of(mean, cost), "knee": knee_of(mean, cost), "simplest": cheapest_near(mean, cost, errors)}
+    behind = [_behind({k: int(trained[i]) for k, i in now.items()}, then, found) for then in found.after]
+    return Ending(found.gain, {k: float(np.mean([b[k] > GAIN for b in behind])) for k in now}, single)
+
+
+def _behind(picks: Mapping[str, int], mean: np.ndarray, found: Foresight) -> dict[str, float]:
+    """How far each pick falls behind the choice by these means, as a share of their front's range."""
+    cost, on = found.cost, front_of(mean, found.cost)
+    rise, run = mean[on[-1]] - mean[on[0]], cost[on[-1]] - cost[on[0]]
+    best, knee, simplest = picks["best"], picks["knee"], picks["simplest"]
+    top, bend = best_of(mean, cost), knee_of(mean, cost)
     # by the errors of now: else `simplest`, which allows one of them, would move because they shrink
-    then = [_picks(mean, found.cost, found.covariance) for mean in found.after]
-    return Ending(found.gain, {k: float(np.mean([p[k] != trained[now[k]] for p in then])) for k in now}, single)
+    errors = _errors(found.covariance, top)
+    cheapest = cheapest_near(mean, cost, errors)
+    missed = max(mean[top] - errors[simplest] - mean[simplest], 0.0)
+    return {
+        "best": _share(mean[top] - mean[best], rise),
+        "knee": _share(mean[bend] - mean[knee], rise) - _share(cost[bend] - cost[knee], run),
+        "simplest": max(_share(missed, rise), _share(cost[simplest] - cost[cheapest], run)),
+    }
 
 
-def _picks(mean: np.ndarray, cost: np.ndarray, covariance: np.ndarray) -> dict[str, int]:
+def _errors(covariance: np.ndarray, best: int) -> np.ndarray:
+    """The standard errors of the differences to the best."""
     import numpy as np
 
-    best = best_of(mean, cost)
     variances = np.diag(covariance)
-    errors = np.sqrt(np.maximum(variances + variances[best] - 2 * covariance[best], 0.0))
-    return {"best": best, "knee": knee_of(mean, cost), "simplest": cheapest_near(mean, cost, errors)}
+    return np.asarray(np.sqrt(np.maximum(variances + variances[best] - 2 * covariance[best], 0.0)))
+
+
+def _share(difference: float, whole: float) -> float:
+    return difference / whole if whole > 0 else math.copysign(math.inf, difference) if difference else 0.0
 
 
 def _percent(share: float) -> str:
