@@ -40,6 +40,26 @@ def test_a_pick_changes_as_often_as_the_draws_say():
     assert "would change no pick" in ending(foresight(np.tile(mean, (10, 1)), mean), 0).words()
 
 
+@pytest.mark.parametrize(("ahead", "changed"), [(0.5, 0.0), (2.0, 1.0)])
+def test_picks_that_take_turns_on_a_tie_do_not_change(ahead, changed):
+    mean = np.array([0.0, 0.25, 0.3, 0.2])
+    scale = ahead * GAIN * 0.3  # the front's range is 0.3 long and 2 wide
+    best = np.tile(mean, (10, 1))
+    best[:, 3] = 0.3 + scale
+    found = foresight(best, mean)
+    nearly = Foresight(0.0, np.array([0.0, 1.0, 2.0, 2.0 + 1e-9]), mean, best, found.covariance, found.trained)
+    assert ending(nearly, 0).changes["best"] == changed
+    knee = np.tile(mean, (10, 1))
+    knee[:, 3] = 0.25 + scale
+    other = Foresight(0.0, np.array([0.0, 1.0, 2.0, 1.0 + 1e-9]), mean, knee, found.covariance, found.trained)
+    assert ending(other, 0).changes["knee"] == changed
+    cheaper = np.tile(np.array([0.0, 0.25, 0.3, 0.3]), (10, 1))
+    third = Foresight(
+        0.0, np.array([0.0, 1.0, 2.0, 2.0 - 2 * ahead * GAIN]), mean, cheaper, found.covariance, found.trained
+    )
+    assert ending(third, 0).changes["simplest"] == changed
+
+
 @pytest.mark.parametrize(
     ("gain", "change", "single", "settled"),
     [(GAIN / 2, CHANGE, 0, True), (GAIN, 0, 0, False), (0, CHANGE + 0.01, 0, False), (0, 0, 1, False)],
