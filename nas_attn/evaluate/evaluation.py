@@ -16,7 +16,9 @@ class Evaluation:
         map50_95: mAP over IoU 0.50 to 0.95 on val after the last epoch that was trained, in [0, 1]. It is the mAP of
             the task: of boxes, masks, oriented boxes, or keypoints (with object keypoint similarity instead of IoU).
         map50: mAP at IoU 0.50 on val, in [0, 1].
-        curve: one dict per epoch: `epoch` (from 1), `loss`, `lr`, and `map50_95` if that epoch was validated.
+        curve: one dict per epoch: `epoch` (from 1), `loss` (mean over the steps, the sum of the parts), `lr`, the parts
+            (`box_loss`, `cls_loss`, `dfl_loss`, ... as Ultralytics names them); of a validated epoch also `map50_95`,
+            `map50`, `map75` and the parts of the loss on val (`val_box_loss`, ...).
         seconds: wall time of the whole evaluation; it includes `steps_seconds` and `val_seconds`.
         seed: the seed.
         epochs: passes over the training data of a run that is not stopped early.

@@ -25,6 +25,7 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER
 from ultralytics.utils.torch_utils import init_seeds
 
 from nas_attn.detector.proxy import checkpoint
+from nas_attn.detector.proxy.curve import curve_figures
 from nas_attn.detector.proxy.dataset import EpochSampler, StoreDataset
 from nas_attn.detector.proxy.job import Job
 from nas_attn.detector.proxy.recipe import STOPPED
@@ -103,9 +104,8 @@ class ProxyTrainer(DetectionTrainer):
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         row = {"epoch": self.epoch + 1, "loss": self._mean_loss, "lr": float(self.optimizer.param_groups[0]["lr"])}
-        if self._due(self.epoch):
-            row["map50_95"] = float(metrics[self.aim.map50_95])
-        self.curve.append(row)
+        scores = getattr(self.validator.metrics, self.aim.metrics) if self._due(self.epoch) else None
+        self.curve.append(row | curve_figures(metrics, self.aim, scores))
 
     def save_model(self) -> bool:
         return False

@@ -1,0 +1,173 @@
+"""Trains the table of real runs, and says what it can tell apart.
+
+    python tests/benchmarks/neck_table/record.py [--only bccd-long,generated] [--jobs 1] [--minutes 60] [--pilot]
+        [--report] [--quick] [--json]
+
+Runs that the table has are not repeated; `--minutes` begins no run after that time. `--pilot` trains the first 24
+architectures of each part with the first two seeds. `--quick` trains one run of two epochs and keeps nothing. The
+report is the intraclass correlation of each part (of those that have all seeds): under 0.5, a table may not rank
+samplers. The last line of the output is one JSON object.
+
+Part: `../shared/data/bccd_320` beside the checkout, for BCCD.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+
+from neck_table import BCCD, PARTS, RANKS, NeckTable, Part, Run, intraclass  # noqa: E402
+
+from nas_attn.environment import cache_root  # noqa: E402
+from nas_attn.evaluate import Evaluation  # noqa: E402
+from nas_attn.space import Architecture  # noqa: E402
+
+PILOT = (24, 2)  # architectures, seeds
+
+
+def evaluator_of(part: Part) -> Any:
+    """The evaluator that a search with the part's study has, with validations in between."""
+    from nas_attn.study.config_sources import load_config
+    from nas_attn.study.inputs import load_data
+    from nas_attn.study.prepare import make_evaluator
+
+    config = load_config(part.study, {} if part.data == "generated" else {"data": str(BCCD)})
+    evaluator = make_evaluator(config, load_data(config))
+    evaluator = replace(evaluator, threads=1, recipe=replace(evaluator.recipe, val_every=part.val_every))
+    return (
+        replace(evaluator, start="base", base_file=str(trained_base(evaluator, part))) if part.inherited else evaluator
+    )
+
+
+def trained_base(evaluator: Any, part: Part) -> Path:
+    """The file of the base that inherited runs continue from, trained with seed 0 at the part's fidelity."""
+    file = cache_root() / "neck_table" / f"{part.data}-{part.epochs}.pt"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        evaluator.train_base(part.fidelity, 0, file, liveness=False)
+    return file
+
+
+def costs(part: Part) -> dict[str, tuple[float, float]]:
+    """Architecture -> GMACs and million parameters of the final model at 640 px."""
+    from nas_attn.cost import CostTable
+
+    base, slots, _ = evaluator_of(replace(part, inherited=False)).final_base()
+    some = {a for a, _ in part.jobs}
+    named = {s: tuple({a[s.name] for a in some}) for s in slots if s.name in next(iter(some)).slots}
+    table = CostTable.build(base.build(), named, 640)
+    found = {a: table.cost(a) for a in some}
+    return {str(a): (round(c.gmacs, 6), round(c.params_m, 6)) for a, c in found.items()}
+
+
+def trained(job: tuple[str, Architecture, int, Part]) -> Run:
+    """One run."""
+    name, architecture, seed, part = job
+    evaluator = evaluator_of(part)
+    evaluator.check(part.fidelity, architecture)  # what a process loads once is no cost of a run
+    start = time.process_time()
+    found: Evaluation = evaluator(architecture, part.fidelity, seed)
+    facts = {
+        "part": name,
+        "architecture": str(architecture),
+        "seed": seed,
+        "cpu_seconds": round(time.process_time() - start, 2),
+        **{k: round(getattr(found, k), 2) for k in ("seconds", "steps_seconds", "val_seconds")},
+        "flags": "; ".join(found.flags),
+        "recipe": json.dumps(found.recipe),
+        "versions": " ".join(f"{k}={v}" for k, v in sorted(found.versions.items())),
+    }
+    return Run(facts, tuple({k: round(v, 6) for k, v in row.items()} for row in found.curve))
+
+
+def missing(table: NeckTable, names: list[str], pilot: bool) -> Iterator[tuple[str, Architecture, int, Part]]:
+    """The runs that the table lacks."""
+    for name in names:
+        part = PARTS[name]
+        small = replace(part, count=PILOT[0], seeds=part.seeds[: PILOT[1]]) if pilot else part
+        yield from ((name, a, s, part) for a, s in small.jobs if (name, str(a), s) not in table.runs)
+
+
+def record(table: NeckTable, jobs: list[tuple[str, Architecture, int, Part]], processes: int, minutes: float) -> None:
+    """Train runs, and keep each as it ends."""
+    end = time.monotonic() + 60 * minutes
+    cost = {name: costs(PARTS[name]) for name in dict.fromkeys(j[0] for j in jobs)}
+    waiting, running = iter(jobs), []
+    with get_context("spawn").Pool(processes, maxtasksperchild=20) as pool:
+        while True:
+            while len(running) < processes and time.monotonic() < end and (job := next(waiting, None)) is not None:
+                running.append(pool.apply_async(trained, (job,)))
+            if not running:
+                return
+            for result in [r for r in running if r.ready()]:
+                running.remove(result)
+                run = result.get()
+                gmacs, params = cost[run.key[0]][run.key[1]]
+                table.add(Run({**run.facts, "gmacs": gmacs, "params_m": params}, run.curve))
+                print(
+                    *run.key,
+                    run.curve[-1]["map50_95"],
+                    f"{run.facts['cpu_seconds']:.0f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            time.sleep(0.2)
+
+
+def report(table: NeckTable) -> dict[str, Any]:
+    """What each part can tell apart."""
+    found = {}
+    for name, part in PARTS.items():
+        names, scores = table.scores(name)
+        runs = [r for r in table.runs.values() if r.key[0] == name]
+        found[name] = {
+            "runs": len(runs),
+            "of": len(part.jobs),
+            "complete architectures": len(names),
+            "CPU seconds of a run": round(sum(r.cpu_seconds for r in runs) / len(runs), 1) if runs else None,
+            "intraclass correlation": round(intraclass(scores), 3) if len(names) > 2 else None,
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(PARTS), help="names of parts")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no run begins later")
+    parser.add_argument("--pilot", action="store_true", help="24 architectures and two seeds of each part")
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    parser.add_argument("--quick", action="store_true", help="one run of two epochs; nothing is kept")
+    parser.add_argument("--json", action="store_true", help="only the JSON line")
+    options = parser.parse_args()
+    table = NeckTable()
+    if options.quick:
+        part = replace(PARTS["generated"], epochs=2)
+        print(json.dumps(dict(trained(("generated", *part.jobs[0], part)).facts)))
+        return
+    names = options.only.split(",")
+    if not options.report:
+        record(table, list(missing(table, names, options.pilot)), options.jobs, options.minutes)
+    found = report(table)
+    if not options.json:
+        for name, row in found.items():
+            icc = row["intraclass correlation"]
+            verdict = "nothing yet" if icc is None else "may rank samplers" if icc >= RANKS else "may not rank samplers"
+            print(f"{name}: {row}: {verdict}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
