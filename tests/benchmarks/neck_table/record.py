@@ -104,7 +104,8 @@ def record(table: NeckTable, jobs: list[tuple[str, Architecture, int, Part]], pr
     """Train runs, and keep each as it ends."""
     end = time.monotonic() + 60 * minutes
     cost = {name: costs(PARTS[name]) for name in dict.fromkeys(j[0] for j in jobs)}
-    waiting, running = iter(jobs), []
+    waiting = iter(jobs)
+    running: list[Any] = []
     with get_context("spawn").Pool(processes, maxtasksperchild=20) as pool:
         while True:
             while len(running) < processes and time.monotonic() < end and (job := next(waiting, None)) is not None:

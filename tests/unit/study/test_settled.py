@@ -112,9 +112,9 @@ def test_an_interrupted_search_ends_at_the_same_trial(tmp_path):
     lines = (tmp_path / "whole" / "records.jsonl").read_bytes().splitlines(keepends=True)
     folder = tmp_path / "cut"
     folder.mkdir()
-    (folder / "records.jsonl").write_bytes(b"".join(lines[:83]))
+    (folder / "records.jsonl").write_bytes(b"".join(lines[: 2 * len(lines) // 3]))
     runs = [[(str(t.architecture), t.seed) for t in v.trials] for v in (whole, run_plan(plan, folder))]
-    assert runs[0] == runs[1] and len(lines) > 83
+    assert runs[0] == runs[1]
 
 
 def test_a_study_in_which_all_score_the_same_says_so_and_ends(tmp_path):
