@@ -58,7 +58,7 @@ def record(job: tuple[str, int]) -> dict[str, Any]:
         "steps_seconds": round(found.steps_seconds, 2),
         "val_seconds": round(found.val_seconds, 2),
         "seconds": round(found.seconds, 2),
-        "curve": [{k: round(v, 6) for k, v in row.items() if k != "lr"} for row in found.curve],
+        "curve": [{k: round(row[k], 6) for k in ("epoch", "loss", "map50_95") if k in row} for row in found.curve],
     }
 
 
