@@ -274,7 +274,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             yield {
                 k: v if k in TEXTS else int(v) if k in ("seed", "epoch") else float(v)
                 for k, v in row.items()
-                if v or k == "flags"
+                if v or k in TEXTS
             }
 
 

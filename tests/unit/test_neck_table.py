@@ -1,0 +1,115 @@
+"""The table of real trainings: its lists of architectures, its files, and the evaluator that replays it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from neck_table import FOLDER, PARTS, NeckTable, ReplayEvaluator, Run, intraclass, order, scaled
+
+from nas_attn.errors import EvaluationFailed
+from nas_attn.evaluate import Fidelity
+from nas_attn.space import NONE, Architecture
+
+PART = PARTS["generated"]
+BASE = order("generated")[0]
+
+
+def run(architecture: Architecture, seed: int, validated: tuple[int, ...] = tuple(range(1, 13))) -> Run:
+    curve = [
+        {"epoch": e, "loss": 9.0 - e / 3, "lr": 0.001}
+        | ({"map50_95": 0.02 * e, "map50": 0.03 * e} if e in validated else {})
+        for e in range(1, 13)
+    ]
+    facts = {"part": "generated", "architecture": str(architecture), "seed": seed, "cpu_seconds": 40.0, "seconds": 50.0}
+    facts |= {
+        "steps_seconds": 30.0,
+        "val_seconds": 12.0,
+        "flags": "",
+        "recipe": json.dumps({"batch": 8}),
+        "versions": "",
+    }
+    return Run(facts | {"gmacs": 3.0, "params_m": 2.5}, tuple(curve))
+
+
+@pytest.mark.parametrize(("data", "size"), [("generated", 125), ("bccd", 25)])
+def test_all_architectures_of_the_subspace_in_an_order_that_is_balanced_from_the_beginning(data, size):
+    listed = order(data)
+    assert len(listed) == len(set(listed)) == size and listed[0].is_base
+    alone = [a for a in listed if sum(g != NONE for _, g in a) == 1]
+    assert listed[1 : 1 + len(alone)] == alone
+    filled = [s for s in listed[0].slots if any(a[s] != NONE for a in listed)]
+    for slot in filled:
+        counts = {g: sum(a[slot] == g for a in listed[1 + len(alone) : 40]) for g in {a[slot] for a in alone}}
+        some = [n for g, n in counts.items() if g != NONE]
+        assert max(some) - min(some) <= 1
+
+
+@pytest.mark.parametrize(("short", "long"), [("generated", "generated-long"), ("bccd", "bccd-long")])
+def test_long_runs_judge_short_ones_of_the_same_architectures_with_seeds_of_their_own(short, long):
+    some, others = ({a for a, _ in PARTS[p].jobs} for p in (short, long))
+    assert others <= some and not set(PARTS[short].seeds) & set(PARTS[long].seeds)
+
+
+def test_inherited_runs_have_scaled_modules():
+    assert str(scaled(Architecture.parse("p3=conv p4=none"))) == "p3=conv(residual=scaled) p4=none"
+    assert all("scaled" in str(a) or a.is_base for a, _ in PARTS["generated-inherited"].jobs)
+
+
+def test_intraclass_correlation_of_a_published_table():
+    """Shrout and Fleiss (1979), table 2: six targets, four judges; ICC(3,1) = .71 in table 4."""
+    ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    assert intraclass(np.array(ratings, float)) == pytest.approx(0.71, abs=0.005)
+
+
+def test_kept_runs_are_read_back(tmp_path):
+    table = NeckTable(tmp_path)
+    first, second = run(BASE, 0), run(order("generated")[1], 2, validated=(12,))
+    table.add(second)
+    table.add(first)
+    again = NeckTable(tmp_path).runs
+    assert list(again) == [first.key, second.key]
+    assert again[first.key] == first and again[second.key] == second
+    files = {f.name: f.read_bytes() for f in tmp_path.iterdir()}
+    NeckTable(tmp_path).add(first)
+    assert files == {f.name: f.read_bytes() for f in tmp_path.iterdir()}
+
+
+def test_scores_are_those_of_architectures_with_every_seed(tmp_path):
+    table = NeckTable(tmp_path)
+    for seed in PART.seeds:
+        table.add(run(BASE, seed))
+    table.add(run(order("generated")[1], 0))
+    names, scores = table.scores("generated")
+    assert names == [str(BASE)] and scores.tolist() == [[0.24] * 3]
+
+
+def test_a_replayed_run_costs_what_it_took_with_one_validation(tmp_path):
+    NeckTable(tmp_path).add(run(BASE, 0))
+    found = ReplayEvaluator("generated", tmp_path)(BASE, PART.fidelity, 0)
+    assert found.map50_95 == pytest.approx(0.24) and found.comparable and len(found.curve) == 12
+    assert found.seconds == pytest.approx(40 * (1 - 12 / 50 * 11 / 12))
+    stopped = ReplayEvaluator("generated", tmp_path)(BASE, PART.fidelity, 0, stop_above={3: 1.0, 6: 1.0})
+    assert stopped.stopped == 3 and stopped.map50_95 == pytest.approx(0.06) and len(stopped.curve) == 3
+    assert stopped.seconds == pytest.approx(found.seconds / 4)
+    passed = ReplayEvaluator("generated", tmp_path)(BASE, PART.fidelity, 0, stop_above={3: 9.0, 6: 8.0})
+    assert passed == found
+
+
+def test_a_run_that_is_not_there_fails(tmp_path):
+    NeckTable(tmp_path).add(run(BASE, 0, validated=(12,)))
+    replay = ReplayEvaluator("generated", tmp_path)
+    with pytest.raises(EvaluationFailed, match="no run of"):
+        replay(BASE, PART.fidelity, 1)
+    with pytest.raises(EvaluationFailed, match="no run of"):
+        replay(BASE, Fidelity(24, 128), 0)
+    with pytest.raises(EvaluationFailed, match="no validation after epoch 3"):
+        replay(BASE, PART.fidelity, 0, stop_above={3: 1.0})
+
+
+def test_the_committed_table_is_whole():
+    for (part, architecture, seed), found in NeckTable(FOLDER).runs.items():
+        assert any((architecture, seed) == (str(a), s) for a, s in PARTS[part].jobs)
+        assert len(found.curve) == PARTS[part].epochs and "map50_95" in found.curve[-1]
+        assert found.facts["gmacs"] > 0 and not found.facts["flags"]
