@@ -34,6 +34,9 @@ class Evaluation:
         versions: package -> version.
         transferred: share of the base's tensors that the model took from the weights, if weights were given.
         task: `detect`, `segment`, `pose` or `obb`.
+        together: of one of several architectures that were trained in one run: `group` (its id), `size` (number of
+            architectures), `rows` (number of first rows of the model that they had in common). The wall times are those
+            of the run, divided by `size`.
     """
 
     map50_95: float
@@ -54,6 +57,7 @@ class Evaluation:
     versions: dict[str, str] = field(default_factory=dict)
     transferred: float | None = None
     task: str = "detect"
+    together: dict[str, Any] | None = None
 
     @property
     def comparable(self) -> bool:

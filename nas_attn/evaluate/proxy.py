@@ -3,84 +3,33 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_attn._version import __version__
-from nas_attn.attention import user
-from nas_attn.attention.user import Source
-from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.errors import EvaluationFailed, UserError
-from nas_attn.evaluate import shared
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
-from nas_attn.evaluate.starts import STARTS, check_start
+from nas_attn.evaluate.proxy_settings import ProxySettings
 from nas_attn.space import Architecture
 
 if TYPE_CHECKING:
-    from nas_attn.data.check import DataInfo
     from nas_attn.detector.model.base_model import BaseModel
-    from nas_attn.detector.proxy.job import Job
     from nas_attn.detector.proxy.trainer import ProxyTrainer
     from nas_attn.space import Slot
 
-MIN_REG_MAX = 3
-MIN_STRIDE = 32  # Ultralytics rounds image sizes to multiples of at least this stride
+TRUNK, NOTHING = SHARES = ("trunk", "nothing")
+SPLIT = "group split"  # flag of architectures whose group was too large for the memory
 
 
-@dataclass(frozen=True)
-class ProxyEvaluator:
+class ProxyEvaluator(ProxySettings):
     """Trains an architecture in a short run and scores it.
 
-    The object is plain data. Nothing heavy is imported before it is called.
-
-    Attributes:
-        model: base model, as for `load_base`.
-        data: path of the data.yaml.
-        nc: number of classes of the data.
-        final_imgsz: image size of the final training in pixels; `proxy_reg_max` depends on it.
-        width: width factor of the base, instead of its scale's.
-        start: `scratch` (shared initial weights), `weights` (from a checkpoint), or `base` (from `base_file`).
-        weights: checkpoint for `weights`; with `base`, the checkpoint from which the base was trained, if any.
-        base_file: the file that `train_base` saved, for `base`.
-        device: `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32` or `bf16`; None means fp32 on the CPU and bf16 on CUDA.
-        recipe: batch, learning rate, augmentation and the other training settings.
-        test: also score the test split, if the data has one.
-        cache: folder for decoded images; None means a folder in the user's cache.
-        cache_gib: if the decoded images of a split need more GiB, they are not cached but read from disk each time.
-        threads: CPU threads.
-        workers: number of data loader processes on CUDA.
-        checkpoint_seconds: least time between two checkpoints, in seconds.
-        modules: sources of the user's own attention modules.
-        kpt_shape: (keypoints, values per keypoint) of the data, if the model predicts keypoints.
+    The object is plain data: the fields of `ProxySettings`. Nothing heavy is imported before it is called.
     """
-
-    model: str
-    data: str
-    nc: int
-    final_imgsz: int = 640
-    width: float | None = None
-    start: str = "scratch"
-    weights: str | None = None
-    base_file: str | None = None
-    device: str = "cpu"
-    precision: str | None = None
-    recipe: Recipe = field(default_factory=Recipe)
-    test: bool = False
-    cache: str | None = None
-    cache_gib: float = 4.0
-    threads: int = 1
-    workers: int = 4
-    checkpoint_seconds: float = 30.0
-    modules: tuple[Source, ...] = ()
-    kpt_shape: tuple[int, int] | None = None
 
     def __call__(
         self,
@@ -133,59 +82,104 @@ class ProxyEvaluator:
         architecture = Architecture.none(slots)
         return base._run(architecture, fidelity, seed, checkpoint, liveness, keep=Path(save_to))
 
-    def check(self, fidelity: Fidelity, architecture: Architecture | None = None) -> None:
-        """Check, before any training, that an architecture can be trained at a fidelity.
+    def together(
+        self,
+        architectures: Sequence[Architecture],
+        fidelity: Fidelity,
+        seed: int,
+        *,
+        share: str = TRUNK,
+        checkpoint: Path | None = None,
+        stop_above: Sequence[Mapping[int, float]] = (),
+    ) -> list[Evaluation | EvaluationFailed]:
+        """Train and score several architectures in one run, on the same batches.
+
+        The rows of the model up to the first filled slot are one set of weights, with averaged gradients; each
+        architecture has its own rows behind it. If the memory is not enough, the group is split and trained again.
 
         Args:
+            architectures: the architectures; they must differ.
             fidelity: epochs, image size and data fraction.
-            architecture: the architecture; None checks everything else.
-
-        Raises:
-            UserError: a rule is broken; the error names the first one.
-        """
-        stride = max(MIN_STRIDE, *(s.stride for s in self.slots(fidelity.imgsz)))
-        if fidelity.imgsz < stride or fidelity.imgsz % stride:
-            near = max(stride, round(fidelity.imgsz / stride) * stride)
-            rule = f"the image size must be a multiple of {stride}, the detector's largest stride"
-            raise UserError(rule, got=fidelity.imgsz, remedy=f"Use {near}.")
-        if fidelity.epochs < 1 or not 0 < fidelity.fraction <= 1:
-            rule = "a proxy run must have at least one epoch, and a share of the images above 0 and at most 1"
-            raise UserError(rule, got=f"{fidelity.epochs} epochs, share {fidelity.fraction:g}")
-        if self.start not in STARTS:
-            raise UserError(f"the start must be one of {', '.join(STARTS)}", got=f"'{self.start}'")
-        needed = {"weights": self.weights, "base": self.base_file}.get(self.start, "")
-        if needed is None or (needed and not Path(needed).is_file()):
-            raise UserError(f"the start `{self.start}` needs a weights file", got=needed or "none")
-        if architecture is not None:
-            check_start(self.start, architecture, self.slots(fidelity.imgsz))
-
-    def proxy_reg_max(self, imgsz: int) -> int:
-        """The number of bins of the box regression (`reg_max`) at an image size in pixels.
-
-        It shrinks with the image size, so that the proxy's boxes reach as far, relative to the image, as those of the
-        final model. Pretrained heads, and heads without bins, keep their `reg_max`.
-        """
-        own = self.final_base()[2]
-        if self.weights is not None or own <= 1:
-            return own
-        return max(MIN_REG_MAX, round(own * imgsz / self.final_imgsz))
-
-    def slots(self, imgsz: int) -> tuple[Slot, ...]:
-        """All slots of the base, as it is trained at an image size in pixels."""
-        return self._base(imgsz)[1]
-
-    def _base(self, imgsz: int) -> tuple[BaseModel, tuple[Slot, ...]]:
-        base, slots, _ = self.final_base()
-        return base.changed(reg_max=self.proxy_reg_max(imgsz)), slots
-
-    def final_base(self) -> tuple[BaseModel, tuple[Slot, ...], int]:
-        """The base model of the final training, with its own head.
+            seed: determines the shared initial weights, the data order and the augmentation.
+            share: `trunk`, or `nothing`: then each score is that of a run alone.
+            checkpoint: file for the state from which a repeated call continues.
+            stop_above: for each architecture: epoch -> training loss in it above which it leaves the group.
 
         Returns:
-            The model, all its slots, and its `reg_max`.
+            For each architecture its scores, or the reason why it has none.
+
+        Raises:
+            UserError: the image size, the start or the data break a rule.
+            EvaluationFailed: no architecture has a score.
         """
-        _prepare()
-        return shared.base(self.model, self.width, self.nc, self.kpt_shape, shared.edited_at(self.model))
+        from nas_attn.detector.proxy.group import TooLarge
+
+        group = list(architectures)
+        if share not in SHARES or len(set(group)) < len(group) or not group:
+            rule = "a group must have different architectures, and share `trunk` or `nothing`"
+            raise UserError(rule, got=f"share '{share}', {'; '.join(map(str, group)) or 'no architecture'}")
+        limits = [dict(s) for s in stop_above] or [{} for _ in group]
+        try:
+            return self._grouped(group, fidelity, seed, share, checkpoint, limits)
+        except TooLarge as error:
+            if len(group) == 1:
+                raise EvaluationFailed(str(error)) from None
+        found: list[Evaluation | EvaluationFailed] = []
+        for half in (slice(None, len(group) // 2), slice(len(group) // 2, None)):
+            try:
+                found += self.together(group[half], fidelity, seed, share=share, stop_above=limits[half])
+            except EvaluationFailed as failed:
+                found += [failed] * len(group[half])
+        return [f if isinstance(f, EvaluationFailed) else replace(f, flags=_once(f.flags, SPLIT)) for f in found]
+
+    def _grouped(
+        self,
+        group: list[Architecture],
+        fidelity: Fidelity,
+        seed: int,
+        share: str,
+        checkpoint: Path | None,
+        limits: list[dict[int, float]],
+    ) -> list[Evaluation | EvaluationFailed]:
+        began = time.perf_counter()
+        info, base, slots = self.loaded(fidelity, group)
+
+        from nas_attn.detector.proxy.group import Group, common_rows
+        from nas_attn.detector.proxy.training import train_group
+        from nas_attn.detector.weights.initial_weights import build
+
+        weights, size = self.start_weights(), len(group)
+        models, reports = zip(*(build(base, slots, a, seed, weights) for a in group), strict=True)
+        rows = common_rows(models) if share == TRUNK else 0
+        what = f"together, {rows} rows: {'; '.join(map(str, group))}"
+        with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:
+            job = self.job(info, what, fidelity, seed, checkpoint)
+            trainer = train_group(Group(models, rows), job, Path(folder), limits)
+            try:
+                asked = self.test and info.test
+                tests = [trainer.member_score(k, "test") if asked and m.whole else None for k, m in trainer.listed]
+            finally:
+                trainer.close()
+        told: dict[str, Any] = {
+            "seconds": (time.perf_counter() - began) / size,
+            "steps_seconds": trainer.steps_seconds / size,
+            "val_seconds": trainer.val_seconds / size,
+            "together": {"group": job.key[:12], "size": size, "rows": rows},
+        }
+        found: list[Evaluation | EvaluationFailed] = []
+        for (_, member), test, report in zip(trainer.listed, tests, reports, strict=True):
+            if member.failed:
+                found.append(EvaluationFailed(member.failed))
+                continue
+            transferred = report.ratio if self.start != "scratch" else None
+            curve, flags = tuple(member.curve), tuple(member.flags)
+            more = {**told, "flags": flags, "test_map50_95": test, "transferred": transferred}
+            found.append(self.evaluation(info, fidelity, seed, curve=curve, **more))
+        del trainer, models
+        gc.collect()  # as in `_run`
+        if checkpoint is not None:
+            Path(checkpoint).unlink(missing_ok=True)
+        return found
 
     def _run(
         self,
@@ -198,56 +192,35 @@ class ProxyEvaluator:
         stop_above: Mapping[int, float] | None = None,
     ) -> Evaluation:
         began = time.perf_counter()
-        _prepare()
-        user.ensure(self.modules)
-        import torch
-
-        from nas_attn.data.image_lists import stamp
-
-        torch.set_num_threads(self.threads)
-        self.check(fidelity, architecture)
-        base, slots = self._base(fidelity.imgsz)
-        edited = stamp(self.data)
-        info = shared.data(self.data, self.nc, base.task, edited)
-        if info.kpt_shape and info.kpt_shape != (built := tuple(base.yaml["kpt_shape"])):
-            rule = "the model must predict the data's keypoints"
-            raise UserError(rule, got=f"{built}, not {info.kpt_shape}", remedy=f"Give `kpt_shape={info.kpt_shape}`.")
+        info, base, slots = self.loaded(fidelity, [architecture])
 
         from nas_attn.detector.proxy.checkpoint import save
-        from nas_attn.detector.proxy.trainer import train
+        from nas_attn.detector.proxy.training import train
         from nas_attn.detector.weights.initial_weights import build
 
-        model, report = build(base, slots, architecture, seed, self._start_weights())
+        model, report = build(base, slots, architecture, seed, self.start_weights())
         with tempfile.TemporaryDirectory(prefix="nas_attn-") as folder:
-            job = self._job(info, edited, architecture, fidelity, seed, checkpoint)
+            job = self.job(info, str(architecture), fidelity, seed, checkpoint)
             trainer = train(model, replace(job, stop_above=dict(stop_above or {})), Path(folder))
             try:
-                final = trainer.metrics
                 zeroed = _measure(trainer, base, slots, architecture) if liveness else None
                 test = trainer.score("test") if self.test and info.test and not trainer.stopped else None
                 if keep is not None:
                     save(keep, "base", {"weights": trainer.ema.ema.state_dict()})
             finally:
                 trainer.close()
-        result = Evaluation(
-            map50_95=float(final[trainer.aim.map50_95]),
-            map50=float(final[trainer.aim.map50]),
+        result = self.evaluation(
+            info,
+            fidelity,
+            seed,
             curve=tuple(trainer.curve),
+            flags=tuple(trainer.flags),
             seconds=time.perf_counter() - began,
-            seed=seed,
-            epochs=fidelity.epochs,
-            imgsz=fidelity.imgsz,
             steps_seconds=trainer.steps_seconds,
             val_seconds=trainer.val_seconds,
-            flags=tuple(trainer.flags),
             test_map50_95=test,
             liveness=zeroed,
-            recipe=self._recipe(fidelity, info),
-            device=torch.cuda.get_device_name(self.device) if self.device != "cpu" else "cpu",
-            precision=self._precision,
-            versions=_versions(),
             transferred=report.ratio if self.start != "scratch" else None,
-            task=info.task,
         )
         del trainer, model
         gc.collect()  # trainer and validator refer to each other, and a worker runs many trials
@@ -255,78 +228,9 @@ class ProxyEvaluator:
             Path(checkpoint).unlink(missing_ok=True)
         return result
 
-    def _job(
-        self,
-        info: DataInfo,
-        edited: str,
-        architecture: Architecture,
-        fidelity: Fidelity,
-        seed: int,
-        checkpoint: Path | None,
-    ) -> Job:
-        from nas_attn.detector.proxy.job import Job
-        from nas_attn.detector.proxy.trainer import spread
 
-        splits = ("train", "val", "test") if self.test and info.test else ("train", "val")
-        files = {s: info.files[s] for s in splits}
-        # chosen here, not in the trainer: a tenth of COCO may fit into the cache although all of COCO does not
-        files["train"] = tuple(files["train"][i] for i in spread(info.train, fidelity.fraction))
-        cache = self.cache or str(_cache_folder())
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cache", "threads", "workers")}
-        key = hashlib.sha256(f"{architecture}|{fidelity}|{seed}|{info.fingerprint}|{own}".encode()).hexdigest()
-        return Job(
-            info=info,
-            stores={
-                s: shared.store(listed, fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels, edited)
-                for s, listed in files.items()
-            },
-            recipe=self._suited(info),
-            epochs=fidelity.epochs,
-            imgsz=fidelity.imgsz,
-            seed=seed,
-            device=self.device,
-            precision=self._precision,
-            workers=0 if self.device == "cpu" else self.workers,
-            key=key,
-            checkpoint=checkpoint,
-            checkpoint_seconds=self.checkpoint_seconds,
-        )
-
-    @property
-    def _precision(self) -> str:
-        return self.precision or ("fp32" if self.device == "cpu" else "bf16")
-
-    def _suited(self, info: DataInfo) -> Recipe:
-        return self.recipe if info.mirrored else self.recipe.without_flips()
-
-    def _recipe(self, fidelity: Fidelity, info: DataInfo) -> dict[str, Any]:
-        return {
-            **self._suited(info).as_dict(),
-            "start": self.start,
-            "reg_max": self.proxy_reg_max(fidelity.imgsz),
-            "fraction": fidelity.fraction,
-        }
-
-    def _start_weights(self) -> Any:
-        if self.start == "scratch":
-            return None
-        if self.start == "weights":
-            from nas_attn.detector.model.base_model import load_base
-            from nas_attn.detector.weights.checkpoint_rows import checkpoint_state
-
-            return checkpoint_state(load_base(str(self.weights)), self.final_base()[0])
-        from nas_attn.detector.proxy.checkpoint import load
-
-        state = load(Path(str(self.base_file)), "base")
-        if state is None:
-            raise EvaluationFailed(f"'{self.base_file}' holds no trained base")
-        return state["weights"]
-
-
-def _prepare() -> None:
-    from nas_attn.environment import prepare
-
-    prepare()
+def _once(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
+    return flags if flag in flags else (*flags, flag)
 
 
 def _measure(
@@ -338,13 +242,3 @@ def _measure(
 
     asked = tuple(s for s in slots if s.name in architecture.slots)
     return measure(trainer, base.rows, asked, apply(base, slots, architecture))
-
-
-def _cache_folder() -> Path:
-    from nas_attn.environment import cache_root
-
-    return cache_root() / "images"
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("torch", "ultralytics")} | {"nas_attn": __version__}

@@ -41,7 +41,7 @@ def job(info, cache, **changes):
 def run(job, folder, model="yolo11n"):
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.slots import find_slots
-    from nas_attn.detector.proxy.trainer import train
+    from nas_attn.detector.proxy.training import train
     from nas_attn.detector.weights.initial_weights import build
     from nas_attn.space import Architecture
 

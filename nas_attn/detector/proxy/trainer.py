@@ -18,14 +18,11 @@ import torch
 from torch import nn
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.models.yolo.obb import OBBTrainer
-from ultralytics.models.yolo.pose import PoseTrainer
-from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 from ultralytics.utils.torch_utils import init_seeds
 
 from nas_attn.detector.proxy import checkpoint
-from nas_attn.detector.proxy.curve import curve_figures
+from nas_attn.detector.proxy.curve import MAP75, curve_figures
 from nas_attn.detector.proxy.dataset import EpochSampler, StoreDataset
 from nas_attn.detector.proxy.job import Job
 from nas_attn.detector.proxy.recipe import STOPPED
@@ -37,7 +34,7 @@ UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics accepts, 
 
 
 class ProxyTrainer(DetectionTrainer):
-    """One proxy training of a built model. This class is for `detect`; `TRAINERS` has the classes for other tasks.
+    """One proxy training of a built model. This class is for `detect`; `training.py` has those for other tasks.
 
     Args:
         model: the model to train, on any device.
@@ -98,14 +95,13 @@ class ProxyTrainer(DetectionTrainer):
         if not self._due(self.epoch):
             return {}, 0.0
         start = time.perf_counter()
-        metrics, fitness = super().validate()
+        metrics = self.evaluate()
         self.val_seconds += time.perf_counter() - start
-        return metrics, fitness
+        return metrics, 0.0
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         row = {"epoch": self.epoch + 1, "loss": self._mean_loss, "lr": float(self.optimizer.param_groups[0]["lr"])}
-        scores = getattr(self.validator.metrics, self.aim.metrics) if self._due(self.epoch) else None
-        self.curve.append(row | curve_figures(metrics, self.aim, scores))
+        self.curve.append(row | curve_figures(metrics, self.aim, self._due(self.epoch)))
 
     def save_model(self) -> bool:
         return False
@@ -209,7 +205,7 @@ class ProxyTrainer(DetectionTrainer):
             self.validator.dataloader = self._loader(split, self._val_batch, augment=False)
         try:
             metrics: dict[str, float] = super().validate()[0]
-            return metrics
+            return metrics | {MAP75: float(getattr(self.validator.metrics, self.aim.metrics).map75)}
         finally:
             if self.validator.dataloader is not kept:
                 self.validator.dataloader.close()
@@ -280,9 +276,14 @@ class ProxyTrainer(DetectionTrainer):
                 "curve": self.curve,
                 "flags": self.flags,
                 "seconds": (self.steps_seconds, self.val_seconds),
+                **self._more_state(),
             },
         )
         self._saved_at = time.monotonic()
+
+    def _more_state(self) -> dict[str, Any]:
+        """Further parts of a checkpoint, for `_restore`."""
+        return {}
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -317,33 +318,3 @@ def spread(length: int, fraction: float) -> list[int]:
     """
     count = max(1, min(length, round(length * fraction)))
     return np.linspace(0, length - 1, count).round().astype(int).tolist() if count > 1 else [0]
-
-
-TRAINERS: dict[str, type[ProxyTrainer]] = {"detect": ProxyTrainer} | {
-    # Ultralytics' trainer of a task derives from its detection trainer, so it comes after ours in the base classes
-    task: type(f"{task.title()}ProxyTrainer", (ProxyTrainer, stock), {})
-    for task, stock in (("segment", SegmentationTrainer), ("pose", PoseTrainer), ("obb", OBBTrainer))
-}
-
-
-def train(model: nn.Module, job: Job, folder: Path) -> ProxyTrainer:
-    """Train a model, and return its trainer, which can `evaluate` and must be closed.
-
-    Args:
-        model, job, folder: as `ProxyTrainer` takes them.
-
-    Raises:
-        EvaluationFailed: the memory is not enough, the loss is not finite, or the model does not fit its input.
-    """
-    trainer = TRAINERS[job.info.task](model, job, folder)
-    reason = ""
-    try:
-        trainer.train()
-    except (RuntimeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    finally:
-        if reason or trainer.curve_is_short:
-            trainer.close()
-    if reason:  # raised here, outside `except`: otherwise the traceback keeps the model and its loaders alive
-        raise EvaluationFailed(reason)
-    return trainer

@@ -54,7 +54,7 @@ def run(job, folder, model, text=NONE):
     """The trainer after a training, not yet closed."""
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.slots import find_slots
-    from nas_attn.detector.proxy.trainer import train
+    from nas_attn.detector.proxy.training import train
     from nas_attn.detector.weights.initial_weights import build
     from nas_attn.space import Architecture
 

@@ -54,7 +54,7 @@ def build(base, text="p3=none p4=none p5=none", seed=0):
 
 
 def run(model, job, folder):
-    from nas_attn.detector.proxy.trainer import train
+    from nas_attn.detector.proxy.training import train
 
     trainer = train(model, job, folder)
     trainer.close()
