@@ -11,7 +11,7 @@ import gzip
 import io
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,9 @@ SLOTS = ("p3", "p4", "p5")
 MODULES = ("conv", "acmix", "lska", "efficient_attention")
 RANKS = 0.5  # least intraclass correlation of a table that may rank samplers
 TEXTS = ("part", "architecture", "flags", "recipe", "versions")
+COUNTS = ("seed", "group", "epoch")
+NAMES = ("part", "architecture", "seed", "group")  # of a run, in both files
+Key = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Part:
         epochs: passes over the training data.
         val_every: epochs between validations.
         inherited: True if each run continues from the trained base, with residual=scaled.
+        together: number of architectures in one run, the base among them; 1 for runs alone.
     """
 
     data: str
@@ -53,6 +57,7 @@ class Part:
     epochs: int
     val_every: int = 1
     inherited: bool = False
+    together: int = 1
 
     @property
     def study(self) -> str:
@@ -69,10 +74,31 @@ class Part:
         return Fidelity(self.epochs, self.imgsz)
 
     @property
-    def jobs(self) -> list[tuple[Architecture, int]]:
-        """The runs of the part, seed by seed."""
+    def jobs(self) -> list[Job]:
+        """The runs of the part, seed by seed. Each group has the base, so that groups can be compared."""
         some = [scaled(a) if self.inherited else a for a in order(self.data)[: self.count]]
-        return [(a, s) for s in self.seeds for a in some]
+        size = self.together - 1
+        if not size:
+            return [Job(self, (a,), s) for s in self.seeds for a in some]
+        groups = [(some[0], *some[i : i + size]) for i in range(1, len(some), size)]
+        return [Job(self, g, s, n) for s in self.seeds for n, g in enumerate(groups, 1)]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a part.
+
+    Attributes:
+        part: the part.
+        architectures: what is trained in the run.
+        seed: its seed.
+        group: number of its group of architectures; 0 for a run alone.
+    """
+
+    part: Part
+    architectures: tuple[Architecture, ...]
+    seed: int
+    group: int = 0
 
 
 # long runs have other seeds than the short ones that they judge, so that they share no luck
@@ -82,6 +108,8 @@ PARTS = {
     "generated": Part("generated", 125, (0, 1, 2), 12),
     "generated-long": Part("generated", 40, (10, 11, 12), 48, val_every=4),
     "generated-inherited": Part("generated", 40, (0, 1, 2), 12, inherited=True),
+    "generated-together": Part("generated", 40, (0, 1, 2), 12, together=8),
+    "bccd-together": Part("bccd", 25, (0, 1, 2), 15, together=8),
 }
 
 
@@ -132,8 +160,8 @@ class Run:
     curve: tuple[dict[str, float], ...]
 
     @property
-    def key(self) -> tuple[str, str, int]:
-        return self.facts["part"], self.facts["architecture"], self.facts["seed"]
+    def key(self) -> Key:
+        return self.facts["part"], self.facts["architecture"], self.facts["seed"], self.facts["group"]
 
     @property
     def cpu_seconds(self) -> float:
@@ -175,26 +203,25 @@ class NeckTable:
         self.folder = folder
 
     @cached_property
-    def runs(self) -> dict[tuple[str, str, int], Run]:
-        """(part, architecture, seed) -> run."""
+    def runs(self) -> dict[Key, Run]:
+        """(part, architecture, seed, group) -> run."""
         facts = list(_rows(self.folder / "runs.csv.gz"))
-        curves: dict[tuple[str, str, int], list[dict[str, float]]] = {}
+        curves: dict[tuple[Any, ...], list[dict[str, float]]] = {}
         for row in _rows(self.folder / "curves.csv.gz"):
-            key = row.pop("part"), row.pop("architecture"), row.pop("seed")
-            curves.setdefault(key, []).append(row)
-        found = (Run(f, tuple(curves[f["part"], f["architecture"], f["seed"]])) for f in facts)
+            curves.setdefault(tuple(row.pop(n) for n in NAMES), []).append(row)
+        found = (Run(f, tuple(curves[tuple(f[n] for n in NAMES)])) for f in facts)
         return {run.key: run for run in found}
 
-    def add(self, run: Run) -> None:
-        """Keep a run, in the memory and in the files."""
-        self.runs[run.key] = run
-        some = sorted(self.runs.values(), key=lambda r: (list(PARTS).index(r.key[0]), r.key[2], r.key[1]))
+    def add(self, runs: Iterable[Run]) -> None:
+        """Keep runs, in the memory and in the files."""
+        self.runs.update({run.key: run for run in runs})
+        some = sorted(self.runs.values(), key=lambda r: (list(PARTS).index(r.key[0]), *r.key[2:], r.key[1]))
         _write(self.folder / "runs.csv.gz", [dict(r.facts) for r in some])
-        named = [dict(zip(("part", "architecture", "seed"), r.key, strict=True)) | row for r in some for row in r.curve]
+        named = [dict(zip(NAMES, r.key, strict=True)) | row for r in some for row in r.curve]
         _write(self.folder / "curves.csv.gz", named)
 
     def scores(self, part: str, figure: str = "map50_95") -> tuple[list[str], np.ndarray]:
-        """The last figures of all architectures that have every seed of a part.
+        """The last figures of all architectures that have every seed of a part; the mean over groups, if there are any.
 
         Args:
             part: name of the part.
@@ -203,10 +230,13 @@ class NeckTable:
         Returns:
             The architectures, and their figures, (architectures, seeds).
         """
+        there: dict[tuple[str, int], list[float]] = {}
+        for (name, architecture, seed, _), run in self.runs.items():
+            if name == part:
+                there.setdefault((architecture, seed), []).append(run.curve[-1][figure])
         seeds = PARTS[part].seeds
-        names = [str(a) for a, s in PARTS[part].jobs if s == seeds[0]]
-        full = [n for n in names if all((part, n, s) in self.runs for s in seeds)]
-        table = [[self.runs[part, n, s].curve[-1][figure] for s in seeds] for n in full]
+        full = [n for n in dict.fromkeys(a for a, _ in there) if all((n, s) in there for s in seeds)]
+        table = [[float(np.mean(there[n, s])) for s in seeds] for n in full]
         return full, np.array(table).reshape(len(full), len(seeds))
 
 
@@ -256,7 +286,7 @@ class ReplayEvaluator:
             EvaluationFailed: the table lacks this run, or an epoch at which it may end was not validated.
         """
         part = PARTS[self.part]
-        run = self._runs.get((self.part, str(architecture), seed))
+        run = self._runs.get((self.part, str(architecture), seed, 0))
         if run is None or fidelity != part.fidelity:
             raise EvaluationFailed(f"the table `{self.part}` has no run of {architecture} with the seed {seed}")
         above = (e for e, limit in sorted((stop_above or {}).items()) if run.curve[e - 1]["loss"] > limit)
@@ -272,9 +302,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             yield {
-                k: v if k in TEXTS else int(v) if k in ("seed", "epoch") else float(v)
-                for k, v in row.items()
-                if v or k in TEXTS
+                k: v if k in TEXTS else int(v) if k in COUNTS else float(v) for k, v in row.items() if v or k in TEXTS
             }
 
 

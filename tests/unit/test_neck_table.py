@@ -22,7 +22,14 @@ def run(architecture: Architecture, seed: int, validated: tuple[int, ...] = tupl
         | ({"map50_95": 0.02 * e, "map50": 0.03 * e} if e in validated else {})
         for e in range(1, 13)
     ]
-    facts = {"part": "generated", "architecture": str(architecture), "seed": seed, "cpu_seconds": 40.0, "seconds": 50.0}
+    facts = {
+        "part": "generated",
+        "architecture": str(architecture),
+        "seed": seed,
+        "group": 0,
+        "cpu_seconds": 40.0,
+        "seconds": 50.0,
+    }
     facts |= {
         "steps_seconds": 30.0,
         "val_seconds": 12.0,
@@ -48,13 +55,13 @@ def test_all_architectures_of_the_subspace_in_an_order_that_is_balanced_from_the
 
 @pytest.mark.parametrize(("short", "long"), [("generated", "generated-long"), ("bccd", "bccd-long")])
 def test_long_runs_judge_short_ones_of_the_same_architectures_with_seeds_of_their_own(short, long):
-    some, others = ({a for a, _ in PARTS[p].jobs} for p in (short, long))
+    some, others = ({j.architectures for j in PARTS[p].jobs} for p in (short, long))
     assert others <= some and not set(PARTS[short].seeds) & set(PARTS[long].seeds)
 
 
 def test_inherited_runs_have_scaled_modules():
     assert str(scaled(Architecture.parse("p3=conv p4=none"))) == "p3=conv(residual=scaled) p4=none"
-    assert all("scaled" in str(a) or a.is_base for a, _ in PARTS["generated-inherited"].jobs)
+    assert all("scaled" in str(j.architectures[0]) for j in PARTS["generated-inherited"].jobs[1:40])
 
 
 def test_intraclass_correlation_of_a_published_table():
@@ -66,27 +73,26 @@ def test_intraclass_correlation_of_a_published_table():
 def test_kept_runs_are_read_back(tmp_path):
     table = NeckTable(tmp_path)
     first, second = run(BASE, 0), run(order("generated")[1], 2, validated=(12,))
-    table.add(second)
-    table.add(first)
+    table.add([second])
+    table.add([first])
     again = NeckTable(tmp_path).runs
     assert list(again) == [first.key, second.key]
     assert again[first.key] == first and again[second.key] == second
     files = {f.name: f.read_bytes() for f in tmp_path.iterdir()}
-    NeckTable(tmp_path).add(first)
+    NeckTable(tmp_path).add([first])
     assert files == {f.name: f.read_bytes() for f in tmp_path.iterdir()}
 
 
 def test_scores_are_those_of_architectures_with_every_seed(tmp_path):
     table = NeckTable(tmp_path)
-    for seed in PART.seeds:
-        table.add(run(BASE, seed))
-    table.add(run(order("generated")[1], 0))
+    table.add(run(BASE, seed) for seed in PART.seeds)
+    table.add([run(order("generated")[1], 0)])
     names, scores = table.scores("generated")
     assert names == [str(BASE)] and scores.tolist() == [[0.24] * 3]
 
 
 def test_a_replayed_run_costs_what_it_took_with_one_validation(tmp_path):
-    NeckTable(tmp_path).add(run(BASE, 0))
+    NeckTable(tmp_path).add([run(BASE, 0)])
     found = ReplayEvaluator("generated", tmp_path)(BASE, PART.fidelity, 0)
     assert found.map50_95 == pytest.approx(0.24) and found.comparable and len(found.curve) == 12
     assert found.seconds == pytest.approx(40 * (1 - 12 / 50 * 11 / 12))
@@ -98,7 +104,7 @@ def test_a_replayed_run_costs_what_it_took_with_one_validation(tmp_path):
 
 
 def test_a_run_that_is_not_there_fails(tmp_path):
-    NeckTable(tmp_path).add(run(BASE, 0, validated=(12,)))
+    NeckTable(tmp_path).add([run(BASE, 0, validated=(12,))])
     replay = ReplayEvaluator("generated", tmp_path)
     with pytest.raises(EvaluationFailed, match="no run of"):
         replay(BASE, PART.fidelity, 1)
@@ -108,8 +114,19 @@ def test_a_run_that_is_not_there_fails(tmp_path):
         replay(BASE, PART.fidelity, 0, stop_above={3: 1.0})
 
 
+@pytest.mark.parametrize("part", [p for p in PARTS if PARTS[p].together > 1])
+def test_every_architecture_is_in_one_group_and_the_base_in_each(part):
+    whole = PARTS[part]
+    for seed in whole.seeds:
+        groups = [j.architectures for j in whole.jobs if j.seed == seed]
+        assert all(g[0].is_base and 1 < len(g) <= whole.together for g in groups)
+        others = [a for g in groups for a in g[1:]]
+        assert others == order(whole.data)[1 : whole.count]
+
+
 def test_the_committed_table_is_whole():
-    for (part, architecture, seed), found in NeckTable(FOLDER).runs.items():
-        assert any((architecture, seed) == (str(a), s) for a, s in PARTS[part].jobs)
+    for (part, architecture, seed, group), found in NeckTable(FOLDER).runs.items():
+        jobs = [j for j in PARTS[part].jobs if (j.seed, j.group) == (seed, group)]
+        assert any(architecture == str(a) for j in jobs for a in j.architectures)
         assert len(found.curve) == PARTS[part].epochs and "map50_95" in found.curve[-1]
         assert found.facts["gmacs"] > 0 and not found.facts["flags"]

@@ -4,7 +4,7 @@
         [--report] [--quick] [--json]
 
 Runs that the table has are not repeated; `--minutes` begins no run after that time. `--pilot` trains the first 24
-architectures of each part with the first two seeds. `--quick` trains one run of two epochs and keeps nothing. The
+architectures of each part with the first two seeds. `--quick` trains one group for two epochs and keeps nothing. The
 report is the intraclass correlation of each part (of those that have all seeds): under 0.5, a table may not rank
 samplers. The last line of the output is one JSON object.
 
@@ -28,7 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from neck_table import BCCD, PARTS, RANKS, NeckTable, Part, Run, intraclass  # noqa: E402
+from neck_table import BCCD, PARTS, RANKS, SLOTS, Job, NeckTable, Part, Run, intraclass  # noqa: E402
 
 from nas_attn.environment import cache_root  # noqa: E402
 from nas_attn.evaluate import Evaluation  # noqa: E402
@@ -65,25 +65,35 @@ def costs(part: Part) -> dict[str, tuple[float, float]]:
     from nas_attn.cost import CostTable
 
     base, slots, _ = evaluator_of(replace(part, inherited=False)).final_base()
-    some = {a for a, _ in part.jobs}
-    named = {s: tuple({a[s.name] for a in some}) for s in slots if s.name in next(iter(some)).slots}
+    some = {a for job in part.jobs for a in job.architectures}
+    named = {s: tuple({a[s.name] for a in some}) for s in slots if s.name in SLOTS}
     table = CostTable.build(base.build(), named, 640)
     found = {a: table.cost(a) for a in some}
     return {str(a): (round(c.gmacs, 6), round(c.params_m, 6)) for a, c in found.items()}
 
 
-def trained(job: tuple[str, Architecture, int, Part]) -> Run:
-    """One run."""
-    name, architecture, seed, part = job
-    evaluator = evaluator_of(part)
-    evaluator.check(part.fidelity, architecture)  # what a process loads once is no cost of a run
+def trained(name: str, job: Job) -> list[Run]:
+    """One run: of one architecture, or of a group."""
+    evaluator = evaluator_of(job.part)
+    for architecture in job.architectures:
+        evaluator.check(job.part.fidelity, architecture)  # what a process loads once is no cost of a run
     start = time.process_time()
-    found: Evaluation = evaluator(architecture, part.fidelity, seed)
+    found: list[Evaluation]
+    if job.group:
+        found = evaluator.together(job.architectures, job.part.fidelity, job.seed)
+    else:
+        found = [evaluator(*job.architectures, job.part.fidelity, job.seed)]
+    cpu = round((time.process_time() - start) / len(found), 2)
+    return [_run(name, a, job, cpu, e) for a, e in zip(job.architectures, found, strict=True)]
+
+
+def _run(name: str, architecture: Architecture, job: Job, cpu: float, found: Evaluation) -> Run:
     facts = {
         "part": name,
         "architecture": str(architecture),
-        "seed": seed,
-        "cpu_seconds": round(time.process_time() - start, 2),
+        "seed": job.seed,
+        "group": job.group,
+        "cpu_seconds": cpu,
         **{k: round(getattr(found, k), 2) for k in ("seconds", "steps_seconds", "val_seconds")},
         "flags": "; ".join(found.flags),
         "recipe": json.dumps(found.recipe),
@@ -92,38 +102,37 @@ def trained(job: tuple[str, Architecture, int, Part]) -> Run:
     return Run(facts, tuple({k: round(v, 6) for k, v in row.items()} for row in found.curve))
 
 
-def missing(table: NeckTable, names: list[str], pilot: bool) -> Iterator[tuple[str, Architecture, int, Part]]:
+def missing(table: NeckTable, names: list[str], pilot: bool) -> Iterator[tuple[str, Job]]:
     """The runs that the table lacks."""
     for name in names:
         part = PARTS[name]
         small = replace(part, count=PILOT[0], seeds=part.seeds[: PILOT[1]]) if pilot else part
-        yield from ((name, a, s, part) for a, s in small.jobs if (name, str(a), s) not in table.runs)
+        for job in small.jobs:
+            if any((name, str(a), job.seed, job.group) not in table.runs for a in job.architectures):
+                yield name, job
 
 
-def record(table: NeckTable, jobs: list[tuple[str, Architecture, int, Part]], processes: int, minutes: float) -> None:
+def record(table: NeckTable, jobs: list[tuple[str, Job]], processes: int, minutes: float) -> None:
     """Train runs, and keep each as it ends."""
     end = time.monotonic() + 60 * minutes
-    cost = {name: costs(PARTS[name]) for name in dict.fromkeys(j[0] for j in jobs)}
+    cost = {name: costs(PARTS[name]) for name in dict.fromkeys(name for name, _ in jobs)}
     waiting = iter(jobs)
     running: list[Any] = []
     with get_context("spawn").Pool(processes, maxtasksperchild=20) as pool:
         while True:
             while len(running) < processes and time.monotonic() < end and (job := next(waiting, None)) is not None:
-                running.append(pool.apply_async(trained, (job,)))
+                running.append(pool.apply_async(trained, job))
             if not running:
                 return
             for result in [r for r in running if r.ready()]:
                 running.remove(result)
-                run = result.get()
-                gmacs, params = cost[run.key[0]][run.key[1]]
-                table.add(Run({**run.facts, "gmacs": gmacs, "params_m": params}, run.curve))
-                print(
-                    *run.key,
-                    run.curve[-1]["map50_95"],
-                    f"{run.facts['cpu_seconds']:.0f} s",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                some = []
+                for run in result.get():
+                    gmacs, params = cost[run.key[0]][run.key[1]]
+                    some.append(Run({**run.facts, "gmacs": gmacs, "params_m": params}, run.curve))
+                    told = run.curve[-1]["map50_95"], f"{run.facts['cpu_seconds']:.0f} s"
+                    print(*run.key, *told, file=sys.stderr, flush=True)
+                table.add(some)
             time.sleep(0.2)
 
 
@@ -135,7 +144,7 @@ def report(table: NeckTable) -> dict[str, Any]:
         runs = [r for r in table.runs.values() if r.key[0] == name]
         found[name] = {
             "runs": len(runs),
-            "of": len(part.jobs),
+            "of": sum(len(job.architectures) for job in part.jobs),
             "complete architectures": len(names),
             "CPU seconds of a run": round(sum(r.cpu_seconds for r in runs) / len(runs), 1) if runs else None,
             "intraclass correlation": round(intraclass(scores), 3) if len(names) > 2 else None,
@@ -150,13 +159,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no run begins later")
     parser.add_argument("--pilot", action="store_true", help="24 architectures and two seeds of each part")
     parser.add_argument("--report", action="store_true", help="train nothing")
-    parser.add_argument("--quick", action="store_true", help="one run of two epochs; nothing is kept")
+    parser.add_argument("--quick", action="store_true", help="one group, two epochs; nothing is kept")
     parser.add_argument("--json", action="store_true", help="only the JSON line")
     options = parser.parse_args()
     table = NeckTable()
     if options.quick:
-        part = replace(PARTS["generated"], epochs=2)
-        print(json.dumps(dict(trained(("generated", *part.jobs[0], part)).facts)))
+        part = replace(PARTS["generated-together"], epochs=2)
+        print(json.dumps([dict(run.facts) for run in trained("generated-together", part.jobs[0])]))
         return
     names = options.only.split(",")
     if not options.report:
