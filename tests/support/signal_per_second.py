@@ -1,0 +1,79 @@
+"""How much a second of a cheap score tells of the truth, which long runs give.
+
+    score[architecture, seed] = effect[architecture] + level[seed] + noise
+    signal per second = r² × variance(effect) / variance(noise) / seconds of a run
+
+r is the correlation of the effects with those of the long runs, without the share that the noise of both takes away
+(Spearman's correction). So a score that is quiet and wrong has no signal, and a score that is right and noisy needs
+many runs. The variances are those of a two-way analysis of variance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A score, judged by long runs.
+
+    Attributes:
+        effect: standard deviation of the effects of architectures.
+        noise: standard deviation of a run.
+        correlation: of the means of the score with the means of the long runs, as they are.
+        corrected: the same without the noise of both, at most 1 and at least 0.
+        per_second: the signal per second.
+    """
+
+    effect: float
+    noise: float
+    correlation: float
+    corrected: float
+    per_second: float
+
+
+def signal(scores: np.ndarray, truth: np.ndarray, seconds: float) -> Signal:
+    """The signal of a score.
+
+    Args:
+        scores: (architectures, seeds) the score of short runs; high is good.
+        truth: (architectures, seeds) mAP50-95 of the long runs.
+        seconds: of a short run.
+    """
+    effect, noise = variances(scores)
+    effect_of_truth, noise_of_truth = variances(truth)
+    reliability = _share(effect, noise / scores.shape[1]) * _share(effect_of_truth, noise_of_truth / truth.shape[1])
+    means = scores.mean(1), truth.mean(1)
+    correlation = 0.0 if min(map(np.ptp, means)) < 1e-12 else float(np.corrcoef(*means)[0, 1])
+    corrected = min(1.0, max(0.0, correlation) / np.sqrt(reliability)) if reliability > 0 else 0.0
+    told = corrected**2 * effect / noise / seconds if noise > 0 else 0.0
+    return Signal(effect**0.5, noise**0.5, correlation, float(corrected), float(told))
+
+
+def variances(scores: np.ndarray) -> tuple[float, float]:
+    """The variances of the effects of architectures, at least 0, and of the noise.
+
+    Args:
+        scores: (architectures, seeds).
+    """
+    n, k = scores.shape
+    rest = scores - scores.mean(1, keepdims=True) - scores.mean(0, keepdims=True) + scores.mean()
+    noise = float((rest**2).sum() / ((n - 1) * (k - 1)))
+    return max(0.0, float(scores.mean(1).var(ddof=1)) - noise / k), noise
+
+
+def resampled(n: int, draws: int, least: int = 4) -> np.ndarray:
+    """(draws, n) positions of architectures, drawn with replacement; each draw has some different ones."""
+    rng = np.random.default_rng(0)
+    found: list[np.ndarray] = []
+    while len(found) < draws:
+        some = rng.integers(n, size=n)
+        if len(np.unique(some)) >= least:
+            found.append(some)
+    return np.array(found)
+
+
+def _share(effect: float, noise: float) -> float:
+    return effect / (effect + noise) if effect > 0 else 0.0
