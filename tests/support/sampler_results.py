@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import tempfile
@@ -65,13 +66,19 @@ def versions(method: str) -> dict[str, str]:
 
 
 def digest() -> str:
-    """The digest of the sources of `nas_attn.known_cost`; empty if there are none."""
+    """The digest of the sources in `nas_attn.known_cost` that its sampler uses; empty if there are none."""
     found = find_spec("nas_attn.known_cost")
     if found is None or found.origin is None:
         return ""
     folder = Path(found.origin).parent
-    files = sorted(folder.rglob("*.py"))
-    text = b"".join(f"{f.relative_to(folder).as_posix()}\n".encode() + f.read_bytes() for f in files)
+    waiting, files = ["__init__", "sampler", "proposer"], set()
+    while waiting:
+        file = folder / f"{waiting.pop()}.py"
+        if file not in files and file.exists():
+            files.add(file)
+            nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            waiting += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.level == 1 and n.module]
+    text = b"".join(f"{f.relative_to(folder).as_posix()}\n".encode() + f.read_bytes() for f in sorted(files))
     return hashlib.sha256(text).hexdigest()[:12]
 
 
