@@ -59,6 +59,12 @@ class SearchOptions(TypedDict, total=False):
     fraction: float | None
     """Share of the training images to use."""
 
+    folds: int | None
+    """Number of folds: each seed gets its own split of train and val together. [the data's split]"""
+
+    fold_groups: str | None
+    """Images that stay in one fold: their names share the part in parentheses, e.g. '(scene\d+)_'."""
+
     final_imgsz: int | None
     """Image size of the final training, pixels; costs are counted at it."""
 
@@ -191,6 +197,12 @@ class AblationOptions(TypedDict, total=False):
 
     slots: str | Sequence[str] | None
     """Slots to search, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'."""
+
+    folds: int | None
+    """Number of folds: each seed gets its own split of train and val together. [the data's split]"""
+
+    fold_groups: str | None
+    """Images that stay in one fold: their names share the part in parentheses, e.g. '(scene\d+)_'."""
 
     final_imgsz: int | None
     """Image size of the final training, pixels; costs are counted at it."""

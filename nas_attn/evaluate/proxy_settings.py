@@ -54,6 +54,9 @@ class ProxySettings:
         checkpoint_seconds: least time between two checkpoints, in seconds.
         modules: sources of the user's own attention modules.
         kpt_shape: (keypoints, values per keypoint) of the data, if the model predicts keypoints.
+        folds: each seed has its own split of train and val together, one of so many folds for val; None for the data's
+            own split.
+        fold_groups: regular expression for images that stay together, as `group_names` takes it.
     """
 
     model: str
@@ -75,6 +78,8 @@ class ProxySettings:
     checkpoint_seconds: float = 30.0
     modules: tuple[Source, ...] = ()
     kpt_shape: tuple[int, int] | None = None
+    folds: int | None = None
+    fold_groups: str | None = None
 
     def check(self, fidelity: Fidelity, architecture: Architecture | None = None) -> None:
         """Check, before any training, that an architecture can be trained at a fidelity.
@@ -200,17 +205,26 @@ class ProxySettings:
 
         splits = ("train", "val", "test") if self.test and info.test else ("train", "val")
         files = {s: info.files[s] for s in splits}
-        # chosen here, not in the trainer: a tenth of COCO may fit into the cache although all of COCO does not
-        files["train"] = tuple(files["train"][i] for i in spread(info.train, fidelity.fraction))
+        if self.folds:
+            files["train"] = files["val"] = tuple(dict.fromkeys((*files["train"], *files["val"])))
+        else:  # chosen here, not in the trainer: a tenth of COCO may fit into the cache although all of COCO does not
+            files["train"] = tuple(files["train"][i] for i in spread(info.train, fidelity.fraction))
         cache = self.cache or str(_cache_folder())
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cache", "threads", "workers")}
+        stores = {
+            s: shared.store(listed, fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels, self._edited)
+            for s, listed in files.items()
+        }
+        chosen: dict[str, Sequence[int]] = {}
+        if self.folds:
+            train, chosen["val"] = shared.fold(stores["train"], self.nc, self.folds, seed, self.fold_groups)
+            chosen["train"] = [train[i] for i in spread(len(train), fidelity.fraction)]
+        unset = ("cache", "threads", "workers", *(() if self.folds else ("folds", "fold_groups")))
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in unset}
         key = hashlib.sha256(f"{what}|{fidelity}|{seed}|{info.fingerprint}|{own}".encode()).hexdigest()
         return Job(
             info=info,
-            stores={
-                s: shared.store(listed, fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels, self._edited)
-                for s, listed in files.items()
-            },
+            stores=stores,
+            chosen=chosen,
             recipe=self._suited(info),
             epochs=fidelity.epochs,
             imgsz=fidelity.imgsz,
@@ -236,6 +250,7 @@ class ProxySettings:
             "start": self.start,
             "reg_max": self.proxy_reg_max(fidelity.imgsz),
             "fraction": fidelity.fraction,
+            **({"folds": self.folds, "fold_groups": self.fold_groups} if self.folds else {}),
         }
 
     def start_weights(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from nas_attn.tasks import searched_task
 
 if TYPE_CHECKING:
     from nas_attn.data.check import DataInfo
+    from nas_attn.data.image_cache import ImageStore
     from nas_attn.data.labels import LabelFormat
     from nas_attn.detector.model.base_model import BaseModel
     from nas_attn.space import Slot
@@ -63,6 +65,25 @@ def data(path: str, nc: int, task: str, edited: object) -> DataInfo:
     if info.nc != nc:
         raise UserError("the data must have the study's number of classes", got=f"{info.nc}, not {nc}", where=path)
     return info
+
+
+@lru_cache(maxsize=64)
+def fold(images: ImageStore, nc: int, folds: int, seed: int, groups: str | None) -> tuple[Sequence[int], Sequence[int]]:
+    """The images for training and for validation of a seed, by their positions in a store.
+
+    Args:
+        images: the store of train and val together.
+        nc: number of classes.
+        folds: number of folds.
+        seed: the seed.
+        groups: regular expression for images that stay together; None if each stands alone.
+
+    Raises:
+        UserError: the folds are too many for the data, or the expression names no group.
+    """
+    from nas_attn.data.folds import group_names, split
+
+    return split(group_names(images.files, groups), images.classes, nc, folds, seed)
 
 
 @lru_cache(maxsize=8)

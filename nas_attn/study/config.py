@@ -61,6 +61,16 @@ class StudyConfig(BaseModel):
     epochs: int = Field(15, ge=1, lt=2**53, description="Epochs per proxy run.")
     imgsz: int = Field(320, ge=32, lt=2**53, description="Image size of proxy runs, pixels.")
     fraction: float = Field(1.0, gt=0, le=1, description="Share of the training images to use.")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=1000,
+        description="Number of folds: each seed gets its own split of train and val together. [the data's split]",
+    )
+    fold_groups: str | None = Field(
+        None,
+        description="Images that stay in one fold: their names share the part in parentheses, e.g. '(scene\\d+)_'.",
+    )
     final_imgsz: int = Field(
         640, ge=32, lt=2**53, description="Image size of the final training, pixels; costs are counted at it."
     )
@@ -163,6 +173,9 @@ class StudyConfig(BaseModel):
         if start == "weights" and not weights:
             remedy = "Give --weights FILE."
             problems.append(UserError("`start: weights` needs `weights`", where=source("start"), remedy=remedy))
+        if values.get("fold_groups") and not values.get("folds"):
+            where_groups, remedy = source("fold_groups"), "Give --folds 3, for example."
+            problems.append(UserError("`fold_groups` needs `folds`", where=where_groups, remedy=remedy))
         if weights and start != "weights":
             rule, got = "`weights` needs `start: weights`", f"start: {start}"
             problems.append(UserError(rule, got=got, where=source("start"), remedy="Leave one out."))

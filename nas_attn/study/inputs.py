@@ -17,6 +17,7 @@ from nas_attn.cost.declared import check as check_costs
 from nas_attn.cost.standing import check_places
 from nas_attn.data import download
 from nas_attn.data.check import DataInfo, check_data
+from nas_attn.data.folds import check_folds
 from nas_attn.data.named_sets import packaged_data
 from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.model.head_form import check_head, unusable_slots
@@ -129,6 +130,9 @@ def resolve(
     content = check(lambda: space_content(config, stored))
     if slots:
         check(lambda: _check_sizes(config, slots))
+    if data and config.folds:
+        files, folds = tuple({*data.files["train"], *data.files["val"]}), config.folds
+        check(lambda: check_folds(files, data.nc, folds, config.fold_groups))
     if base and config.weights:
         check(lambda: check_weights(Path(str(config.weights)), base))
     if base and slots and content is not None:

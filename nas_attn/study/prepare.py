@@ -27,6 +27,8 @@ from nas_attn.study.records import FORMAT
 from nas_attn.study.space_files import asked, build_space
 from nas_attn.tasks import TASKS
 
+FOLDS = "the scores are those of folds of train and val together, not of the data's own val; test is not touched"
+
 
 def prepare(
     config: StudyConfig,
@@ -66,6 +68,9 @@ def _plan(
     """Count the costs, and make the plan and the header of the study."""
     data, base, space = found.data, found.base, found.space
     notes = [*data.notes, *(lost_with_weights(s.slot for s in space.slots) if config.start == "weights" else ())]
+    if config.folds:
+        images = len({*data.files["train"], *data.files["val"]})
+        notes.append(f"{FOLDS}; {config.folds} folds of {images} images")
     for note in notes:
         progress(note)
     progress("counting cost")
@@ -138,4 +143,6 @@ def make_evaluator(
         threads=threads,
         modules=user.sources(),
         kpt_shape=data.kpt_shape,
+        folds=config.folds,
+        fold_groups=config.fold_groups,
     )

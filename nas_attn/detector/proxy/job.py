@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ class Job:
     Attributes:
         info: the checked data set.
         stores: split -> its images at `imgsz`.
+        chosen: split -> positions of its images in its store; a split that is not named has all of them.
         recipe: the settings of the training.
         epochs, imgsz, fraction: the fidelity; `imgsz` in pixels, `fraction` of the training images in (0, 1].
         seed: decides data order, augmentation and every other random draw.
@@ -38,6 +39,7 @@ class Job:
     epochs: int
     imgsz: int
     seed: int
+    chosen: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fraction: float = 1.0
     device: str = "cpu"
     precision: str = "fp32"

@@ -236,9 +236,10 @@ class ProxyTrainer(DetectionTrainer):
     def _loader(self, split: str, batch: int, *, augment: bool) -> InfiniteDataLoader:
         job = self.job
         store = job.stores[split]
+        there = job.chosen.get(split, range(len(store)))
         dataset = StoreDataset(
             store,
-            spread(len(store), job.fraction) if augment else list(range(len(store))),
+            [there[i] for i in spread(len(there), job.fraction if augment else 1.0)],
             job.seed,
             imgsz=job.imgsz,
             batch_size=batch,
