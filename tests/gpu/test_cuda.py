@@ -14,6 +14,7 @@ import torch
 
 from nas_attn.data.demo import write_data
 from nas_attn.detector.proxy.recipe import Recipe
+from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture
@@ -100,6 +101,35 @@ def test_a_batch_that_does_not_fit_is_halved_and_flagged(evaluator):
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert halved.flags == ("batch halved",) and not halved.comparable
+
+
+@pytest.mark.parametrize("share", ["trunk", "nothing"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_group_trains_as_each_alone_begins(evaluator, share, precision):
+    fixed = dataclasses.replace(evaluator, precision=precision)
+    group = [Architecture.parse("p3=none p4=none p5=none"), MIXED]
+    found = fixed.together(group, Fidelity(3, 128), 0, share=share)
+    alone = fixed(MIXED, Fidelity(3, 128), 0)
+    assert all(f.comparable and f.precision == precision and f.curve[-1]["loss"] < f.curve[0]["loss"] for f in found)
+    if share == "nothing":
+        assert found[1].curve[0]["loss"] == pytest.approx(alone.curve[0]["loss"], rel=2e-2)
+
+
+def test_a_group_that_does_not_fit_is_split(evaluator):
+    """With a real limit on the device's memory."""
+    big = dataclasses.replace(evaluator, recipe=Recipe(batch=64), precision="fp32", workers=0)
+    group = [Architecture.parse(f"p3={g} p4=none p5=none") for g in ("none", "conv")]
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    assert all(f.comparable for f in big.together(group, Fidelity(1, 128), 0, share="nothing"))
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    try:
+        torch.cuda.set_per_process_memory_fraction(0.5 * torch.cuda.max_memory_reserved() / total)
+        found = big.together(group, Fidelity(1, 128), 0, share="nothing")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert all(isinstance(f, EvaluationFailed) or "group split" in f.flags for f in found)
 
 
 def test_nothing_stays_on_the_device(evaluator):

@@ -265,6 +265,23 @@ def test_every_architecture_has_an_evaluation_that_names_its_group(evaluator):
     assert one.together is None and nothing[1].together["rows"] == 0
 
 
+@pytest.mark.parametrize(
+    ("model", "task"),
+    [("yolo26n", "detect"), ("yolo26n-seg", "segment"), ("yolo26n-pose", "pose"), ("yolo11n-obb", "obb")],
+)
+def test_other_heads_and_tasks(tmp_path, model, task):
+    data = write_data(tmp_path / "data", {"train": 8, "val": 4}, 64, SIDES, task)
+    evaluator = ProxyEvaluator(
+        model=model, width=0.125, data=str(data), nc=3, recipe=Recipe(batch=4), cache=str(tmp_path / "cache"),
+        kpt_shape=(4, 3) if task == "pose" else None,
+    )  # fmt: skip
+    group = [Architecture.parse(text) for text in GROUP[:2]]
+    found = evaluator.together(group, Fidelity(2, 64), 0, share=NOTHING)
+    assert found[1].curve == evaluator(group[1], Fidelity(2, 64), 0).curve and found[1].task == task
+    shared = evaluator.together(group, Fidelity(2, 64), 0)
+    assert all(f.comparable and len(f.curve) == 2 for f in shared) and shared[0].together["rows"] > 0
+
+
 def test_a_group_of_one(evaluator):
     found = evaluator.together([Architecture.parse(BASE)], Fidelity(1, 64), 0, share=NOTHING)
     one = evaluator(Architecture.parse(BASE), Fidelity(1, 64), 0)

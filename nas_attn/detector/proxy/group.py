@@ -75,6 +75,10 @@ class Group(nn.Module):
         return found
 
     @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
     def criterion(self) -> _Criteria:
         return _Criteria(self.models)
 
@@ -104,8 +108,8 @@ class Group(nn.Module):
     def begin_epoch(self) -> None:
         """Start the means of the losses, and each detector's stream of random numbers, anew."""
         self._batches, self.losses = 0, {}
-        device = next(self.parameters()).device
-        state = torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        state = torch.get_rng_state(), cuda
         self._states = [state] * len(self.models)
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, Any]:
@@ -207,19 +211,18 @@ class Group(nn.Module):
     def _cast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision is None:
             return contextlib.nullcontext()
-        cast: contextlib.AbstractContextManager[Any] = torch.autocast(self.stride.device.type, self.precision)
+        cast: contextlib.AbstractContextManager[Any] = torch.autocast(self.device.type, self.precision)
         return cast
 
     @contextlib.contextmanager
     def _stream(self, k: int) -> Iterator[None]:
         """A context with the random state of a detector."""
-        device = next(self.parameters()).device
         cpu, cuda = self._states[k]
         torch.set_rng_state(cpu)
         if cuda is not None:
-            torch.cuda.set_rng_state(cuda, device)
+            torch.cuda.set_rng_state(cuda, self.device)
         yield
-        self._states[k] = torch.get_rng_state(), None if cuda is None else torch.cuda.get_rng_state(device)
+        self._states[k] = torch.get_rng_state(), None if cuda is None else torch.cuda.get_rng_state(self.device)
 
 
 class _Criteria:
