@@ -32,6 +32,43 @@ class Contrasts:
         return Contrasts(self.draws[:, columns], self.away[columns], self.errors[:, columns])
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What runs tell of sums of f under one draw of the variances, (sums,) each.
+
+    Attributes:
+        mean: the expected sums.
+        left: their variances, given the runs.
+        before: their variances before any run.
+    """
+
+    mean: np.ndarray
+    left: np.ndarray
+    before: np.ndarray
+
+    @property
+    def distance(self) -> np.ndarray:
+        """The distances from zero, see `distance`."""
+        return distance(self.mean, self.left, self.before)
+
+    @property
+    def learned(self) -> np.ndarray:
+        """The share of the variances that the runs have removed."""
+        return learned(self.left, self.before)
+
+
+def least(plain: np.ndarray, free: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The smallest of several distances of each sum, with the sign of the plain one; 0 if their signs differ.
+
+    Args:
+        plain: (sums,) as the covariance expects.
+        free: (options, sums) with a free effect of each of some options.
+        known: (sums,) share of the variance that the runs have removed; a sum with little has no distance.
+    """
+    shortest = np.min(np.sign(plain) * np.vstack([plain, free]), axis=0)
+    return np.where(known > LEAST, np.sign(plain) * np.maximum(shortest, 0.0), 0.0)
+
+
 def learned(left: np.ndarray, before: np.ndarray) -> np.ndarray:
     """The share of the variances that the runs have removed, (sums,).
 

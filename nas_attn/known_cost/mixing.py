@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from .fit import HIGHEST, LOWEST, TAILS, Fitter, Prior
@@ -58,6 +59,17 @@ class Learned:
     mixing: Mixing
     variances: np.ndarray
     covariance: np.ndarray
+
+    @property
+    def unrelated(self) -> float:
+        """The probability that the second score tells nothing of the first: that the loading is zero.
+
+        Both are as likely before any run. It follows from the Savage-Dickey ratio: the density of the loading at zero
+        after the runs, over that before them.
+        """
+        after = float(norm.pdf(0.0, self.mixing.loading, self.covariance[0, 0] ** 0.5))
+        before = float(student.pdf(0.0, TAILS) / WIDTHS[0])
+        return after / (after + before)
 
     def spread(self) -> list[Mixing]:
         """Mixings with equal probability whose mean and covariance are those of what was learned."""

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
-from .contrasts import LEAST, Contrasts, distance, learned, root_of
+from .contrasts import Contrasts, Moments, least, root_of
 from .fit import FAR, WIDE, Fitter, Prior, Variances, scale_of
 from .kernel import Features, Kernel
 from .likelihood import CONSTANT, Conditioned, Likelihood, condition
@@ -52,6 +52,7 @@ class Posterior:
         runs: the runs; at least one.
         best: use only the most probable variances. This is enough to choose a point, and takes a quarter of the time.
         like: take the variances from this posterior of fewer runs.
+        variances: take these variances of these very runs, whose values are scaled already.
         prior: the variances that are expected before any run.
     """
 
@@ -62,18 +63,20 @@ class Posterior:
         *,
         best: bool = False,
         like: Posterior | None = None,
+        variances: Variances | None = None,
         prior: Prior = WIDE,
     ) -> None:
         self.kernel, self.runs = kernel, runs
         raw = np.asarray(runs.values, float)
         self.centre: float
         self.scale: float
-        self.centre, self.scale = (like.centre, like.scale) if like else scale_of(raw)
+        self.centre, self.scale = (0.0, 1.0) if variances else (like.centre, like.scale) if like else scale_of(raw)
         extra = None if runs.extra is None else np.asarray(runs.extra, float) / self.scale**2
         self.observations = Observations(runs.at, (raw - self.centre) / self.scale, runs.groups, extra)
         self.features = kernel.features(runs.points, runs.cost)
-        self._used = np.ones(len(self.observations), bool) if like else _some(self.observations)
-        self.variances: Variances = self._taken(like.variances) if like else self._fit(best, prior)
+        given = variances or like
+        self._used = np.ones(len(self.observations), bool) if given else _some(self.observations)
+        self.variances: Variances = variances or (self._taken(like.variances) if like else self._fit(best, prior))
         self._kept, left = self.observations.kept(self.variances.kept)
         self._trained = self.features.take(left)
 
@@ -229,24 +232,44 @@ class Posterior:
         for variances, given, count in zip(self.variances.draws, self._conditioned, counts, strict=True):
             if not count:
                 continue
-            summed = sums @ (self.kernel.weighted(variances[:-2], asked, self._trained) + CONSTANT)
-            mean, reduced = summed @ given.alpha, summed @ given.root
-            whole = sums @ (sums @ self.kernel.weighted(variances[:-2], asked, asked)).T
-            whole += CONSTANT * np.outer(total, total)
-            rest = whole - reduced @ reduced.T
-            drawn = rng.standard_normal((count, len(mean))) @ root_of(rest).T
-            left, before = np.maximum(np.diag(rest), 1e-16), np.diag(whole)
-            found.append(mean + drawn)
-            errors.append(drawn / np.sqrt(left))
-            away += count / n * distance(mean, left, before)
+            summed, plain, rest = self._sums(variances, given, sums, asked)
+            drawn = rng.standard_normal((count, len(matrix))) @ root_of(rest).T
+            found.append(plain.mean + drawn)
+            errors.append(drawn / np.sqrt(plain.left))
+            away += count / n * plain.distance
             for at, found_free in zip(self._standouts, free, strict=True):
-                found_free += count / n * self._distance_beside(at, given, sums, asked, summed, (mean, left, before))
-            known += count / n * learned(left, before)
-        least = np.min(np.sign(away) * np.vstack([away, free]), axis=0)
-        away = np.where(known > LEAST, np.sign(away) * np.maximum(least, 0.0), 0.0)
+                found_free += count / n * self._beside(at, given, sums, asked, summed, plain).distance
+            known += count / n * plain.learned
         mixed = rng.permutation(n)
         drawn = np.vstack(found) * self.scale + self.centre * total
-        return Contrasts(drawn[mixed], away, np.vstack(errors)[mixed])
+        return Contrasts(drawn[mixed], least(away, free, known), np.vstack(errors)[mixed])
+
+    def likely(self, asked: Features, matrix: np.ndarray) -> list[Moments]:
+        """Sums of f by the most probable of the kept variances, in units of the scaled values.
+
+        Args:
+            asked, matrix: as for `contrasts`.
+
+        Returns:
+            As the covariance expects; then with a free effect of each of the clearest options.
+        """
+        most, sums = int(np.argmax(self.variances.weights)), csr_array(matrix)
+        given = self._conditioned[most]
+        summed, plain, _ = self._sums(self.variances.draws[most], given, sums, asked)
+        return [plain, *(self._beside(at, given, sums, asked, summed, plain) for at in self._standouts)]
+
+    def _sums(
+        self, variances: np.ndarray, given: Conditioned, sums: csr_array, asked: Features
+    ) -> tuple[np.ndarray, Moments, np.ndarray]:
+        """Sums of f: their covariance with the points that have runs; what is known; their covariance, given runs."""
+        parts, total = variances[:-2], np.asarray(sums.sum(1)).ravel()
+        summed = sums @ (self.kernel.weighted(parts, asked, self._trained) + CONSTANT)
+        reduced = summed @ given.root
+        whole = sums @ (sums @ self.kernel.weighted(parts, asked, asked)).T
+        whole += CONSTANT * np.outer(total, total)
+        rest = whole - reduced @ reduced.T
+        plain = Moments(summed @ given.alpha, np.maximum(np.diag(rest), 1e-16), np.diag(whole))
+        return summed, plain, rest
 
     @cached_property
     def _standouts(self) -> list[int]:
@@ -267,16 +290,16 @@ class Posterior:
         near = (clear**2 >= clear[top] ** 2 - NEAR) & (alike >= ALIKE)
         return [int(i) for i in varied[near]]
 
-    def _distance_beside(
+    def _beside(
         self,
         standout: int,
         given: Conditioned,
         sums: csr_array,
         asked: Features,
         summed: np.ndarray,
-        plain: tuple[np.ndarray, np.ndarray, np.ndarray],
-    ) -> np.ndarray:
-        """The distances of sums from zero if the effect of one option at a slot may have any size.
+        plain: Moments,
+    ) -> Moments:
+        """What is known of sums if the effect of one option at a slot may have any size.
 
         A search trains its best option nearly always, and beside it others. The covariance expects effects of a
         common size, so it gives a part of one large effect to options that stand beside it. With a free effect, that
@@ -287,16 +310,15 @@ class Posterior:
             given: f given the runs.
             sums, asked: as for `contrasts`.
             summed: (sums, points) covariance of the sums with the points that have runs.
-            plain: (sums,) each: the means, what is left of the variances, and the variances before any run.
+            plain: what is known without the free effect.
         """
-        mean, left, before = plain
         column = self._trained.options[:, standout]
         through = given.root @ (given.root.T @ column)
         precision = float(column @ through) + 1 / CONSTANT
         own = sums @ asked.options[:, standout]
         factor = own - summed @ through
-        mean = mean + factor * float(column @ given.alpha) / precision
-        return distance(mean, left + factor**2 / precision, before + CONSTANT * own**2)
+        mean = plain.mean + factor * float(column @ given.alpha) / precision
+        return Moments(mean, plain.left + factor**2 / precision, plain.before + CONSTANT * own**2)
 
 
 def _some(observations: Observations) -> np.ndarray:

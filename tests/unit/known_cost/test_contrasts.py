@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas_attn.known_cost import posterior
+from nas_attn.known_cost import contrasts
 from nas_attn.known_cost.contrasts import LEAST, distance, learned
 from nas_attn.known_cost.kernel import Kernel
 from nas_attn.known_cost.likelihood import CONSTANT
@@ -119,7 +119,7 @@ def test_a_sum_that_the_runs_tell_little_about_has_no_distance(monkeypatch):
     asked = kernel.features(np.array([[4, 4, 3], [4, 4, 4]]), np.array([0.4, 0.6]))
     sums = np.array([[1.0, -1.0], [0.0, 0.0]])
     assert found.contrasts(asked, sums, 500).away.tolist() == [0.0, 0.0]
-    monkeypatch.setattr(posterior, "LEAST", 0.0)
+    monkeypatch.setattr(contrasts, "LEAST", 0.0)
     without = found.contrasts(asked, sums, 500)
     assert without.away[0] != 0 and without.away[1] == 0 and not without.errors[:, 1].any()
 
