@@ -190,12 +190,25 @@ class Fitter:
         except np.linalg.LinAlgError:
             return -1e10, np.zeros_like(theta)
         asked = slice(None) if free is None else free
+        before, pull = self.density(theta, asked)
+        slopes = slopes.copy()
+        slopes[asked] += pull
+        return value + before, slopes
+
+    def density(self, theta: np.ndarray, asked: slice | np.ndarray) -> tuple[float, np.ndarray]:
+        """The logarithm of the prior density, normalised, so that models with other numbers of variances compare.
+
+        Args:
+            theta: logarithms of the variances.
+            asked: positions of those that count.
+
+        Returns:
+            The value, and its derivatives by those that count.
+        """
         width = self.prior.width[asked]
         away = (theta[asked] - self.prior.centre[asked]) / width
-        slopes = slopes.copy()
-        slopes[asked] -= (TAILS + 1) * away / (TAILS + away**2) / width
-        # normalised, so that models with other numbers of variances compare
-        return value + float((student.logpdf(away, TAILS) - np.log(width)).sum()), slopes
+        value = float((student.logpdf(away, TAILS) - np.log(width)).sum())
+        return value, -(TAILS + 1) * away / (TAILS + away**2) / width
 
 
 def _climbed(function: Function, start: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:

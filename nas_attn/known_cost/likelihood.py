@@ -82,6 +82,14 @@ class Likelihood:
 
     def __call__(self, variances: np.ndarray) -> tuple[float, np.ndarray]:
         """The logarithm of the likelihood, and its derivatives by the logarithms of the variances."""
+        return self.full(variances)[:2]
+
+    def full(self, variances: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """The logarithm of the likelihood, its derivatives by the logarithms of the variances, minus those by the values.
+
+        Args:
+            variances: of the parts, of a run and of the levels.
+        """
         seen, noise, level = self.observations, *variances[-2:]
         covariance = self.covariance(variances[:-2])
         given = seen.precision(noise, level)
@@ -99,7 +107,7 @@ class Likelihood:
         slopes[-2] = 0.5 * (float(weights @ weights) - trace)
         grouped = np.bincount(seen.groups, weights, len(per_group))
         slopes[-1] = 0.5 * (float(grouped @ grouped) - float(per_group @ q) + float(q**2 @ quadratic))
-        return found.logp, slopes * variances
+        return found.logp, slopes * variances, weights
 
     def left_out(self, variances: np.ndarray) -> np.ndarray:
         """Each run's distance from what all other runs predict, in standard deviations of that prediction."""

@@ -155,13 +155,14 @@ class MixingFitter:
         value, pulls = 0.0, []
         for i, fitter in enumerate(self._fitters(mixing)):
             part = slice(i * self._n, (i + 1) * self._n)
-            model = Likelihood(self.parts, fitter.all)
             try:
-                one, slopes[part] = fitter._posterior(model, theta[part])
-                pulls.append(_pull(model, np.exp(theta[part])))
+                likely, by_variances, pull = Likelihood(self.parts, fitter.all).full(np.exp(theta[part]))
             except np.linalg.LinAlgError:
                 return -1e10, np.zeros_like(theta)
-            value += one
+            before, by_prior = fitter.density(theta[part], slice(None))
+            slopes[part] = by_variances + by_prior
+            value += likely + before
+            pulls.append(pull)
         z1, z2 = mixing.apart(self.first.values, self.second)
         loading, echo = theta[-2:]
         by_loading = float(pulls[0] @ (self.second - echo * z1) - pulls[1] @ (echo * z2)) / d
@@ -191,14 +192,3 @@ class MixingFitter:
         inverse = (vectors / np.maximum(values, 1.0)) @ vectors.T
         found: np.ndarray = inverse[-2:, -2:]
         return found
-
-
-def _pull(model: Likelihood, variances: np.ndarray) -> np.ndarray:
-    """Minus the derivatives of the logarithm of the likelihood by the values of the runs, (runs,)."""
-    seen, noise = model.observations, variances[-2]
-    found, told = model.conditioned(variances), seen.weighted(noise)
-    residual = seen.values - found.mean[seen.points]
-    shrink = seen.precision(noise, variances[-1]).shrink
-    totals = np.bincount(seen.groups, told.weights * residual, len(shrink))
-    pulled: np.ndarray = told.weights * (residual - (shrink * totals)[seen.groups]) / noise
-    return pulled
