@@ -85,7 +85,10 @@ class Likelihood:
         return self.full(variances)[:2]
 
     def full(self, variances: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """The logarithm of the likelihood, its derivatives by the logarithms of the variances, minus those by the values.
+        """The logarithm of the likelihood with its derivatives.
+
+        Returns:
+            The value; its derivatives by the logarithms of the variances; minus its derivatives by the values.
 
         Args:
             variances: of the parts, of a run and of the levels.
