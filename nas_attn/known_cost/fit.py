@@ -226,16 +226,29 @@ def _climbed(function: Function, start: np.ndarray, free: np.ndarray) -> tuple[n
     return theta, -float(found.fun)
 
 
-def _draws(function: Function, mode: np.ndarray, free: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws around a mode by Laplace's approximation, with the logarithms of their weights: parts of the evidence."""
-    k, step = len(free), 0.1
-    hessian = np.empty((k, k))
+def curvature(function: Function, mode: np.ndarray, free: np.ndarray, step: float) -> np.ndarray:
+    """Minus the second derivatives of a function, (free, free), from differences of its first ones.
+
+    Args:
+        function: gives its value and its derivatives.
+        mode: the place.
+        free: positions of the arguments that count.
+        step: half the distance of the two places whose derivatives are compared.
+    """
+    hessian = np.empty((len(free), len(free)))
     for i, j in enumerate(free):
         up, down = mode.copy(), mode.copy()
         up[j] += step
         down[j] -= step
         hessian[i] = (function(down)[1][free] - function(up)[1][free]) / (2 * step)
-    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    found: np.ndarray = (hessian + hessian.T) / 2
+    return found
+
+
+def _draws(function: Function, mode: np.ndarray, free: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws around a mode by Laplace's approximation, with the logarithms of their weights: parts of the evidence."""
+    k = len(free)
+    values, vectors = np.linalg.eigh(curvature(function, mode, free, 0.1))
     deviations = 1 / np.sqrt(np.maximum(values, 1 / 1.5**2))  # never wider than the prior
     normal = ndtri(qmc.Sobol(k, scramble=True, rng=np.random.default_rng(0)).random(n))
     normal[0] = 0

@@ -87,11 +87,11 @@ class Likelihood:
     def full(self, variances: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """The logarithm of the likelihood with its derivatives.
 
-        Returns:
-            The value; its derivatives by the logarithms of the variances; minus its derivatives by the values.
-
         Args:
             variances: of the parts, of a run and of the levels.
+
+        Returns:
+            The value; its derivatives by the logarithms of the variances; minus its derivatives by the values.
         """
         seen, noise, level = self.observations, *variances[-2:]
         covariance = self.covariance(variances[:-2])

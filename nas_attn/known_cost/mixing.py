@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from .fit import HIGHEST, LOWEST, TAILS, Fitter, Prior
+from .fit import HIGHEST, LOWEST, TAILS, Fitter, Prior, curvature
 from .likelihood import Likelihood
 from .observations import Observations
 
@@ -182,13 +182,7 @@ class MixingFitter:
 
     def _covariance(self, theta: np.ndarray, free: np.ndarray) -> np.ndarray:
         """Of loading and echo, from the curvature at the mode; never wider than the prior."""
-        hessian = np.empty((len(free), len(free)))
-        for i, j in enumerate(free):
-            up, down = theta.copy(), theta.copy()
-            up[j] += STEP
-            down[j] -= STEP
-            hessian[i] = (self(down)[1][free] - self(up)[1][free]) / (2 * STEP)
-        values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+        values, vectors = np.linalg.eigh(curvature(self, theta, free, STEP))
         inverse = (vectors / np.maximum(values, 1.0)) @ vectors.T
         found: np.ndarray = inverse[-2:, -2:]
         return found
