@@ -1,6 +1,6 @@
 """Searches that run until they have settled: the regret at their end, and at twice as many trials.
 
-    python tests/benchmarks/settled.py [--quick] [--json] [--studies 50] [--cap 150] [--only macro,necks] [--jobs 1]
+    python tests/benchmarks/settled.py [--quick] [--json] [--studies 17] [--cap 300] [--only macro,necks] [--jobs 1]
         [--results FILE] [--report]
 
 The spaces are those of `samplers.py`. A search chooses as `nas_attn search --until settled` does, with further runs of
@@ -98,8 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one study of Macro; nothing is kept")
     parser.add_argument("--json", action="store_true", help="only the JSON line")
-    parser.add_argument("--studies", type=int, default=50)
-    parser.add_argument("--cap", type=int, default=150, help="trials after which a search counts as not settled")
+    parser.add_argument("--studies", type=int, default=17, help="of each space")
+    parser.add_argument("--cap", type=int, default=300, help="trials after which a search counts as not settled")
     parser.add_argument("--only", default="macro,nb201,necks")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of finished searches")
