@@ -34,7 +34,7 @@ class Contrasts:
 
 @dataclass(frozen=True)
 class Moments:
-    """What runs tell of sums of f under one draw of the variances, (sums,) each.
+    """The knowledge of sums of f under one draw of the variances, (sums,) each.
 
     Attributes:
         mean: the expected sums.

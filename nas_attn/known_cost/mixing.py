@@ -30,7 +30,7 @@ STEP = 0.05  # of the differences that the curvature is taken from
 
 @dataclass(frozen=True)
 class Mixing:
-    """How two scores are made of two independent ones."""
+    """The two factors by which two scores are made of two independent ones."""
 
     loading: float = 0.0
     echo: float = 0.0

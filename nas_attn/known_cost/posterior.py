@@ -299,7 +299,7 @@ class Posterior:
         summed: np.ndarray,
         plain: Moments,
     ) -> Moments:
-        """What is known of sums if the effect of one option at a slot may have any size.
+        """The knowledge of sums if the effect of one option at a slot may have any size.
 
         A search trains its best option nearly always, and beside it others. The covariance expects effects of a
         common size, so it gives a part of one large effect to options that stand beside it. With a free effect, that

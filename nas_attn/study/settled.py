@@ -77,7 +77,7 @@ def ending(found: Foresight, single: int) -> Ending:
 
 
 def _behind(picks: Mapping[str, int], mean: np.ndarray, found: Foresight) -> dict[str, float]:
-    """How far each pick falls behind the choice by these means, as a share of their front's range."""
+    """The distance by which each pick falls behind the choice by these means, as a share of their front's range."""
     cost, on = found.cost, front_of(mean, found.cost)
     rise, run = mean[on[-1]] - mean[on[0]], cost[on[-1]] - cost[on[0]]
     best, knee, simplest = picks["best"], picks["knee"], picks["simplest"]

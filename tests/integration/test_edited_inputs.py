@@ -54,7 +54,7 @@ def test_edited_labels_are_read_again(data, tmp_path, monkeypatch):
         seen.append(job)
         raise StoppedError
 
-    monkeypatch.setattr("nas_attn.detector.proxy.trainer.train", train)
+    monkeypatch.setattr("nas_attn.detector.proxy.training.train", train)
     evaluator = ProxyEvaluator(model="yolo11n", width=0.125, data=str(data), nc=3, cache=str(tmp_path / "cache"))
 
     def job():

@@ -23,7 +23,7 @@ from nas_attn.detector.proxy.trainer import ProxyTrainer
 
 @dataclass
 class Member:
-    """What a group's training tells of one detector.
+    """The curve, scores and flags of one detector of a group.
 
     Attributes:
         curve, flags: as those of `ProxyTrainer`.
