@@ -1,4 +1,4 @@
-"""What a second of each way to score tells of long runs, from the runs of the neck table.
+"""The signal per second of each way to score: judged by long runs, from the runs of the neck table.
 
     python tests/benchmarks/proxy_signal.py [--draws 2000] [--json]
 

@@ -1,4 +1,4 @@
-"""How much a second of a cheap score tells of the truth, which long runs give.
+"""The signal per second of a cheap score: its word about the truth, which long runs give.
 
     score[architecture, seed] = effect[architecture] + level[seed] + noise
     signal per second = r² × variance(effect) / variance(noise) / seconds of a run

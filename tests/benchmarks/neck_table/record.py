@@ -137,7 +137,7 @@ def record(table: NeckTable, jobs: list[tuple[str, Job]], processes: int, minute
 
 
 def report(table: NeckTable) -> dict[str, Any]:
-    """What each part can tell apart."""
+    """The intraclass correlation of each part, and how much of it is there."""
     found = {}
     for name, part in PARTS.items():
         names, scores = table.scores(name)
