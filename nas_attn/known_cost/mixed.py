@@ -17,7 +17,7 @@ from .contrasts import Contrasts, Moments, least
 from .fit import WIDE, Prior, Variances, scale_of
 from .kernel import Features, Kernel
 from .mixing import Learned, Mixing, MixingFitter
-from .posterior import NOISE, Posterior, Runs
+from .posterior import Posterior, Runs
 
 ENOUGH = 8  # runs before the second score counts
 
@@ -28,7 +28,7 @@ class MixedPosterior:
     Args:
         kernel: the covariance.
         runs: the runs with their first score.
-        second: the second score of each run; nan if a run has none.
+        second: the second score of each run, of `ENOUGH` runs or more.
         extra: variance of each second score beyond the noise of a run; None if there is none.
         prior: the variances that are expected of each score.
 
@@ -49,7 +49,7 @@ class MixedPosterior:
         self.first = Posterior(kernel, runs, prior=prior)
         values = np.asarray(second, float)
         if not np.isfinite(values).all() or len(values) < ENOUGH:
-            raise ValueError("Every run needs a second score.")
+            raise ValueError(f"There must be {ENOUGH} runs, each with a finite second score.")
         centre, scale = scale_of(values)
         self._second = (values - centre) / scale
         self._extra = None if extra is None else np.asarray(extra, float) / scale**2
@@ -93,11 +93,6 @@ class MixedPosterior:
     def spread(self, part: int, away: float = 0.0) -> float:
         """A standard deviation of the first score, in its units, as of `Posterior.spread`."""
         return self.first.spread(part, away)
-
-    @property
-    def noise(self) -> float:
-        """The variance of a run that the second score leaves open, in squared units of the first score."""
-        return float(self.learned.variances[0][NOISE] * self.first.scale**2)
 
     def predict(self, asked: Features) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of f at points, (n,) each."""

@@ -250,6 +250,23 @@ def test_an_interrupted_group_ends_as_if_it_had_not_been(evaluator, tmp_path, mo
     assert [a.flags for a in again] == [w.flags for w in whole] and not file.exists()
 
 
+def test_a_failure_before_an_interruption_is_told_after_it(base, job, tmp_path):
+    class Killed(BaseException):
+        """The exception that stands for `kill -9`."""
+
+    def stop(done):
+        if done == 2:
+            raise Killed
+
+    file = tmp_path / "c.pt"
+    kept = dataclasses.replace(job, checkpoint=file, checkpoint_seconds=0.0)
+    with pytest.raises(Killed):
+        models = [built(base, GROUP[0]), failing(built(base, GROUP[1]), None)]
+        grouped(models, dataclasses.replace(kept, after_epoch=stop), tmp_path / "a")
+    again = grouped([built(base, text) for text in GROUP[:2]], kept, tmp_path / "b")
+    assert "not finite in epoch 1 of 3" in again.members[1].failed and len(again.members[0].curve) == 3
+
+
 def test_every_architecture_has_an_evaluation_that_names_its_group(evaluator):
     evaluator = dataclasses.replace(evaluator, test=True)
     group = [Architecture.parse(text) for text in GROUP]

@@ -46,7 +46,7 @@ class Group(nn.Module):
     Attributes:
         present: positions of the detectors that are still trained.
         losses: position -> mean loss items of the epoch so far, as the criterion gives them.
-        left: position -> reason, of the detectors that left since the trainer last looked.
+        failed: position -> reason, of the detectors that failed in this epoch.
         precision: dtype of autocast in forward passes; None for none.
     """
 
@@ -61,7 +61,7 @@ class Group(nn.Module):
         self.__dict__["models"] = list(models)
         self.present = list(range(len(models)))
         self.losses: dict[int, Any] = {}
-        self.left: dict[int, str] = {}
+        self.failed: dict[int, str] = {}
         self.precision: torch.dtype | None = None
         self._batches = 0
         self._states: list[tuple[Tensor, Tensor | None]] = []
@@ -106,8 +106,8 @@ class Group(nn.Module):
             yield list(self.own[k].parameters())
 
     def begin_epoch(self) -> None:
-        """Start the means of the losses, and each detector's stream of random numbers, anew."""
-        self._batches, self.losses = 0, {}
+        """Start the means of the losses, the failures, and each detector's stream of random numbers anew."""
+        self._batches, self.losses, self.failed = 0, {}, {}
         cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
         state = torch.get_rng_state(), cuda
         self._states = [state] * len(self.models)
@@ -141,13 +141,11 @@ class Group(nn.Module):
             except (RuntimeError, ValueError) as error:
                 if _of_memory(error):
                     raise
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-                self.leave(k, reason)
+                reason = self._fail(k, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
                 continue
             own = {i: leaf.grad for i, leaf in leaves.items() if leaf.grad is not None}
             if not all(bool(torch.isfinite(value).all()) for value in (total, *own.values())):
-                reason = NOT_FINITE
-                self.leave(k, reason)
+                reason = self._fail(k, NOT_FINITE)
                 continue
             for i, grad in own.items():
                 grads[i] += grad
@@ -171,15 +169,14 @@ class Group(nn.Module):
                 total.backward()
         return total.detach(), items
 
-    def leave(self, k: int, reason: str) -> None:
-        """Train a detector no further.
+    def _fail(self, k: int, reason: str) -> str:
+        self.leave(k)
+        self.failed[k] = reason
+        return reason
 
-        Args:
-            k: its position.
-            reason: why it has no score; empty if it has one.
-        """
+    def leave(self, k: int) -> None:
+        """Train the detector at a position no further."""
         self.present.remove(k)
-        self.left[k] = reason
         self.losses.pop(k, None)
         for parameter in self.own[k].parameters():
             parameter.grad = None

@@ -100,7 +100,7 @@ class GroupTrainer(ProxyTrainer):
             row = {"epoch": self.epoch + 1, "loss": self._sum(self.model.losses[k]), "lr": rate}
             member.curve.append(row | figures)
             if member.stopped:
-                self.model.leave(k, "")
+                self.model.leave(k)
             elif self.epoch + 1 < self.epochs:
                 member.metrics = {}
         if not self._present:
@@ -123,9 +123,8 @@ class GroupTrainer(ProxyTrainer):
             loss = self._sum(self.model.losses[k])
             if done < self.epochs and self.limits[k].get(done, math.inf) < loss < math.inf:
                 self.members[k].flags.append(f"{STOPPED}{done}")
-        for k, reason in self.model.left.items():
-            self.members[k].failed = reason and f"{reason} in epoch {done} of {self.epochs}"
-        self.model.left.clear()
+        for k, reason in self.model.failed.items():
+            self.members[k].failed = f"{reason} in epoch {done} of {self.epochs}"
 
     # methods of our own
 
@@ -177,7 +176,7 @@ class GroupTrainer(ProxyTrainer):
         super()._restore(state)
         self.members = [Member(*values) for values in state["members"]]
         for k in set(self._present) - set(state["present"]):
-            self.model.leave(k, "")
+            self.model.leave(k)
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         return False  # detectors leave the group one by one
