@@ -57,6 +57,15 @@ def job(info, tmp_path):
     return Job(info=info, stores=stores, recipe=Recipe(batch=4), epochs=3, imgsz=64, seed=0, key="test")
 
 
+class Killed(BaseException):
+    """The exception that stands for `kill -9`."""
+
+
+def stop(done):
+    if done == 2:
+        raise Killed
+
+
 def built(base, text):
     from nas_attn.detector.weights.initial_weights import build
 
@@ -223,13 +232,6 @@ def test_each_is_stopped_by_its_own_limits_and_scored_then(base, job, tmp_path):
 def test_an_interrupted_group_ends_as_if_it_had_not_been(evaluator, tmp_path, monkeypatch, share):
     from nas_attn.detector.proxy import group_trainer as module
 
-    class Killed(BaseException):
-        """The exception that stands for `kill -9`."""
-
-    def stop(done):
-        if done == 2:
-            raise Killed
-
     evaluator = dataclasses.replace(evaluator, checkpoint_seconds=0.0)
     group = [Architecture.parse(text) for text in GROUP]
     call = (group, Fidelity(4, 64), 5)
@@ -251,13 +253,6 @@ def test_an_interrupted_group_ends_as_if_it_had_not_been(evaluator, tmp_path, mo
 
 
 def test_a_failure_before_an_interruption_is_told_after_it(base, job, tmp_path):
-    class Killed(BaseException):
-        """The exception that stands for `kill -9`."""
-
-    def stop(done):
-        if done == 2:
-            raise Killed
-
     file = tmp_path / "c.pt"
     kept = dataclasses.replace(job, checkpoint=file, checkpoint_seconds=0.0)
     with pytest.raises(Killed):
