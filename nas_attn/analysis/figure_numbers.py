@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nas_attn.analysis.posterior import StudyPosterior
-    from nas_attn.study.early_stop import Predicted
+    from nas_attn.study.training_loss import Predicted
 
 LIVE_THRESHOLD = 0.003  # for a study that does not record one
 
@@ -132,7 +132,7 @@ def pareto_numbers(view: StudyView) -> ParetoNumbers:
     """The numbers of all candidates that have ended, of the front, and of the base with its noise."""
     from nas_attn.analysis.front import front
     from nas_attn.analysis.posterior import posterior
-    from nas_attn.study.early_stop import predicted
+    from nas_attn.study.training_loss import predicted
 
     found = posterior(view)
     keys = tuple(c.key for c in front(view))

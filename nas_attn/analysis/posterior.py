@@ -2,6 +2,9 @@
 
     mAP50-95[trial] = f(architecture) + level[seed] + noise
 
+The training loss of the same trials counts for as much as the study itself shows that it tells of f
+(`nas_attn.known_cost.mixed`): it never makes a claim by itself.
+
 f is a Gaussian process on the genes and the cost (`nas_attn.known_cost`). All that is said about a search comes from
 here: differences to the base, the front, picks, effects of modules, the noise of a run. Its means and intervals hold if
 architectures differ at all; `nothing` is the probability that they do not, and claims count it as an error.
@@ -23,11 +26,13 @@ from nas_attn.known_cost.contrasts import Contrasts
 from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import Features, Kernel
 from nas_attn.known_cost.knowledge import on_front
-from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior, Runs
+from nas_attn.known_cost.mixed import MixedPosterior, with_second
+from nas_attn.known_cost.observations import Runs
+from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior
 from nas_attn.space import NONE, Architecture
 from nas_attn.statistics.claims import claimed
 from nas_attn.study.coded import PRIOR, Coded
-from nas_attn.study.early_stop import predicted
+from nas_attn.study.training_loss import last_loss, scores, with_end
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 DRAWS = 4000
@@ -69,11 +74,14 @@ class StudyPosterior:
         self._low, self._range = float(costs.min()), float(np.ptp(costs))
         if self._range < 1e-9 * self._low:  # rounding
             self._range = 1.0
-        ends = predicted(view.trials)
-        values = [ends[t.number].value if t.number in ends else t.map50_95 or 0.0 for t in runs]
-        extra = [ends[t.number].variance if t.number in ends else 0.0 for t in runs] if ends else None
-        data = Runs(points, self._scaled(points), positions, values, [t.seed for t in runs], extra)
-        self._posterior = Posterior(self._kernel, data, prior=_prior(len(runs)))
+        first, second = scores(view.trials, runs), scores(view.trials, runs, last_loss)
+        if first is None:
+            raise ValueError("Each run must have a finite score.")
+        extra = first.extra if any(first.extra) else None
+        data = Runs(points, self._scaled(points), positions, first.values, [t.seed for t in runs], extra)
+        alone = Posterior(self._kernel, data, prior=(prior := _prior(len(runs))))
+        further = second.extra if second and any(second.extra) else None
+        self._posterior = with_second(alone, second.values, further, prior=prior) if second else alone
         gone = self._posterior.collapsed
         self.collapsed = tuple(t for t, out in zip(runs, gone, strict=True) if out)
         self.runs = tuple(t for t, out in zip(runs, gone, strict=True) if not out)
@@ -170,6 +178,12 @@ class StudyPosterior:
         return on_front(self.draws, self.gmacs)
 
     @property
+    def loss_tells(self) -> float | None:
+        """The probability that the training loss tells something of f; None if it does not count."""
+        p = self._posterior
+        return 1 - p.learned.unrelated if isinstance(p, MixedPosterior) else None
+
+    @property
     def noise(self) -> Difference:
         """The standard deviation of a run, with its 95 % interval, in mAP50-95."""
         return self._spread(NOISE)
@@ -213,7 +227,7 @@ class StudyPosterior:
         if sd <= 0:
             return 0  # it is known already
         needed = (1.96 + 0.84) / difference  # the square root of the precision
-        return max(0, math.ceil(2 * self.noise.mean**2 * (needed**2 - 1 / sd**2)))
+        return max(0, math.ceil(2 * self._posterior.noise * (needed**2 - 1 / sd**2)))
 
 
 def comparable(view: StudyView) -> list[Trial]:
@@ -221,9 +235,7 @@ def comparable(view: StudyView) -> list[Trial]:
 
     Trials of another fidelity measure something else; those of the more frequent fidelity are kept.
     """
-    ends = predicted(view.trials)
-    scored = (t for t in view.trials if t.usable and t.map50_95 is not None and math.isfinite(t.map50_95))
-    usable = sorted((*scored, *(t for t in view.trials if t.number in ends)), key=lambda t: t.number)
+    usable = with_end(view.trials)
     kinds = [(e.task, e.epochs, e.imgsz, e.recipe.get("fraction", 1.0)) for t in usable if (e := t.evaluation)]
     most = Counter(kinds).most_common(1)
     return [t for t, kind in zip(usable, kinds, strict=True) if kind == most[0][0]]

@@ -10,7 +10,7 @@ from nas_attn.analysis.posterior import posterior, verdict
 from nas_attn.analysis.tables import EMPTY, ESTIMATE, MANY_SLOTS, number, picks_table
 from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, table, text
 from nas_attn.errors import NasAttnError
-from nas_attn.study.early_stop import predicted
+from nas_attn.study.training_loss import predicted
 from nas_attn.study.view import Candidate, StudyView
 
 CLICK_HINT = "Click a point or a row of a table to see its settings, learning curves and model YAML."

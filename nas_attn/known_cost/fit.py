@@ -7,9 +7,8 @@ so it is left out if the rest becomes more probable by more than a collapse is i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.optimize import minimize
@@ -17,7 +16,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 from scipy.stats import t as student
 
-from .kernel import PARTS
+from .kernel import PARTS, TOLD
 from .likelihood import Likelihood
 from .observations import Observations
 
@@ -56,18 +55,16 @@ class Prior:
     spread_of_noise: float = 1.5
     nothing: float = 0.5
 
-    @cached_property
-    def centre(self) -> np.ndarray:
-        """The logarithms of the medians, (parts + 2,)."""
-        return np.log([*(self.parts[p] for p in PARTS), self.noise, self.level])
+    def centre(self, names: Sequence[str]) -> np.ndarray:
+        """The logarithms of the medians, (parts + 2,), for the parts of a kernel."""
+        return np.log([*(self.parts[p] for p in names), self.noise, self.level])
 
-    @cached_property
-    def width(self) -> np.ndarray:
-        """The scales of the logarithms, (parts + 2,)."""
-        return np.array([*(self.spread for _ in PARTS), self.spread_of_noise, self.spread])
+    def width(self, names: Sequence[str]) -> np.ndarray:
+        """The scales of the logarithms, (parts + 2,), for the parts of a kernel."""
+        return np.array([*(self.spread for _ in names), self.spread_of_noise, self.spread])
 
 
-WIDE = Prior(dict.fromkeys(PARTS, 0.3) | {"own": 0.01}, noise=0.1, level=0.1)
+WIDE = Prior(dict.fromkeys((*PARTS, TOLD), 0.3) | {"own": 0.01}, noise=0.1, level=0.1)
 
 
 @dataclass(frozen=True)
@@ -109,6 +106,8 @@ class Fitter:
 
     def __init__(self, parts: np.ndarray, observations: Observations, prior: Prior = WIDE) -> None:
         self.parts, self.all, self.prior = parts, observations, prior
+        names = (*PARTS, TOLD)[: len(parts)]
+        self.centre, self.width = prior.centre(names), prior.width(names)
 
     def best(self) -> tuple[np.ndarray, np.ndarray]:
         """The most probable variances, and which runs are kept."""
@@ -146,10 +145,10 @@ class Fitter:
         free = np.arange(len(best)) if model.observations.levels else np.arange(len(best) - 1)
         some, evidence = _draws(lambda t: self._posterior(model, t), np.log(best), free, DRAWS)
         start = np.log(best)
-        start[: len(PARTS)] = -40.0
+        start[: len(self.parts)] = -40.0
         spread = float(model.observations.values.var()) or 1e-4
         start[-2] = math.log(max(spread, math.exp(LOWEST)))
-        alone = free[len(PARTS) :]
+        alone = free[len(self.parts) :]
         flat = _climbed(lambda t: self._posterior(model, t, alone), start, alone)[0]
         _, without = _draws(lambda t: self._posterior(model, t, alone), flat, alone, DRAWS // 2)
         top = max(evidence.max(), without.max())
@@ -175,7 +174,7 @@ class Fitter:
 
     def _mode(self, kept: np.ndarray) -> tuple[np.ndarray, float]:
         """The most probable variances. Runs differ by noise or by points; a climb finds the nearer of both."""
-        model, noisy = self._model(kept), self.prior.centre
+        model, noisy = self._model(kept), self.centre
         quiet = noisy.copy()
         quiet[-2] -= QUIET
         free = np.arange(len(noisy))
@@ -205,8 +204,8 @@ class Fitter:
         Returns:
             The value, and its derivatives by those that count.
         """
-        width = self.prior.width[asked]
-        away = (theta[asked] - self.prior.centre[asked]) / width
+        width = self.width[asked]
+        away = (theta[asked] - self.centre[asked]) / width
         value = float((student.logpdf(away, TAILS) - np.log(width)).sum())
         return value, -(TAILS + 1) * away / (TAILS + away**2) / width
 

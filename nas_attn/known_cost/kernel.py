@@ -11,6 +11,7 @@ For two points a and b with S slots, R_s is the similarity of their variants at 
 | near | exp(v - S) | what similar points have in common |
 | cost | Gaussian in the cost, 0.25 of its range wide | a gain that follows the size |
 | own | [a = b] | the rest of one point, which tells nothing about others |
+| told | what another function has in common at both, see `told.py` | what that function tells of this one |
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from .space import ProductSpace
 
 PARTS = ("option", "setting", "shared", "pair", "near", "cost", "own")
+TOLD = "told"  # the part of a kernel that another function tells
 WIDTH = 0.25  # of the cost part, as a share of the range of costs
 
 

@@ -12,53 +12,100 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from .contrasts import Contrasts, Moments, least
 from .fit import WIDE, Prior, Variances, scale_of
 from .kernel import Features, Kernel
 from .mixing import Learned, Mixing, MixingFitter
-from .posterior import Posterior, Runs
+from .observations import Runs
+from .posterior import NOISE, Posterior
 
 ENOUGH = 8  # runs before the second score counts
+COPY = 0.99  # rank correlation from which the second score is a copy of the first one, which tells nothing more
+QUIET = 0.01  # variance of a run, in units of the scale, below which the first score tells all
+
+
+def with_second(
+    first: Posterior,
+    second: Sequence[float],
+    extra: Sequence[float] | None = None,
+    *,
+    prior: Prior = WIDE,
+    like: Posterior | MixedPosterior | None = None,
+) -> Posterior | MixedPosterior:
+    """The posterior by two scores; `first` itself if the second can tell nothing more, or if there are too few runs.
+
+    Args:
+        first, second, extra, prior: as for `MixedPosterior`.
+        like: the posterior of fewer runs whose variances `first` has.
+    """
+    if len(second) < ENOUGH or np.ptp(second) == 0 or (like is not None and not isinstance(like, MixedPosterior)):
+        return first
+    if like is None and (first.variances.best[NOISE] < QUIET or abs(spearmanr(first.runs.values, second)[0]) > COPY):
+        return first
+    return MixedPosterior(first, second, extra, prior=prior, like=like)
 
 
 class MixedPosterior:
     """The joint distribution of f at all points, given runs with two scores. It answers as a `Posterior` does.
 
     Args:
-        kernel: the covariance.
-        runs: the runs with their first score.
-        second: the second score of each run, of `ENOUGH` runs or more.
+        first: the posterior by the first score alone: it says which runs collapsed, and whether points differ at all.
+        second: the second score of each run.
         extra: variance of each second score beyond the noise of a run; None if there is none.
         prior: the variances that are expected of each score.
+        like: take the mixing from this posterior of fewer runs, as `first` does with its variances.
 
     Attributes:
-        first: the posterior by the first score alone: it says which runs collapsed, and whether points differ at all.
         learned: the mixing of the two scores.
     """
 
     def __init__(
         self,
-        kernel: Kernel,
-        runs: Runs,
+        first: Posterior,
         second: Sequence[float],
         extra: Sequence[float] | None = None,
         *,
         prior: Prior = WIDE,
+        like: MixedPosterior | None = None,
     ) -> None:
-        self.first = Posterior(kernel, runs, prior=prior)
+        self.first = first
         values = np.asarray(second, float)
-        if not np.isfinite(values).all() or len(values) < ENOUGH:
-            raise ValueError(f"There must be {ENOUGH} runs, each with a finite second score.")
-        centre, scale = scale_of(values)
+        if not np.isfinite(values).all():
+            raise ValueError("Each run must have a finite second score.")
+        self._units: tuple[float, float] = like._units if like else scale_of(values)
+        centre, scale = self._units
         self._second = (values - centre) / scale
         self._extra = None if extra is None else np.asarray(extra, float) / scale**2
-        kept = self.first.variances.kept
-        observations, left = self.first.observations.kept(kept)
+        self.learned: Learned = like.learned if like else self._learn(prior)
+
+    def _learn(self, prior: Prior) -> Learned:
+        observations, left = self.first.observations.kept(self.kept)
         some = self.first.features.take(left)
-        more = None if self._extra is None else self._extra[kept]
-        fitter = MixingFitter(kernel.parts(some, some), observations, self._second[kept], more, prior)
-        self.learned: Learned = fitter.learned()
+        extra = None if self._extra is None else self._extra[self.kept]
+        parts = self.first.kernel.parts(some, some)
+        return MixingFitter(parts, observations, self._second[self.kept], extra, prior).learned()
+
+    @property
+    def runs(self) -> Runs:
+        """The runs with their first score."""
+        return self.first.runs
+
+    @property
+    def features(self) -> Features:
+        """Of the distinct points of the runs."""
+        return self.first.features
+
+    @property
+    def kernel(self) -> Kernel:
+        """The covariance."""
+        return self.first.kernel
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(runs,) False for runs that are not used, by the first score."""
+        return self.first.kept
 
     @cached_property
     def _mixed(self) -> list[tuple[float, Posterior, Posterior]]:
@@ -66,7 +113,7 @@ class MixedPosterior:
         return [(m.loading, *self._apart(m)) for m in self.learned.spread()]
 
     def _apart(self, mixing: Mixing) -> tuple[Posterior, Posterior]:
-        own, seen, kept = self.first.runs, self.first.observations, self.first.variances.kept
+        own, seen, kept = self.first.runs, self.first.observations, self.kept
         extras = (seen.extra, self._extra)
         found = []
         for values, extra, variances in zip(
@@ -90,24 +137,69 @@ class MixedPosterior:
         """(runs,) True for runs that are left out because they collapsed."""
         return self.first.collapsed
 
+    @property
+    def apart(self) -> list[tuple[float, Posterior]]:
+        """The posteriors that f is made of, each with the factor of its variance."""
+        loading, one, two = self._likely
+        w = self.learned.unrelated
+        return [(w, self.first), (1 - w, one), ((1 - w) * loading**2, two)]
+
     def spread(self, part: int, away: float = 0.0) -> float:
         """A standard deviation of the first score, in its units, as of `Posterior.spread`."""
         return self.first.spread(part, away)
 
-    def predict(self, asked: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of f at points, (n,) each."""
+    @cached_property
+    def noise(self) -> float:
+        """The variance of a run with one score that would tell as much of the points that have runs."""
+        before = [np.diag(p.joint(self.features)[1]) for p in (self._likely[1], self._likely[2])]
+        square = self._likely[0] ** 2
+        told = sum(
+            w * v**2 / (v + p.noise + 1e-12) for w, v, p in zip((1.0, square), before, self._likely[1:], strict=True)
+        )
+        whole = before[0] + square * before[1]
+        both = float(np.median(whole * (whole - told) / told)) * self.first.scale**2
+        w = self.learned.unrelated
+        return w * self.first.noise + (1 - w) * min(both, self.first.noise)
+
+    def predict(self, asked: Features, pending: Features | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of f at points, (n,) each.
+
+        Args:
+            asked, pending: as for `Posterior.predict`.
+        """
         means, squares = [], []
         for loading, one, two in self._mixed:
-            (m1, s1), (m2, s2) = one.predict(asked), two.predict(asked)
+            (m1, s1), (m2, s2) = one.predict(asked, pending), two.predict(asked, pending)
             means.append(m1 + loading * m2)
             squares.append(s1**2 + loading**2 * s2**2)
         mean, variance = np.mean(means, 0), np.mean(squares, 0) + np.var(means, 0)
-        mean, variance = mean * self.first.scale + self.first.centre, variance * self.first.scale**2
-        alone, deviation = self.first.predict(asked)
+        alone, deviation = self.first.predict(asked, pending)
         w = self.learned.unrelated
-        both = w * alone + (1 - w) * mean
-        spread = w * (deviation**2 + alone**2) + (1 - w) * (variance + mean**2) - both**2
-        return both, np.sqrt(np.maximum(spread, 0.0))
+        mean, variance = self._rescaled(mean, variance)
+        apart = alone - mean
+        return w * alone + (1 - w) * mean, np.sqrt(w * deviation**2 + (1 - w) * (variance + w * apart**2))
+
+    def joint(self, asked: Features, pending: Features | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (n,) and covariance (n, n) of f at points, by the most probable mixing and variances.
+
+        Args:
+            asked, pending: as for `Posterior.predict`.
+        """
+        loading, one, two = self._likely
+        (m1, c1), (m2, c2) = one.joint(asked, pending), two.joint(asked, pending)
+        alone, covariance = self.first.joint(asked, pending)
+        w = self.learned.unrelated
+        mean, both = self._rescaled(m1 + loading * m2, c1 + loading**2 * c2)
+        apart = alone - mean
+        return w * alone + (1 - w) * mean, w * covariance + (1 - w) * (both + w * np.outer(apart, apart))
+
+    def _rescaled(self, mean: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return mean * self.first.scale + self.first.centre, square * self.first.scale**2
+
+    @cached_property
+    def _likely(self) -> tuple[float, Posterior, Posterior]:
+        """(loading, posterior of F1, posterior of F2) of the most probable mixing."""
+        return self.learned.mixing.loading, *self._apart(self.learned.mixing)
 
     def contrasts(self, asked: Features, matrix: np.ndarray, n: int, seed: int = 0) -> Contrasts:
         """Joint draws of sums of f over points, as of `Posterior.contrasts`."""

@@ -112,8 +112,8 @@ class MixingFitter:
 
     def learned(self) -> Learned:
         """The most probable mixing with its variances."""
-        prior = self._fitters(Mixing())[0].prior
-        start = np.concatenate([prior.centre, prior.centre])
+        centre = self._fitters(Mixing())[0].centre
+        start = np.concatenate([centre, centre])
         found = [self._climbed(np.concatenate([start, mixing])) for mixing in STARTS]
         theta = max(found, key=lambda f: f[1])[0]
         free = self._free()

@@ -17,6 +17,27 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Runs:
+    """Measured runs.
+
+    Attributes:
+        points: (n, slots) the distinct points.
+        cost: (n,) their costs, scaled.
+        at: the position of each run's point.
+        values: the measured values.
+        groups: the group of each run; None without groups.
+        extra: variance of each value beyond the noise of a run; None if there is none.
+    """
+
+    points: np.ndarray
+    cost: np.ndarray
+    at: Sequence[int]
+    values: Sequence[float]
+    groups: Sequence[Hashable] | None = None
+    extra: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
 class Precision:
     """The runs under one noise and one spread of levels, with the levels integrated out.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,34 +13,13 @@ from .contrasts import Contrasts, Moments, least, root_of
 from .fit import FAR, WIDE, Fitter, Prior, Variances, scale_of
 from .kernel import Features, Kernel
 from .likelihood import CONSTANT, Conditioned, Likelihood, condition
-from .observations import Observations
+from .observations import Observations, Runs
 
 NOISE, LEVEL = -2, -1  # positions of these variances
 NEAR = 4.0  # difference of squared distances from zero up to which two options are about equally clear
 ALIKE = 0.7  # correlation from which the effects of two options are hardly told apart
 UNLIKELY = 0.01  # probability of a draw of the variances below which a prediction leaves it out
 MANY = 2000  # distinct points whose runs are used; time grows with their third power, memory with the square
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Measured runs.
-
-    Attributes:
-        points: (n, slots) the distinct points.
-        cost: (n,) their costs, scaled.
-        at: the position of each run's point.
-        values: the measured values.
-        groups: the group of each run; None without groups.
-        extra: variance of each value beyond the noise of a run; None if there is none.
-    """
-
-    points: np.ndarray
-    cost: np.ndarray
-    at: Sequence[int]
-    values: Sequence[float]
-    groups: Sequence[Hashable] | None = None
-    extra: Sequence[float] | None = None
 
 
 class Posterior:
@@ -116,6 +94,17 @@ class Posterior:
         """The probability that no two points differ; everything else here holds if they do."""
         return self.variances.nothing
 
+    @property
+    def apart(self) -> list[tuple[float, Posterior]]:
+        """The posteriors that f is made of, each with the factor of its variance: this one alone."""
+        return [(1.0, self)]
+
+    @property
+    def likely_parts(self) -> np.ndarray:
+        """The most probable of the kept variances of the parts."""
+        found: np.ndarray = self.variances.draws[int(np.argmax(self.variances.weights))][:-2]
+        return found
+
     def spread(self, part: int, away: float = 0.0) -> float:
         """A standard deviation, in units of the values: its median, or a value beside it.
 
@@ -127,6 +116,16 @@ class Posterior:
         middle = float(weights @ logs)
         deviation = float(np.sqrt(weights @ (logs - middle) ** 2))
         return float(self.scale * np.exp((middle + away * deviation) / 2))
+
+    @property
+    def noise(self) -> float:
+        """The variance of a run."""
+        return float(self.variances.best[NOISE] * self.scale**2)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(runs,) False for runs that are not used: they collapsed, or there are too many points."""
+        return self.variances.kept
 
     @property
     def collapsed(self) -> np.ndarray:
@@ -203,6 +202,22 @@ class Posterior:
             known = solve_triangular(lower, shared.T, lower=True)
             covariance -= known.T @ known
         return (between @ given.alpha) * self.scale + self.centre, covariance * self.scale**2
+
+    def at(self, asked: Features) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of f at points, (n,) each, as `between` gives them for two sets of points."""
+        most = int(np.argmax(self.variances.weights))
+        return self._predicted(self.variances.draws[most], self._conditioned[most], asked, None)
+
+    def between(self, a: Features, b: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means of f at two sets of points, (len(a),) and (len(b),), and the covariance between them.
+
+        They are those of the most probable of the kept variances, in units of the scaled values.
+        """
+        most = int(np.argmax(self.variances.weights))
+        parts, given = self.variances.draws[most][:-2], self._conditioned[most]
+        one, two = (self.kernel.weighted(parts, some, self._trained) + CONSTANT for some in (a, b))
+        shared = self.kernel.weighted(parts, a, b) + CONSTANT - (one @ given.root) @ (two @ given.root).T
+        return one @ given.alpha, two @ given.alpha, shared
 
     def _awaited(self, variances: np.ndarray, given: Conditioned, pending: Features) -> tuple[np.ndarray, np.ndarray]:
         """The root of the covariance of pending runs, and their covariance with the known ones."""

@@ -8,7 +8,7 @@ time, in any process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,16 @@ import numpy as np
 from .fit import WIDE, Prior
 from .improvement import expected_gain
 from .kernel import Features, Kernel
-from .posterior import Posterior, Runs
+from .measured import Cheap, Measured, Point
+from .mixed import ENOUGH, MixedPosterior, with_second
+from .observations import Runs
+from .pools import Pools, to_point
+from .posterior import Posterior
 from .situation import Situation
 from .space import ProductSpace
+from .told import ToldKernel
 
-Point = tuple[int, ...]
 INITIAL = 12  # points before the model is used
-WHOLE = 7000  # spaces up to this size are searched as a whole
-CHUNK = 32  # points whose neighbours are looked at together
-POOL = 4000  # points of a pool beyond the neighbours of the front
 INFLATION = (1.0, 1.0, 3.0)  # factors of the deviation, in turn: the model may be too sure of itself
 ALWAYS = 60  # up to so many runs, the variances are estimated anew for each proposal
 FAILURES = 2  # failed runs after which a point gets no further one
@@ -32,24 +33,35 @@ RESERVE = 4  # runs beyond the number of single runs on the front that are kept 
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The results that a proposal is made from.
+class Weighed:
+    """What a proposal is chosen from: the best new point, and the best measured one.
 
     Attributes:
-        points: the point of each run that ended with a value.
-        values: their values, the higher the better.
-        groups: what runs share beside their points; None if nothing.
-        running: points of runs that have not ended.
-        spent: further points that are not proposed again, for example because they failed.
-        extra: variance of each value beyond the noise of a run; None if there is none.
+        now: the situation.
+        pool: (n, slots) the new points that were looked at.
+        asked: their features.
+        inflation: factor of the deviations in this proposal.
+        best: position of the best new point; None if there is none.
+        gain: expected gain of its first run.
+        repeat: the measured point whose further run gains most; None if no further run gains anything.
+        gain_of_repeat: expected gain of this run.
     """
 
-    points: Sequence[Point] = ()
-    values: Sequence[float] = ()
-    groups: Sequence[Hashable] | None = None
-    running: Sequence[Point] = ()
-    spent: Sequence[Point] = ()
-    extra: Sequence[float] | None = None
+    now: Situation
+    pool: np.ndarray
+    asked: Features
+    inflation: float
+    best: int | None
+    gain: float
+    repeat: Point | None
+    gain_of_repeat: float
+
+    @property
+    def point(self) -> Point | None:
+        """The point to measure next; None if no run gains anything."""
+        if self.best is None or (self.repeat is not None and self.gain_of_repeat > self.gain):
+            return self.repeat
+        return to_point(self.pool[self.best])
 
 
 class Proposer:
@@ -76,17 +88,13 @@ class Proposer:
     ) -> None:
         self.space, self.seed, self.initial, self._prior = space, seed, initial, prior
         self.kernel = Kernel(space)
-        self._cost, self._allowed = cost, allowed
-        self._all = space.all() if space.size <= WHOLE else self._reached()
-        sample = self._all if self._all is not None else space.random(np.random.default_rng(seed), POOL)
-        some = self._permitted(sample)
-        costs = np.asarray(cost(some if len(some) else self._cheapest()), float)
-        self.low, self.high = float(costs.min()), float(costs.max())
-        self._kept: tuple[object, Posterior] | None = None
+        self.pools = Pools(space, cost, seed, allowed, initial)
+        self._told: tuple[Cheap, Posterior] | None = None
+        self._kept: tuple[Measured, Posterior | MixedPosterior] | None = None
 
     def scaled(self, points: np.ndarray) -> np.ndarray:
         """The costs of points, scaled so that the space has about 0 to 1."""
-        return (np.asarray(self._cost(points), float) - self.low) / ((self.high - self.low) or 1.0)
+        return self.pools.scaled(points)
 
     def propose(self, measured: Measured, number: int, left: int | None = None) -> Point | None:
         """The next point.
@@ -101,28 +109,47 @@ class Proposer:
         Returns:
             The point; None if every allowed point was measured, is running or was spent, and none is worth a repeat.
         """
-        taken = self._taken(measured)
-        distinct = len(np.unique(taken, axis=0))
+        found, begun = self.begin(measured, number)
+        if found is not None or not begun:
+            return found
+        if left is None and self._few(measured):
+            return None
+        return self.weigh(measured, number, left).point
+
+    def begin(self, measured: Measured, number: int) -> tuple[Point | None, bool]:
+        """One of the points before the model is used, and True if the model can be used.
+
+        Args:
+            measured, number: as for `propose`.
+        """
         known = len(measured.values) >= 2
-        if distinct < self.initial or not known:
-            found = self._balanced(taken, np.random.default_rng([self.seed, number]))
-            if found is not None or left is None or not known:
-                return found
+        if known and not self._few(measured):
+            return None, True
+        return self.pools.balanced(self._taken(measured), np.random.default_rng([self.seed, number])), known
+
+    def _few(self, measured: Measured) -> bool:
+        return len(np.unique(self._taken(measured), axis=0)) < self.initial
+
+    def weigh(self, measured: Measured, number: int, left: int | None) -> Weighed:
+        """The best new point and the best measured one, from at least two values.
+
+        Args:
+            measured, number, left: as for `propose`.
+        """
         now = self.situation(measured)
         pool = self.pool(now, measured, number)
-        repeat, gain = (None, 0.0) if left is None else self._again(now, measured, left)
-        if not len(pool):
-            return repeat
+        repeat, again = (None, 0.0) if left is None else self._again(now, measured, left)
         asked = self.kernel.features(pool, self.scaled(pool))
-        expected, deviation = now.posterior.predict(asked, self._pending(measured))
         inflation = INFLATION[number % len(INFLATION)]
+        if not len(pool):
+            return Weighed(now, pool, asked, inflation, None, 0.0, repeat, again)
+        expected, deviation = now.posterior.predict(asked, self._pending(measured))
         hoped = expected_gain(expected, inflation * deviation, asked.cost, now.front, now.floor)
         if hoped.max() <= 0:
             hoped = expected + deviation
         best = int(np.argmax(hoped))
-        if repeat is not None and gain > float(now.gain_of_new(asked.take(np.array([best])), inflation)[0]):
-            return repeat
-        return _point(pool[best])
+        gain = float(now.gain_of_new(asked.take(np.array([best])), inflation)[0])
+        return Weighed(now, pool, asked, inflation, best, gain, repeat, again)
 
     def situation(self, measured: Measured) -> Situation:
         """The front and the knowledge of it, from at least two values."""
@@ -139,8 +166,11 @@ class Proposer:
         taken = self._taken(measured)
         points = now.posterior.runs.points[now.trained]
         best = np.unique(np.concatenate([now.members, np.argsort(-now.mean)[:3]]))
-        found = self._new(self._pool(points[best], np.random.default_rng([self.seed, number])), taken)
-        return found if len(found) else self._new(self._rest(taken), taken)
+        some = self.pools.around(points[best], np.random.default_rng([self.seed, number]))
+        if measured.cheap is not None and not self.pools.whole:
+            some = np.concatenate([some, np.array(measured.cheap.points, int).reshape(-1, len(self.space.sizes))])
+        found = self.pools.new(some, taken)
+        return found if len(found) else self.pools.new(self.pools.rest(taken), taken)
 
     def repeatable(self, now: Situation, measured: Measured) -> np.ndarray:
         """(trained,) True for trained points that may get a further run: allowed, not running, seldom failed.
@@ -150,7 +180,7 @@ class Proposer:
             measured: what is known.
         """
         keys = self.space.keys(now.posterior.runs.points[now.trained])
-        allowed = self.space.keys(self._permitted(now.posterior.runs.points[now.trained]))
+        allowed = self.space.keys(self.pools.permitted(now.posterior.runs.points[now.trained]))
         slots = len(self.space.sizes)
         running = self.space.keys(np.array(measured.running, int).reshape(-1, slots))
         failed, times = np.unique(self.space.keys(np.array(measured.spent, int).reshape(-1, slots)), return_counts=True)
@@ -174,15 +204,15 @@ class Proposer:
         single = self.single(now, measured)
         last = left <= len(single) + RESERVE  # a new point would have a single run at the end
         if last and len(single):
-            return _point(points[single[np.argmax(gains[single])]]), float("inf")
+            return to_point(points[single[np.argmax(gains[single])]]), float("inf")
         best = int(np.argmax(gains))
         if gains[best] <= now.worth:  # the model may be too sure of itself
             gains = np.where(there, now.again(max(INFLATION)), -1.0)
             best = int(np.argmax(gains))
             if gains[best] <= now.worth:  # no run gains anything, so only the front is left to confirm
-                return (_point(points[single[0]]) if len(single) else None), 0.0
-            return _point(points[best]), 0.0
-        return _point(points[best]), float("inf") if last else float(gains[best])
+                return (to_point(points[single[0]]) if len(single) else None), 0.0
+            return to_point(points[best]), 0.0
+        return to_point(points[best]), float("inf") if last else float(gains[best])
 
     def _taken(self, measured: Measured) -> np.ndarray:
         every = [*measured.points, *measured.running, *measured.spent]
@@ -192,118 +222,38 @@ class Proposer:
         running = np.array(measured.running, int).reshape(-1, len(self.space.sizes))
         return self.kernel.features(running, self.scaled(running)) if len(running) else None
 
-    def posterior(self, measured: Measured) -> Posterior:
+    def posterior(self, measured: Measured) -> Posterior | MixedPosterior:
         """The posterior of all runs; beyond `ALWAYS` runs its variances are those of a round number of runs."""
         n = len(measured.values)
         first = n
         if n > ALWAYS:
             step = max(5, n // 20)
             first = n - n % step
-        begun = self._first(measured, first)
-        return begun if first == n else Posterior(self.kernel, self._runs(measured, n), like=begun)
+        begun = measured.first(first)
+        if self._kept is None or self._kept[0] != begun:
+            self._kept = begun, self._made(begun, None)
+        return self._kept[1] if first == n else self._made(measured, self._kept[1])
 
-    def _first(self, measured: Measured, n: int) -> Posterior:
-        groups = None if measured.groups is None else tuple(measured.groups[:n])
-        extra = None if measured.extra is None else tuple(measured.extra[:n])
-        key = (tuple(measured.points[:n]), tuple(measured.values[:n]), groups, extra)
-        if self._kept is None or self._kept[0] != key:
-            self._kept = key, Posterior(self.kernel, self._runs(measured, n), best=True, prior=self._prior)
-        return self._kept[1]
+    def _made(self, measured: Measured, like: Posterior | MixedPosterior | None) -> Posterior | MixedPosterior:
+        earlier = like.first if isinstance(like, MixedPosterior) else like
+        kernel = self.kernel if (g := self.cheap(measured)) is None else ToldKernel(g)
+        found = Posterior(kernel, self._runs(measured), best=True, like=earlier, prior=self._prior)
+        if measured.second is None:
+            return found
+        return with_second(found, measured.second, measured.second_extra, prior=self._prior, like=like)
 
-    def _runs(self, measured: Measured, n: int) -> Runs:
+    def cheap(self, measured: Measured) -> Posterior | None:
+        """The posterior of what cheap runs measure; None if there are too few."""
+        cheap = measured.cheap
+        if cheap is None or len(set(cheap.points)) < ENOUGH:
+            return None
+        if self._told is None or self._told[0] != cheap:
+            runs = self._runs(Measured(cheap.points, cheap.values, cheap.groups))
+            self._told = cheap, Posterior(self.kernel, runs, best=True, prior=self._prior)
+        return self._told[1]
+
+    def _runs(self, measured: Measured) -> Runs:
         at: dict[Point, int] = {}
-        positions = [at.setdefault(tuple(p), len(at)) for p in measured.points[:n]]
+        positions = [at.setdefault(tuple(p), len(at)) for p in measured.points]
         points = np.array(list(at), int)
-        groups = None if measured.groups is None else list(measured.groups[:n])
-        extra = None if measured.extra is None else list(measured.extra[:n])
-        return Runs(points, self.scaled(points), positions, list(measured.values[:n]), groups, extra)
-
-    def _balanced(self, taken: np.ndarray, rng: np.random.Generator) -> Point | None:
-        """A new point whose options were tried least, at a cost whose range was tried least."""
-        pool = self._new(self._all if self._all is not None else self.space.random(rng, POOL), taken)
-        if not len(pool):
-            pool = self._new(self._rest(taken), taken)
-        if not len(pool):
-            return None
-        cost = self.scaled(pool)
-        if not len(taken):
-            return _point(pool[np.argmin(cost)])
-        options, names = self.space.option_of, len(self.space.options)
-        slots = np.arange(len(self.space.sizes)) * names
-        used = np.bincount((options[self.space.variants(taken)] + slots).ravel(), minlength=names * len(slots))
-        settings = np.bincount(self.space.variants(taken).ravel(), minlength=len(options))
-        chosen = self.space.variants(pool)
-        burden = used[options[chosen] + slots].sum(1) + 0.3 * settings[chosen].sum(1)
-        edges = np.quantile(cost, np.linspace(0, 1, self.initial)[1:-1])
-        tried = np.bincount(np.searchsorted(edges, self.scaled(taken)), minlength=self.initial)
-        burden = burden + len(slots) * tried[np.searchsorted(edges, cost)] + 0.5 * rng.random(len(pool))
-        return _point(pool[np.argmin(burden)])
-
-    def _pool(self, best: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The whole space, or random points, neighbours of the front at one and two slots, and crossings of it."""
-        if self._all is not None:
-            return self._all
-        slots, sizes = len(self.space.sizes), self.space.sizes
-        found = [self.space.random(rng, POOL // 2), self._neighbours(best)]
-        far = best[rng.integers(len(best), size=POOL // 4)]
-        for _ in range(2):
-            at = rng.integers(slots, size=len(far))
-            far[np.arange(len(far)), at] = (rng.random(len(far)) * sizes[at]).astype(int)
-        first, second = (best[rng.integers(len(best), size=POOL // 4)] for _ in range(2))
-        found += [far, np.where(rng.random(first.shape) < 0.5, first, second)]
-        return np.concatenate(found)
-
-    def _neighbours(self, points: np.ndarray) -> np.ndarray:
-        """The points themselves, and those that differ from one of them at one slot; some several times."""
-        found = []
-        for slot, size in enumerate(self.space.sizes):
-            near = np.repeat(points, size, 0)
-            near[:, slot] = np.tile(np.arange(size), len(points))
-            found.append(near)
-        return np.concatenate(found)
-
-    def _cheapest(self) -> np.ndarray:
-        """The point that the cheapest change of one slot after the other leads to, (1, slots).
-
-        It is the cheapest of all if costs add up over the slots.
-        """
-        point = self.space.random(np.random.default_rng(self.seed), 1)
-        while True:
-            near = self._neighbours(point)
-            costs = np.asarray(self._cost(near), float)
-            found = near[[int(np.argmin(costs))]]
-            if costs.min() >= np.asarray(self._cost(point), float)[0]:
-                return point
-            point = found
-
-    def _reached(self) -> np.ndarray | None:
-        """All allowed points, if there are few: those that changes of one slot lead to from the cheapest one."""
-        if self._allowed is None:
-            return None
-        found = edge = self._permitted(self._cheapest())
-        while len(edge):
-            begun, edge = edge[:CHUNK], edge[CHUNK:]
-            new = self._new(self._neighbours(begun), found)
-            found, edge = np.concatenate([found, new]), np.concatenate([edge, new])
-            if len(found) > WHOLE:
-                return None
-        return found if len(found) else None
-
-    def _new(self, points: np.ndarray, taken: np.ndarray) -> np.ndarray:
-        """The distinct allowed points among these that are not taken."""
-        keys, first = np.unique(self.space.keys(points), return_index=True)
-        left = points[first[~np.isin(keys, self.space.keys(taken))]]
-        return self._permitted(left)
-
-    def _permitted(self, points: np.ndarray) -> np.ndarray:
-        return points if self._allowed is None or not len(points) else points[np.asarray(self._allowed(points), bool)]
-
-    def _rest(self, taken: np.ndarray) -> np.ndarray:
-        """All points of a space that is small enough to be nearly used up; else many random ones."""
-        if self.space.size <= 50 * WHOLE:
-            return self.space.all()
-        return self.space.random(np.random.default_rng([self.seed, len(taken)]), 10 * POOL)
-
-
-def _point(row: np.ndarray) -> Point:
-    return tuple(int(i) for i in row)
+        return Runs(points, self.scaled(points), positions, measured.values, measured.groups, measured.extra)

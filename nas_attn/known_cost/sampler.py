@@ -15,7 +15,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from .proposer import INITIAL, Measured, Point, Proposer
+from .measured import Measured, Point
+from .proposer import INITIAL, Proposer
 from .space import Choices, ProductSpace
 
 CHOSEN = "known_cost:parameters"  # system attribute of a trial: what was proposed for it
@@ -67,8 +68,10 @@ class KnownCostSampler(BaseSampler):
     def _make(self, seed: int) -> None:
         allowed = None if self.max_cost is None else self._keeps
         self._proposer = Proposer(self.space, self.costs, seed, allowed=allowed, initial=self._initial)
-        if self.max_cost is not None and self._proposer.low > self.max_cost:
-            raise ValueError(f"`max_cost` must allow a point; the cheapest one found costs {self._proposer.low:g}.")
+        if self.max_cost is not None and self._proposer.pools.low > self.max_cost:
+            raise ValueError(
+                f"`max_cost` must allow a point; the cheapest one found costs {self._proposer.pools.low:g}."
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_lock"}  # a lock cannot be copied

@@ -11,7 +11,8 @@ from scipy.stats import norm, qmc
 from .improvement import expected_gain, steps
 from .kernel import Features
 from .knowledge import gain_of_run, hypervolume, means_after
-from .posterior import NOISE, Posterior
+from .mixed import MixedPosterior
+from .posterior import Posterior
 
 FLOOR = 0.1  # quantile of the values below which nothing is gained
 RACING = 80  # most points that are compared with each other; time grows with the third power
@@ -49,9 +50,9 @@ class Situation:
         pending: points of runs that have not ended.
     """
 
-    def __init__(self, posterior: Posterior, pending: Features | None = None) -> None:
+    def __init__(self, posterior: Posterior | MixedPosterior, pending: Features | None = None) -> None:
         self.posterior, self._pending = posterior, pending
-        used, runs = posterior.variances.kept, posterior.runs
+        used, runs = posterior.kept, posterior.runs
         self.trained = np.unique(np.asarray(runs.at)[used])
         measured = used if runs.extra is None else used & (np.asarray(runs.extra) == 0)
         # a value with extra variance is a prediction: it tells something, but its point cannot be reported
@@ -71,11 +72,6 @@ class Situation:
         """Positions among the trained points of those on the reported front."""
         heights = self.front[1]
         return np.flatnonzero(np.isin(self.mean, heights) & (self.runs > 0)) if len(heights) else np.zeros(0, int)
-
-    @property
-    def noise(self) -> float:
-        """The variance of a run."""
-        return float(self.posterior.variances.best[NOISE] * self.posterior.scale**2)
 
     @cached_property
     def racing(self) -> np.ndarray:
@@ -109,7 +105,7 @@ class Situation:
         if len(some) > 1:
             mean, covariance = self._joint(some)
             covariance = covariance * inflation**2
-            found[some] = gain_of_run(mean, covariance, self.cost[some], self.noise, self.floor)
+            found[some] = gain_of_run(mean, covariance, self.cost[some], self.posterior.noise, self.floor)
         return found
 
     def gain_of_new(self, asked: Features, inflation: float = 1.0) -> np.ndarray:
@@ -121,7 +117,7 @@ class Situation:
         """
         mean, deviation = self.posterior.predict(asked, self._pending)
         deviation = deviation * inflation
-        moves = deviation**2 / np.sqrt(deviation**2 + self.noise)
+        moves = deviation**2 / np.sqrt(deviation**2 + self.posterior.noise)
         return expected_gain(mean, moves, asked.cost, self.front, self.floor)
 
     def foresee(self, new: Features, runs: int) -> Foresight:
@@ -139,7 +135,7 @@ class Situation:
         mean, covariance = self.posterior.joint(asked, self._pending)
         at = np.concatenate([chosen[chosen < len(some)], len(some) + np.arange(len(further))]).astype(int)
         normal = norm.ppf(qmc.Sobol(len(at), scramble=True, rng=np.random.default_rng(0)).random(DRAWS))
-        after = means_after(mean, covariance, at, self.noise, normal)
+        after = means_after(mean, covariance, at, self.posterior.noise, normal)
         there = np.arange(len(mean)) < len(some)
         known = float(hypervolume(mean[there], asked.cost[there], self.floor))
         gain = float(hypervolume(after, asked.cost, self.floor).mean()) - known

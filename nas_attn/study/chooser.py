@@ -6,18 +6,18 @@ It sees what the samplers of Optuna do not: the cost of every architecture, and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nas_attn.known_cost.proposer import Measured, Point, Proposer
+from nas_attn.known_cost.measured import Measured, Point
+from nas_attn.known_cost.proposer import Proposer
 from nas_attn.known_cost.situation import Situation
 from nas_attn.space import Architecture, Gene, SearchSpace
 from nas_attn.study.coded import PRIOR, Coded, padded
-from nas_attn.study.early_stop import predicted
 from nas_attn.study.plan import Plan
 from nas_attn.study.settled import MORE, Ending, ending
+from nas_attn.study.training_loss import last_loss, scores, with_end
 from nas_attn.study.trial import Trial, barred, next_number
 
 BARRED = 1e-12  # extra variance of a result whose architecture cannot be on the front; see `Situation.runs`
@@ -80,26 +80,35 @@ class Chooser:
         return ending(now.foresee(new, MORE), len(self._proposer.single(now, measured)))
 
     def _measured(self, trials: Sequence[Trial]) -> Measured:
+        known = {t.number for t in with_end(trials)}
         points: list[Point] = []
-        values: list[float] = []
-        seeds: list[int] = []
-        extra: list[float] = []
+        ended: list[Trial] = []
         running: list[Point] = []
         spent: list[Point] = []
-        ends = predicted(trials)
-        limits = self._config.max_gmacs, self._config.max_params
         for t in trials:
             if (point := self._coded.point(t.architecture)) is None:
                 continue
-            end = ends.get(t.number)
-            if end is not None or (t.usable and t.map50_95 is not None and math.isfinite(t.map50_95)):
+            if t.number in known:
                 points.append(point)
-                values.append(end.value if end is not None else t.map50_95 or 0.0)
-                extra.append(end.variance if end is not None else BARRED if barred(t, *limits) else 0.0)
-                seeds.append(t.seed)
+                ended.append(t)
             else:
                 (running if t.state == "running" else spent).append(point)
-        return Measured(points, values, seeds, running, spent, extra if any(extra) else None)
+        first, second = scores(trials, ended), scores(trials, ended, last_loss)
+        if first is None:
+            return Measured((), (), running=running, spent=spent)
+        limits = self._config.max_gmacs, self._config.max_params
+        extra = [e or BARRED * barred(t, *limits) for t, e in zip(ended, first.extra, strict=True)]
+        seeds = [t.seed for t in ended]
+        return Measured(
+            points,
+            first.values,
+            seeds,
+            running,
+            spent,
+            extra if any(extra) else None,
+            second.values if second else None,
+            second.extra if second and any(second.extra) else None,
+        )
 
     def _allowed(self, points: np.ndarray) -> np.ndarray:
         slots = np.arange(len(self._offered))

@@ -8,7 +8,7 @@ import numpy as np
 
 from nas_attn.errors import RecordLost, UserError
 from nas_attn.known_cost.fit import Prior
-from nas_attn.known_cost.proposer import Point
+from nas_attn.known_cost.measured import Point
 from nas_attn.known_cost.space import ProductSpace, Variant
 from nas_attn.space import NONE, Architecture, Gene
 from nas_attn.space.architecture import natural
@@ -18,7 +18,16 @@ from nas_attn.study.view import StudyView
 # Measured on proxies of real and generated data: most of the variance of a run is noise, effects of modules at slots
 # come next, and little is left to pairs and single architectures. Chosen by simulation: tests/benchmarks/posterior.py.
 PRIOR = Prior(
-    {"option": 0.04, "setting": 0.025, "shared": 0.025, "pair": 0.01, "near": 0.01, "cost": 0.01, "own": 0.015},
+    {
+        "option": 0.04,
+        "setting": 0.025,
+        "shared": 0.025,
+        "pair": 0.01,
+        "near": 0.01,
+        "cost": 0.01,
+        "own": 0.015,
+        "told": 0.1,
+    },
     noise=0.6,
     level=0.1,
     spread=1.2,

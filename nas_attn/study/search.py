@@ -9,10 +9,10 @@ from typing import Any
 from nas_attn.engine import Engine
 from nas_attn.errors import SlotRefused, UserError
 from nas_attn.evaluate import Evaluation
+from nas_attn.known_cost.posterior import NOISE
 from nas_attn.space import Architecture
 from nas_attn.study.chooser import Chooser
-from nas_attn.study.early_stop import LEAST as ENOUGH
-from nas_attn.study.early_stop import epochs_of, loss_after, obstacle, thresholds
+from nas_attn.study.early_stop import epochs_of, obstacle, thresholds
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, least_over, over_limit
 from nas_attn.study.mirror import Mirror
@@ -24,6 +24,8 @@ from nas_attn.study.settled import EVERY, LEAST, SETTLED, Ending
 from nas_attn.study.slot_states import averaged, covers, learned, too_little
 from nas_attn.study.stored import Stored
 from nas_attn.study.supervisor import ANEW, Supervisor
+from nas_attn.study.training_loss import LEAST as ENOUGH
+from nas_attn.study.training_loss import loss_after
 from nas_attn.study.trial import Trial, next_number
 from nas_attn.study.view import StudyView
 
@@ -281,7 +283,7 @@ class Search(Supervisor[StudyView]):
         if now is None or height is None:
             return {}
         epochs, mode = self.study.fidelity.epochs, self.config.early_stop
-        limits = thresholds(self._view.trials, epochs, height, now.noise**0.5, mode)
+        limits = thresholds(self._view.trials, epochs, height, now.posterior.spread(NOISE), mode)
         return {"stop_above": limits} if limits else {}
 
     def _tell_nothing(self) -> bool:

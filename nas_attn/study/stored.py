@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nas_attn.errors import storage_full
-from nas_attn.study.early_stop import Predicted, predicted
 from nas_attn.study.mirror import STORAGE_ERRORS, Mirror, StorageLocked
 from nas_attn.study.sampler import Known, Suggester
+from nas_attn.study.training_loss import Predicted, predicted
 from nas_attn.study.trial import Trial
 from nas_attn.study.view import StudyView
 

@@ -38,11 +38,13 @@ from nas_attn.detector.proxy.recipe import STOPPED
 from nas_attn.evaluate import Evaluation
 from nas_attn.known_cost.kernel import Kernel
 from nas_attn.known_cost.knowledge import hypervolume
-from nas_attn.known_cost.posterior import Posterior, Runs
+from nas_attn.known_cost.observations import Runs
+from nas_attn.known_cost.posterior import Posterior
 from nas_attn.known_cost.situation import Situation
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.coded import PRIOR, Coded
-from nas_attn.study.early_stop import Line, epochs_of, predicted, thresholds
+from nas_attn.study.early_stop import epochs_of, thresholds
+from nas_attn.study.training_loss import Line, predicted
 from nas_attn.study.trial import Trial
 
 VALIDATED = (4, 8, 12)  # epochs of the recorded runs that have an mAP50-95 beside the last one

@@ -29,7 +29,8 @@ from sampler_results import digest
 from samplers import TABLES
 from tabular_spaces import Missing, Table
 
-from nas_attn.known_cost.proposer import Measured, Proposer
+from nas_attn.known_cost.measured import Measured
+from nas_attn.known_cost.proposer import Proposer
 from nas_attn.known_cost.space import ProductSpace
 from nas_attn.study.settled import EVERY, LEAST, MORE, Ending, ending
 

@@ -10,7 +10,8 @@ from nas_attn.known_cost import contrasts
 from nas_attn.known_cost.contrasts import LEAST, distance, learned
 from nas_attn.known_cost.kernel import Kernel
 from nas_attn.known_cost.likelihood import CONSTANT
-from nas_attn.known_cost.posterior import Posterior, Runs
+from nas_attn.known_cost.observations import Runs
+from nas_attn.known_cost.posterior import Posterior
 from nas_attn.known_cost.space import ProductSpace
 from nas_attn.study.coded import PRIOR
 

@@ -8,7 +8,8 @@ from scipy.stats import norm
 
 from nas_attn.known_cost.improvement import ROOM
 from nas_attn.known_cost.knowledge import gain_of_run, hypervolume, means_after, on_front
-from nas_attn.known_cost.proposer import Measured, Proposer
+from nas_attn.known_cost.measured import Measured
+from nas_attn.known_cost.proposer import Proposer
 from nas_attn.known_cost.space import ProductSpace
 
 SPACE = ProductSpace.of({f"p{i}": {"none": {}, "a": {"k": [1, 2, 3]}, "b": {}, "c": {}} for i in (3, 4, 5)})

@@ -7,7 +7,8 @@ import pytest
 
 from nas_attn.known_cost.kernel import Kernel
 from nas_attn.known_cost.mixed import MixedPosterior
-from nas_attn.known_cost.posterior import Posterior, Runs
+from nas_attn.known_cost.observations import Runs
+from nas_attn.known_cost.posterior import Posterior
 from nas_attn.known_cost.space import ProductSpace
 from nas_attn.statistics.claims import claimed
 from nas_attn.study.coded import PRIOR
@@ -51,7 +52,7 @@ class Case:
 
     def found(self) -> tuple[MixedPosterior, np.ndarray, np.ndarray]:
         """The posterior, and its differences to the first point: by the first score alone, and by both."""
-        both = MixedPosterior(KERNEL, self.runs, self.second, prior=PRIOR)
+        both = MixedPosterior(Posterior(KERNEL, self.runs, prior=PRIOR), self.second, prior=PRIOR)
         asked = both.first.features
         alone, mixed = (p.contrasts(asked, self.differences, 400).draws for p in (both.first, both))
         return both, alone, mixed
@@ -116,7 +117,7 @@ def test_a_collapsed_run_is_left_out_of_both():
     values, second = list(case.runs.values), list(case.second)
     values[-1], second[-1] = values[-1] - 0.2, second[-1] - 60.0
     runs = Runs(case.runs.points, case.runs.cost, case.runs.at, values, case.runs.groups)
-    both = MixedPosterior(KERNEL, runs, second, prior=PRIOR)
+    both = MixedPosterior(Posterior(KERNEL, runs, prior=PRIOR), second, prior=PRIOR)
     assert np.flatnonzero(both.collapsed).tolist() == [len(values) - 1]
     found = both.contrasts(both.first.features, case.differences, 400).draws
     plain = Case(3, loads=3.0, own=0.3).found()[2]
@@ -126,7 +127,7 @@ def test_a_collapsed_run_is_left_out_of_both():
 def test_a_missing_second_score_is_refused():
     case = Case(0, loads=1.0, own=1.0)
     with pytest.raises(ValueError, match="second score"):
-        MixedPosterior(KERNEL, case.runs, [float("nan"), *case.second[1:]], prior=PRIOR)
+        MixedPosterior(Posterior(KERNEL, case.runs, prior=PRIOR), [float("nan"), *case.second[1:]], prior=PRIOR)
 
 
 def test_given_variances_are_used_as_they_are():

@@ -12,8 +12,8 @@ from nas_attn.known_cost import posterior
 from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import PARTS, Kernel
 from nas_attn.known_cost.likelihood import Likelihood
-from nas_attn.known_cost.observations import Observations
-from nas_attn.known_cost.posterior import NOISE, Posterior, Runs
+from nas_attn.known_cost.observations import Observations, Runs
+from nas_attn.known_cost.posterior import NOISE, Posterior
 from nas_attn.known_cost.space import ProductSpace
 
 MODULES = {

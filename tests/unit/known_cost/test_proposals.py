@@ -17,7 +17,8 @@ import pytest
 from nas_attn import known_cost
 from nas_attn.known_cost import KnownCostSampler
 from nas_attn.known_cost.improvement import ROOM, expected_gain, steps
-from nas_attn.known_cost.proposer import Measured, Proposer
+from nas_attn.known_cost.measured import Measured
+from nas_attn.known_cost.proposer import Proposer
 from nas_attn.known_cost.space import ProductSpace
 
 CHOICES: Any = {

@@ -16,8 +16,9 @@ from nas_attn.evaluate import Evaluation, can_stop
 from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
-from nas_attn.study.early_stop import LEAST, SLACK, Line, epochs_of, predicted, thresholds
+from nas_attn.study.early_stop import SLACK, epochs_of, thresholds
 from nas_attn.study.observer import Silent
+from nas_attn.study.training_loss import LEAST, Line, predicted
 from nas_attn.study.trial import Trial
 
 WIDE = SyntheticEvaluator(effect_sd=0.05, noise_sd=0.005)  # many architectures far below the front
