@@ -26,13 +26,14 @@ from nas_attn.known_cost.contrasts import Contrasts
 from nas_attn.known_cost.fit import Prior
 from nas_attn.known_cost.kernel import Features, Kernel
 from nas_attn.known_cost.knowledge import on_front
-from nas_attn.known_cost.mixed import MixedPosterior, with_second
+from nas_attn.known_cost.mixed import ENOUGH, MixedPosterior, with_second
 from nas_attn.known_cost.observations import Runs
 from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior
+from nas_attn.known_cost.told import ToldKernel
 from nas_attn.space import NONE, Architecture
 from nas_attn.statistics.claims import claimed
 from nas_attn.study.coded import PRIOR, Coded
-from nas_attn.study.training_loss import last_loss, scores, with_end
+from nas_attn.study.training_loss import last_loss, scores, told_together, with_end
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 DRAWS = 4000
@@ -65,7 +66,6 @@ class StudyPosterior:
 
     def __init__(self, view: StudyView, runs: Sequence[Trial]) -> None:
         self.coded = Coded.of_view(view)
-        self._kernel = Kernel(self.coded.space)
         base = Architecture.of(dict.fromkeys(self.coded.genes, NONE))
         at: dict[Architecture, int] = {}
         positions = [at.setdefault(t.architecture, len(at)) for t in runs]
@@ -74,6 +74,8 @@ class StudyPosterior:
         self._low, self._range = float(costs.min()), float(np.ptp(costs))
         if self._range < 1e-9 * self._low:  # rounding
             self._range = 1.0
+        g = self._together(view)
+        self._kernel = Kernel(self.coded.space) if g is None else ToldKernel(g)
         first, second = scores(view.trials, runs), scores(view.trials, runs, last_loss)
         if first is None:
             raise ValueError("Each run must have a finite score.")
@@ -99,6 +101,18 @@ class StudyPosterior:
         self.draws = self._gains.draws
         self.draws[:, [c.architecture.is_base for c in self.candidates]] = 0.0  # but for rounding
         self.means = self._posterior.predict(self._features(self._base))[0] + self.draws.mean(0)
+
+    def _together(self, view: StudyView) -> Posterior | None:
+        """The posterior of the training loss of trials that ran in groups; None if there are too few."""
+        found = [(t, value) for t, value in told_together(view.trials) if self.coded.point(t.architecture) is not None]
+        at: dict[Architecture, int] = {}
+        positions = [at.setdefault(t.architecture, len(at)) for t, _ in found]
+        if len(at) < ENOUGH:
+            return None
+        points = np.array([self._point(a) for a in at])
+        groups = [t.group for t, _ in found]
+        runs = Runs(points, self._scaled(points), positions, [value for _, value in found], groups)
+        return Posterior(Kernel(self.coded.space), runs, best=True, prior=_prior(len(found)))
 
     def _point(self, architecture: Architecture) -> tuple[int, ...]:
         point = self.coded.point(architecture)

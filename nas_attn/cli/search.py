@@ -20,7 +20,7 @@ OFFERED = (
     *("trials", "data", "model", "weights", "start", "space", "slots", "modules", "sampler"),
     *("epochs", "imgsz", "final_imgsz", "fraction", "folds", "fold_groups", "batch"),
     *("dead_slots", "max_gmacs", "max_params"),
-    *("storage", "device", "jobs", "hours", "until", "earlier", "early_stop", "trial_minutes", "seed"),
+    *("storage", "device", "jobs", "hours", "until", "earlier", "early_stop", "together", "trial_minutes", "seed"),
 )
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections import deque
 
 from nas_attn.engine import worker
-from nas_attn.engine.protocol import Call, Failure, Outcome
+from nas_attn.engine.protocol import Call, Outcome, Value
 from nas_attn.errors import NasAttnError
-from nas_attn.evaluate import Evaluation
 
 
 class InlineEngine:
@@ -39,7 +38,7 @@ class InlineEngine:
             return None
         call = self._calls.popleft()
         try:
-            value: Evaluation | Failure | NasAttnError = worker.checked(worker.run(call))
+            value: Value | NasAttnError = worker.checked(worker.run(call))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a user's module may raise anything, `SystemExit` included

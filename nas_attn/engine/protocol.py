@@ -17,7 +17,8 @@ class Call:
 
     Attributes:
         key: the caller's name for the call: the number of a trial, or a word.
-        function: a picklable callable that returns an `Evaluation`.
+        function: a picklable callable that returns an `Evaluation`, or a list: for each of several architectures an
+            `Evaluation`, or the `EvaluationFailed` that says why it has none.
         arguments: its positional arguments, picklable.
         keywords: its keyword arguments, picklable.
         result: file in which the worker stores the result. If the file exists, the call is not run again, so a result
@@ -28,7 +29,7 @@ class Call:
     """
 
     key: Any
-    function: Callable[..., Evaluation]
+    function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     keywords: dict[str, Any] = field(default_factory=dict)
     result: Path | None = None
@@ -49,17 +50,20 @@ class Failure:
     died: bool = False
 
 
+Value = Evaluation | Failure | list[Evaluation | Failure]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A call that has ended.
 
     Attributes:
         call: the call.
-        value: its evaluation, or its failure.
+        value: its evaluation, or its failure; a list of both if the call is for several architectures.
     """
 
     call: Call
-    value: Evaluation | Failure
+    value: Value
 
 
 class Engine(Protocol):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nas_attn.atomic_files import write_text_atomic
-from nas_attn.engine.protocol import Call, Failure
+from nas_attn.engine.protocol import Call, Failure, Value
 from nas_attn.errors import EvaluationFailed, MissingPart, NasAttnError, UserError, storage_full
 from nas_attn.evaluate import Evaluation
 
@@ -118,8 +118,8 @@ def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
             traceback.print_exc()
 
 
-def run(call: Call) -> Evaluation:
-    """The evaluation of a call: run now, or read from the result file of an earlier run.
+def run(call: Call) -> Any:
+    """The result of a call: run now, or read from the result file of an earlier run.
 
     Raises:
         EvaluationFailed: memory ran out, or the function itself raised it.
@@ -127,7 +127,7 @@ def run(call: Call) -> Evaluation:
     if call.result is not None and call.result.exists():
         found = json.loads(call.result.read_text("utf-8"))
         if found["signature"] == call.signature:
-            return Evaluation.from_dict(found["evaluation"])
+            return _read(found)
     try:
         value = call.function(*call.arguments, **call.keywords)
     except MemoryError as error:
@@ -136,11 +136,23 @@ def run(call: Call) -> Evaluation:
         sys.stdout.flush()
         sys.stderr.flush()
     if call.result is not None:
-        write_text_atomic(call.result, json.dumps({"signature": call.signature, "evaluation": value.as_dict()}))
+        write_text_atomic(call.result, json.dumps({"signature": call.signature, **_written(value)}))
     return value
 
 
-def answer(call: bytes) -> Evaluation | Failure | NasAttnError:
+def _written(value: Any) -> dict[str, Any]:
+    if isinstance(value, list):
+        return {"evaluations": [v.as_dict() if isinstance(v, Evaluation) else {"failed": str(v)} for v in value]}
+    return {"evaluation": value.as_dict()}
+
+
+def _read(found: dict[str, Any]) -> Evaluation | list[Evaluation | EvaluationFailed]:
+    if "evaluation" in found:
+        return Evaluation.from_dict(found["evaluation"])
+    return [EvaluationFailed(v["failed"]) if "failed" in v else Evaluation.from_dict(v) for v in found["evaluations"]]
+
+
+def answer(call: bytes) -> Value | NasAttnError:
     """The answer to a pickled call. No error of a module ends the worker, not even `SystemExit`."""
     try:
         value = run(pickle.loads(call))
@@ -149,11 +161,19 @@ def answer(call: bytes) -> Evaluation | Failure | NasAttnError:
     return checked(value)
 
 
-def checked(value: object) -> Evaluation | Failure:
-    """The result of a call; a failure if the result is not an evaluation."""
-    return (
-        value if isinstance(value, Evaluation) else Failure(f"the result is not an evaluation: {type(value).__name__}")
-    )
+def checked(value: object) -> Value:
+    """The result of a call; a failure if the result is not an evaluation, or a list for several architectures."""
+    if isinstance(value, list):
+        return [_one(v) for v in value]
+    return _one(value)
+
+
+def _one(value: object) -> Evaluation | Failure:
+    if isinstance(value, EvaluationFailed):
+        return Failure(str(value))
+    if isinstance(value, Evaluation):
+        return value
+    return Failure(f"the result is not an evaluation: {type(value).__name__}")
 
 
 def judged(error: BaseException) -> Failure | NasAttnError:
@@ -175,7 +195,7 @@ def _first_line(error: BaseException) -> str:
         return ""
 
 
-def _packed(value: Evaluation | Failure | NasAttnError) -> bytes:
+def _packed(value: Value | NasAttnError) -> bytes:
     """The pickled answer; if it cannot be pickled, a pickled description of it."""
     try:
         content = pickle.dumps(value)

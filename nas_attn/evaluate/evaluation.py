@@ -7,6 +7,8 @@ from typing import Any
 
 from nas_attn.detector.proxy.recipe import STOPPED
 
+SPLIT = "group split"  # flag of architectures whose group was too large for the memory
+
 
 @dataclass(frozen=True)
 class Evaluation:

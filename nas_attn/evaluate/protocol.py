@@ -72,6 +72,14 @@ def can_stop(evaluator: object) -> bool:
         return False
 
 
+def can_group(evaluator: object) -> bool:
+    """True if an evaluator can train several architectures in one run: if it has a method `together`.
+
+    See `nas_attn.evaluate.proxy.ProxyEvaluator.together` for its arguments.
+    """
+    return callable(getattr(evaluator, "together", None))
+
+
 def evaluator_name(evaluator: Evaluator | None) -> str | None:
     """The name by which a study knows an evaluator that was given to it; None for proxy runs.
 

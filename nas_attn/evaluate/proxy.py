@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.errors import EvaluationFailed, UserError
-from nas_attn.evaluate.evaluation import Evaluation
+from nas_attn.evaluate.evaluation import SPLIT, Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
 from nas_attn.evaluate.proxy_settings import ProxySettings
 from nas_attn.space import Architecture
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from nas_attn.space import Slot
 
 TRUNK, NOTHING = SHARES = ("trunk", "nothing")
-SPLIT = "group split"  # flag of architectures whose group was too large for the memory
 
 
 class ProxyEvaluator(ProxySettings):

@@ -12,13 +12,13 @@ import numpy as np
 
 from .improvement import expected_gain
 from .kernel import Features
-from .measured import Cheap, Measured, Point
-from .mixed import MixedPosterior
+from .measured import Measured, Point
 from .pools import to_point
-from .posterior import Posterior
 from .proposer import Proposer, Weighed
+from .situation import Situation
 from .told import ToldKernel
 
+WORTH = 40  # runs that may still begin; with fewer, it is not worth to find out whether cheap runs tell something
 BOTH = 12  # points that are measured both ways before the ways are compared
 LOOKED = 200  # most promising points among which a group is looked for
 
@@ -35,6 +35,8 @@ def group(proposer: Proposer, measured: Measured, number: int, left: int) -> lis
     cheap = measured.cheap
     if cheap is None or cheap.size < 2 or left <= cheap.size or proposer.begin(measured, number) != (None, True):
         return []
+    if not cheap.points and not cheap.running and left < WORTH:
+        return []
     gone = {*cheap.points, *cheap.running, *cheap.barred}
     alone = list(dict.fromkeys(tuple(p) for p in measured.points))
     missing = min(BOTH, len(alone)) - sum(p in gone for p in alone)
@@ -43,51 +45,51 @@ def group(proposer: Proposer, measured: Measured, number: int, left: int) -> lis
     if proposer.cheap(measured) is None:
         return []
     weighed = proposer.weigh(measured, number, left)
-    points, gain = _best(weighed, cheap, gone)
-    seconds, shared = cheap.seconds
-    if gain / (shared + seconds / cheap.size) > max(weighed.gain, weighed.gain_of_repeat) / seconds:
-        return points
-    return []
-
-
-def _best(weighed: Weighed, cheap: Cheap, gone: set[Point]) -> tuple[list[Point], float]:
-    """The group that is expected to gain most, one point after the other, and its mean gain of a point."""
-    now, inflation = weighed.now, weighed.inflation
+    if weighed.best is None or weighed.point == weighed.repeat:
+        return []
     new = np.array([to_point(p) not in gone for p in weighed.pool], bool)
     if new.sum() < cheap.size:
-        return [], 0.0
-    asked, pool = weighed.asked.take(new), weighed.pool[new]
+        return []
+    asked, points = _best(weighed, cheap.size, weighed.asked.take(new), weighed.pool[new])
+    by_group, by_run = told(weighed.now, asked)
+    alone_seconds, seconds = cheap.seconds
+    # a point of a group gets a value only by a run alone, so one is added
+    return points if by_group / (seconds + alone_seconds / cheap.size) > by_run / alone_seconds else []
+
+
+def _best(weighed: Weighed, size: int, asked: Features, pool: np.ndarray) -> tuple[Features, list[Point]]:
+    """The group that is expected to gain most, chosen one point after the other."""
+    now, inflation = weighed.now, weighed.inflation
     mean, deviation = now.posterior.predict(asked)
-    moves = inflation * deviation * np.sqrt(taken(now.posterior, asked))
-    some = np.argsort(-expected_gain(mean, moves, asked.cost, now.front, now.floor), kind="stable")[:LOOKED]
-    asked, pool, mean, moves = asked.take(some), pool[some], mean[some], moves[some]
+    some = np.argsort(-expected_gain(mean, inflation * deviation, asked.cost, now.front, now.floor), kind="stable")
+    some = some[:LOOKED]
+    asked, pool, mean, deviation = asked.take(some), pool[some], mean[some], deviation[some]
     kernel = now.posterior.kernel
     assert isinstance(kernel, ToldKernel)
     covariance, noise = kernel.g.between(asked, asked)[2], kernel.noise
     first = _told(covariance, noise)
-    points: list[Point] = []
-    total = 0.0
-    for _ in range(cheap.size):
-        left = np.sqrt(_told(covariance, noise) / first)
-        gains = expected_gain(mean, np.maximum(moves * left, 1e-12), asked.cost, now.front, now.floor)
-        gains[[to_point(p) in points for p in pool]] = -1.0
+    chosen: list[int] = []
+    for _ in range(size):
+        moves = inflation * deviation * np.sqrt(_told(covariance, noise) / first)
+        gains = expected_gain(mean, np.maximum(moves, 1e-12), asked.cost, now.front, now.floor)
+        gains[chosen] = -1.0
         best = int(np.argmax(gains))
-        points.append(to_point(pool[best]))
-        total += float(gains[best])
+        chosen.append(best)
         column = covariance[:, best]
         covariance = covariance - np.outer(column, column) / (column[best] + noise)
-    return points, total / cheap.size
+    return asked.take(np.array(chosen)), [to_point(p) for p in pool[chosen]]
 
 
-def taken(posterior: Posterior | MixedPosterior, asked: Features) -> np.ndarray:
-    """The share of the variance of f at points that one cheap run of each takes away, (n,)."""
-    whole, told = np.zeros(len(asked)), np.zeros(len(asked))
-    for factor, part in posterior.apart:
-        assert isinstance(part.kernel, ToldKernel)
-        one, two = part.kernel.due(part.likely_parts, asked)
-        whole, told = whole + factor * one, told + factor * two
-    found: np.ndarray = told / whole
-    return found
+def told(now: Situation, asked: Features) -> tuple[float, float]:
+    """The mean share of the open variance of f at points that one run of each takes: a cheap one, and one alone."""
+    whole, taken = np.zeros(len(asked)), np.zeros(len(asked))
+    for factor, part in now.posterior.apart:
+        kernel = part.kernel
+        assert isinstance(kernel, ToldKernel)
+        rest, open_, learned = kernel.open(part, asked)
+        whole, taken = whole + factor * (rest + open_), taken + factor * learned
+    variance = now.posterior.predict(asked)[1] ** 2
+    return float(np.mean(taken / whole)), float(np.mean(variance / (variance + now.posterior.noise)))
 
 
 def _told(covariance: np.ndarray, noise: float) -> np.ndarray:

@@ -32,6 +32,9 @@ class Posterior:
         like: take the variances from this posterior of fewer runs.
         variances: take these variances of these very runs, whose values are scaled already.
         prior: the variances that are expected before any run.
+
+    Attributes:
+        trained: the features of the points whose runs are used.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Posterior:
         self._used = np.ones(len(self.observations), bool) if given else _some(self.observations)
         self.variances: Variances = variances or (self._taken(like.variances) if like else self._fit(best, prior))
         self._kept, left = self.observations.kept(self.variances.kept)
-        self._trained = self.features.take(left)
+        self.trained = self.features.take(left)
 
     def _fit(self, best: bool, prior: Prior) -> Variances:
         observations, left = self.observations.kept(self._used)
@@ -105,6 +108,16 @@ class Posterior:
         found: np.ndarray = self.variances.draws[int(np.argmax(self.variances.weights))][:-2]
         return found
 
+    @property
+    def root(self) -> np.ndarray:
+        """As in `Conditioned`, by the most probable of the kept variances."""
+        return self._conditioned[int(np.argmax(self.variances.weights))].root
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """As in `Conditioned`, by the most probable of the kept variances."""
+        return self._conditioned[int(np.argmax(self.variances.weights))].alpha
+
     def spread(self, part: int, away: float = 0.0) -> float:
         """A standard deviation, in units of the values: its median, or a value beside it.
 
@@ -138,7 +151,7 @@ class Posterior:
         return [self._condition(v) for v in self.variances.draws]
 
     def _condition(self, variances: np.ndarray) -> Conditioned:
-        covariance = self.kernel.weighted(variances[:-2], self._trained, self._trained) + CONSTANT
+        covariance = self.kernel.weighted(variances[:-2], self.trained, self.trained) + CONSTANT
         level = variances[-1] if self._kept.levels else 0.0
         return condition(covariance, self._kept.precision(variances[-2], level))
 
@@ -174,7 +187,7 @@ class Posterior:
         for begin in range(0, len(asked), 4096):  # in pieces, for the memory
             rows = slice(begin, begin + 4096)
             some = asked.take(rows)
-            between = self.kernel.weighted(parts, some, self._trained) + CONSTANT
+            between = self.kernel.weighted(parts, some, self.trained) + CONSTANT
             mean[rows] = between @ given.alpha
             reduced = between @ given.root
             variance[rows] = self.kernel.diagonal(parts, some) + CONSTANT - (reduced**2).sum(1)
@@ -193,7 +206,7 @@ class Posterior:
         most = int(np.argmax(self.variances.weights))
         variances, given = self.variances.draws[most], self._conditioned[most]
         parts = variances[:-2]
-        between = self.kernel.weighted(parts, asked, self._trained) + CONSTANT
+        between = self.kernel.weighted(parts, asked, self.trained) + CONSTANT
         reduced = between @ given.root
         covariance = self.kernel.weighted(parts, asked, asked) + CONSTANT - reduced @ reduced.T
         if pending is not None and len(pending):
@@ -204,24 +217,19 @@ class Posterior:
         return (between @ given.alpha) * self.scale + self.centre, covariance * self.scale**2
 
     def at(self, asked: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of f at points, (n,) each, as `between` gives them for two sets of points."""
+        """Mean and standard deviation of f at points, (n,) each, with variances and units as for `between`."""
         most = int(np.argmax(self.variances.weights))
         return self._predicted(self.variances.draws[most], self._conditioned[most], asked, None)
 
     def between(self, a: Features, b: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Means of f at two sets of points, (len(a),) and (len(b),), and the covariance between them.
-
-        They are those of the most probable of the kept variances, in units of the scaled values.
-        """
-        most = int(np.argmax(self.variances.weights))
-        parts, given = self.variances.draws[most][:-2], self._conditioned[most]
-        one, two = (self.kernel.weighted(parts, some, self._trained) + CONSTANT for some in (a, b))
-        shared = self.kernel.weighted(parts, a, b) + CONSTANT - (one @ given.root) @ (two @ given.root).T
-        return one @ given.alpha, two @ given.alpha, shared
+        """Means of f at two sets of points, and the covariance between them, by the most probable variances, scaled."""
+        one, two = (self.kernel.weighted(self.likely_parts, some, self.trained) + CONSTANT for some in (a, b))
+        shared = self.kernel.weighted(self.likely_parts, a, b) + CONSTANT - (one @ self.root) @ (two @ self.root).T
+        return one @ self.alpha, two @ self.alpha, shared
 
     def _awaited(self, variances: np.ndarray, given: Conditioned, pending: Features) -> tuple[np.ndarray, np.ndarray]:
         """The root of the covariance of pending runs, and their covariance with the known ones."""
-        ahead = (self.kernel.weighted(variances[:-2], pending, self._trained) + CONSTANT) @ given.root
+        ahead = (self.kernel.weighted(variances[:-2], pending, self.trained) + CONSTANT) @ given.root
         whole = self.kernel.weighted(variances[:-2], pending, pending) + CONSTANT - ahead @ ahead.T
         whole[np.diag_indices(len(pending))] += variances[-2] + 1e-9
         return np.linalg.cholesky(whole), ahead
@@ -278,7 +286,7 @@ class Posterior:
     ) -> tuple[np.ndarray, Moments, np.ndarray]:
         """Sums of f: their covariance with the points that have runs; what is known; their covariance, given runs."""
         parts, total = variances[:-2], np.asarray(sums.sum(1)).ravel()
-        summed = sums @ (self.kernel.weighted(parts, asked, self._trained) + CONSTANT)
+        summed = sums @ (self.kernel.weighted(parts, asked, self.trained) + CONSTANT)
         reduced = summed @ given.root
         whole = sums @ (sums @ self.kernel.weighted(parts, asked, asked)).T
         whole += CONSTANT * np.outer(total, total)
@@ -293,7 +301,7 @@ class Posterior:
         The options are columns of `Features.options`.
         """
         given = self._conditioned[int(np.argmax(self.variances.weights))]
-        there = self._trained.options
+        there = self.trained.options
         seen = given.root.T @ there
         length = np.sqrt((seen**2).sum(0))
         varied = np.flatnonzero((there.min(0) < there.max(0)) & (length > 1e-9))
@@ -327,7 +335,7 @@ class Posterior:
             summed: (sums, points) covariance of the sums with the points that have runs.
             plain: what is known without the free effect.
         """
-        column = self._trained.options[:, standout]
+        column = self.trained.options[:, standout]
         through = given.root @ (given.root.T @ column)
         precision = float(column @ through) + 1 / CONSTANT
         own = sums @ asked.options[:, standout]

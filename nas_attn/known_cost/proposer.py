@@ -89,6 +89,7 @@ class Proposer:
         self.space, self.seed, self.initial, self._prior = space, seed, initial, prior
         self.kernel = Kernel(space)
         self.pools = Pools(space, cost, seed, allowed, initial)
+        self._weighed: tuple[object, Weighed] | None = None
         self._told: tuple[Cheap, Posterior] | None = None
         self._kept: tuple[Measured, Posterior | MixedPosterior] | None = None
 
@@ -136,6 +137,12 @@ class Proposer:
         Args:
             measured, number, left: as for `propose`.
         """
+        asked_for = measured, number, left
+        if self._weighed is None or self._weighed[0] != asked_for:
+            self._weighed = asked_for, self._weigh(measured, number, left)
+        return self._weighed[1]
+
+    def _weigh(self, measured: Measured, number: int, left: int | None) -> Weighed:
         now = self.situation(measured)
         pool = self.pool(now, measured, number)
         repeat, again = (None, 0.0) if left is None else self._again(now, measured, left)

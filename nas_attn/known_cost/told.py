@@ -48,23 +48,34 @@ class ToldKernel(Kernel):
         found: np.ndarray = (np.outer(one - centre, two - centre) + shared) / unit
         return found
 
-    def due(self, variances: np.ndarray, a: Features) -> tuple[np.ndarray, np.ndarray]:
-        """The prior variance of f at points, and the part of it that one cheap run takes away, (n,) each.
-
-        Args:
-            variances: of the parts.
-            a: the points.
-        """
-        unit = self._centre[1]
-        open_ = self.g.at(a)[1] ** 2
-        taken = open_**2 / (open_ + self.noise)
-        rest = super().diagonal(variances[:-1], a)
-        return rest + variances[-1] * open_ / unit, variances[-1] * taken / unit
-
     @property
     def noise(self) -> float:
         """The variance of a cheap run, scaled as `g` scales its values."""
         return self.g.noise / self.g.scale**2
+
+    def rho(self, posterior: Posterior) -> float:
+        """The mean square of rho given the expensive runs, for g in units of the part.
+
+        Args:
+            posterior: of f; this is its kernel.
+        """
+        centre, unit = self._centre
+        mean = (self.g.at(posterior.trained)[0] - centre) / np.sqrt(unit)
+        before = float(posterior.likely_parts[-1])
+        after = before - before**2 * float(((mean @ posterior.root) ** 2).sum())
+        return max(0.0, before * float(mean @ posterior.alpha)) ** 2 + after
+
+    def open(self, posterior: Posterior, a: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The prior variance of delta at points, what is open of rho × g, and what a cheap run takes of that.
+
+        Args:
+            posterior: of f; this is its kernel.
+            a: n points; each result is (n,).
+        """
+        variance = self.g.at(a)[1] ** 2
+        open_ = self.rho(posterior) * variance / self._centre[1]
+        rest = super().diagonal(posterior.likely_parts[:-1], a)
+        return rest, open_, open_ * variance / (variance + self.noise)
 
     def parts(self, a: Features, b: Features) -> np.ndarray:
         return np.concatenate([super().parts(a, b), self.told(a, b)[None]])

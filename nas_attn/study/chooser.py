@@ -10,14 +10,16 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nas_attn.known_cost.measured import Measured, Point
+from nas_attn.evaluate.evaluation import SPLIT
+from nas_attn.known_cost.groups import group
+from nas_attn.known_cost.measured import Cheap, Measured, Point
 from nas_attn.known_cost.proposer import Proposer
 from nas_attn.known_cost.situation import Situation
 from nas_attn.space import Architecture, Gene, SearchSpace
 from nas_attn.study.coded import PRIOR, Coded, padded
 from nas_attn.study.plan import Plan
 from nas_attn.study.settled import MORE, Ending, ending
-from nas_attn.study.training_loss import last_loss, scores, with_end
+from nas_attn.study.training_loss import last_loss, scores, told_together, with_end
 from nas_attn.study.trial import Trial, barred, next_number
 
 BARRED = 1e-12  # extra variance of a result whose architecture cannot be on the front; see `Situation.runs`
@@ -30,9 +32,11 @@ class Chooser:
         plan: the plan of the study, with costs and limits.
         space: the space, restricted to the slots that are searched.
         controls: architectures of controls; the space need not have their genes.
+        group: most architectures in one run; 1 if all trials run alone.
     """
 
-    def __init__(self, plan: Plan, space: SearchSpace, controls: Iterable[Architecture] = ()) -> None:
+    def __init__(self, plan: Plan, space: SearchSpace, controls: Iterable[Architecture] = (), group: int = 1) -> None:
+        self._group = group
         genes: dict[str, tuple[Gene, ...]] = {}
         for s in space.slots:
             further = [c[s.slot.name] for c in controls]
@@ -56,6 +60,18 @@ class Chooser:
         """
         found = self._proposer.propose(self._measured(trials), next_number(trials), left)
         return None if found is None else self._coded.architecture(found)
+
+    def together(self, trials: Sequence[Trial], left: int) -> list[Architecture]:
+        """The architectures to train next in one run; none if the next trial runs alone.
+
+        Args:
+            trials: all trials of the study so far.
+            left: number of trials that may still begin.
+        """
+        if self._group < 2:
+            return []
+        found = group(self._proposer, self._measured(trials), next_number(trials), left)
+        return [self._coded.architecture(p) for p in found]
 
     def situation(self, trials: Sequence[Trial]) -> Situation | None:
         """The front and the knowledge of it; None before two trials have a result."""
@@ -86,7 +102,7 @@ class Chooser:
         running: list[Point] = []
         spent: list[Point] = []
         for t in trials:
-            if (point := self._coded.point(t.architecture)) is None:
+            if (point := self._coded.point(t.architecture)) is None or t.group is not None:
                 continue
             if t.number in known:
                 points.append(point)
@@ -94,20 +110,42 @@ class Chooser:
             else:
                 (running if t.state == "running" else spent).append(point)
         first, second = scores(trials, ended), scores(trials, ended, last_loss)
+        cheap = self._cheap(trials) if self._group > 1 or any(t.together for t in trials) else None
         if first is None:
-            return Measured((), (), running=running, spent=spent)
+            return Measured((), (), running=running, spent=spent, cheap=cheap)
         limits = self._config.max_gmacs, self._config.max_params
         extra = [e or BARRED * barred(t, *limits) for t, e in zip(ended, first.extra, strict=True)]
         seeds = [t.seed for t in ended]
         return Measured(
-            points,
-            first.values,
-            seeds,
-            running,
-            spent,
+            tuple(points),
+            tuple(first.values),
+            tuple(seeds),
+            tuple(running),
+            tuple(spent),
             extra if any(extra) else None,
             second.values if second else None,
             second.extra if second and any(second.extra) else None,
+            cheap,
+        )
+
+    def _cheap(self, trials: Sequence[Trial]) -> Cheap:
+        """What the trials that ran in groups tell, and what such a trial takes."""
+        points = {t.number: p for t in trials if (p := self._coded.point(t.architecture)) is not None}
+        found = [(t, t.evaluation, value) for t, value in told_together(trials) if t.number in points]
+        ended = {t.number for t, _, _ in found}
+        others = [t for t in trials if t.group is not None and t.number in points and t.number not in ended]
+        alone = [t.evaluation.seconds for t in trials if t.evaluation and t.group is None and t.state == "complete"]
+        marks = [e.together for _, e, _ in found if e is not None and e.together is not None]
+        grouped = [e.seconds for _, e, _ in found if e is not None]
+        sizes = [e.together["size"] for _, e, _ in found if e is not None and e.together and SPLIT in e.flags]
+        return Cheap(
+            tuple(points[t.number] for t, _, _ in found),
+            tuple(value for _, _, value in found),
+            tuple(mark["group"] for mark in marks),
+            tuple(points[t.number] for t in others if t.state == "running"),
+            tuple(points[t.number] for t in others if t.state != "running"),
+            min([self._group, *sizes]),
+            (float(np.median(alone)), float(np.median(grouped))) if sum(alone) and sum(grouped) else (1.0, 0.5),
         )
 
     def _allowed(self, points: np.ndarray) -> np.ndarray:

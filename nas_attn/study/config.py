@@ -18,8 +18,8 @@ from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
 MAY_CHANGE = {  # fields that may change when a study is continued
-    "module_files", "trials", "hours", "until", "earlier", "early_stop", "trial_minutes", "max_gmacs", "max_params",
-    "storage", "device", "jobs", "test", "ablation",
+    "module_files", "trials", "hours", "until", "earlier", "early_stop", "together", "trial_minutes",
+    "max_gmacs", "max_params", "storage", "device", "jobs", "test", "ablation",
 }  # fmt: skip
 LEAST_MINUTES = 0.01  # per trial; a process needs longer than this to start
 
@@ -96,6 +96,12 @@ class StudyConfig(BaseModel):
     )
     early_stop: Literal["safe", "fast", "off"] = Field(
         "safe", description="Stop trials that would stay below the front: safe, fast (risks more) or off."
+    )
+    together: int = Field(
+        8,
+        ge=1,
+        le=64,
+        description="Most architectures that train in one run, as long as such runs tell more per second; 1: none.",
     )
     trial_minutes: float | None = Field(
         None,

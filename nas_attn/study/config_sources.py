@@ -227,7 +227,8 @@ def _since(stored: Mapping[str, Any], content: Mapping[str, Any], file: bool) ->
         content: the content of the study's YAML now.
         file: True if the user named a study file.
     """
-    kept = {"early_stop": "off", **stored["config"]}  # a study of a release without early stops goes on without
+    # a study of a release without early stops, or without groups, goes on without
+    kept = {"early_stop": "off", "together": 1, **stored["config"]}
     if not file and (stored.get("source", SHIPPED) != SHIPPED or content.keys() == {"name"}):
         return kept, {}
     before = stored.get("file", {})

@@ -141,12 +141,19 @@ class _Cost(RecordFields):
 
 class _Started(_Trial):
     cost: _Cost
+    group: Count | None = None
 
 
 class _Refused(_Trial):
     cost: dict[str, Finite]
     reason: str = ""
     violation: Finite = 0.0
+
+
+class _Together(RecordFields):
+    group: str
+    size: Annotated[int, Field(ge=1, lt=2**53)]
+    rows: Count
 
 
 class _Evaluation(RecordFields):
@@ -168,6 +175,7 @@ class _Evaluation(RecordFields):
     versions: dict[str, str] = {}
     transferred: Finite | None = None
     task: str = "detect"
+    together: _Together | None = None
 
     @model_validator(mode="after")
     def _epochs_stand(self) -> _Evaluation:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nas_attn.engine import Engine
 from nas_attn.errors import SlotRefused, UserError
-from nas_attn.evaluate import Evaluation
+from nas_attn.evaluate import Evaluation, can_group
 from nas_attn.known_cost.posterior import NOISE
 from nas_attn.space import Architecture
 from nas_attn.study.chooser import Chooser
@@ -20,6 +20,7 @@ from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Suggester
 from nas_attn.study.sampler_table import KNOWN_COST
+from nas_attn.study.seeds import base_seed, control_seed, group_seed, next_seed
 from nas_attn.study.settled import EVERY, LEAST, SETTLED, Ending
 from nas_attn.study.slot_states import averaged, covers, learned, too_little
 from nas_attn.study.stored import Stored
@@ -123,28 +124,23 @@ class Search(Supervisor[StudyView]):
     def _base_control(self) -> Trial | None:
         """The next control trial of the base; None if it needs no more.
 
-        A trial that failed or was flagged is replaced by one with a new seed, at most `control_seeds` times. Until the
-        slots are measured, failures of an earlier start do not count, because the user may have fixed the cause. Of
-        the evidence of an earlier study, only trials that measured all slots count until then.
+        Until the slots are measured, failures of an earlier start do not count, because the user may have fixed the
+        cause, and of the evidence of an earlier study only trials that measured all slots.
         """
         every = [t for t in self._view.trials if t.role == "base"]
         names, known = self.study.space.names, bool(self._view.slots)
         own = [t for t in every if not t.origin or known or covers(t.evaluation, names)]
-        good = sum(t.usable or t.state == "running" for t in own)
-        tried = len(own) if known else sum(t.number not in self._failed_before for t in own)
-        if good >= self.config.control_seeds or tried >= 2 * self.config.control_seeds or self._full():
+        ignored = () if known else self._failed_before
+        seed = base_seed(own, self.config.seed, self.config.control_seeds, ignored)
+        if seed is None or self._full():
             return None
-        seed = max((t.seed for t in every), default=self.config.seed - 1) + 1
+        seed = max((t.seed + 1 for t in every), default=seed)
         return self._start("base", self.study.space.base_architecture(), seed)
 
     def _conv_control(self, conv: Architecture) -> Trial | None:
-        """The next trial of the `conv` control, with a seed that the base has, too; None if it needs no more."""
-        done = {t.seed for t in self._view.trials if t.architecture == conv}
-        base = [t.seed for t in self._view.trials if t.architecture.is_base and t.usable]
-        for seed in sorted(base)[: self.config.control_seeds]:
-            if seed not in done and not self._full():
-                return self._start("conv", conv, seed)
-        return None
+        """The next trial of the `conv` control; None if it needs no more."""
+        seed = control_seed(self._view.trials, conv, self.config.control_seeds)
+        return None if seed is None or self._full() else self._start("conv", conv, seed)
 
     def _full(self) -> bool:
         return self._view.counted >= self.config.trials or self._late() or self._settled()
@@ -187,6 +183,8 @@ class Search(Supervisor[StudyView]):
         assert self._chooser is not None
         # a stable search goes on only for the single runs on its front
         stable = self._ending is not None and self._ending[1].stable
+        if not stable and (group := self._chooser.together(self._view.trials, self._left())):
+            return self._start_group(group)
         architecture = self._chooser.choose(self._view.trials, 1 if stable else self._left())
         if architecture is None:
             if not self._running:
@@ -226,20 +224,11 @@ class Search(Supervisor[StudyView]):
         return self._start(role, chosen, seed, sampled if chosen == architecture else None)
 
     def _seed(self, architecture: Architecture) -> tuple[str, Architecture, int]:
-        """The role, architecture and seed of the trial for a proposal.
-
-        The architecture gets the first seed that the base has and it has not. If it has all seeds of the base, the
-        base is trained with one more seed instead.
-        """
-        base = self.study.space.base_architecture()
-        role = "conv" if str(architecture) == self._view.slots["control"] else "search"
-        own = [t for t in self._view.trials if t.architecture == base]
-        base_seeds = sorted(t.seed for t in own if t.usable or t.state == "running")
-        used = {t.seed for t in self._view.trials if t.architecture == architecture and t.state != "refused"}
-        for seed in base_seeds:
-            if seed not in used:
-                return role, architecture, seed
-        return "base", base, max(t.seed for t in own) + 1
+        """The role, architecture and seed of the trial for a proposal, see `next_seed`."""
+        chosen, seed = next_seed(self._view.trials, architecture, self.study.space.base_architecture())
+        if chosen.is_base:
+            return "base", chosen, seed
+        return "conv" if str(architecture) == self._view.slots["control"] else "search", chosen, seed
 
     def _refuse(
         self, architecture: Architecture, reason: str, violation: float, cost: dict[str, float], sampled: dict[str, Any]
@@ -265,15 +254,23 @@ class Search(Supervisor[StudyView]):
 
     # starting and ending trials
 
-    def _start(self, role: str, architecture: Architecture, seed: int, sampled: dict[str, Any] | None = None) -> Trial:
-        return self._begin(role, architecture, seed, self.study.cost(architecture), sampled=sampled or {})
+    def _start(self, role: str, architecture: Architecture, seed: int, sampled: Any = None, **more: Any) -> Trial:
+        return self._begin(role, architecture, seed, self.study.cost(architecture), sampled=sampled or {}, **more)
+
+    def _start_group(self, architectures: Sequence[Architecture]) -> Trial:
+        """Record the start of trials that run together, and return the first."""
+        seed, number = group_seed(self._view.trials, self.config.seed), next_number(self._view.trials)
+        for architecture in architectures:
+            self._start("search", architecture, seed, group=number)
+        return self._trial(number)
 
     def _training(self, trial: Trial) -> tuple[Any, Architecture, bool]:
         measure = trial.role == "base" and self.config.start != "base" and not self._view.slots
         return self.study.evaluator, trial.architecture, measure
 
     def _asked(self, trial: Trial) -> dict[str, Any]:
-        others = (t for t in self._view.trials if t.architecture == trial.architecture and t.number != trial.number)
+        alone = (t for t in self._view.trials if t.group is None and t.number != trial.number)
+        others = (t for t in alone if t.architecture == trial.architecture)
         if not self._stops or trial.role != "search" or any(t.state not in ("failed", "refused") for t in others):
             return {}  # controls are the measure, and a further seed tells little if it is cut
         if self._chooser is None or self._tell_nothing():
@@ -339,7 +336,8 @@ class Search(Supervisor[StudyView]):
         space = self.study.space.restrict(self._view.slots["searched"])
         self._suggester = Suggester(space, self.config.sampler, self.config.seed)
         self._stored = Stored(self._suggester, self.mirror, self.observer.note)
-        self._chooser = Chooser(self.study, space, [Architecture.parse(self._view.slots["control"])])
+        size = self.config.together if can_group(self.study.evaluator) else 1
+        self._chooser = Chooser(self.study, space, [Architecture.parse(self._view.slots["control"])], size)
         self._mirror_all()
 
     def _mirror(self, trials: Iterable[Trial]) -> None:

@@ -58,6 +58,7 @@ def check_slots(
             assert outcome is not None
             if isinstance(outcome.value, Failure):
                 raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason}")
+            assert isinstance(outcome.value, Evaluation)
             found[outcome.call.key] = outcome.value
     results = [found[s] for s in seeds]
     drops = {n: [e.map50_95 - (e.liveness or {})[n] for e in results] for n in plan.space.names}

@@ -16,7 +16,7 @@ from nas_attn.space import Architecture
 from nas_attn.study.folder import Lease, RunFolder
 from nas_attn.study.plan import Plan
 from nas_attn.study.records import wrong
-from nas_attn.study.trial import Trial, next_number, numbered
+from nas_attn.study.trial import TOGETHER, Trial, next_number, numbered
 from nas_attn.study.view import TRIAL_KINDS, Growing
 
 
@@ -144,9 +144,11 @@ class Supervisor(ABC, Generic[V]):
     def _work(self) -> None:
         while True:
             while self.engine.free and (trial := self._next()) is not None:
-                self._running.add(trial.number)
+                group = self._group(trial)
+                self._running.update(t.number for t in group)
                 self.engine.submit(self._call(trial))
-                self._started(trial)
+                for t in group:
+                    self._started(t)
             if not self._running:
                 return
             if (outcome := self.engine.wait()) is not None:
@@ -156,7 +158,18 @@ class Supervisor(ABC, Generic[V]):
     def _study_id(self) -> str:
         return str(self._view.header.get("id", ""))
 
+    def _group(self, trial: Trial) -> list[Trial]:
+        """The trials that run together with a trial, those that have ended left out; the trial alone if none do."""
+        return [t for t in self._members(trial) if t.state == "running"]
+
+    def _members(self, trial: Trial) -> list[Trial]:
+        if trial.group is None:
+            return [trial]
+        return [t for t in self._view.trials if t.group == trial.group]
+
     def _call(self, trial: Trial) -> Call:
+        if trial.group is not None:
+            return self._group_call(trial.group, self._members(trial))
         evaluator, architecture, liveness = self._training(trial)
         name = f"{trial.number:04d}"
         return Call(
@@ -168,6 +181,20 @@ class Supervisor(ABC, Generic[V]):
             # a result without liveness does not answer a call that asks for it
             signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}{':liveness' * liveness}",
             limit=partial(self._limit, trial.model),
+        )
+
+    def _group_call(self, group: int, members: Sequence[Trial]) -> Call:
+        """The call that trains several architectures in one run: all members, so that it continues as it began."""
+        name, architectures = f"{group:04d}", [t.architecture for t in members]
+        written = "; ".join(map(str, architectures))
+        return Call(
+            key=group,
+            function=self.study.evaluator.together,
+            arguments=(architectures, self.study.fidelity, members[0].seed),
+            keywords={"checkpoint": self.folder.checkpoint(name)},
+            result=self.folder.result(name),
+            signature=f"{self._study_id}:{group}:together:{written}:{members[0].seed}",
+            limit=partial(self._limit, times=len(members)),
         )
 
     def _train_base(self, seed: int, slots: tuple[str, ...], measured: bool) -> None:
@@ -202,22 +229,24 @@ class Supervisor(ABC, Generic[V]):
         if isinstance(outcome.value, Failure):
             raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason.rstrip('.')}. {ANEW}")
         if not measured:
+            assert isinstance(outcome.value, Evaluation)
             self._write_slots([outcome.value])
 
-    def _limit(self, model: str | None = None) -> float | None:
+    def _limit(self, model: str | None = None, times: int = 1) -> float | None:
         """The time limit of a trial in seconds: `trial_minutes`, or `TIMES` times the slowest base trial so far.
 
         None means no limit: no base trial has ended yet.
 
         Args:
             model: the base model of the trial, if it is not the study's own.
+            times: number of trials that run together.
         """
         if self.config.trial_minutes is not None:
-            return 60 * self.config.trial_minutes
+            return 60 * self.config.trial_minutes * times
         base = [t.evaluation for t in self._view.trials if t.role == "base" and t.model == model and t.evaluation]
         # if a trial was continued from a checkpoint, `seconds` lacks the time before; the two parts have it
         took = [max(e.seconds, e.steps_seconds + e.val_seconds) for e in base]
-        return max(LEAST_SECONDS, TIMES * max(took)) if took else None
+        return times * max(LEAST_SECONDS, TIMES * max(took)) if took else None
 
     def _no_base(self, bases: Sequence[Trial], remedy: str = ANEW) -> EvaluationFailed:
         """The error for a study whose base trials all failed.
@@ -242,8 +271,18 @@ class Supervisor(ABC, Generic[V]):
         return self._trial(number)
 
     def _finish(self, outcome: Outcome) -> None:
-        number, value = outcome.call.key, outcome.value
+        first = self._trial(outcome.call.key)
+        members, value = self._members(first), outcome.value
+        values = value if isinstance(value, list) and len(value) == len(members) else [value] * len(members)
+        for trial, one in zip(members, values, strict=True):
+            if trial.state == "running":  # a member of a group may have been recorded before a stop
+                self._end(trial.number, one)
+        self.folder.checkpoint(f"{first.number:04d}").unlink(missing_ok=True)
+
+    def _end(self, number: int, value: Any) -> None:
         self._running.discard(number)
+        if not isinstance(value, Evaluation | Failure):
+            value = Failure(f"the result is not an evaluation: {type(value).__name__}")
         if isinstance(value, Failure):
             ended: dict[str, Any] = {"number": number, "state": "failed", "reason": value.reason}
         else:
@@ -251,7 +290,6 @@ class Supervisor(ABC, Generic[V]):
             if (said := wrong({"kind": "finished", **ended})) is not None:  # readers would call the log damaged
                 ended = {"number": number, "state": "failed", "reason": f"its result is not valid: {said}"}
         self._append("finished", **ended)
-        self.folder.checkpoint(f"{number:04d}").unlink(missing_ok=True)
         self._ended(self._trial(number))
 
     def _flagged(self, evaluation: Evaluation) -> Evaluation:
@@ -262,6 +300,8 @@ class Supervisor(ABC, Generic[V]):
             flags += ("other device",)
         if first is not None and evaluation.precision != first.precision:
             flags += ("other precision",)
+        if evaluation.together is not None:
+            flags += (TOGETHER,)
         return replace(evaluation, flags=flags)
 
     def _append(self, kind: str, **fields: Any) -> None:

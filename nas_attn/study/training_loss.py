@@ -45,6 +45,12 @@ def last_loss(trial: Trial) -> float | None:
     return -sum(there) / len(there) if there and len(there) == len(found) else None
 
 
+def told_together(trials: Sequence[Trial]) -> list[tuple[Trial, float]]:
+    """The trials that ended in a group, each with minus the mean training loss of its last quarter."""
+    some = (t for t in trials if t.state == "complete" and t.evaluation is not None and t.together)
+    return [(t, value) for t in some if (value := last_loss(t)) is not None]
+
+
 def final_map(trial: Trial) -> float | None:
     """The mAP50-95 of a whole trial; None if there is none."""
     return trial.map50_95

@@ -11,9 +11,12 @@ from typing import Any
 
 from nas_attn.cost.cost import true_names
 from nas_attn.evaluate import Evaluation
+from nas_attn.evaluate.evaluation import SPLIT
 from nas_attn.space import Architecture
 from nas_attn.statistics.spread import moments
 from nas_attn.study.record_kinds import parsed
+
+TOGETHER = "trained together"  # flag of a trial in a group: it compares only with others of its kind
 
 
 class Displayed:
@@ -42,6 +45,7 @@ class Trial(Displayed):
         model: the base model, if an ablation uses another one than the study; else None.
         origin: the earlier study that trained it, and its number there; empty for a trial of this study.
         source: the same with the id of that study, which tells studies of one name apart.
+        group: number of the first trial of its group, if several architectures are trained in one run; else None.
     """
 
     number: int
@@ -58,6 +62,7 @@ class Trial(Displayed):
     model: str | None = None
     origin: str = ""
     source: str = ""
+    group: int | None = None
 
     @property
     def map50_95(self) -> float | None:
@@ -73,6 +78,12 @@ class Trial(Displayed):
     def usable(self) -> bool:
         """True if the trial may be compared: it is complete and has no flags."""
         return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
+
+    @property
+    def together(self) -> bool:
+        """True if it was trained in a group and has no other flags: it tells something, but it has no score."""
+        e = self.evaluation
+        return e is not None and e.together is not None and set(e.flags) <= {TOGETHER, SPLIT}
 
     @property
     def stopped(self) -> int | None:
@@ -119,11 +130,16 @@ class Candidate(Displayed):
 
     @property
     def state(self) -> str:
-        """`usable` if it has a usable trial; else `stopped`, `flagged` (not comparable), `running` or `failed`."""
+        """`usable` if it has a usable trial; else `stopped`, `together`, `flagged`, `running` or `failed`.
+
+        With `together` it was trained in a group only, with `flagged` its trials are not comparable.
+        """
         if self.mean is not None:
             return "usable"
         if any(t.stopped is not None for t in self.trials):
             return "stopped"
+        if any(t.together for t in self.trials):
+            return "together"
         states = {t.state for t in self.trials}
         return next((name for state, name in _OBSTACLES if state in states), "failed")
 
@@ -187,6 +203,7 @@ def _begun(record: Mapping[str, Any]) -> Trial:
         model=record.get("model"),
         origin=record.get("origin", ""),
         source=record.get("source", ""),
+        group=record.get("group"),
     )
 
 
