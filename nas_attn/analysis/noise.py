@@ -21,6 +21,7 @@ class Noise(Displayed):
         luck: of the level of a seed, which all runs of the seed share; None if there is one seed only.
         spread: of the trained architectures around their mean, without noise.
         nothing: probability that no two architectures differ.
+        loss: probability that the training loss tells something of the mAP50-95; None if it does not count.
         repeated: number of trials beyond the first of each architecture; only these show noise directly.
         left_out: a sentence on usable trials that were left out; empty if there are none.
     """
@@ -31,6 +32,7 @@ class Noise(Displayed):
     nothing: float
     repeated: int
     left_out: str = ""
+    loss: float | None = None
 
     @property
     def larger(self) -> bool:
@@ -58,6 +60,8 @@ class Noise(Displayed):
             f"Probability that no module makes any difference: {percent(self.nothing)} (before the first trial "
             f"{percent(PRIOR.nothing)})."
         )
+        if self.loss is not None:
+            parts.append(f"The training loss tells something about mAP with a probability of {percent(self.loss)}.")
         if self.left_out:
             parts.append(self.left_out)
         return " ".join(parts)
@@ -71,7 +75,7 @@ def noise(view: StudyView) -> Noise | None:
     if found is None:
         return None
     repeated = len(found.runs) - len(found.candidates)
-    return Noise(found.noise, found.luck, found.spread, found.nothing, repeated, found.left_out())
+    return Noise(found.noise, found.luck, found.spread, found.nothing, repeated, found.left_out(), found.loss_tells)
 
 
 def noise_words(view: StudyView) -> str:

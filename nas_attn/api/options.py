@@ -98,6 +98,9 @@ class SearchOptions(TypedDict, total=False):
     early_stop: Literal["safe", "fast", "off"] | None
     """Stop trials that would stay below the front: safe, fast (risks more) or off."""
 
+    together: int | None
+    """Most architectures that train in one run, as long as such runs tell more per second; 1: none."""
+
     trial_minutes: float | None
     """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""
 
@@ -224,6 +227,9 @@ class AblationOptions(TypedDict, total=False):
 
     early_stop: Literal["safe", "fast", "off"] | None
     """Stop trials that would stay below the front: safe, fast (risks more) or off."""
+
+    together: int | None
+    """Most architectures that train in one run, as long as such runs tell more per second; 1: none."""
 
     trial_minutes: float | None
     """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""

@@ -23,7 +23,7 @@ from .likelihood import Likelihood
 from .observations import Observations
 
 WIDTHS = np.array([0.5, 1.0])  # scales of the priors of loading and echo, for scores of scale 1
-STARTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0))
+STARTS = ((0.0, 0.0), (0.5, 0.0))
 LIMIT = 0.98  # of loading × echo: at 1, both scores would be one
 STEP = 0.05  # of the differences that the curvature is taken from
 

@@ -28,6 +28,7 @@ from .told import ToldKernel
 INITIAL = 12  # points before the model is used
 INFLATION = (1.0, 1.0, 3.0)  # factors of the deviation, in turn: the model may be too sure of itself
 ALWAYS = 60  # up to so many runs, the variances are estimated anew for each proposal
+ALWAYS_OF_TWO = 24  # the same if there is a second score
 FAILURES = 2  # failed runs after which a point gets no further one
 RESERVE = 4  # runs beyond the number of single runs on the front that are kept for confirming them
 
@@ -230,10 +231,10 @@ class Proposer:
         return self.kernel.features(running, self.scaled(running)) if len(running) else None
 
     def posterior(self, measured: Measured) -> Posterior | MixedPosterior:
-        """The posterior of all runs; beyond `ALWAYS` runs its variances are those of a round number of runs."""
+        """The posterior of all runs; beyond a number of runs its variances are those of a round number of runs."""
         n = len(measured.values)
         first = n
-        if n > ALWAYS:
+        if n > (ALWAYS if measured.second is None else ALWAYS_OF_TWO):
             step = max(5, n // 20)
             first = n - n % step
         begun = measured.first(first)

@@ -1,4 +1,4 @@
-"""The synthetic evaluator with runs of several architectures, whose training loss tells of the truth as much as asked."""
+"""The synthetic evaluator with runs of several architectures, whose loss tells of the truth as much as asked."""
 
 from __future__ import annotations
 
