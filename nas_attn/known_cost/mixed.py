@@ -110,6 +110,8 @@ class MixedPosterior:
     @cached_property
     def _mixed(self) -> list[tuple[float, Posterior, Posterior]]:
         """(loading, posterior of F1, posterior of F2) for each mixing, on the runs that did not collapse."""
+        if len(self.first.variances.draws) == 1:  # to choose a point, the most probable mixing is enough, too
+            return [self._likely]
         return [(m.loading, *self._apart(m)) for m in self.learned.spread()]
 
     def _apart(self, mixing: Mixing) -> tuple[Posterior, Posterior]:

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from .fit import HIGHEST, LOWEST, TAILS, Fitter, Prior, curvature
+from .fit import HIGHEST, LOWEST, TAILS, Fitter, Prior, curvature, log_student
 from .likelihood import Likelihood
 from .observations import Observations
 
@@ -171,7 +171,7 @@ class MixingFitter:
         slopes[-2:] = by_loading + n * echo / d, by_echo + n * loading / d
         away = theta[-2:] / WIDTHS
         slopes[-2:] -= (TAILS + 1) * away / (TAILS + away**2) / WIDTHS
-        return value - n * np.log(d) + float((student.logpdf(away, TAILS) - np.log(WIDTHS)).sum()), slopes
+        return value - n * np.log(d) + float((log_student(away) - np.log(WIDTHS)).sum()), slopes
 
     def _fitters(self, mixing: Mixing) -> list[Fitter]:
         seen = self.first
