@@ -138,7 +138,9 @@ def pareto_numbers(view: StudyView) -> ParetoNumbers:
     keys = tuple(c.key for c in front(view))
     ended = [c for c in view.candidates() if c.state != "running"]
     ends = predicted(view.trials)
-    points = tuple(_point(c, found, c.key in keys, ends) for c in ended)
+    grouped = [c.architecture for c in ended if c.state == "together"]
+    expected = dict(zip(grouped, found.expected(grouped), strict=True)) if found is not None else {}
+    points = tuple(_point(c, found, c.key in keys, ends, expected.get(c.architecture)) for c in ended)
     usable = (p for p, c in zip(points, ended, strict=True) if c.architecture.is_base and p.state == "usable")
     base = next(usable, None)
     return ParetoNumbers(
@@ -183,7 +185,13 @@ def liveness_numbers(view: StudyView) -> LivenessNumbers | None:
     )
 
 
-def _point(candidate: Candidate, found: StudyPosterior | None, on_front: bool, ends: Mapping[int, Predicted]) -> Point:
+def _point(
+    candidate: Candidate,
+    found: StudyPosterior | None,
+    on_front: bool,
+    ends: Mapping[int, Predicted],
+    expected: float | None,
+) -> Point:
     from nas_attn.analysis.posterior import verdict
 
     shown = [t for t in candidate.trials if t.evaluation and (t.usable or candidate.state != "usable")]
@@ -192,6 +200,9 @@ def _point(candidate: Candidate, found: StudyPosterior | None, on_front: bool, e
         shown = [t for t in shown if t.stopped is not None]
         values = [ends[t.number].value for t in shown if t.number in ends]
         words = f"stopped after epoch {shown[0].stopped}: it would have stayed below the front"
+    elif candidate.state == "together":
+        values = [] if expected is None else [expected]
+        words = "trained together with others only: a run of its own decides"
     elif candidate.state == "flagged":
         flags = dict.fromkeys(f for t in shown if t.evaluation for f in t.evaluation.flags)
         words = f"not comparable: {', '.join(flags)}"

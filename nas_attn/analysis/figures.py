@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 SHAPES = ("circle", "square", "triangle-up", "pentagon", "triangle-down", "hexagon", "star-triangle-up", "bowtie")
+EXPECTED = {"stopped": "expected to end at", "together": "expected of a run of its own:"}  # without a mean of runs
 CONTROLS = {"base": (INK, "star", 17), "conv control": (INK, "diamond", 13)}
 
 
@@ -51,10 +52,14 @@ def pareto_figure(numbers: ParetoNumbers) -> Figure:
     if stopped:
         expected = [p.map50_95 for p in stopped]
         figure.add_trace(_hollow("stopped early (expected)", "triangle-down-open", stopped, expected))
+    grouped = [p for p in measured if p.state == "together"]
+    if grouped:
+        expected = [p.map50_95 for p in grouped]
+        figure.add_trace(_hollow("trained together (expected)", "square-open", grouped, expected))
     flagged = [p for p in measured if p.state == "flagged"]
     if flagged:
         figure.add_trace(_hollow("not comparable", "circle-open", flagged, [p.map50_95 for p in flagged]))
-    failed = [p for p in numbers.points if p.map50_95 is None and p.state != "stopped"]
+    failed = [p for p in numbers.points if p.map50_95 is None and p.state not in EXPECTED]
     if failed:
         floor = _floor(measured)
         figure.add_trace(_hollow("failed (no mAP)", "x-thin-open", failed, [floor] * len(failed)))
@@ -254,7 +259,7 @@ def _hover(p: Point) -> str:
         word = "seed" if len(p.seeds) == 1 else "seeds"
         if p.delta is not None:
             lines.append(f"{ESTIMATE} {p.map50_95:.4f}")
-        told = "expected to end at" if p.state == "stopped" else "mean of its runs"
+        told = EXPECTED.get(p.state, "mean of its runs")
         lines.append(f"{told} {p.mean:.4f} ({word} {', '.join(map(str, p.seeds))})")
     if p.delta is not None and p.group != "base":
         lines.append(f"Δ to base {p.delta:+.4f}")

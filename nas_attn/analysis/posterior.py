@@ -157,6 +157,17 @@ class StudyPosterior:
         points = np.vstack([[self._point(architecture)], self._base])
         return Difference.of(self.contrasts(points, np.array([[1.0, -1.0]])).draws[:, 0])
 
+    def expected(self, architectures: Sequence[Architecture]) -> list[float]:
+        """The expected mAP50-95 of architectures with a seed of average luck, whether they were trained or not.
+
+        Raises:
+            UserError: the study's space does not have one of them.
+        """
+        if not architectures:
+            return []
+        points = np.array([self._point(a) for a in architectures])
+        return [float(v) for v in self._posterior.predict(self._features(points))[0]]
+
     def index(self, candidate: Candidate) -> int | None:
         """The position of a candidate; None if it has no comparable trial."""
         return self._at.get(candidate.architecture)

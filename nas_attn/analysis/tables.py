@@ -213,7 +213,9 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
 
 
 def state_of(trial: Trial) -> str:
-    """The state of a trial: `running`, `complete`, `stopped` early, `flagged` (not comparable), `failed`, `refused`."""
+    """The state of a trial: its own, or `together` (trained in a group), or `flagged` (not comparable)."""
+    if trial.together:
+        return "together"
     return "flagged" if trial.state == "complete" and not trial.usable else trial.state
 
 
@@ -224,7 +226,7 @@ def counts(view: StudyView) -> dict[str, int]:
     """
     states = [state_of(t) for t in view.trials if not t.origin]
     origins = Counter(f"from {t.origin.rpartition(' ')[0]}" for t in view.trials if t.origin)
-    order = ("complete", "stopped", "flagged", "failed", "refused", "running")
+    order = ("complete", "together", "stopped", "flagged", "failed", "refused", "running")
     return {s: states.count(s) for s in order if s in states} | dict(origins)
 
 

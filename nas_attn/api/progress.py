@@ -150,14 +150,14 @@ def line(trial: Trial) -> str:
         return f"{head}failed: {trial.reason}  {where}"
     evaluation = trial.evaluation
     assert evaluation is not None
+    cost = f"{trial.gmacs:.4f} GMACs  {evaluation.seconds:5.1f} s"
+    if evaluation.together is not None:
+        others = evaluation.together["size"] - 1
+        return f"{head}trained together with {others} other{'s' * (others != 1)}  {cost}  {where}"
     if trial.stopped is not None:
-        cost = f"{trial.gmacs:.4f} GMACs  {evaluation.seconds:5.1f} s"
         return f"{head}stopped after epoch {trial.stopped} of {evaluation.epochs}  {cost}  {where}"
     flags = f"  [{', '.join(evaluation.flags)}]" if evaluation.flags else ""
-    return (
-        f"{head}mAP50-95 {evaluation.map50_95:.4f}  {trial.gmacs:.4f} GMACs  "
-        f"{evaluation.seconds:5.1f} s  {where}{flags}"
-    )
+    return f"{head}mAP50-95 {evaluation.map50_95:.4f}  {cost}  {where}{flags}"
 
 
 def worth(drop: float, record: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figures import curve_figure, curve_numbers
 from nas_attn.analysis.posterior import posterior, verdict
-from nas_attn.analysis.tables import EMPTY, ESTIMATE, MANY_SLOTS, number, picks_table
+from nas_attn.analysis.tables import EMPTY, ESTIMATE, MANY_SLOTS, number, picks_table, state_of
 from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, table, text
 from nas_attn.errors import NasAttnError
 from nas_attn.study.training_loss import predicted
@@ -71,9 +71,9 @@ def _results(view: StudyView, candidate: Candidate) -> list[tuple[str, str]]:
             rows.append(("better than base", f"with a probability of {percent(d.above)}"))
         rows.append(("on the front", f"with a probability of {percent(float(found.on_front[at]))}"))
     rows.append(("cost", f"{candidate.gmacs:.3f} GMACs, {number(candidate.cost.get('params_m'), 3)} M parameters"))
-    trials = [f"{t.number} ({t.state})" for t in candidate.trials]
+    trials = [f"{t.number} ({state_of(t)})" for t in candidate.trials]
     rows.append(("trials", ", ".join(trials)))
-    whole = [t.evaluation for t in candidate.trials if t.evaluation and t.stopped is None]
+    whole = [t.evaluation for t in candidate.trials if t.evaluation and t.stopped is None and not t.together]
     flags = dict.fromkeys(f for e in whole for f in e.flags)
     if flags:
         rows.append(("not comparable", ", ".join(flags)))

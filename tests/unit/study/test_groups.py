@@ -142,3 +142,29 @@ def test_a_worker_keeps_the_results_of_a_group(tmp_path):
         Failure("the result is not an evaluation: float"),
         Failure("no"),
     ]
+
+
+def test_what_ran_in_a_group_only_is_shown_with_what_is_expected_of_it(view):
+    from nas_attn.analysis.figure_numbers import pareto_numbers
+    from nas_attn.analysis.figures import pareto_figure
+    from nas_attn.analysis.tables import counts
+    from nas_attn.api.progress import line
+    from nas_attn.dashboard.candidate_card import candidate_blocks
+
+    chosen = [t.architecture for t in view.trials if t.group is not None and t.role == "search"][1:4]
+    left = tuple(t for t in view.trials if t.group is not None or t.architecture not in chosen)
+    view = StudyView(view.folder, view.header, view.slots, left)
+    only = [c for c in view.candidates() if c.state == "together"]
+    assert only and counts(view)["together"] == sum(t.together for t in view.trials)
+    numbers = pareto_numbers(view)
+    points = {p.key: p for p in numbers.points}
+    found = posterior(view)
+    assert found is not None
+    for candidate in only:
+        point = points[candidate.key]
+        assert point.state == "together" and not point.on_front and candidate.key not in numbers.front
+        assert point.map50_95 == pytest.approx(found.expected([candidate.architecture])[0])
+        assert "a run of its own decides" in point.verdict
+        assert f"{candidate.trials[0].number} (together)" in str(candidate_blocks(view, candidate, lambda _: ""))
+        assert "trained together with " in line(candidate.trials[0]) and "mAP" not in line(candidate.trials[0])
+    assert "trained together (expected)" in [t.name for t in pareto_figure(numbers).data]
