@@ -11,8 +11,8 @@ import gzip
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -294,6 +294,38 @@ class ReplayEvaluator:
         if "map50_95" not in run.curve[last - 1]:
             raise EvaluationFailed(f"the table `{self.part}` has no validation after epoch {last}")
         return run.evaluation(part, last)
+
+    def together(
+        self,
+        architectures: Sequence[Architecture],
+        fidelity: Fidelity,
+        seed: int,
+        *,
+        share: str = "trunk",
+        checkpoint: Path | None = None,
+        stop_above: Sequence[Mapping[int, float]] = (),
+    ) -> list[Evaluation | EvaluationFailed]:
+        """The recorded runs in groups. The groups of the table have other members, so the level of each is taken out.
+
+        A seed stands for the recorded one with the same remainder.
+        """
+        name = f"{self.part}-together"
+        seeds = PARTS[name].seeds
+        recorded = seeds[seed % len(seeds)]
+        found: list[Evaluation | EvaluationFailed] = []
+        for architecture in architectures:
+            text = str(architecture)
+            run = next((r for k, r in self._runs.items() if k[:3] == (name, text, recorded)), None)
+            if run is None or fidelity != PARTS[name].fidelity:
+                found.append(EvaluationFailed(f"the table `{name}` has no run of {text} with the seed {recorded}"))
+                continue
+            base = str(Architecture.none(architecture.slots))
+            level = self._runs[name, base, recorded, run.key[3]].curve[-1]["loss"]
+            curve = tuple({**row, "loss": row["loss"] - level} for row in run.curve)
+            mark = {"group": f"{seed}", "size": len(architectures), "rows": 0}
+            whole = Run(run.facts, curve).evaluation(PARTS[name], PARTS[name].epochs)
+            found.append(replace(whole, seed=seed, together=mark))
+        return found
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -130,3 +130,21 @@ def test_the_committed_table_is_whole():
         assert any(architecture == str(a) for j in jobs for a in j.architectures)
         assert len(found.curve) == PARTS[part].epochs and "map50_95" in found.curve[-1]
         assert found.facts["gmacs"] > 0 and not found.facts["flags"]
+
+
+def test_recorded_groups_are_replayed_without_their_levels(tmp_path):
+    table = NeckTable(tmp_path)
+    some = order("generated")[:3]
+
+    def member(architecture: Architecture, group: int, higher: float) -> Run:
+        found = run(architecture, 1)
+        curve = tuple({**row, "loss": row["loss"] + 10 * group + higher} for row in found.curve)
+        return Run({**found.facts, "part": "generated-together", "group": group}, curve)
+
+    table.add([member(some[0], 1, 0.0), member(some[1], 1, 0.3), member(some[0], 2, 0.0), member(some[2], 2, -0.2)])
+    replay = ReplayEvaluator("generated", tmp_path)
+    found = replay.together([*some, order("generated")[5]], PARTS["generated-together"].fidelity, 1000)
+    ended = [e for e in found if not isinstance(e, EvaluationFailed)]
+    assert [round(e.curve[-1]["loss"], 6) for e in ended] == [0.0, 0.3, -0.2]
+    assert all(e.seed == 1000 and e.together == {"group": "1000", "size": 4, "rows": 0} for e in ended)
+    assert isinstance(found[3], EvaluationFailed) and "no run of" in str(found[3])
