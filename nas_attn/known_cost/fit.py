@@ -163,11 +163,7 @@ class Fitter:
         return Variances(best, np.exp(some), weights, kept, float(alike / (alike + differ)))
 
     def _model(self, kept: np.ndarray) -> Likelihood:
-        distinct = np.unique(self.all.points[kept])
-        if len(distinct) > MOST:  # evenly over the order in which they were first seen
-            some = distinct[np.unique(np.linspace(0, len(distinct) - 1, MOST).astype(int))]
-            kept = kept & np.isin(self.all.points, some)
-        return self._whole(kept)
+        return self._whole(sparse(self.all.points, kept))
 
     def _whole(self, kept: np.ndarray) -> Likelihood:
         observations, left = self.all.kept(kept)
@@ -209,6 +205,20 @@ class Fitter:
         away = (theta[asked] - self.centre[asked]) / width
         value = float((log_student(away) - np.log(width)).sum())
         return value, -(TAILS + 1) * away / (TAILS + away**2) / width
+
+
+def sparse(points: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """(runs,) True for kept runs of at most `MOST` points, evenly over the order in which they were first seen.
+
+    Args:
+        points: (runs,) the point of each run.
+        kept: (runs,) False for runs that are not used.
+    """
+    distinct = np.unique(points[kept])
+    if len(distinct) <= MOST:
+        return kept
+    some = distinct[np.unique(np.linspace(0, len(distinct) - 1, MOST).astype(int))]
+    return kept & np.isin(points, some)
 
 
 def log_student(away: np.ndarray) -> np.ndarray:

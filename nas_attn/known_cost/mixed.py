@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from .contrasts import Contrasts, Moments, least
-from .fit import WIDE, Prior, Variances, scale_of
+from .fit import LARGE, WIDE, Prior, Variances, scale_of, sparse
 from .kernel import Features, Kernel
 from .mixing import Learned, Mixing, MixingFitter
 from .observations import Runs
@@ -81,11 +81,12 @@ class MixedPosterior:
         self.learned: Learned = like.learned if like else self._learn(prior)
 
     def _learn(self, prior: Prior) -> Learned:
-        observations, left = self.first.observations.kept(self.kept)
+        used = sparse(self.first.observations.points, self.kept)
+        observations, left = self.first.observations.kept(used)
         some = self.first.features.take(left)
-        extra = None if self._extra is None else self._extra[self.kept]
+        extra = None if self._extra is None else self._extra[used]
         parts = self.first.kernel.parts(some, some)
-        return MixingFitter(parts, observations, self._second[self.kept], extra, prior).learned()
+        return MixingFitter(parts, observations, self._second[used], extra, prior).learned()
 
     @property
     def runs(self) -> Runs:
@@ -110,8 +111,8 @@ class MixedPosterior:
     @cached_property
     def _mixed(self) -> list[tuple[float, Posterior, Posterior]]:
         """(loading, posterior of F1, posterior of F2) for each mixing, on the runs that did not collapse."""
-        if len(self.first.variances.draws) == 1:  # to choose a point, the most probable mixing is enough, too
-            return [self._likely]
+        if len(self.first.variances.draws) == 1 or len(self.runs.points) > LARGE:
+            return [self._likely]  # enough to choose a point; and with many runs, the mixing is known well
         return [(m.loading, *self._apart(m)) for m in self.learned.spread()]
 
     def _apart(self, mixing: Mixing) -> tuple[Posterior, Posterior]:
