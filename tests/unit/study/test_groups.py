@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 from synthetic_groups import SyntheticGroups
@@ -15,12 +16,14 @@ from nas_attn.engine import Call, Failure, worker
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Fidelity
 from nas_attn.space import Architecture
+from nas_attn.study.plan import Plan
 from nas_attn.study.record_kinds import KINDS
 from nas_attn.study.records import LOG_NAME
 from nas_attn.study.trial import TOGETHER
 from nas_attn.study.view import StudyView
 
 TRIALS = 56
+MODULES = {"conv": {"groups": [1]}, "lska": {"k_size": [7]}, "acmix": {"head": [2], "kernel_att": [3]}}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,11 @@ def evaluator():
 
 @pytest.fixture(scope="module")
 def view(evaluator, tmp_path_factory):
-    return run_plan(make_plan(evaluator, trials=TRIALS), tmp_path_factory.mktemp("groups") / "s")
+    return run_plan(planned(evaluator), tmp_path_factory.mktemp("groups") / "s")
+
+
+def planned(evaluator: SyntheticGroups, **config: Any) -> Plan:
+    return make_plan(evaluator, **{"trials": TRIALS, "modules": MODULES, **config})
 
 
 def grouped(view: StudyView) -> dict[int, list]:
@@ -80,10 +87,10 @@ def test_a_group_tells_something_of_what_runs_alone(evaluator, view):
 
 
 def test_a_member_that_fails_leaves_the_others_alone(tmp_path):
-    first = run_plan(make_plan(SyntheticGroups(noise_sd=0.02, seed=1), trials=TRIALS), tmp_path / "whole")
+    first = run_plan(planned(SyntheticGroups(noise_sd=0.02, seed=1)), tmp_path / "whole")
     lost = next(iter(grouped(first).values()))[2]
     again = SyntheticGroups(noise_sd=0.02, seed=1, lost=(str(lost.architecture),))
-    view = run_plan(make_plan(again, trials=TRIALS), tmp_path / "one failed")
+    view = run_plan(planned(again), tmp_path / "one failed")
     members = next(iter(grouped(view).values()))
     assert Counter(t.state for t in members) == {"complete": len(members) - 1, "failed": 1}
     assert view.trials[lost.number].reason == "lost in a group"
@@ -91,7 +98,7 @@ def test_a_member_that_fails_leaves_the_others_alone(tmp_path):
 
 
 def test_a_search_that_ended_within_a_group_continues_it_as_it_began(tmp_path, evaluator):
-    plan = make_plan(SyntheticGroups(noise_sd=0.02, effect_sd=0.01, seed=1), trials=TRIALS)
+    plan = planned(SyntheticGroups(noise_sd=0.02, effect_sd=0.01, seed=1))
     whole = run_plan(plan, tmp_path / "whole")
     log = tmp_path / "whole" / LOG_NAME
     lines = log.read_text("utf-8").splitlines(keepends=True)
@@ -104,7 +111,7 @@ def test_a_search_that_ended_within_a_group_continues_it_as_it_began(tmp_path, e
         folder.mkdir()
         (folder / LOG_NAME).write_text("".join(lines[:kept]), "utf-8")
         evaluator.calls.clear()
-        other = make_plan(evaluator, trials=TRIALS, together=4)  # new groups are smaller; this one goes on
+        other = planned(evaluator, together=4)  # new groups are smaller; this one goes on
         view = run_plan(other, folder)
         assert evaluator.calls[0] == tuple(str(t.architecture) for t in grouped(whole)[number])
         assert all(len(call) <= 4 for call in evaluator.calls[1:])
@@ -118,7 +125,7 @@ def test_a_search_that_ended_within_a_group_continues_it_as_it_began(tmp_path, e
 @pytest.mark.parametrize("config", [{"together": 1}, {"trials": 30}, {"sampler": "random"}])
 def test_no_groups(config, tmp_path):
     evaluator = SyntheticGroups(noise_sd=0.02, seed=1)
-    view = run_plan(make_plan(evaluator, **{"trials": TRIALS, **config}), tmp_path / "s")
+    view = run_plan(planned(evaluator, **config), tmp_path / "s")
     assert not evaluator.calls and all(t.group is None for t in view.trials)
 
 
