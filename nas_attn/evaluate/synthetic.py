@@ -129,7 +129,7 @@ class SyntheticEvaluator:
         return float(_rng(self.seed, what, architecture, seed).normal(0.0, self.noise_sd)) if self.noise_sd else 0.0
 
     def _learned(self, architecture: Architecture, seed: int) -> float:
-        """What the training loss says of the mAP50-95: it has less noise, of which a part is that of the mAP."""
+        """The mAP50-95 that the training loss speaks of: with less noise, of which a part is that of the mAP."""
         noise = SHARED * self._noise("noise", architecture, seed) + OWN * self._noise("loss noise", architecture, seed)
         return self._observed(architecture, seed, "noise") - self._noise("noise", architecture, seed) + noise
 

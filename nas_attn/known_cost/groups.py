@@ -86,14 +86,14 @@ def told(now: Situation, asked: Features) -> tuple[float, float]:
     for factor, part in now.posterior.apart:
         kernel = part.kernel
         assert isinstance(kernel, ToldKernel)
-        rest, open_, learned = kernel.open(part, asked)
+        rest, open_, learned = kernel.unknown(part, asked)
         whole, taken = whole + factor * (rest + open_), taken + factor * learned
     variance = now.posterior.predict(asked)[1] ** 2
     return float(np.mean(taken / whole)), float(np.mean(variance / (variance + now.posterior.noise)))
 
 
 def _told(covariance: np.ndarray, noise: float) -> np.ndarray:
-    """What a cheap run of each point takes from the variance of g there, (n,)."""
+    """The variance of g at each point that a cheap run of it takes away, (n,)."""
     open_ = np.maximum(np.diag(covariance), 1e-12)
     found: np.ndarray = open_**2 / (open_ + noise)
     return found

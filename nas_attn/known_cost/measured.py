@@ -1,4 +1,4 @@
-"""What a proposal is made from: the runs that ended, those that have not, and what cheap runs tell."""
+"""The evidence for a proposal: the runs that ended, those that have not, and what cheap runs tell."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ RESERVE = 4  # runs beyond the number of single runs on the front that are kept 
 
 @dataclass(frozen=True)
 class Weighed:
-    """What a proposal is chosen from: the best new point, and the best measured one.
+    """The choice of a proposal: the best new point, and the best measured one.
 
     Attributes:
         now: the situation.

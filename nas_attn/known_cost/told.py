@@ -65,7 +65,7 @@ class ToldKernel(Kernel):
         after = before - before**2 * float(((mean @ posterior.root) ** 2).sum())
         return max(0.0, before * float(mean @ posterior.alpha)) ** 2 + after
 
-    def open(self, posterior: Posterior, a: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def unknown(self, posterior: Posterior, a: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The prior variance of delta at points, what is open of rho × g, and what a cheap run takes of that.
 
         Args:

@@ -129,7 +129,7 @@ class Chooser:
         )
 
     def _cheap(self, trials: Sequence[Trial]) -> Cheap:
-        """What the trials that ran in groups tell, and what such a trial takes."""
+        """The evidence of the trials that ran in groups, and the seconds that such a trial takes."""
         points = {t.number: p for t in trials if (p := self._coded.point(t.architecture)) is not None}
         found = [(t, t.evaluation, value) for t, value in told_together(trials) if t.number in points]
         ended = {t.number for t, _, _ in found}
