@@ -31,6 +31,7 @@ BCCD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bccd_320" / "d
 SLOTS = ("p3", "p4", "p5")
 MODULES = ("conv", "acmix", "lska", "efficient_attention")
 RANKS = 0.5  # least intraclass correlation of a table that may rank samplers
+MORE = tuple(range(3, 16))
 TEXTS = ("part", "architecture", "flags", "recipe", "versions")
 COUNTS = ("seed", "group", "epoch")
 NAMES = ("part", "architecture", "seed", "group")  # of a run, in both files
@@ -49,6 +50,7 @@ class Part:
         val_every: epochs between validations.
         inherited: True if each run continues from the trained base, with residual=scaled.
         together: number of architectures in one run, the base among them; 1 for runs alone.
+        base_seeds: further seeds of the base, for searches that ask for them.
     """
 
     data: str
@@ -58,6 +60,7 @@ class Part:
     val_every: int = 1
     inherited: bool = False
     together: int = 1
+    base_seeds: tuple[int, ...] = ()
 
     @property
     def study(self) -> str:
@@ -79,7 +82,8 @@ class Part:
         some = [scaled(a) if self.inherited else a for a in order(self.data)[: self.count]]
         size = self.together - 1
         if not size:
-            return [Job(self, (a,), s) for s in self.seeds for a in some]
+            further = [Job(self, (some[0],), s) for s in self.base_seeds]
+            return [Job(self, (a,), s) for s in self.seeds for a in some] + further
         groups = [(some[0], *some[i : i + size]) for i in range(1, len(some), size)]
         return [Job(self, g, s, n) for s in self.seeds for n, g in enumerate(groups, 1)]
 
@@ -104,8 +108,8 @@ class Job:
 # long runs have other seeds than the short ones that they judge, so that they share no luck
 PARTS = {
     "bccd-long": Part("bccd", 12, (10, 11, 12), 60, val_every=4),
-    "bccd": Part("bccd", 25, (0, 1, 2), 15),
-    "generated": Part("generated", 125, (0, 1, 2), 12),
+    "bccd": Part("bccd", 25, (0, 1, 2), 15, base_seeds=MORE),
+    "generated": Part("generated", 125, (0, 1, 2), 12, base_seeds=MORE),
     "generated-long": Part("generated", 40, (10, 11, 12), 48, val_every=4),
     "generated-inherited": Part("generated", 40, (0, 1, 2), 12, inherited=True),
     "generated-together": Part("generated", 40, (0, 1, 2), 12, together=8),
@@ -240,21 +244,6 @@ class NeckTable:
         return full, np.array(table).reshape(len(full), len(seeds))
 
 
-def intraclass(scores: np.ndarray) -> float:
-    """The share of a single run's variance that is the architecture's, beside the level of its seed.
-
-    It is ICC(C,1) of McGraw and Wong (1996): from a two-way analysis of variance without interaction.
-
-    Args:
-        scores: (architectures, seeds).
-    """
-    n, k = scores.shape
-    rest = scores - scores.mean(1, keepdims=True) - scores.mean(0, keepdims=True) + scores.mean()
-    between = k * scores.mean(1).var(ddof=1)
-    within = float((rest**2).sum() / ((n - 1) * (k - 1)))
-    return float((between - within) / (between + (k - 1) * within))
-
-
 class ReplayEvaluator:
     """An evaluator that answers from a part of the table: with recorded runs, their seconds and their early stops.
 
@@ -293,7 +282,9 @@ class ReplayEvaluator:
         last = next(above, part.epochs)
         if "map50_95" not in run.curve[last - 1]:
             raise EvaluationFailed(f"the table `{self.part}` has no validation after epoch {last}")
-        return run.evaluation(part, last)
+        found, filled = run.evaluation(part, last), SLOTS if part.data == "generated" else SLOTS[:2]
+        alive = {s: 0.0 if s in filled else found.map50_95 for s in SLOTS}
+        return replace(found, liveness=alive) if liveness else found
 
     def together(
         self,

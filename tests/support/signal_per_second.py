@@ -77,3 +77,18 @@ def resampled(n: int, draws: int, least: int = 4) -> np.ndarray:
 
 def _share(effect: float, noise: float) -> float:
     return effect / (effect + noise) if effect > 0 else 0.0
+
+
+def intraclass(scores: np.ndarray) -> float:
+    """The share of a single run's variance that is the architecture's, beside the level of its seed.
+
+    It is ICC(C,1) of McGraw and Wong (1996): from a two-way analysis of variance without interaction.
+
+    Args:
+        scores: (architectures, seeds).
+    """
+    n, k = scores.shape
+    rest = scores - scores.mean(1, keepdims=True) - scores.mean(0, keepdims=True) + scores.mean()
+    between = k * scores.mean(1).var(ddof=1)
+    within = float((rest**2).sum() / ((n - 1) * (k - 1)))
+    return float((between - within) / (between + (k - 1) * within))

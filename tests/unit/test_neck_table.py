@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from neck_table import FOLDER, PARTS, NeckTable, ReplayEvaluator, Run, intraclass, order, scaled
+from neck_table import FOLDER, PARTS, NeckTable, ReplayEvaluator, Run, order, scaled
+from signal_per_second import intraclass
 
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Fidelity

@@ -28,7 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from neck_table import BCCD, PARTS, RANKS, SLOTS, Job, NeckTable, Part, Run, intraclass  # noqa: E402
+from neck_table import BCCD, PARTS, RANKS, SLOTS, Job, NeckTable, Part, Run  # noqa: E402
+from signal_per_second import intraclass  # noqa: E402
 
 from nas_attn.environment import cache_root  # noqa: E402
 from nas_attn.evaluate import Evaluation  # noqa: E402
@@ -106,7 +107,7 @@ def missing(table: NeckTable, names: list[str], pilot: bool) -> Iterator[tuple[s
     """The runs that the table lacks."""
     for name in names:
         part = PARTS[name]
-        small = replace(part, count=PILOT[0], seeds=part.seeds[: PILOT[1]]) if pilot else part
+        small = replace(part, count=PILOT[0], seeds=part.seeds[: PILOT[1]], base_seeds=()) if pilot else part
         for job in small.jobs:
             if any((name, str(a), job.seed, job.group) not in table.runs for a in job.architectures):
                 yield name, job
