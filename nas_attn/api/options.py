@@ -99,7 +99,7 @@ class SearchOptions(TypedDict, total=False):
     """Stop trials that would stay below the front: safe, fast (risks more) or off."""
 
     together: int | None
-    """Most architectures that train in one run, as long as such runs tell more per second; 1: none."""
+    """Most architectures in one run, e.g. 8, while such runs tell more per second. 1: each alone."""
 
     trial_minutes: float | None
     """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""
@@ -229,7 +229,7 @@ class AblationOptions(TypedDict, total=False):
     """Stop trials that would stay below the front: safe, fast (risks more) or off."""
 
     together: int | None
-    """Most architectures that train in one run, as long as such runs tell more per second; 1: none."""
+    """Most architectures in one run, e.g. 8, while such runs tell more per second. 1: each alone."""
 
     trial_minutes: float | None
     """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""

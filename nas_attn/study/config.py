@@ -98,10 +98,10 @@ class StudyConfig(BaseModel):
         "safe", description="Stop trials that would stay below the front: safe, fast (risks more) or off."
     )
     together: int = Field(
-        8,
+        1,
         ge=1,
         le=64,
-        description="Most architectures that train in one run, as long as such runs tell more per second; 1: none.",
+        description="Most architectures in one run, e.g. 8, while such runs tell more per second. 1: each alone.",
     )
     trial_minutes: float | None = Field(
         None,

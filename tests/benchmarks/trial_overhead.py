@@ -3,11 +3,11 @@
     python tests/benchmarks/trial_overhead.py [--quick] [--trials 3] [--json]
 
 yolo11n, 128 training and 64 validation images of 160 pixels, batch 16, 2 epochs, several trials in one process, one
-thread. Each side is a process of its own, measured from its start to its end, and the two alternate over `--rounds`.
-Useful is the time inside training steps (from Ultralytics' on_train_batch_start to on_train_batch_end, so without
-loading data) plus the validation after the last epoch; both sides validate after the last epoch only. Ratios of CPU
-seconds, which other work on the machine does not change, and of wall seconds beside them. The last line of the output
-is one JSON object.
+thread. The trials have one seed, as the first trials of a search do. Each side is a process of its own, measured from
+its start to its end, and the two alternate over `--rounds`. Useful is the time inside training steps (from Ultralytics'
+on_train_batch_start to on_train_batch_end, so without loading data) plus the validation after the last epoch; both
+sides validate after the last epoch only. Ratios of CPU seconds, which other work on the machine does not change, and of
+wall seconds beside them. The last line of the output is one JSON object.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def plain(data: str, trials: int, report: dict) -> None:
         model.add_callback("on_val_start", val_start)
         model.add_callback("on_val_end", val_end)
         model.train(
-            data=data, epochs=EPOCHS, imgsz=IMGSZ, batch=BATCH, val=False, device="cpu", workers=0, seed=number,
+            data=data, epochs=EPOCHS, imgsz=IMGSZ, batch=BATCH, val=False, device="cpu", workers=0, seed=0,
             project=str(Path(data).parent / "runs"), name=f"trial{number}",
         )  # fmt: skip
         whole.stop()
@@ -119,10 +119,10 @@ def ours(data: str, trials: int, report: dict) -> None:
             clocks["last"].stop()
 
     proxy._on_train_batch_start, proxy._on_train_batch_end, proxy.validate = timed_start, timed_end, timed_validate
-    for number in range(trials):
+    for _ in range(trials):
         clocks.update(steps=Clock(), last=Clock(), whole=Clock())
         clocks["whole"].start()
-        evaluator(Architecture.parse("p3=none p4=none p5=none"), Fidelity(EPOCHS, IMGSZ), number)
+        evaluator(Architecture.parse("p3=none p4=none p5=none"), Fidelity(EPOCHS, IMGSZ), 0)
         clocks["whole"].stop()
         report["trials"].append(row(clocks["steps"], clocks["last"], clocks["whole"]))
 

@@ -37,7 +37,7 @@ def view(evaluator, tmp_path_factory):
 
 
 def planned(evaluator: SyntheticGroups, **config: Any) -> Plan:
-    return make_plan(evaluator, **{"trials": TRIALS, "modules": MODULES, **config})
+    return make_plan(evaluator, **{"trials": TRIALS, "modules": MODULES, "together": 8, **config})
 
 
 def grouped(view: StudyView) -> dict[int, list]:
