@@ -1,9 +1,9 @@
-"""Chooses between a run alone and a cheap run of several points, by what each is expected to gain in a second.
+"""Chooses between a run alone and a cheap run of several points, by what each is expected to tell in a second.
 
 A cheap run measures a group of points at once, but something else than the value: see `told.py`. Which of both pays
-depends on the problem, so nobody chooses it beforehand. Some points are measured both ways first. From then on, a cheap
-run is proposed as long as its expected gain in a second is the higher one, so a way that tells nothing is dropped. A
-point has a value only by a run alone: what a group gains counts as if one of its points is confirmed after it.
+depends on the problem, so nobody chooses it beforehand. Some points are measured both ways first. From then on, new
+points are measured in a cheap run as long as this takes more of what is open about them in a second, so a way that
+tells nothing is dropped. A point has a value only by a run alone, so the seconds of a group include one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,6 @@ def group(proposer: Proposer, measured: Measured, number: int, left: int) -> lis
     asked, points = _best(weighed, cheap.size, weighed.asked.take(new), weighed.pool[new])
     by_group, by_run = told(weighed.now, asked)
     alone_seconds, seconds = cheap.seconds
-    # a point of a group gets a value only by a run alone, so one is added
     return points if by_group / (seconds + alone_seconds / cheap.size) > by_run / alone_seconds else []
 
 
