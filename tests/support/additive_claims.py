@@ -18,7 +18,7 @@ LEAST = 3  # least architectures for a claim about a module
 
 def additive_claims(view: StudyView) -> dict[tuple[str, str], int]:
     """(slot, module) -> 1 or -1, where the additive model called a module better or worse than the base."""
-    rows = comparable(view)
+    rows = [t for t in comparable(view) if t.usable]  # that release had no stopped trials
     present = [{(s, g.module) for s, g in t.architecture if g != NONE} for t in rows]
     keys = sorted({k for found in present for k in found})
     design = np.array([[k in found for k in keys] for found in present], float)
