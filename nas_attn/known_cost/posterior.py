@@ -104,25 +104,19 @@ class Posterior:
 
     @property
     def likely_parts(self) -> np.ndarray:
-        """The most probable of the kept variances of the parts."""
-        found: np.ndarray = self.variances.draws[int(np.argmax(self.variances.weights))][:-2]
-        return found
+        """The most probable of the kept variances of the parts, (parts,)."""
+        return np.asarray(self.variances.draws[int(np.argmax(self.variances.weights))][:-2])
 
     @property
-    def root(self) -> np.ndarray:
-        """As in `Conditioned`, by the most probable of the kept variances."""
-        return self._conditioned[int(np.argmax(self.variances.weights))].root
-
-    @property
-    def alpha(self) -> np.ndarray:
-        """As in `Conditioned`, by the most probable of the kept variances."""
-        return self._conditioned[int(np.argmax(self.variances.weights))].alpha
+    def given(self) -> Conditioned:
+        """f given the runs, by the most probable of the kept variances."""
+        return self._conditioned[int(np.argmax(self.variances.weights))]
 
     def spread(self, part: int, away: float = 0.0) -> float:
         """A standard deviation, in units of the values: its median, or a value beside it.
 
         Args:
-            part: `NOISE` of a run, or `LEVEL` of the levels of groups.
+            part: `NOISE` of a run, or `LEVEL` of groups.
             away: distance from the median, in standard deviations of the logarithm.
         """
         logs, weights = np.log(self.variances.draws[:, part]), self.variances.weights
@@ -219,13 +213,17 @@ class Posterior:
     def at(self, asked: Features) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of f at points, (n,) each, with variances and units as for `between`."""
         most = int(np.argmax(self.variances.weights))
-        return self._predicted(self.variances.draws[most], self._conditioned[most], asked, None)
+        return self._predicted(self.variances.draws[most], self.given, asked, None)
 
     def between(self, a: Features, b: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Means of f at two sets of points, and the covariance between them, by the most probable variances, scaled."""
         one, two = (self.kernel.weighted(self.likely_parts, some, self.trained) + CONSTANT for some in (a, b))
-        shared = self.kernel.weighted(self.likely_parts, a, b) + CONSTANT - (one @ self.root) @ (two @ self.root).T
-        return one @ self.alpha, two @ self.alpha, shared
+        shared = (
+            self.kernel.weighted(self.likely_parts, a, b)
+            + CONSTANT
+            - (one @ self.given.root) @ (two @ self.given.root).T
+        )
+        return one @ self.given.alpha, two @ self.given.alpha, shared
 
     def _awaited(self, variances: np.ndarray, given: Conditioned, pending: Features) -> tuple[np.ndarray, np.ndarray]:
         """The root of the covariance of pending runs, and their covariance with the known ones."""
@@ -296,10 +294,7 @@ class Posterior:
 
     @cached_property
     def _standouts(self) -> list[int]:
-        """The option at a slot whose effect the runs show most clearly, and those that they hardly tell from it.
-
-        The options are columns of `Features.options`.
-        """
+        """The option at a slot that the runs show most clearly, and those hardly told from it, by their columns."""
         given = self._conditioned[int(np.argmax(self.variances.weights))]
         there = self.trained.options
         seen = given.root.T @ there

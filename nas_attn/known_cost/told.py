@@ -62,8 +62,8 @@ class ToldKernel(Kernel):
         centre, unit = self._centre
         mean = (self.g.at(posterior.trained)[0] - centre) / np.sqrt(unit)
         before = float(posterior.likely_parts[-1])
-        after = before - before**2 * float(((mean @ posterior.root) ** 2).sum())
-        return max(0.0, before * float(mean @ posterior.alpha)) ** 2 + after
+        after = before - before**2 * float(((mean @ posterior.given.root) ** 2).sum())
+        return max(0.0, before * float(mean @ posterior.given.alpha)) ** 2 + after
 
     def unknown(self, posterior: Posterior, a: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The prior variance of delta at points, what is open of rho × g, and what a cheap run takes of that.
