@@ -18,7 +18,7 @@ from .proposer import Proposer, Weighed
 from .situation import Situation
 from .told import ToldKernel
 
-WORTH = 40  # runs that may still begin; with fewer, it is not worth to find out whether cheap runs tell something
+WORTH = 40  # runs that may still begin; with fewer, cheap runs do not pay back the time to learn what they tell
 BOTH = 12  # points that are measured both ways before the ways are compared
 LOOKED = 200  # most promising points among which a group is looked for
 

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .kernel import PARTS, TOLD, Features, Kernel
+from .kernel import Features, Kernel
 from .posterior import Posterior
 
 
@@ -26,8 +26,6 @@ class ToldKernel(Kernel):
     Args:
         g: the posterior of g, by cheap runs.
     """
-
-    names = (*PARTS, TOLD)
 
     def __init__(self, g: Posterior) -> None:
         super().__init__(g.kernel.space)
@@ -53,7 +51,7 @@ class ToldKernel(Kernel):
         """The variance of a cheap run, scaled as `g` scales its values."""
         return self.g.noise / self.g.scale**2
 
-    def rho(self, posterior: Posterior) -> float:
+    def rho_squared(self, posterior: Posterior) -> float:
         """The mean square of rho given the expensive runs, for g in units of the part.
 
         Args:
@@ -73,7 +71,7 @@ class ToldKernel(Kernel):
             a: n points; each result is (n,).
         """
         variance = self.g.at(a)[1] ** 2
-        open_ = self.rho(posterior) * variance / self._centre[1]
+        open_ = self.rho_squared(posterior) * variance / self._centre[1]
         rest = super().diagonal(posterior.likely_parts[:-1], a)
         return rest, open_, open_ * variance / (variance + self.noise)
 

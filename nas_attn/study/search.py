@@ -20,7 +20,7 @@ from nas_attn.study.observer import Observer
 from nas_attn.study.plan import Plan
 from nas_attn.study.sampler import Suggester
 from nas_attn.study.sampler_table import KNOWN_COST
-from nas_attn.study.seeds import base_seed, control_seed, group_seed, next_seed
+from nas_attn.study.seeds import control_seed, group_seed, lacks_base, next_seed
 from nas_attn.study.settled import EVERY, LEAST, SETTLED, Ending
 from nas_attn.study.slot_states import averaged, covers, learned, too_little
 from nas_attn.study.stored import Stored
@@ -131,10 +131,9 @@ class Search(Supervisor[StudyView]):
         names, known = self.study.space.names, bool(self._view.slots)
         own = [t for t in every if not t.origin or known or covers(t.evaluation, names)]
         ignored = () if known else self._failed_before
-        seed = base_seed(own, self.config.seed, self.config.control_seeds, ignored)
-        if seed is None or self._full():
+        if not lacks_base(own, self.config.control_seeds, ignored) or self._full():
             return None
-        seed = max((t.seed + 1 for t in every), default=seed)
+        seed = max((t.seed for t in every), default=self.config.seed - 1) + 1
         return self._start("base", self.study.space.base_architecture(), seed)
 
     def _conv_control(self, conv: Architecture) -> Trial | None:

@@ -23,22 +23,19 @@ def control_seed(trials: Sequence[Trial], conv: Architecture, wanted: int) -> in
     return next((seed for seed in base if seed not in done), None)
 
 
-def base_seed(trials: Sequence[Trial], first: int, wanted: int, ignored: Collection[int]) -> int | None:
-    """The seed of the next control of the base; None if it needs no more.
+def lacks_base(trials: Sequence[Trial], wanted: int, ignored: Collection[int]) -> bool:
+    """True if the base needs a further control, with a new seed.
 
-    A trial that failed or was flagged is replaced by one with a new seed, at most `wanted` times.
+    A trial that failed or was flagged is replaced, at most `wanted` times.
 
     Args:
         trials: the trials of the base that count.
-        first: seed of the first one.
         wanted: number of seeds of a control.
         ignored: numbers of trials whose failure does not count.
     """
     good = sum(t.usable or t.state == "running" for t in trials)
     tried = sum(t.number not in ignored for t in trials)
-    if good >= wanted or tried >= 2 * wanted:
-        return None
-    return max((t.seed for t in trials), default=first - 1) + 1
+    return good < wanted and tried < 2 * wanted
 
 
 def next_seed(trials: Sequence[Trial], architecture: Architecture, base: Architecture) -> tuple[Architecture, int]:
