@@ -39,7 +39,7 @@ from nas_attn.evaluate import Evaluation
 from nas_attn.known_cost.kernel import Kernel
 from nas_attn.known_cost.knowledge import hypervolume
 from nas_attn.known_cost.observations import Runs
-from nas_attn.known_cost.posterior import Posterior
+from nas_attn.known_cost.posterior import NOISE, Posterior
 from nas_attn.known_cost.situation import Situation
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.coded import PRIOR, Coded
@@ -125,7 +125,7 @@ class Ours:
         data = Runs(points, cost, positions, values, [t.seed for t in there], extra)
         now = Situation(Posterior(self.kernel, data, best=True, prior=PRIOR))
         cheaper = now.mean[now.cost <= (run.gmacs - self.low) / self.range + 1e-9]
-        return thresholds(trials, EPOCHS, float(cheaper.max()), now.noise**0.5, self.mode)
+        return thresholds(trials, EPOCHS, float(cheaper.max()), now.posterior.spread(NOISE), self.mode)
 
     def last(self, trials: list[Trial], before: list[Run], run: Run) -> int:
         if run.architecture.is_base:

@@ -59,6 +59,7 @@ def outcomes(engine: Engine, *calls: Call) -> dict[Any, Evaluation | Failure]:
             engine.submit(waiting.pop(0))
         outcome = engine.wait(timeout=120)
         assert outcome is not None, "no outcome within two minutes"
+        assert not isinstance(outcome.value, list)
         found[outcome.call.key] = outcome.value
     return found
 

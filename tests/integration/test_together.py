@@ -14,7 +14,8 @@ from nas_attn.detector.proxy.recipe import STOPPED, Recipe
 from nas_attn.environment import prepare
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate import Fidelity
-from nas_attn.evaluate.proxy import NOTHING, SPLIT, TRUNK, ProxyEvaluator
+from nas_attn.evaluate.evaluation import SPLIT
+from nas_attn.evaluate.proxy import NOTHING, TRUNK, ProxyEvaluator
 from nas_attn.space import Architecture
 
 SIDES = ((8, 12), (14, 24), (30, 50))

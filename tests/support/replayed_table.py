@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -52,7 +53,7 @@ def replay_plan(part: str, folder: Path = FOLDER, **config: Any) -> Plan:
     return replace(plan, table=table, header={**plan.header, "base_cost": base.as_dict()})
 
 
-def _cost(facts: dict[str, Any]) -> Cost:
+def _cost(facts: Mapping[str, Any]) -> Cost:
     macs = round(facts["gmacs"] * 1e9)
     return Cost(macs, macs, 2 * macs, round(facts["params_m"] * 1e6))
 

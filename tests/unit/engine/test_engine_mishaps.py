@@ -38,6 +38,7 @@ def outcome(engine: LocalEngine, call: Call) -> Evaluation | Failure:
     engine.submit(call)
     found = engine.wait(timeout=120)
     assert found is not None, "no outcome within two minutes"
+    assert not isinstance(found.value, list)
     return found.value
 
 

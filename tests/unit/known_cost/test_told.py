@@ -125,7 +125,9 @@ class Race:
                     barred=(*cheap.barred, *lost),
                 )
             else:
-                some = [self.proposer.propose(measured, number, left)]
+                point = self.proposer.propose(measured, number, left)
+                assert point is not None
+                some = [point]
                 points += some
                 values.append(float(effects[range(3), some[0]].sum() + noise * rng.standard_normal()))
             number, left = number + len(some), left - len(some)
