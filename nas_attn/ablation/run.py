@@ -17,7 +17,7 @@ from nas_attn.ablation.record import record_plan
 from nas_attn.ablation.report.files import write_tables
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
 from nas_attn.data import download
-from nas_attn.engine import Engine, LocalEngine, check_engine, check_outside
+from nas_attn.engine import Engine, check_engine, check_outside
 from nas_attn.errors import UserError, room_wanted
 from nas_attn.evaluate import Evaluation, Evaluator, check_evaluator
 from nas_attn.space import Architecture
@@ -208,7 +208,7 @@ def _run(
         observer.note(text)
     write_tables(AblationView.read(folder.path), folder.path)  # so that a stopped run leaves tables, marked as partial
     try:
-        with engine or LocalEngine(plan.study.devices, threads=plan.study.threads, logs=folder.workers) as used:
+        with engine or plan.study.engine(folder.workers) as used:
             return Ablation(plan, folder, used, observer).run()
     finally:
         write_tables(AblationView.read(folder.path), folder.path)

@@ -117,7 +117,7 @@ class SearchOptions(TypedDict, total=False):
     """cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]"""
 
     jobs: int | None
-    """Trials that run at the same time. [one per GPU, or one per CPU core]"""
+    """Trials that run at the same time. [auto: one per GPU, or one per CPU core]"""
 
     test: bool | None
     """Also score the test split, if data.yaml has one."""
@@ -238,7 +238,7 @@ class AblationOptions(TypedDict, total=False):
     """cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]"""
 
     jobs: int | None
-    """Trials that run at the same time. [one per GPU, or one per CPU core]"""
+    """Trials that run at the same time. [auto: one per GPU, or one per CPU core]"""
 
     test: bool | None
     """Also score the test split, if data.yaml has one."""
@@ -299,7 +299,7 @@ class LivenessOptions(TypedDict, total=False):
     """cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]"""
 
     jobs: int | None
-    """Trials that run at the same time. [one per GPU, or one per CPU core]"""
+    """Trials that run at the same time. [auto: one per GPU, or one per CPU core]"""
 
     trial_minutes: float | None
     """Stop a trial after this many minutes; it counts as failed. [ten times the slowest base trial, at least 10]"""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-import os
 import platform
 import shutil
 import sys
@@ -113,13 +112,13 @@ def _devices() -> Result:
 
 
 def _cpu() -> Result:
-    from nas_attn.study.devices import workers
+    from nas_attn.study.devices import cores, workers
 
     devices, threads = workers("cpu", None)
     return (
         "cpu",
         True,
-        f"{os.cpu_count()} cores; by default {len(devices)} trials at a time with {threads} threads each",
+        f"{cores()} cores; by default {len(devices)} trials at a time with {threads} threads each",
     )
 
 

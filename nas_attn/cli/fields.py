@@ -18,9 +18,10 @@ FLAGS = {"arms": ["--arm"], "earlier": ["--from"], "module_files": ["--modules"]
 METAVARS = {
     "data": "D.yaml", "weights": "W.pt", "slots": "NAME,...", "modules": "NAME,...|FILE.py", "module_files": "FILE",
     "storage": "URL", "earlier": "OLD", "base": '"p3=... p4=..."', "kinds": "NAME,...", "arms": '"p5=..."',
-    "scales": "s,m",
+    "scales": "s,m", "jobs": "N|auto",
 }  # fmt: skip
 COMMAS = ("slots", "kinds", "scales")  # several names in one text
+TEXTS = ("jobs",)  # a number or a word
 REPEATED = ("arms", "modules", "module_files")
 UNSHOWN = ("model", "start", "epochs", "imgsz")  # no default is printed: the help text names it, or the demo differs
 
@@ -38,6 +39,8 @@ def _type(config: type[BaseModel], name: str) -> Any:
     """The type of a field's option: text, unless the field is a number or a flag; None means that it was not given."""
     if name in REPEATED:
         return list[str] | None
+    if name in TEXTS:
+        return str | None
     annotation = config.model_fields[name].annotation
     return next((kind for kind in (bool, int, float) if kind in (annotation, *get_args(annotation))), str) | None
 

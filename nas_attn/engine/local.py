@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,23 @@ class LocalEngine:
         devices: one entry per worker: `cpu`, or a GPU index; a GPU may occur more than once.
         threads: CPU threads of each worker.
         logs: folder for the output of the workers; None means that they print to stderr.
+        load: a function of a module that loads the libraries which the calls need. On Linux the workers of the CPU
+            are forked from one process that has loaded them.
 
     Raises:
         UserError: this process is itself a worker.
     """
 
-    def __init__(self, devices: Sequence[str], *, threads: int = 1, logs: Path | None = None) -> None:
+    def __init__(
+        self,
+        devices: Sequence[str],
+        *,
+        threads: int = 1,
+        logs: Path | None = None,
+        load: Callable[[], None] | None = None,
+    ) -> None:
         worker.check_outside()
+        self._load = load
         self._slots = []
         for i, device in enumerate(devices):
             log = str(logs / f"worker-{i}.log") if logs is not None else None
@@ -68,7 +78,9 @@ class LocalEngine:
             self._answers.put((slot.process, slot, content))
             return
         if slot.process is None:
-            slot.process = WorkerProcess(slot.start, user.imported(), lambda p, a: self._answers.put((p, slot, a)))
+            slot.process = WorkerProcess(
+                slot.start, user.imported(), self._load, lambda p, a: self._answers.put((p, slot, a))
+            )
         slot.process.give(content)
 
     def wait(self, timeout: float | None = None) -> Outcome | None:

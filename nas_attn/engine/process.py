@@ -20,10 +20,10 @@ from typing import Any
 
 import cloudpickle
 
+from nas_attn.engine import fork_server
 from nas_attn.engine.protocol import Call, Failure
 
 PATIENCE = 3.0  # seconds to wait until a process ends by itself
-_PROGRAM = "import sys; sys.path[:] = {path!r}; from nas_attn.engine.worker import main; main()"
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,26 @@ class WorkerProcess:
     Args:
         start: keyword arguments of `worker.start`.
         needs: names of the Python modules that the worker must import, because they registered attention modules.
+        load: loads the libraries of the worker, or None; it can be pickled.
         answer: called with this object and the answer to each call, from another thread.
     """
 
     def __init__(
-        self, start: dict[str, Any], needs: tuple[str, ...], answer: Callable[[WorkerProcess, Any], None]
+        self,
+        start: dict[str, Any],
+        needs: tuple[str, ...],
+        load: Callable[[], None] | None,
+        answer: Callable[[WorkerProcess, Any], None],
     ) -> None:
-        self._opening = pickle.dumps((start, _surroundings(needs), needs))
+        self._opening = pickle.dumps((start, _surroundings(needs), needs, load))
         self._answer = answer
         self._calls: queue.Queue[bytes | None] = queue.Queue()
-        command = [
-            multiprocessing.spawn.get_executable(),
-            *multiprocessing.util._args_from_interpreter_flags(),  # type: ignore[attr-defined]
-            "-c",
-            _PROGRAM.format(path=sys.path),
-        ]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process: subprocess.Popen[bytes] | fork_server.Forked
+        if load is not None and fork_server.POSSIBLE and start["device"] == "cpu":
+            self._process = fork_server.forked(load, start["threads"], _command)
+        else:
+            command = _command("from nas_attn.engine.worker import main; main()")
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._thread = threading.Thread(target=self._talk, daemon=True)
         self._thread.start()
 
@@ -127,6 +131,12 @@ def _read(answer: bytes) -> Any:
         return pickle.loads(answer)
     except Exception as error:  # unpickling may raise anything
         return Failure(f"the worker's answer cannot be read: {type(error).__name__}")
+
+
+def _command(program: str) -> list[str]:
+    """The command of a new Python process that runs a program with this process's paths and interpreter flags."""
+    flags = multiprocessing.util._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return [multiprocessing.spawn.get_executable(), *flags, "-c", f"import sys; sys.path[:] = {sys.path!r}; {program}"]
 
 
 def _surroundings(needs: tuple[str, ...]) -> dict[str, Any]:

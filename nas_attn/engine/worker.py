@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import multiprocessing.spawn
@@ -12,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,11 +42,13 @@ def main() -> None:
     _INSIDE.append(os.getpid())
     received: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(calls, received), daemon=True).start()
-    told, surroundings, needs = received.get()
+    told, surroundings, needs, load = received.get()
     problem: Any = None
     try:
         start(**told)
         join(surroundings, needs)
+        if load is not None:
+            loaded(load)
     except BaseException as error:
         problem = judged(error)
     while True:
@@ -87,15 +91,19 @@ def start(device: str, threads: int, log: str | None) -> None:
         threads: CPU threads for computation.
         log: file for everything that the worker prints; None means stderr.
     """
-    os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    os.environ.update(variables(device, threads))
     if log is not None:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         with Path(log).open("ab") as file:
             for number, stream in ((1, sys.stdout), (2, sys.stderr)):
                 os.dup2(file.fileno(), number)
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def variables(device: str, threads: int) -> dict[str, str]:
+    """The environment variables of a worker, which the libraries read while they are loaded."""
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return {"CUDA_VISIBLE_DEVICES": "" if device == "cpu" else device, **limits}
 
 
 def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
@@ -116,6 +124,17 @@ def join(surroundings: dict[str, Any], needs: tuple[str, ...]) -> None:
             raise
         except Exception:  # not fatal: a call that needs these modules will name them as missing
             traceback.print_exc()
+
+
+def loaded(load: Callable[[], None]) -> None:
+    """Load libraries without garbage collection, whose cost grows with all that they define."""
+    gc.disable()
+    try:
+        load()
+    except Exception:  # a worker that needs the library fails with its own message
+        traceback.print_exc()
+    gc.freeze()
+    gc.enable()
 
 
 def run(call: Call) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.environment import prepare
 from nas_attn.errors import EvaluationFailed, UserError
 from nas_attn.evaluate.evaluation import SPLIT, Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
@@ -29,6 +30,17 @@ class ProxyEvaluator(ProxySettings):
 
     The object is plain data: the fields of `ProxySettings`. Nothing heavy is imported before it is called.
     """
+
+    @staticmethod
+    def load() -> None:
+        """Load the libraries of a run, so that a worker has them before its first call."""
+        prepare()
+        import torch
+
+        import nas_attn.detector.proxy.training
+        import nas_attn.detector.weights.initial_weights  # noqa: F401
+
+        torch.use_deterministic_algorithms(False)  # as each run does; the first call imports torch's compiler
 
     def __call__(
         self,

@@ -120,10 +120,15 @@ class StudyConfig(BaseModel):
     )
     device: str | None = Field(None, description="cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]")
     jobs: int | None = Field(
-        None, ge=1, le=1024, description="Trials that run at the same time. [one per GPU, or one per CPU core]"
+        None, ge=1, le=1024, description="Trials that run at the same time. [auto: one per GPU, or one per CPU core]"
     )
     test: bool = Field(True, description="Also score the test split, if data.yaml has one.")
     ablation: AblationConfig | None = Field(None, description="Settings of `ablate`; a search ignores them.")
+
+    @field_validator("jobs", mode="before")
+    @classmethod
+    def _automatic(cls, value: Any) -> Any:
+        return None if value == "auto" else value
 
     @field_validator("modules", mode="before")
     @classmethod

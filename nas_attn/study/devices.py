@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from nas_attn.errors import UserError
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of CPU time per period, and the period
 MEMORY_PER_WORKER = 2 * 2**30  # bytes; a CPU worker with torch, Ultralytics and a small detector holds about 1.3 GB
 
 
@@ -24,15 +26,24 @@ def workers(device: str | None, jobs: int | None) -> tuple[tuple[str, ...], int]
     Raises:
         UserError: the value of `device` is not valid, or this machine has no such device.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = _gpus(device)
     if gpus:
         count = jobs or len(gpus)
-        return tuple(gpus[i % len(gpus)] for i in range(count)), max(1, cores // count)
+        return tuple(gpus[i % len(gpus)] for i in range(count)), max(1, cores() // count)
     free = free_memory()
-    room = cores if free is None else free // MEMORY_PER_WORKER
-    count = jobs or max(1, min(cores, room))
-    return ("cpu",) * count, max(1, cores // count)
+    room = cores() if free is None else free // MEMORY_PER_WORKER
+    count = jobs or max(1, min(cores(), room))
+    return ("cpu",) * count, max(1, cores() // count)
+
+
+def cores() -> int:
+    """The number of CPU cores that this process may use: its affinity, and the quota of its container."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+        return max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control groups of version 2, or `max`: no quota
+        return allowed
 
 
 def _gpus(device: str | None) -> list[str]:

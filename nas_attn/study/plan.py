@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from nas_attn.cost import CostTable
+from nas_attn.engine import LocalEngine
 from nas_attn.evaluate import Fidelity
+from nas_attn.evaluate.proxy import ProxyEvaluator
 from nas_attn.space import Architecture, Gene, SearchSpace
 from nas_attn.study.config import StudyConfig
-
-if TYPE_CHECKING:
-    from nas_attn.evaluate.proxy import ProxyEvaluator
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,15 @@ class Plan:
     def residual(self) -> str:
         """The `residual` of the `conv` control: `scaled` if every gene of the study needs it, else `none`."""
         return "scaled" if self.config.start == "base" else "none"
+
+    def engine(self, logs: Path) -> LocalEngine:
+        """The worker processes of this machine.
+
+        Args:
+            logs: folder for their output.
+        """
+        load = self.evaluator.load if isinstance(self.evaluator, ProxyEvaluator) else None
+        return LocalEngine(self.devices, threads=self.threads, logs=logs, load=load)
 
     def cost(self, architecture: Architecture) -> dict[str, float]:
         """The cost of an architecture's final model: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m`."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from nas_attn import environment
 from nas_attn.attention import user
-from nas_attn.engine import Engine, LocalEngine, check_engine, check_outside
+from nas_attn.engine import Engine, check_engine, check_outside
 from nas_attn.errors import ConfigError, RecordLost, StudyChanged, UserError, room_wanted
 from nas_attn.evaluate import Evaluator, check_evaluator
 from nas_attn.stopping import stopping
@@ -113,7 +113,7 @@ def _run(
             observer.note(found.words())
             for fields in records_of(found, next_number(view.trials)):
                 folder.log.append("evidence", **fields)
-        with engine or LocalEngine(plan.devices, threads=plan.threads, logs=folder.workers) as used:
+        with engine or plan.engine(folder.workers) as used:
             return Search(plan, folder, used, mirror, observer).run()
 
 

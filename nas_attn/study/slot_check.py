@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas_attn.engine import Call, Engine, Failure, LocalEngine, check_engine
+from nas_attn.engine import Call, Engine, Failure, check_engine
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation, Evaluator, check_evaluator
 from nas_attn.study.config import StudyConfig
@@ -48,7 +48,7 @@ def check_slots(
     seeds = list(range(config.seed, config.seed + config.control_seeds))
     found: dict[int, Evaluation] = {}
     waiting = list(seeds)
-    with engine or LocalEngine(plan.devices[: len(seeds)], threads=plan.threads, logs=run.workers) as used:
+    with engine or plan.engine(run.workers) as used:
         while len(found) < len(seeds):
             while waiting and used.free:
                 seed = waiting.pop(0)

@@ -24,6 +24,10 @@ BASE = Architecture.parse("p3=none p4=none")
 OTHER = Architecture.parse("p3=lska(k_size=7) p4=none")
 
 
+def load() -> None:
+    """Load the libraries of the calls: none."""
+
+
 @dataclass(frozen=True)
 class Made:
     """One kind of engine.
@@ -40,6 +44,7 @@ class Made:
 ENGINES = {
     "inline": Made(lambda width, logs: InlineEngine(width), outside=False),
     "local": Made(lambda width, logs: LocalEngine(["cpu"] * width, logs=logs), outside=True),
+    "local, forked": Made(lambda width, logs: LocalEngine(["cpu"] * width, logs=logs, load=load), outside=True),
 }
 EVERY = pytest.mark.parametrize("engine", ENGINES, indirect=True)
 OUTSIDE = pytest.mark.parametrize("engine", [n for n, made in ENGINES.items() if made.outside], indirect=True)

@@ -65,7 +65,7 @@ def test_all_that_it_names_is_there(name, own, tmp_path):
 def test_two_trials(name, own, tmp_path, monkeypatch):
     """The trials run in this process, because a worker takes longer to start than a training on eight images."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nas_attn.study.run.LocalEngine", lambda *_, **__: InlineEngine())
+    monkeypatch.setattr("nas_attn.study.plan.LocalEngine", lambda *_, **__: InlineEngine())
     small = {"fraction": 0.05} if name == "demo" else {"width": 0.125}
     small |= {} if shipped.load("studies", name).get("slots") else {"slots": ["p4"]}  # counting cost takes longest
     options = {"trials": 2, "epochs": 1, "imgsz": 64, "final_imgsz": 320, "control_seeds": 1, "dead_slots": "keep"}

@@ -15,7 +15,7 @@ from nas_attn.cost import Cost, CostTable
 from nas_attn.data.demo import write_data
 from nas_attn.errors import NasAttnError, RecordLost, UserError
 from nas_attn.space import SearchSpace
-from nas_attn.study import first_release, recorded_space, run
+from nas_attn.study import first_release, plan, recorded_space
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.records import RecordLog
 from nas_attn.study.space_files import load_space
@@ -30,7 +30,7 @@ MINE = {"slots": ["p3", "p5"], "modules": {"se": None, "lska": {"k_size": [7, 23
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A function that runs or continues a search with an engine that trains nothing."""
-    monkeypatch.setattr(run, "LocalEngine", earlier.SyntheticEngine)
+    monkeypatch.setattr(plan, "LocalEngine", earlier.SyntheticEngine)
     (tmp_path / "data").mkdir()
     data = write_data(tmp_path / "data", earlier.SPLITS, earlier.IMGSZ, earlier.SIDES)
 
