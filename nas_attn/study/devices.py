@@ -40,7 +40,7 @@ def cores() -> int:
     """The number of CPU cores that this process may use: its affinity, and the quota of its container."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = QUOTA.read_text().split()
+        quota, period = QUOTA.read_text("ascii").split()
         return max(1, min(allowed, int(quota) // int(period)))
     except (OSError, ValueError):  # no control groups of version 2, or `max`: no quota
         return allowed
