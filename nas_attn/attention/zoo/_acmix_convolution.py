@@ -44,11 +44,14 @@ def dense_convolution(x: Tensor, weight: Tensor, bias: Tensor, fc: Tensor, dep_c
     return _kept(out, kernel, x.shape[-2:])
 
 
-def grouped_convolution(qkv: Tensor, size: torch.Size, fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:
-    """rate · dep_conv(fc(q, k, v)) as a grouped convolution of q, k and v.
+def grouped_convolution(
+    qkv: Tensor, position: Tensor, size: torch.Size, fc: Tensor, dep_conv: Tensor, rate: Tensor
+) -> Tensor:
+    """rate · dep_conv(fc(q, k, v)) as a grouped convolution of what the attention reads.
 
     Args:
-        qkv: (N, H·W, 3C), the projections.
+        qkv: (N, H·W, 3C): q / √D, k - position and v.
+        position: (H·W, D), the same for all heads and images.
         size: (H, W) of the map.
         fc: as in `dense_convolution`.
         dep_conv: as in `dense_convolution`.
@@ -61,8 +64,14 @@ def grouped_convolution(qkv: Tensor, size: torch.Size, fc: Tensor, dep_conv: Ten
     groups = channels // head
     with without_autocast(qkv.device):
         weight = _mixed(fc, dep_conv, rate).view(channels, kernel, kernel, 3 * head).permute(0, 3, 1, 2)
+        for_queries, for_keys, for_values = weight.chunk(3, 1)
+        weight = torch.cat([for_queries * groups**0.5, for_keys, for_values], 1)
     maps = qkv.unflatten(2, (3 * head, groups)).permute(0, 3, 2, 1).flatten(1, 2).unflatten(2, size)
-    return _kept(functional.conv2d(maps, weight, None, padding=kernel // 2, groups=groups), kernel, size)
+    out = functional.conv2d(maps, weight, None, padding=kernel // 2, groups=groups)
+    shift = position.t().unflatten(1, size).unsqueeze(0).to(out.dtype)
+    for_shift = for_keys.sum(1, keepdim=True).to(out.dtype)
+    out = out + functional.conv2d(shift, for_shift, None, padding=kernel // 2, groups=groups)
+    return _kept(out, kernel, size)
 
 
 def _mixed(fc: Tensor, dep_conv: Tensor, rate: Tensor) -> Tensor:

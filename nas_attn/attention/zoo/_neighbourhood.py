@@ -18,12 +18,11 @@ from nas_attn.attention.zoo._sharing import share
 from nas_attn.attention.zoo._tiling import tiling_of
 
 
-def neighbourhood_attention(qkv: Tensor, position: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tensor:
-    """The softmax, over the window, of q·(k - position) / √D, times v.
+def neighbourhood_attention(qkv: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tensor:
+    """The softmax, over the window, of q·k, times v.
 
     Args:
         qkv: (N, H·W, 3C): q, k and v; in each, the D = C / head channels of a head are adjacent.
-        position: (H·W, D), shared by all heads and images.
         size: (H, W), each at least 1.
         head: number of heads.
         kernel: side of the window in pixels. An even window reaches one pixel further down and to the right.
@@ -31,27 +30,25 @@ def neighbourhood_attention(qkv: Tensor, position: Tensor, size: tuple[int, int]
     Returns:
         (N, H·W, C).
     """
-    return _NeighbourhoodAttention.apply(qkv, position, size, head, kernel)
+    return _NeighbourhoodAttention.apply(qkv, size, head, kernel)
 
 
 class _NeighbourhoodAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, position: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tensor:
-        ctx.save_for_backward(qkv, position)
+    def forward(ctx: Any, qkv: Tensor, size: tuple[int, int], head: int, kernel: int) -> Tensor:
+        ctx.save_for_backward(qkv)
         ctx.geometry = size, head, kernel
         kind, batch, channels = qkv.dtype, qkv.shape[0], qkv.shape[2] // 3
         with without_autocast(qkv.device):
-            qkv, position = workable(qkv), workable(position)
+            qkv = workable(qkv)
             t = tiling_of(qkv, size, head, kernel)
-            out = t.new_grid(qkv, batch, channels // head)
+            rows, out = _rows(qkv, head), t.new_grid(qkv, batch, channels // head)
             images, bands = t.groups(batch, channels)
 
             def attend_in_images(i: slice) -> None:
-                queries, keys, values = _rows(qkv[i], position, head)
-
                 def attend_in_bands(b: slice) -> None:
-                    weights = _weights(t.take(queries, t.queries[b]), t.take(keys, t.keys[b]), t.mask)
-                    out[i, b] = t.from_tiles(torch.bmm(weights, t.take(values, t.keys[b])), i.stop - i.start)
+                    weights = _weights(t.take(rows[i], t.queries[b]), t.take(rows[i], t.keys[b]), t.mask)
+                    out[i, b] = t.from_tiles(torch.bmm(weights, t.take(rows[i], t.values[b])), i.stop - i.start)
 
                 share(attend_in_bands, bands, qkv)
 
@@ -65,38 +62,33 @@ class _NeighbourhoodAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         refuse_second_derivatives()
         size, head, kernel = ctx.geometry
+        (saved,) = ctx.saved_tensors
         with without_autocast(grad.device):
-            qkv, position = (workable(t) for t in ctx.saved_tensors)
-            batch, pixels, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+            qkv = workable(saved)
+            batch, channels = qkv.shape[0], qkv.shape[2] // 3
             d = channels // head
             t = tiling_of(qkv, size, head, kernel)
-            grad = t.on_grid(workable(grad))
-            found = qkv.new_empty(batch, pixels, 3, channels)
+            rows, grad, found = _rows(qkv, head), t.on_grid(workable(grad)), torch.empty_like(qkv)
             images, bands = t.groups(batch, channels)
 
             def gradients_in_images(i: slice) -> None:
-                queries, keys, values = _rows(qkv[i], position, head)
                 many = i.stop - i.start
                 for_queries, sums = t.new_grid(qkv, many, d), t.new_sums(qkv, many, d)
                 for b in bands:
-                    tiles = (t.take(queries, t.queries[b]), t.take(keys, t.keys[b]), t.take(values, t.keys[b]))
-                    of_queries, of_keys_and_values = _gradients(*tiles, t.to_tiles(grad[i, b]), t.mask)
+                    q, k, v = (t.take(rows[i], index[b]) for index in (t.queries, t.keys, t.values))
+                    of_queries, of_keys_and_values = _gradients(q, k, v, t.to_tiles(grad[i, b]), t.mask)
                     for_queries[:, b] = t.from_tiles(of_queries, many)
                     t.add(sums, b, of_keys_and_values)
-                torch.mul(t.off_grid(for_queries), d**-0.5, out=found[i, :, 0])
-                found[i, :, 1:] = t.folded(sums).permute(1, 2, 0, 3)
+                found[i, :, :channels] = t.off_grid(for_queries)
+                found[i, :, channels:].unflatten(2, (2, channels)).copy_(t.folded(sums).permute(1, 2, 0, 3))
 
             share(gradients_in_images, images, qkv)  # not bands: several bands add to one key, in a fixed order
-            for_position = -found[:, :, 1].unflatten(2, (head, d)).sum((0, 2))
-        kinds = (saved.dtype for saved in ctx.saved_tensors)
-        return *(x.to(kind) for x, kind in zip((found.flatten(2), for_position), kinds, strict=True)), None, None, None
+        return found.to(saved.dtype), None, None, None
 
 
-def _rows(qkv: Tensor, position: Tensor, head: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, H·W, 3C) -> q / √D, k - position and v as (N, H·W·head, D)."""
-    d = position.shape[-1]
-    q, k, v = qkv.view(*qkv.shape[:2], 3, head, d).unbind(2)
-    return (q * d**-0.5).flatten(1, 2), (k - position.unsqueeze(1)).flatten(1, 2), v.flatten(1, 2)
+def _rows(qkv: Tensor, head: int) -> Tensor:
+    """(N, H·W, 3C) -> (N, H·W·3·head, D), as `Tiling` counts them."""
+    return qkv.reshape(qkv.shape[0], qkv.shape[1] * 3 * head, qkv.shape[2] // (3 * head))
 
 
 def _weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:

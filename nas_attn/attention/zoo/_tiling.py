@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 TILE = (4, 8)  # rows and columns of queries: small tiles waste less on masked entries, large ones less on margins
+VECTOR = 8  # numbers that a CPU computes at a time: an incomplete vector takes longer than a complete one
 GROUP_BYTES = 2**20  # keys and values read at a time: about the cache size of one CPU core
 ACCELERATOR_BYTES = 2**25  # the same on an accelerator: few large operations; logits take three times as much memory
 
@@ -18,7 +20,8 @@ ACCELERATOR_BYTES = 2**25  # the same on an accelerator: few large operations; l
 class Tiling:
     """The tiles for one map size, number of heads and window; they are the same for every image.
 
-    "Rows" below are rows of tiles, also called bands. Pixel indices count (pixel, head) pairs, pixel by pixel.
+    "Rows" below are rows of tiles, also called bands. Indices count (pixel, part, head); the parts of a pixel are q, k
+    and v.
 
     Attributes:
         size: (H, W) of the map.
@@ -26,9 +29,10 @@ class Tiling:
         rows, columns: number of tiles down and across.
         tile: (Th, Tw), size of the queries of a tile.
         window: (Th, Tw) + kernel - 1, size of the keys of a tile.
-        queries: pixel indices, (rows, head · columns · Th · Tw); beyond the map, the last row and column are repeated.
-        keys: pixel indices, (rows, head · columns · window), reflected at the border.
-        mask: (Th · Tw, window), 0 inside the window of a query and -inf outside.
+        entries: number of keys of a tile: the window, filled up to a multiple of `VECTOR`.
+        queries: indices, (rows, head · columns · Th · Tw); beyond the map, the last row and column are repeated.
+        keys, values: indices, (rows, head · columns · entries), reflected at the border.
+        mask: (Th · Tw, entries), 0 inside the window of a query and -inf outside.
         down, across: for an axis that is extended by kernel - 1, the pixel at each position.
     """
 
@@ -38,8 +42,10 @@ class Tiling:
     columns: int
     tile: tuple[int, int]
     window: tuple[int, int]
+    entries: int
     queries: Tensor
     keys: Tensor
+    values: Tensor
     mask: Tensor
     down: list[int]
     across: list[int]
@@ -47,13 +53,13 @@ class Tiling:
     def groups(self, images: int, channels: int) -> tuple[list[slice], list[slice]]:
         """Slices of images, and slices of bands, whose keys and values fit into the cache together."""
         limit = GROUP_BYTES if self.mask.device.type == "cpu" else ACCELERATOR_BYTES
-        band = self.columns * self.window[0] * self.window[1] * 2 * channels * self.mask.element_size()
+        band = self.columns * self.entries * 2 * channels * self.mask.element_size()
         bands = max(1, min(self.rows, limit // band))
         together = 1 if bands < self.rows else max(1, limit // (band * self.rows))
         return list(_slices(images, together)), list(_slices(self.rows, bands))
 
     def take(self, rows: Tensor, index: Tensor) -> Tensor:
-        """Tiles from (N, H·W·head, D): (N · bands · head · columns, entries of a tile, D)."""
+        """Tiles from (N, H·W·3·head, D): (N · bands · head · columns, queries or keys of a tile, D)."""
         found = rows.index_select(1, index.flatten())
         return found.view(rows.shape[0] * index.shape[0] * self.head * self.columns, -1, rows.shape[2])
 
@@ -94,10 +100,10 @@ class Tiling:
         return like.new_zeros(2, images, rows, self.tile[0], columns, self.tile[1], self.head, d)
 
     def add(self, sums: Tensor, bands: slice, tiles: Tensor) -> None:
-        """Add (2, N · bands · head · columns, window, D) at the positions of its keys; tiles can share keys."""
+        """Add (2, N · bands · head · columns, entries, D) at the positions of its keys; tiles can share keys."""
         (th, tw), count = self.tile, bands.stop - bands.start
         shape = (2, sums.shape[1], count, self.head, self.columns, *self.window, tiles.shape[-1])
-        by_pixel = tiles.view(shape).permute(0, 1, 2, 5, 4, 6, 3, 7)
+        by_pixel = tiles[:, :, : self.window[0] * self.window[1]].view(shape).permute(0, 1, 2, 5, 4, 6, 3, 7)
         for down in range(self._over[0] + 1):
             for right in range(self._over[1] + 1):
                 piece = by_pixel[:, :, :, down * th : down * th + th, :, right * tw : right * tw + tw]
@@ -141,13 +147,15 @@ def _tiling(size: tuple[int, int], head: int, kernel: int, device: torch.device,
     rows, columns = (-(-n // t) for n, t in zip(size, tile, strict=True))
     window = tile[0] + kernel - 1, tile[1] + kernel - 1
     down, across = (_reflected(n, kernel) for n in size)
+    entries = -(-window[0] * window[1] // VECTOR) * VECTOR
+    tiles = _spans(range(size[0]), rows, tile[0], tile[0]), _spans(range(size[1]), columns, tile[1], tile[1])
+    around = _spans(down, rows, tile[0], window[0]), _spans(across, columns, tile[1], window[1])
+    queries = _indices(tiles, 0, tile[0] * tile[1], size[1], head)
+    keys, values = (_indices(around, part, entries, size[1], head) for part in (1, 2))
+    mask = functional.pad(_mask(tile, window, kernel), (0, entries - window[0] * window[1]), value=float("-inf"))
     return Tiling(
-        size, head, rows, columns, tile, window,
-        _pixels(_spans(list(range(size[0])), rows, tile[0], tile[0]),
-                _spans(list(range(size[1])), columns, tile[1], tile[1]), size[1], head).to(device),
-        _pixels(_spans(down, rows, tile[0], window[0]),
-                _spans(across, columns, tile[1], window[1]), size[1], head).to(device),
-        _mask(tile, window, kernel).to(device, dtype), down, across,
+        size, head, rows, columns, tile, window, entries,
+        queries.to(device), keys.to(device), values.to(device), mask.to(device, dtype), down, across,
     )  # fmt: skip
 
 
@@ -164,17 +172,20 @@ def _reflected(size: int, kernel: int) -> list[int]:
     return [last - abs((place - (kernel - 1) // 2) % period - last) for place in range(size + kernel - 1)]
 
 
-def _spans(axis: list[int], tiles: int, step: int, length: int) -> Tensor:
+def _spans(axis: Sequence[int], tiles: int, step: int, length: int) -> Tensor:
     """(tiles, length): the positions of an axis that each tile reads; beyond the end, the last position is repeated."""
     return torch.tensor(
         [[axis[min(t * step + i, len(axis) - 1)] for i in range(length)] for t in range(tiles)], device="cpu"
     )
 
 
-def _pixels(down: Tensor, across: Tensor, width: int, head: int) -> Tensor:
-    """Indices of (pixel, head) pairs: (rows, head · columns · entries of a tile), int32."""
-    pixel = down[:, None, None, :, None] * width + across[None, None, :, None, :]
-    return (pixel * head + torch.arange(head, device="cpu")[None, :, None, None, None]).flatten(1).int()
+def _indices(spans: tuple[Tensor, Tensor], part: int, entries: int, width: int, head: int) -> Tensor:
+    """Indices of a part of each pixel: (rows, head · columns · entries); the last pixel of a tile fills it up."""
+    down, across = spans
+    pixel = (down[:, None, :, None] * width + across[None, :, None, :]).flatten(2)
+    pixel = torch.cat([pixel, pixel[:, :, -1:].expand(-1, -1, entries - pixel.shape[2])], 2)
+    first = (pixel[:, None] * 3 + part) * head
+    return (first + torch.arange(head, device="cpu")[None, :, None, None]).flatten(1).int()
 
 
 def _mask(tile: tuple[int, int], window: tuple[int, int], kernel: int) -> Tensor:

@@ -112,20 +112,29 @@ class ACmix(nn.Module):
         size, dense = x.shape[-2:], dense_is_faster(x, self.head * self.head_dim)
         projections = (self.conv1, self.conv2, self.conv3)
         weights, biases = [c.weight.flatten(1) for c in projections], [c.bias for c in projections]
-        # attention is linear in v: if nothing else reads v, the rate can be applied to its weights, without a pass
-        # over the map
-        rated = [*weights[:2], weights[2] * self.rate1], [*biases[:2], biases[2] * self.rate1]
-        weight, bias = (torch.cat(parts) for parts in (rated if dense else (weights, biases)))
-        qkv = nn.functional.linear(x.permute(0, 2, 3, 1).flatten(1, 2), weight, bias)
-        position = self._position(x, *size).flatten(3)[0, 0].t().to(qkv.dtype)
-        attended = neighbourhood_attention(qkv, position, tuple(size), self.head, self.kernel_att)
+        position = self._position(x, *size).flatten(3)[0, 0].t()  # (H·W, D)
+        qkv = self._projected(x, weights, biases, position, self.rate1 if dense else None)
+        attended = neighbourhood_attention(qkv, tuple(size), self.head, self.kernel_att)
         attended = attended.transpose(1, 2).unflatten(2, size)
         mixing = self.fc.weight, self.dep_conv.weight, self.rate2
         if dense:
             out = dense_convolution(x, torch.cat(weights), torch.cat(biases), *mixing).add_(attended)
         else:
-            out = torch.addcmul(grouped_convolution(qkv, size, *mixing), self.rate1.to(qkv.dtype), attended)
+            out = torch.addcmul(grouped_convolution(qkv, position, size, *mixing), self.rate1.to(qkv.dtype), attended)
         return laid_as(out, given)
+
+    def _projected(
+        self, x: Tensor, weights: list[Tensor], biases: list[Tensor], position: Tensor, rate: Tensor | None
+    ) -> Tensor:
+        """q / √D, k - position and v, (N, H·W, 3C), from one matrix product, without another pass over the map.
+
+        Attention is linear in v. So a rate can be applied to the weights of v, if nothing else reads v.
+        """
+        gains: list[Tensor | float] = [self.head_dim**-0.5, 1.0, 1.0 if rate is None else rate]
+        weight, bias = (torch.cat([p * g for p, g in zip(parts, gains, strict=True)]) for parts in (weights, biases))
+        shift = nn.functional.pad(position.repeat(1, self.head), (bias.shape[0] // 3,) * 2)
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2)
+        return torch.baddbmm((bias - shift).unsqueeze(0), rows, weight.t().expand(rows.shape[0], -1, -1))
 
     def reference(self, x: Tensor) -> Tensor:
         """The module as the paper defines it, operator by operator; cost is counted on this form."""

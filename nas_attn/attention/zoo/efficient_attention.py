@@ -5,6 +5,7 @@ Paper: Rethinking Local Perception in Lightweight Vision Transformer (arXiv:2303
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Annotated, Any
 
@@ -17,10 +18,11 @@ from nas_attn.attention.forms import as_built, fast_wanted
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
-from nas_attn.attention.zoo._layout import laid_as
+from nas_attn.attention.zoo._layout import channels_last, laid_as
 from nas_attn.attention.zoo._pooled_attention import pooled_attention
 from nas_attn.errors import SlotRefused, UserError
 
+FITS = 2**20  # attention logits of an image: the largest number whose attention the reference computes faster
 KERNEL_SIZES = (3, 5, 7)  # of the local branches, in order; a search uses the first n for n branches
 
 
@@ -148,6 +150,8 @@ class EfficientAttention(nn.Module):
 
     def fast(self, x: Tensor) -> Tensor:
         """The same result as `reference`: 1×1 convolutions as matrix products, and the global branch in pieces."""
+        if self._fits(x):
+            return self.reference(x)
         # in this memory format, depthwise convolutions take a tenth of the time
         given, x = x, x.contiguous(memory_format=torch.channels_last)
         size, rows = x.shape[-2:], x.permute(0, 2, 3, 1).flatten(1, 2)
@@ -165,18 +169,27 @@ class EfficientAttention(nn.Module):
         y = _linear(torch.cat(out, -1), self.proj).transpose(1, 2).unflatten(2, size)
         return self.proj_drop(laid_as(y, given))
 
+    def _fits(self, x: Tensor) -> bool:
+        """True if a CPU computes the reference faster: no gradient is kept, and the attention fits into its cache."""
+        if torch.is_grad_enabled() or x.device.type != "cpu" or channels_last(x):
+            return False
+        pool = getattr(self, "avgpool", None)
+        side = int(pool.kernel_size) if isinstance(pool, nn.AvgPool2d) else 1
+        tokens = math.ceil(x.shape[2] / side) * math.ceil(x.shape[3] / side)
+        return bool(self.global_heads * x.shape[2] * x.shape[3] * tokens <= FITS)
+
     def _local(self, x: Tensor, to_qkv: nn.Module, mixer: nn.Module, attn_map: nn.Module) -> Tensor:
         q, k, v = mixer(to_qkv(x)).chunk(3, 1)
         gate = torch.tanh(attn_map(q * k) * self.dim_head**-0.5)
         return self.attn_drop(gate) * v
 
     def _global(self, x: Tensor) -> Tensor:
-        # both reshapes name the number of heads: a free head axis would silently accept a wrong number of tokens
-        batch, heads, d = x.shape[0], self.global_heads, self.dim_head
-        q = self.global_q(x).reshape(batch, heads, d, -1).transpose(-1, -2) * d**-0.5
-        k, v = self.global_kv(self.avgpool(x)).reshape(batch, 2, heads, d, -1).unbind(1)
+        # both name the number of heads: a free head axis would silently accept a wrong number of tokens
+        heads, d = self.global_heads, self.dim_head
+        q = self.global_q(x).unflatten(1, (heads, d)).flatten(3).transpose(-1, -2) * d**-0.5
+        k, v = self.global_kv(self.avgpool(x)).unflatten(1, (2, heads, d)).flatten(4).unbind(1)
         weights = self.attn_drop((q @ k).softmax(-1).to(v.dtype))
-        return (weights @ v.transpose(-1, -2)).transpose(-1, -2).reshape(batch, heads * d, *x.shape[-2:])
+        return (weights @ v.transpose(-1, -2)).transpose(-1, -2).flatten(1, 2).unflatten(2, x.shape[-2:])
 
 
 def _linear(rows: Tensor, conv: nn.Conv2d, gain: float = 1.0) -> Tensor:

@@ -1,12 +1,12 @@
 """Trains the table of real runs, and says what it can tell apart.
 
-    python tests/benchmarks/neck_table/record.py [--only bccd-long,generated] [--jobs 1] [--minutes 60] [--pilot]
-        [--report] [--quick] [--json]
+    python tests/benchmarks/neck_table/record.py [--only bccd-long,generated] [--architectures 24] [--seeds 2]
+        [--jobs 1] [--minutes 60] [--report] [--quick] [--json]
 
-Runs that the table has are not repeated; `--minutes` begins no run after that time. `--pilot` trains the first 24
-architectures of each part with the first two seeds. `--quick` trains one group for two epochs and keeps nothing. The
-report is the intraclass correlation of each part (of those that have all seeds): under 0.5, a table may not rank
-samplers. The last line of the output is one JSON object.
+Runs that the table has are not repeated; `--minutes` begins no run after that time. `--architectures` and `--seeds`
+train only the first ones of each part, without the further seeds of the base. `--quick` trains one group for two epochs
+and keeps nothing. The report is the intraclass correlation of each part, of the architectures that have all seeds: under
+0.5, a table may not rank samplers. The last line of the output is one JSON object.
 
 Part: `../shared/data/bccd_320` beside the checkout, for BCCD.
 """
@@ -34,8 +34,6 @@ from signal_per_second import intraclass  # noqa: E402
 from nas_attn.environment import cache_root  # noqa: E402
 from nas_attn.evaluate import Evaluation  # noqa: E402
 from nas_attn.space import Architecture  # noqa: E402
-
-PILOT = (24, 2)  # architectures, seeds
 
 
 def evaluator_of(part: Part) -> Any:
@@ -103,12 +101,16 @@ def _run(name: str, architecture: Architecture, job: Job, cpu: float, found: Eva
     return Run(facts, tuple({k: round(v, 6) for k, v in row.items()} for row in found.curve))
 
 
-def missing(table: NeckTable, names: list[str], pilot: bool) -> Iterator[tuple[str, Job]]:
-    """The runs that the table lacks."""
+def missing(
+    table: NeckTable, names: list[str], architectures: int | None, seeds: int | None
+) -> Iterator[tuple[str, Job]]:
+    """The runs that the table lacks, of the first architectures and seeds of each part; None means all."""
     for name in names:
         part = PARTS[name]
-        small = replace(part, count=PILOT[0], seeds=part.seeds[: PILOT[1]], base_seeds=()) if pilot else part
-        for job in small.jobs:
+        count, some = min(part.count, architectures or part.count), part.seeds[:seeds]
+        if (count, some) != (part.count, part.seeds):
+            part = replace(part, count=count, seeds=some, base_seeds=())
+        for job in part.jobs:
             if any((name, str(a), job.seed, job.group) not in table.runs for a in job.architectures):
                 yield name, job
 
@@ -158,7 +160,8 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS), help="names of parts")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no run begins later")
-    parser.add_argument("--pilot", action="store_true", help="24 architectures and two seeds of each part")
+    parser.add_argument("--architectures", type=int, help="train only so many of each part")
+    parser.add_argument("--seeds", type=int, help="train only so many of each part")
     parser.add_argument("--report", action="store_true", help="train nothing")
     parser.add_argument("--quick", action="store_true", help="one group, two epochs; nothing is kept")
     parser.add_argument("--json", action="store_true", help="only the JSON line")
@@ -170,7 +173,7 @@ def main() -> None:
         return
     names = options.only.split(",")
     if not options.report:
-        record(table, list(missing(table, names, options.pilot)), options.jobs, options.minutes)
+        record(table, list(missing(table, names, options.architectures, options.seeds)), options.jobs, options.minutes)
     found = report(table)
     if not options.json:
         for name, row in found.items():
