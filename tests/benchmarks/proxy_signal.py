@@ -3,9 +3,11 @@
     python tests/benchmarks/proxy_signal.py [--draws 2000] [--json]
 
 Ways are scores of runs (mAP at thresholds, training loss of the last quarter, loss on val) and of trainings (alone, in
-groups, from the trained base). Each is judged by the long runs of the same architectures, which have other seeds. The
-last column is the signal per second as a multiple of that of today's default, the last mAP50-95 of a run alone, with a
-95 % interval: architectures are drawn again. The last line of the output is one JSON object.
+groups, from the trained base). `f by mAP50-95` and `f by both` are the posterior's means, of all architectures of the
+part with one run each: `f by both` is the default of a search, which learns from its own runs what the training loss
+tells. Each is judged by the long runs of the same architectures, which have other seeds. The last column is the signal
+per second as a multiple of that of the last mAP50-95 of a run alone, with a 95 % interval: architectures are drawn
+again. Seeds count that at least 8 architectures of a part have. The last line of the output is one JSON object.
 """
 
 from __future__ import annotations
@@ -21,8 +23,15 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 import numpy as np  # noqa: E402
-from neck_table import PARTS, NeckTable, Run  # noqa: E402
+from neck_table import PARTS, RECIPES, NeckTable, Run  # noqa: E402
 from signal_per_second import resampled, signal  # noqa: E402
+
+from nas_attn.known_cost.kernel import Kernel  # noqa: E402
+from nas_attn.known_cost.mixed import with_second  # noqa: E402
+from nas_attn.known_cost.observations import Runs  # noqa: E402
+from nas_attn.known_cost.posterior import Posterior  # noqa: E402
+from nas_attn.space import NONE, Architecture  # noqa: E402
+from nas_attn.study.coded import PRIOR, Coded  # noqa: E402
 
 Score = Callable[[Run], float]
 LEAST = 8  # architectures
@@ -57,21 +66,55 @@ WAYS = {  # data -> way to train -> part
     },
     "bccd": {"alone": "bccd", "together": "bccd-together", "long": "bccd-long"},
 }
+for data, ways in WAYS.items():
+    ways |= {name: f"{data}-{name}" for name in RECIPES}
 
 
 def scored(table: NeckTable, part: str, score: Score) -> dict[str, list[float]]:
-    """Architecture -> its scores, one for each seed, of the architectures that have every seed.
+    """Architecture -> its scores, one for each seed, of the architectures that have all these seeds.
 
     In a group, a score is the difference to the base of the group: groups do not share their level.
     """
-    found: dict[str, dict[int, list[float]]] = {}
     runs = {key: run for key, run in table.runs.items() if key[0] == part}
     bases = {key[2:]: score(run) for key, run in runs.items() if key[3] and "=" not in _filled(key[1])}
+    found: dict[str, dict[int, list[float]]] = {}
     for (_, architecture, seed, group), run in runs.items():
         value = score(run) - (bases[seed, group] if group else 0.0)
         found.setdefault(_plain(architecture), {}).setdefault(seed, []).append(value)
-    seeds = PARTS[part].seeds
-    return {a: [float(np.mean(s[j])) for j in seeds] for a, s in found.items() if set(s) == set(seeds)}
+    return _full({a: {seed: float(np.mean(v)) for seed, v in some.items()} for a, some in found.items()})
+
+
+def estimated(table: NeckTable, part: str, both: bool) -> dict[str, list[float]]:
+    """Architecture -> the posterior's means given one run of each architecture, one for each seed.
+
+    Args:
+        both: True for a posterior that also has the training loss.
+    """
+    found: dict[str, dict[int, float]] = {}
+    for seed in PARTS[part].seeds:
+        runs = {a: run for (name, a, s, group), run in table.runs.items() if (name, s, group) == (part, seed, 0)}
+        if len(runs) < LEAST:
+            continue
+        architectures = [Architecture.parse(a) for a in runs]
+        genes = {s: {NONE: 0.0} | {a[s]: 0.0 for a in architectures} for s in architectures[0].slots}
+        coded = Coded(genes, 0.0)
+        points, costs = [coded.point(a) for a in architectures], np.array([r.facts["gmacs"] for r in runs.values()])
+        cost = (costs - costs.min()) / np.ptp(costs)
+        values = [SCORES["mAP50-95"](r) for r in runs.values()]
+        data = Runs(np.array(points), cost, range(len(values)), values, [seed] * len(values))
+        posterior: Any = Posterior(Kernel(coded.space), data, prior=PRIOR)
+        if both:
+            posterior = with_second(posterior, [SCORES["training loss"](r) for r in runs.values()], prior=PRIOR)
+        for name, mean in zip(runs, posterior.predict(posterior.features)[0], strict=True):
+            found.setdefault(name, {})[seed] = float(mean)
+    return _full(found)
+
+
+def _full(found: dict[str, dict[int, float]]) -> dict[str, list[float]]:
+    """The architectures that have all seeds that enough architectures have, and their scores in the order of seeds."""
+    seeds = sorted({s for some in found.values() for s in some})
+    seeds = [s for s in seeds if sum(s in some for some in found.values()) >= LEAST]
+    return {a: [some[s] for s in seeds] for a, some in found.items() if set(seeds) <= set(some)}
 
 
 def _plain(architecture: str) -> str:
@@ -85,16 +128,20 @@ def _filled(architecture: str) -> str:
 def judged(table: NeckTable, data: str, draws: int) -> list[dict[str, Any]]:
     """One row for each way to train and to score."""
     ways = WAYS[data]
-    truth = scored(table, ways["long"], SCORES["mAP50-95"])
+    truth, today = (scored(table, ways[way], SCORES["mAP50-95"]) for way in ("long", "alone"))
+    if min(len(next(iter(some.values()), ())) for some in (truth, today)) < 2:
+        return []
     rows: list[dict[str, Any]] = []
     for way, part in ways.items():
         runs = [r for r in table.runs.values() if r.key[0] == part]
-        for name, score in SCORES.items():
-            if way == "long" and name == "mAP50-95":
-                continue
-            some, today = scored(table, part, score), scored(table, ways["alone"], SCORES["mAP50-95"])
+        told = {name: scored(table, part, score) for name, score in SCORES.items()}
+        if way == "long":
+            del told["mAP50-95"]
+        elif way == "alone":
+            told |= {"f by mAP50-95": estimated(table, part, False), "f by both": estimated(table, part, True)}
+        for name, some in told.items():
             both = [a for a in truth if a in some and a in today]
-            if len(both) < LEAST:
+            if len(both) < LEAST or len(some[both[0]]) < 2:
                 continue
             seconds = float(np.mean([r.cpu_seconds for r in runs]))
             usual = float(np.mean([r.cpu_seconds for r in table.runs.values() if r.key[0] == ways["alone"]]))
@@ -111,6 +158,7 @@ def judged(table: NeckTable, data: str, draws: int) -> list[dict[str, Any]]:
                     "way": way,
                     "score": name,
                     "architectures": len(both),
+                    "seeds": [len(some[both[0]]), len(truth[both[0]])],
                     "seconds": round(seconds, 1),
                     "effect": round(found.effect, 4),
                     "noise": round(found.noise, 4),

@@ -51,6 +51,7 @@ class Part:
         inherited: True if each run continues from the trained base, with residual=scaled.
         together: number of architectures in one run, the base among them; 1 for runs alone.
         base_seeds: further seeds of the base, for searches that ask for them.
+        recipe: fields of `Recipe` that differ from the default.
     """
 
     data: str
@@ -61,6 +62,7 @@ class Part:
     inherited: bool = False
     together: int = 1
     base_seeds: tuple[int, ...] = ()
+    recipe: tuple[tuple[str, Any], ...] = ()
 
     @property
     def study(self) -> str:
@@ -106,6 +108,12 @@ class Job:
 
 
 # long runs have other seeds than the short ones that they judge, so that they share no luck
+RECIPES: dict[str, tuple[tuple[str, Any], ...]] = {
+    "batch-4": (("batch", 4),),
+    "batch-16": (("batch", 16),),
+    "rate-doubled": (("lr0", 4e-3),),
+    "norms-fast": (("bn_momentum", 0.3),),
+}
 PARTS = {
     "bccd-long": Part("bccd", 12, (10, 11, 12), 60, val_every=4),
     "bccd": Part("bccd", 25, (0, 1, 2), 15, base_seeds=MORE),
@@ -114,6 +122,8 @@ PARTS = {
     "generated-inherited": Part("generated", 40, (0, 1, 2), 12, inherited=True),
     "generated-together": Part("generated", 40, (0, 1, 2), 12, together=8),
     "bccd-together": Part("bccd", 25, (0, 1, 2), 15, together=8),
+    **{f"bccd-{name}": Part("bccd", 12, (0, 1), 15, recipe=recipe) for name, recipe in RECIPES.items()},
+    **{f"generated-{name}": Part("generated", 12, (0, 1), 12, recipe=recipe) for name, recipe in RECIPES.items()},
 }
 
 

@@ -5,8 +5,8 @@
 
 Runs that the table has are not repeated; `--minutes` begins no run after that time. `--architectures` and `--seeds`
 train only the first ones of each part, without the further seeds of the base. `--quick` trains one group for two epochs
-and keeps nothing. The report is the intraclass correlation of each part, of the architectures that have all seeds: under
-0.5, a table may not rank samplers. The last line of the output is one JSON object.
+and keeps nothing. The report is the intraclass correlation of each part, of the architectures that have all seeds:
+under 0.5, a table may not rank samplers. The last line of the output is one JSON object.
 
 Part: `../shared/data/bccd_320` beside the checkout, for BCCD.
 """
@@ -44,10 +44,12 @@ def evaluator_of(part: Part) -> Any:
 
     config = load_config(part.study, {} if part.data == "generated" else {"data": str(BCCD)})
     evaluator = make_evaluator(config, load_data(config))
-    evaluator = replace(evaluator, threads=1, recipe=replace(evaluator.recipe, val_every=part.val_every))
-    return (
-        replace(evaluator, start="base", base_file=str(trained_base(evaluator, part))) if part.inherited else evaluator
+    evaluator = replace(
+        evaluator, threads=1, recipe=replace(evaluator.recipe, val_every=part.val_every, **dict(part.recipe))
     )
+    if not part.inherited:
+        return evaluator
+    return replace(evaluator, start="base", base_file=str(trained_base(evaluator, part)))
 
 
 def trained_base(evaluator: Any, part: Part) -> Path:
