@@ -8,6 +8,7 @@ zoo of that release, and costs are counted by its rules.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -38,7 +39,7 @@ def to_header(space: SearchSpace, table: CostTable, counting: int, searched: Map
         space: the search space.
         table: cost of every gene that the study may need.
         counting: number of the rules by which costs were counted.
-        searched: the `slots` and `modules` that the user asked for, JSON-ready.
+        searched: the `slots` and `modules` that the user asked for.
     """
     texts: dict[str, int] = {}
 
@@ -58,7 +59,7 @@ def to_header(space: SearchSpace, table: CostTable, counting: int, searched: Map
             "costs": [c.as_tuple() for c in cells.values()],
         }
     return {
-        "searched": dict(searched),
+        "searched": json.loads(json.dumps(searched)),  # as the log returns it: tuples become lists
         "space": {"imgsz": space.imgsz, "genes": list(texts), "slots": slots},
         "costs": {"counting": counting, "imgsz": table.imgsz, "base": table.base.as_tuple()},
     }

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from sampler_results import digest
+from sampler_results import digest, seconds_to
 from simulated_studies import BCCD, plan_of, simulated
 
 from nas_attn.analysis.front import front
@@ -81,16 +81,6 @@ def searched(job: tuple[str, int, int]) -> dict[str, Any]:
         reported = [c.architecture for c in front(part)] if way == "this release" else raw_front(part)
         points.append([round(float(seconds[n - 1]), 2), round(1 - volume(reported) / whole, 4)])
     return {"way": way, "seed": seed, "trials": trials, "source": digest(), "points": points}
-
-
-def seconds_to(points: list[list[float]], regret: float) -> float:
-    """The seconds from which on the regret stays at most this high; infinity if it never does."""
-    reached = float("inf")
-    for seconds, missed in reversed(points):
-        if missed > regret:
-            break
-        reached = seconds
-    return reached
 
 
 def at(points: list[list[float]], seconds: float) -> float:

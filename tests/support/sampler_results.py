@@ -50,6 +50,16 @@ class Entry:
         return regrets[np.searchsorted(at, np.arange(1, trials + 1), side="right") - 1]
 
 
+def seconds_to(points: list[list[float]], regret: float) -> float:
+    """The seconds from which on the regret stays at most this high; infinity if it never does."""
+    reached = float("inf")
+    for seconds, missed in reversed(points):
+        if missed > regret:
+            break
+        reached = seconds
+    return reached
+
+
 def steps(curve: list[float]) -> list[list[float]]:
     """A curve as its steps, rounded to 5 digits."""
     found: list[list[float]] = []

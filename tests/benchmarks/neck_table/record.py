@@ -18,7 +18,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -61,16 +61,15 @@ def trained_base(evaluator: Any, part: Part) -> Path:
     return file
 
 
-def costs(part: Part) -> dict[str, tuple[float, float]]:
+def costs(part: Part, some: Collection[Architecture]) -> dict[Architecture, tuple[float, float]]:
     """Architecture -> GMACs and million parameters of the final model at 640 px."""
     from nas_attn.cost import CostTable
 
     base, slots, _ = evaluator_of(replace(part, inherited=False)).final_base()
-    some = {a for job in part.jobs for a in job.architectures}
     named = {s: tuple({a[s.name] for a in some}) for s in slots if s.name in SLOTS}
     table = CostTable.build(base.build(), named, 640)
     found = {a: table.cost(a) for a in some}
-    return {str(a): (round(c.gmacs, 6), round(c.params_m, 6)) for a, c in found.items()}
+    return {a: (round(c.gmacs, 6), round(c.params_m, 6)) for a, c in found.items()}
 
 
 def trained(name: str, job: Job) -> list[Run]:
@@ -120,7 +119,10 @@ def missing(
 def record(table: NeckTable, jobs: list[tuple[str, Job]], processes: int, minutes: float) -> None:
     """Train runs, and keep each as it ends."""
     end = time.monotonic() + 60 * minutes
-    cost = {name: costs(PARTS[name]) for name in dict.fromkeys(name for name, _ in jobs)}
+    wanted: dict[str, set[Architecture]] = {}
+    for name, asked in jobs:
+        wanted.setdefault(name, set()).update(asked.architectures)
+    cost = {name: {str(a): c for a, c in costs(PARTS[name], some).items()} for name, some in wanted.items()}
     waiting = iter(jobs)
     running: list[Any] = []
     with get_context("spawn").Pool(processes, maxtasksperchild=20) as pool:

@@ -64,6 +64,12 @@ def test_a_study_goes_on_as_it_began_though_the_zoo_has_grown(study, tmp_path, s
     assert fresh[1][5] != whole[1][5], "and today's counts"
 
 
+def test_a_study_that_was_asked_for_in_python_goes_on(study):
+    chosen = {"modules": {"efficient_attention": {"group_split": [(4, 4)], "window_size": (4,)}}}  # JSON has no tuples
+    begun = study("begun", 3, **chosen)
+    assert study("begun", 5, **chosen)[:3] == begun
+
+
 def test_a_study_whose_module_has_left_the_zoo_is_refused(study):
     study("begun", 3, space="light")
     with registry_as_before():
