@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from nas_attn.analysis.tables import Table, genes
+from nas_attn.analysis.tables import Table, inserted
 
 if TYPE_CHECKING:
     import pandas
@@ -24,7 +24,7 @@ STYLE = (  # one gene per line, whatever the style of the notebook is
     "<style>.nas-attn td{white-space:pre-line}.nas-attn td.key span{display:block;white-space:nowrap}"
     ".nas-attn .scroll{overflow-x:auto}.nas-attn td.key,.nas-attn td.wide,.nas-attn td.label{text-align:left}</style>"
 )
-SHORT = ("slot", "module", "family")  # columns whose cells are not broken
+SHORT = ("slot", "module", "family", "95 % interval")  # columns whose cells are not broken
 
 
 class Listing(Sequence[T], Generic[T]):
@@ -90,12 +90,13 @@ class Listing(Sequence[T], Generic[T]):
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        columns = {name: self._cells(name) for name in self._narrow}
+        columns, left_out = {name: self._cells(name) for name in self._narrow}, list[str]()
         for name in (*self._optional, None):
             widths = fitted(list(columns.values()), [n in (*GENES, *SHORT) for n in columns], options.max_width)
             if widths is not None or name is None:
                 break
             del columns[name]
+            left_out.append(self._narrow[name])
         title = Text(self.title) if self.title else None
         shown = RichTable(title=title, box=box.SIMPLE, title_justify="left", padding=0)
         for i, name in enumerate(columns):
@@ -104,13 +105,15 @@ class Listing(Sequence[T], Generic[T]):
         for row in zip(*(cells[1:] for cells in columns.values()), strict=True):
             shown.add_row(*map(Text, row))
         yield shown
+        if left_out:
+            yield Text(f"Columns left out at this width: {', '.join(left_out)}.")
 
     def _cells(self, name: str) -> list[str]:
         """The title of a column and its cells. Architectures have one gene per line, so that no gene is cut."""
         place = self.table.columns.index(name)
         cells = [row[place] for row in self.table.rows]
         if name in GENES:
-            cells = ["\n".join(map(_broken, genes(cell))) for cell in cells]
+            cells = ["\n".join(map(_broken, inserted(cell) if "=" in cell else [cell])) for cell in cells]
         return [self._narrow[name], *cells]
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ultralytics import YOLO
 
     from nas_attn.analysis.difference import Difference
+    from nas_attn.analysis.effects.estimate import Cell
     from nas_attn.analysis.front import Picked
     from nas_attn.analysis.noise import Noise
     from nas_attn.api.ablation import Ablation
@@ -26,12 +27,29 @@ if TYPE_CHECKING:
     from nas_attn.bundle.winner import Winner
 
 Pick = str | Candidate | Architecture
-# columns of the front in a terminal -> their titles there
-COLUMNS = (
-    *("architecture", "status", "estimated mAP50-95", "seeds", "Δ to base", "95 % interval", "verdict"),
-    *("P(front)", "GMACs", "params (M)"),
-)
-FRONT = {name: name.removeprefix("estimated ") for name in COLUMNS}
+# columns in a terminal -> their titles there, and the columns that a narrow terminal leaves out, in this order
+FRONT = {
+    "architecture": "architecture",
+    "Δ to base": "Δ to base",
+    "95 % interval": "95 % interval",
+    "verdict": "verdict",
+    "seeds": "seeds",
+    "GMACs": "GMACs",
+    "estimated mAP50-95": "mAP50-95",
+    "status": "status",
+    "P(front)": "P(front)",
+    "params (M)": "params (M)",
+}
+WHILE_NARROW = ("params (M)", "P(front)", "status", "estimated mAP50-95", "seeds", "95 % interval", "GMACs")
+MODULES = {
+    "module": "module",
+    "trials": "trials",
+    "effect over all slots": "effect",
+    "95 % interval": "95 % interval",
+    "verdict": "verdict",
+    "best architecture": "best architecture",
+    "Δ to base": "Δ to base",
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,14 +111,13 @@ class Study:
         found = front(self.view)
         records = [record(self.view, c) for c in found]
         title = "front and controls, cheapest first"
-        optional = ("params (M)", "95 % interval", "seeds", "P(front)", "status")
         return Listing(
             found,
             records,
             front_table(self.view),
             title=title,
             narrow=FRONT,
-            optional=optional,
+            optional=WHILE_NARROW,
             note=f"{ESTIMATES}\n{noise_words(self.view)}",
         )
 
@@ -118,7 +135,25 @@ class Study:
         records = [{"pick": p.rule, **record(self.view, p.candidate), "p_right": p.right} for p in found]
         table = picks_table(self.view) or Table(("pick",), (), ())
         note = "" if found else "No candidate is trained yet."
-        return Listing(found, records, table, title="picks", optional=("remark", "seeds"), note=note)
+        optional = ("remark", "seeds", "95 % interval", "GMACs")
+        return Listing(found, records, table, title="picks", optional=optional, note=note)
+
+    def answer(self) -> str:
+        """The answer of the study in a few sentences: was anything better than the base?"""
+        from nas_attn.analysis.answer import answer
+
+        return answer(self.view)
+
+    def modules(self) -> Listing[Cell]:
+        """Each module that was searched: how often it was tried, its effect over all slots, and its verdict."""
+        from nas_attn.analysis.effects.estimate import effect_numbers
+        from nas_attn.analysis.effects.module_table import module_table
+
+        numbers = effect_numbers(self.view)
+        table = module_table(self.view, numbers)
+        records = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+        optional = ("best architecture", "Δ to base")
+        return Listing(numbers.overall, records, table, title="modules", narrow=MODULES, optional=optional)
 
     def difference(self, architecture: Architecture | str) -> Difference:
         """The difference of any architecture of the search space to the base in mAP50-95, trained or not.
@@ -299,7 +334,7 @@ class Study:
         """The study as a JSON-ready dictionary; see `nas_attn.api.study_dict.study_dict` for its keys."""
         from nas_attn.api.study_dict import study_dict
 
-        return study_dict(self.view, self.front().records, self.picks().records, self.effects())
+        return study_dict(self.view, self.answer(), self.front().records, self.picks().records, self.effects())
 
     def _whole(self, architecture: Architecture | str) -> Architecture:
         """The architecture with all slots of the study and all settings."""
@@ -330,7 +365,7 @@ class Study:
 
         front = self.front()
         picks = "\n".join(sentence(p) for p in self.picks())
-        return as_text(self._title(), front, f"{picks}\n{front.note}" if picks else front.note)
+        return as_text(self._title(), self.answer(), front, f"{picks}\n{front.note}" if picks else front.note)
 
     def _repr_html_(self) -> str:
         front = self.front()

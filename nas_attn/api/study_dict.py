@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 Records = list[dict[str, Any]]
 
 
-def study_dict(view: StudyView, front: Records, picks: Records, effects: Effects) -> dict[str, Any]:
+def study_dict(view: StudyView, answer: str, front: Records, picks: Records, effects: Effects) -> dict[str, Any]:
     """The study with all that its posterior says.
 
-    Its keys are `study`, `candidates` and `front` (each candidate with its estimate), `picks`, `noise`, `effects`
-    (modules at slots), `conclusion` (sentences) and `trials`.
+    Its keys are `study`, `answer` (sentences), `candidates` and `front` (each candidate with its estimate), `picks`,
+    `noise`, `effects` (modules at slots), `conclusion` (sentences) and `trials`.
     """
     base = str(view.header["base"])
     return {
         "study": {"name": view.name, "folder": str(view.folder), "base": base, "slots": view.slots},
+        "answer": answer,
         "candidates": [record(view, c) for c in view.candidates()],
         "front": front,
         "picks": picks,

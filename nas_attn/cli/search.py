@@ -52,25 +52,26 @@ def _show(study: Any) -> None:
     from nas_attn.cli.tables import stdout
 
     out = stdout()
-    front = study.front()
-    if study.view.slots:
-        out.print(study.slots())
-    out.print(front)
-    if front:
-        out.print(study.picks())
-    out.print(front.note, soft_wrap=True)
-    out.print(study.effects().conclusion, soft_wrap=True)
-    if study.view.header["config"]["demo"]:
-        out.print("This was the demo on generated data: its ranking does not carry over to real data.", soft_wrap=True)
+    front, demo = study.front(), study.view.header["config"]["demo"]
+    out.print(study.answer())
+    if demo:
+        out.print("This was the demo on generated data: its ranking does not carry over to real data.")
+    for table in (study.slots(), study.modules(), front, study.picks()):
+        if table:
+            out.print(table)
+    if not any(t.usable and t.role == "search" for t in study.trials):
+        return  # nothing was tried: there is nothing to export or to prove
     folder = Path(study.folder)
     name = folder.name  # of the folder, not of its records: a copied folder is another study
     where = "" if folder.parent == RUNS_DEFAULT else f" --runs {shell_word(folder.parent)}"
+    simplest = next((p.candidate for p in study.picks() if p.rule == "simplest"), None)
+    pick = "best" if simplest is None or simplest.architecture.is_base else "simplest"
     word = "" if name == "demo" else f" {shell_word(name)}"
     out.print(
-        f"All files are in {folder}\n"
+        f"All files are in {folder}. How sure each figure is, and why, stands in the report.\n"
         f"  report     python -m nas_attn report{word}{where} -o report.html\n"
         f"  dashboard  python -m nas_attn dashboard{word}{where}\n"
-        f"  export     python -m nas_attn export{word}{where} --pick knee -o best.yaml\n"
+        f"  export     python -m nas_attn export{word}{where} --pick {pick} -o best.yaml\n"
         f"  ablate     python -m nas_attn ablate{word or ' demo'}{where} --plan",
         soft_wrap=True,
         highlight=False,

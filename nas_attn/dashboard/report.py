@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from nas_attn.analysis import tables
+from nas_attn.analysis.answer import answer
 from nas_attn.analysis.figures import liveness_figure, liveness_numbers, pareto_figure, pareto_numbers
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import noise_words
@@ -128,6 +129,7 @@ def _blocks(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[Bl
     blocks: list[Block] = [
         element("h1", view.name),
         text("Attention modules in the neck of a YOLO detector: accuracy against cost", "soft"),
+        text(answer(view), "answer"),
         *([element("div", tables.DEMO, kind="note")] if view.header.get("config", {}).get("demo") else []),
         card("Conditions", facts(tables.facts(view))),
         card(

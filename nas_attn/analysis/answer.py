@@ -1,0 +1,108 @@
+"""The answer of a study in a few sentences: was anything better than the base, and what could this study have shown?
+
+With so many different candidates, a study names a module that is better by `shows` in about 80 % of cases. The factor
+comes from simulated studies (`tests/benchmarks/posterior.py`): among 95 candidates of 100 trials, a planted module was
+named in 76 % of 235 studies if it was better by 1.43 standard deviations of a run.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nas_attn.analysis.effects.conclusion import WORTH, span
+from nas_attn.analysis.posterior import StudyPosterior, posterior
+from nas_attn.space import NONE, Architecture
+from nas_attn.space.written import brief
+from nas_attn.statistics.paired import ALPHA, pairs_needed
+from nas_attn.study.view import StudyView
+
+FACTOR = 14.6  # 1.5 × √95
+LEARNED = 0.5  # share of the base's mAP50-95: a study that can show only larger differences can show nothing
+
+
+def shows(noise: float, candidates: int) -> float:
+    """The difference in mAP50-95 that a search of so many candidates can show.
+
+    Args:
+        noise: standard deviation of a run in mAP50-95.
+        candidates: number of trials that try something.
+    """
+    return FACTOR * noise / math.sqrt(candidates) if candidates else math.inf
+
+
+def candidates_for(noise: float, difference: float) -> int:
+    """The number of candidates with which a search can show a difference; at least 1."""
+    return max(1, math.ceil((FACTOR * noise / difference) ** 2))
+
+
+def seeds_for(noise: float, difference: float) -> int:
+    """The seeds with which an ablation of one idea can show a difference, each for the idea and for the base."""
+    return pairs_needed(difference, math.sqrt(2) * noise, ALPHA)
+
+
+def spoken(architecture: Architecture) -> str:
+    """An architecture in words: `acmix at p4, lska(k_size=41) at p3`; settings with their default are left out."""
+    return ", ".join(f"{brief(gene)} at {slot}" for slot, gene in architecture if gene != NONE) or "the base"
+
+
+def answer(view: StudyView) -> str:
+    """The answer of a study."""
+    counted = [t for t in view.trials if t.state != "refused"]
+    tried = [t for t in counted if t.usable and t.role == "search" and not t.architecture.is_base]
+    if not counted:
+        return "No trial has run yet."
+    if not tried:
+        controls = sum(t.role != "search" for t in counted)
+        failed = sum(t.state == "failed" for t in counted)
+        why = f"all {controls} trials were controls" if controls == len(counted) else f"{failed} trials failed"
+        return f"Nothing was tried: {why}. Run it again with a larger --trials."
+    found = posterior(view)
+    if found is None:
+        return "Nothing can be said yet: two architectures must have results."
+    noise, limit = found.noise.mean, shows(found.noise.mean, len(tried))
+    base = next((float(found.means[i]) for i, c in enumerate(found.candidates) if c.architecture.is_base), None)
+    better = sorted((int(i) for i in np.flatnonzero(found.signs == 1)), key=lambda i: -found.means[i])
+    if better:
+        return _better(found, better)
+    if base is not None and limit > LEARNED * base:
+        return (
+            f"This proxy cannot show anything yet: the base reaches only {base:.3f} mAP50-95, and with this noise a "
+            f"search of {len(view.trials)} trials can show {limit:.3f} at best. Train longer (--epochs), on larger "
+            "images (--imgsz), or from trained weights (--weights)."
+        )
+    return " ".join(
+        [
+            "Nothing tried here was shown to beat the base.",
+            f"With this noise a search of {len(view.trials)} trials can show {limit:.3f};",
+            f"{_best(found)}.",
+            _help(noise, len(tried), limit),
+        ]
+    )
+
+
+def _better(found: StudyPosterior, better: list[int]) -> str:
+    others = sum(not c.architecture.is_base for c in found.candidates)
+    best = found.candidates[better[0]].architecture
+    many = f"{len(better)} of {others} architectures" if others > 1 else "The only architecture"
+    verb = "are" if len(better) > 1 else "is"
+    difference = found.differences[better[0]]
+    return f"{many} tried here {verb} better than the base. Best in mAP50-95: {span(difference)}, {spoken(best)}."
+
+
+def _best(found: StudyPosterior) -> str:
+    others = [i for i, c in enumerate(found.candidates) if not c.architecture.is_base]
+    at = max(others, key=lambda i: found.means[i])
+    return f"the best estimate was {span(found.differences[at])}, {spoken(found.candidates[at].architecture)}"
+
+
+def _help(noise: float, tried: int, limit: float) -> str:
+    """The sentence on what would help."""
+    if limit <= WORTH:
+        return f"A difference of {WORTH} would probably have been seen. Other modules or slots may do more."
+    further, seeds = candidates_for(noise, WORTH) - tried, seeds_for(noise, WORTH)
+    return (
+        f"What would help: to see {WORTH}, about {further} more trials, or `ablate` of one idea with {seeds} seeds "
+        f"({2 * seeds} trainings); or longer runs."
+    )
