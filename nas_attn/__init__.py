@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         register,
         run_search,
         slots,
+        studies,
     )
     from nas_attn.attention import Choice
     from nas_attn.cost import CostTable
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": (
         *("Ablation", "Adoption", "Study", "ablate", "adopt", "cost_of", "costs_of", "liveness", "load_study"),
-        *("modules", "register", "run_search", "slots"),
+        *("modules", "register", "run_search", "slots", "studies"),
     ),
     "attention": ("Choice",),
     "cost": ("CostTable",),
@@ -94,6 +95,7 @@ __all__ = [
     "register",
     "run_search",
     "slots",
+    "studies",
 ]
 
 

@@ -16,6 +16,7 @@ from nas_attn.api.search import load_study, run_search
 from nas_attn.api.slot_liveness import SlotLiveness
 from nas_attn.api.slot_table import Liveness, Network, liveness, slots
 from nas_attn.api.study import Study
+from nas_attn.api.study_list import studies
 
 __all__ = [
     "Ablation",
@@ -37,4 +38,5 @@ __all__ = [
     "register",
     "run_search",
     "slots",
+    "studies",
 ]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nas_attn.analysis.front import trained
-from nas_attn.analysis.tables import genes
+from nas_attn.analysis.tables import inserted
 from nas_attn.api.notebook_bar import NotebookBar
 from nas_attn.statistics.pareto import best_of, front_of
 from nas_attn.study.slot_states import UNDERTRAINED, UNKNOWN, slot_state
@@ -120,7 +120,9 @@ class Reporter(Bar):
                 self._say(
                     f"  {slot}: {len(aliases)} settings equal a cheaper one at this image size; the report lists them"
                 )
-        if self._before:
+        if self._before >= trials:
+            self._say(f"  all {self._before} trials have ended")
+        elif self._before:
             self._say(f"  continuing after {self._before} of {trials} trials")
         self._move(self._before, trials, "", "searching")
 
@@ -145,7 +147,7 @@ class Reporter(Bar):
 def line(trial: Trial) -> str:
     """One trial as one line."""
     head = f"{trial.number:4d}  {trial.role:6s} seed {trial.seed}  "
-    where = " ".join(genes(str(trial.architecture)))
+    where = " ".join(inserted(str(trial.architecture)))
     if trial.state == "failed":
         return f"{head}failed: {trial.reason}  {where}"
     evaluation = trial.evaluation

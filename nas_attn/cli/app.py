@@ -26,6 +26,7 @@ from nas_attn.cli import (
     report,
     search,
     slots,
+    studies,
     train,
 )
 from nas_attn.cli.options import epilog
@@ -51,7 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, ablate, dashboard, report, export, train, adopt, slots, cost, doctor):
+for command in (search, studies, ablate, dashboard, report, export, train, adopt, slots, cost, doctor):
     app.command(command.NAME, epilog=epilog(command.EXAMPLES))(command.command)
 app.add_typer(modules.app, name=modules.NAME)
 app.add_typer(hook.app, name=hook.NAME)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nas_attn.ablation.view import FOLDER, AblationView, load_ablations
 from nas_attn.dashboard.ablation_card import AblationCard
-from nas_attn.errors import UserError
-from nas_attn.study.records import Position, RecordLog
+from nas_attn.errors import UnknownName, UserError
+from nas_attn.study.records import LOG_NAME, Position, RecordLog
 from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def load_shown(folder: Path) -> Shown:
     if is_searched(folder):
         return Shown(StudyView.read(folder), ablations, True)
     if not ablations:
+        if there := {log.parent.name for log in folder.parent.glob(f"*/{LOG_NAME}")}:
+            raise UnknownName("study", folder.name, there, where=f"folder '{folder.parent}'")
         raise UserError(
             "a run folder must hold a study or an ablation",
             got=f"'{folder}'",

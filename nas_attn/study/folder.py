@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from nas_attn.attention.user import Source
 
 
+HOLDER = "lease.json"  # not the locked file itself: on Windows, other processes cannot read that
+
+
 class RunFolder:
     """The paths of one study's files.
 
@@ -93,9 +96,7 @@ class Lease:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder.path
         self._lock = FileLock(folder.path / "lease", timeout=0)
-        self._holder = (
-            folder.path / "lease.json"
-        )  # a separate file: on Windows, other processes cannot read a locked file
+        self._holder = folder.path / HOLDER
 
     def __enter__(self) -> Lease:
         try:
@@ -123,3 +124,15 @@ class Lease:
             found: dict[str, Any] = json.loads(self._holder.read_text(encoding="utf-8"))
             return found
         return {}
+
+
+def is_held(folder: RunFolder) -> bool:
+    """True if a process works in the run folder. One whose end cannot be seen from here counts as alive."""
+    try:
+        found = json.loads((folder.path / HOLDER).read_text(encoding="utf-8"))
+        import psutil
+    except (OSError, ValueError):
+        return False
+    except ImportError:
+        return True
+    return found.get("host") != socket.gethostname() or bool(psutil.pid_exists(int(found.get("pid", 0))))

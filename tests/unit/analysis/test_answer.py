@@ -44,7 +44,7 @@ def test_nothing_was_found():
 
 
 def test_something_was_found():
-    view, truth = simulated(replace(KINDS["planted 0.015"], trials=60, planted=0.04), 3)
+    view, _ = simulated(replace(KINDS["planted 0.015"], trials=60, planted=0.04), 3)
     said = answer(view)
     assert "better than the base" in said and "lska" in said and " at p4" in said
 

@@ -1,0 +1,68 @@
+"""`studies`: the studies in a folder of run folders, with their state and the best that they found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas_attn.analysis.tables import EMPTY, Table
+from nas_attn.api.listing import Listing
+from nas_attn.api.study import Study
+from nas_attn.errors import RecordLost, UserError
+from nas_attn.study import RUNS, read_study
+from nas_attn.study.folder import RunFolder, is_held
+from nas_attn.study.records import LOG_NAME
+from nas_attn.study.view import StudyView
+
+TITLES = {"study": "study", "state": "state", "trials": "trials", "base model": "base model", "architecture": "best"}
+COLUMNS = (*TITLES, "Δ to base", "95 % interval")
+OPTIONAL = ("95 % interval", "base model")
+
+
+def studies(runs: str | Path = RUNS) -> Listing[Study]:
+    """The studies in a folder, the one with the newest record first.
+
+    Args:
+        runs: the folder of all run folders.
+    """
+    found: list[Study] = []
+    rows: list[tuple[str, ...]] = []
+    records: list[dict[str, Any]] = []
+    logs = sorted(Path(runs).glob(f"*/{LOG_NAME}"), key=lambda log: log.stat().st_mtime, reverse=True)
+    for log in logs:
+        try:
+            study = Study(read_study(log.parent))
+        except (UserError, RecordLost) as error:  # an ablation without a study, or a damaged log
+            rows.append((log.parent.name, str(error).partition(":")[0], *[EMPTY] * (len(COLUMNS) - 2)))
+            records.append({"study": log.parent.name, "state": None})
+            continue
+        found.append(study)
+        rows.append(_row(study))
+        records.append({"study": log.parent.name, "state": state(study.view), "trials": len(study.trials)})
+    table = Table(COLUMNS, tuple(rows), (None,) * len(rows))
+    note = "" if rows else f"There is no study in '{runs}'."
+    narrow = {name: TITLES.get(name, name) for name in COLUMNS}
+    return Listing(found, records, table, title=f"studies in {runs}", narrow=narrow, optional=OPTIONAL, note=note)
+
+
+def state(view: StudyView) -> str:
+    """The state of a study: `running`, `done`, or `stopped` before its last trial."""
+    if is_held(RunFolder(view.folder)):
+        return "running"
+    return "done" if view.counted >= view.target else "stopped"
+
+
+def _row(study: Study) -> tuple[str, ...]:
+    view = study.view
+    best = next((p for p in study.picks() if p.rule == "best"), None)
+    judged = best is not None and best.difference is not None and not best.candidate.architecture.is_base
+    difference = best.difference if best is not None and judged else None
+    return (
+        view.folder.name,  # not the name in the records: a copied folder is another study
+        state(view),
+        f"{view.counted}/{max(view.counted, view.target)}",
+        study.base,
+        best.candidate.key if best is not None else EMPTY,
+        f"{difference.mean:+.4f}" if difference else EMPTY,
+        f"{difference.low:+.4f} to {difference.high:+.4f}" if difference else EMPTY,
+    )
