@@ -14,7 +14,6 @@ import numpy as np
 from nas_attn.analysis.effects.conclusion import WORTH, span
 from nas_attn.analysis.posterior import StudyPosterior, posterior
 from nas_attn.space import NONE, Architecture
-from nas_attn.space.written import brief
 from nas_attn.statistics.paired import ALPHA, pairs_needed
 from nas_attn.study.view import StudyView
 
@@ -43,8 +42,8 @@ def seeds_for(noise: float, difference: float) -> int:
 
 
 def spoken(architecture: Architecture) -> str:
-    """An architecture in words: `acmix at p4, lska(k_size=41) at p3`; settings with their default are left out."""
-    return ", ".join(f"{brief(gene)} at {slot}" for slot, gene in architecture if gene != NONE) or "the base"
+    """An architecture in words: `lska(k_size=41) at p3, se at p4`."""
+    return ", ".join(f"{gene} at {slot}" for slot, gene in architecture if gene != NONE) or "the base"
 
 
 def answer(view: StudyView) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figure_numbers import liveness_numbers
 from nas_attn.space import NONE, Architecture
-from nas_attn.space.written import brief
 from nas_attn.study.slot_states import UNDERTRAINED, slot_state
 from nas_attn.study.view import Candidate, StudyView, Trial
 
@@ -251,9 +250,8 @@ def genes(architecture: str) -> list[str]:
 
 
 def inserted(architecture: str) -> list[str]:
-    """The modules of an architecture in text form, without empty slots and settings with their default."""
-    found = Architecture.parse(architecture)
-    return [f"{slot}={brief(gene)}" for slot, gene in found if gene != NONE] or ["the base"]
+    """The genes of an architecture in text form, without those of empty slots."""
+    return [f"{slot}={gene}" for slot, gene in Architecture.parse(architecture) if gene != NONE] or ["the base"]
 
 
 def _status(candidate: Candidate, on_front: bool) -> str:

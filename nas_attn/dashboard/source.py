@@ -76,12 +76,12 @@ def load_shown(folder: Path) -> Shown:
     if is_searched(folder):
         return Shown(StudyView.read(folder), ablations, True)
     if not ablations:
-        if there := {log.parent.name for log in folder.parent.glob(f"*/{LOG_NAME}")}:
-            raise UnknownName("study", folder.name, there, where=f"folder '{folder.parent}'")
+        there = {log.parent.name for log in folder.parent.glob(f"*/{LOG_NAME}")}
+        remedy = "Run `python -m nas_attn search` or `python -m nas_attn ablate` first, or name another study."
         raise UserError(
             "a run folder must hold a study or an ablation",
             got=f"'{folder}'",
-            remedy="Run `python -m nas_attn search` or `python -m nas_attn ablate` first, or name another study.",
+            remedy=UnknownName("study", folder.name, there).remedy if there else remedy,
         )
     newest = ablations[-1]
     return Shown(newest.views[None], ablations, False)

@@ -139,9 +139,3 @@ def with_defaults(gene: Gene) -> Gene:
         return Gene.of(gene.module, registry.get(gene.module).complete(gene.as_dict()))
     except (UserError, ImportError):  # a reader of records may have neither the module nor torch
         return gene
-
-
-def brief(gene: Gene) -> str:
-    """The text of a gene without the settings that have their default. It is read as the same gene."""
-    usual = with_defaults(Gene.of(gene.module)).as_dict()
-    return str(Gene.of(gene.module, {k: v for k, v in gene.as_dict().items() if k not in usual or usual[k] != v}))

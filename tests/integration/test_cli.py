@@ -22,7 +22,7 @@ def test_search_prints_one_object(searched):
     shell, done = searched
     assert done.code == 0, done.err
     found = json.loads(done.out)
-    judged = {"candidates", "front", "picks", "noise", "effects", "conclusion"}
+    judged = {"answer", "candidates", "front", "picks", "noise", "effects", "conclusion"}
     assert set(found) == {"study", "trials", *judged} and len(found["trials"]) == 9
     assert {c["architecture"] for c in found["candidates"]} == {t["architecture"] for t in found["trials"]}
     keys = {"number", "architecture", "seed", "map50_95", "gmacs", "params_m", "state", "stopped_after", "origin"}

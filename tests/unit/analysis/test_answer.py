@@ -30,7 +30,7 @@ def test_what_a_search_can_show_follows_from_its_noise_and_its_candidates():
 
 def test_architectures_in_words():
     text = "p3=none p4=acmix(head=4,kernel_att=7) p5=lska(k_size=41)"
-    assert spoken(Architecture.parse(text)) == "acmix at p4, lska(k_size=41) at p5"
+    assert spoken(Architecture.parse(text)) == "acmix(head=4,kernel_att=7) at p4, lska(k_size=41) at p5"
     assert spoken(Architecture.parse("p3=none p4=none")) == "the base"
 
 
