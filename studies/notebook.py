@@ -33,7 +33,7 @@ print(na.slots("yolo11n.yaml", names="p*"))
 print(na.costs_of(["", "p3=contrast_gate(k_size=7)", "p3=acmix(head=4) p5=lska(k_size=23)"], model="yolo11n.yaml"))
 
 # %% The search: controls with several seeds first, then what the sampler proposes
-study = na.run_search("notebook", trials=16, modules=MODULES)
+study = na.run_search("demo", trials=16, modules=MODULES)
 
 # %% What it found, and what its own noise hides
 print(study.slots())

@@ -32,6 +32,7 @@ class Picked(Displayed):
             `trial:N`.
         difference: its difference to the base in mAP50-95; None without a posterior.
         seeds: the seeds of its trials that count: usable, and not collapsed.
+        verdict: `better than base`, `worse than base` or `not distinguishable`; empty for the base.
     """
 
     rule: str
@@ -39,6 +40,7 @@ class Picked(Displayed):
     right: float | None = None
     difference: Difference | None = None
     seeds: tuple[int, ...] = ()
+    verdict: str = ""
 
     @property
     def warning(self) -> str:
@@ -57,7 +59,7 @@ def sentence(picked: Picked) -> str:
     if picked.candidate.architecture.is_base:
         parts.append("the unchanged base")
     elif picked.difference is not None:
-        parts.append(f"to the base {picked.difference.words()}")
+        parts.append(f"to the base {picked.difference.words()}, {picked.verdict}")
     if picked.right is not None:
         parts.append(f"right with a probability of {percent(picked.right)}")
     if picked.warning:
@@ -195,7 +197,8 @@ def _chosen(found: Trained, rule: str) -> tuple[int, float | None]:
 def _picked(view: StudyView, rule: str, candidate: Candidate, right: float | None = None) -> Picked:
     found = posterior(view)
     seeds = candidate.seeds if found is None else found.seeds(candidate)
-    return Picked(rule, candidate, right, difference_of(view, candidate), seeds)
+    said = "" if candidate.architecture.is_base else verdict(candidate, found)
+    return Picked(rule, candidate, right, difference_of(view, candidate), seeds, said)
 
 
 def difference_of(view: StudyView, candidate: Candidate) -> Difference | None:
@@ -222,7 +225,6 @@ def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> lis
         raise UserError(
             f"`--max-gmacs` must be at least {cheapest.gmacs:.3f}, the GMACs of the cheapest candidate, {cheapest.key}",
             got=f"{max_gmacs:g}",
-            where="--max-gmacs",
             remedy="Raise the limit.",
         )
     return left

@@ -107,6 +107,8 @@ class Reporter(Bar):
         """Print a line about the study, and start the clock of the ETA."""
         self._begin(_ended(view))
         config = view.header["config"]
+        if config["demo"]:
+            self._say("This is the demo on generated data. It says nothing about your data: give that with --data.")
         self._say(
             f"study {view.name}: {view.header['base']}, {view.header['space_size']:,} architectures, "
             f"{config['epochs']} epochs at {config['imgsz']} px from {config['start']}; files in {view.folder}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas_attn.analysis.front import difference_of
+from nas_attn.analysis.posterior import posterior, verdict
 from nas_attn.attention import registry
 from nas_attn.bundle.card import entries
 from nas_attn.environment import shell_word
@@ -23,7 +24,8 @@ def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
     if candidate.mean is not None:
         lines.append(f"Proxy mAP50-95 on val: {candidate.mean:.4f}{sd} over seeds {list(candidate.seeds)}.")
     if (difference := difference_of(view, candidate)) is not None and not candidate.architecture.is_base:
-        lines.append(f"Difference to the base, estimated from all trials of the study: {difference.words()}.")
+        said = verdict(candidate, posterior(view))
+        lines.append(f"Difference to the base, estimated from all trials of the study: {difference.words()}, {said}.")
     lines.append(cost_line(candidate.cost, config["final_imgsz"]))
     if config["demo"]:
         lines.append("From the demo on generated data: its ranking does not carry over to real data.")

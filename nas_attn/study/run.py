@@ -15,7 +15,7 @@ from nas_attn.evaluate import Evaluator, check_evaluator
 from nas_attn.stopping import stopping
 from nas_attn.study import read_study
 from nas_attn.study.config import StudyConfig
-from nas_attn.study.config_sources import StudyFile, load_config
+from nas_attn.study.config_sources import StudyFile, known_study, load_config
 from nas_attn.study.evidence import evidence_of, records_of
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.identity import check_unchanged
@@ -61,6 +61,8 @@ def _run_here(
     file = StudyFile(study, options.get("data"))
     folder = RunFolder(runs / file.name)
     stored = next(folder.log.read(), None)
+    if study is not None and stored is None and evaluator is None and not file.source and options.get("data") is None:
+        known_study(study, runs)  # a misspelt name must not train the demo
     try:
         config = load_config(file, options, stored)
     except ConfigError as error:

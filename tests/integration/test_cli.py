@@ -64,11 +64,18 @@ def test_again_is_done_at_once_and_more_trials_go_on(searched):
     assert len(trials) == 10 and trials[:9] == json.loads(first.out)["trials"]
 
 
-def test_a_name_of_ones_own_is_continued_by_the_same_command(searched):
+def test_a_misspelt_name_does_not_train_the_demo(searched):
     shell, _ = searched
-    size = ["--trials", 1, "--epochs", 1, "--imgsz", 64, "--fraction", 0.05, "--final-imgsz", 320]
-    command = ["search", "mine", *size, "--modules", "lska", "--slots", "p3", "--jobs", 1, "--json"]
-    first, again = shell(*command), shell(*command)
+    done = shell("search", "tinny", "--trials", 1)
+    assert done.code == 2 and "Did you mean 'tiny'?" in done.err and "--data" in done.err
+    assert not (shell.folder / "runs" / "tinny").exists()
+
+
+def test_a_name_of_ones_own_is_continued_by_the_same_command(searched, tiny_data):
+    shell, _ = searched
+    size = ["--trials", 1, "--epochs", 1, "--imgsz", 64, "--fraction", 0.5, "--final-imgsz", 320]
+    command = ["search", "mine", "--data", tiny_data, *size, "--modules", "lska", "--slots", "p3", "--jobs", 1]
+    first, again = shell(*command, "--json"), shell(*command, "--json")
     assert first.code == 0, first.err
     assert again.code == 0 and json.loads(again.out) == json.loads(first.out), again.err
 

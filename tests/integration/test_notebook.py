@@ -44,7 +44,7 @@ def test_the_example_runs_as_a_script(ran: tuple[Path, str]) -> None:
     folder, out = ran
     for file in ("notebook.csv", "notebook.html", "best.yaml"):
         assert (folder / file).stat().st_size > 500, file
-    view = read_study(folder / "runs" / "notebook")
+    view = read_study(folder / "runs" / "demo")
     assert view.counted == 8 and not [t.reason for t in view.trials if t.state == "failed"]
     assert "contrast_gate" in str(view.header["space_size"]) + out and "front and controls" in out
     assert "parameters" in out.splitlines()[-1] and "comparisons with the base" in out
@@ -52,7 +52,7 @@ def test_the_example_runs_as_a_script(ran: tuple[Path, str]) -> None:
 
 def test_another_process_goes_on_with_the_module_of_the_cell(ran: tuple[Path, str]) -> None:
     folder, _ = ran
-    program = "import nas_attn as na; print(len(na.run_search('notebook', trials=9).trials))"
+    program = "import nas_attn as na; print(len(na.run_search('demo', trials=9).trials))"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )

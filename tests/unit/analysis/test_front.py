@@ -264,7 +264,8 @@ def test_a_pick_with_few_seeds_warns(study):
 def test_a_pick_in_words(study):
     picked = pick(study, "best")
     words, d = repr(picked), picked.difference
-    assert words.startswith(f"best: {picked.candidate.key} (") and f"to the base {d.words()}; " in words
+    assert words.startswith(f"best: {picked.candidate.key} (")
+    assert f"to the base {d.words()}, {picked.verdict}; " in words
     assert f"{d.mean:+.4f} mAP50-95 (95 % interval {d.low:+.4f} to {d.high:+.4f})" == d.words()
     assert f"right with a probability of {percent(picked.right)}" in words
     assert "the unchanged base" in repr(pick(study, "trial:0")) and "to the base" not in repr(pick(study, "trial:0"))
