@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -46,8 +47,6 @@ def about() -> Evaluation:
 
 
 def child() -> Evaluation:
-    import subprocess
-
     return evaluation(code=str(subprocess.run([sys.executable, "-c", "raise SystemExit(3)"]).returncode))
 
 
@@ -143,3 +142,33 @@ def test_a_failed_call_is_a_failure(tmp_path):
 
 def fail() -> Evaluation:
     raise EvaluationFailed("no score")
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path):
+    script = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import test_fork_server as calls
+from nas_attn.engine import Call, LocalEngine, fork_server
+engine = LocalEngine(["cpu"], load=calls.nothing)
+engine.submit(Call(0, calls.about))
+worker = engine.wait(timeout=60).value.versions["pid"]
+engine.submit(Call(1, calls.wait))
+print(worker, fork_server._current[0]._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent)], capture_output=True, text=True, check=False
+    )
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert len(pids) == 2, done.stderr
+    end = time.monotonic() + 20
+    while (left := [pid for pid in pids if running(pid)]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert left == []
+
+
+def running(pid: int) -> bool:
+    """True if a process runs; one that ended, and that nobody has waited for, does not."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
