@@ -51,10 +51,10 @@ class SearchOptions(TypedDict, total=False):
     """Least number of seeds per control; more are trained when a decision needs them."""
 
     epochs: int | None
-    """Epochs per proxy run."""
+    """Epochs per proxy run. [15; the demo: 12]"""
 
     imgsz: int | None
-    """Image size of proxy runs, pixels."""
+    """Image size of proxy runs, pixels. [320; the demo: 128]"""
 
     fraction: float | None
     """Share of the training images to use."""
@@ -272,10 +272,10 @@ class LivenessOptions(TypedDict, total=False):
     """First seed."""
 
     epochs: int | None
-    """Epochs per proxy run."""
+    """Epochs per proxy run. [15; the demo: 12]"""
 
     imgsz: int | None
-    """Image size of proxy runs, pixels."""
+    """Image size of proxy runs, pixels. [320; the demo: 128]"""
 
     fraction: float | None
     """Share of the training images to use."""

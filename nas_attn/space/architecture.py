@@ -20,13 +20,19 @@ from nas_attn.errors import GrammarError
 
 _NAME = r"[a-z][a-z0-9_]{0,99}"
 _SLOT = rf"{_NAME}(?:\.{_NAME})*"
-_GENE = re.compile(rf"({_NAME})(?:\((.*)\))?", re.DOTALL)
+_WRITTEN = r"[A-Za-z][A-Za-z0-9_]{0,99}"  # the name of a module as people write it, see `module_name`
+_GENE = re.compile(rf"({_WRITTEN})(?:\((.*)\))?", re.DOTALL)
 _MODULE, SLOT_NAME = re.compile(_NAME), re.compile(_SLOT)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_ITEM = re.compile(rf"({_SLOT})=({_NAME})(\([^()]*\))?(?=\s|$)")
+_ITEM = re.compile(rf"({_SLOT})=({_WRITTEN})(\([^()]*\))?(?=\s|$)")
 MAX_NUMBER = 40  # characters
 MAX_DEPTH = 8  # depth of nested lists
 EXAMPLE = "Write for example: p3=acmix(head=4,kernel_att=7) p4=none p5=lska(k_size=23)."
+
+
+def module_name(written: str) -> str:
+    """The name of a module in the grammar, of what people write: `acmix` for `ACmix`, `lite_mla` for `LiteMLA`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", written).lower()
 
 
 @dataclass(frozen=True, order=True)
@@ -50,6 +56,7 @@ class Gene:
         if not settings and isinstance(module, str) and not _MODULE.fullmatch(module):
             read = Gene.parse(module)
             module, settings = read.module, read.settings
+        module = module_name(module) if isinstance(module, str) else module
         if not isinstance(module, str) or not _MODULE.fullmatch(module):
             raise _error("a gene must begin with the name of a module", str(module))
         try:
@@ -84,7 +91,7 @@ class Gene:
         match = _GENE.fullmatch(text.strip())
         if not match:
             raise _error("a gene must read `module` or `module(setting=value,...)`", text)
-        module, body = match.groups()
+        module, body = module_name(match[1]), match[2]
         settings: dict[str, Any] = {}
         for part in _split(body or ""):
             name, sign, value = part.partition("=")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from nas_attn import folder_names
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.space.architecture import module_name
 from nas_attn.study.ablation_config import KINDS, AblationConfig
 from nas_attn.study.broken_rules import broken_rule
 from nas_attn.study.sampler_table import KNOWN_COST, SAMPLERS
@@ -58,8 +59,8 @@ class StudyConfig(BaseModel):
     control_seeds: int = Field(
         2, ge=1, le=100, description="Least number of seeds per control; more are trained when a decision needs them."
     )
-    epochs: int = Field(15, ge=1, lt=2**53, description="Epochs per proxy run.")
-    imgsz: int = Field(320, ge=32, lt=2**53, description="Image size of proxy runs, pixels.")
+    epochs: int = Field(15, ge=1, lt=2**53, description="Epochs per proxy run. [15; the demo: 12]")
+    imgsz: int = Field(320, ge=32, lt=2**53, description="Image size of proxy runs, pixels. [320; the demo: 128]")
     fraction: float = Field(1.0, gt=0, le=1, description="Share of the training images to use.")
     folds: int | None = Field(
         None,
@@ -211,9 +212,12 @@ class StudyConfig(BaseModel):
 
 
 def by_name(modules: Any) -> Any:
-    """The mapping that a list of module names means: name -> None. Any other value is returned unchanged."""
-    listed = isinstance(modules, list) and all(isinstance(name, str) for name in modules)
-    return dict.fromkeys(modules) if listed else modules
+    """The mapping that a list of module names means: name -> None; in the names, letters may be large or small."""
+    if isinstance(modules, list) and all(isinstance(name, str) for name in modules):
+        modules = dict.fromkeys(modules)
+    if isinstance(modules, Mapping) and all(isinstance(name, str) for name in modules):
+        return {module_name(name): options for name, options in modules.items()}
+    return modules
 
 
 def _problem(error: Any, where: str) -> UserError:

@@ -12,10 +12,12 @@ from fabricated_studies import fabricate
 from torch import nn
 
 import nas_attn as na
+from nas_attn.attention import registry
 from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import ConfigError, GrammarError, SlotRefused, UnknownName, UserError
 from nas_attn.evaluate import Fidelity
-from nas_attn.space import NONE, SlotSpace
+from nas_attn.space import NONE, Architecture, Gene, SlotSpace
+from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import load_config
 
 P3, P4 = na.Slot("p3", 16, 64, 8), na.Slot("p4", 19, 128, 16)
@@ -36,6 +38,18 @@ def test_a_gene():
     ):  # fmt: skip
         assert written == wanted and hash(written) == hash(wanted) and str(written) == str(wanted)
     assert na.Gene("e", {"s": [2, [3]]}).as_dict() == {"s": (2, (3,))}
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("ACmix", "acmix"), ("LSKA", "lska"), ("CBAM", "cbam"), ("LiteMLA", "lite_mla"), ("None", "none"),
+     ("EfficientAttention", "efficient_attention"), ("BiLevelRouting", "bi_level_routing"), ("acmix", "acmix")],
+)  # fmt: skip
+def test_a_module_in_any_letters(written, name):
+    assert Gene.parse(written) == Gene(written) == Gene.of(name)
+    assert Architecture.parse(f"p3={written} p4=none") == Architecture.parse(f"p3={name} p4=none")
+    assert StudyConfig(data="d.yaml", modules=[written]).modules == {name: None}
+    assert registry.get(written).name == name
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -268,3 +268,10 @@ def said(command: list[str]) -> str:
         assert run(command) == 2
     assert not out.getvalue()
     return err.getvalue()
+
+
+def test_the_defaults_that_the_help_names_are_those_of_the_model_and_of_the_demo():
+    demo = shipped.load("studies", "demo")
+    for name in ("epochs", "imgsz"):
+        field = StudyConfig.model_fields[name]
+        assert field.description.endswith(f"[{field.default}; the demo: {demo[name]}]")
