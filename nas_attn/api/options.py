@@ -83,6 +83,9 @@ class SearchOptions(TypedDict, total=False):
     live_threshold: float | None
     """A slot is live if zeroing its output costs at least this mAP50-95."""
 
+    first: str | Sequence[str | Architecture] | None
+    """Architecture to train first, e.g. 'p3=acmix p5=lska'; may be repeated."""
+
     trials: int | None
     """Number of trials of the whole study, controls included."""
 

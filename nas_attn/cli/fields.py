@@ -14,15 +14,17 @@ from pydantic_core import PydanticUndefined
 
 from nas_attn.study.config_sources import comma_separated, modules_given
 
-FLAGS = {"arms": ["--arm"], "earlier": ["--from"], "module_files": ["--modules"]}  # options not named like a field
+FLAGS = {  # options that are not named like their field
+    "arms": ["--arm"], "earlier": ["--from"], "first": ["--try"], "module_files": ["--modules"],
+}  # fmt: skip
 METAVARS = {
     "data": "D.yaml", "weights": "W.pt", "slots": "NAME,...", "modules": "NAME,...|FILE.py", "module_files": "FILE",
     "storage": "URL", "earlier": "OLD", "base": '"p3=... p4=..."', "kinds": "NAME,...", "arms": '"p5=..."',
-    "scales": "s,m", "jobs": "N|auto",
+    "first": '"p5=..."', "scales": "s,m", "jobs": "N|auto",
 }  # fmt: skip
 COMMAS = ("slots", "kinds", "scales")  # several names in one text
 TEXTS = ("jobs",)  # a number or a word
-REPEATED = ("arms", "modules", "module_files")
+REPEATED = ("arms", "first", "modules", "module_files")
 UNSHOWN = ("model", "start", "epochs", "imgsz")  # no default is printed: the help text names it, or the demo differs
 
 

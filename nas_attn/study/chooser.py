@@ -33,13 +33,21 @@ class Chooser:
         space: the space, restricted to the slots that are searched.
         controls: architectures of controls; the space need not have their genes.
         group: most architectures in one run; 1 if all trials run alone.
+        first: architectures to train before all others, in this order.
     """
 
-    def __init__(self, plan: Plan, space: SearchSpace, controls: Iterable[Architecture] = (), group: int = 1) -> None:
-        self._group = group
+    def __init__(
+        self,
+        plan: Plan,
+        space: SearchSpace,
+        controls: Iterable[Architecture] = (),
+        group: int = 1,
+        first: Sequence[Architecture] = (),
+    ) -> None:
+        self._group, self._first = group, first
         genes: dict[str, tuple[Gene, ...]] = {}
         for s in space.slots:
-            further = [c[s.slot.name] for c in controls]
+            further = [c[s.slot.name] for c in (*controls, *first)]
             genes[s.slot.name] = tuple(dict.fromkeys((*s.genes, *further)))
         self._coded = Coded.of_plan(plan, genes)
         self._offered = np.array([len(s.genes) for s in space.slots])
@@ -58,8 +66,15 @@ class Chooser:
         Returns:
             The architecture; None if all that the limits allow were trained and no further seed tells anything.
         """
+        if (asked := self.asked(trials)) is not None:
+            return asked
         found = self._proposer.propose(self._measured(trials), next_number(trials), left)
         return None if found is None else self._coded.architecture(found)
+
+    def asked(self, trials: Sequence[Trial]) -> Architecture | None:
+        """The next of the architectures that the user wants first; None if each has a trial."""
+        there = {t.architecture for t in trials if t.group is None and t.state != "refused"}
+        return next((a for a in self._first if a not in there), None)
 
     def together(self, trials: Sequence[Trial], left: int) -> list[Architecture]:
         """The architectures to train next in one run; none if the next trial runs alone.
@@ -68,7 +83,7 @@ class Chooser:
             trials: all trials of the study so far.
             left: number of trials that may still begin.
         """
-        if self._group < 2:
+        if self._group < 2 or self.asked(trials) is not None:
             return []
         found = group(self._proposer, self._measured(trials), next_number(trials), left)
         return [self._coded.architecture(p) for p in found]

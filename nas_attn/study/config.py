@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -19,7 +19,7 @@ from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
 MAY_CHANGE = {  # fields that may change when a study is continued
-    "module_files", "trials", "hours", "until", "earlier", "early_stop", "together", "trial_minutes",
+    "module_files", "first", "trials", "hours", "until", "earlier", "early_stop", "together", "trial_minutes",
     "max_gmacs", "max_params", "storage", "device", "jobs", "test", "ablation",
 }  # fmt: skip
 LEAST_MINUTES = 0.01  # per trial; a process needs longer than this to start
@@ -85,6 +85,10 @@ class StudyConfig(BaseModel):
         0.003, ge=0, description="A slot is live if zeroing its output costs at least this mAP50-95."
     )
 
+    first: list[str] = Field(
+        default_factory=list,
+        description="Architecture to train first, e.g. 'p3=acmix p5=lska'; may be repeated.",
+    )
     trials: int = Field(100, ge=1, lt=2**53, description="Number of trials of the whole study, controls included.")
     hours: float | None = Field(None, gt=0, description="Start no new trial after this many hours.")
     until: Literal["trials", "settled"] = Field(
@@ -130,6 +134,11 @@ class StudyConfig(BaseModel):
     @classmethod
     def _automatic(cls, value: Any) -> Any:
         return None if value == "auto" else value
+
+    @field_validator("first", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return [str(a) for a in ([value] if isinstance(value, str) or not isinstance(value, Iterable) else value)]
 
     @field_validator("modules", mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from nas_attn.cost import CostTable
 from nas_attn.engine import LocalEngine
 from nas_attn.evaluate import Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
-from nas_attn.space import Architecture, Gene, SearchSpace
+from nas_attn.space import NONE, Architecture, Gene, SearchSpace
 from nas_attn.study.config import StudyConfig
 
 
@@ -42,6 +43,25 @@ class Plan:
     def residual(self) -> str:
         """The `residual` of the `conv` control: `scaled` if every gene of the study needs it, else `none`."""
         return "scaled" if self.config.start == "base" else "none"
+
+    def first(self, searched: Collection[str], tell: Callable[[str], None]) -> list[Architecture]:
+        """The architectures that the user wants to be trained first.
+
+        Args:
+            searched: the slots that are searched; an architecture with a module elsewhere is left out.
+            tell: takes a sentence on each that is left out.
+
+        Raises:
+            UserError: the space does not have one of them.
+        """
+        found = []
+        for text in self.config.first:
+            architecture = self.space.canonical(Architecture.parse(text))
+            if outside := [s for s, gene in architecture if gene != NONE and s not in searched]:
+                tell(f"`--try` {architecture}: left out, because {', '.join(outside)} is not searched.")
+            else:
+                found.append(architecture)
+        return found
 
     def engine(self, logs: Path) -> LocalEngine:
         """The worker processes of this machine.

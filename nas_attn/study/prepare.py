@@ -111,7 +111,9 @@ def _plan(
         },
     }
     check_limits(config, space, table)
-    return Plan(config, space, table, evaluator or proxy, fidelity, found.devices, found.threads, header)
+    plan = Plan(config, space, table, evaluator or proxy, fidelity, found.devices, found.threads, header)
+    plan.first(space.names, progress)
+    return plan
 
 
 def make_evaluator(

@@ -114,7 +114,8 @@ class Search(Supervisor[StudyView]):
                     "No slot is searched, so there is nothing to choose. Only the controls were trained."
                 )
             return None
-        if self.config.sampler == KNOWN_COST:
+        assert self._chooser is not None
+        if self.config.sampler == KNOWN_COST or self._chooser.asked(self._view.trials) is not None:
             return None if self._full() else self._choose()
         proposal = None
         while proposal is None and not self._full():
@@ -336,7 +337,8 @@ class Search(Supervisor[StudyView]):
         self._suggester = Suggester(space, self.config.sampler, self.config.seed)
         self._stored = Stored(self._suggester, self.mirror, self.observer.note)
         size = self.config.together if can_group(self.study.evaluator) else 1
-        self._chooser = Chooser(self.study, space, [Architecture.parse(self._view.slots["control"])], size)
+        first = self.study.first(self._view.slots["searched"], self.observer.note)
+        self._chooser = Chooser(self.study, space, [Architecture.parse(self._view.slots["control"])], size, first)
         self._mirror_all()
 
     def _mirror(self, trials: Iterable[Trial]) -> None:

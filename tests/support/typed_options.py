@@ -31,6 +31,7 @@ WIDER = {  # fields that accept more types in Python than in a YAML
     **dict.fromkeys(("slots", "kinds", "scales"), NAMES),
     "base": "str | Architecture | Candidate",
     "arms": "Sequence[str | Architecture | Candidate]",
+    "first": "str | Sequence[str | Architecture]",
     "modules": "str | Sequence[str] | Mapping[str, Mapping[str, Sequence[Any]] | None]",
     "module_files": "str | Path | Sequence[str | Path]",
     "device": "str | int | Sequence[int]",
@@ -40,7 +41,7 @@ WIDER = {  # fields that accept more types in Python than in a YAML
 OF_A_SEARCH = ("name", "demo", "ablation")  # functions have another argument for a name; the others are for YAMLs
 NOT_OF_AN_ABLATION = (
     *OF_A_SEARCH,
-    *("sampler", "control_seeds", "trials", "hours", "max_gmacs", "max_params", "storage"),
+    *("sampler", "control_seeds", "first", "trials", "hours", "max_gmacs", "max_params", "storage"),
 )
 OF_A_MEASUREMENT = (
     *("data", "model", "width", "weights", "start", "slots", "module_files", "seed", "epochs", "imgsz", "fraction"),
