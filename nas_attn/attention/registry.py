@@ -107,7 +107,7 @@ def get(name: str, *, where: str = "") -> ModuleEntry:
     """The entry of that name.
 
     Args:
-        name: the name in the grammar, e.g. `acmix`; letters may be large or small.
+        name: the name in the grammar, e.g. `acmix`.
         where: the place that an error names.
 
     Raises:
@@ -116,10 +116,6 @@ def get(name: str, *, where: str = "") -> ModuleEntry:
     """
     if name not in _table():
         from nas_attn.attention import user
-        from nas_attn.space.architecture import module_name
-
-        if (meant := module_name(name)) in _table():
-            return _table()[meant]
 
         if name in user.BROKEN:
             raise user.BROKEN[name]

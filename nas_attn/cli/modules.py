@@ -74,8 +74,9 @@ def show(
     use_modules(modules)
     from nas_attn.api.module_table import CHANNELS, SIDE, describe, limits, options
     from nas_attn.attention import registry
+    from nas_attn.space.architecture import module_name
 
-    entry = registry.get(name)
+    entry = registry.get(module_name(name))
     shown = describe(entry)
     if as_json:
         print(json.dumps(shown, indent=1))

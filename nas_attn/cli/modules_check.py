@@ -47,9 +47,10 @@ def command(
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.slots import find_slots
     from nas_attn.environment import prepare
+    from nas_attn.space.architecture import module_name
 
     use_modules(modules)
-    entries = [registry.get(n) for n in dict.fromkeys(name)] if name else registry.entries()
+    entries = [registry.get(n) for n in dict.fromkeys(map(module_name, name))] if name else registry.entries()
     device = _device(device)
     prepare()
     base = load_base(model)

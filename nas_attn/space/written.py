@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any
 
 from nas_attn.errors import ConfigError, UnknownName, UserError
-from nas_attn.space.architecture import Gene
+from nas_attn.space.architecture import Gene, module_name
 from nas_attn.space.slot import Slot
 
 _BUILD = 'Write for example: SearchSpace.build("yolo11n", all_slots(load_base("yolo11n")), ["acmix"], imgsz=320).'
@@ -76,7 +76,7 @@ def combinations(
     found = []
     for name, wanted in modules.items():
         try:
-            entry = registry.get(name, where=where)
+            entry = registry.get(module_name(str(name)), where=where)
         except UserError as error:
             problems.append(error)
             continue

@@ -17,6 +17,7 @@ from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import ConfigError, GrammarError, SlotRefused, UnknownName, UserError
 from nas_attn.evaluate import Fidelity
 from nas_attn.space import NONE, Architecture, Gene, SlotSpace
+from nas_attn.space.architecture import module_name
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import load_config
 
@@ -49,7 +50,7 @@ def test_a_module_in_any_letters(written, name):
     assert Gene.parse(written) == Gene(written) == Gene.of(name)
     assert Architecture.parse(f"p3={written} p4=none") == Architecture.parse(f"p3={name} p4=none")
     assert StudyConfig(data="d.yaml", modules=[written]).modules == {name: None}
-    assert registry.get(written).name == name
+    assert registry.get(module_name(written)).name == name
 
 
 def test_numbers_of_numpy_are_numbers():
