@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_
 from nas_attn.cli.overwrite import Force
 
 NAME = "report"
+STDOUT = Path("-")
 EXAMPLES = """
 nas-attn report mine -o report.html --csv trials.csv
 """
@@ -22,7 +24,7 @@ def command(
         "report.html"
     ),
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Also write a CSV with one row per trial.")
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write a CSV with one row per trial; - is stdout.")
     ] = None,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
@@ -40,12 +42,15 @@ def command(
     from nas_attn.study.config_sources import study_name
 
     check_report(output, force)
-    check_free([csv] if csv is not None and csv.suffix.lower() != ".csv" else [], force, "--csv")
+    piped = csv == STDOUT
+    check_free([csv] if csv is not None and not piped and csv.suffix.lower() != ".csv" else [], force, "--csv")
     use_modules(modules)
     shown = load_shown(shown_folder(study_name(study), runs))
     write_report(shown, output, yaml_maker(shown.study))
-    print(output)
-    if csv is not None:
+    print(output, file=sys.stderr if piped else sys.stdout)
+    if piped:
+        print(shown.frame().to_csv(index=False), end="")
+    elif csv is not None:
         from nas_attn.atomic_files import write_text_atomic
 
         write_text_atomic(csv, shown.frame().to_csv(index=False))

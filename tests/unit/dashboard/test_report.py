@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import signal
@@ -288,3 +290,13 @@ def test_a_folder_without_a_study(tmp_path):
 
     with pytest.raises(UserError, match="must hold a study"):
         build_app(tmp_path)
+
+
+def test_the_table_of_trials_goes_to_stdout(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    view = fabricate(tmp_path / "runs" / "x", 8)
+    assert run(["report", "x", "--csv", "-"]) == 0
+    said = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    assert len(rows) == len(view.trials) and {"number", "architecture", "map50_95"} <= rows[0].keys()
+    assert "report.html" in said.err and not (tmp_path / "-").exists()
