@@ -294,7 +294,7 @@ def test_a_folder_without_a_study(tmp_path):
 
 def test_the_table_of_trials_goes_to_stdout(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    view = fabricate(tmp_path / "runs" / "x", 8)
+    view = StudyView.read(fabricate(tmp_path / "runs" / "x", 8).folder)
     assert run(["report", "x", "--csv", "-"]) == 0
     said = capsys.readouterr()
     rows = list(csv.DictReader(io.StringIO(said.out)))
