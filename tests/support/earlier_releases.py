@@ -116,7 +116,7 @@ def continued(root: Path, name: str, more: int = MORE, **options: Any) -> list[l
     before = read_study(name, runs=root / "runs")
     (before.folder / "base.pt").touch()  # the archive does not contain this file; the engine does not read it
     study = str(root / f"{name}.yaml") if (root / f"{name}.yaml").exists() else name
-    with patch("nas_attn.study.run.LocalEngine", SyntheticEngine):
+    with patch("nas_attn.study.plan.LocalEngine", SyntheticEngine):
         after = run_search(study, runs=root / "runs", trials=before.counted + more, **options).view
     return [trial_figures(t) for t in after.trials[len(before.trials) :]]
 
@@ -140,7 +140,7 @@ def ablation_continued(root: Path, study: str, name: str) -> list[list[Any]]:
     file = root / f"{study}.yaml"
     seeds = sum(t.role == "base" for t in before.trials) + 1
     request = load_request(str(file), {"seeds": seeds}, {}, runs=root / "runs", name=name)
-    with patch("nas_attn.ablation.run.LocalEngine", SyntheticEngine):
+    with patch("nas_attn.study.plan.LocalEngine", SyntheticEngine):
         after = run_ablation(request, observer=Silent())
     return [trial_figures(t) for t in after.trials[len(before.trials) :]]
 
