@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from nas_attn import folder_names
 from nas_attn.atomic_files import is_file
 from nas_attn.errors import ConfigError, UnknownName, UserError
-from nas_attn.space.architecture import module_name
+from nas_attn.space.architecture import Architecture, module_name
 from nas_attn.study.ablation_config import KINDS, AblationConfig
 from nas_attn.study.broken_rules import broken_rule
 from nas_attn.study.sampler_table import KNOWN_COST, SAMPLERS
@@ -138,7 +138,8 @@ class StudyConfig(BaseModel):
     @field_validator("first", mode="before")
     @classmethod
     def _several(cls, value: Any) -> Any:
-        return [str(a) for a in ([value] if isinstance(value, str) or not isinstance(value, Iterable) else value)]
+        several = list(value) if isinstance(value, list | tuple) else [value]
+        return [str(a) if isinstance(a, Architecture) else a for a in several]
 
     @field_validator("modules", mode="before")
     @classmethod
