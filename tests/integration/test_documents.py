@@ -198,7 +198,7 @@ def is_cheap(words: list[str]) -> bool:
         return "--data" not in given
     if name == "modules":
         return not given & {"check", "gallery"}
-    return name in ("cost", "adopt") or (name == "report" and "mine" in given)
+    return name in ("cost", "adopt", "list") or (name == "report" and "mine" in given)
 
 
 CHEAP = [words for words, _ in itertools.groupby(sorted(w for _, w in lines_of_ours() if is_cheap(w)))]
