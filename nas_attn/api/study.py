@@ -27,29 +27,6 @@ if TYPE_CHECKING:
     from nas_attn.bundle.winner import Winner
 
 Pick = str | Candidate | Architecture
-# columns in a terminal -> their titles there, and the columns that a narrow terminal leaves out, in this order
-FRONT = {
-    "architecture": "architecture",
-    "Δ to base": "Δ to base",
-    "95 % interval": "95 % interval",
-    "verdict": "verdict",
-    "seeds": "seeds",
-    "GMACs": "GMACs",
-    "estimated mAP50-95": "mAP50-95",
-    "status": "status",
-    "P(front)": "P(front)",
-    "params (M)": "params (M)",
-}
-WHILE_NARROW = ("params (M)", "P(front)", "status", "estimated mAP50-95", "seeds", "95 % interval", "GMACs")
-MODULES = {
-    "module": "module",
-    "trials": "trials",
-    "effect over all slots": "effect",
-    "95 % interval": "95 % interval",
-    "verdict": "verdict",
-    "best architecture": "best architecture",
-    "Δ to base": "Δ to base",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,23 +80,9 @@ class Study:
 
         They are in the order of cost. The table also shows the controls, and verdicts that hold for all candidates.
         """
-        from nas_attn.analysis.front import front
-        from nas_attn.analysis.noise import noise_words
-        from nas_attn.analysis.tables import ESTIMATES, front_table
-        from nas_attn.api.study_dict import record
+        from nas_attn.api.study_tables import front_listing
 
-        found = front(self.view)
-        records = [record(self.view, c) for c in found]
-        title = "front and controls, cheapest first"
-        return Listing(
-            found,
-            records,
-            front_table(self.view),
-            title=title,
-            narrow=FRONT,
-            optional=WHILE_NARROW,
-            note=f"{ESTIMATES}\n{noise_words(self.view)}",
-        )
+        return front_listing(self.view)
 
     def picks(self) -> Listing[Picked]:
         """The picks `best`, `knee` and `simplest`, each with the probability that it is right.
@@ -127,16 +90,9 @@ class Study:
         `best` has the highest estimate of all trained candidates, `knee` is the knee of the front, and `simplest` is
         the cheapest candidate within one standard error of the best.
         """
-        from nas_attn.analysis.front import RULES, front, pick
-        from nas_attn.analysis.tables import Table, picks_table
-        from nas_attn.api.study_dict import record
+        from nas_attn.api.study_tables import picks_listing
 
-        found = [pick(self.view, rule) for rule in RULES] if front(self.view) else []
-        records = [{"pick": p.rule, **record(self.view, p.candidate), "p_right": p.right} for p in found]
-        table = picks_table(self.view) or Table(("pick",), (), ())
-        note = "" if found else "No candidate is trained yet."
-        optional = ("remark", "seeds", "95 % interval", "GMACs")
-        return Listing(found, records, table, title="picks", optional=optional, note=note)
+        return picks_listing(self.view)
 
     def answer(self) -> str:
         """The answer of the study in a few sentences: was anything better than the base?"""
@@ -146,14 +102,9 @@ class Study:
 
     def modules(self) -> Listing[Cell]:
         """Each module that was searched: how often it was tried, its effect over all slots, and its verdict."""
-        from nas_attn.analysis.effects.estimate import effect_numbers
-        from nas_attn.analysis.effects.module_table import module_table
+        from nas_attn.api.study_tables import modules_listing
 
-        numbers = effect_numbers(self.view)
-        table = module_table(self.view, numbers)
-        records = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-        optional = ("best architecture", "Δ to base")
-        return Listing(numbers.overall, records, table, title="modules", narrow=MODULES, optional=optional)
+        return modules_listing(self.view)
 
     def difference(self, architecture: Architecture | str) -> Difference:
         """The difference of any architecture of the search space to the base in mAP50-95, trained or not.

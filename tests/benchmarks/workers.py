@@ -1,4 +1,4 @@
-"""How many more trials per hour do two workers give than one?
+"""The trials per hour of a worker for each core, against those of one worker.
 
     python tests/benchmarks/workers.py [--quick] [--rounds 3] [--json]
 
