@@ -80,3 +80,28 @@ def test_an_empty_study_shows_itself(tmp_path: Path):
     assert study.noise() is None and len(study.effects()) == 0
     assert "cannot" in study.effects().conclusion or "yet" in study.effects().conclusion
     assert study.frame().shape[0] == len(study.trials)
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_each_module_that_was_tried_has_a_line(study, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = repr(study.modules())
+    assert max(map(len, shown.splitlines())) <= width
+    tried = {g.module for t in study.trials if t.usable for _, g in t.architecture} - {"none"}
+    assert {row[0] for row in study.modules().table.rows} == tried
+    for module in tried:
+        assert any(line.split()[:1] == [module] for line in shown.splitlines()), "no name is broken"
+
+
+def test_a_narrow_terminal_says_what_it_leaves_out(study, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    last = [line for line in repr(study.front()).splitlines() if line.startswith("Columns left out")]
+    assert last and "params (M)" in last[0] and "P(front)" in last[0]
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "Columns left out" not in repr(study.front())
+
+
+def test_empty_slots_are_not_written(study, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = repr(study.front())
+    assert "=none" not in shown and "the base" in shown
