@@ -60,15 +60,14 @@ class ForkServer:
         self.key = key
         self._socket, theirs = socket.socketpair()
         with theirs:
+            program = f"serve({theirs.fileno()}, {pickle.dumps(load)!r})"
             self._process = subprocess.Popen(
-                command(f"from nas_attn.engine.fork_server import serve; serve({theirs.fileno()})"),
+                command(f"from nas_attn.engine.fork_server import serve; {program}"),
                 env={**os.environ, **worker.variables("cpu", threads)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
-        content = pickle.dumps(load)
-        self._socket.sendall(NUMBER.pack(len(content)) + content)
 
     @property
     def alive(self) -> bool:
@@ -140,19 +139,17 @@ def _read(pipe: BinaryIO) -> int | None:
     return NUMBER.unpack(content)[0] if len(content) == NUMBER.size else None
 
 
-def serve(number: int) -> None:
+def serve(number: int, load: bytes) -> None:
     """Run as the server: fork a worker at each request, until the supervisor ends.
 
     Args:
         number: of the file descriptor of the socket to the supervisor.
+        load: the pickled function that loads the libraries.
     """
     for name in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):  # the supervisor decides, and nobody waits for forks
         signal.signal(name, signal.SIG_IGN)
     connection = socket.socket(fileno=number)
-    with connection.makefile("rb", buffering=0) as file:
-        (size,) = NUMBER.unpack(file.read(NUMBER.size))
-        load = pickle.loads(file.read(size))
-    worker.loaded(load)
+    worker.loaded(pickle.loads(load))
     while True:
         message, pipes, *_ = socket.recv_fds(connection, 1, PIPES)
         if not message:
