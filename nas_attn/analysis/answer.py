@@ -1,8 +1,8 @@
 """The answer of a study in a few sentences: was anything better than the base, and what could this study have shown?
 
-With so many different candidates, a study names a module that is better by `shows` in about 80 % of cases. The factor
-comes from simulated studies (`tests/benchmarks/posterior.py`): among 95 candidates of 100 trials, a planted module was
-named in 76 % of 235 studies if it was better by 1.43 standard deviations of a run.
+If a module is better by the difference that `shows` returns, a study names it in about 80 % of cases. The factor comes
+from simulated studies (`tests/benchmarks/posterior.py`): they had 95 candidates in 100 trials, and one module that was
+better by 1.43 standard deviations of a run; 76 % of 235 studies named it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nas_attn.analysis.effects.conclusion import WORTH, span
 from nas_attn.analysis.posterior import StudyPosterior, posterior
 from nas_attn.space import NONE, Architecture
 from nas_attn.statistics.paired import ALPHA, pairs_needed
-from nas_attn.study.view import StudyView
+from nas_attn.study.view import StudyView, Trial
 
 FACTOR = 14.6  # 1.5 × √95
 LEARNED = 0.5  # share of the base's mAP50-95: a study that can show only larger differences can show nothing
@@ -46,21 +46,26 @@ def spoken(architecture: Architecture) -> str:
     return ", ".join(f"{gene} at {slot}" for slot, gene in architecture if gene != NONE) or "the base"
 
 
+def tried(view: StudyView) -> list[Trial]:
+    """The trials that have tried something: those of candidates that ended, early or not."""
+    return [t for t in view.trials if t.role == "search" and t.state in ("complete", "stopped")]
+
+
 def answer(view: StudyView) -> str:
     """The answer of a study."""
-    counted = [t for t in view.trials if t.state != "refused"]
-    tried = [t for t in counted if t.usable and t.role == "search" and not t.architecture.is_base]
-    if not counted:
+    begun = [t for t in view.trials if t.state != "refused"]
+    if not begun:
         return "No trial has run yet."
-    if not tried:
-        controls = sum(t.role != "search" for t in counted)
-        failed = sum(t.state == "failed" for t in counted)
-        why = f"all {controls} trials were controls" if controls == len(counted) else f"{failed} trials failed"
+    candidates = len(tried(view))
+    if not candidates:
+        failed = sum(t.state == "failed" and t.role == "search" for t in begun)
+        only_controls = all(t.role != "search" for t in begun)
+        why = f"all {len(begun)} trials were controls" if only_controls else f"{failed} failed, and no other has ended"
         return f"Nothing was tried: {why}. Run it again with a larger --trials."
     found = posterior(view)
-    if found is None:
-        return "Nothing can be said yet: two architectures must have results."
-    noise, limit = found.noise.mean, shows(found.noise.mean, len(tried))
+    if found is None or all(c.architecture.is_base for c in found.candidates):
+        return "Nothing can be said yet: the base and another architecture must have results that can be compared."
+    noise, limit = found.noise.mean, shows(found.noise.mean, candidates)
     base = next((float(found.means[i]) for i, c in enumerate(found.candidates) if c.architecture.is_base), None)
     better = sorted((int(i) for i in np.flatnonzero(found.signs == 1)), key=lambda i: -found.means[i])
     if better:
@@ -76,7 +81,7 @@ def answer(view: StudyView) -> str:
             "Nothing tried here was shown to beat the base.",
             f"With this noise a search of {len(view.trials)} trials can show {limit:.3f};",
             f"{_best(found)}.",
-            _help(noise, len(tried), limit),
+            _help(noise, candidates, limit),
         ]
     )
 
@@ -96,11 +101,11 @@ def _best(found: StudyPosterior) -> str:
     return f"the best estimate was {span(found.differences[at])}, {spoken(found.candidates[at].architecture)}"
 
 
-def _help(noise: float, tried: int, limit: float) -> str:
+def _help(noise: float, candidates: int, limit: float) -> str:
     """The sentence on what would help."""
     if limit <= WORTH:
         return f"A difference of {WORTH} would probably have been seen. Other modules or slots may do more."
-    further, seeds = candidates_for(noise, WORTH) - tried, seeds_for(noise, WORTH)
+    further, seeds = candidates_for(noise, WORTH) - candidates, seeds_for(noise, WORTH)
     return (
         f"What would help: to see {WORTH}, about {further} more trials, or `ablate` of one idea with {seeds} seeds "
         f"({2 * seeds} trainings); or longer runs."

@@ -49,6 +49,7 @@ def command(
 
 
 def _show(study: Any) -> None:
+    from nas_attn.analysis.answer import tried
     from nas_attn.cli.tables import stdout
 
     out = stdout()
@@ -59,7 +60,7 @@ def _show(study: Any) -> None:
     for table in (study.slots(), study.modules(), front, study.picks()):
         if table:
             out.print(table)
-    if not any(t.usable and t.role == "search" for t in study.trials):
+    if not tried(study.view):
         return  # nothing was tried: there is nothing to export or to prove
     folder = Path(study.folder)
     name = folder.name  # of the folder, not of its records: a copied folder is another study

@@ -12,6 +12,7 @@ from untrained_searches import make_plan, run_plan
 
 from nas_attn.analysis import answer as words
 from nas_attn.analysis.answer import answer, candidates_for, seeds_for, shows, spoken
+from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation
 from nas_attn.space import Architecture
 from nas_attn.study.view import StudyView
@@ -54,6 +55,26 @@ def test_nothing_was_tried(tmp_path):
     assert all(t.role != "search" for t in controls.trials), "three trials are controls"
     assert answer(controls).startswith("Nothing was tried: all 3 trials were controls.")
     assert answer(StudyView.read(Fabricator(tmp_path / "b").folder)) == "No trial has run yet."
+
+
+def test_no_candidate_can_be_compared(tmp_path):
+    """All candidates failed, or lie so far below the base that their runs count as collapsed."""
+
+    def broken(architecture: Architecture, fidelity: object, seed: int, **_: object) -> Evaluation:
+        if not architecture.is_base:
+            raise EvaluationFailed("no score")
+        return Evaluation(0.3, 0.6, (), 1.0, seed, 12, 320, liveness=dict.fromkeys(architecture.slots, 0.0))
+
+    said = answer(run_plan(make_plan(broken, trials=9, early_stop="off"), tmp_path / "a"))
+    assert said.startswith("Nothing was tried: ") and " failed, and no other has ended." in said
+
+    def collapsed(architecture: Architecture, fidelity: object, seed: int, **_: object) -> Evaluation:
+        alive, luck = dict.fromkeys(architecture.slots, 0.0), crc32(f"{seed}".encode()) / 2**32 / 100
+        score = 0.3 + luck if architecture.is_base else 0.001 + luck / 1000
+        return Evaluation(score, 2 * score, (), 1.0, seed, 12, 320, liveness=alive)
+
+    said = answer(run_plan(make_plan(collapsed, trials=8, early_stop="off"), tmp_path / "b"))
+    assert "better than the base" not in said
 
 
 def test_a_base_that_learned_nothing_shows_nothing(tmp_path):
