@@ -76,12 +76,12 @@ def load_shown(folder: Path) -> Shown:
     if is_searched(folder):
         return Shown(StudyView.read(folder), ablations, True)
     if not ablations:
-        there = {log.parent.name for log in folder.parent.glob(f"*/{LOG_NAME}")}
+        there = {log.parent.name for log in folder.parent.glob(f"*/{LOG_NAME}")} - {folder.name}
         remedy = "Run `python -m nas_attn search` or `python -m nas_attn ablate` first, or name another study."
         raise UserError(
             "a run folder must hold a study or an ablation",
             got=f"'{folder}'",
-            remedy=UnknownName("study", folder.name, there).remedy if there else remedy,
+            remedy=UnknownName("study", folder.name, there).remedy if there and not folder.is_dir() else remedy,
         )
     newest = ablations[-1]
     return Shown(newest.views[None], ablations, False)

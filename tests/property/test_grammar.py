@@ -76,7 +76,6 @@ def test_a_damaged_text_never_fails_otherwise(gene, data):
         ("acmix", "slot=gene"),
         ("p3=", "slot=gene"),
         ("P3=acmix", "slot=gene"),
-        ("p3=ACmix", "slot=gene"),
         ("p3=acmix(head=4", "slot=gene"),
         ("p3=acmix(head=4))", "slot=gene"),
         ("p3=acmix;p4=none", "slot=gene"),

@@ -107,13 +107,23 @@ class Job:
     group: int = 0
 
 
-# long runs have other seeds than the short ones that they judge, so that they share no luck
-RECIPES: dict[str, tuple[tuple[str, Any], ...]] = {
-    "batch-4": (("batch", 4),),
-    "batch-16": (("batch", 16),),
-    "rate-doubled": (("lr0", 4e-3),),
-    "norms-fast": (("bn_momentum", 0.3),),
+# fields of the recipe that a part changes; the rate is relative to the one of the data's own study
+RECIPES: dict[str, dict[str, Any]] = {
+    "batch-4": {"batch": 4},
+    "batch-16": {"batch": 16},
+    "rate-doubled": {"lr0": 2.0},
+    "norms-fast": {"bn_momentum": 0.3},
 }
+
+
+def with_recipe(part: Part, name: str) -> Part:
+    """The first architectures and seeds of a part, trained with a recipe of `RECIPES`."""
+    rate = 4e-3 if part.data == "generated" else 2e-3
+    changed = {field: value * rate if field == "lr0" else value for field, value in RECIPES[name].items()}
+    return replace(part, count=12, seeds=(0, 1), base_seeds=(), recipe=tuple(changed.items()))
+
+
+# long runs have other seeds than the short ones that they judge, so that they share no luck
 PARTS = {
     "bccd-long": Part("bccd", 12, (10, 11, 12), 60, val_every=4),
     "bccd": Part("bccd", 25, (0, 1, 2), 15, base_seeds=MORE),
@@ -122,9 +132,8 @@ PARTS = {
     "generated-inherited": Part("generated", 40, (0, 1, 2), 12, inherited=True),
     "generated-together": Part("generated", 40, (0, 1, 2), 12, together=8),
     "bccd-together": Part("bccd", 25, (0, 1, 2), 15, together=8),
-    **{f"bccd-{name}": Part("bccd", 12, (0, 1), 15, recipe=recipe) for name, recipe in RECIPES.items()},
-    **{f"generated-{name}": Part("generated", 12, (0, 1), 12, recipe=recipe) for name, recipe in RECIPES.items()},
 }
+PARTS |= {f"{data}-{name}": with_recipe(PARTS[data], name) for data in ("bccd", "generated") for name in RECIPES}
 
 
 def order(data: str) -> list[Architecture]:
