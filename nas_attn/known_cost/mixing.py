@@ -23,7 +23,9 @@ from .likelihood import Likelihood
 from .observations import Observations
 
 WIDTHS = np.array([0.5, 1.0])  # scales of the priors of loading and echo, for scores of scale 1
-STARTS = ((0.0, 0.0), (0.5, 0.0))
+STARTS = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5))
+WIDE_FIRST = 3.0  # logarithm of the factor by which the variance of the first part is larger where other climbs start
+TRIED, CLIMBED = 20, 2  # steps of each climb before it is compared, and the number of climbs that go on
 LIMIT = 0.98  # of loading × echo: at 1, both scores would be one
 STEP = 0.05  # of the differences that the curvature is taken from
 
@@ -112,10 +114,12 @@ class MixingFitter:
 
     def learned(self) -> Learned:
         """The most probable mixing with its variances."""
-        centre = self._fitters(Mixing())[0].centre
-        start = np.concatenate([centre, centre])
-        found = [self._climbed(np.concatenate([start, mixing])) for mixing in STARTS]
-        theta = max(found, key=lambda f: f[1])[0]
+        usual = self._fitters(Mixing())[0].centre
+        wide = usual.copy()
+        wide[0] += WIDE_FIRST  # a single bad module explains far runs as well as much noise does
+        starts = [np.concatenate([v, v, mixing]) for v in (usual, wide) for mixing in STARTS]
+        tried = sorted((self._climbed(start, TRIED) for start in starts), key=lambda found: -found[1])
+        theta = max((self._climbed(some) for some, _ in tried[:CLIMBED]), key=lambda found: found[1])[0]
         free = self._free()
         return Learned(
             Mixing(float(theta[-2]), float(theta[-1])),
@@ -123,7 +127,7 @@ class MixingFitter:
             self._covariance(theta, free),
         )
 
-    def _climbed(self, start: np.ndarray) -> tuple[np.ndarray, float]:
+    def _climbed(self, start: np.ndarray, steps: int = 80) -> tuple[np.ndarray, float]:
         theta, free = start.copy(), self._free()
 
         def negative(values: np.ndarray) -> tuple[float, np.ndarray]:
@@ -132,7 +136,7 @@ class MixingFitter:
             return -value, -slopes[free]
 
         bounds = [(LOWEST, HIGHEST)] * (len(free) - 2) + [(-3.0, 3.0)] * 2
-        options = {"maxiter": 80, "gtol": 1e-3}
+        options = {"maxiter": steps, "gtol": 1e-3}
         best = minimize(negative, start[free], jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         theta[free] = best.x
         return theta.copy(), -float(best.fun)

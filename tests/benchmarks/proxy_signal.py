@@ -4,10 +4,11 @@
 
 Ways are scores of runs (mAP at thresholds, training loss of the last quarter, loss on val) and of trainings (alone, in
 groups, from the trained base). `f by mAP50-95` and `f by both` are the posterior's means, of all architectures of the
-part with one run each: `f by both` is the default of a search, which learns from its own runs what the training loss
-tells. Each is judged by the long runs of the same architectures, which have other seeds. The last column is the signal
-per second as a multiple of that of the last mAP50-95 of a run alone, with a 95 % interval: architectures are drawn
-again. Seeds count that at least 8 architectures of a part have. The last line of the output is one JSON object.
+part with one run each, in standard deviations: `f by both` is the default of a search, which learns from its own runs
+what the training loss tells. Each is judged by the long runs of the same architectures, which have other seeds. `times`
+is the signal per second as a multiple of that of the last mAP50-95 of a run alone, with a 95 % interval: architectures
+are drawn again. An end of the interval is null if in that draw the mAP50-95 of runs alone tells nothing. Seeds count
+that at least 8 architectures of a part have. The last line of the output is one JSON object.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 import numpy as np  # noqa: E402
 from neck_table import PARTS, RECIPES, NeckTable, Run  # noqa: E402
-from signal_per_second import resampled, signal  # noqa: E402
+from signal_per_second import ratio, resampled, signal  # noqa: E402
 
 from nas_attn.known_cost.kernel import Kernel  # noqa: E402
 from nas_attn.known_cost.mixed import with_second  # noqa: E402
@@ -85,7 +86,9 @@ def scored(table: NeckTable, part: str, score: Score) -> dict[str, list[float]]:
 
 
 def estimated(table: NeckTable, part: str, both: bool) -> dict[str, list[float]]:
-    """Architecture -> the posterior's means given one run of each architecture, one for each seed.
+    """Architecture -> the posterior's means given one run of each architecture, one for each seed, standardised.
+
+    Posteriors of two seeds draw their means together by different factors, which is no noise.
 
     Args:
         both: True for a posterior that also has the training loss.
@@ -105,7 +108,8 @@ def estimated(table: NeckTable, part: str, both: bool) -> dict[str, list[float]]
         posterior: Any = Posterior(Kernel(coded.space), data, prior=PRIOR)
         if both:
             posterior = with_second(posterior, [SCORES["training loss"](r) for r in runs.values()], prior=PRIOR)
-        for name, mean in zip(runs, posterior.predict(posterior.features)[0], strict=True):
+        means = posterior.predict(posterior.features)[0]
+        for name, mean in zip(runs, (means - means.mean()) / max(means.std(), 1e-12), strict=True):
             found.setdefault(name, {})[seed] = float(mean)
     return _full(found)
 
@@ -146,12 +150,9 @@ def judged(table: NeckTable, data: str, draws: int) -> list[dict[str, Any]]:
             seconds = float(np.mean([r.cpu_seconds for r in runs]))
             usual = float(np.mean([r.cpu_seconds for r in table.runs.values() if r.key[0] == ways["alone"]]))
             x, y, t = (np.array([d[a] for a in both]) for d in (some, truth, today))
-            found = signal(x, y, seconds)
-            ratios = [
-                signal(x[i], y[i], seconds).per_second / max(signal(t[i], y[i], usual).per_second, 1e-9)
-                for i in resampled(len(both), draws)
-            ]
-            now = signal(t, y, usual).per_second
+            found, times = signal(x, y, seconds), ratio(x, t, y, (seconds, usual))
+            ratios = [ratio(x[i], t[i], y[i], (seconds, usual)) for i in resampled(len(both), draws)]
+            ends = np.quantile(ratios, [0.025, 0.975], method="closest_observation")
             rows.append(
                 {
                     "data": data,
@@ -164,11 +165,15 @@ def judged(table: NeckTable, data: str, draws: int) -> list[dict[str, Any]]:
                     "noise": round(found.noise, 4),
                     "correlation": round(found.correlation, 2),
                     "corrected": round(found.corrected, 2),
-                    "times": round(found.per_second / now, 2) if now > 0 else None,
-                    "interval": [round(float(v), 2) for v in np.quantile(ratios, [0.025, 0.975])],
+                    "times": _written(times),
+                    "interval": [_written(end) for end in ends],
                 }
             )
     return rows
+
+
+def _written(times: float) -> float | None:
+    return round(float(times), 2) if np.isfinite(times) else None
 
 
 def main() -> None:

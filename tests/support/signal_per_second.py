@@ -3,9 +3,10 @@
     score[architecture, seed] = effect[architecture] + level[seed] + noise
     signal per second = r² × variance(effect) / variance(noise) / seconds of a run
 
-r is the correlation of the effects with those of the long runs, without the share that the noise of both takes away
-(Spearman's correction). So a score that is quiet and wrong has no signal, and a score that is right and noisy needs
-many runs. The variances are those of a two-way analysis of variance.
+r is the correlation of the effects with those of the long runs. So a score that is quiet and wrong has no signal, and a
+score that is right and noisy needs many runs. r² × variance(effect) is covariance² / variance(effects of the long runs).
+The noise of short and of long runs is independent, so the covariance of their means is not biased by it. In a ratio of
+two scores on the same architectures, the variance of the long runs cancels.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Signal:
         effect: standard deviation of the effects of architectures.
         noise: standard deviation of a run.
         correlation: of the means of the score with the means of the long runs, as they are.
-        corrected: the same without the noise of both, at most 1 and at least 0.
+        corrected: the same without the noise of both (Spearman's correction), at most 1 and at least 0.
         per_second: the signal per second.
     """
 
@@ -48,8 +49,27 @@ def signal(scores: np.ndarray, truth: np.ndarray, seconds: float) -> Signal:
     means = scores.mean(1), truth.mean(1)
     correlation = 0.0 if min(map(np.ptp, means)) < 1e-12 else float(np.corrcoef(*means)[0, 1])
     corrected = min(1.0, max(0.0, correlation) / np.sqrt(reliability)) if reliability > 0 else 0.0
-    told = corrected**2 * effect / noise / seconds if noise > 0 else 0.0
-    return Signal(effect**0.5, noise**0.5, correlation, float(corrected), float(told))
+    covariance = max(0.0, float(np.cov(*means)[0, 1]))
+    measured = covariance > 0 and noise > 0 and effect_of_truth > 0
+    told = covariance**2 / effect_of_truth / noise / seconds if measured else 0.0
+    return Signal(effect**0.5, noise**0.5, correlation, float(corrected), told)
+
+
+def ratio(scores: np.ndarray, usual: np.ndarray, truth: np.ndarray, seconds: tuple[float, float]) -> float:
+    """The signal per second of a score as a multiple of that of a usual score; infinite if the latter has none.
+
+    Args:
+        scores: (architectures, seeds) the score.
+        usual: (architectures, seeds) the score that it is compared with.
+        truth: (architectures, seeds) mAP50-95 of the long runs.
+        seconds: of a run of each.
+    """
+    told = []
+    for some, cost in zip((scores, usual), seconds, strict=True):
+        noise = variances(some)[1]
+        covariance = max(0.0, float(np.cov(some.mean(1), truth.mean(1))[0, 1]))
+        told.append(covariance**2 / noise / cost if noise > 0 else 0.0)
+    return told[0] / told[1] if told[1] > 0 else float("inf")
 
 
 def variances(scores: np.ndarray) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from signal_per_second import resampled, signal, variances
+from signal_per_second import ratio, resampled, signal, variances
 
 
 def simulated(seed, n=4000, seeds=3, effect=1.0, noise=1.0, loading=1.0, own=0.0):
@@ -44,6 +44,15 @@ def test_half_the_seconds_count_as_much_as_half_the_noise():
     assert half.per_second == pytest.approx(2 * one.per_second)
     noisier = scores + np.random.default_rng(6).standard_normal(scores.shape)
     assert signal(noisier, truth, 1.0).per_second == pytest.approx(half.per_second / 2, rel=0.1)
+
+
+def test_a_ratio_is_that_of_the_signals_and_infinite_if_the_usual_score_tells_nothing():
+    scores, truth = simulated(5)
+    usual = 0.5 * truth + np.random.default_rng(8).standard_normal(truth.shape)
+    expected = signal(scores, truth, 2.0).per_second / signal(usual, truth, 3.0).per_second
+    assert ratio(scores, usual, truth, (2.0, 3.0)) == pytest.approx(expected)
+    assert ratio(scores, -truth, truth, (1.0, 1.0)) == float("inf")
+    assert ratio(-truth, scores, truth, (1.0, 1.0)) == 0
 
 
 def test_scores_without_differences_have_none():

@@ -140,3 +140,19 @@ def test_given_variances_are_used_as_they_are():
     expected = whole.predict(whole.features)
     assert mean * whole.scale + whole.centre == pytest.approx(expected[0])
     assert deviation * whole.scale == pytest.approx(expected[1])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_bad_module_that_both_scores_show_is_believed_after_a_few_runs(seed):
+    """As EfficientAttention at P3 on BCCD: three of 14 runs lie far below, which noise must not explain."""
+    rng = np.random.default_rng(seed)
+    space = ProductSpace.of({f"p{i}": {m: {} for m in ("none", "conv", "acmix", "lska", "bad")} for i in (3, 4, 5)})
+    points = np.array([[4, 0, 0], [4, 3, 0], [4, 4, 0], *([i, j, 0] for i in range(4) for j in range(4) if i * j < 3)])
+    lost = 0.035 * (points[:, 0] == 4)
+    noise = rng.standard_normal((2, len(points)))
+    first = 0.39 - lost + 0.006 * noise[0]
+    second = -3.5 - 11 * lost + 0.03 * (0.6 * noise[0] + 0.8 * noise[1])
+    runs = Runs(points, points.sum(1) / 8, range(len(points)), first.tolist(), [0] * len(points))
+    alone = Posterior(Kernel(space), runs, prior=PRIOR)
+    means = MixedPosterior(alone, second.tolist(), prior=PRIOR).predict(alone.features)[0]
+    assert means[3:].mean() - means[:3].mean() > 0.02
