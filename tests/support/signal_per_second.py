@@ -4,8 +4,8 @@
     signal per second = r² × variance(effect) / variance(noise) / seconds of a run
 
 r is the correlation of the effects with those of the long runs. So a score that is quiet and wrong has no signal, and a
-score that is right and noisy needs many runs. r² × variance(effect) is covariance² / variance(effects of the long runs).
-The noise of short and of long runs is independent, so the covariance of their means is not biased by it. In a ratio of
+score that is right and noisy needs many runs. r² × variance(effect) is covariance² / variance(effects of long runs). The
+noise of short and of long runs is independent, so the covariance of their means is not biased by it. In a ratio of
 two scores on the same architectures, the variance of the long runs cancels.
 """
 
