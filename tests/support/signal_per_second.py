@@ -4,9 +4,9 @@
     signal per second = r² × variance(effect) / variance(noise) / seconds of a run
 
 r is the correlation of the effects with those of the long runs. So a score that is quiet and wrong has no signal, and a
-score that is right and noisy needs many runs. r² × variance(effect) is covariance² / variance(effects of long runs). The
-noise of short and of long runs is independent, so the covariance of their means is not biased by it. In a ratio of
-two scores on the same architectures, the variance of the long runs cancels.
+score that is right and noisy needs many runs. r² × variance(effect) is the square of the covariance, divided by the
+variance of the effects of long runs. The noise of short and of long runs is independent, so it does not bias the
+covariance of their means. In a ratio of two scores on the same architectures, the variance of the long runs cancels.
 """
 
 from __future__ import annotations
