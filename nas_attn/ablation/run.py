@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from nas_attn.data import download
 from nas_attn.engine import Engine, check_engine, check_outside
 from nas_attn.errors import UserError, room_wanted
 from nas_attn.evaluate import Evaluation, Evaluator, check_evaluator
+from nas_attn.pulse import Reached
 from nas_attn.space import Architecture
 from nas_attn.stopping import stopping
 from nas_attn.study.folder import RunFolder
@@ -37,6 +38,9 @@ class AblationObserver(Protocol):
 
     def opened(self, view: AblationView) -> None:
         """Called when the ablation starts or continues."""
+
+    def progress(self, view: AblationView, places: Mapping[int, Reached]) -> None:
+        """Called once a second with the places of running trials: number -> place."""
 
     def finished(self, view: AblationView, trial: Trial) -> None:
         """Called after a trial ended; its state is `complete` or `failed`."""

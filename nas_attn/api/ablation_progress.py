@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.view import AblationView
 from nas_attn.api.progress import Bar, worth
+from nas_attn.pulse import Reached
 from nas_attn.study.slot_states import learned, too_little
 from nas_attn.study.view import Trial
 
@@ -26,9 +29,13 @@ class AblationReporter(Bar):
         )
         for text in view.header.get("notes", ()):
             self.note(text)
-        if self._before:
-            self._say(f"  continuing after {self._before} trials")
-        self._move(self._before, _total(view), "", "ablating")
+        if self._pace.before:
+            self._say(f"  continuing after {self._pace.before} trials")
+        self._move(self._pace.before, _total(view), "", "ablating")
+
+    def progress(self, view: AblationView, places: Mapping[int, Reached]) -> None:
+        """Show what is trained, and when all will have ended."""
+        self._tick(_ended(view), _total(view), places)
 
     def finished(self, view: AblationView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""

@@ -13,11 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from nas_attn.analysis.front import trained
 from nas_attn.analysis.tables import inserted
 from nas_attn.api.notebook_bar import NotebookBar
+from nas_attn.pulse import Reached
 from nas_attn.statistics.pareto import best_of, front_of
 from nas_attn.study.slot_states import UNDERTRAINED, UNKNOWN, slot_state
 from nas_attn.study.view import StudyView, Trial
 
 H = TypeVar("H")
+WIDE = 100  # columns of a terminal that has room for a long bar
+MINUTE = 60.0  # seconds between two lines where there is no bar
 
 
 @contextlib.contextmanager
@@ -38,7 +41,7 @@ class TerminalBar:
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if console.width >= WIDE else 8),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[eta]}"),
@@ -56,14 +59,17 @@ class TerminalBar:
 
 
 class Bar:
-    """Lines and a bar with an ETA: on stderr in a terminal, below the cell in a notebook. A context manager."""
+    """Lines and a bar with an ETA: on stderr in a terminal, below the cell in a notebook. A context manager.
+
+    If stderr is neither, a line a minute says what is trained.
+    """
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
         self._bar: TerminalBar | NotebookBar = NotebookBar() if self.console.is_jupyter else TerminalBar(self.console)
-        self._total: int | None = None
-        self._begun: float | None = None
-        self._before = 0
+        self.live = self.console.is_interactive or self.console.is_jupyter
+        self._pace = Pace()
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -75,6 +81,7 @@ class Bar:
     def preparing(self, what: str) -> None:
         """Show the present step of the preparation beside the bar."""
         self._bar.update(description=what)
+        self._say_in_a_minute(what)
 
     def note(self, text: str) -> None:
         """Print a sentence."""
@@ -82,21 +89,61 @@ class Bar:
 
     def _say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True, markup=False)
+        self._said = time.monotonic()
+
+    def _say_in_a_minute(self, text: str) -> None:
+        if not self.live and time.monotonic() - self._said >= MINUTE:
+            self._say(f"  {text}")
 
     def _begin(self, before: int) -> None:
         """Start the clock of the ETA. Trials that ended before do not count for it."""
-        self._begun, self._before = time.monotonic(), before
+        self._pace = Pace(before)
 
     def _move(self, done: int, total: int, best: str, description: str) -> None:
-        """Move the bar."""
-        self._total = total
-        self._bar.update(description=description, total=total, completed=done, eta=self._eta(done), best=best)
+        """Move the bar after a trial."""
+        eta = self._pace.eta(done, total)
+        self._bar.update(description=description, total=total, completed=done, eta=eta, best=best)
 
-    def _eta(self, done: int) -> str:
-        new = done - self._before
-        if not self._total or new <= 0 or self._begun is None:
+    def _tick(self, done: int, total: int, places: Mapping[int, Reached]) -> None:
+        """Show the places of the running trials."""
+        if not places:
+            return
+        eta = self._pace.eta(done, total, places)
+        first = min(places)
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        self._bar.update(description=f"trial {first}: {places[first]}{more}", total=total, completed=done, eta=eta)
+        self._say_in_a_minute(f"trial {first}: {places[first]}{more}; {done} of {total} trials ended; {eta}")
+
+
+class Pace:
+    """The speed of the trials, which foretells the end from the first steps on.
+
+    Args:
+        before: number of trials that had ended before this start.
+    """
+
+    def __init__(self, before: int = 0) -> None:
+        self.before, self._begun = before, time.monotonic()
+        self._first: dict[int, tuple[float, float]] = {}  # trial -> time and share at its first place
+
+    def eta(self, done: int, total: int, places: Mapping[int, Reached] | None = None) -> str:
+        """The time that is left, as `ETA 1:23:45`; empty if nothing is known yet.
+
+        Args:
+            done: number of trials that ended.
+            total: number of trials at the end.
+            places: the places of running trials.
+        """
+        now, places = time.monotonic(), places or {}
+        for number, place in places.items():
+            self._first.setdefault(number, (now, place.share))
+        shares = sum(place.share - self._first[n][1] for n, place in places.items())
+        begun, new = self._begun, done - self.before + shares
+        if done <= self.before:  # the libraries are loaded and the images read only once
+            begun = min((self._first[n][0] for n in places), default=now)
+        if new <= 0 or now <= begun:
             return ""
-        left = (time.monotonic() - self._begun) / new * max(0, self._total - done)
+        left = (now - begun) / new * max(0.0, total - done - sum(p.share for p in places.values()))
         return f"ETA {int(left // 3600)}:{int(left % 3600 // 60):02d}:{int(left % 60):02d}"
 
 
@@ -122,14 +169,18 @@ class Reporter(Bar):
                 self._say(
                     f"  {slot}: {len(aliases)} settings equal a cheaper one at this image size; the report lists them"
                 )
-        if self._before >= trials:
-            self._say(f"  all {self._before} trials have ended")
-        elif self._before:
-            self._say(f"  continuing after {self._before} of {trials} trials")
-        self._move(self._before, trials, "", "searching")
+        if self._pace.before >= trials:
+            self._say(f"  all {self._pace.before} trials have ended")
+        elif self._pace.before:
+            self._say(f"  continuing after {self._pace.before} of {trials} trials")
+        self._move(self._pace.before, trials, "", "searching")
 
     def started(self, view: StudyView, trial: Trial) -> None:
         """Print nothing: the line of a trial appears when it ends."""
+
+    def progress(self, view: StudyView, places: Mapping[int, Reached]) -> None:
+        """Show what is trained, and when all will have ended."""
+        self._tick(_ended(view), view.target, places)
 
     def finished(self, view: StudyView, trial: Trial) -> None:
         """Print the trial's line and move the bar."""
@@ -137,7 +188,7 @@ class Reporter(Bar):
         if carried is not None and trial.number == min(t.number for t in view.trials if t.evaluation and not t.origin):
             self._say(f"  {carried:.1%} of the base's tensors were loaded; the others do not fit")
         self._say(line(trial))
-        best = _best(view) if self.console.is_interactive or self.console.is_jupyter else ""
+        best = _best(view, self.console.width) if self.live else ""
         self._move(_ended(view), view.target, best, "searching")
 
     def slots(self, view: StudyView) -> None:
@@ -187,9 +238,11 @@ def _ended(view: StudyView) -> int:
     return sum(t.state in ("complete", "stopped", "failed") and not t.origin for t in view.trials)
 
 
-def _best(view: StudyView) -> str:
+def _best(view: StudyView, width: int) -> str:
     found = trained(view)
     if not found.candidates:
         return ""
     best, size = best_of(found.estimates, found.gmacs), len(front_of(found.estimates, found.gmacs))
+    if width < WIDE:
+        return f"best {found.estimates[best]:.4f}"
     return f"best {found.estimates[best]:.4f} at {found.gmacs[best]:.3f} GMACs, front of {size}"

@@ -2,7 +2,17 @@
 
 from nas_attn.engine.inline import InlineEngine
 from nas_attn.engine.local import LocalEngine
-from nas_attn.engine.protocol import Call, Engine, Failure, Outcome, check_engine
+from nas_attn.engine.protocol import Call, Engine, Failure, Outcome, awaited, check_engine
 from nas_attn.engine.worker import check_outside
 
-__all__ = ["Call", "Engine", "Failure", "InlineEngine", "LocalEngine", "Outcome", "check_engine", "check_outside"]
+__all__ = [
+    "Call",
+    "Engine",
+    "Failure",
+    "InlineEngine",
+    "LocalEngine",
+    "Outcome",
+    "awaited",
+    "check_engine",
+    "check_outside",
+]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas_attn import pulse
 from nas_attn.errors import UserError
 from nas_attn.evaluate import Evaluation
+from nas_attn.pulse import Reached
+
+PULSE = 1.0  # seconds between two looks at the places of running calls
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Call:
         signature: identifies the trial. A result file with another signature is ignored and replaced.
         limit: returns the time limit of the call in seconds, or None for no limit. The engine calls it repeatedly
             while the call runs, in the supervisor's process, because the limit may change when other trials end.
+        progress: file in which the worker writes how far the call is, see `nas_attn.pulse`; None for no file.
     """
 
     key: Any
@@ -35,6 +40,7 @@ class Call:
     result: Path | None = None
     signature: str = ""
     limit: Callable[[], float | None] | None = field(default=None, compare=False)
+    progress: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,20 @@ class Engine(Protocol):
     def __enter__(self) -> Engine: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+def awaited(engine: Engine, calls: Collection[Call], tell: Callable[[dict[Any, Reached]], None]) -> Outcome:
+    """The next outcome of an engine.
+
+    Args:
+        engine: the engine; it runs the calls.
+        calls: the calls that it runs.
+        tell: takes the places of the calls that have told them, key -> place, once a second until then.
+    """
+    while (outcome := engine.wait(PULSE)) is None:
+        places = ((c.key, pulse.read(c.progress)) for c in calls if c.progress is not None)
+        tell({key: place for key, place in places if place is not None})
+    return outcome
 
 
 def check_engine(engine: object) -> None:

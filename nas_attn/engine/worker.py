@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nas_attn import pulse
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.engine.protocol import Call, Failure, Value
 from nas_attn.errors import EvaluationFailed, MissingPart, NasAttnError, UserError, storage_full
@@ -148,7 +149,8 @@ def run(call: Call) -> Any:
         if found["signature"] == call.signature:
             return _read(found)
     try:
-        value = call.function(*call.arguments, **call.keywords)
+        with pulse.written(call.progress):
+            value = call.function(*call.arguments, **call.keywords)
     except MemoryError as error:
         raise EvaluationFailed("out of memory") from error
     finally:

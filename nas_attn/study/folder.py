@@ -62,6 +62,10 @@ class RunFolder:
         """The file in which a worker stores the state from which a stopped trial continues; `name` as for `result`."""
         return self.path / "trials" / name / "checkpoint.pt"
 
+    def progress(self, name: str) -> Path:
+        """The file in which a worker writes how far a trial is; `name` as for `result`."""
+        return self.path / "trials" / name / "progress.json"
+
     def create(self) -> None:
         """Make the folder, and check that files can be written there.
 

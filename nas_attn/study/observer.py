@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from nas_attn.pulse import Reached
 from nas_attn.study.view import StudyView, Trial
 
 
@@ -18,6 +20,9 @@ class Observer(Protocol):
 
     def started(self, view: StudyView, trial: Trial) -> None:
         """Called after a trial started."""
+
+    def progress(self, view: StudyView, places: Mapping[int, Reached]) -> None:
+        """Called once a second with the places of running trials: number -> place."""
 
     def finished(self, view: StudyView, trial: Trial) -> None:
         """Called after a trial ended; its state is `complete` or `failed`."""
@@ -39,6 +44,9 @@ class Silent:
         """Do nothing."""
 
     def started(self, view: Any, trial: Trial) -> None:
+        """Do nothing."""
+
+    def progress(self, view: Any, places: Mapping[int, Reached]) -> None:
         """Do nothing."""
 
     def finished(self, view: Any, trial: Trial) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas_attn.engine import Call, Engine, Failure, check_engine
+from nas_attn.engine import Call, Engine, Failure, awaited, check_engine
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation, Evaluator, check_evaluator
+from nas_attn.pulse import Reached
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.prepare import prepare
@@ -47,15 +48,23 @@ def check_slots(
     base = plan.space.base_architecture()
     seeds = list(range(config.seed, config.seed + config.control_seeds))
     found: dict[int, Evaluation] = {}
-    waiting = list(seeds)
+    waiting, calls = list(seeds), list[Call]()
     with engine or plan.engine(run.workers) as used:
         while len(found) < len(seeds):
             while waiting and used.free:
                 seed = waiting.pop(0)
-                used.submit(Call(seed, plan.evaluator, (base, plan.fidelity, seed), {"liveness": True}))
-            progress(f"training the base, {len(found)} of {len(seeds)} seeds done")
-            outcome = used.wait()
-            assert outcome is not None
+                file = run.progress(f"{seed:04d}")
+                arguments = (base, plan.fidelity, seed)
+                calls.append(Call(seed, plan.evaluator, arguments, {"liveness": True}, progress=file))
+                used.submit(calls[-1])
+            words = f"training the base, {len(found)} of {len(seeds)} seeds done"
+
+            def tell(places: Mapping[Any, Reached], words: str = words) -> None:
+                progress(", ".join([words, *map(str, places.values())]))
+
+            tell({})
+            outcome = awaited(used, calls, tell)
+            calls.remove(outcome.call)
             if isinstance(outcome.value, Failure):
                 raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason}")
             assert isinstance(outcome.value, Evaluation)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from nas_attn.engine import Call, Engine, Failure, Outcome
+from nas_attn.engine import Call, Engine, Failure, Outcome, awaited
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation
+from nas_attn.pulse import Reached
 from nas_attn.space import Architecture
 from nas_attn.study.folder import Lease, RunFolder
 from nas_attn.study.plan import Plan
@@ -37,8 +38,14 @@ class View(Growing, Protocol):
 class Told(Protocol):
     """The part of an observer that every supervisor needs."""
 
+    def preparing(self, what: str) -> None:
+        """Called when a step begins that is no trial, and while it goes on."""
+
+    def progress(self, view: Any, places: Mapping[int, Reached]) -> None:
+        """Called once a second with the places of running trials: number -> place."""
+
     def note(self, text: str) -> None:
-        """Receive a text that the user should read."""
+        """Called with a text that the user should read."""
 
 
 V = TypeVar("V", bound=View)
@@ -100,6 +107,7 @@ class Supervisor(ABC, Generic[V]):
             self._keep(record)
         self._view = self._read(records)
         self._running: set[int] = set()
+        self._calls: list[Call] = []
         self._failed_before = {t.number for t in self._view.trials if t.state == "failed"}  # at an earlier start
 
     @property
@@ -146,13 +154,21 @@ class Supervisor(ABC, Generic[V]):
             while self.engine.free and (trial := self._next()) is not None:
                 group = self._group(trial)
                 self._running.update(t.number for t in group)
-                self.engine.submit(self._call(trial))
+                self._calls.append(self._call(trial))
+                self.engine.submit(self._calls[-1])
                 for t in group:
                     self._started(t)
             if not self._running:
                 return
-            if (outcome := self.engine.wait()) is not None:
-                self._finish(outcome)
+            outcome = awaited(self.engine, self._calls, self._tell)
+            self._calls.remove(outcome.call)
+            self._finish(outcome)
+
+    def _tell(self, places: dict[Any, Reached]) -> None:
+        """Tell the observer the place of each running trial. Those of a group have one place."""
+        found = {t.number: place for key, place in places.items() for t in self._group(self._trial(key))}
+        if hasattr(self.observer, "progress"):  # observers for the first release have no such method
+            self.observer.progress(self._view, found)
 
     @property
     def _study_id(self) -> str:
@@ -181,6 +197,7 @@ class Supervisor(ABC, Generic[V]):
             # a result without liveness does not answer a call that asks for it
             signature=f"{self._study_id}:{trial.number}:{trial.architecture}:{trial.seed}{':liveness' * liveness}",
             limit=partial(self._limit, trial.model),
+            progress=self.folder.progress(name),
         )
 
     def _group_call(self, group: int, members: Sequence[Trial]) -> Call:
@@ -195,6 +212,7 @@ class Supervisor(ABC, Generic[V]):
             result=self.folder.result(name),
             signature=f"{self._study_id}:{group}:together:{written}:{members[0].seed}",
             limit=partial(self._limit, times=len(members)),
+            progress=self.folder.progress(name),
         )
 
     def _train_base(self, seed: int, slots: tuple[str, ...], measured: bool) -> None:
@@ -221,11 +239,16 @@ class Supervisor(ABC, Generic[V]):
             result=self.folder.result("base"),
             signature=f"{self._study_id}:base",
             limit=self._limit,
+            progress=self.folder.progress("base"),
         )
         self.observer.note("The base is trained once; every trial continues from it.")
         self.engine.submit(call)
-        outcome = self.engine.wait()
-        assert outcome is not None
+
+        def tell(places: Mapping[Any, Reached]) -> None:
+            self.observer.preparing(", ".join(["training the base", *map(str, places.values())]))
+
+        tell({})
+        outcome = awaited(self.engine, [call], tell)
         if isinstance(outcome.value, Failure):
             raise EvaluationFailed(f"the base could not be trained: {outcome.value.reason.rstrip('.')}. {ANEW}")
         if not measured:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from untrained_searches import content, make_plan, run_plan
-from worker_calls import misbehave, pinned, raise_data_error
+from worker_calls import beat_until, misbehave, pinned, raise_data_error
 
-from nas_attn.engine import Call, Engine, Failure, InlineEngine, LocalEngine
+from nas_attn.engine import Call, Engine, Failure, InlineEngine, LocalEngine, awaited
 from nas_attn.errors import DataError
 from nas_attn.evaluate import Evaluation, Fidelity
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.pulse import Reached
 from nas_attn.space import Architecture
 from nas_attn.study.records import LOG_NAME
 
@@ -169,3 +170,20 @@ def test_a_search_writes_the_log_of_one_in_this_process(tmp_path, name):
         assert run_plan(plan, tmp_path / kind, engine=engine).counted == 8
         logs.append(content((tmp_path / kind / LOG_NAME).read_bytes()))
     assert logs[0] == logs[1]
+
+
+@OUTSIDE
+def test_the_place_of_a_running_call_is_told(engine, tmp_path):
+    (tmp_path / "running").touch()
+    call = Call("slow", beat_until, (tmp_path / "running",), progress=tmp_path / "trials" / "progress.json")
+    told: list[dict[str, Any]] = []
+
+    def tell(places: dict[Any, Reached]) -> None:
+        told.append(places)
+        if places:
+            (tmp_path / "running").unlink(missing_ok=True)
+
+    engine.submit(call)
+    outcome = awaited(engine, [call], tell)
+    assert isinstance(outcome.value, Evaluation) and told[-1] == {"slow": Reached(3, 4, 0.6)}
+    assert not call.progress.exists()

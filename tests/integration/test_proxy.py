@@ -19,6 +19,7 @@ from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.errors import ConfigError, EvaluationFailed, UserError
 from nas_attn.evaluate import Evaluation, Fidelity
 from nas_attn.evaluate.proxy import ProxyEvaluator
+from nas_attn.pulse import heard
 from nas_attn.space import Architecture
 
 SIDES = ((8, 12), (14, 24), (30, 50))
@@ -224,3 +225,15 @@ def test_a_run_stops_after_the_epoch_whose_loss_is_too_high(evaluator, tmp_path)
     assert again.curve == found.curve and not file.exists()
     last = evaluator(MIXED, Fidelity(4, 64), 0, stop_above={4: 0.0})
     assert last.curve == whole.curve and last.stopped is None  # after the last epoch there is nothing to stop
+
+
+def test_a_run_tells_its_place_after_each_step(evaluator):
+    told = []
+    with heard(told.append):
+        evaluator(MIXED, Fidelity(3, 64), 0)
+        alone = len(told)
+        evaluator.together([MIXED, Architecture.parse("p3=none p4=none p5=none")], Fidelity(3, 64), 0)
+    for places in (told[:alone], told[alone:]):
+        assert {p.epoch for p in places} == {1, 2, 3} and {p.epochs for p in places} == {3}
+        shares = [p.share for p in places]
+        assert shares == sorted(shares) and 0 < shares[0] < 0.34 and shares[-1] == 1

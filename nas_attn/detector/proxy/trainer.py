@@ -21,6 +21,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 from ultralytics.utils.torch_utils import init_seeds
 
+from nas_attn import pulse
 from nas_attn.detector.proxy import checkpoint
 from nas_attn.detector.proxy.curve import MAP75, curve_figures
 from nas_attn.detector.proxy.dataset import EpochSampler, StoreDataset
@@ -165,6 +166,7 @@ class ProxyTrainer(DetectionTrainer):
 
     def _on_train_batch_end(self) -> None:
         self.steps_seconds += time.perf_counter() - self._began
+        pulse.beat(self.epoch + 1, self.epochs, min(1.0, self._step / (self.epochs * len(self.train_loader))))
 
     def _on_train_epoch_end(self) -> None:
         done, loss = self.epoch + 1, self._mean_loss
