@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         liveness,
         load_study,
         modules,
+        plan_search,
         register,
         run_search,
         slots,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": (
         *("Ablation", "Adoption", "Study", "ablate", "adopt", "cost_of", "costs_of", "liveness", "load_study"),
-        *("modules", "register", "run_search", "slots", "studies"),
+        *("modules", "plan_search", "register", "run_search", "slots", "studies"),
     ),
     "attention": ("Choice",),
     "cost": ("CostTable",),
@@ -92,6 +93,7 @@ __all__ = [
     "liveness",
     "load_study",
     "modules",
+    "plan_search",
     "register",
     "run_search",
     "slots",

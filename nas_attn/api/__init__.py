@@ -11,6 +11,7 @@ from nas_attn.api.costs import ModelCost, cost_of, costs_of
 from nas_attn.api.effects import Effects
 from nas_attn.api.listing import Listing
 from nas_attn.api.module_table import modules
+from nas_attn.api.planning import SearchPlan, plan_search
 from nas_attn.api.registering import register
 from nas_attn.api.search import load_study, run_search
 from nas_attn.api.slot_liveness import SlotLiveness
@@ -26,6 +27,7 @@ __all__ = [
     "Liveness",
     "ModelCost",
     "Network",
+    "SearchPlan",
     "SlotLiveness",
     "Study",
     "ablate",
@@ -35,6 +37,7 @@ __all__ = [
     "liveness",
     "load_study",
     "modules",
+    "plan_search",
     "register",
     "run_search",
     "slots",

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from nas_attn.analysis.foresight import foresight
 from nas_attn.analysis.front import trained
 from nas_attn.analysis.tables import inserted
 from nas_attn.api.notebook_bar import NotebookBar
@@ -169,6 +170,8 @@ class Reporter(Bar):
                 self._say(
                     f"  {slot}: {len(aliases)} settings equal a cheaper one at this image size; the report lists them"
                 )
+        if self._pace.before < trials:
+            self._say(f"  {foresight(config, trials, view).words()}")
         if self._pace.before >= trials:
             self._say(f"  all {self._pace.before} trials have ended")
         elif self._pace.before:

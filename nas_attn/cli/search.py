@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
+
 from nas_attn.cli.fields import FieldOptions, with_fields
 from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust
 from nas_attn.environment import shell_word
@@ -14,7 +16,7 @@ from nas_attn.study.config import StudyConfig
 NAME = "search"
 EXAMPLES = """
 nas-attn search --trials 24
-nas-attn search mine --data D.yaml --model yolo11n.yaml --trials 100
+nas-attn search mine --data D.yaml --model yolo11n.yaml --trials 100 --plan
 """
 OFFERED = (
     *("trials", "data", "model", "weights", "start", "space", "slots", "modules", "first", "sampler"),
@@ -29,6 +31,9 @@ def command(
     study: Study = None,
     *,
     given: Annotated[dict[str, Any], FieldOptions(StudyConfig, OFFERED)],
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the trials, the hours and what they can show; train nothing.")
+    ] = False,
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,
     trust: Trust = False,
@@ -38,8 +43,16 @@ def command(
     Without STUDY, the demo runs on generated data. Run the same command again to continue a search. Give a larger
     --trials to extend it.
     """
-    from nas_attn.api import run_search
+    from nas_attn.api import plan_search, run_search
+    from nas_attn.cli.tables import stdout
 
+    if plan:
+        foreseen = plan_search(study, runs=runs, **given)
+        if as_json:
+            print(json.dumps(foreseen.as_dict(), indent=1))
+        else:
+            stdout().print(f"{foreseen}\nNothing was run.", highlight=False, markup=False)
+        return 0
     found = run_search(study, runs=runs, **given)
     if as_json:
         print(json.dumps(found.as_dict(), indent=1))

@@ -22,6 +22,7 @@ from nas_attn.study.identity import check_unchanged
 from nas_attn.study.inputs import resolve
 from nas_attn.study.mirror import Mirror
 from nas_attn.study.observer import Observer, Silent
+from nas_attn.study.plan import Plan
 from nas_attn.study.prepare import prepare
 from nas_attn.study.search import Search
 from nas_attn.study.storage_url import sqlite_url, without_secrets
@@ -49,6 +50,43 @@ def run(
         return _run_here(study, options, runs, observer or Silent(), evaluator, engine)
 
 
+def planned(
+    study: str | None, options: Mapping[str, Any], *, runs: Path, tell: Callable[[str], None]
+) -> tuple[Plan, StudyView]:
+    """The checked inputs of a search, and the study so far. Nothing is trained or recorded.
+
+    Args:
+        study, options, runs: as for `run`.
+        tell: takes the present step, and notes.
+    """
+    environment.prepare()
+    folder, file, stored = _named(study, options, runs)
+    try:
+        config = load_config(file, options, stored)
+    except ConfigError as error:
+        raise _with_the_rest(error, folder, tell) from None
+    plan = prepare(config, folder, tell, stored)
+    if stored is not None:
+        check_unchanged(stored, plan.header)
+    return plan, StudyView.of(folder.path, folder.log.read())
+
+
+def _named(
+    study: str | None, options: Mapping[str, Any], runs: Path, evaluator: Evaluator | None = None
+) -> tuple[RunFolder, StudyFile, dict[str, Any] | None]:
+    """The run folder of a study, its file, and its header if it has begun.
+
+    Raises:
+        UserError: there is no such study, and nothing says that it is a new one.
+    """
+    file = StudyFile(study, options.get("data"))
+    folder = RunFolder(runs / file.name)
+    stored = next(folder.log.read(), None)
+    if study is not None and stored is None and evaluator is None and not file.source and options.get("data") is None:
+        known_study(study, runs)  # a misspelt name must not train the demo
+    return folder, file, stored
+
+
 def _run_here(
     study: str | None,
     options: Mapping[str, Any],
@@ -58,15 +96,11 @@ def _run_here(
     engine: Engine | None,
 ) -> StudyView:
     environment.prepare()
-    file = StudyFile(study, options.get("data"))
-    folder = RunFolder(runs / file.name)
-    stored = next(folder.log.read(), None)
-    if study is not None and stored is None and evaluator is None and not file.source and options.get("data") is None:
-        known_study(study, runs)  # a misspelt name must not train the demo
+    folder, file, stored = _named(study, options, runs, evaluator)
     try:
         config = load_config(file, options, stored)
     except ConfigError as error:
-        raise _with_the_rest(error, folder, observer) from None
+        raise _with_the_rest(error, folder, observer.preparing) from None
     begun = {"file": without_secrets(file.content(new=stored is None)), "source": file.source}
     before = None if stored is None else stored["config"].get("earlier")
     asked = options.get("earlier") is not None or config.earlier != before
@@ -75,12 +109,12 @@ def _run_here(
         return _run(config, earlier, asked, begun, folder, observer, evaluator, engine)
 
 
-def _with_the_rest(error: ConfigError, folder: RunFolder, observer: Observer) -> ConfigError:
+def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], None]) -> ConfigError:
     """The error, extended by all mistakes that are found when the valid part of the configuration is checked."""
     if error.readable is None:
         return error
     try:
-        resolve(error.readable, observer.preparing, folder, error.problems)
+        resolve(error.readable, tell, folder, error.problems)
     except ConfigError as more:
         return ConfigError(more.problems, where=error.where)
     return error

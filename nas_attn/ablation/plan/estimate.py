@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from dataclasses import dataclass
-from typing import Any
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
@@ -17,9 +15,7 @@ from nas_attn.statistics.paired import ALPHA, POWER, pairs_needed, power
 from nas_attn.statistics.spread import pooled
 from nas_attn.study.view import Trial
 
-START = 3.0  # seconds before the first step of a trial: model and data loader
 ENOUGH = 8  # degrees of freedom that give a standard deviation to about ±25 %
-BATCHES = 3  # measured batches, after one for warm-up
 
 
 @dataclass(frozen=True)
@@ -143,41 +139,10 @@ def _here(plan: AblationPlan, trial: Trial) -> float:
 
 def _measured(plan: AblationPlan) -> float:
     """The seconds of one trial of the base, from forward and backward passes on random images."""
-    import torch
+    from nas_attn.detector.proxy.step_time import step_time
 
-    config, header = plan.study.config, plan.study.header
-    evaluator = plan.study.evaluator
-    device = "cpu" if evaluator.device == "cpu" else "cuda"
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.study.threads)
-    try:
-        scale = plan.scales[None]
-        model = scale.base.changed(reg_max=evaluator.proxy_reg_max(config.imgsz)).build().to(device).train()
-        images = torch.rand(config.batch, 3, config.imgsz, config.imgsz, device=device)
-        times = []
-        for _ in range(BATCHES + 1):
-            began = time.perf_counter()
-            _total(model(images)).backward()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - began)
-    finally:
-        torch.set_num_threads(threads)
-    step = min(times[1:]) / config.batch
-    train = header["data"]["train"] * config.fraction
-    scored = header["data"]["val"] + (header["data"]["test"] if evaluator.test else 0)
-    # a forward pass takes a third of a training step
-    return float(START + step * (config.epochs * train + scored / 3))
-
-
-def _total(output: Any) -> Any:
-    """The sum over all tensors in a detector's nested training output."""
-    import torch
-
-    if isinstance(output, torch.Tensor):
-        return output.float().sum()
-    if isinstance(output, dict):
-        return sum(_total(v) for v in output.values())
-    if isinstance(output, list | tuple):
-        return sum(_total(v) for v in output)
-    return 0.0
+    config, data, evaluator = plan.study.config, plan.study.header["data"], plan.study.evaluator
+    model = plan.scales[None].base.changed(reg_max=evaluator.proxy_reg_max(config.imgsz)).build()
+    found = step_time(model, config.batch, config.imgsz, evaluator.device, plan.study.threads)
+    scored = data["val"] + (data["test"] if evaluator.test else 0)
+    return found.of_trial(config.epochs, data["train"] * config.fraction, scored)
