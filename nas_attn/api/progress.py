@@ -161,6 +161,8 @@ class Reporter(Bar):
             f"study {view.name}: {view.header['base']}, {view.header['space_size']:,} architectures, "
             f"{config['epochs']} epochs at {config['imgsz']} px from {config['start']}; files in {view.folder}"
         )
+        if words := view.header["data"].get("words"):
+            self._say(f"  data: {words}")
         if view.header.get("task", "detect") != "detect":
             self._say(f"  the objective is the {view.header['objective']}")
         for text in view.header.get("notes", ()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from nas_attn.errors import ConfigError, DataError, UserError
 
 NO_IMAGE = "a listed image must exist"
 UNREADABLE = "a label file must be readable"
+MANY_MISSING = 0.5  # share of images without a label file, from which the user is told
+FEW_BOXES = 10  # of a class: with fewer, its AP is luck
 MOST_LEFT_OUT = 0.05  # largest share of faulty images; above it, the data is wrong for the task
 
 
@@ -31,6 +34,8 @@ class DataInfo:
         names: names of the classes.
         train, val, test: number of images in each split; `test` is 0 if there is no usable test split.
         boxes: split -> number of labelled objects.
+        empty: split -> number of images without a labelled object.
+        details: further parts of `sentence`: rare classes, and files that are left out.
         fingerprint: sha256 of the data.yaml, the names and sizes of the images, and the text of the labels.
         files: split -> absolute image paths, sorted.
         notes: lines for the user that are no errors, e.g. why a `test` split is left out.
@@ -50,6 +55,16 @@ class DataInfo:
     notes: tuple[str, ...] = ()
     labels: LabelFormat = DETECT
     keypoints: Keypoints | None = None
+    empty: dict[str, int] = field(default_factory=dict)
+    details: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        """The images and boxes of each split, rare classes, and files that are left out, in words."""
+        parts = []
+        for split, files in self.files.items():
+            empty = f", {self.empty[split]:,} without boxes" if self.empty.get(split) else ""
+            parts.append(f"{split} {len(files):,} images, {self.boxes[split]:,} boxes{empty}")
+        return ". ".join([f"{'; '.join(parts)}; {self.nc} class{'es' * (self.nc != 1)}", *self.details])
 
     @property
     def task(self) -> str:
@@ -104,6 +119,9 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
     files: dict[str, tuple[str, ...]] = {}
     boxes: dict[str, int] = {}
     notes = [NO_FLIP] if keypoints and keypoints.flip is None else []
+    empty: dict[str, int] = {}
+    rare: list[str] = []
+    skipped: Counter[str] = Counter()
     for split in SPLITS:
         entry = entry_of(spec, split)
         if not entry:
@@ -111,7 +129,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
                 problems.append(_missing_split(split, path))
             continue
         lacks: list[UserError] = []  # errors that only leave out a test split, e.g. missing images
-        images = images_of(entry, split, root, path, lacks)
+        images = images_of(entry, split, root, path, lacks, spec, skipped)
         if split == "test" and images and images == files.get("val"):
             notes.append("`test` is left out: it has the same images as val.")
             continue
@@ -130,8 +148,21 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
         notes += note
         digest, boxes[split] = ahead, count
         files[split] = tuple(i for i in images if i not in faulty) if faulty else images
+        empty[split] = sum(not n and image not in faulty for image, n in zip(images, read.boxes, strict=True))
+        if images and read.missing >= MANY_MISSING * len(images):
+            notes.append(
+                f"{read.missing} of {len(images)} {split} images have no label file: they count as images without "
+                f"objects. The label file of the first is {label_path(images[0])}."
+            )
+        few = [f"{names[k]} ({read.classes[k]})" for k in range(len(names)) if read.classes[k] < FEW_BOXES]
+        if few and split != "test":
+            rare.append(f"{split}: {', '.join(few[:8])}{f' and {len(few) - 8} more' if len(few) > 8 else ''}")
     if problems:
         raise ConfigError(problems, where=str(path))
+    details = [f"classes with fewer than {FEW_BOXES} boxes: {'; '.join(rare)}"] if rare else []
+    if skipped:
+        kinds = ", ".join(f"{count} .{suffix}" for suffix, count in sorted(skipped.items()))
+        details.append(f"no images for Ultralytics, left out: {kinds}")
     if both := len({*files["train"]} & {*files["val"]}):
         notes.append(
             f"{both} of {len(files['val'])} val images are also training images. On these, the scores measure memory, "
@@ -150,6 +181,8 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
         notes=tuple(notes),
         labels=form,
         keypoints=keypoints,
+        empty=empty,
+        details=tuple(details),
     )
 
 
@@ -209,11 +242,15 @@ class _Read:
 
     Attributes:
         boxes: number of objects in each file.
+        missing: number of images without a label file.
+        classes: class -> number of objects.
         faults: rule -> the lines or files that break it, in words.
         images: rule -> the images of these lines.
     """
 
     boxes: list[int] = field(default_factory=list)
+    missing: int = 0
+    classes: Counter[int] = field(default_factory=Counter)
     faults: dict[str, list[str]] = field(default_factory=dict)
     images: dict[str, set[str]] = field(default_factory=dict)
 
@@ -234,11 +271,15 @@ def _read_labels(images: tuple[str, ...], split: str, nc: int, form: LabelFormat
                 text = file.read_text(encoding="utf-8-sig", errors="replace")
             except OSError as error:
                 read.fault(UNREADABLE, f"{file} ({error.strerror})", image)
+        else:
+            read.missing += 1
         size = Path(image).stat().st_size if is_file(image) else -1
         digest.update(f"{split}\0{Path(image).name}\0{size}\0{text}\0".encode(errors="surrogateescape"))
         if size < 0:
             read.fault(NO_IMAGE, short(image), image)
-        read.boxes.append(sum(bool(line.strip()) for line in text.splitlines()))
+        first = [cells[0] for line in text.splitlines() if (cells := line.split())]
+        read.boxes.append(len(first))
+        read.classes.update(int(float(c)) for c in first if c.replace(".", "", 1).isdigit())
         for rule, got, line in check_label(text, nc, form):
             read.fault(rule, f"{got} ({file}:{line})", image)
     return read

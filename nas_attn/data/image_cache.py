@@ -21,6 +21,7 @@ from nas_attn.errors import DataError
 
 FORMAT = 2
 GIB = 2**30
+NAMED = 20  # most images that an error names
 
 
 class ImageStore:
@@ -67,7 +68,10 @@ class ImageStore:
     def image(self, i: int) -> np.ndarray:
         """Image `i` as a new uint8 array (height, width, 3), BGR, with a long side of `imgsz` pixels."""
         if self._bytes is None:
-            return _read(self.files[i], self.imgsz)[0]
+            found = _read(self.files[i], self.imgsz)
+            if found is None:
+                raise _unreadable([self.files[i]])
+            return found[0]
         height, width = self._resized[i]
         return np.array(self._bytes[self._starts[i] : self._starts[i + 1]]).reshape(height, width, 3)
 
@@ -104,7 +108,7 @@ def open_store(
         form: format of the label files.
 
     Raises:
-        DataError: an image cannot be read.
+        DataError: images cannot be read; the error names them.
     """
     folder = cache / f"images-{_key(files, imgsz, cap, form)}"
     if not folder.exists():
@@ -128,14 +132,21 @@ def _build(files: Sequence[str], imgsz: int, folder: Path, cap: int, threads: in
     """Build a store in a temporary folder and rename it: a store is complete or absent."""
     work = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
-        original, resized, written = [], [], 0
+        original, resized, written, unreadable = [], [], 0, list[str]()
         with (work / "images.bin").open("wb") as out, ThreadPoolExecutor(threads) as pool:
-            for image, size in _in_order(pool, files, imgsz, 4 * threads):
+            for file, found in zip(files, _in_order(pool, files, imgsz, 4 * threads), strict=True):
+                if found is None:
+                    unreadable.append(file)
+                if found is None or unreadable:
+                    continue
+                image, size = found
                 original.append(size)
                 resized.append(image.shape[:2])
                 written += image.nbytes
                 if written <= cap:
                     out.write(image.tobytes())
+        if unreadable:
+            raise _unreadable(unreadable)
         if written > cap:
             (work / "images.bin").unlink()
         labels = [_label(f, form) for f in files]
@@ -155,25 +166,35 @@ def _build(files: Sequence[str], imgsz: int, folder: Path, cap: int, threads: in
 
 def _in_order(
     pool: ThreadPoolExecutor, files: Sequence[str], imgsz: int, ahead: int
-) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
-    """(decoded image, original size) in order, with at most `ahead` images in memory."""
+) -> Iterator[tuple[np.ndarray, tuple[int, int]] | None]:
+    """(decoded image, original size), or None if it cannot be read, in order, with at most `ahead` images in memory."""
     for start in range(0, len(files), ahead):
         yield from pool.map(_read, files[start : start + ahead], [imgsz] * ahead)
 
 
-def _read(file: str, imgsz: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """The image, resized by Ultralytics' rule to a long side of `imgsz` pixels, and its original (height, width)."""
+def _read(file: str, imgsz: int) -> tuple[np.ndarray, tuple[int, int]] | None:
+    """The image, resized by Ultralytics' rule to a long side of `imgsz` pixels, and its original (height, width).
+
+    None if it cannot be read.
+    """
     from ultralytics.utils.patches import imread
 
     image = imread(file, flags=cv2.IMREAD_COLOR)
     if image is None:
-        raise DataError("an image must be readable", got=f"'{file}'", remedy="Replace or remove it.")
+        return None
     height, width = image.shape[:2]
     ratio = imgsz / max(height, width)
     if ratio != 1:
         size = (min(math.ceil(width * ratio), imgsz), min(math.ceil(height * ratio), imgsz))
         image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     return image, (height, width)
+
+
+def _unreadable(files: Sequence[str]) -> DataError:
+    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+    got = ", ".join(f"'{file}'" for file in files[:NAMED]) + more
+    remedy = "Replace or remove them, then give the same command again."
+    return DataError("images must be readable", got=got, remedy=remedy)
 
 
 def _label(image: str, form: LabelFormat) -> Labels:

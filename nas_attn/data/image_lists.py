@@ -5,6 +5,9 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,9 @@ from nas_attn.safe_yaml import parse_yaml
 IMAGE_SUFFIXES = frozenset(
     ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpeg2000", "jpg", "mpo", "png", "tif", "tiff", "webp")
 )
+OTHER_IMAGES = frozenset(("exr", "gif", "hdr", "ico", "jfif", "pbm", "pgm", "ppm", "psd", "svg", "tga"))
 SPLITS = ("train", "val", "test")
+WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 NO_YAML = "Write one with `train`, `val` and `names`, as Ultralytics reads it."
 
 
@@ -78,7 +83,15 @@ def root_of(spec: dict[str, Any], path: Path) -> Path:
         raise ConfigError([DataError(rule, got=short(given), where=str(path), remedy=remedy)]) from None
 
 
-def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[UserError]) -> tuple[str, ...]:
+def images_of(
+    entry: Any,
+    split: str,
+    root: Path,
+    path: Path,
+    problems: list[UserError],
+    spec: Mapping[str, Any] | None = None,
+    skipped: Counter[str] | None = None,
+) -> tuple[str, ...]:
     """The image paths of a split, sorted.
 
     Args:
@@ -87,6 +100,8 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
         root: the folder that the entry is relative to.
         path: the data.yaml.
         problems: receives a `DataError` for each mistake.
+        spec: content of the data.yaml, for the advice in these.
+        skipped: receives the suffixes of images that Ultralytics does not take for images.
     """
     found: list[str] = []
     where = f"`{split}` of {path}"
@@ -96,17 +111,33 @@ def images_of(entry: Any, split: str, root: Path, path: Path, problems: list[Use
         try:
             found += _listed(item, root, again=not many)
         except FileNotFoundError as error:
-            remedy = "Correct the path. It is relative to `path`, or else to the folder of data.yaml."
-            remedy = whole_again(root) if is_packaged(path) else remedy
+            remedy = whole_again(root) if is_packaged(path) else _advice(item, spec or {})
             problems.append(DataError("an image folder must exist", got=short(error), where=where, remedy=remedy))
         except (OSError, TypeError, ValueError):
             rule = "a split must name folders, or text files with one image path per line"
             problems.append(DataError(rule, got=short(item), where=where))
+    if skipped is not None:
+        skipped.update(s for f in found if (s := f.rpartition(".")[-1].lower()) in OTHER_IMAGES)
     images = tuple(sorted(f.replace("/", os.sep) for f in found if is_image(f)))
     if not images and len(problems) == count:
         remedy = whole_again(root) if is_packaged(path) else ""
         problems.append(DataError("a split must hold at least one image", got="none", where=where, remedy=remedy))
     return images
+
+
+def _advice(item: Any, spec: Mapping[str, Any]) -> str:
+    """The remedy for a folder that does not exist."""
+    given = str(spec.get("path") or "")
+    if os.sep == "/" and any(WINDOWS.match(str(text)) for text in (item, given)):
+        return "This is a path of Windows. Write it with / and as this system has it."
+    if not given:
+        return "Correct the path. It is relative to the folder of data.yaml, because the file has no `path`."
+    if Path(given).is_absolute():
+        return f"Correct the path. It is relative to `path`, which is '{given}'."
+    return (
+        f"`path: {given}` is looked for in the working directory, then in {datasets_folder()} (Ultralytics' "
+        "`datasets_dir`). If the images lie next to data.yaml, leave `path` out."
+    )
 
 
 def whole_again(root: Path) -> str:

@@ -13,7 +13,7 @@ from nas_attn._version import __version__
 from nas_attn.attention import user
 from nas_attn.attention.user import Source
 from nas_attn.detector.proxy.recipe import Recipe
-from nas_attn.errors import EvaluationFailed, UserError
+from nas_attn.errors import ConfigError, DataError, EvaluationFailed, UserError
 from nas_attn.evaluate import shared
 from nas_attn.evaluate.evaluation import Evaluation
 from nas_attn.evaluate.fidelity import Fidelity
@@ -210,10 +210,15 @@ class ProxySettings:
         else:  # chosen here, not in the trainer: a tenth of COCO may fit into the cache although all of COCO does not
             files["train"] = tuple(files["train"][i] for i in spread(info.train, fidelity.fraction))
         cache = self.cache or str(_cache_folder())
-        stores = {
-            s: shared.store(listed, fidelity.imgsz, cache, self.cache_gib, self.threads, info.labels, self._edited)
-            for s, listed in files.items()
-        }
+        stores, problems = {}, []
+        for s, listed in files.items():
+            sizes = fidelity.imgsz, cache, self.cache_gib, self.threads
+            try:
+                stores[s] = shared.store(listed, *sizes, info.labels, self._edited)
+            except DataError as error:
+                problems.append(error)
+        if problems:  # of all splits together
+            raise ConfigError(problems, where=str(info.path))
         chosen: dict[str, Sequence[int]] = {}
         if self.folds:
             train, chosen["val"] = shared.fold(stores["train"], self.nc, self.folds, seed, self.fold_groups)

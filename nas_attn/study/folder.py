@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,6 +66,12 @@ class RunFolder:
     def progress(self, name: str) -> Path:
         """The file in which a worker writes how far a trial is; `name` as for `result`."""
         return self.path / "trials" / name / "progress.json"
+
+    def clear(self) -> None:
+        """Remove the records and all that belongs to trials. Decoded images and copies of module files stay."""
+        for file in (self.log.path, self.database, self.base_weights):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(self.path / "trials", ignore_errors=True)
 
     def create(self) -> None:
         """Make the folder, and check that files can be written there.

@@ -145,6 +145,23 @@ def _open_study(storage: optuna.storages.RDBStorage, name: str, study_id: str, w
     return study
 
 
+def forget(url: str, name: str, study_id: str) -> None:
+    """Remove a study from its Optuna storage, if it is there. Another study of that name stays.
+
+    Args:
+        url: SQLAlchemy URL of the storage.
+        name: name of the study.
+        study_id: the `id` in its header.
+
+    Raises:
+        UserError: the database cannot be opened.
+    """
+    with _opening(url) as storage, _closing(storage), contextlib.suppress(KeyError):
+        there = optuna.load_study(study_name=name, storage=storage).user_attrs
+        if "study:0" in there and _joined("study", there).get("id", "") == study_id:
+            optuna.delete_study(study_name=name, storage=storage)
+
+
 def read_mirror(url: str, name: str) -> list[dict[str, Any]]:
     """The records of a study, read from its Optuna storage alone.
 

@@ -20,7 +20,7 @@ from nas_attn.study.evidence import evidence_of, records_of
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.identity import check_unchanged
 from nas_attn.study.inputs import resolve
-from nas_attn.study.mirror import Mirror
+from nas_attn.study.mirror import Mirror, forget
 from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.plan import Plan
 from nas_attn.study.prepare import prepare
@@ -65,10 +65,8 @@ def planned(
         config = load_config(file, options, stored)
     except ConfigError as error:
         raise _with_the_rest(error, folder, tell) from None
-    plan = prepare(config, folder, tell, stored)
-    if stored is not None:
-        check_unchanged(stored, plan.header)
-    return plan, StudyView.of(folder.path, folder.log.read())
+    plan, stored = _prepared(config, folder, tell)
+    return plan, StudyView.of(folder.path, folder.log.read() if stored else ())
 
 
 def _named(
@@ -130,10 +128,12 @@ def _run(
     evaluator: Evaluator | None,
     engine: Engine | None,
 ) -> StudyView:
-    stored = next(folder.log.read(), None)
-    plan = prepare(config, folder, observer.preparing, stored, evaluator)
-    if stored is not None:
-        check_unchanged(stored, plan.header)
+    plan, stored = _prepared(config, folder, observer.preparing, evaluator)
+    if stored is None and folder.log.exists():
+        observer.note("No trial had ended, so the study begins anew, with what is asked for now.")
+        if config.storage is not None:
+            forget(config.storage.secret, config.name, next(folder.log.read()).get("id", ""))
+        folder.clear()
     view = StudyView.of(folder.path, folder.log.read())
     found = None if earlier is None else _asked(partial(evidence_of, earlier, plan, view), asked, observer)
     url = config.storage.secret if config.storage else sqlite_url(folder.database)
@@ -151,6 +151,29 @@ def _run(
                 folder.log.append("evidence", **fields)
         with engine or plan.engine(folder.workers) as used:
             return Search(plan, folder, used, mirror, observer).run()
+
+
+def _prepared(
+    config: StudyConfig, folder: RunFolder, tell: Callable[[str], None], evaluator: Evaluator | None = None
+) -> tuple[Plan, dict[str, Any] | None]:
+    """The plan, and the header of the study that it continues; None for a new study.
+
+    A study is also new if something has changed before one of its trials had a result.
+
+    Raises:
+        StudyChanged: something has changed since.
+    """
+    stored = next(folder.log.read(), None)
+    try:
+        plan = prepare(config, folder, tell, stored, evaluator)
+        if stored is not None:
+            check_unchanged(stored, plan.header)
+    except StudyChanged:
+        begun = StudyView.of(folder.path, folder.log.read()).trials
+        if stored is None or any(t.state in ("complete", "stopped") for t in begun):
+            raise
+        return prepare(config, folder, tell, None, evaluator), None
+    return plan, stored
 
 
 def _asked(read: Callable[[], Read], asked: bool, observer: Observer) -> Read | None:

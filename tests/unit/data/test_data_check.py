@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -257,3 +259,50 @@ def test_boxes_and_polygons_do_not_mix():
     assert [rule for rule, _, _ in check_label("0 .5 .5 .2 .2\n0 .1 .1 .2 .1 .2 .2\n", 1)] == [
         "a label file must hold boxes or polygons, not both"
     ]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder with 12 labelled images for train and 4 for val, and its data.yaml."""
+    file = write_data(tmp_path / "own", {"train": 12, "val": 4}, 64, ((8, 12), (14, 24), (30, 50)))
+    return file
+
+
+def test_one_sentence_on_the_data(own):
+    root = own.parent
+    first = next((root / "labels" / "train").glob("*.txt"))
+    first.write_text("", encoding="utf-8")
+    (root / "images" / "train" / "a.gif").touch()
+    (root / "images" / "train" / "b.GIF").touch()
+    (root / "images" / "val" / "notes.txt").touch()
+    said = check_data(own).sentence()
+    assert re.match(r"train 12 images, \d+ boxes, 1 without boxes; val 4 images, \d+ boxes; 3 classes\. ", said), said
+    assert "classes with fewer than 10 boxes: " in said and "val: disc (" in said
+    assert said.endswith("no images for Ultralytics, left out: 2 .gif")
+    assert not check_data(own).notes
+
+
+def test_most_images_without_a_label_file_are_said(own):
+    for file in sorted((own.parent / "labels" / "train").glob("*.txt"))[1:]:
+        file.unlink()
+    found = check_data(own)
+    assert found.empty["train"] == 11 and "11 of 12 train images have no label file" in found.notes[0]
+
+
+@pytest.mark.parametrize(("path", "train", "said"), [
+    (None, "images/nowhere", "relative to the folder of data.yaml"),
+    ("{root}", "images/nowhere", "relative to `path`, which is '"),
+    ("some/where", "images/train", "is looked for in the working directory, then in "),
+    ("some/where", "images/train", "leave `path` out"),
+    (None, r"C:\data\images\train", "This is a path of Windows"),
+    (r"D:\data", "images/train", "This is a path of Windows"),
+])  # fmt: skip
+def test_the_way_to_an_image_folder_is_explained_as_it_is(own, path, train, said):
+    spec = yaml.safe_load(own.read_text(encoding="utf-8"))
+    spec |= {"train": train} | ({} if path is None else {"path": path.format(root=own.parent)})
+    if path is None:
+        spec.pop("path", None)
+    own.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        check_data(own)
+    assert said in str(caught.value) or (os.name == "nt" and "Windows" in said)

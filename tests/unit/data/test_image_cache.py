@@ -138,9 +138,11 @@ def test_two_builders_build_once(files, tmp_path, monkeypatch):
 
 
 def test_a_broken_build_leaves_nothing(files, tmp_path):
-    Path(files[2]).write_bytes(b"no image")
-    with pytest.raises(DataError, match="readable"):
+    for i in (2, 4, 5):
+        Path(files[i]).write_bytes(b"no image")
+    with pytest.raises(DataError, match="readable") as caught:
         open_store(files, IMGSZ, tmp_path / "cache")
+    assert all(files[i] in str(caught.value) for i in (2, 4, 5)) and files[3] not in str(caught.value)
     assert not [f for f in (tmp_path / "cache").iterdir() if f.is_dir()]
 
 
