@@ -81,7 +81,7 @@ class SearchOptions(TypedDict, total=False):
     """skip or keep slots that the base does not use."""
 
     live_threshold: float | None
-    """A slot is live if zeroing its output costs at least this mAP50-95."""
+    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's."""
 
     first: str | Sequence[str | Architecture] | None
     """Architecture to train first, e.g. 'p3=acmix p5=lska'; may be repeated."""
@@ -220,7 +220,7 @@ class AblationOptions(TypedDict, total=False):
     """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
     live_threshold: float | None
-    """A slot is live if zeroing its output costs at least this mAP50-95."""
+    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's."""
 
     until: Literal["trials", "settled"] | None
     """End of the search: trials, or settled (20 more trials are expected to change nothing; without --trials, at most 1000)."""
@@ -296,7 +296,7 @@ class LivenessOptions(TypedDict, total=False):
     """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
     live_threshold: float | None
-    """A slot is live if zeroing its output costs at least this mAP50-95."""
+    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's."""
 
     device: str | int | Sequence[int] | None
     """cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]"""

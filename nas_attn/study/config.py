@@ -82,7 +82,9 @@ class StudyConfig(BaseModel):
     )
     dead_slots: Literal["skip", "keep"] = Field("skip", description="skip or keep slots that the base does not use.")
     live_threshold: float = Field(
-        0.003, ge=0, description="A slot is live if zeroing its output costs at least this mAP50-95."
+        0.003,
+        ge=0,
+        description="A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's.",
     )
 
     first: list[str] = Field(
