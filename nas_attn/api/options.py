@@ -136,7 +136,7 @@ class AblationOptions(TypedDict, total=False):
     """Candidate to ablate: best, knee, simplest or trial:N. [best]"""
 
     kinds: str | Sequence[str] | None
-    """Kinds of comparison: leave-one-out, add-one-in, swap, sweep, placement, scale, factorial, a/a. [the first six]"""
+    """Kinds of comparison: leave-one-out, add-one-in, swap, sweep, placement, scale, factorial, a/a. [the first two]"""
 
     arms: Sequence[str | Architecture | Candidate] | None
     """A further architecture to train; may be repeated."""

@@ -13,7 +13,7 @@ from nas_attn.analysis.front import pick, sentence
 from nas_attn.errors import UserError
 from nas_attn.folder_names import is_kept
 from nas_attn.space import NONE, Architecture
-from nas_attn.study.ablation_config import DEFAULT_KINDS, AblationConfig
+from nas_attn.study.ablation_config import DEFAULT_KINDS, FIRST_KINDS, AblationConfig
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.config_sources import load_config, study_name
 from nas_attn.study.records import RecordLog
@@ -139,6 +139,8 @@ def _merged(
     """
     values: dict[str, Any] = config.ablation.model_dump() if config.ablation is not None else {}
     values |= before
+    if begun and values.get("kinds") is None:
+        values["kinds"] = list(FIRST_KINDS)
     said = {k: v for k, v in given.items() if v is not None}
     if "seeds" in said and not {"hours", "max_seeds"} & said.keys():
         values |= {"hours": None, "max_seeds": None}  # a number of seeds ends sequential testing
@@ -157,7 +159,9 @@ def _merged(
         said["dead_slots"] = "keep"
     checked = StudyConfig.of({**config.model_dump(), "ablation": {**values, **said}}, where="the command line")
     assert checked.ablation is not None
-    return checked.ablation.model_copy(update={"dead_slots": checked.ablation.dead_slots or config.dead_slots})
+    found = checked.ablation
+    chosen = {"dead_slots": found.dead_slots or config.dead_slots, "kinds": list(found.asked_kinds)}
+    return found.model_copy(update=chosen)  # written out, so that another release continues with the same
 
 
 def _full(

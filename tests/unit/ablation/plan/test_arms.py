@@ -13,7 +13,7 @@ from nas_attn.ablation.plan.arms import Choices, make_design
 from nas_attn.ablation.plan_record import plan_fields, read_plan
 from nas_attn.errors import UserError
 from nas_attn.space import NONE, Architecture, Gene
-from nas_attn.study.ablation_config import DEFAULT_KINDS, KINDS
+from nas_attn.study.ablation_config import KINDS
 
 FULL = "p3=acmix(head=4,kernel_att=7) p4=lska(k_size=23) p5=none"
 SPACE = make_plan().space
@@ -165,7 +165,7 @@ def test_every_kind_makes_a_design_that_survives_its_record(kind):
 
 
 def test_all_kinds_at_once_train_every_arm_once():
-    design = make_design(choices(), DEFAULT_KINDS)
+    design = make_design(choices(), tuple(KINDS))
     assert len({(a.architecture, a.model, a.offset) for a in design.arms}) == len(design.arms)
     assert len({(c.family, c.weights) for c in design.contrasts}) == len(design.contrasts)
 

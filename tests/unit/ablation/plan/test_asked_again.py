@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from dataclasses import replace
@@ -20,6 +21,7 @@ from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.noise import noise
 from nas_attn.errors import UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.study.ablation_config import FIRST_KINDS
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.records import RecordLog
 from nas_attn.study.view import StudyView
@@ -279,3 +281,19 @@ def test_claims_of_a_changed_family_are_never_more(tmp_path):
         if d.p is not None:
             assert wide[d.contrast].p >= d.p - 1e-12
             assert d.verdict in (BETTER, WORSE) or wide[d.contrast].verdict not in (BETTER, WORSE)
+
+
+def test_the_kinds_of_an_ablation_of_an_older_release_stay(tmp_path):
+    """Until 0.1, `kinds` was recorded as null, which meant six kinds; a new ablation has two by default."""
+    folder = own(tmp_path)
+    plan = ablation_plan(folder, kinds=FIRST_KINDS, scales=SCALES, seeds=3)
+    run_ablation_plan(plan)
+    log = folder / "records.jsonl"
+    text = log.read_text(encoding="utf-8")
+    named = json.dumps(list(FIRST_KINDS), separators=(",", ":"))
+    assert f'"kinds":{named}' in text
+    log.write_text(text.replace(f'"kinds":{named}', '"kinds":null'), encoding="utf-8")
+    assert asked(tmp_path).settings.kinds == list(FIRST_KINDS)
+    assert asked(tmp_path, kinds=["a/a"]).settings.kinds == [*FIRST_KINDS, "a/a"]
+    fresh = load_request("own", {"base": FULL}, {}, runs=tmp_path / "runs", name="another")
+    assert fresh.settings.kinds == ["leave-one-out", "add-one-in"]
