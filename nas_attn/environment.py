@@ -21,6 +21,7 @@ _ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "tr
 DATASETS_DIR = "datasets_dir"  # Ultralytics' setting
 TRACKERS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")  # its switches of integrations
 TRUST = "NAS_ATTN_TRUST"  # `--trust` sets it, so that the processes that a command starts see it too
+YES = "NAS_ATTN_YES"  # the same for `--yes`
 
 
 def cache_root() -> Path:
@@ -103,16 +104,22 @@ def all_trusted() -> bool:
     return os.environ.get(TRUST, "") not in ("", "0")
 
 
+def agreed() -> bool:
+    """True if the user gave `--yes`: large data sets may be downloaded."""
+    return os.environ.get(YES, "") not in ("", "0")
+
+
 @contextlib.contextmanager
 def one_command() -> Iterator[None]:
-    """A context that limits `--trust` to one command: at its end the former value is restored."""
-    before = os.environ.get(TRUST)
+    """A context that limits `--trust` and `--yes` to one command: at its end the former values are restored."""
+    before = {name: os.environ.get(name) for name in (TRUST, YES)}
     try:
         yield
     finally:
-        os.environ.pop(TRUST, None)
-        if before is not None:
-            os.environ[TRUST] = before
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

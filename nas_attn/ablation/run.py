@@ -16,15 +16,14 @@ from nas_attn.ablation.plan.settings import Request
 from nas_attn.ablation.record import record_plan
 from nas_attn.ablation.report.files import write_tables
 from nas_attn.ablation.view import LIVENESS_SEEDS, AblationView
-from nas_attn.data import download
 from nas_attn.engine import Engine, check_engine, check_outside
-from nas_attn.errors import UserError, room_wanted
+from nas_attn.errors import room_wanted
 from nas_attn.evaluate import Evaluation, Evaluator, check_evaluator
 from nas_attn.pulse import Reached
 from nas_attn.space import Architecture
 from nas_attn.stopping import stopping
 from nas_attn.study.folder import RunFolder
-from nas_attn.study.inputs import named_data
+from nas_attn.study.inputs import check_present
 from nas_attn.study.slot_states import averaged
 from nas_attn.study.supervisor import Supervisor, supervising
 from nas_attn.study.view import Trial
@@ -227,12 +226,7 @@ def planned(request: Request, folder: Path, tell: Callable[[str], None]) -> tupl
         UserError: the input is wrong.
     """
     environment.prepare()
-    if (name := named_data(request.config.data)) is not None and download.absent(name):
-        raise UserError(
-            "`--plan` needs the data set on this machine, because it downloads nothing",
-            got=f"'{Path(name).name}', which is not downloaded yet",
-            remedy="Leave out --plan, or download the data set with Ultralytics first.",
-        )
+    check_present(request.config)
     plan = prepare_ablation(request, tell)
     run, own = RunFolder(folder), RunFolder(request.folder)
     if own.log.path.exists():

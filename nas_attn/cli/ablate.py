@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_attn.cli.fields import FieldOptions, with_fields
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust, Yes
 from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.config import StudyConfig
 
@@ -53,6 +53,7 @@ def command(
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,
     trust: Trust = False,
+    yes: Yes = False,
 ) -> int:
     """Test which parts of an architecture help, with paired seeds.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nas_attn.cli.fields import option
-from nas_attn.environment import TRUST
+from nas_attn.environment import TRUST, YES
 from nas_attn.study import RUNS
 from nas_attn.study.config import StudyConfig
 
@@ -40,6 +40,16 @@ Trust = Annotated[
         expose_value=False,
         help="Trust checkpoints and run folders from other people: run their module files and load any pickle.",
     ),
+]
+
+
+def _yes(said: bool) -> None:
+    if said:
+        os.environ[YES] = "1"
+
+
+Yes = Annotated[
+    bool, typer.Option("--yes", callback=_yes, expose_value=False, help="Download a missing data set of over 1 GB.")
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_attn.cli.fields import FieldOptions, with_fields
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust, Yes
 from nas_attn.environment import shell_word
 from nas_attn.study.config import StudyConfig
 
@@ -37,6 +37,7 @@ def command(
     runs: Runs = RUNS_DEFAULT,
     as_json: Json = False,
     trust: Trust = False,
+    yes: Yes = False,
 ) -> int:
     """Train and compare attention modules at the slots of a neck.
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_attn.cli.fields import FieldOptions, option, with_fields
-from nas_attn.cli.options import Json, Modules, Trust, use_modules
+from nas_attn.cli.options import Json, Modules, Trust, Yes, use_modules
 from nas_attn.errors import UserError
 from nas_attn.study.config import StudyConfig
 
@@ -48,6 +48,7 @@ def command(
     modules: Modules = None,
     as_json: Json = False,
     trust: Trust = False,
+    yes: Yes = False,
 ) -> None:
     """Draw a model with its slots, or measure which slots matter.
 

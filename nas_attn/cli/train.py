@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas_attn.cli.fields import option
-from nas_attn.cli.options import Json, Modules, Trust, use_modules
+from nas_attn.cli.options import Json, Modules, Trust, Yes, use_modules
 from nas_attn.errors import UserError
 from nas_attn.study.config import StudyConfig
 
@@ -55,6 +55,7 @@ def command(
     modules: Modules = None,
     as_json: Json = False,
     trust: Trust = False,
+    yes: Yes = False,
 ) -> None:
     """Train exported model YAMLs in full, and compare them.
 

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from nas_attn import environment
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.data.image_lists import entry_of, images_of, load, root_of
-from nas_attn.data.named_sets import is_packaged, size
+from nas_attn.data.named_sets import is_packaged, large, size
 from nas_attn.errors import DataError, DownloadFailed
 
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -48,7 +48,7 @@ def fetch(data: str | Path, tell: Tell) -> None:
         tell: is called with a line of text for each step.
 
     Raises:
-        DataError: the folder of data sets cannot be written to.
+        DataError: the folder of data sets cannot be written to, or the download is large and nobody agreed to it.
         DownloadFailed: the network, the server or the disk failed.
     """
     if not absent(data):
@@ -60,6 +60,12 @@ def fetch(data: str | Path, tell: Tell) -> None:
     say(f"{path.name} is not here: Ultralytics downloads it to {root}{takes}")
     if environment.asked_offline():
         raise _failed(path, root, "YOLO_OFFLINE is set")
+    if large(size(path)) and not environment.agreed():
+        raise DataError(
+            "a download of over 1 GB needs your consent",
+            got=f"{path.name}, {size(path)} to '{root}'",
+            remedy="Give --yes, or set the environment variable NAS_ATTN_YES=1.",
+        )
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with _alone(root, say):

@@ -69,6 +69,12 @@ def size(path: Path) -> str:
     return found[1] if found else ""
 
 
+def large(text: str) -> bool:
+    """True if a size of a download, as `size` gives it, is 1 GB or more."""
+    found = re.search(r"([\d.]+) ?GB", text)
+    return found is not None and float(found[1]) >= 1
+
+
 def exists(path: Path) -> bool:
     """True if the path exists; False also for a path that no file can have."""
     try:

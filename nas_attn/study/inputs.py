@@ -216,6 +216,20 @@ def load_data(config: StudyConfig, task: str = "detect") -> DataInfo:
     return check_data(demo_data(cache_root(), task), task)
 
 
+def check_present(config: StudyConfig) -> None:
+    """Refuse a plan whose data set would have to be downloaded first.
+
+    Raises:
+        UserError: it is not on this machine.
+    """
+    if (name := named_data(config.data)) is not None and download.absent(name):
+        raise UserError(
+            "`--plan` needs the data set on this machine, because it downloads nothing",
+            got=f"'{Path(name).name}', which is not downloaded yet",
+            remedy="Leave out --plan, or download the data set with Ultralytics first.",
+        )
+
+
 def named_data(data: str | None) -> str | None:
     """The data.yaml that Ultralytics ships by this name, even if the working directory has one; else `data` itself."""
     known = packaged_data().get(data or "")

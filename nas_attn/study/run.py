@@ -19,7 +19,7 @@ from nas_attn.study.config_sources import StudyFile, known_study, load_config
 from nas_attn.study.evidence import evidence_of, records_of
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.identity import check_unchanged
-from nas_attn.study.inputs import resolve
+from nas_attn.study.inputs import check_present, resolve
 from nas_attn.study.mirror import Mirror, forget
 from nas_attn.study.observer import Observer, Silent
 from nas_attn.study.plan import Plan
@@ -65,6 +65,7 @@ def planned(
         config = load_config(file, options, stored)
     except ConfigError as error:
         raise _with_the_rest(error, folder, tell) from None
+    check_present(config)
     plan, stored = _prepared(config, folder, tell)
     return plan, StudyView.of(folder.path, folder.log.read() if stored else ())
 

@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock
 
 from nas_attn import environment
-from nas_attn.data import download
+from nas_attn.data import download, named_sets
 from nas_attn.data.check import check_data
 from nas_attn.data.image_lists import load
 from nas_attn.errors import ConfigError, DataError, DownloadFailed
@@ -41,6 +41,7 @@ def network(tmp_path, monkeypatch):
     from ultralytics.utils import downloads
 
     monkeypatch.setattr(environment, "_ASKED_OFFLINE", False)
+    monkeypatch.setenv("NAS_ATTN_YES", "1")
     monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=lambda seconds: None), raising=False)
     monkeypatch.setattr(downloads, "is_online", lambda: True)
     # archives that arrive in one moment: their threads may make one folder at once, and one of them fails
@@ -116,6 +117,16 @@ def test_offline_by_the_users_wish(datasets, network, monkeypatch):
     with pytest.raises(DownloadFailed, match="YOLO_OFFLINE is set"):
         download.fetch("coco128.yaml", silent)
     assert not net.asked and not datasets.exists()
+
+
+def test_a_large_download_needs_consent(datasets, network, monkeypatch, capfd):
+    net = network(data_archives.voc)
+    monkeypatch.delenv("NAS_ATTN_YES")
+    with pytest.raises(DataError, match=r"VOC.yaml, 2.8 GB to .*Give --yes"):
+        download.fetch("VOC.yaml", silent)
+    assert not datasets.exists() and not net.asked
+    sizes = ("20.3 GB", "~18 GB", "712 GB = 367G", "1 GB", "390 MB", "", "small")
+    assert [named_sets.large(text) for text in sizes] == [True] * 4 + [False] * 3
 
 
 def test_a_server_that_has_it_no_more(datasets, network):
