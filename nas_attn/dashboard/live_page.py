@@ -6,6 +6,7 @@ from typing import Any
 
 from dash import dcc, html
 
+from nas_attn.analysis.answer import answer
 from nas_attn.analysis.plot_style import PLOT_CONFIG
 from nas_attn.analysis.tables import DEMO, ESTIMATES, counts
 from nas_attn.dashboard.ablation_card import ABOUT
@@ -41,7 +42,7 @@ def ablation_page(name: str, *cards: Any) -> Any:
 
 
 def progress(view: StudyView) -> Any:
-    """The progress of a study: a bar, and one chip per state of trials."""
+    """The progress of a study: its answer so far, a bar, and one chip per state of trials."""
     found = counts(view)
     done = sum(t.state not in ("running", "refused") and not t.origin for t in view.trials)
     config = view.header.get("config", {})
@@ -50,6 +51,7 @@ def progress(view: StudyView) -> Any:
     source = " · ".join(str(v) for v in (config.get("model") or view.header.get("base"), config.get("data")) if v)
     parts = [
         html.Div(source, className="soft"),
+        html.P(answer(view), className="answer"),
         html.Div([html.Span(word, className="chip") for word in words], className="chips"),
         html.Div(html.Div(style={"width": f"{share:.1f}%"}), className="bar"),
     ]

@@ -153,6 +153,8 @@ def _alone(root: Path, say: Tell) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        with contextlib.suppress(OSError):  # on Windows, another process may hold it
+            Path(lock.lock_file).unlink()
 
 
 @contextlib.contextmanager

@@ -175,6 +175,8 @@ class StudyConfig(BaseModel):
             broken |= {str(e["loc"][0]) for e in error.errors()}
         if config is not None and not folder_names.is_folder_name(config.name):
             rule, remedy = "`name` must be one that a folder can have on every system", f"Use {folder_names.RULE}."
+            if (near := folder_names.folder_name(config.name)) and " " in config.name:
+                rule, remedy = "`name` must have no spaces", f"For example: {near}."
             problems.append(UserError(rule, got=f"'{config.name}'", where=source("name"), remedy=remedy))
             broken.add("name")
         start, weights = values.get("start", "scratch"), values.get("weights")
@@ -203,7 +205,8 @@ class StudyConfig(BaseModel):
         if weights and start != "weights":
             rule, got = "`weights` needs `start: weights`", f"start: {start}"
             problems.append(UserError(rule, got=got, where=source("start"), remedy="Leave one out."))
-        if weights and not is_file(str(weights)):
+        checkpoint = str(weights) == str(values.get("model"))  # it is missed where the model is read
+        if weights and not checkpoint and not is_file(str(weights)):
             rule = "the file of `weights` must exist"
             problems.append(UserError(rule, got=f"'{weights}'", where=source("weights")))
         if problems or config is None:

@@ -50,6 +50,12 @@ def _gpus(device: str | None) -> list[str]:
     """The GPUs that `device` means, as entries for CUDA_VISIBLE_DEVICES; empty for the CPU."""
     if device == "cpu":
         return []
+    if device == "mps":
+        raise UserError(
+            "`--device` must be cpu, cuda or GPU indices such as 0,1",
+            got="mps: on Apple's GPU, torch cannot repeat a training exactly, so trials would not compare",
+            remedy="Use --device cpu.",
+        )
     if device is not None and device != "cuda" and not re.fullmatch(r"\d+(,\d+)*", device):
         raise UserError(
             "`--device` must be cpu, cuda or GPU indices such as 0,1",

@@ -187,7 +187,10 @@ def load_base(
     checkpoint, file = None, text
     if path.suffix == ".pt":
         if not is_file(path):
-            remedy = "Give the path of a file on this machine; nothing is downloaded."
+            remedy = (
+                "Give the path of a file on this machine, because nothing is downloaded; or "
+                f"{path.with_suffix('.yaml').name} to train from scratch."
+            )
             raise UserError("a checkpoint must exist", got=f"'{text}'", remedy=remedy)
         checkpoint, source = path.resolve(), _checkpoint_yaml(path)
         scale = source.get("scale") or ""

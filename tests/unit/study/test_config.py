@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas_attn.cli.app import run
+from nas_attn.detector.model.base_model import load_base
 from nas_attn.errors import ConfigError, StudyChanged, UserError
 from nas_attn.study import shipped
 from nas_attn.study.config import StudyConfig
@@ -275,3 +276,18 @@ def test_the_defaults_that_the_help_names_are_those_of_the_model_and_of_the_demo
     for name in ("epochs", "imgsz"):
         field = StudyConfig.model_fields[name]
         assert field.description.endswith(f"[{field.default}; the demo: {demo[name]}]")
+
+
+def test_a_checkpoint_that_is_missing_is_missed_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config("x", {"data": "d.yaml", "model": "yolo11n.pt"})
+    assert config.model == config.weights or Path(config.weights).name == "yolo11n.pt"
+    with pytest.raises(UserError, match=r"a checkpoint must exist.*yolo11n.yaml to train from scratch"):
+        load_base(config.model)
+    with pytest.raises(ConfigError, match="the file of `weights` must exist"):
+        load_config("x", {"data": "d.yaml", "model": "yolo11n.yaml", "weights": "yolo11n.pt"})
+
+
+def test_a_name_with_a_space_gets_one_without():
+    with pytest.raises(ConfigError, match=r"`name` must have no spaces, but got 'my study'.*For example: my-study"):
+        StudyConfig.of({"name": "my study", "model": "yolo11n.yaml", "data": "d.yaml"}, where={})

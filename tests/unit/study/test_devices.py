@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from nas_attn.errors import UserError
 from nas_attn.study import devices
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.devices import cores, workers
@@ -46,3 +47,8 @@ def test_no_more_workers_than_fit_into_the_memory(quota, monkeypatch):
 
 def test_auto_is_the_default():
     assert StudyConfig(data="d.yaml", jobs="auto") == StudyConfig(data="d.yaml")
+
+
+def test_apples_gpu_is_refused_with_a_reason():
+    with pytest.raises(UserError, match=r"mps: .* trials would not compare. Use --device cpu"):
+        workers("mps", 1)
