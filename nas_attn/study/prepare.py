@@ -103,6 +103,7 @@ def _plan(
         },
         "space_slots": [s.slot.as_list() for s in space.slots],
         "space_size": space.size,
+        "named": [*(config.modules or ()), *(name for names in found.own for name in names)],
         "aliases": {s.slot.name: {str(a): str(g) for a, g in s.aliases.items()} for s in space.slots},
         **to_header(space, table, counting_of(found.stored), searched),
         "base_cost": table.cost(space.base_architecture()).as_dict(),

@@ -13,6 +13,7 @@ from nas_attn.known_cost.posterior import NOISE
 from nas_attn.space import Architecture
 from nas_attn.study.chooser import Chooser
 from nas_attn.study.early_stop import epochs_of, obstacle, thresholds
+from nas_attn.study.first_trials import first_trials
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.limits import affordable_conv, least_over, over_limit
 from nas_attn.study.mirror import Mirror
@@ -206,8 +207,7 @@ class Search(Supervisor[StudyView]):
 
     def _propose(self) -> Trial | None:
         """The trial of the sampler's next proposal; None if the proposal is refused, which is recorded."""
-        assert self._suggester is not None
-        assert self._stored is not None
+        assert self._suggester is not None and self._stored is not None
         proposal = self._suggester.suggest(self._stored.known(self._view))
         sampled = {"params": proposal.params, "attributes": proposal.attributes}
         try:
@@ -227,6 +227,7 @@ class Search(Supervisor[StudyView]):
         """The role, architecture and seed of the trial for a proposal, see `next_seed`."""
         chosen, seed = next_seed(self._view.trials, architecture, self.study.space.base_architecture())
         if chosen.is_base:
+            self.observer.note(f"The base gets seed {seed}, to compare with: {architecture} has all its seeds so far.")
             return "base", chosen, seed
         return "conv" if str(architecture) == self._view.slots["control"] else "search", chosen, seed
 
@@ -337,7 +338,7 @@ class Search(Supervisor[StudyView]):
         self._suggester = Suggester(space, self.config.sampler, self.config.seed)
         self._stored = Stored(self._suggester, self.mirror, self.observer.note)
         size = self.config.together if can_group(self.study.evaluator) else 1
-        first = self.study.first(self._view.slots["searched"], self.observer.note)
+        first = first_trials(self.study, self._view, self.observer.note)
         self._chooser = Chooser(self.study, space, [Architecture.parse(self._view.slots["control"])], size, first)
         self._mirror_all()
 

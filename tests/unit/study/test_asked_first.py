@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from untrained_searches import make_plan, run_plan
 
 from nas_attn.errors import GrammarError, UnknownName, UserError
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
+from nas_attn.space import NONE
 from nas_attn.study.config import StudyConfig
+from nas_attn.study.first_trials import first_trials, introduced
+from nas_attn.study.view import StudyView
 
 WANTED = ["p4=ACmix", "p3=lska(k_size=11) p5=conv"]
 
@@ -57,3 +62,41 @@ def test_what_the_space_lacks_is_refused(text, error, words):
 
 def test_one_text_or_several():
     assert StudyConfig(data="d", first="p3=se").first == ["p3=se"] == StudyConfig(data="d", first=["p3=se"]).first
+
+
+def with_names(plan, *names):
+    return replace(plan, header={**plan.header, "named": list(names)})
+
+
+@pytest.mark.parametrize("sampler", ["known-cost", "tpe"])
+def test_each_module_that_the_user_named_is_tried_early(tmp_path, sampler):
+    plan = with_names(make_plan(trials=14, sampler=sampler, first=WANTED[:1]), "lska", "acmix", "conv")
+    view = run_plan(plan, tmp_path / "s")
+    found = [t.architecture for t in searched(view)]
+    assert found[0] == plan.first(plan.space.names, print)[0], "what is asked for comes before what is only named"
+    best = max(view.slots["searched"], key=lambda s: view.slots["drop"][s])
+    for architecture, name in zip(found[1:4], ("lska", "acmix", "conv"), strict=True):
+        assert [(s, g.module) for s, g in architecture if g != NONE] == [(best, name)]
+        options = sorted((g for g in plan.space[best].genes if g.module == name), key=lambda g: plan.params(best, g))
+        assert architecture[best] == options[len(options) // 2], "neither the largest nor the smallest"
+
+
+def test_a_search_of_an_older_release_goes_on_as_it_began(tmp_path):
+    run_plan(make_plan(trials=8), tmp_path / "old")
+    run_plan(make_plan(trials=14), tmp_path / "old")
+    run_plan(make_plan(trials=8), tmp_path / "now")
+    now = run_plan(with_names(make_plan(trials=14), "lska", "acmix"), tmp_path / "now")
+    assert now.trials == StudyView.read(tmp_path / "old").trials
+
+
+def test_many_named_modules_leave_room_for_the_search(tmp_path):
+    plan = with_names(make_plan(trials=8), "lska", "acmix", "conv")
+    view = run_plan(plan, tmp_path / "s")
+    assert len(first_trials(plan, view, print)) == (8 - 2 * plan.config.control_seeds) // 2
+
+
+def test_a_module_that_is_too_large_everywhere_is_not_tried(tmp_path):
+    plan = with_names(make_plan(trials=12), "lska")
+    cheap = replace(plan, config=plan.config.model_copy(update={"max_gmacs": plan.table.base.gmacs}))
+    assert introduced(plan, ["lska"], ["p3"]) and not introduced(cheap, ["lska"], ["p3", "p4", "p5"])
+    assert introduced(plan, ["none", "nosuch"], ["p3"]) == []
