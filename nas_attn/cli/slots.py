@@ -92,6 +92,7 @@ def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
 def _measure(study: str | None, given: dict[str, Any], seeds: int, as_json: bool) -> None:
     from nas_attn.api import liveness
     from nas_attn.api.progress import worth
+    from nas_attn.study.slot_states import learned, too_little
 
     found = liveness(study, seeds=seeds, **given)
     if as_json:
@@ -100,5 +101,7 @@ def _measure(study: str | None, given: dict[str, Any], seeds: int, as_json: bool
     print(found.title)
     for name, drop in found.measured["drop"].items():
         print(f"  {name}: {worth(drop, found.measured)}")
-    if not found.measured["live"]:
+    if not learned(found.measured):
+        print(f"Nothing is known about the slots yet: {too_little(found.measured)}.", file=sys.stderr)
+    elif not found.measured["live"]:
         print("No live slot was found: train longer, at a larger image size, or from weights.", file=sys.stderr)
