@@ -90,13 +90,10 @@ def foresight(plan: AblationPlan, view: AblationView) -> str:
     chance = power(difference, sd, looks.most, level) if looks.most > 1 else 0.0
     needed = pairs_needed(difference, sd, level)
     text = (
-        f"Expected power: {looks.most} seeds detect a difference of {difference:g} mAP50-95 with power {chance:.2f}, "
-        f"corrected for {count} comparison{'s' * (count != 1)}, if the standard deviation of a paired difference is "
-        f"{sd:.4f}, as in {source}"
+        f"With a noise of {sd / math.sqrt(2):.4f} a run, as in {source}, {looks.most} seeds show a difference of "
+        f"{difference:g} mAP50-95 with probability {chance:.0%}, corrected for {count} comparison{'s' * (count != 1)}"
     )
-    return text + (
-        f". A power of {POWER:.2f} needs {needed} seeds, or fewer seeds with fewer --kinds." if chance < POWER else "."
-    )
+    return text + (f". For {POWER:.0%}, take {needed} seeds, or compare less with --kinds." if chance < POWER else ".")
 
 
 def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, str] | None:

@@ -241,7 +241,8 @@ def test_before_it_has_its_own_noise_an_ablation_takes_that_of_its_study(tmp_pat
     assert "this ablation's own trials" in foresight(plan, view)
     empty = replace(view, trials=(), views={None: replace(view.views[None], trials=())})
     sd = math.sqrt(2) * noise(study).run.mean  # of a difference of two runs with the same seed
-    assert f"is {sd:.4f}, as in the study's trials at 15 epochs and 160 px" in foresight(plan, empty)
+    noise_of_a_run = f"noise of {sd / math.sqrt(2):.4f} a run, as in the study's trials at 15 epochs and 160 px"
+    assert noise_of_a_run in foresight(plan, empty), "the figure that the search gives"
     for unknown in (None, replace(study, trials=study.trials[:3])):  # the base alone
         assert foresight(replace(plan, request=replace(plan.request, study=unknown)), empty) == ""
 
