@@ -5,10 +5,11 @@
 Ways are scores of runs (mAP at thresholds, training loss of the last quarter, loss on val) and of trainings (alone, in
 groups, from the trained base). `f by mAP50-95` and `f by both` are the posterior's means, of all architectures of the
 part with one run each, in standard deviations: `f by both` is the default of a search, which learns from its own runs
-what the training loss tells. Each is judged by the long runs of the same architectures, which have other seeds. `times`
-is the signal per second as a multiple of that of the last mAP50-95 of a run alone, with a 95 % interval: architectures
-are drawn again. An end of the interval is null if in that draw the mAP50-95 of runs alone tells nothing. Seeds count
-that at least 8 architectures of a part have. The last line of the output is one JSON object.
+what the training loss tells. `g by training loss` is the function that groups measure. Each is judged by the long runs
+of the same architectures, which have other seeds. `times` is the signal per second as a multiple of that of the last
+mAP50-95 of a run alone, with a 95 % interval: architectures are drawn again. An end of the interval is null if in that
+draw the mAP50-95 of runs alone tells nothing. Seeds count that at least 8 architectures of a part have. The last line
+of the output is one JSON object.
 """
 
 from __future__ import annotations
@@ -85,32 +86,34 @@ def scored(table: NeckTable, part: str, score: Score) -> dict[str, list[float]]:
     return _full({a: {seed: float(np.mean(v)) for seed, v in some.items()} for a, some in found.items()})
 
 
-def estimated(table: NeckTable, part: str, both: bool) -> dict[str, list[float]]:
+def estimated(table: NeckTable, part: str, score: Score, second: Score | None = None) -> dict[str, list[float]]:
     """Architecture -> the posterior's means given one run of each architecture, one for each seed, standardised.
 
     Posteriors of two seeds draw their means together by different factors, which is no noise.
 
     Args:
-        both: True for a posterior that also has the training loss.
+        score: what is measured.
+        second: a second score of the same runs.
     """
     found: dict[str, dict[int, float]] = {}
     for seed in PARTS[part].seeds:
-        runs = {a: run for (name, a, s, group), run in table.runs.items() if (name, s, group) == (part, seed, 0)}
+        runs = [run for (name, _, s, _), run in table.runs.items() if (name, s) == (part, seed)]
         if len(runs) < LEAST:
             continue
-        architectures = [Architecture.parse(a) for a in runs]
+        architectures = [Architecture.parse(_plain(run.key[1])) for run in runs]
         genes = {s: {NONE: 0.0} | {a[s]: 0.0 for a in architectures} for s in architectures[0].slots}
         coded = Coded(genes, 0.0)
-        points, costs = [coded.point(a) for a in architectures], np.array([r.facts["gmacs"] for r in runs.values()])
-        cost = (costs - costs.min()) / np.ptp(costs)
-        values = [SCORES["mAP50-95"](r) for r in runs.values()]
-        data = Runs(np.array(points), cost, range(len(values)), values, [seed] * len(values))
+        costs = {coded.point(a): run.facts["gmacs"] for a, run in zip(architectures, runs, strict=True)}
+        points = list(costs)
+        cost = (np.array([costs[p] for p in points]) - min(costs.values())) / np.ptp(list(costs.values()))
+        at = [points.index(coded.point(a)) for a in architectures]
+        data = Runs(np.array(points), cost, at, [score(r) for r in runs], [r.key[3] for r in runs])
         posterior: Any = Posterior(Kernel(coded.space), data, prior=PRIOR)
-        if both:
-            posterior = with_second(posterior, [SCORES["training loss"](r) for r in runs.values()], prior=PRIOR)
+        if second is not None:
+            posterior = with_second(posterior, [second(r) for r in runs], prior=PRIOR)
         means = posterior.predict(posterior.features)[0]
-        for name, mean in zip(runs, (means - means.mean()) / max(means.std(), 1e-12), strict=True):
-            found.setdefault(name, {})[seed] = float(mean)
+        for point, mean in zip(points, (means - means.mean()) / max(means.std(), 1e-12), strict=True):
+            found.setdefault(str(coded.architecture(point)), {})[seed] = float(mean)
     return _full(found)
 
 
@@ -142,7 +145,10 @@ def judged(table: NeckTable, data: str, draws: int) -> list[dict[str, Any]]:
         if way == "long":
             del told["mAP50-95"]
         elif way == "alone":
-            told |= {"f by mAP50-95": estimated(table, part, False), "f by both": estimated(table, part, True)}
+            of, loss = SCORES["mAP50-95"], SCORES["training loss"]
+            told |= {"f by mAP50-95": estimated(table, part, of), "f by both": estimated(table, part, of, loss)}
+        elif way == "together":
+            told["g by training loss"] = estimated(table, part, SCORES["training loss"])
         for name, some in told.items():
             both = [a for a in truth if a in some and a in today]
             if len(both) < LEAST or len(some[both[0]]) < 2:
