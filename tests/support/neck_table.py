@@ -130,7 +130,7 @@ PARTS = {
     "generated": Part("generated", 125, (0, 1, 2), 12, base_seeds=MORE),
     "generated-long": Part("generated", 40, (10, 11, 12), 48, val_every=4),
     "generated-inherited": Part("generated", 40, (0, 1, 2), 12, inherited=True),
-    "generated-together": Part("generated", 40, (0, 1, 2), 12, together=8),
+    "generated-together": Part("generated", 125, (0, 1, 2), 12, together=8),
     "bccd-together": Part("bccd", 25, (0, 1, 2), 15, together=8),
 }
 PARTS |= {f"{data}-{name}": with_recipe(PARTS[data], name) for data in ("bccd", "generated") for name in RECIPES}
