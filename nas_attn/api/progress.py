@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from nas_attn.analysis.foresight import foresight
 from nas_attn.analysis.front import trained
@@ -89,7 +91,11 @@ class Bar:
         self._say(f"  {text}")
 
     def _say(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True, markup=False)
+        if self.console.is_interactive:  # break lines between words, and keep the indent
+            indent = len(text) - len(text.lstrip())
+            self.console.print(Padding(Text(text[indent:]), (0, 0, 0, indent)))
+        else:  # one line for each event
+            self.console.print(text, soft_wrap=True, markup=False)
         self._said = time.monotonic()
 
     def _say_in_a_minute(self, text: str) -> None:
@@ -159,7 +165,7 @@ class Reporter(Bar):
             self._say("This is the demo on generated data. It says nothing about your data: give that with --data.")
         self._say(
             f"study {view.name}: {view.header['base']}, {view.header['space_size']:,} architectures, "
-            f"{config['epochs']} epochs at {config['imgsz']} px from {config['start']}; files in {view.folder}"
+            f"{epochs(config['epochs'])} at {config['imgsz']} px from {config['start']}; files in {view.folder}"
         )
         if words := view.header["data"].get("words"):
             self._say(f"  data: {words}")
@@ -200,6 +206,11 @@ class Reporter(Bar):
         """Print the liveness of each slot."""
         for name, drop in view.slots["drop"].items():
             self._say(f"  {name}: {worth(drop, view.slots)}, {_searched(name, view)}")
+
+
+def epochs(number: int) -> str:
+    """A number of epochs in words."""
+    return f"{number} epoch{'s' * (number != 1)}"
 
 
 def line(trial: Trial) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,7 @@ class CostTable:
         imgsz: int,
         cache: Path | None = None,
         counting: int = COUNTING,
+        tell: Callable[[str], None] | None = None,
     ) -> CostTable:
         """The table with the cost of the base and of every gene at its slot, counted or read from the cache.
 
@@ -61,6 +62,7 @@ class CostTable:
             imgsz: image size of the final training in pixels.
             cache: folder in which counted tables are kept; None: no table is kept or read.
             counting: version of the counting rules; 1 counts as release 0.1.0 did.
+            tell: takes a few words on the progress, before each gene.
 
         Raises:
             ConfigError: a user's module does not run at a slot, see `check_places`.
@@ -76,11 +78,15 @@ class CostTable:
             if path.is_file():
                 return cls.from_dict(json.loads(path.read_text("utf-8")))
         check_places(genes, imgsz)
+        done, total = 0, sum(map(len, genes.values()))
         known: dict[tuple[Gene, int, int], Cost] = {}  # without residual, which only adds one scalar
         cells: dict[str, dict[Gene, Cost]] = {}
         for slot, wanted in genes.items():
             size = slot.map_size(imgsz)
             for gene in wanted:
+                done += 1
+                if tell is not None:
+                    tell(f"counting cost, {done} of {total}")
                 settings = gene.as_dict()
                 residual = settings.pop("residual", "none")
                 inner = Gene.of(gene.module, settings)

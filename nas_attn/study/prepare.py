@@ -75,7 +75,7 @@ def _plan(
         progress(note)
     progress("counting cost")
     build = partial(build_space, config, found.content, found.slots, base.name, found.own)
-    space, table = space_and_costs(config, base, space, build, found.stored)
+    space, table = space_and_costs(config, base, space, build, found.stored, progress)
     proxy = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads)
     fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
     searched = {"slots": found.content.get("slots"), "modules": asked(config, found.content, found.own)}

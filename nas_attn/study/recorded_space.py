@@ -199,6 +199,7 @@ def space_and_costs(
     space: SearchSpace,
     build: Callable[..., SearchSpace],
     stored: Mapping[str, Any] | None,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[SearchSpace, CostTable]:
     """The search space of a study, and the cost of every gene that it may need.
 
@@ -208,6 +209,7 @@ def space_and_costs(
         space: the search space, built without regard to cost.
         build: builds the space again; takes `rank` and `options` like `build_space`.
         stored: header of the study that is continued; None for a new study.
+        tell: takes a few words on the progress.
 
     Returns:
         The space, and the costs at the image size of the final training.
@@ -219,7 +221,7 @@ def space_and_costs(
         for s in space.slots
     }
     cache, counting = cache_root() / "cost", counting_of(stored)
-    table = counted(base, genes, config.final_imgsz, cache, counting, known[1] if known else None)
+    table = counted(base, genes, config.final_imgsz, cache, counting, known[1] if known else None, tell)
     if known is None:
         # Built again now that costs are known: if settings do the same on the proxy's maps, the cheapest one is kept.
         space = build(rank=partial(_macs, table), options=options_of(stored, config))
@@ -233,6 +235,7 @@ def counted(
     cache: Path | None,
     counting: int,
     known: CostTable | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> CostTable:
     """The cost of genes. Costs in `known` are reused, all others are counted.
 
@@ -243,14 +246,15 @@ def counted(
         cache: folder that caches cost tables.
         counting: number of the counting rules.
         known: costs of the same base from an earlier count.
+        tell: takes a few words on the progress.
     """
     if known is None or known.imgsz != imgsz:
-        return CostTable.build(base.build(), genes, imgsz, cache=cache, counting=counting)
+        return CostTable.build(base.build(), genes, imgsz, cache=cache, counting=counting, tell=tell)
     cells = {s.name: known.cells.get(s.name, {}) for s in genes}
     left = {s: [g for g in wanted if g not in cells[s.name]] for s, wanted in genes.items()}
     if not any(left.values()):
         return known
-    new = CostTable.build(base.build(), left, imgsz, cache=cache, counting=counting)
+    new = CostTable.build(base.build(), left, imgsz, cache=cache, counting=counting, tell=tell)
     return CostTable(known.base, {s: {**own, **new.cells.get(s, {})} for s, own in cells.items()}, imgsz)
 
 

@@ -70,6 +70,17 @@ def test_where_there_is_no_bar_a_line_a_minute_says_what_is_trained(clock, piped
     assert lines[0].startswith("  trial 2: epoch 4 of 15 and 1 more; 2 of 24 trials ended; ETA ")
 
 
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_lines_in_a_terminal_are_broken_between_words(width):
+    bar, out = Bar(), io.StringIO()
+    bar.console = Console(file=out, width=width, force_terminal=True, force_interactive=True, highlight=False)
+    text = "With a noise of 0.007 a run, they show a difference of 0.023: p3=acmix(head=4,kernel_att=7) [is] none " * 3
+    bar.note(text.strip())
+    lines = out.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= width and line.startswith("  ") for line in lines)
+    assert " ".join(line.strip() for line in lines) == text.strip(), "no word is broken, and no mark-up is read"
+
+
 def test_the_bar_fits_80_columns():
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, force_interactive=True)

@@ -111,7 +111,10 @@ def test_units():
 
 def test_the_table_is_kept_and_read_back(tmp_path, monkeypatch):
     base = nn.Conv2d(3, 8, 3)
-    table = CostTable.build(base, GENES, 64, cache=tmp_path)
+    told: list[str] = []
+    table = CostTable.build(base, GENES, 64, cache=tmp_path, tell=told.append)
+    total = sum(map(len, GENES.values()))
+    assert told == [f"counting cost, {i} of {total}" for i in range(1, total + 1)]
     assert len(list(tmp_path.iterdir())) == 1
     with monkeypatch.context() as patch:
         patch.setattr(counter, "count", None)  # a second count would fail
