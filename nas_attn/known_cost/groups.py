@@ -1,9 +1,10 @@
 """Chooses between a run alone and a cheap run of several points, by what each is expected to tell in a second.
 
 A cheap run measures a group of points at once, but something else than the value: see `told.py`. Which of both pays
-depends on the problem, so nobody chooses it beforehand. Some points are measured both ways first. From then on, new
-points are measured in a cheap run as long as this takes more of what is open about them in a second, so a way that
-tells nothing is dropped. A point has a value only by a run alone, so the seconds of a group include one.
+depends on the problem, so nobody chooses it beforehand. Some points are measured both ways first, and some more if it
+is close. From then on, new points are measured in a cheap run as long as this takes more of what is open about them in
+a second, so a way that tells nothing is dropped. A point has a value only by a run alone, so the seconds of a group
+include one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .told import ToldKernel
 
 WORTH = 40  # runs that may still begin; with fewer, cheap runs do not pay back the time to learn what they tell
 BOTH = 12  # points that are measured both ways before the ways are compared
+MORE, CLOSE = 24, 0.25  # the same if cheap runs tell at least this share of what runs alone tell in a second
 LOOKED = 200  # most promising points among which a group is looked for
 
 
@@ -39,9 +41,11 @@ def group(proposer: Proposer, measured: Measured, number: int, left: int) -> lis
         return []
     gone = {*cheap.points, *cheap.running, *cheap.barred}
     alone = list(dict.fromkeys(tuple(p) for p in measured.points))
-    missing = min(BOTH, len(alone)) - sum(p in gone for p in alone)
+    left_out = [p for p in alone if p not in gone]
+    both = len(alone) - len(left_out)
+    missing = min(BOTH, len(alone)) - both
     if missing > 1:
-        return [p for p in alone if p not in gone][: min(cheap.size, missing)]
+        return left_out[: min(cheap.size, missing)]
     if proposer.cheap(measured) is None:
         return []
     weighed = proposer.weigh(measured, number, left)
@@ -53,7 +57,11 @@ def group(proposer: Proposer, measured: Measured, number: int, left: int) -> lis
     asked, points = _best(weighed, cheap.size, weighed.asked.take(new), weighed.pool[new])
     by_group, by_run = told(weighed.now, asked)
     alone_seconds, seconds = cheap.seconds
-    return points if by_group / (seconds + alone_seconds / cheap.size) > by_run / alone_seconds else []
+    worth = by_group / (seconds + alone_seconds / cheap.size) * alone_seconds / by_run
+    if worth > 1:
+        return points
+    # a few points hardly show what cheap runs tell, so runs alone are repeated in a group before it is given up
+    return left_out[: cheap.size] if worth > CLOSE and both < MORE and len(left_out) >= cheap.size else []
 
 
 def _best(weighed: Weighed, size: int, asked: Features, pool: np.ndarray) -> tuple[Features, list[Point]]:

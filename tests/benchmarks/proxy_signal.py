@@ -103,10 +103,11 @@ def estimated(table: NeckTable, part: str, score: Score, second: Score | None = 
         architectures = [Architecture.parse(_plain(run.key[1])) for run in runs]
         genes = {s: {NONE: 0.0} | {a[s]: 0.0 for a in architectures} for s in architectures[0].slots}
         coded = Coded(genes, 0.0)
-        costs = {coded.point(a): run.facts["gmacs"] for a, run in zip(architectures, runs, strict=True)}
+        every = [point for a in architectures if (point := coded.point(a)) is not None]
+        costs = {point: run.facts["gmacs"] for point, run in zip(every, runs, strict=True)}
         points = list(costs)
         cost = (np.array([costs[p] for p in points]) - min(costs.values())) / np.ptp(list(costs.values()))
-        at = [points.index(coded.point(a)) for a in architectures]
+        at = [points.index(point) for point in every]
         data = Runs(np.array(points), cost, at, [score(r) for r in runs], [r.key[3] for r in runs])
         posterior: Any = Posterior(Kernel(coded.space), data, prior=PRIOR)
         if second is not None:
