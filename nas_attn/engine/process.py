@@ -119,9 +119,8 @@ class WorkerProcess:
 
 def packed(call: Call) -> bytes | Failure:
     """The pickled call, without `key` and `limit`, which stay here; a failure if it cannot be pickled."""
-    plain = Call(None, call.function, call.arguments, call.keywords, call.result, call.signature)
     try:
-        return bytes(cloudpickle.dumps(plain))  # what a notebook defines travels by value
+        return bytes(cloudpickle.dumps(replace(call, key=None, limit=None)))  # what a notebook defines travels by value
     except Exception as error:  # pickling may raise anything
         return Failure(f"the call cannot be sent to a worker: {type(error).__name__}")
 
