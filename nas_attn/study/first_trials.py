@@ -30,7 +30,7 @@ def first_trials(plan: Plan, view: StudyView, tell: Callable[[str], None]) -> li
 
 
 def introduced(plan: Plan, names: Iterable[str], slots: Iterable[str]) -> list[Architecture]:
-    """One architecture for each of some modules: the module alone, with middling settings.
+    """One architecture for each of some modules: the module alone, with middling settings and no residual form.
 
     Args:
         plan: the plan of the search.
@@ -42,7 +42,8 @@ def introduced(plan: Plan, names: Iterable[str], slots: Iterable[str]) -> list[A
         for slot in order:
             genes = [g for g in plan.space[slot].genes if g.module == name and g != NONE]
             genes = [g for g in genes if over_limit(plan.config, plan.cost(base.with_gene(slot, g))) is None]
-            if genes:
+            plain = [g for g in genes if g.as_dict().get("residual", "none") == plan.residual]
+            if genes := plain or genes:
                 middle = sorted(genes, key=lambda g: plan.params(slot, g))[len(genes) // 2]
                 found.append(base.with_gene(slot, middle))
                 break
