@@ -30,7 +30,7 @@ def first_trials(plan: Plan, view: StudyView, tell: Callable[[str], None]) -> li
 
 
 def introduced(plan: Plan, names: Iterable[str], slots: Iterable[str]) -> list[Architecture]:
-    """One architecture for each of some modules: the module alone, with middling settings and no residual form.
+    """One architecture for each of some modules: the module alone, with middling settings.
 
     Args:
         plan: the plan of the search.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ class StepTime:
 
     Attributes:
         seconds: of one image, forward and backward.
-        gigabytes: largest memory of the process until then, or of the GPU; None if the system does not tell.
+        gigabytes: largest memory of the process, or of the GPU; None if it is unknown.
     """
 
     seconds: float
@@ -53,27 +52,29 @@ def step_time(model: nn.Module, batch: int, imgsz: int, device: str, threads: in
     try:
         model.to(device).train()
         images = torch.rand(batch, 3, imgsz, imgsz, device=device)
-        times = []
+        times, gigabytes = [], 0.0
         for _ in range(BATCHES + 1):
             began = time.perf_counter()
-            _total(model(images)).backward()
+            loss = _total(model(images))
+            gigabytes = max(gigabytes, _gigabytes(device))  # all maps are kept until the backward pass
+            loss.backward()
             if device == "cuda":
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(before)
-    return StepTime(min(times[1:]) / batch, _gigabytes(device))
+    return StepTime(min(times[1:]) / batch, gigabytes or None)
 
 
-def _gigabytes(device: str) -> float | None:
+def _gigabytes(device: str) -> float:
+    """The memory of this process, or of the GPU; 0 if it is unknown."""
     if device == "cuda":
         return float(torch.cuda.max_memory_reserved()) / 1e9
     try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+        import psutil
+    except ImportError:
+        return 0.0
+    return float(psutil.Process().memory_info().rss) / 1e9
 
 
 def _total(output: Any) -> Any:
