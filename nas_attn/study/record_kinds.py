@@ -71,6 +71,7 @@ class _Data(RecordFields):
     train: Count = 0
     val: Count = 0
     test: Count = 0
+    words: str = ""
 
 
 class _Ablation(RecordFields):
@@ -92,6 +93,7 @@ class _Study(RecordFields):
     data: _Data = _Data()
     space_slots: list[Annotated[list[str | int | list[Any] | None], Field(min_length=1)]] = []
     space_size: int = 0
+    named: list[str] = []
     aliases: dict[str, dict[str, str]] = {}
     base_cost: dict[str, Finite] = {}
     proxy_reg_max: int | None = None
@@ -113,6 +115,7 @@ class _Slots(RecordFields):
     drop: dict[str, Share] = {}
     live: list[str] = []
     threshold: Finite = 0.0
+    least: Finite = 0.0
     searched: list[str] = []
     control: Written | None = None
 
