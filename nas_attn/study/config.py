@@ -176,7 +176,7 @@ class StudyConfig(BaseModel):
         if config is not None and not folder_names.is_folder_name(config.name):
             rule, remedy = "`name` must be one that a folder can have on every system", f"Use {folder_names.RULE}."
             if (near := folder_names.folder_name(config.name)) and " " in config.name:
-                rule, remedy = "`name` must have no spaces", f"For example: {near}."
+                remedy = f"Leave out the spaces, for example {near}."
             problems.append(UserError(rule, got=f"'{config.name}'", where=source("name"), remedy=remedy))
             broken.add("name")
         start, weights = values.get("start", "scratch"), values.get("weights")

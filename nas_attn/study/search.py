@@ -111,7 +111,9 @@ class Search(Supervisor[StudyView]):
         assert self._suggester is not None
         if self._suggester.space.size == 1:
             if not self._running and learned(self._view.slots):  # else the reason is told already
-                self.observer.note("No slot is searched, so nothing can be tried. Only the controls were trained.")
+                self.observer.note(
+                    "No slot is searched, so there is nothing to choose. Only the controls were trained."
+                )
             return None
         assert self._chooser is not None
         if self.config.sampler == KNOWN_COST or self._chooser.asked(self._view.trials) is not None:
