@@ -1,4 +1,4 @@
-"""How far a training is: told, written to a file, read by the supervisor."""
+"""The place in a training: told, written to a file, read by the supervisor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown while a search runs: the ETA from the first steps on, a line a minute, a bar that fits 80 columns."""
+"""The progress of a search on screen: the ETA from the first steps on, a line a minute, a bar that fits 80 columns."""
 
 from __future__ import annotations
 

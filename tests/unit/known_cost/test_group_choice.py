@@ -1,4 +1,4 @@
-"""Whether groups pay is learned from runs: judged on the real trainings of the neck table."""
+"""The choice between runs alone and groups, judged on the real trainings of the neck table."""
 
 from __future__ import annotations
 

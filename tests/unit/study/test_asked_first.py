@@ -12,6 +12,7 @@ from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import NONE
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.first_trials import first_trials, introduced
+from nas_attn.study.observer import Silent
 from nas_attn.study.view import StudyView
 
 WANTED = ["p4=ACmix", "p3=lska(k_size=11) p5=conv"]
@@ -103,3 +104,17 @@ def test_a_module_that_is_too_large_everywhere_is_not_tried(tmp_path):
     cheap = replace(plan, config=plan.config.model_copy(update={"max_gmacs": plan.table.base.gmacs}))
     assert introduced(plan, ["lska"], ["p3"]) and not introduced(cheap, ["lska"], ["p3", "p4", "p5"])
     assert introduced(plan, ["none", "nosuch"], ["p3"]) == []
+
+
+def test_why_the_base_gets_a_further_seed_is_said(tmp_path):
+    notes: list[str] = []
+
+    class Noted(Silent):
+        def note(self, text):
+            notes.append(text)
+
+    view = run_plan(make_plan(SyntheticEvaluator(noise_sd=0.02), trials=40), tmp_path / "s", observer=Noted())
+    further = [t for t in view.trials if t.role == "base"][view.header["config"]["control_seeds"] :]
+    said = [n for n in notes if n.startswith("The base gets seed")]
+    assert further and len(said) == len(further)
+    assert all(f"seed {t.seed}, to compare with" in n for t, n in zip(further, said, strict=True))

@@ -339,17 +339,3 @@ class Quiet:
 
     def note(self, text):
         pass
-
-
-def test_why_the_base_gets_a_further_seed_is_said(tmp_path):
-    notes: list[str] = []
-
-    class Noted(Silent):
-        def note(self, text):
-            notes.append(text)
-
-    view = run_plan(make_plan(SyntheticEvaluator(noise_sd=0.02), trials=40), tmp_path / "s", observer=Noted())
-    further = [t for t in view.trials if t.role == "base"][view.header["config"]["control_seeds"] :]
-    said = [n for n in notes if n.startswith("The base gets seed")]
-    assert further and len(said) == len(further)
-    assert all(f"seed {t.seed}, to compare with" in n for t, n in zip(further, said, strict=True))
