@@ -102,6 +102,7 @@ def search_plan(plan: Plan, view: StudyView) -> SearchPlan:
         view: the study so far; one without trials if it is new.
     """
     from nas_attn.analysis.foresight import foresight
+    from nas_attn.api.progress import epochs
 
     config, data = plan.config, plan.header["data"]
     took = [t.evaluation.seconds for t in view.trials if t.evaluation and t.group is None and t.state == "complete"]
@@ -111,7 +112,7 @@ def search_plan(plan: Plan, view: StudyView) -> SearchPlan:
     hours = (-(-left // workers) + bases) * seconds / 3600
     images = data["train"] * config.fraction + data["val"] + (data["test"] if config.test else 0)
     return SearchPlan(
-        f"study {config.name}: {plan.header['base']}, {plan.space.size:,} architectures, {config.epochs} epochs at "
+        f"study {config.name}: {plan.header['base']}, {plan.space.size:,} architectures, {epochs(config.epochs)} at "
         f"{config.imgsz} px from {config.start}, on {data['train']} + {data['val']} images",
         foresight(config.model_dump(), config.trials, view if view.trials else None),
         seconds,

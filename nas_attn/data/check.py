@@ -279,7 +279,8 @@ def _read_labels(images: tuple[str, ...], split: str, nc: int, form: LabelFormat
             read.fault(NO_IMAGE, short(image), image)
         first = [cells[0] for line in text.splitlines() if (cells := line.split())]
         read.boxes.append(len(first))
-        read.classes.update(int(float(c)) for c in first if c.replace(".", "", 1).isdigit())
+        whole = (cell.partition(".")[0] for cell in first)
+        read.classes.update(int(cell) for cell in whole if cell.isdecimal() and len(cell) < 9)  # the rest is faulty
         for rule, got, line in check_label(text, nc, form):
             read.fault(rule, f"{got} ({file}:{line})", image)
     return read

@@ -282,6 +282,14 @@ def test_one_sentence_on_the_data(own):
     assert not check_data(own).notes
 
 
+@pytest.mark.parametrize("cell", ["\u00b2", "9" * 400, "9" * 5000, "1e999", "nan", "."])
+def test_a_class_that_is_no_number_is_a_mistake_of_the_labels(own, cell):
+    first = next((own.parent / "labels" / "train").glob("*.txt"))
+    first.write_text(f"{cell} 0.5 0.5 0.1 0.1\n", encoding="utf-8")
+    with pytest.raises(ConfigError):
+        check_data(own)
+
+
 def test_most_images_without_a_label_file_are_said(own):
     for file in sorted((own.parent / "labels" / "train").glob("*.txt"))[1:]:
         file.unlink()
