@@ -13,7 +13,7 @@ from nas_attn.study.view import StudyView
 def first_trials(plan: Plan, view: StudyView, tell: Callable[[str], None]) -> list[Architecture]:
     """The architectures to train first: those of `--try`, then one of each module that the user named.
 
-    Named modules get at most half of the trials that are no controls.
+    Their number does not depend on `--trials`, so a search that is continued has the trials of one that ran whole.
 
     Args:
         plan: the plan of the search.
@@ -25,8 +25,7 @@ def first_trials(plan: Plan, view: StudyView, tell: Callable[[str], None]) -> li
     order = sorted(searched, key=lambda slot: -drop.get(slot, 0.0))
     # studies of older releases have no `named`, and go on as they began
     named = introduced(plan, view.header.get("named", ()), order)
-    room = max(0, plan.config.trials - 2 * plan.config.control_seeds) // 2
-    return [*asked, *[a for a in named if a not in asked][:room]]
+    return [*asked, *[a for a in named if a not in asked]]
 
 
 def introduced(plan: Plan, names: Iterable[str], slots: Iterable[str]) -> list[Architecture]:
