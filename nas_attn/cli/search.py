@@ -73,7 +73,9 @@ def _show(study: Any) -> None:
         out.print("This was the demo on generated data: its ranking does not carry over to real data.")
     for table in (study.slots(), study.modules(), front, study.picks()):
         if table:
+            out.print()
             out.print(table)
+    out.print()
     if not tried(study.view):
         return  # nothing was tried: there is nothing to export or to prove
     folder = Path(study.folder)
@@ -82,8 +84,8 @@ def _show(study: Any) -> None:
     simplest = next((p.candidate for p in study.picks() if p.rule == "simplest"), None)
     pick = "best" if simplest is None or simplest.architecture.is_base else "simplest"
     word = "" if name == "demo" else f" {shell_word(name)}"
-    out.print(
-        f"All files are in {folder}. How sure each figure is, and why, stands in the report.\n"
+    out.print(f"All files are in {folder}. How sure each figure is, and why, stands in the report.")
+    out.print(  # a command is one line, so that it can be copied
         f"  report     python -m nas_attn report{word}{where} -o report.html\n"
         f"  dashboard  python -m nas_attn dashboard{word}{where}\n"
         f"  export     python -m nas_attn export{word}{where} --pick {pick} -o best.yaml\n"

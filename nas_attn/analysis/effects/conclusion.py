@@ -77,7 +77,7 @@ def span(difference: Difference) -> str:
 
 def change(value: float | None) -> str:
     """The difference in mAP50-95 with its sign and three digits."""
-    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+    return "–" if value is None else f"{value:+.3f}"
 
 
 Asked = Callable[[Cell], tuple[int, Difference | None]]

@@ -300,7 +300,7 @@ def test_a_table_row_names_the_best_architecture_of_its_module(tmp_path):
     row = dict(zip(table.columns, table.rows[at], strict=True))
     overall = numbers.overall[numbers.modules.index("lka")]
     assert row["best architecture"] == table.keys[at] == found.candidates[best].key
-    assert row["Δ to base"] == f"{found.differences[best].mean:+.4f}".replace("-", "−")
+    assert row["Δ to base"] == f"{found.differences[best].mean:+.4f}"
     assert row["trials"] == str(sum(t.usable for i in own for t in found.candidates[i].trials))
     assert row["architectures"] == str(len(own)) == str(overall.architectures)
     assert row["effect over all slots"] == change(overall.effect.mean)
