@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.errors import UserError
+from nas_attn.lines import wrapped
 from nas_attn.space import NONE, Architecture
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Adoption:
         out = io.StringIO()
         for line in self._lines():
             whole = width is None or line.startswith("architecture")  # people copy this line
-            print(line if whole else _wrapped(line, width or WIDTH), file=out)
+            print(line if whole else wrapped(line, width or WIDTH), file=out)
         return out.getvalue().rstrip("\n")
 
     def _lines(self) -> Iterator[str]:
@@ -218,11 +218,3 @@ def _gene(put: Any) -> str:
 
 def _figures(cost: Cost) -> str:
     return f"{cost.gmacs:.4f} GMACs, {cost.params_m:.4f} M parameters"
-
-
-def _wrapped(line: str, width: int) -> str:
-    """The line, broken into lines of at most `width` characters. All but the first are indented below its text."""
-    lead = len(line) - len(line.lstrip(" -"))
-    wrapper = textwrap.TextWrapper(max(40, width), break_long_words=False, break_on_hyphens=False)
-    wrapper.subsequent_indent = " " * (lead if "-" in line[:lead] else lead + 2)
-    return wrapper.fill(line)

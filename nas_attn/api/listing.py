@@ -18,7 +18,20 @@ T = TypeVar("T")
 REPR_WIDTH = 100  # characters, if there is no terminal
 GENE_WIDTH = 26  # most characters in a line of a column of architectures
 GENES = ("architecture", "inserted")  # columns of architectures: one gene per line
-LEFT = (*GENES, "slot", "module", "family", "settings", "verdict", "remarks", "arm", "comparison", "state", "remark")
+LEFT = (
+    *GENES,
+    "slot",
+    "module",
+    "family",
+    "settings",
+    "verdict",
+    "remarks",
+    "arm",
+    "kinds",
+    "comparison",
+    "state",
+    "remark",
+)
 
 STYLE = (  # one gene per line, whatever the style of the notebook is
     "<style>.nas-attn td{white-space:pre-line}.nas-attn td.key span{display:block;white-space:nowrap}"

@@ -11,6 +11,7 @@ import typer
 
 from nas_attn.cli.fields import FieldOptions, with_fields
 from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust, Yes
+from nas_attn.lines import say
 from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.config import StudyConfig
 
@@ -97,15 +98,14 @@ def _print_plan(study: str | None, options: dict[str, Any], runs: Path, name: st
     out = stdout()
     out.print(plan_table(plan, cost, view))
     for note in plan.notes:
-        out.print(f"note: {note}", soft_wrap=True, markup=False)
+        say(f"note: {note}")
     most = "at most " if cost.at_most else ""
-    out.print(
+    say(
         f"{most}{cost.trials} trials, {most}{cost.hours:.2f} hours on {cost.workers} worker"
-        f"{'s' * (cost.workers != 1)} (time per trial from {cost.source}). Nothing was run.",
-        soft_wrap=True,
+        f"{'s' * (cost.workers != 1)} (time per trial from {cost.source}). Nothing was run."
     )
     if text := foresight(plan, view):
-        out.print(text, soft_wrap=True)
+        say(text)
 
 
 def _run(
@@ -138,8 +138,8 @@ def _show(ablation: Any, files: list[Path]) -> None:
     out = stdout()
     for table in ablation.tables():
         out.print(table)
-        out.print(table.note, soft_wrap=True, markup=False, style="dim")
+        say(table.note)
         out.print()
-    out.print(ablation.summary(), soft_wrap=True, markup=False)
+    say(ablation.summary())
     for file in files:
         print(f"  {file}")

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
-from rich.table import Table as RichTable
-
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.design import Arm
 from nas_attn.ablation.report.rows import written
 from nas_attn.ablation.view import AblationView
+from nas_attn.analysis.tables import Table
+from nas_attn.api.listing import Listing
 
 
-def plan_table(plan: Any, cost: Any, view: AblationView) -> RichTable:
+def plan_table(plan: Any, cost: Any, view: AblationView) -> Listing[Arm]:
     """The table of the arms that the plan would train."""
-    title = f"{plan.request.config.name}: {plan.full}"
-    table = RichTable(title=title.replace("[", r"\["), box=box.SIMPLE, title_justify="left")
-    for name in ("arm", "kinds", "inserted", "seeds", "GMACs", "min a trial"):
-        table.add_column(
-            name, justify="right" if name in ("seeds", "GMACs", "min a trial") else "left", overflow="fold"
-        )
-    for arm in plan.design.arms:
-        where = f" on {arm.model}" if arm.model else ""
-        cells = (
+    rows = tuple(
+        (
             "; ".join((arm.name, *arm.also)),
             ", ".join(arm.kinds),
-            (written(arm) or "nothing") + where,
+            (written(arm) or "nothing") + (f" on {arm.model}" if arm.model else ""),
             _seeds(view, arm),
             f"{plan.costs[arm.name]['gmacs']:.3f}",
             f"{cost.seconds[arm.name] / 60:.1f}",
         )
-        table.add_row(*(c.replace("[", r"\[") for c in cells))
-    return table
+        for arm in plan.design.arms
+    )
+    table = Table(("arm", "kinds", "inserted", "seeds", "GMACs", "min a trial"), rows, (None,) * len(rows))
+    title = f"{plan.request.config.name}: {plan.full}"
+    return Listing(plan.design.arms, [{}] * len(rows), table, title=title, optional=["kinds", "GMACs"])
 
 
 def _seeds(view: AblationView, arm: Arm) -> str:

@@ -32,6 +32,7 @@ from nas_attn.cli import (
 from nas_attn.cli.options import epilog
 from nas_attn.environment import one_command
 from nas_attn.errors import ConfigError, ExportChanged, NasAttnError, UserError, room_wanted
+from nas_attn.lines import say
 from nas_attn.stopping import INTERRUPTED, say_stopped, stopping
 
 # ClickException, the root of typer's usage errors: typer brings its own click under a private name
@@ -96,12 +97,12 @@ def run(arguments: list[str]) -> int:
         with one_command(), stopping() as came, room_wanted(), _explaining():
             result = app(arguments, standalone_mode=False, prog_name="nas-attn")
     except NasAttnError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", sys.stderr)
         return error.exit_code
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        print(f"error: {UserError(NAME_RULE, got=f'{error.filename!r} ({error.strerror})')}", file=sys.stderr)
+        say(f"error: {UserError(NAME_RULE, got=f'{error.filename!r} ({error.strerror})')}", sys.stderr)
         return UserError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED

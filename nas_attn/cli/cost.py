@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nas_attn.cli.options import Json, Modules, Trust, use_modules
+from nas_attn.lines import say
 
 NAME = "cost"
 EXAMPLES = """
@@ -40,7 +41,7 @@ def command(
     use_modules(modules)
     found = costs_of(["", *(architecture or ())], model=model, nc=nc, imgsz=imgsz, width=width)
     if found.note:
-        print(found.note, file=sys.stderr)
+        say(found.note, sys.stderr)
     if as_json:
         print(json.dumps({"model": found[0].model, "imgsz": imgsz, "nc": nc, "costs": found.records}, indent=1))
         return

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.lines import say
 
 NAME = "doctor"
 EXAMPLES = """
@@ -32,7 +33,7 @@ def command(modules: Modules = None, as_json: Json = False) -> int:
         print(json.dumps({"checks": [{"check": n, "ok": ok, "found": text} for n, ok, text in results]}, indent=1))
     else:
         for name, ok, text in results:
-            print(f"{'ok  ' if ok else 'FAIL'}  {name:10s}  {text}")
+            say(f"{'ok  ' if ok else 'FAIL'}  {name:8s}  {text}")
     return 0 if all(ok for _, ok, _ in results) else 1
 
 
@@ -118,7 +119,7 @@ def _cpu() -> Result:
     return (
         "cpu",
         True,
-        f"{cores()} cores; by default {len(devices)} trials at a time with {threads} threads each",
+        f"{cores()} cores; by default {len(devices)} trials at a time with {threads} thread{'s' * (threads != 1)} each",
     )
 
 

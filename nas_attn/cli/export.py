@@ -13,6 +13,7 @@ from nas_attn.atomic_files import check_free
 from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
 from nas_attn.cli.overwrite import Force
 from nas_attn.errors import UserError
+from nas_attn.lines import say
 
 if TYPE_CHECKING:
     from nas_attn.bundle.winner import Winner
@@ -109,7 +110,7 @@ def command(
         base = "yolo11n.yaml" if model is None else model
         named = named_model(base, nc=nc, width=width, imgsz=640 if imgsz is None else imgsz)
         for note in named.notes:
-            print(note, file=sys.stderr)
+            say(note, sys.stderr)
         winner = winner_of_architecture(architecture, named)
     else:
         from nas_attn.analysis.front import pick as pick_of
@@ -120,7 +121,7 @@ def command(
 
         found = load_study(study_name(study), runs=runs)
         chosen_pick = pick_of(found.view, pick or "knee", max_gmacs)
-        print(f"note: {sentence(chosen_pick)}", file=sys.stderr)
+        say(f"note: {sentence(chosen_pick)}", sys.stderr)
         winner = winner_of_candidate(found.view, chosen_pick.candidate)
     from dataclasses import replace
 
@@ -134,7 +135,7 @@ def command(
         winner.write(output, force=force)
         print(f"{output}: {winner.architecture}")
     if architecture is None and (plain := without_attention(winner.architecture)) is not None:
-        print(f"note: {plain}; --pick trial:N takes another architecture", file=sys.stderr)
+        say(f"note: {plain}; --pick trial:N takes another architecture", sys.stderr)
     return 0
 
 

@@ -11,6 +11,7 @@ import typer
 from nas_attn.cli.fields import FieldOptions, option, with_fields
 from nas_attn.cli.options import Json, Modules, Trust, Yes, use_modules
 from nas_attn.errors import UserError
+from nas_attn.lines import say
 from nas_attn.study.config import StudyConfig
 
 NAME = "slots"
@@ -76,7 +77,7 @@ def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
 
     found = slots(model, names=wanted)
     if found.note:
-        print(found.note, file=sys.stderr)
+        say(found.note, sys.stderr)
     if as_json:
         print(json.dumps(found.network, indent=1))
         return
@@ -86,7 +87,7 @@ def _draw(model: str, wanted: list[str] | None, as_json: bool) -> None:
     out = stdout()
     out.print(network_table(found.network))
     out.print(KEY, soft_wrap=False, style="dim")
-    print(HOW_TO_MEASURE, file=sys.stderr)
+    say(HOW_TO_MEASURE, sys.stderr)
 
 
 def _measure(study: str | None, given: dict[str, Any], seeds: int, as_json: bool) -> None:
@@ -98,10 +99,10 @@ def _measure(study: str | None, given: dict[str, Any], seeds: int, as_json: bool
     if as_json:
         print(json.dumps(found.measured, indent=1))
         return
-    print(found.title)
+    say(found.title)
     for name, drop in found.measured["drop"].items():
         print(f"  {name}: {worth(drop, found.measured)}")
     if not learned(found.measured):
-        print(f"Nothing is known about the slots yet: {too_little(found.measured)}.", file=sys.stderr)
+        say(f"Nothing is known about the slots yet: {too_little(found.measured)}.", sys.stderr)
     elif not found.measured["live"]:
-        print("No live slot was found: train longer, at a larger image size, or from weights.", file=sys.stderr)
+        say("No live slot was found: train longer, at a larger image size, or from weights.", sys.stderr)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def installed(tmp_path_factory):
     """A folder with the unpacked wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"  # a build leaves files behind, and finds those of an older one
-    names = ("nas_attn", "search_spaces", "studies", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+    names = ("nas_attn", "search_spaces", "studies", "pyproject.toml", "README.md", "LICENSE")
     for name in names:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         source.mkdir(exist_ok=True)
@@ -50,6 +51,21 @@ def python(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedPro
         text=True,
         check=False,
     )
+
+
+def test_a_clone_that_is_named_like_the_package_does_not_hide_it(tmp_path):
+    """The README installs a clone in place; commands may then run in the folder that the clone lies in."""
+    clone = tmp_path / "nas_attn"
+    shutil.copytree(ROOT / "nas_attn", clone / "nas_attn", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run = partial(subprocess.run, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    run([sys.executable, "-m", "venv", "there"])
+    binaries = tmp_path / "there" / ("Scripts" if os.name == "nt" else "bin")
+    run([binaries / "python", "-m", "pip", "install", "-q", "--no-deps", "-e", "nas_attn"])
+    done = run([binaries / "python", "-c", "import nas_attn; print(nas_attn.__file__)"])
+    assert Path(done.stdout.strip()) == clone / "nas_attn" / "__init__.py"
 
 
 def test_shipped_files_are_found(installed, tmp_path):

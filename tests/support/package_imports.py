@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2] / "nas_attn"
 ROOMS = (  # a room imports only from rooms above it; rooms in one line never import from each other
     ("errors", "_version"),
-    ("stopping", "safe_yaml", "atomic_files", "folder_names", "pulse"),
+    ("stopping", "safe_yaml", "atomic_files", "folder_names", "pulse", "lines"),
     ("tasks", "environment"),
     ("hook",),
     ("statistics", "known_cost"),
