@@ -18,7 +18,7 @@ from nas_attn.errors import MissingPart
 PACKAGE = Path(__file__).parent
 _VARIABLES = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "YOLO_VERBOSE": "0"}
 _ASKED_OFFLINE = os.environ.get("YOLO_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
-DATASETS_DIR = "datasets_dir"  # Ultralytics' setting
+DATASETS_DIR, WEIGHTS_DIR = "datasets_dir", "weights_dir"  # Ultralytics' settings
 TRACKERS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")  # its switches of integrations
 TRUST = "NAS_ATTN_TRUST"  # `--trust` sets it, so that the processes that a command starts see it too
 YES = "NAS_ATTN_YES"  # the same for `--yes`
@@ -72,19 +72,29 @@ def shell_word(text: object) -> str:
 
 
 def datasets_folder() -> Path:
-    """The folder of the data sets that Ultralytics knows by name.
+    """The folder of the data sets that Ultralytics knows by name: its setting `datasets_dir`, see `_folder`."""
+    return _folder(DATASETS_DIR, "datasets")
 
-    It is Ultralytics' setting `datasets_dir`, from the first of these that has it: the folder `YOLO_CONFIG_DIR` if the
-    user set that; the user's settings; our private settings, which keep the value of the first call. Without any of
-    these it is `datasets` in the working directory.
+
+def weights_folder() -> Path:
+    """The folder of the checkpoints that Ultralytics knows by name: its setting `weights_dir`, see `_folder`."""
+    return _folder(WEIGHTS_DIR, "weights")
+
+
+def _folder(setting: str, name: str) -> Path:
+    """The folder that a setting of Ultralytics names.
+
+    The setting is from the first of these that has it: the folder `YOLO_CONFIG_DIR` if the user set that; the user's
+    settings; our private settings, which keep the value of the first call. Without any of these, the folder is `name`
+    in the working directory.
     """
     given = os.environ.get("YOLO_CONFIG_DIR")
     own = given is None or Path(given) == _private()
     for folder in (_user_config(), _private()) if own else (Path(str(given)).expanduser(),):
-        found = _settings(folder).get(DATASETS_DIR)
+        found = _settings(folder).get(setting)
         if isinstance(found, str) and found:
             return Path(found).expanduser().absolute()
-    return Path("datasets").absolute()
+    return Path(name).absolute()
 
 
 def runs_folder() -> Path | None:

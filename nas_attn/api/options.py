@@ -27,7 +27,7 @@ class SearchOptions(TypedDict, total=False):
     """Start of every trial: scratch, weights, or base (train the base once, continue from it)."""
 
     weights: str | Path | None
-    """Checkpoint from which every trial starts."""
+    """Checkpoint from which every trial starts: a file, or a known name, e.g. yolo11n.pt."""
 
     space: str | Path | None
     """Search space: the name of a shipped one, or a path to a YAML file."""
@@ -190,7 +190,7 @@ class AblationOptions(TypedDict, total=False):
     """Start of every trial: scratch, weights, or base (train the base once, continue from it)."""
 
     weights: str | Path | None
-    """Checkpoint from which every trial starts."""
+    """Checkpoint from which every trial starts: a file, or a known name, e.g. yolo11n.pt."""
 
     space: str | Path | None
     """Search space: the name of a shipped one, or a path to a YAML file."""
@@ -260,7 +260,7 @@ class LivenessOptions(TypedDict, total=False):
     """Width factor of the base model. [the model's]"""
 
     weights: str | Path | None
-    """Checkpoint from which every trial starts."""
+    """Checkpoint from which every trial starts: a file, or a known name, e.g. yolo11n.pt."""
 
     start: Literal["scratch", "weights", "base"] | None
     """Start of every trial: scratch, weights, or base (train the base once, continue from it)."""

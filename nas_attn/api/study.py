@@ -210,11 +210,12 @@ class Study:
 
         Args:
             pick: the candidate.
-            weights: checkpoint of the base or of this model. Each tensor that fits goes to its layer, in spite of the
-                inserted modules. None for initial weights.
+            weights: checkpoint of the base or of this model: a file, or a name that Ultralytics knows, e.g. yolo11n.pt.
+                Each tensor that fits goes to its layer, in spite of the inserted modules. None for initial weights.
             seed: decides the initial weights of the tensors that `weights` does not fill.
 
         Raises:
+            DownloadFailed: the checkpoint is not here and could not be downloaded.
             UserError: `weights` belongs to another model.
         """
         return self._winner(pick).model(Path(weights) if weights is not None else None, seed)

@@ -80,18 +80,21 @@ class Winner:
         """The model as Ultralytics' own class, ready to train.
 
         Args:
-            weights: checkpoint of the base or of this model: each tensor that fits goes to its layer.
+            weights: checkpoint of the base or of this model, as a file or as a name that Ultralytics knows: each tensor
+                that fits goes to its layer.
             seed: decides the initial weights of the tensors that `weights` does not fill.
 
         Raises:
+            DownloadFailed: the checkpoint is not here and could not be downloaded.
             UserError: the weights are of another model.
         """
         from nas_attn.environment import prepare
 
         prepare()
         from nas_attn.detector.final.ready_model import ready_model
+        from nas_attn.detector.model.named_checkpoints import fetched
 
-        return ready_model(self.yaml(), weights, seed)
+        return ready_model(self.yaml(), fetched(weights, lambda text: None) if weights is not None else None, seed)
 
 
 def winner_of_candidate(view: StudyView, candidate: Candidate) -> Winner:

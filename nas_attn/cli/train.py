@@ -69,8 +69,12 @@ def command(
 
     given = dict(m.split("=", 1) for m in models if "=" in m)
     files = _files(m for m in models if "=" not in m)
-    if weights is not None and not weights.is_file():
-        raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
+    if weights is not None:
+        from nas_attn.detector.model.named_checkpoints import fetched
+
+        weights = fetched(weights, lambda text: None)
+        if not weights.is_file():
+            raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
     prepare()
     use_modules(modules)
     os.environ["YOLO_VERBOSE"] = "true"  # hours of training must show progress, also in further processes

@@ -56,7 +56,7 @@ def fetch(data: str | Path, tell: Tell) -> None:
     path, spec = load(data)
     root = root_of(spec, path)
     takes = f", {size(path)}" if size(path) else ""
-    say = _lasting(tell)
+    say = lasting(tell)
     say(f"{path.name} is not here: Ultralytics downloads it to {root}{takes}")
     if environment.asked_offline():
         raise _failed(path, root, "YOLO_OFFLINE is set")
@@ -68,7 +68,7 @@ def fetch(data: str | Path, tell: Tell) -> None:
         )
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(root, say):
+        with alone(root, say):
             if absent(data):  # otherwise another process has downloaded it
                 _fetch(path, spec, root)
     except OSError as error:
@@ -141,8 +141,13 @@ def _fetched(path: Path, spec: dict[str, Any], root: Path, work: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(root: Path, say: Tell) -> Iterator[None]:
-    """A context that holds the lock of this download on this machine; it waits for a process that holds it."""
+def alone(root: Path, say: Tell) -> Iterator[None]:
+    """A context that holds the lock of this download on this machine; it waits for a process that holds it.
+
+    Args:
+        root: the file or folder that is downloaded.
+        say: is called with a line of text if it has to wait.
+    """
     lock = FileLock(root.with_name(f".{root.name}.lock"))
     try:
         lock.acquire(timeout=0)
@@ -158,14 +163,13 @@ def _alone(root: Path, say: Tell) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ultralytics(folder: Path) -> Iterator[None]:
-    """A context in which Ultralytics downloads to a folder, with the network on and its progress bars on stderr."""
+def with_network() -> Iterator[None]:
+    """A context in which Ultralytics may use the network; its progress bars go to stderr."""
     environment.prepare()
-    import ultralytics.data.utils as data
     from ultralytics import utils
 
-    known = data.DATASETS_DIR, utils.VERBOSE, utils.LOGGER.level
-    data.DATASETS_DIR, utils.VERBOSE = folder, True
+    known = utils.VERBOSE, utils.LOGGER.level
+    utils.VERBOSE = True
     utils.LOGGER.setLevel("INFO")
     os.environ["YOLO_OFFLINE"] = "0"
     try:
@@ -173,11 +177,24 @@ def _ultralytics(folder: Path) -> Iterator[None]:
             yield
     finally:
         os.environ["YOLO_OFFLINE"] = "1"
-        data.DATASETS_DIR, utils.VERBOSE = known[:2]
-        utils.LOGGER.setLevel(known[2])
+        utils.VERBOSE = known[0]
+        utils.LOGGER.setLevel(known[1])
 
 
-def _lasting(tell: Tell) -> Tell:
+@contextlib.contextmanager
+def _ultralytics(folder: Path) -> Iterator[None]:
+    """A context in which Ultralytics downloads data sets to a folder."""
+    with with_network():
+        import ultralytics.data.utils as data
+
+        known, data.DATASETS_DIR = data.DATASETS_DIR, folder
+        try:
+            yield
+        finally:
+            data.DATASETS_DIR = known
+
+
+def lasting(tell: Tell) -> Tell:
     """A `tell` that also prints a lasting line on stderr, because a download may take hours and gigabytes."""
 
     def say(text: str) -> None:
@@ -187,10 +204,15 @@ def _lasting(tell: Tell) -> Tell:
     return say
 
 
-def _failed(path: Path, root: Path, reason: object) -> DownloadFailed:
-    text = " ".join(str(reason).split()).lstrip("❌ ")[:300].rstrip(".") or type(reason).__name__
+def reason(error: object) -> str:
+    """The reason of a failed download in one line, without a full stop."""
+    text = " ".join(str(error).split()).lstrip("❌ ")[:300].rstrip(".")
+    return text or type(error).__name__
+
+
+def _failed(path: Path, root: Path, why: object) -> DownloadFailed:
     return DownloadFailed(
-        f"{path.name} could not be downloaded to {root}: {text}. No part of it was kept. Give the same command again "
-        "with a network and enough room on the disk, put the data set there yourself, or choose another folder of data "
-        "sets: `yolo settings datasets_dir=FOLDER`."
+        f"{path.name} could not be downloaded to {root}: {reason(why)}. No part of it was kept. Give the same "
+        "command again with a network and enough room on the disk, put the data set there yourself, or choose another "
+        "folder of data sets: `yolo settings datasets_dir=FOLDER`."
     )

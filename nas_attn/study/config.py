@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nas_attn import folder_names
 from nas_attn.atomic_files import is_file
+from nas_attn.detector.model.shipped_models import is_named
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.space.architecture import Architecture, module_name
 from nas_attn.study.ablation_config import KINDS, AblationConfig
@@ -43,7 +44,10 @@ class StudyConfig(BaseModel):
         "scratch",
         description="Start of every trial: scratch, weights, or base (train the base once, continue from it).",
     )
-    weights: str | None = Field(None, description="Checkpoint from which every trial starts.")
+    weights: str | None = Field(
+        None,
+        description="Checkpoint from which every trial starts: a file, or a known name, e.g. yolo11n.pt.",
+    )
     space: str = Field("neck", description="Search space: the name of a shipped one, or a path to a YAML file.")
     modules: dict[str, dict[str, list[Any]] | None] | None = Field(
         None, description="Modules to search, e.g. acmix,lska; or a Python file with your own modules."
@@ -206,7 +210,7 @@ class StudyConfig(BaseModel):
             rule, got = "`weights` needs `start: weights`", f"start: {start}"
             problems.append(UserError(rule, got=got, where=source("start"), remedy="Leave one out."))
         checkpoint = str(weights) == str(values.get("model"))  # it is missed where the model is read
-        if weights and not checkpoint and not is_file(str(weights)):
+        if weights and not checkpoint and not is_file(str(weights)) and not is_named(str(weights)):
             rule = "the file of `weights` must exist"
             problems.append(UserError(rule, got=f"'{weights}'", where=source("weights")))
         if problems or config is None:

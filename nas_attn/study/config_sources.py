@@ -16,6 +16,7 @@ from typing import Any
 from nas_attn import folder_names
 from nas_attn.atomic_files import is_file
 from nas_attn.data.named_sets import meant
+from nas_attn.detector.model.shipped_models import is_named
 from nas_attn.environment import shell_word
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.study import shipped
@@ -309,6 +310,7 @@ def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
     """A value that is a path or a name. A path becomes absolute, a name is returned unchanged.
 
     `data` is a path, unless Ultralytics ships data of that name. Any other value is a path if such a file exists.
+    Weights are a path, unless Ultralytics knows a checkpoint of that name.
 
     Args:
         key: the field, one of `PATHS`.
@@ -319,6 +321,8 @@ def _place(key: str, given: str, folder: Path, *, always: bool = False) -> str:
     if key == "data":
         return meant(given, folder)
     path = folder / given
+    if key == "weights" and is_named(given) and not is_file(path):
+        return given
     return str(path.resolve()) if (always and "\0" not in given) or is_file(path) else given
 
 

@@ -21,6 +21,9 @@ from nas_attn.data.folds import check_folds
 from nas_attn.data.named_sets import packaged_data
 from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.model.head_form import check_head, unusable_slots
+from nas_attn.detector.model.named_checkpoints import fetched
+from nas_attn.detector.model.shipped_models import absent as absent_weights
+from nas_attn.detector.model.shipped_models import located
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.weights.checkpoint_rows import check_weights
 from nas_attn.environment import cache_root, shell_word
@@ -116,7 +119,10 @@ def resolve(
     if (url := config.storage) is not None:
         check(lambda: check_storage(url.secret))
     devices = check(lambda: workers(config.device, config.jobs))
-    base = check(lambda: load_base(config.model, width=config.width))
+    lacking = dict.fromkeys(c for c in (config.model, config.weights) if absent_weights(c))
+    # the YAML of the same name shows all other mistakes before anything is downloaded
+    model = Path(config.model).stem if config.model in lacking else config.model
+    base = check(lambda: load_base(model, width=config.width))
     task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
     absent = check(lambda: download.absent(named_data(config.data)))
     # if no search can train this task, messages about the labels would not help
@@ -133,8 +139,8 @@ def resolve(
     if data and config.folds:
         files, folds = tuple({*data.files["train"], *data.files["val"]}), config.folds
         check(lambda: check_folds(files, data.nc, folds, config.fold_groups))
-    if base and config.weights:
-        check(lambda: check_weights(Path(str(config.weights)), base))
+    if base and config.weights and not lacking:
+        check(lambda: check_weights(located(str(config.weights)), base))
     if base and slots and content is not None:
         chosen = check(lambda: chosen_slots(config, content, slots, unusable_slots(base, slots)))
         check(lambda: check_head(base, chosen or ()))
@@ -149,8 +155,11 @@ def resolve(
             if space:
                 check(partial(check_places, space, config.imgsz, config.final_imgsz))
     check.done(f"study '{config.name}'")
-    if absent:
-        download.fetch(named_data(config.data) or "", progress)
+    if absent or lacking:
+        for checkpoint in lacking:
+            fetched(str(checkpoint), progress)
+        if absent:
+            download.fetch(named_data(config.data) or "", progress)
         return resolve(config, progress, folder, stored=stored)
     assert data and devices and base and slots and chosen and space and content is not None
     return Resolved(data, *devices, base, chosen, content, space, names, stored)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from nas_attn._version import __version__
 from nas_attn.attention import user
 from nas_attn.data.check import DataInfo
+from nas_attn.detector.model.shipped_models import located
 from nas_attn.detector.proxy.recipe import Recipe
+from nas_attn.detector.weights.start_model import notes_on
 from nas_attn.errors import UserError
 from nas_attn.evaluate import Evaluator, Fidelity, evaluator_name
 from nas_attn.evaluate.proxy import ProxyEvaluator
@@ -67,7 +68,11 @@ def _plan(
 ) -> Plan:
     """Count the costs, and make the plan and the header of the study."""
     data, base, space = found.data, found.base, found.space
-    notes = [*data.notes, *(lost_with_weights(s.slot for s in space.slots) if config.start == "weights" else ())]
+    notes = [*data.notes]
+    if config.weights:
+        notes += notes_on(located(config.weights), base, data.names)
+    if config.start == "weights":
+        notes += lost_with_weights(s.slot for s in space.slots)
     if config.folds:
         images = len({*data.files["train"], *data.files["val"]})
         notes.append(f"{FOLDS}; {config.folds} folds of {images} images")
@@ -112,7 +117,7 @@ def _plan(
             "data": data.fingerprint,
             "space": space.fingerprint(),
             "base": base.fingerprint,
-            "weights": file_digest(config.weights),
+            "weights": file_digest(str(located(config.weights)) if config.weights else None),
             "modules": {e.name: e.digest for e in own_modules(space)},
             "evaluator": evaluator_name(evaluator),
         },
@@ -142,7 +147,7 @@ def make_evaluator(
         final_imgsz=config.final_imgsz,
         width=config.width,
         start=config.start,
-        weights=str(Path(config.weights).resolve()) if config.weights else None,
+        weights=str(located(config.weights).resolve()) if config.weights else None,
         base_file=str(folder.base_weights.resolve()) if folder and config.start == "base" else None,
         device="cpu" if device == "cpu" else "cuda",
         precision=config.precision,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from untrained_searches import SLOTS, make_plan, run_plan
 
+from nas_attn.analysis.answer import shows
 from nas_attn.detector.proxy.recipe import STOPPED
 from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation, Fidelity
@@ -65,6 +66,11 @@ class Kind:
     trials: int = 100
 
 
+def planted_to_be_shown(trials: int) -> Kind:
+    """Studies with one effect that is as large as the difference that the foresight of a search promises to show."""
+    return Kind(between=0.0, planted=shows(Kind.noise, trials - 4), trials=trials)
+
+
 BCCD = Kind()
 GENERATED = Kind(0.015, 0.03, 0.02)
 KINDS = {
@@ -79,6 +85,7 @@ KINDS = {
     "planted 0.005": replace(BCCD, between=0.0, planted=0.005),
     "planted 0.010": replace(BCCD, between=0.0, planted=0.010),
     "planted 0.015": replace(BCCD, between=0.0, planted=0.015),
+    **{f"shown by {n} trials": planted_to_be_shown(n) for n in (16, 30, 60)},
 }
 
 

@@ -15,11 +15,11 @@ IMGSZ = 64
 SIDES = ((8, 12), (14, 24), (30, 50))
 
 
-def settings_in(folder: Path, datasets: Path) -> Path:
-    """A configuration folder (for `YOLO_CONFIG_DIR`) that makes Ultralytics look for data sets in `datasets`."""
+def settings_in(folder: Path, datasets: Path, **more: str) -> Path:
+    """A configuration folder (for `YOLO_CONFIG_DIR`) with the folder of data sets, and with further settings."""
     file = folder / "Ultralytics" / "settings.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"datasets_dir": str(datasets)}))
+    file.write_text(json.dumps({"datasets_dir": str(datasets), **more}))
     return folder
 
 

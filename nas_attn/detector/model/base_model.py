@@ -23,7 +23,7 @@ from nas_attn.detector.model.export_key import check_export
 from nas_attn.detector.model.model_yaml import FACTORS, check_detector, read_yaml
 from nas_attn.detector.model.registration import check_rows
 from nas_attn.detector.model.rows import rows_of
-from nas_attn.detector.model.shipped_models import near, packaged
+from nas_attn.detector.model.shipped_models import located, near, packaged
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.safe_yaml import too_much
 from nas_attn.tasks import HEADS
@@ -186,10 +186,11 @@ def load_base(
     path = Path(text)
     checkpoint, file = None, text
     if path.suffix == ".pt":
+        path = located(path)
         if not is_file(path):
             remedy = (
-                "Give the path of a file on this machine, because nothing is downloaded; or "
-                f"{path.with_suffix('.yaml').name} to train from scratch."
+                "Give the path of a file on this machine (`search` and `train` download one that Ultralytics knows by "
+                f"name); or {path.with_suffix('.yaml').name} to train from scratch."
             )
             raise UserError("a checkpoint must exist", got=f"'{text}'", remedy=remedy)
         checkpoint, source = path.resolve(), _checkpoint_yaml(path)

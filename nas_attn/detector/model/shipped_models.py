@@ -1,4 +1,4 @@
-"""The model YAMLs that the installed Ultralytics ships."""
+"""The model YAMLs that the installed Ultralytics ships, and the checkpoints that it offers by name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from nas_attn import environment
+from nas_attn.atomic_files import is_file
 from nas_attn.detector.model.model_yaml import read_yaml
 from nas_attn.errors import MissingPart
 from nas_attn.tasks import HEADS
@@ -36,6 +38,11 @@ def scale_of(model: str) -> str | None:
     return found[2] if found else None
 
 
+def without_scale(stem: str) -> str:
+    """The name of a model's family: `yolo11` for `yolo11n`."""
+    return _SCALE.sub(r"\1", stem, count=1)
+
+
 def at_scale(model: str, scale: str) -> str:
     """The name of the same model at another scale."""
     path = Path(model)
@@ -51,7 +58,7 @@ def larger_scales(model: str) -> tuple[str, ...]:
     if own is None:
         return ()
     stem, shipped = Path(model).name.rsplit(".", 1)[0], packaged()
-    if (family := shipped.get(_SCALE.sub(r"\1", stem, count=1))) is not None and len(Path(model).parts) == 1:
+    if (family := shipped.get(without_scale(stem))) is not None and len(Path(model).parts) == 1:
         known = set(read_yaml(family).get("scales") or ())
     elif stem in shipped:
         known = {s for s in SIZES if at_scale(stem, s) in shipped}
@@ -77,3 +84,22 @@ def detectors(scale: str = "n") -> Iterator[str]:
         if source["head"][-1][2] in HEADS:
             many = len(source.get("scales") or ()) > 1
             yield re.sub(r"(\d+)", rf"\g<1>{scale}", name, count=1) if many else name
+
+
+def is_named(checkpoint: str | Path) -> bool:
+    """True for a bare file name that belongs to a shipped model, unless the working directory has such a file."""
+    path = Path(checkpoint)
+    if path.suffix != ".pt" or str(path) != path.name or is_file(path):
+        return False
+    stems = (path.stem, path.stem.removesuffix("u"))  # yolov5nu.pt is of the present yolov5n.yaml
+    return any(name in packaged() for stem in stems for name in (stem, without_scale(stem)))
+
+
+def located(checkpoint: str | Path) -> Path:
+    """The file of a checkpoint: in Ultralytics' folder of weights, if it is named by its name only."""
+    return environment.weights_folder() / checkpoint if is_named(checkpoint) else Path(checkpoint)
+
+
+def absent(checkpoint: str | Path | None) -> bool:
+    """True if Ultralytics knows the checkpoint by name and its folder of weights does not have it."""
+    return checkpoint is not None and is_named(checkpoint) and not is_file(located(checkpoint))

@@ -66,6 +66,29 @@ def start_model(
     return built, fit
 
 
+def notes_on(weights: Path, base: BaseModel, classes: Iterable[str]) -> list[str]:
+    """Notes on the weights of a search: the tensors that fit, and a warning if they may come from its own data.
+
+    Args:
+        weights: the checkpoint.
+        base: the base, with the classes of the data.
+        classes: names of these classes.
+
+    Raises:
+        UserError: the file is no checkpoint, or too few of its tensors fit.
+    """
+    _, report = start_model(base, weights, 0)
+    assert report is not None
+    notes = ["weights: " + "; ".join(line.strip() for line in report.lines())]
+    if set(load_weights(weights).names().values()) == set(classes):
+        notes.append(
+            "The weights know the classes of these data. If they come from a training on these data, each trial "
+            "refines a finished model, and that is no test of a training from general weights. Give the weights from "
+            "which the final training will start."
+        )
+    return notes
+
+
 def save_start(model: Any, task: str, path: Path) -> None:
     """Write a model as a checkpoint in full precision that plain Ultralytics can train, completely or not at all.
 

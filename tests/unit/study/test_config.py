@@ -280,12 +280,21 @@ def test_the_defaults_that_the_help_names_are_those_of_the_model_and_of_the_demo
 
 def test_a_checkpoint_that_is_missing_is_missed_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = load_config("x", {"data": "d.yaml", "model": "yolo11n.pt"})
-    assert config.model == config.weights or Path(config.weights).name == "yolo11n.pt"
-    with pytest.raises(UserError, match=r"a checkpoint must exist.*yolo11n.yaml to train from scratch"):
+    config = load_config("x", {"data": "d.yaml", "model": "mine.pt"})
+    assert config.model == config.weights or Path(config.weights).name == "mine.pt"
+    with pytest.raises(UserError, match=r"a checkpoint must exist.*mine.yaml to train from scratch"):
         load_base(config.model)
     with pytest.raises(ConfigError, match="the file of `weights` must exist"):
-        load_config("x", {"data": "d.yaml", "model": "yolo11n.yaml", "weights": "yolo11n.pt"})
+        load_config("x", {"data": "d.yaml", "model": "yolo11n.yaml", "weights": "mine.pt"})
+
+
+def test_a_checkpoint_that_ultralytics_offers_is_known_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"data": "d.yaml", "model": "yolo11n.yaml", "weights": "yolo11n.pt"}
+    config = load_config("x", given)
+    assert (config.start, config.weights) == ("weights", "yolo11n.pt")
+    (tmp_path / "yolo11n.pt").write_bytes(b"mine")
+    assert load_config("x", given).weights == str(tmp_path / "yolo11n.pt")
 
 
 def test_a_name_with_a_space_gets_one_without():

@@ -172,7 +172,7 @@ def test_settings_that_the_channels_refuse(known_base):
         ("yollo11s.yaml", "Did you mean 'yolo11s'"),
         ("missing/yolo11n.yaml", "base model"),
         ("yolo11n-cls", "must end in one of"),
-        ("missing.pt", "nothing is downloaded"),
+        ("missing.pt", "a checkpoint must exist.*on this machine"),
     ],
 )
 def test_a_base_that_is_none(name, says):
