@@ -1,4 +1,4 @@
-"""Sentences for a terminal: lines that break between words."""
+"""Sentences for people: numbers with their nouns, and lines that break between words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import shutil
 import sys
 import textwrap
 from typing import TextIO
+
+
+def many(number: int, noun: str) -> str:
+    """A number with its noun: `1 epoch`, `2,000 images`, `2 boxes`."""
+    plural = noun + ("es" if noun.endswith("x") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def wrapped(line: str, width: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from nas_attn.analysis.effects.conclusion import WORTH, span
 from nas_attn.analysis.posterior import StudyPosterior, posterior
+from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.statistics.paired import ALPHA, pairs_needed
 from nas_attn.study.view import StudyView, Trial
@@ -60,7 +61,11 @@ def answer(view: StudyView) -> str:
     if not candidates:
         failed = sum(t.state == "failed" and t.role == "search" for t in begun)
         only_controls = all(t.role != "search" for t in begun)
-        why = f"all {len(begun)} trials were controls" if only_controls else f"{failed} failed, and no other has ended"
+        why = (
+            f"all {many(len(begun), 'trial')} were controls"
+            if only_controls
+            else f"{failed} failed, and no other has ended"
+        )
         return f"Nothing was tried: {why}. Run it again with a larger --trials."
     found = posterior(view)
     if found is None or all(c.architecture.is_base for c in found.candidates):
@@ -73,13 +78,13 @@ def answer(view: StudyView) -> str:
     if base is not None and limit > LEARNED * base:
         return (
             f"This proxy cannot show anything yet: the base reaches only {base:.3f} mAP50-95, and with this noise a "
-            f"search of {len(view.trials)} trials can show {limit:.3f} at best. Train longer (--epochs), on larger "
-            "images (--imgsz), or from trained weights (--weights)."
+            f"search of {many(len(view.trials), 'trial')} can show {limit:.3f} at best. Train longer (--epochs), on "
+            "larger images (--imgsz), or from trained weights (--weights)."
         )
     return " ".join(
         [
             "Nothing tried here was shown to beat the base.",
-            f"With this noise a search of {len(view.trials)} trials can show {limit:.3f};",
+            f"With this noise a search of {many(len(view.trials), 'trial')} can show {limit:.3f};",
             f"{_best(found)}.",
             _help(noise, candidates, limit),
         ]

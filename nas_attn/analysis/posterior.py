@@ -30,6 +30,7 @@ from nas_attn.known_cost.mixed import ENOUGH, MixedPosterior, with_second
 from nas_attn.known_cost.observations import Runs
 from nas_attn.known_cost.posterior import LEVEL, NOISE, Posterior
 from nas_attn.known_cost.told import ToldKernel
+from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.statistics.claims import claimed
 from nas_attn.study.coded import PRIOR, Coded
@@ -240,7 +241,7 @@ class StudyPosterior:
             one = "the run of trial" if n == 1 else "the runs of trials"
             parts.append(f"{one} {named}{more}, far below all that the others predict: train again to be sure")
         if self.others:
-            parts.append(f"{self.others} trial{'s' * (self.others > 1)} with another number of epochs or image size")
+            parts.append(f"{many(self.others, 'trial')} with another number of epochs or image size")
         return f"Left out: {'; '.join(parts)}." if parts else ""
 
     def pairs_to_show(self, candidate: Candidate, difference: float) -> int:

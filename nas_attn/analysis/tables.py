@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figure_numbers import liveness_numbers
+from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.slot_states import UNDERTRAINED, slot_state
 from nas_attn.study.view import Candidate, StudyView, Trial
@@ -190,7 +191,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
     model = str(config.get("model") or view.header.get("base", EMPTY))
     if config.get("width"):
         model += f", width {config['width']}"
-    runs = _distinct(f"{e.epochs} epochs at {e.imgsz} px" for e in results)
+    runs = _distinct(f"{many(e.epochs, 'epoch')} at {e.imgsz} px" for e in results)
     fraction = config.get("fraction", 1.0)
     versions = {"nas_attn": view.header.get("version", EMPTY)} | {k: v for e in results for k, v in e.versions.items()}
     own = [t.evaluation.seconds for t in view.trials if t.evaluation and not t.origin]

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from nas_attn.ablation.decide import DEAD
 from nas_attn.ablation.view import AblationView
-from nas_attn.api.progress import Bar, epochs, worth
+from nas_attn.api.progress import Bar, worth
+from nas_attn.lines import many
 from nas_attn.pulse import Reached
 from nas_attn.study.slot_states import learned, too_little
 from nas_attn.study.view import Trial
@@ -24,8 +25,8 @@ class AblationReporter(Bar):
         how = f"tested after {', '.join(map(str, seeds))} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds"
         arms = len(view.design.arms)
         self._say(
-            f"  {arms} arms, {how} from seed {own['seed']} on, {epochs(config['epochs'])} at {config['imgsz']} px from "
-            f"{config['start']}"
+            f"  {arms} arms, {how} from seed {own['seed']} on, {many(config['epochs'], 'epoch')} at "
+            f"{config['imgsz']} px from {config['start']}"
         )
         for text in view.header.get("notes", ()):
             self.note(text)

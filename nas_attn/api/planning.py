@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.api.keywords import with_keywords
 from nas_attn.api.options import SearchOptions
+from nas_attn.lines import many
 from nas_attn.study import RUNS
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.trial import Displayed
@@ -53,10 +54,10 @@ class SearchPlan(Displayed):
         ends = datetime.now() + timedelta(hours=self.hours)
         when = f"{ends:%H:%M}" if self.hours < 12 else f"{ends:%Y-%m-%d %H:%M}"
         each = "" if self.memory is None else f"; about {self.memory:.1f} GB of memory for each worker"
-        workers = f"{self.workers} worker{'s' * (self.workers != 1)}"
+        workers = many(self.workers, "worker")
         return (
             f"{self.title}\n{self.foresight.words()}\nAbout {self.seconds:.0f} s for a trial ({self.source}): "
-            f"{_duration(self.hours)} for {self.left} trials on {workers}, until about {when}. "
+            f"{_duration(self.hours)} for {many(self.left, 'trial')} on {workers}, until about {when}. "
             f"At most {self.disk:.2f} GB of decoded images{each}."
         )
 
@@ -102,7 +103,6 @@ def search_plan(plan: Plan, view: StudyView) -> SearchPlan:
         view: the study so far; one without trials if it is new.
     """
     from nas_attn.analysis.foresight import foresight
-    from nas_attn.api.progress import epochs
 
     config, data = plan.config, plan.header["data"]
     took = [t.evaluation.seconds for t in view.trials if t.evaluation and t.group is None and t.state == "complete"]
@@ -112,8 +112,9 @@ def search_plan(plan: Plan, view: StudyView) -> SearchPlan:
     hours = (-(-left // workers) + bases) * seconds / 3600
     images = data["train"] * config.fraction + data["val"] + (data["test"] if config.test else 0)
     return SearchPlan(
-        f"study {config.name}: {plan.header['base']}, {plan.space.size:,} architectures, {epochs(config.epochs)} at "
-        f"{config.imgsz} px from {config.start}, on {data['train']} + {data['val']} images",
+        f"study {config.name}: {plan.header['base']}, {plan.space.size:,} architectures, "
+        f"{many(config.epochs, 'epoch')} at {config.imgsz} px from {config.start}, on {data['train']} + "
+        f"{data['val']} images",
         foresight(config.model_dump(), config.trials, view if view.trials else None),
         seconds,
         "the median so far" if took else "from a few steps of the base",

@@ -16,6 +16,7 @@ from nas_attn.analysis.foresight import foresight
 from nas_attn.analysis.front import trained
 from nas_attn.analysis.tables import inserted
 from nas_attn.api.notebook_bar import NotebookBar
+from nas_attn.lines import many
 from nas_attn.pulse import Reached
 from nas_attn.statistics.pareto import best_of, front_of
 from nas_attn.study.slot_states import UNDERTRAINED, UNKNOWN, slot_state
@@ -165,7 +166,7 @@ class Reporter(Bar):
             self._say("This is the demo on generated data. It says nothing about your data: give that with --data.")
         self._say(
             f"study {view.name}: {view.header['base']}, {view.header['space_size']:,} architectures, "
-            f"{epochs(config['epochs'])} at {config['imgsz']} px from {config['start']}; files in {view.folder}"
+            f"{many(config['epochs'], 'epoch')} at {config['imgsz']} px from {config['start']}; files in {view.folder}"
         )
         if words := view.header["data"].get("words"):
             self._say(f"  data: {words}")
@@ -208,11 +209,6 @@ class Reporter(Bar):
             self._say(f"  {name}: {worth(drop, view.slots)}, {_searched(name, view)}")
 
 
-def epochs(number: int) -> str:
-    """A number of epochs in words."""
-    return f"{number} epoch{'s' * (number != 1)}"
-
-
 def line(trial: Trial) -> str:
     """One trial as one line."""
     head = f"{trial.number:4d}  {trial.role:6s} seed {trial.seed}  "
@@ -224,7 +220,7 @@ def line(trial: Trial) -> str:
     cost = f"{trial.gmacs:.4f} GMACs  {evaluation.seconds:5.1f} s"
     if evaluation.together is not None:
         others = evaluation.together["size"] - 1
-        return f"{head}trained together with {others} other{'s' * (others != 1)}  {cost}  {where}"
+        return f"{head}trained together with {many(others, 'other')}  {cost}  {where}"
     if trial.stopped is not None:
         return f"{head}stopped after epoch {trial.stopped} of {evaluation.epochs}  {cost}  {where}"
     flags = f"  [{', '.join(evaluation.flags)}]" if evaluation.flags else ""

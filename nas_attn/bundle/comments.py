@@ -9,6 +9,7 @@ from nas_attn.analysis.posterior import posterior, verdict
 from nas_attn.attention import registry
 from nas_attn.bundle.card import entries
 from nas_attn.environment import shell_word
+from nas_attn.lines import many
 from nas_attn.space import Architecture
 from nas_attn.study.view import Candidate, StudyView
 
@@ -19,7 +20,7 @@ def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
     sd = f" (sd {candidate.sd:.4f})" if candidate.sd is not None else ""
     lines = [
         f"Found by nas_attn {view.header['version']}, study {view.name}, on base model {view.header['base']}.",
-        f"Proxy: {config['epochs']} epochs at {config['imgsz']} px from {config['start']}.",
+        f"Proxy: {many(config['epochs'], 'epoch')} at {config['imgsz']} px from {config['start']}.",
     ]
     if candidate.mean is not None:
         lines.append(f"Proxy mAP50-95 on val: {candidate.mean:.4f}{sd} over seeds {list(candidate.seeds)}.")

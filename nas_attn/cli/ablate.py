@@ -11,7 +11,7 @@ import typer
 
 from nas_attn.cli.fields import FieldOptions, with_fields
 from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust, Yes
-from nas_attn.lines import say
+from nas_attn.lines import many, say
 from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.config import StudyConfig
 
@@ -101,8 +101,8 @@ def _print_plan(study: str | None, options: dict[str, Any], runs: Path, name: st
         say(f"note: {note}")
     most = "at most " if cost.at_most else ""
     say(
-        f"{most}{cost.trials} trials, {most}{cost.hours:.2f} hours on {cost.workers} worker"
-        f"{'s' * (cost.workers != 1)} (time per trial from {cost.source}). Nothing was run."
+        f"{most}{many(cost.trials, 'trial')}, {most}{cost.hours:.2f} hours on "
+        f"{many(cost.workers, 'worker')} (time per trial from {cost.source}). Nothing was run."
     )
     if text := foresight(plan, view):
         say(text)

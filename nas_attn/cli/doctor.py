@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from nas_attn.cli.options import Json, Modules, use_modules
-from nas_attn.lines import say
+from nas_attn.lines import many, say
 
 NAME = "doctor"
 EXAMPLES = """
@@ -119,7 +119,7 @@ def _cpu() -> Result:
     return (
         "cpu",
         True,
-        f"{cores()} cores; by default {len(devices)} trials at a time with {threads} thread{'s' * (threads != 1)} each",
+        f"{many(cores(), 'core')}; by default {len(devices)} trials at a time with {many(threads, 'thread')} each",
     )
 
 

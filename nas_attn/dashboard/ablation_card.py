@@ -16,6 +16,7 @@ from nas_attn.ablation.view import DEFAULT_NAME, AblationView
 from nas_attn.analysis import tables
 from nas_attn.analysis.tables import Table, newest_first, signed, state_of
 from nas_attn.dashboard.blocks import Block, Element, Plot, Row, element, facts, table, text
+from nas_attn.lines import many
 from nas_attn.study.slot_states import DEAD as DEAD_SLOT
 from nas_attn.study.slot_states import UNDERTRAINED, too_little
 
@@ -91,7 +92,7 @@ class AblationCard:
             ("full architecture", str(v.header["ablation"]["full"])),
             ("base model", str(v.header["base"])),
             ("data", str(c.get("data") or "generated data set")),
-            ("each trial", f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"),
+            ("each trial", f"{many(c['epochs'], 'epoch')} at {c['imgsz']} px, start {c['start']}"),
             ("seeds", planned_seeds(v)),
             ("trials", f"{', '.join(counted) or 'none yet'}; {len(v.left)} left"),
             *(pair for pair in tables.facts(replace(v.views[None], trials=v.trials)) if pair[0] in MEASURED),
@@ -105,7 +106,7 @@ class AblationCard:
         said = [_liveness(self.view, model) for model in self.view.design.models]
         if skipped:
             verb = "is" if skipped == 1 else "are"
-            text = f"{skipped} comparison{'s' * (skipped != 1)} {verb} left out, because only such slots differ."
+            text = f"{many(skipped, 'comparison')} {verb} left out, because only such slots differ."
             said.append(text)
         return " ".join(said)
 

@@ -16,6 +16,7 @@ from nas_attn.data.keypoints import NO_FLIP, Keypoints, check_keypoints, kpt_sha
 from nas_attn.data.labels import DETECT, LabelFormat, check_label, label_path
 from nas_attn.data.named_sets import is_packaged
 from nas_attn.errors import ConfigError, DataError, UserError
+from nas_attn.lines import many
 
 NO_IMAGE = "a listed image must exist"
 UNREADABLE = "a label file must be readable"
@@ -63,7 +64,7 @@ class DataInfo:
         parts = []
         for split, files in self.files.items():
             empty = f", {self.empty[split]:,} without boxes" if self.empty.get(split) else ""
-            parts.append(f"{split} {len(files):,} images, {self.boxes[split]:,} boxes{empty}")
+            parts.append(f"{split} {many(len(files), 'image')}, {many(self.boxes[split], 'box')}{empty}")
         return ". ".join([f"{'; '.join(parts)}; {self.nc} class{'es' * (self.nc != 1)}", *self.details])
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nas_attn.errors import SlotRefused, UserError
+from nas_attn.lines import many
 from nas_attn.space import Architecture, Slot
 
 STARTS = ("scratch", "weights", "base")
@@ -49,7 +50,7 @@ def refused_at_base(slots: Iterable[Slot]) -> dict[str, SlotRefused]:
 def lost_with_weights(slots: Iterable[Slot]) -> list[str]:
     """Warnings, one per slot whose modules replace trained convolutions of a checkpoint."""
     return [
-        f"{slot.name}: a module there replaces {slot.sites} trained 3x3 convolution{'s' * (slot.sites > 1)}"
+        f"{slot.name}: a module there replaces {many(slot.sites, 'trained 3x3 convolution')}"
         " of the weights. It does not begin as an identity, even with residual=scaled, so short runs underrate it"
         for slot in slots
         if slot.replaces

@@ -14,6 +14,7 @@ from typing import Any
 
 from nas_attn.errors import StudyChanged
 from nas_attn.evaluate import Evaluation
+from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.config import MAY_CHANGE, StudyConfig
 from nas_attn.study.plan import Plan
@@ -46,7 +47,7 @@ class Evidence:
     def words(self) -> str:
         """The evidence as a sentence."""
         n = len(self.trials)
-        parts = [f"{n} trial{'s' * (n != 1)} of study '{self.name}' count{'s' * (n == 1)} as evidence"]
+        parts = [f"{many(n, 'trial')} of study '{self.name}' count{'s' * (n == 1)} as evidence"]
         if self.differs:
             parts.append(f"the studies differ in {', '.join(self.differs)}")
         if self.left_out:
@@ -151,7 +152,7 @@ def _obstacle(trial: Trial, architecture: Architecture | None, earlier: StudyVie
     if architecture is None:
         return "uses a slot that this study does not search"
     if (e.epochs, e.imgsz) != (plan.fidelity.epochs, plan.fidelity.imgsz):
-        return f"trained for {e.epochs} epochs at {e.imgsz} px"
+        return f"trained for {many(e.epochs, 'epoch')} at {e.imgsz} px"
     costs = plan.table.cells
     if any(gene != NONE and gene not in costs[slot] for slot, gene in architecture):
         return "uses a module or setting that this study does not search"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas_attn.lines import many
 from nas_attn.statistics.pareto import best_of, cheapest_near, front_of, knee_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Ending:
         """The expected effect as a sentence."""
         said = [f"`{name}` with a probability of {_percent(p)}" for name, p in self.changes.items() if p >= 0.0005]
         picks = f"would change the picks {', '.join(said)}" if said else "would change no pick"
-        one = f" {self.single} architecture{'s' * (self.single > 1)} on the front had a single run."
+        one = f" {many(self.single, 'architecture')} on the front had a single run."
         larger = "give a first front" if math.isinf(self.gain) else f"enlarge the front by {_percent(self.gain)}"
         return f"{MORE} more trials are expected to {larger}, and {picks}.{one if self.single else ''}"
 

@@ -11,6 +11,7 @@ from nas_attn.ablation.design import Arm
 from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.noise import noise
+from nas_attn.lines import many
 from nas_attn.statistics.paired import ALPHA, POWER, pairs_needed, power
 from nas_attn.statistics.spread import pooled
 from nas_attn.study.view import Trial
@@ -91,7 +92,7 @@ def foresight(plan: AblationPlan, view: AblationView) -> str:
     needed = pairs_needed(difference, sd, level)
     text = (
         f"With a noise of {sd / math.sqrt(2):.4f} a run, as in {source}, {looks.most} seeds show a difference of "
-        f"{difference:g} mAP50-95 with probability {chance:.0%}, corrected for {count} comparison{'s' * (count != 1)}"
+        f"{difference:g} mAP50-95 with probability {chance:.0%}, corrected for {many(count, 'comparison')}"
     )
     return text + (f". For {POWER:.0%}, take {needed} seeds, or compare less with --kinds." if chance < POWER else ".")
 
@@ -113,7 +114,7 @@ def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, str] | None:
     config, fidelity = study.header["config"], plan.study.fidelity
     source = "the study's trials"
     if any(config[k] != getattr(fidelity, k) for k in ("epochs", "imgsz", "fraction")):
-        source += f" at {config['epochs']} epochs and {config['imgsz']} px"
+        source += f" at {many(config['epochs'], 'epoch')} and {config['imgsz']} px"
     return seen.run.mean * math.sqrt(2), source
 
 

@@ -16,6 +16,7 @@ from nas_attn.ablation.report.words import PARTIAL, level, ranges
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
 from nas_attn.analysis.tables import number
+from nas_attn.lines import many
 from nas_attn.statistics.paired import MIN_PAIRS, Paired
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _hover(line: ComparisonRow, level: str) -> str:
     parts = [f"<b>{escape(line.label)}</b>", *inserted, *(escape(part) for part in wrap(line.words, 70))]
     if line.decision is not None and (val := line.result) is not None:
         p = "not tested" if line.decision.p is None else f"p (Holm) {escape(p_value(line.decision.p))}"
-        seeds = f"{val.n} seed{'s' * (val.n != 1)}"
+        seeds = many(val.n, "seed")
         parts += [f"Δ on val {_interval(val, level)}, {seeds}", f"{p}; d {effect_size(val)}"]
     if line.test_result is not None:
         parts.append(f"Δ on test {_interval(line.test_result, level)}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nas_attn.ablation.decide import DEAD, NO_DIFFERENCE, UNDECIDED, UNTESTED, WAITING, Decision
 from nas_attn.ablation.design import Contrast
 from nas_attn.ablation.view import EARLIER, AblationView
+from nas_attn.lines import many
 from nas_attn.statistics.paired import ALPHA, MIN_PAIRS
 from nas_attn.study.slot_states import UNDERTRAINED
 
@@ -92,7 +93,7 @@ def summary(view: AblationView) -> str:
             rest = [f"and {len(labels) - MOST_NAMES} more"] if len(labels) > MOST_NAMES else []
             names = f" ({', '.join((*labels[:MOST_NAMES], *rest))})" if word in _NAMED else ""
             parts.append(f"{len(items)} {text}{names}")
-    head = f"{len(found)} comparison{'s' * (len(found) != 1)} with the base: {', '.join(parts) or 'none yet'}."
+    head = f"{many(len(found), 'comparison')} with the base: {', '.join(parts) or 'none yet'}."
     return f"Partial: training is not finished. {head}" if view.partial else head
 
 
@@ -113,7 +114,7 @@ def about(view: AblationView) -> str:
     c = view.header["config"]
     data = c.get("data") or "the generated data set"
     full = view.header["ablation"]["full"]
-    how = f"{c['epochs']} epochs at {c['imgsz']} px, start {c['start']}"
+    how = f"{many(c['epochs'], 'epoch')} at {c['imgsz']} px, start {c['start']}"
     trained = f"Data: {data}. Each trial: {how}. Seeds: {planned_seeds(view)}."
     return f"Full architecture: {full}. Base model: {view.header['base']}. {trained}"
 

@@ -10,6 +10,7 @@ from nas_attn.analysis.difference import Difference, percent
 from nas_attn.analysis.effects.conclusion import change, verdict_at
 from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
 from nas_attn.analysis.plot_style import FONT, INK, template
+from nas_attn.lines import many
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -89,9 +90,7 @@ def _hover(cell: Cell, numbers: EffectNumbers) -> str:
     if cell.slot in numbers.dead:
         lines.append("a dead slot: the trained base does not need its output")
     if cell.trials:
-        lines.append(
-            f"{cell.trials} trial{'s' * (cell.trials > 1)}, {cell.seeds} seed{'s' * (cell.seeds > 1)}, {_count(cell)}"
-        )
+        lines.append(f"{many(cell.trials, 'trial')}, {many(cell.seeds, 'seed')}, {_count(cell)}")
     for what, difference in (("nothing there", cell.effect), ("the other choices there", cell.lead)):
         if difference is not None:
             lines.append(f"against {what}: {_told(difference)}")
@@ -108,7 +107,7 @@ def _told(difference: Difference) -> str:
 
 
 def _count(cell: Cell) -> str:
-    return f"{cell.architectures} architecture{'s' * (cell.architectures != 1)}"
+    return many(cell.architectures, "architecture")
 
 
 def _frame(cell: Cell, numbers: EffectNumbers) -> dict[str, Any]:
