@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas_attn.attention.forms import recording
+from nas_attn.attention.forms import fast_wanted, recording
 from nas_attn.attention.zoo._layout import channels_last
 from nas_attn.attention.zoo._precision import without_autocast
 
@@ -33,7 +33,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: f
     Args:
         q: (..., L, D).
         k: (..., S, D).
-        v: (..., S, E), E >= D.
+        v: (..., S, E).
         bias: added to the logits, broadcast to (..., L, S); None: no bias.
         scale: factor of the logits; None: 1 / √D.
     Returns:
@@ -47,10 +47,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: f
             logits = (q * scale) @ k.transpose(-1, -2)
             weights = (logits if bias is None else logits + bias).softmax(-1)
             return weights.to(v.dtype) @ v
-    missing = 0 if recording() else v.shape[-1] - q.shape[-1]
-    if missing:  # fused kernels need the same width for q, k and v; added zeros change no product
+    width, missing = v.shape[-1], v.shape[-1] - q.shape[-1] if fast_wanted() else 0
+    if missing > 0:  # fused kernels need the same width for q, k and v; added zeros change no product
         q, k = F.pad(q, (0, missing)), F.pad(k, (0, missing))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    elif missing < 0:
+        v = F.pad(v, (0, -missing))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    return out[..., :width] if missing < 0 else out
 
 
 def _fused_would_vary(q: Tensor) -> bool:

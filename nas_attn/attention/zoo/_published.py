@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class PublishedNames(nn.Module):
@@ -29,6 +29,14 @@ class PublishedNames(nn.Module):
                 del state_dict[key]
             elif name in own and (name == given or prefix + name not in state_dict):
                 value = state_dict.pop(key)
-                linear = value.dim() == 2 and own[name].dim() == 4  # published as nn.Linear, here a 1x1 convolution
-                state_dict[prefix + name] = value[:, :, None, None] if linear else value
+                state_dict[prefix + name] = _as_convolution(value) if own[name].dim() == 4 else value
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _as_convolution(weight: Tensor) -> Tensor:
+    """The weights of a published layer as those of a 2-D convolution, if it was another layer."""
+    if weight.dim() == 2:  # nn.Linear
+        return weight[:, :, None, None]
+    if weight.dim() == 5:  # nn.Conv3d on a single slice: only the middle taps met data
+        return weight[:, :, weight.shape[2] // 2]
+    return weight

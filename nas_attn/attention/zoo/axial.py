@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Annotated
 
-import torch
 from torch import Tensor, nn
 
 from nas_attn.attention.choice import Choice
 from nas_attn.attention.registry import attention
 from nas_attn.attention.zoo._constraints import indivisible
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
-from nas_attn.attention.zoo._heads import attend
-from nas_attn.attention.zoo._layout import channels_last
-from nas_attn.attention.zoo._precision import at_least_single, without_autocast
+from nas_attn.attention.zoo._lines import along, criss_cross, from_grid, to_grid
 from nas_attn.errors import UserError
 
 ORDERS = ("serial", "parallel", "criss_cross")
@@ -88,14 +85,8 @@ class AxialAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).chunk(3, 1)
-        # (N, H, W, heads, D)
-        heads = (x.shape[0], self.num_heads, x.shape[1] // self.num_heads, x.shape[2], x.shape[3])
-        grids = [part.reshape(heads).permute(0, 3, 4, 1, 2) for part in (q, k, v)]
-        out = getattr(self, f"_{self.order}")(*grids)
-        if channels_last(x):
-            out = out.flatten(3).contiguous().permute(0, 3, 1, 2)
-        else:
-            out = out.permute(0, 3, 4, 1, 2).reshape(x.shape).contiguous()
+        grids = [to_grid(part, self.num_heads) for part in (q, k, v)]
+        out = from_grid(getattr(self, f"_{self.order}")(*grids), x)
         return self.proj(out + self.pe(v))
 
     def _serial(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -105,28 +96,4 @@ class AxialAttention(nn.Module):
         return 0.5 * (along(1, q, k, v) + along(2, q, k, v))
 
     def _criss_cross(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        with without_autocast(q.device):  # half precision would overflow; the fused kernels of `along` sum in float32
-            q, k = at_least_single(q) * q.shape[-1] ** -0.5, at_least_single(k)
-            columns = lines(1, q) @ lines(1, k).transpose(-1, -2)  # (N, W, heads, H, H)
-            rows = lines(2, q) @ lines(2, k).transpose(-1, -2)  # (N, H, heads, W, W)
-        place = torch.arange(q.shape[1], device=q.device)
-        itself = place.reshape(-1, 1) == place  # already counted in its row
-        columns = columns.masked_fill(itself, torch.finfo(columns.dtype).min)
-        # from here on as (N, H, W, heads, logits)
-        together = torch.cat([columns.permute(0, 3, 1, 2, 4), rows.permute(0, 1, 3, 2, 4)], -1).softmax(-1).to(v.dtype)
-        columns, rows = together[..., : q.shape[1]], together[..., q.shape[1] :]
-        down = columns.permute(0, 2, 3, 1, 4) @ lines(1, v)
-        across = rows.permute(0, 1, 3, 2, 4) @ lines(2, v)
-        return down.permute(0, 3, 1, 2, 4) + across.permute(0, 1, 3, 2, 4)
-
-
-def lines(axis: int, x: Tensor) -> Tensor:
-    """(N, H, W, heads, D) -> (N, W, heads, H, D) for axis 1, (N, H, heads, W, D) for axis 2; contiguous."""
-    return x.permute((0, 2, 3, 1, 4) if axis == 1 else (0, 1, 3, 2, 4)).contiguous()
-
-
-def along(axis: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention of (N, H, W, heads, D) within each column (axis 1) or row (axis 2); the output has the same shape."""
-    q, k, v = (lines(axis, part) for part in (q, k, v))
-    out = attend(*(part.flatten(0, 1) for part in (q, k, v))).reshape(v.shape)
-    return out.permute((0, 3, 1, 2, 4) if axis == 1 else (0, 1, 3, 2, 4))
+        return criss_cross(q, k, v, q.shape[-1] ** -0.5)
