@@ -1,113 +1,21 @@
 """Published weights load with their published names and shapes, and give the output of the published formula.
 
-Names and shapes come from the repository that an entry names, at the widths below.
+Names and shapes come from the repository that an entry names, at the widths in `published_layers`.
 """
 
 from __future__ import annotations
 
+import published_formulas
 import pytest
 import torch
+from published_formulas import batch_norm, conv
+from published_layers import PUBLISHED, layer, norm
 from torch import nn
 from torch.nn import functional
 
 from nas_attn.attention import entries, get
 from nas_attn.attention.residual import build_module
 
-
-def layer(name, *shape, bias=True):
-    return {f"{name}.weight": shape, **({f"{name}.bias": shape[:1]} if bias else {})}
-
-
-def norm(name, width, statistics=True):
-    running = {f"{name}.running_mean": (width,), f"{name}.running_var": (width,), f"{name}.num_batches_tracked": ()}
-    return {**layer(name, width), **(running if statistics else {})}
-
-
-def normed(name, *shape):
-    """Ultralytics' Conv."""
-    return {f"{name}.conv.weight": shape, **norm(f"{name}.bn", shape[0])}
-
-
-def large_kernel(horizontal, vertical, dilated_horizontal, dilated_vertical):
-    """LSKA of 23 pixels on 16 channels."""
-    return {
-        **layer(horizontal, 16, 1, 1, 5),
-        **layer(vertical, 16, 1, 5, 1),
-        **layer(dilated_horizontal, 16, 1, 1, 7),
-        **layer(dilated_vertical, 16, 1, 7, 1),
-        **layer("conv1", 16, 16, 1, 1),
-    }
-
-
-PUBLISHED = {  # entry: channels, settings, name -> shape
-    "triplet": (16, {"kernel_size": 7}, {
-        f"{gate}.conv.{name}": shape for gate in ("cw", "hc", "hw")
-        for name, shape in {"conv.weight": (1, 2, 7, 7), **norm("bn", 1)}.items()
-    }),
-    "lsk": (16, {}, {
-        **layer("conv0", 16, 1, 5, 5), **layer("conv_spatial", 16, 1, 7, 7),
-        **layer("conv1", 8, 16, 1, 1), **layer("conv2", 8, 16, 1, 1),
-        **layer("conv_squeeze", 2, 2, 7, 7), **layer("conv", 16, 8, 1, 1),
-    }),
-    "caa": (16, {}, {
-        **layer("conv1.conv", 16, 16, 1, 1), **layer("h_conv.conv", 16, 1, 1, 11),
-        **layer("v_conv.conv", 16, 1, 11, 1), **layer("conv2.conv", 16, 16, 1, 1),
-    }),
-    "lite_mla": (16, {"head_dim": 8, "scales": (5,)}, {
-        **layer("qkv.conv", 48, 16, 1, 1, bias=False),
-        **layer("aggreg.0.0", 48, 1, 5, 5, bias=False), **layer("aggreg.0.1", 48, 8, 1, 1, bias=False),
-        **layer("proj.conv", 16, 32, 1, 1, bias=False), **norm("proj.norm", 16),
-    }),
-    "window": (16, {"window_size": 4, "num_heads": 2}, {
-        "relative_position_bias_table": (49, 2), "relative_position_index": (16, 16),
-        **layer("qkv", 48, 16), **layer("proj", 16, 16),
-    }),
-    "bi_level_routing": (16, {"num_heads": 4, "n_win": 4, "topk": 4}, {
-        **layer("lepe", 16, 1, 5, 5), **layer("qkv.qkv", 48, 16), **layer("wo", 16, 16),
-    }),
-    "bi_level_routing (NCHW)": (16, {"num_heads": 4, "n_win": 4, "topk": 4}, {
-        **layer("lepe", 16, 1, 5, 5), **layer("qkv_linear", 48, 16, 1, 1), **layer("output_linear", 16, 16, 1, 1),
-    }),
-    "aattn": (16, {"num_heads": 2, "area": 4}, {
-        **normed("qkv", 48, 16, 1, 1), **normed("proj", 16, 16, 1, 1), **normed("pe", 16, 1, 7, 7),
-    }),
-    "psa": (16, {"attn_ratio": 0.5, "num_heads": 2}, {
-        **normed("attn.qkv", 32, 16, 1, 1), **normed("attn.proj", 16, 16, 1, 1), **normed("attn.pe", 16, 1, 3, 3),
-        **normed("ffn.0", 32, 16, 1, 1), **normed("ffn.1", 16, 32, 1, 1),
-    }),
-    "cpca": (16, {}, {
-        **layer("ca.fc1", 4, 16, 1, 1), **layer("ca.fc2", 16, 4, 1, 1), **layer("dconv5_5", 16, 1, 5, 5),
-        **layer("dconv1_7", 16, 1, 1, 7), **layer("dconv7_1", 16, 1, 7, 1), **layer("dconv1_11", 16, 1, 1, 11),
-        **layer("dconv11_1", 16, 1, 11, 1), **layer("dconv1_21", 16, 1, 1, 21), **layer("dconv21_1", 16, 1, 21, 1),
-        **layer("conv", 16, 16, 1, 1),
-    }),
-    "lka": (16, {"k_size": 23}, {
-        **layer("conv0", 16, 1, 5, 5), **layer("conv_spatial", 16, 1, 7, 7), **layer("conv1", 16, 16, 1, 1),
-    }),
-    "lska": (16, {"k_size": 23}, large_kernel("conv0h", "conv0v", "conv_spatial_h", "conv_spatial_v")),
-    "lska (detection)": (16, {"k_size": 23}, large_kernel("DW_conv_h", "DW_conv_v", "DW_D_conv_h", "DW_D_conv_v")),
-    "eca": (64, {}, {"conv.weight": (1, 1, 3)}),
-    "coord": (64, {}, {
-        **layer("conv1", 8, 64, 1, 1), **norm("bn1", 8), **layer("conv_h", 64, 8, 1, 1), **layer("conv_w", 64, 8, 1, 1),
-    }),
-    "shuffle": (64, {}, {
-        **{name: (1, 4, 1, 1) for name in ("cweight", "cbias", "sweight", "sbias")}, **norm("gn", 4, statistics=False),
-    }),
-    "gc": (64, {}, {
-        **layer("conv_mask", 1, 64, 1, 1), **layer("channel_add_conv.0", 4, 64, 1, 1),
-        "channel_add_conv.1.weight": (4, 1, 1), "channel_add_conv.1.bias": (4, 1, 1),
-        **layer("channel_add_conv.3", 64, 4, 1, 1),
-    }),
-    "ema": (64, {}, {
-        **norm("gn", 8, statistics=False), **layer("conv1x1", 8, 8, 1, 1), **layer("conv3x3", 8, 8, 3, 3),
-    }),
-    "mlca": (64, {"kernel_size": 3}, {"conv.weight": (1, 1, 3), "conv_local.weight": (1, 1, 3)}),
-    "efficient_attention": (16, {"group_split": (4, 4)}, {
-        **layer("convs.0", 24, 1, 3, 3), **layer("act_blocks.0.act_block.0", 8, 8, 1, 1),
-        **layer("act_blocks.0.act_block.2", 8, 8, 1, 1), **layer("qkvs.0", 24, 16, 1, 1),
-        **layer("global_q", 8, 16, 1, 1), **layer("global_kv", 16, 16, 1, 1), **layer("proj", 16, 16, 1, 1),
-    }),
-}  # fmt: skip
 every = pytest.mark.parametrize("case", PUBLISHED)
 
 
@@ -139,8 +47,9 @@ def test_published_weights_load(case):
     module.load_state_dict(weights, strict=True)
     assert weights.keys() == kept.keys()  # loading must not change the given dictionary
     assert sum(t.numel() for t in module.state_dict().values()) == sum(
-        t.numel() for name, t in weights.items() if name != "relative_position_index"
-    )
+        t.numel() if t.dim() < 5 else t[:, :, 0].numel()  # a 3-D convolution on one slice
+        for name, t in weights.items() if name != "relative_position_index"
+    )  # fmt: skip
     for name, value in module.state_dict().items():
         assert torch.equal(value, whole.state_dict()[f"1.{name}"])
 
@@ -160,21 +69,6 @@ def test_own_names_load_and_wrong_ones_are_refused(case):
     if both.keys() - own.keys() - {"relative_position_index"}:
         with pytest.raises(RuntimeError, match="Unexpected key"):
             module.load_state_dict(both)
-
-
-def conv(p, name, x, **options):
-    weight = p[f"{name}.weight"]
-    weight = weight if weight.dim() == 4 else weight[:, :, None, None]
-    padding = tuple((k // 2) * options.get("dilation", 1) for k in weight.shape[2:])
-    return functional.conv2d(x, weight, p.get(f"{name}.bias"), padding=padding, **options)
-
-
-def batch_norm(p, name, x):
-    shape = (1, -1, 1, 1)
-    mean, var, weight, bias = (
-        p[f"{name}.{part}"].view(shape) for part in ("running_mean", "running_var", "weight", "bias")
-    )
-    return (x - mean) / (var + 1e-5).sqrt() * weight + bias
 
 
 def triplet(p, x):
@@ -287,6 +181,7 @@ FORMULAS = {
     "bi_level_routing (NCHW)": lambda p, x: bi_level_routing(p, x, "qkv_linear", "output_linear"),
     "aattn": of_ultralytics(aattn),
     "psa": of_ultralytics(psa),
+    **published_formulas.FORMULAS,
 }
 
 
@@ -294,9 +189,11 @@ FORMULAS = {
 def test_loaded_weights_compute_the_published_formula(case):
     module, weights = module_of(case), weights_of(case)
     module.load_state_dict(weights)
-    x = torch.randn(2, 16, 8, 12, dtype=torch.float64)
+    channels, settings, _ = PUBLISHED[case]
+    x = torch.randn(2, channels, 8, 12, dtype=torch.float64)
+    own = settings if case in published_formulas.FORMULAS else {}
     with torch.no_grad():
-        expected, found = FORMULAS[case](weights, x), module(x)
+        expected, found = FORMULAS[case](weights, x, **own), module(x)
     # ε of the linear attention is 1e-5 here, but 1e-15 in the published code
     tolerance = 1e-4 if case == "lite_mla" else 1e-10
     assert expected.std() > 1e-3

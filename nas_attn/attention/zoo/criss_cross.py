@@ -73,7 +73,7 @@ class CrissCrossAttention(nn.Module):
         for _ in range(self.recurrence):
             q, k, v = (to_grid(conv(x), 1) for conv in (self.query_conv, self.key_conv, self.value_conv))
             attended = from_grid(criss_cross(q, k, v), x)
-            x = x + self.gamma.to(attended.dtype) * attended
+            x = self.gamma.to(attended.dtype) * attended + x  # in this order, the sum lies as `attended` does
         return x
 
     def extra_repr(self) -> str:

@@ -109,7 +109,7 @@ class IRMB(PublishedNames):
         q, k = self.qk(y).chunk(2, 1)
         attended = self._attend(q, k, functional.relu(self.v(y)))
         local = functional.silu(self.norm_local(self.conv_local(attended)))
-        return x + self.proj(attended + local)
+        return self.proj(attended + local) + x  # in this order, the sum lies as the projection does
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         m, heads = self.window_size, self.num_heads

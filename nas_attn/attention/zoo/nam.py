@@ -19,8 +19,7 @@ LEAST = 1e-12  # of the sum of the scale factors: if all are zero, the gate is Ï
     "nam",
     family="channel",
     paper="NAM: Normalization-based Attention Module, 2111.12419",
-    licence="own code from the paper; no licence file was found with the published code "
-    "(github.com/Christian-lyc/NAM)",
+    licence="own code from the paper; no licence file was found with the published code (github.com/Christian-lyc/NAM)",
     weights="load as in the channel attention of github.com/Christian-lyc/NAM",
 )
 class NAMAttention(PublishedNames):

@@ -20,7 +20,10 @@ from nas_attn.space import Gene
 # operators of map modules that CUDA's autocast runs in float32, but the CPU's autocast does not
 SINGLE = frozenset(("cumsum", "exp", "group_norm", "instance_norm", "layer_norm", "log", "log_softmax", "norm", "pow",
                     "prod", "reciprocal", "rsqrt", "softmax", "softplus", "sum", "__pow__", "__rpow__"))  # fmt: skip
-RELAID = ("aattn", "axial", "bi_level_routing", "dattention", "ema", "lite_mla", "mhsa", "shuffle", "window")
+RELAID = ("aattn", "axial", "bi_level_routing", "cafm", "criss_cross", "dattention", "ema", "irmb", "lite_mla", "mhsa",
+          "shsa", "shuffle", "window")  # fmt: skip
+EMPTY = ("aattn", "bi_level_routing", "cafm", "criss_cross", "dattention", "focal_modulation", "irmb", "lite_mla",
+         "mca", "mhsa", "psa", "resblock_cbam", "shsa", "window")  # fmt: skip
 
 
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")
@@ -87,7 +90,7 @@ def test_the_output_lies_as_the_input_does(name, size):
             torch.testing.assert_close(y, module(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["aattn", "bi_level_routing", "dattention", "lite_mla", "mhsa", "psa", "window"])
+@pytest.mark.parametrize("name", EMPTY)
 def test_an_empty_batch_is_one(name):
     entry = get(name)
     for settings in plain_settings(entry):

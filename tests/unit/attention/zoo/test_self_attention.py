@@ -256,10 +256,10 @@ def test_parameters(channels):
         assert sum(p.numel() for p in module.parameters()) == expected, (name, settings)
 
 
-NAMES = ["aattn", "axial", "bi_level_routing", "dattention", "lite_mla", "mhsa", "psa", "window"]
+NAMES = ["aattn", "axial", "bi_level_routing", "cafm", "dattention", "irmb", "lite_mla", "mhsa", "psa", "window"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "criss_cross", "focal_modulation", "mca", "resblock_cbam", "shsa"])
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 9), (2, 2), (3, 3), (4, 13)], ids=str)
 def test_settings_with_one_key_are_one_function(name, size):
     entry, x = registry.get(name), image(size, 16, 1)
