@@ -18,6 +18,7 @@ from nas_attn.attention.zoo._batch_norm import BatchNorm
 from nas_attn.attention.zoo._constraints import indivisible, must_be_odd
 from nas_attn.attention.zoo._depthwise import DepthwiseConv2d
 from nas_attn.attention.zoo._heads import attend, blocked, from_windows, padded_windows, pixels_in_windows
+from nas_attn.attention.zoo._layout import laid_as
 from nas_attn.attention.zoo._published import PublishedNames
 
 EPS = 1e-6
@@ -127,4 +128,4 @@ class IRMB(PublishedNames):
             bias = bias.expand(-1, heads, -1, -1).reshape(down * across * heads, 1, rows * columns)
         out = attend(q, k, v_in_windows, bias)
         out = out.reshape(v.shape[0], down, across, heads, rows, columns, v.shape[1] // heads)
-        return from_windows(out.permute(0, 3, 6, 4, 1, 5, 2), v)
+        return laid_as(from_windows(out.permute(0, 3, 6, 4, 1, 5, 2), v), v)
