@@ -288,13 +288,7 @@ def _refusal(name: str, named: community_names.Named, content: Sequence[Any], in
     rule = "attention in a block must be in its bottlenecks or after the block"
     remedy = f"This is not supported yet. --inside after puts it after the whole {named.block}"
     leave = f"{remedy}, and `--as {name}={named.block}` leaves it out."
-    if named.mode == community_names.INNER and inside != community_names.AFTER:
-        got = f"'{name}', a {named.block} with {named.module} in place of its own attention"
-        return UserError(rule, got=got, remedy=leave)
     bare = named.block in community_names.WITHOUT_BOTTLENECKS and inside != community_names.AFTER
-    if named.mode == community_names.CONCAT and (inside is None or bare):
-        got = f"'{name}', a {named.block} with {named.module} on its concat"
-        return UserError(rule, got=got, remedy=leave)
     if bare:
         got = f"'{name}', while a {named.block} has no bottlenecks for {named.module}"
         return UserError(rule, got=got, remedy=leave)

@@ -46,6 +46,9 @@ DIFFERS = {  # class of a collection -> setting, its default there, which the zo
 }
 ADAPTIVE = {"eca", "ecablock", "ecamodule", "ecanet", "efficientchannelattention"}  # (channels, gamma=2, b=1)
 DEFORMABLE = {"dat", "dattention"}  # (channel, q_size, n_heads=8, n_groups=4, attn_drop=0, proj_drop=0, stride=1)
+WRAPPED = {  # class of a collection -> its parts around the module of the zoo
+    "lskblockattention": "a 1×1 convolution and GELU before the gate, a 1×1 convolution after it, and adds its input",
+}
 UNUSED_FIRST = {"shuffleattention"}  # (channel, reduction=16, G=8): the reduction has no effect
 
 
@@ -98,6 +101,12 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
         found.said = f"kernel_size={kernel}: the paper's rule at {channels} channels; classes with a fixed size have 3"
     if spelt in DEFORMABLE:
         _deformable(entry, found)
+    if spelt in WRAPPED:
+        found.said = f"the class of this name also has {WRAPPED[spelt]}; the module here is the gate alone"
+    if entry.name == "mca":
+        _published_mca(found, channels)
+    if entry.name == "shsa":
+        _attending_part(entry, found, channels)
     if spelt == "mhsa":
         _bottleneck_transformer(found)
     if entry.name in FLOORS:
@@ -156,6 +165,26 @@ def _bottleneck_transformer(found: Usage) -> None:
     else:
         found.said = (f"the published class of this name has a table of {'×'.join(map(str, found.size or (14, 14)))} "
                       f"positions, for which the module here has a convolution; it has {lacks}")  # fmt: skip
+
+
+def _published_mca(found: Usage, channels: int) -> None:
+    """Read the arguments (inp, no_spatial=False); the kernel of the channels follows from their number."""
+    from nas_attn.attention.zoo.mca import usual_size
+
+    found.values = [int(v) if isinstance(v, bool) else v for v in found.values]
+    found.chosen["k_size"] = max(3, usual_size(channels))
+
+
+def _attending_part(entry: ModuleEntry, found: Usage, channels: int) -> None:
+    """Read the arguments (dim, qk_dim, pdim): the number of attending channels, for which the zoo has a ratio."""
+    if len(found.values) < 2 or not isinstance(found.values[1], int) or isinstance(found.values[1], bool):
+        return
+    part = found.values[1]
+    options = next(s.options for s in entry.settings if s.name == "partial_ratio")
+    found.values[1] = min(options, key=lambda ratio: abs(channels * ratio - part))
+    if channels * found.values[1] != part:
+        nearest = int(channels * found.values[1])
+        found.note = f"has pdim={part}; the nearest number of attending channels here is {nearest} of {channels}"
 
 
 def _with_floor(entry: ModuleEntry, floor: Floor, found: Usage, channels: int) -> None:

@@ -14,7 +14,7 @@ from nas_attn.adoption.findings import Findings
 from nas_attn.adoption.renamed import renamed_refusal
 from nas_attn.adoption.wiring import Wiring, shown
 from nas_attn.attention import registry
-from nas_attn.detector.blocks import places
+from nas_attn.detector.blocks import places, whole_places
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.community_names import AFTER
@@ -24,7 +24,7 @@ from nas_attn.detector.neck.graph import Graph
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.errors import UserError
 from nas_attn.space.architecture import Architecture
-from nas_attn.space.slot import INSERT, REPLACE, Slot
+from nas_attn.space.slot import CONCAT, INNER, INSERT, REPLACE, Slot
 
 USUAL = {  # place of a module in classes such as `C2f_ECA`; the others are at the end of each bottleneck's branch
     "acmix": REPLACE,
@@ -144,29 +144,37 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
     for row in article.blocks:
         root = article.plain.index(row.number)
         where = f"{article.path}, {shown(article, row.number)}"
+        block = built.model[root]
+        bottled, whole = (places(block), whole_places(block)) if root in built.block_arguments else ({}, {})
         mode = inside or row.named.mode or USUAL.get(str(row.named.module), INSERT)
+        if inside != AFTER and whole and not bottled:  # the other places are in bottlenecks
+            mode = next(iter(whole))
         if mode == AFTER:
             at = FeatureMap(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
             reading = _read(row, [], at, findings)
             yield Put(row, root, frozenset(graph.readers[root]), at.channels, at.size, 1, reading)
             continue
-        room = places(built.model[root]) if root in built.block_arguments else {}
+        room = {mode: found[:2] for mode, found in {**bottled, **whole}.items()}
         if mode not in room:
             other = f"; --inside can be {', '.join([*room, AFTER])}"
             rule = "a block must have bottlenecks of one kind to hold attention"
             raise UserError(rule, got=f"'{row.named.block}'{other}", where=where)
-        channels, sites, _ = room[mode]
+        channels, sites = room[mode]
         at = FeatureMap(channels, -(-imgsz // graph.strides[root]), base.factors, where)
         yield Put(row, root, frozenset(), channels, at.size, sites, _read(row, [], at, findings), mode)
 
 
 def _read(row: ArticleRow, arguments: Sequence[Any], at: FeatureMap, findings: Findings) -> Reading:
-    spelt = row.named.spelt if row.named.block or row.meaning else row.as_written
-    reading = read_arguments(registry.get(str(row.named.module)), arguments, at, spelt)
+    named = row.named
+    spelt = named.spelt if named.block or named.version or row.meaning else row.as_written
+    reading = read_arguments(registry.get(str(named.module)), arguments, at, spelt)
     name, text = f"row {row.number} ({row.as_written})", "[" + ", ".join(map(str, arguments)) + "]"
     if reading.refused:
         now = f"{reading.gene}, the nearest that fits there"
         findings.repair(row.number, row.as_written, text, now, reading.refused)
+    if named.version not in ("", "v1"):
+        findings.suspect(row.number, "name", f"{name}: its author may have changed {named.spelt} in this version; the "
+                         f"module here is the published one")  # fmt: skip
     for note in reading.notes:
         findings.suspect(row.number, "arguments", f"{name} {note}: its arguments are {text}")
     return reading
@@ -244,11 +252,13 @@ def _say_inside(puts: Sequence[Put], findings: Findings) -> None:
         REPLACE: "in place of each bottleneck's second convolution",
         INSERT: "at the end of each bottleneck's branch",
         AFTER: "after the whole block",
+        INNER: "in place of the block's own attention",
+        CONCAT: "on the block's concat, before its last convolution",
     }
     for mode, what in places_said.items():
         own = [p.row for p in puts if p.row.named.block and (p.mode or AFTER) == mode]
         if own := [r for r in own if r.named.mode != mode]:
-            others = "|".join(m for m in places_said if m != mode)
+            others = AFTER if mode in (INNER, CONCAT) else "|".join(m for m in (REPLACE, INSERT, AFTER) if m != mode)
             findings.suspect(own[0].number, "place", f"{listed(own)}: the name does not say where in the block the "
                              f"module is, so it goes {what}; --inside {others} chooses another place")  # fmt: skip
 

@@ -1,5 +1,5 @@
 """Blocks of Ultralytics with attention inside: at the end of each bottleneck's residual branch, or in place of its
-second convolution.
+second convolution; in blocks without bottlenecks, in place of the block's own attention, or on its concat.
 
 Each block is a subclass of Ultralytics' block and is built with the same arguments, so the tensors that both have keep
 their keys. Ultralytics' YAML parser knows the output width of its own classes only; it assumes that any other class
@@ -24,9 +24,11 @@ from torch import Tensor, nn
 
 from nas_attn.attention import registry
 from nas_attn.attention.residual import Scaled
-from nas_attn.space.slot import INSERT, REPLACE
+from nas_attn.space.slot import CONCAT, INNER, INSERT, REPLACE
 
 NAMES = ("A2C2f", "BottleneckCSP", "C2", "C2f", "C3", "C3k2", "C3x", "RepNCSPELAN4")
+LAST = {"RepNCSPELAN4": "cv4", "SPPELAN": "cv5", "SPPF": "cv2"}  # block -> its convolution of the concat
+WHOLE = ("C2PSA", "C2fPSA", "SPPELAN", "SPPF")  # blocks without bottlenecks that can hold attention
 SUFFIX = "WithAttention"
 _noting: ContextVar[tuple[dict[nn.Module, tuple[Any, ...]], ...]] = ContextVar("noting", default=())
 _counting = Lock()
@@ -74,35 +76,85 @@ class AttentionBottleneck(nn.Module):
         return x + branch if self.add else branch
 
 
+class AttentionInside(nn.Module):
+    """Attention in place of the attention that a block of Ultralytics has: (N, C, H, W) -> the same.
+
+    Args:
+        attention: a module that keeps the shape (N, C, H, W).
+    """
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(x)
+
+
+class AttentionBeforeConv(nn.Module):
+    """A convolution of Ultralytics after attention: (N, C, H, W) -> (N, C', H, W).
+
+    Args:
+        attention: a module that keeps the shape (N, C, H, W).
+        conv: the original `Conv`; this one takes over its layers.
+    """
+
+    def __init__(self, attention: nn.Module, conv: Any) -> None:
+        super().__init__()
+        self.attention = attention
+        self.conv, self.bn, self.act = conv.conv, conv.bn, conv.act
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.bn(self.conv(self.attention(x))))
+
+
+HOLDERS: dict[str, type[Any]] = {
+    INSERT: AttentionBottleneck,
+    REPLACE: AttentionConv,
+    INNER: AttentionInside,
+    CONCAT: AttentionBeforeConv,
+}
+
+
 class _WithAttention(nn.Module):
     """The base class of all blocks here.
 
     Args:
         arguments: constructor arguments of the block, as Ultralytics' parser resolves them.
-        genes: one [mode, class name, arguments...] for each module that goes into every bottleneck.
+        genes: one [mode, class name, arguments...] for each module that goes into every place of that mode.
 
     Raises:
-        ValueError: a mode is neither `insert` nor `replace`.
+        ValueError: the block has no place of a mode.
     """
 
     def __init__(self, arguments: Sequence[Any], genes: Sequence[Sequence[Any]]) -> None:
         super().__init__(*arguments)
         for mode, name, *values in genes:
+            if mode in (INNER, CONCAT) and mode in whole_places(self):
+                self._fill(mode, name, values)
+                continue
+            if mode not in (INSERT, REPLACE):
+                raise ValueError(f"attention must be at a place that the block has, but got '{mode}'.")
             for parent, child, bottleneck in list(bottlenecks(self)):
                 if mode == REPLACE:
                     bottleneck.cv2 = AttentionConv(_build(name, values), bottleneck.cv2)
-                elif mode == INSERT:
-                    setattr(parent, child, AttentionBottleneck(bottleneck, _build(name, values)))
                 else:
-                    raise ValueError(f"attention in a block must `{INSERT}` or `{REPLACE}`, but got '{mode}'.")
+                    setattr(parent, child, AttentionBottleneck(bottleneck, _build(name, values)))
+
+    def _fill(self, mode: str, name: str, values: Sequence[Any]) -> None:
+        if mode == INNER:
+            for holder in _own_attention(self):
+                holder.attn = AttentionInside(_build(name, values))
+        else:
+            last = LAST[type(self).__name__.removesuffix(SUFFIX)]
+            setattr(self, last, AttentionBeforeConv(_build(name, values), getattr(self, last)))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [super().forward(x)]
 
     def attentions(self, mode: str) -> list[nn.Module]:
-        """The attention modules of one mode (`insert` or `replace`), in the order of the bottlenecks."""
-        kind = AttentionBottleneck if mode == INSERT else AttentionConv
-        return [m.attention for m in _own(self) if isinstance(m, kind)]
+        """The attention modules of one mode, in the order of their places."""
+        return [m.attention for m in _own(self) if isinstance(m, HOLDERS[mode])]
 
     def projections(self) -> list[nn.Conv2d]:
         """The pointwise convolutions that change the number of channels after attention, in the same order."""
@@ -128,7 +180,7 @@ def _own(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    opened = isinstance(module, AttentionBottleneck | AttentionConv)
+    opened = isinstance(module, tuple(HOLDERS.values()))
     return ((name, child) for name, child in module.named_children() if not (opened and name == "attention"))
 
 
@@ -148,6 +200,26 @@ def places(block: nn.Module) -> dict[str, tuple[int, int, int]]:
         projection = conv.in_channels * conv.out_channels if conv.in_channels != conv.out_channels else 0
         found[REPLACE] = (conv.in_channels, len(convolutions), projection - conv.weight.numel())
     return found
+
+
+def whole_places(block: nn.Module) -> dict[str, tuple[int, int]]:
+    """The places for attention outside bottlenecks: mode -> (channels, number of sites).
+
+    `inner` stands for the attention of the block itself (`attn` of each PSABlock), `concat` for the concat before the
+    last convolution.
+    """
+    name = type(block).__name__.removesuffix(SUFFIX)
+    if name in LAST:
+        return {CONCAT: (getattr(block, LAST[name]).conv.in_channels, 1)}
+    holders = _own_attention(block) if name in WHOLE else []
+    return {INNER: (holders[0].ffn[0].conv.in_channels, len(holders))} if holders else {}
+
+
+def _own_attention(block: nn.Module) -> list[Any]:
+    """The parts of a block that hold its own attention."""
+    from ultralytics.nn.modules.block import PSABlock
+
+    return [m for m in _own(block) if isinstance(m, PSABlock)]
 
 
 @contextmanager
@@ -200,7 +272,7 @@ def _build(name: str, arguments: Sequence[Any]) -> nn.Module:
 
 
 def classes() -> dict[str, type[nn.Module]]:
-    """Name of a block -> its subclass here, for every block of `NAMES` that the installed Ultralytics has."""
+    """Name of a block -> its subclass here, for every block that the installed Ultralytics has."""
     import ultralytics.nn.tasks  # noqa: F401 (its import may call this function, so it comes before the cache)
 
     return _classes()
@@ -210,7 +282,7 @@ def classes() -> dict[str, type[nn.Module]]:
 def _classes() -> dict[str, type[nn.Module]]:
     from ultralytics.nn.modules import block
 
-    return {name: _class(name, getattr(block, name)) for name in NAMES if hasattr(block, name)}
+    return {name: _class(name, getattr(block, name)) for name in (*NAMES, *WHOLE) if hasattr(block, name)}
 
 
 def _class(name: str, base: type[nn.Module]) -> type[nn.Module]:

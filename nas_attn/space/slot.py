@@ -11,6 +11,7 @@ from nas_attn.errors import UserError
 from nas_attn.space.architecture import SLOT_NAME
 
 INSERT, REPLACE = "insert", "replace"
+INNER, CONCAT = "inner", "concat"  # places in blocks without bottlenecks; a block of the base can have them, no slot
 
 
 @dataclass(frozen=True)

@@ -10,41 +10,48 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nas_attn.attention import registry
 from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.detector.model.rows import PREFIX
-from nas_attn.space.slot import INSERT
+from nas_attn.space.slot import CONCAT, INNER, INSERT
 
 ALIASES = {
     "aattn": "AAttn AreaAttn",
     "axial": "AxialAttn",
-    "bi_level_routing": "BiLevelRoutingAttention BiLevelRoutingAttention_nchw BiFormerAttention BRA",
+    "bi_level_routing": "BiLevelRoutingAttention BiLevelRoutingAttention_nchw BiFormer BiFormerAttention BRA",
     "caa": "ContextAnchorAttention",
+    "cafm": "CAFMAttention",
     "cbam": "CBAMBlock CbamModule CBAMAttention",
     "coord": "CoordAtt CoordAttention CoordAttn CA CoordAttMeanPool",
     "cpca": "CPCAAttention",
+    "criss_cross": "CrissCrossAtt CCAttention",
     "dattention": "DAttention DAttentionBaseline DAT DeformableAttention2D",
     "eca": "ECAModule ECAAtt ECANet eca_layer eca_block EfficientChannelAttention",
-    "efficient_attention": "CloAttention CloFormerAttention CloFormerAttn EfficientAttn CloFormer",
+    "efficient_attention": "CloAtt CloAttention CloFormerAttention CloFormerAttn EfficientAttn CloFormer",
     "ela": "ELAAttention EfficientLocalAttention EfficientLocalAttn",
     "ema": "EMAAttention EMA_attention EfficientMultiScaleAttention EMSA",
     "gam": "GAMAttention GAM_Attention",
     "gc": "GlobalContext GlobalContextBlock GCBlock GCAttention",
+    "irmb": "InvertedResidualMobileBlock",
     "lite_mla": "LiteMLA",
     "lka": "LargeKernelAttention",
-    "lsk": "LSKBlock LSKModule",
+    "lsk": "LSKBlock LSKModule LSKBlockAttention",
     "lska": "LSKAAttention LargeSeparableKernelAttention",
+    "mca": "MCALayer MCAAttention",
     "mhsa": "MultiHeadSelfAttention",
     "mlca": "MLCAAttention MixedLocalChannelAttention",
+    "nam": "NAMAtt",
+    "resblock_cbam": "ResCBAM",
     "se": "SEAttention SELayer SEBlock SEModule SENet SqueezeExcitation",
+    "shsa": "SHSAAttention SingleHeadSelfAttention",
     "shuffle": "ShuffleAttn sa_layer SANet",
     "simam": "Simam_module SimAMAttention",
     "sk": "SKConv SKLayer SKNet SKAttn SelectiveKernel",
     "strip": "StripPool SPBlock",
-    "triplet": "TripletAtt TripletAttn",
+    "triplet": "TripletAtt TripletAttn TripleAttention",
     "window": "WindowAttention",
 }
 AMBIGUOUS = {  # spelling that several published modules share -> (name of the one in the zoo, the others in words)
@@ -56,7 +63,6 @@ AMBIGUOUS = {  # spelling that several published modules share -> (name of the o
     "strip": ("StripPooling", "the block of Strip R-CNN, which nas_attn does not have"),
 }
 AFTER = "after"  # after the whole block
-CONCAT, INNER = "concat", "inner"  # on a block's concat; in place of its own attention. Neither can be built
 _FUSED = {  # full name of a published class -> attention, block, place in the block
     "c2bra": ("BRA", "C2PSA", INNER),
     "c3ca": ("CA", "C3", INSERT),
@@ -68,10 +74,12 @@ _FUSED = {  # full name of a published class -> attention, block, place in the b
     "sppflska": ("LSKA", "SPPF", CONCAT),
 }
 BLOCKS = ("A2C2f", "BottleneckCSP", "RepNCSPELAN4", "C3k2", "C2f", "C3x", "C2", "C3")
-WITHOUT_BOTTLENECKS = ("C2PSA", "C2fPSA", "C2fCIB", "C3Ghost", "C3TR", "RepC3", "SPPELAN", "SPPF", "GhostConv", "Conv")
+WHOLE = ("C2PSA", "C2fPSA", "SPPELAN", "SPPF")  # blocks without bottlenecks that can hold attention
+WITHOUT_BOTTLENECKS = ("C2fCIB", "C3Ghost", "C3TR", "RepC3", "GhostConv", "Conv")  # they can only have it after them
 _SHORT = ("C2", "C3", "C3x")  # only a separator after these starts a module's name: `C2BRA` is no C2 with BRA
+_VERSION = re.compile(r"(.+?)[_-]?(v\d+)", re.IGNORECASE)
 _WORDS = re.compile(r"(attention|attn|att|block|module|layer)$")
-_LIKE = 0.88  # least similarity of a suggested name: `ACmx` for `ACmix`, but not `GAM` for `NAM`
+_LIKE = 0.88  # least similarity of a suggested name: `ACmx` for `ACmix`, but not `GAM` for `HAM`
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class Named:
         block: block of Ultralytics around the attention (`C2f` for `C2f_ACmix`); empty for a row of attention alone.
         mode: the place of the attention in a published class of this name; empty if it is not known.
         spelt: the attention as the row spells it: `ECA` for `C2f_ECA`.
+        version: a version at the end of the name, `v2` for `C2f_EMA_v2`; empty if it has none.
         settled: True if the user or the prefix `nas_attn.` has chosen this meaning of an ambiguous name.
     """
 
@@ -90,6 +99,7 @@ class Named:
     block: str = ""
     mode: str = field(default="", compare=False)
     spelt: str = field(default="", compare=False)
+    version: str = field(default="", compare=False)
     settled: bool = field(default=False, compare=False)
 
 
@@ -120,12 +130,14 @@ def lookup(name: str, theirs: Iterable[str], *, chosen: bool = False) -> Named |
         return Named(known[folded(bare)], spelt=name, settled=chosen)
     if fused := _FUSED.get(folded(bare)):
         inside, block, mode = fused
-        return Named(known[folded(inside)], block, mode, inside, chosen)
-    for block in (b for b in (*BLOCKS, *WITHOUT_BOTTLENECKS) if b in theirs):
+        return Named(known[folded(inside)], block, mode, inside, settled=chosen)
+    for block in (b for b in (*BLOCKS, *WHOLE, *WITHOUT_BOTTLENECKS) if b in theirs):
         inside = _inside(bare, block)
         if inside and folded(inside) in known:
-            mode = INNER if "PSA" in block else CONCAT if "SPP" in block else ""
-            return Named(known[folded(inside)], block, mode, inside, chosen)
+            return Named(known[folded(inside)], block, "", inside, settled=chosen)
+    if match := _VERSION.fullmatch(bare):
+        named = lookup(match[1], theirs, chosen=chosen)
+        return replace(named, version=match[2].lower()) if named and named.module else None
     return None
 
 

@@ -14,7 +14,7 @@ from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.model.rows import PREFIX, is_block, module_name, plain_rows
 from nas_attn.detector.model.safe_checkpoint import checkpoint_model
 from nas_attn.errors import UserError
-from nas_attn.space.slot import INSERT, REPLACE
+from nas_attn.space.slot import CONCAT, INNER, INSERT, REPLACE
 
 OF_ATTENTION = re.compile(r"(^|\.)(attention|project)\.")  # keys of the tensors that `blocks.py` adds to a block
 
@@ -60,8 +60,15 @@ def fits(rest: str, row: Sequence[Any], there: Sequence[Any] | None) -> bool:
     found = OF_ATTENTION.search(rest) if is_block(row) else None
     if found is None:
         return True
-    mode = REPLACE if rest[: found.start()].endswith("cv2") else INSERT
+    mode = _mode(rest[: found.start()])
     return there is not None and is_block(there) and _genes(row, mode) == _genes(there, mode)
+
+
+def _mode(place: str) -> str:
+    """The mode of attention at a path in a block, such as `m.0.cv2`, `m.0.attn`, `cv2` (the last one) or `m.0`."""
+    if "." not in place:
+        return CONCAT
+    return {"attn": INNER, "cv2": REPLACE}.get(place.rpartition(".")[2], INSERT)
 
 
 def _genes(row: Sequence[Any], mode: str) -> list[Any]:

@@ -16,6 +16,7 @@ from nas_attn.detector.weights.checkpoint_rows import OF_ATTENTION, checkpoint_s
 from nas_attn.detector.weights.initial_weights import seeded
 from nas_attn.detector.weights.transfer import REPLACED, TransferReport, moved_key, row_of, transfer
 from nas_attn.errors import UserError
+from nas_attn.space.slot import INNER
 
 ENOUGH = 0.95  # least share of fitting tensors, without those that depend on the data; below, it is another model
 
@@ -138,8 +139,7 @@ def _explained(
     for key, reason in report.left:
         row = row_of(key)
         target = row_map.get(row)
-        replaced = target is not None and is_block(base.rows[target]) and REPLACED.search(key)
-        if replaced or _of_attention(key, found.rows):
+        if (target is not None and _replaced(key, base.rows[target])) or _of_attention(key, found.rows):
             attention.append((key, reason))
         elif row == heads[0] and key.split(".", 2)[2] in dependent:
             reshaped.append((key, reason))
@@ -173,6 +173,14 @@ def _data_dependent(found: BaseModel, base: BaseModel, own: Mapping[str, Shape],
     ours = {key.removeprefix(start): shape for key, shape in own.items() if key.startswith(start)}
     names = {*theirs, *ours, *(key.split(".", 2)[2] for key in state)}
     return {name for name in names if theirs.get(name) == ours.get(name)}
+
+
+def _replaced(key: str, row: Sequence[Any]) -> bool:
+    """True if attention in a block stands in place of the layer that has this tensor in the plain block."""
+    if not is_block(row):
+        return False
+    own = any(gene[0] == INNER for gene in row[3][1]) and ".attn." in key
+    return own or REPLACED.search(key) is not None
 
 
 def _of_attention(key: str, rows: Sequence[Sequence[Any]]) -> bool:

@@ -88,12 +88,13 @@ def test_attention_with_a_block_without_bottlenecks_stands_behind_it(changed, na
 
 
 @pytest.mark.parametrize("name", ["RepNCSPELAN4_CAA", "SPPF_LSKA"])
-def test_attention_on_a_blocks_concat_is_said_to_be_there(changed, name):
+def test_attention_on_a_blocks_concat_may_stand_behind_the_block(changed, name):
     spp = ("SPPF, [1024, 5]", "SPPF_LSKA, [1024, 5]")
     elan = block("v8", "[-1, 1, RepNCSPELAN4_CAA, [1024, 512, 256, 1]]")
     row = spp if name == "SPPF_LSKA" else elan
-    with pytest.raises(UserError, match=rf"'{name}'.*on its concat.*not supported yet.*--inside after"):
-        changed("v8", row)
+    inside = changed("v8", row)
+    assert [r[3][1][0][0] for r in inside.base.rows if r[2] in ("nas_attn.SPPF", "nas_attn.RepNCSPELAN4")] == ["concat"]
+    inside.base.build()
     found = changed("v8", row, inside="after")
     module = "LSKA" if name == "SPPF_LSKA" else "CAA"
     at = "lateral.p5" if module == "LSKA" else "p5"

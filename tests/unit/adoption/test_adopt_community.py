@@ -78,15 +78,36 @@ def test_a_plain_row_that_torch_cannot_build_is_refused_in_one_line(changed):
 # ---- names
 
 
-def test_a_c2psa_with_bra_is_no_c2(changed):
+@pytest.mark.parametrize(
+    ("name", "cls"),
+    [("C2BRA", "BiLevelRouting"), ("C2PSA_SimAM", "SimAM"), ("C2PSA_iRMB", "IRMB"), ("C2PSA_CAFM", "CAFM"),
+     ("C2PSA_Biformer", "BiLevelRouting"), ("C2PSA_SENetV1", "SqueezeExcite"), ("C2PSA-CBAMBlock", "CBAM"),
+     ("C2PSA_TripleAttention", "TripletAttention"), ("C2PSA_EMA_v2", "EMAttention")],
+)  # fmt: skip
+def test_a_c2psa_with_a_name_has_it_in_place_of_its_attention(changed, name, cls):
+    """PSABlock_X(c): x + X(x), then the feed-forward part."""
+    found = changed("v11", ("[-1, 2, C2PSA, [1024]]", f"[-1, 2, {name}, [1024]]"))
+    row = found.base.rows[10]
+    assert row[2] == "nas_attn.C2PSA" and [gene[0] for gene in row[3][1]] == ["inner"]
+    assert ("in place of the block's own attention" in said(found)) == (name != "C2BRA")
+    assert ("in this version" in said(found)) == name.endswith("_v2")
+    block = found.base.build().model[10]
+    assert [type(m).__name__ for m in block.attentions("inner")] == [row[3][1][0][1]] and row[3][1][0][1] == cls
+
+
+def test_a_c2psa_can_have_attention_behind_it(changed):
     psa = ("[-1, 2, C2PSA, [1024]]", "[-1, 2, C2BRA, [1024]]")
-    with pytest.raises(UserError, match=r"a C2PSA with bi_level_routing.*row 10.*--inside after.*--as C2BRA=C2PSA"):
-        changed("v11", psa)
-    with pytest.raises(UserError, match="a C2PSA with simam"):
-        changed("v11", (psa[0], "[-1, 2, C2PSA_SimAM, [1024]]"))
     behind = changed("v11", psa, inside="after")
     assert str(behind.architecture) == "lateral.p5=bi_level_routing(n_win=7,num_heads=8,topk=4)" and behind.known
     assert [r[2] for r in behind.base.rows].count("C2PSA") == 1
+
+
+@pytest.mark.parametrize("inside", [None, "insert", "replace"])
+def test_sppf_with_lska_has_it_on_its_concat(changed, inside):
+    """SPPF_LSKA(c1, c2, k=5): LSKA of 11 pixels on the concat of four maps."""
+    found = changed("v8", ("SPPF, [1024, 5]", "SPPF_LSKA, [1024, 5]"), inside=inside)
+    assert found.base.rows[9][2:] == ["nas_attn.SPPF", [[256, 256, 5], [["concat", "LSKA", 512, 11]]]]
+    assert found.base.build().model[9].attentions("concat")[0].conv1.in_channels == 512
 
 
 def test_strip_is_asked_for_where_a_block_of_strip_rcnn_may_be_meant(changed):
@@ -169,6 +190,64 @@ def test_an_mhsa_with_a_position_table_is_said_to_have_another(changed):
     assert "table of 14×14" in said(found)
 
 
+@pytest.mark.parametrize(
+    ("row", "gene"),
+    [
+        ("iRMB, [1024]", "irmb(dim_head=64,exp_ratio=1,window_size=7)"),
+        ("iRMB, []", "irmb(dim_head=64,exp_ratio=1,window_size=7)"),
+        ("CAFM, [1024, 8]", "cafm(local_order=published,num_heads=8)"),
+        ("CAFMAttention, [1024]", "cafm(local_order=published,num_heads=4)"),
+        ("NAMAttention, [1024]", "nam"),
+        ("NAM, [1024, 1024]", "nam"),
+        ("SHSA, [1024]", "shsa(partial_ratio=0.25,qk_dim=16)"),
+        ("SHSA, [1024, 16, 64]", "shsa(partial_ratio=0.25,qk_dim=16)"),
+        ("SHSA, [1024, 16, 128]", "shsa(partial_ratio=0.5,qk_dim=16)"),
+        ("FocalModulation, []", "focal_modulation(focal_level=2,focal_window=3)"),
+        ("FocalModulation, [1024, 5, 3]", "focal_modulation(focal_level=3,focal_window=5)"),
+        ("MCALayer, [1024]", "mca(k_size=5,no_spatial=0)"),
+        ("MCALayer, [1024, True]", "mca(k_size=5,no_spatial=1)"),
+        ("CrissCrossAttention, [1024]", "criss_cross(recurrence=1,reduction=8)"),
+        ("ResBlock_CBAM, [1024]", "resblock_cbam(expansion=1,gates=mean,kernel_size=7)"),
+        ("LSKblockAttention, [1024]", "lsk(k_size=23,reduction=2)"),
+        ("EMA_attention_v2, [1024]", "ema(factor=32)"),
+        ("SELayerV1, [1024]", "se(rd_ratio=0.0625)"),
+    ],
+)
+def test_names_of_the_collections(changed, row, gene):
+    found = changed("v8", *extra(f"[-1, 1, {row}]"))
+    assert str(found.architecture) == f"p5={gene}" and found.known and not found.repairs
+    assert ("in this version" in said(found)) == ("_v2" in row)
+    assert ("the gate alone" in said(found)) == row.startswith("LSK")
+
+
+def test_a_part_of_the_channels_that_no_ratio_gives_is_said(changed):
+    found = changed("v8", *extra("[-1, 1, SHSA, [1024, 16, 100]]"))
+    assert "has pdim=100; the nearest number of attending channels here is 128 of 256" in said(found)
+
+
+@pytest.mark.parametrize(
+    ("base", "row", "module"),
+    [
+        ("v8", "[-1, 3, C2f_CloAtt, [1024]]", "efficient_attention"),
+        ("v8", "[-1, 3, C2fCloAtt, [1024]]", "efficient_attention"),
+        ("v8", "[-1, 3, C2f_iRMB, [1024]]", "irmb"),
+        ("v11", "[-1, 2, C3k2_CloAtt, [1024, True]]", "efficient_attention"),
+        ("v11", "[-1, 2, C3k2_SHSA, [1024, True]]", "shsa"),
+        ("v11", "[-1, 2, C3k2_LSKA_v2, [1024, True]]", "lska"),
+    ],
+)
+def test_blocks_of_the_collections(changed, base, row, module):
+    found = changed(base, block(base, row))
+    assert str(found.architecture).startswith(f"inner.p5.insert={module}(")
+    assert ("in this version" in said(found)) == ("_v2" in row)
+
+
+@pytest.mark.parametrize("name", ["C2f_v2", "Foo_v2", "C2PSA_v2", "C2f_Foo_v2"])
+def test_a_version_of_an_unknown_name_is_unknown(changed, name):
+    with pytest.raises(UserError, match=f"'{name}'"):
+        changed("v8", *extra(f"[-1, 1, {name}, [1024]]"))
+
+
 # ---- names that nobody knows
 
 
@@ -177,19 +256,19 @@ def test_all_unknown_names_are_said_at_once_with_what_each_needs(changed):
         changed(
             "v8",
             ("  - [-1, 1, Conv, [256, 3, 2]]\n  - [-1, 6", "  - [-1, 1, SPDConv, [256]]\n  - [-1, 6"),
-            ("  - [-1, 3, C2f, [1024, True]]\n", "  - [-1, 3, C2f, [1024, True]]\n  - [-1, 1, NAMAttention, [1024]]\n"),
+            ("  - [-1, 3, C2f, [1024, True]]\n", "  - [-1, 3, C2f, [1024, True]]\n  - [-1, 1, HATAttention, [1024]]\n"),
             ("[[-1, 4], 1, Concat, [1]]", "[[-1, 4], 1, BiFPN_Concat2, [256, 256]]"),
             ("  - [-1, 3, C2f, [512]]\n  - [-1, 1, nn", "  - [-1, 3, C2f_Foo, [512]]\n  - [-1, 1, nn"),
             ("Detect, [nc]", "Detect_ASFF, [nc]"),
         )
     text = str(caught.value)
     assert [p.got for p in caught.value.problems] == [
-        "'SPDConv'", "'NAMAttention'", "'C2f_Foo'", "'BiFPN_Concat2'", "'Detect_ASFF'"]  # fmt: skip
+        "'SPDConv'", "'HATAttention'", "'C2f_Foo'", "'BiFPN_Concat2'", "'Detect_ASFF'"]  # fmt: skip
     assert "Did you mean" not in text
     spd, nam, foo, bifpn, head = map(str, caught.value.problems)
     assert re.search(r"row 3.*row 3 \(Conv\) of yolov8, which halves the map.*the map's shape is not supported", spd)
     assert "--modules" not in spd + bifpn + head
-    assert re.search(r"row 9.*If it keeps.*class NAMAttention, and give --modules FILE", nam)
+    assert re.search(r"row 9.*If it keeps.*class HATAttention, and give --modules FILE", nam)
     assert re.search(r"C2f with Foo inside.*If Foo keeps.*--modules FILE", foo)
     assert re.search(r"takes 2 inputs.*is not supported yet", bifpn)
     assert "must be its head" in head
@@ -207,7 +286,7 @@ def test_a_name_that_stands_in_several_rows_is_said_once(changed):
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("ACmx", "ACmix"), ("SPDConv", ""), ("NAMAttention", ""), ("ELAN", "ELAN1"), ("SCSA", ""), ("c2psa", "C2PSA"),
+    [("ACmx", "ACmix"), ("SPDConv", ""), ("HATAttention", ""), ("ELAN", "ELAN1"), ("SCSA", ""), ("c2psa", "C2PSA"),
      ("CoordAtttt", ""), ("SimAMM", "SimAM"), ("MLLA", ""), ("Conv_", "Conv"), ("C2f_", "C2f")],
 )  # fmt: skip
 def test_suggestions_are_made_at_high_similarity_only(changed, name, meant):

@@ -123,7 +123,7 @@ def test_a_name_of_several_meanings_is_answered(adopt):
 
 
 def test_all_problems_are_printed_with_their_rows_and_the_file_once(adopt):
-    error = adopt(("3, C2f, [1024]]", "3, C2f_Foo, [1024]]"), ("1, ACmix", "1, NAMAttention"), options=(), code=2)
+    error = adopt(("3, C2f, [1024]]", "3, C2f_Foo, [1024]]"), ("1, ACmix", "1, HATAttention"), options=(), code=2)
     assert "2 problems in" in error and error.count("article.yaml") == 1
     assert "1. " in error and "(in row 21)" in error and "(in row 22)" in error
 

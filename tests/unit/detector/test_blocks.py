@@ -57,7 +57,7 @@ def image(channels: int = 16, batch: int = 2) -> torch.Tensor:
 
 
 def test_every_block_is_here():
-    assert set(BLOCKS) == set(blocks.NAMES) == set(blocks.classes())
+    assert set(BLOCKS) == set(blocks.NAMES) and {*blocks.NAMES, *blocks.WHOLE} == set(blocks.classes())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -180,7 +180,7 @@ def test_an_identity_in_the_branch_changes_nothing():
 
 
 def test_another_mode_is_refused():
-    with pytest.raises(ValueError, match="must `insert` or `replace`, but got 'beside'"):
+    with pytest.raises(ValueError, match="a place that the block has, but got 'beside'"):
         opened("C2f", ["beside", *lska(16)])
 
 
@@ -226,7 +226,7 @@ def test_names_that_are_no_block():
 def initialisers() -> dict[str, object]:
     from ultralytics.nn.modules import block
 
-    return {name: vars(getattr(block, name))["__init__"] for name in blocks.NAMES}
+    return {name: vars(getattr(block, name))["__init__"] for name in (*blocks.NAMES, *blocks.WHOLE)}
 
 
 def test_noting_leaves_the_classes_as_they_were():
