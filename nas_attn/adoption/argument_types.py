@@ -24,7 +24,7 @@ def literal(value: Any) -> Any:
 
 
 def check_types(name: str, parameters: Mapping[str, inspect.Parameter], values: Sequence[Any], where: str) -> None:
-    """Refuse an argument of a wrong type; a parameter without an annotation accepts any type.
+    """Refuse an argument of a wrong type, or one too many that is no number; without an annotation, any type is right.
 
     Args:
         name: the module, for the message.
@@ -36,11 +36,13 @@ def check_types(name: str, parameters: Mapping[str, inspect.Parameter], values: 
         UserError: the message names the first wrong argument.
     """
     described = ", ".join(f"{n}: {_shown(p.annotation)}".removesuffix(": ") for n, p in parameters.items())
+    rule = f"the arguments of {name}, after the channels, must be [{described}]"
     for (parameter, p), value in zip(parameters.items(), values, strict=False):
         if not _is(value, p.annotation):
             shown = list(value) if isinstance(value, tuple) else value
-            rule = f"the arguments of {name}, after the channels, must be [{described}]"
             raise UserError(rule, got=f"{shown!r} for `{parameter}`", where=where)
+    if wrong := [v for v in values[len(parameters) :] if isinstance(v, str | dict | bool)]:
+        raise UserError(rule, got=f"{wrong[0]!r}, one argument too many", where=where)
 
 
 def _parts(annotation: Any) -> list[Any]:

@@ -104,7 +104,7 @@ def community_usage(entry: ModuleEntry, name: str, values: Sequence[Any], channe
     if spelt in WRAPPED:
         found.said = f"the class of this name also has {WRAPPED[spelt]}; the module here is the gate alone"
     if entry.name == "mca":
-        _published_mca(found, channels)
+        _published_mca(found, spelt, channels)
     if entry.name == "shsa":
         _attending_part(entry, found, channels)
     if spelt == "mhsa":
@@ -167,11 +167,12 @@ def _bottleneck_transformer(found: Usage) -> None:
                       f"positions, for which the module here has a convolution; it has {lacks}")  # fmt: skip
 
 
-def _published_mca(found: Usage, channels: int) -> None:
+def _published_mca(found: Usage, spelt: str, channels: int) -> None:
     """Read the arguments (inp, no_spatial=False); the kernel of the channels follows from their number."""
     from nas_attn.attention.zoo.mca import usual_size
 
-    found.values = [int(v) if isinstance(v, bool) else v for v in found.values]
+    if spelt == "mcalayer":
+        found.values = [int(v) if isinstance(v, bool) else v for v in found.values]
     found.chosen["k_size"] = max(3, usual_size(channels))
 
 
