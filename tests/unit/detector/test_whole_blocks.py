@@ -7,12 +7,14 @@ import io
 
 import pytest
 import torch
+from community_files import changed
 from random_norms import shaken
 from torch import nn
 
 from nas_attn.detector import blocks
 from nas_attn.detector.weights.checkpoint_rows import fits
 
+__all__ = ["changed"]  # a fixture
 pytestmark = pytest.mark.usefixtures("one_seeded_thread")
 
 # name -> constructor arguments, place, channels there, number of sites
@@ -120,3 +122,24 @@ def test_weights_of_another_gene_do_not_fit(name):
     for key in opened(name).state_dict():
         assert fits(key, row, same)
         assert fits(key, row, other) == (".attention." not in key)
+
+
+def test_weights_of_the_plain_base_fill_all_but_the_replaced_attention(changed, tmp_path):
+    from nas_attn.detector.model.base_model import load_base
+    from nas_attn.detector.weights.start_model import save_start, start_model
+
+    base = load_base("yolo11n", nc=80)
+    weights = tmp_path / "plain.pt"
+    save_start(start_model(base, None, 0)[0], "detect", weights)
+    adopted = changed("v11", ("2, C2PSA,", "2, C2PSA_SimAM,"), ("SPPF,", "SPPF_LSKA,")).base
+    model, report = start_model(adopted, weights, 0)
+    assert report.share == 1 and not report.unplaced and not report.lacking
+    assert report.attention and all(".attn." in key for key, _ in report.attention)
+    fused = copy.deepcopy(model).eval().fuse(verbose=False)
+    x = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(x)[0], model.eval()(x)[0], rtol=1e-3, atol=1e-3)
+    save_start(model, "detect", weights)
+    again, report = start_model(load_base(str(weights)), weights, 1)
+    assert not report.left
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
