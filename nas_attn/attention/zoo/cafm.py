@@ -42,8 +42,8 @@ class CAFM(PublishedNames):
 
     The published code reads the numbers of [q; k; v] for `fc` in another order than it wrote them: it takes a map
     (3·C, H·W) as (H·W, 3·C). So the second term mixes channels and distant pixels, and is another function for each
-    size of the map. `local_order=published` does the same; `pixels` reads the parts of each pixel, as in the paper's
-    figure. The published 3-D convolutions work on one slice: their other taps meet zeros only, and are left out here.
+    size of the map. `local_order=published` does the same; `pixels` reads the parts of each pixel, as ACmix does. The
+    published 3-D convolutions work on one slice: their other taps meet zeros only, and are left out here.
 
     Parameters: 4·C² + 27·C + num_heads + 27·num_heads + 9 + 81·C + C.
 

@@ -39,8 +39,8 @@ class FocalModulation(PublishedNames):
 
     Args:
         dim: C, channels of the map.
-        focal_window: side of the first kernel in pixels; odd. 3 or 9 in the paper.
-        focal_level: L, number of kernels; 2 or 3 in the paper.
+        focal_window: side of the first kernel in pixels; odd. 3 or 5 in most published networks.
+        focal_level: L, number of kernels; 2 or 3 in most published networks.
         focal_factor: pixels by which each kernel is larger than the one before; even.
     Raises:
         UserError: a kernel has an even side.

@@ -66,8 +66,8 @@ class MCA(nn.Module):
 
     Args:
         channels: C, channels of the map.
-        no_spatial: 1 leaves out g_channels, as the published code does for MobileNetV2; the sum is then divided by 2.
-            The name is that of the published code; the gates of rows and columns are always there.
+        no_spatial: 1 leaves out g_channels, the gate from the statistics of whole planes; the sum is then divided by 2.
+            The name is that of the published code.
         k_size: number of channels that the kernel of g_channels spans; odd. None: the paper's size, (log₂C − 1) / 1.5
             rounded, or 1 less if this is even (3 at 32 to 128 channels, 5 at 256 to 1024).
     Raises:

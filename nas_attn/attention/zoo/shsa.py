@@ -34,8 +34,8 @@ class SHSA(PublishedNames):
     bias. There is no position signal: in SHViT a depthwise convolution before this layer gives it.
 
     In SHViT the layer stands in a residual branch, and its last scale factors start at 0. Here they start at 1, because
-    the output of the layer replaces the map; `residual=scaled` adds a branch that starts at 0. YOLO ports have SiLU in
-    place of ReLU.
+    the output of the layer replaces the map; `residual=scaled` adds a branch that starts at 0. Some YOLO ports have
+    SiLU in place of ReLU.
 
     Parameters: P·(2·D + P) + 2·P + 2·(2·D + P) + C² + 2·C.
 
