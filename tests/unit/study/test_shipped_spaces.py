@@ -67,7 +67,7 @@ def test_placement_takes_every_slot_that_a_base_has(name, lacking):
 
 def test_a_name_in_a_space_and_a_pattern_of_a_study_must_match(base):
     slots = all_slots(base[0])
-    with pytest.raises(ConfigError, match=r"got 'p6'.*yolo11n\.yaml.*Known: inner\.p3\.insert"):
+    with pytest.raises(ConfigError, match=r"got 'p6'.*yolo11n\.yaml.*Known: backbone\.p2"):
         chosen_slots(StudyConfig(), {"slots": ["p6", "td.*"]}, slots)
     with pytest.raises(ConfigError, match=r"got 'p6\*'"):
         chosen_slots(StudyConfig(slots=["p6*", "td.*"]), {"slots": ["p3"]}, slots)
