@@ -41,7 +41,7 @@ class Slot:
 
     Attributes:
         name: the role of the place, so that a name means the same on every detector: `p3`, `p3.head`, `td.p4`,
-            `lateral.p3`, `sppf.post`, `inner.p3.insert`.
+            `lateral.p3`, `sppf.post`, `down.p3`, `fuse.td.p4`, `inner.p3.insert`.
         row: index of the row in the base model's YAML (backbone rows first).
         channels: channels of the map at this place in the built model.
         stride: image pixels per map pixel.

@@ -33,7 +33,7 @@ from nas_attn.study.config import StudyConfig
 from nas_attn.study.devices import workers
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.mirror import check_storage
-from nas_attn.study.recorded_space import options_of, space_content
+from nas_attn.study.recorded_space import options_of, recorded_slots, space_content
 from nas_attn.study.space_files import build_space, chosen_slots
 from nas_attn.tasks import TASKS, searched_task
 
@@ -142,7 +142,8 @@ def resolve(
     if base and config.weights and not lacking:
         check(lambda: check_weights(located(str(config.weights)), base))
     if base and slots and content is not None:
-        chosen = check(lambda: chosen_slots(config, content, slots, unusable_slots(base, slots)))
+        began = recorded_slots(stored, config)
+        chosen = check(lambda: chosen_slots(config, content, slots, unusable_slots(base, slots), began))
         check(lambda: check_head(base, chosen or ()))
         # the modules are checked even if the slots are wrong, so that all mistakes come at once
         if own is not None:  # otherwise each module of a faulty file would be reported as unknown, too

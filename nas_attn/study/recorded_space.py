@@ -135,6 +135,21 @@ def space_content(config: StudyConfig, stored: Mapping[str, Any] | None) -> dict
     return content
 
 
+def recorded_slots(stored: Mapping[str, Any] | None, config: StudyConfig) -> frozenset[str] | None:
+    """The slots with which the study began. Its patterns match no other slots, though this release finds more.
+
+    Args:
+        stored: header of the study that is continued; None for a new study.
+        config: the configuration.
+
+    Returns:
+        The main names; None for a new study, or if another base, space or other slots are asked for.
+    """
+    if stored is None or not stored.get("space_slots") or not _same(stored, config, ("model", "space", "slots")):
+        return None
+    return frozenset(Slot.of(values).name for values in stored["space_slots"])
+
+
 def options_of(stored: Mapping[str, Any] | None, config: StudyConfig) -> Mapping[str, Mapping[str, list[Any]]]:
     """The options of each setting with which the study began; the zoo of this release may have more.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from nas_attn.attention import registry
@@ -121,6 +121,7 @@ def chosen_slots(
     content: dict[str, Any],
     slots: tuple[Slot, ...],
     refused: Mapping[str, SlotRefused] | None = None,
+    began: Collection[str] | None = None,
 ) -> tuple[Slot, ...]:
     """The slots to search, in the order of the graph.
 
@@ -133,6 +134,8 @@ def chosen_slots(
         content: the search space file.
         slots: all slots of the base.
         refused: slots that cannot hold a module, name -> reason. Slots that the start refuses are added.
+        began: main names of the slots that a pattern may match, because a continued study began with them; None for
+            all slots.
 
     Raises:
         ConfigError: the base has no such slot, a named slot cannot hold a module, or no slot is left.
@@ -150,6 +153,8 @@ def chosen_slots(
             if must:
                 problems.append(error)
             continue
+        if began is not None and is_pattern(name):
+            meant = tuple(s for s in meant if s.name in began)
         kept = [s for s in meant if s.name not in refused]
         if not is_pattern(name) or (must and not kept):
             problems += [refused[s.name] for s in meant if s.name in refused]

@@ -184,6 +184,35 @@ def test_every_edge_passes_the_slots_that_lie_on_it_and_no_other(walked):
             assert at - is_block == done.row_map.get(source, -1), (source, reader)
 
 
+def halves(row) -> bool:
+    """True if the name and the arguments of a row say that it halves its map."""
+    at = {"Conv": 2, "DWConv": 2, "GhostConv": 2, "ResNetLayer": 2, "nn.MaxPool2d": 1}.get(row[2])
+    return row[2] in ("ADown", "AConv", "SCDown") or (at is not None and row[3][at : at + 1] == [2])
+
+
+def test_every_resampling_and_every_join_of_the_neck_has_its_slot(walked):
+    """The rows are found as a reader of the YAML finds them, by names and arguments, and not by measured sizes."""
+    rows = walked.base.rows
+    read = [absolute(row[0], i) for i, row in enumerate(rows)]
+    up = [i for i, row in enumerate(rows) if row[2] in ("nn.Upsample", "nn.ConvTranspose2d")]
+    down = [i for i, row in enumerate(rows) if halves(row)]
+    edges: dict[str, set[tuple[int, int]]] = {"down": set()}
+    for slot in of_mode(walked.slots, None):
+        readers = slot.readers or [i for i, sources in enumerate(read) if slot.row in sources]
+        for name in (slot.name, *slot.also):
+            edges.setdefault(name.split(".")[0], set()).update((slot.row, i) for i in readers)
+            assert name.startswith("sppf.") or f"p{slot.stride.bit_length() - 1}" in name.split(".")
+            assert not name.startswith("backbone.") or not slot.readers
+    assert edges["up"] == {(read[i][0], i) for i in up}
+    assert edges["down"] == {(read[i][0], i) for i in down if i > up[0]}
+    assert edges["fuse"] == {(i, i + 1) for i, row in enumerate(rows) if i > up[0] and row[2] == "Concat"}
+    ends = sorted({row for row, _ in edges["backbone"]})
+    assert len(ends) >= 4 and ends[-1] < up[0]
+    for row in ends:  # the next row that halves a map reads the end of its stage; nothing is halved after the last end
+        next_ = next((i for i in down if row < i < up[0]), None)
+        assert row in read[next_] if row != ends[-1] else next_ is None
+
+
 def test_rows_that_do_nothing_change_nothing(walked):
     """The rewrite itself: `nn.Identity` at every slot, and every block with inner slots in our form, but empty."""
     inserts: dict[int, list[Insertion]] = {}

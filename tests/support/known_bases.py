@@ -71,75 +71,118 @@ DETECTORS: dict[str, tuple[tuple[int, ...], int, int, int]] = {
 SLOTS: dict[str, str] = {
     "yolov5n": """
         p3=td.p3 17 64 | p4 20 128 | p5=p5.head 23 256 | p3.head 17 64 >24 | p4.head 20 128 >24 | td.p4 13 128
-        lateral.p3 4 64 >16 | lateral.p4 6 128 >12 | lateral.p5=sppf.post 9 256 | sppf.pre 8 256
+        lateral.p3 4 64 >16 | lateral.p4 6 128 >12 | lateral.p5=sppf.post=backbone.p5 9 256 | sppf.pre 8 256
         inner.p3.insert 17 32x1 | inner.p3.replace 17 32x1 | inner.p4.insert 20 64x1 | inner.p4.replace 20 64x1
         inner.p5.insert 23 128x1 | inner.p5.replace 23 128x1
+        down.p3 17 64 >18 | down.p4 20 128 >21 | up.p5 10 128 >11 | up.p4 14 64 >15
+        fuse.p3=fuse.td.p3 16 128 | fuse.p4 19 128 | fuse.p5 22 256 | fuse.td.p4 12 256
+        backbone.p2 2 32 | backbone.p3 4 64 | backbone.p4 6 128
     """,
     "yolov8n": """
         p3=td.p3 15 64 | p4 18 128 | p5=p5.head 21 256 | p3.head 15 64 >22 | p4.head 18 128 >22 | td.p4 12 128
-        lateral.p3 4 64 >14 | lateral.p4 6 128 >11 | lateral.p5=sppf.post 9 256 | sppf.pre 8 256
+        lateral.p3 4 64 >14 | lateral.p4 6 128 >11 | lateral.p5=sppf.post=backbone.p5 9 256 | sppf.pre 8 256
         inner.p3.insert 15 32x1 | inner.p3.replace 15 32x1 | inner.p4.insert 18 64x1 | inner.p4.replace 18 64x1
         inner.p5.insert 21 128x1 | inner.p5.replace 21 128x1
+        down.p3 15 64 >16 | down.p4 18 128 >19 | up.p5 9 256 >10 | up.p4 12 128 >13
+        fuse.p3=fuse.td.p3 14 192 | fuse.p4 17 192 | fuse.p5 20 384 | fuse.td.p4 11 384
+        backbone.p2 2 32 | backbone.p3 4 64 | backbone.p4 6 128
     """,
     "yolo11n": """
         p3=td.p3 16 64 | p4 19 128 | p5=p5.head 22 256 | p3.head 16 64 >23 | p4.head 19 128 >23 | td.p4 13 128
-        lateral.p3 4 128 >15 | lateral.p4 6 128 >12 | lateral.p5 10 256 | sppf.pre 8 256 | sppf.post 9 256
+        lateral.p3 4 128 >15 | lateral.p4 6 128 >12 | lateral.p5=backbone.p5 10 256 | sppf.pre 8 256 | sppf.post 9 256
         inner.p3.insert 16 32x1 | inner.p3.replace 16 16x1 | inner.p4.insert 19 64x1 | inner.p4.replace 19 32x1
         inner.p5.insert 22 64x2 | inner.p5.replace 22 64x2
+        down.p3 16 64 >17 | down.p4 19 128 >20 | up.p5 10 256 >11 | up.p4 13 128 >14
+        fuse.p3=fuse.td.p3 15 256 | fuse.p4 18 192 | fuse.p5 21 384 | fuse.td.p4 12 384
+        backbone.p2 2 64 | backbone.p3 4 128 | backbone.p4 6 128
     """,
     "yolo12n": """
         p3=td.p3 14 64 | p4 17 128 | p5=p5.head 20 256 | p3.head 14 64 >21 | p4.head 17 128 >21 | td.p4 11 128
-        lateral.p3 4 128 >13 | lateral.p4 6 128 >10 | lateral.p5 8 256
+        lateral.p3 4 128 >13 | lateral.p4 6 128 >10 | lateral.p5=backbone.p5 8 256
         inner.p3.insert 14 16x2 | inner.p3.replace 14 16x2 | inner.p4.insert 17 32x2 | inner.p4.replace 17 32x2
         inner.p5.insert 20 64x2 | inner.p5.replace 20 64x2
+        down.p3 14 64 >15 | down.p4 17 128 >18 | up.p5 8 256 >9 | up.p4 11 128 >12
+        fuse.p3=fuse.td.p3 13 256 | fuse.p4 16 192 | fuse.p5 19 384 | fuse.td.p4 10 384
+        backbone.p2 2 64 | backbone.p3 4 128 | backbone.p4 6 128
     """,
     "yolo26n": """
         p3=td.p3 16 64 | p4 19 128 | p5=p5.head 22 256 | p3.head 16 64 >23 | p4.head 19 128 >23 | td.p4 13 128
-        lateral.p3 4 128 >15 | lateral.p4 6 128 >12 | lateral.p5 10 256 | sppf.pre 8 256 | sppf.post 9 256
+        lateral.p3 4 128 >15 | lateral.p4 6 128 >12 | lateral.p5=backbone.p5 10 256 | sppf.pre 8 256 | sppf.post 9 256
         inner.p3.insert 16 16x2 | inner.p3.replace 16 16x2 | inner.p4.insert 19 32x2 | inner.p4.replace 19 32x2
         inner.p5.insert 22 128x1 | inner.p5.replace 22 64x1
+        down.p3 16 64 >17 | down.p4 19 128 >20 | up.p5 10 256 >11 | up.p4 13 128 >14
+        fuse.p3=fuse.td.p3 15 256 | fuse.p4 18 192 | fuse.p5 21 384 | fuse.td.p4 12 384
+        backbone.p2 2 64 | backbone.p3 4 128 | backbone.p4 6 128
     """,
     "yolo26n-sem": """
         p3=p3.head=td.p3 16 64 | p4=td.p4 13 128 | p4.head 13 128 >17
-        lateral.p3 4 128 >15 | lateral.p4 6 128 >12 | lateral.p5 10 256 | sppf.pre 8 256 | sppf.post 9 256
+        lateral.p3 4 128 >15 | lateral.p4 6 128 >12
+        lateral.p5=up.p5=backbone.p5 10 256 | sppf.pre 8 256 | sppf.post 9 256
         inner.p3.insert 16 16x2 | inner.p3.replace 16 16x2 | inner.p4.insert 13 32x2 | inner.p4.replace 13 32x2
+        up.p4 13 128 >14 | fuse.p3=fuse.td.p3 15 256 | fuse.p4=fuse.td.p4 12 384
+        backbone.p2 2 64 | backbone.p3 4 128 | backbone.p4 6 128
     """,
     "yolov10n": """
         p3=td.p3 16 64 | p4 19 128 | p5=p5.head 22 256 | p3.head 16 64 >23 | p4.head 19 128 >23 | td.p4 13 128
-        lateral.p3 4 64 >15 | lateral.p4 6 128 >12 | lateral.p5 10 256 | sppf.pre 8 256 | sppf.post 9 256
+        lateral.p3 4 64 >15 | lateral.p4 6 128 >12 | lateral.p5=backbone.p5 10 256 | sppf.pre 8 256 | sppf.post 9 256
         inner.p3.insert 16 32x1 | inner.p3.replace 16 32x1 | inner.p4.insert 19 64x1 | inner.p4.replace 19 64x1
+        down.p3 16 64 >17 | down.p4 19 128 >20 | up.p5 10 256 >11 | up.p4 13 128 >14
+        fuse.p3=fuse.td.p3 15 192 | fuse.p4 18 192 | fuse.p5 21 384 | fuse.td.p4 12 384
+        backbone.p2 2 32 | backbone.p3 4 64 | backbone.p4 6 128
     """,
     "yolov6n": """
         p3=td.p3 19 32 | p4 23 64 | p5=p5.head 27 128 | p3.head 19 32 >28 | p4.head 23 64 >28 | td.p4 14 64
-        lateral.p3 4 64 >17 | lateral.p4 6 128 >12 | lateral.p5=sppf.post 9 256 | sppf.pre 8 256
+        lateral.p3 4 64 >17 | lateral.p4 6 128 >12 | lateral.p5=sppf.post=backbone.p5 9 256 | sppf.pre 8 256
+        down.p3 19 32 >20 | down.p4 23 64 >24 | up.p5 10 64 >11 | up.p4 15 32 >16
+        fuse.p3=fuse.td.p3 17 96 | fuse.p4 21 64 | fuse.p5 25 128 | fuse.td.p4 12 192
+        backbone.p2 2 32 | backbone.p3 4 64 | backbone.p4 6 128
     """,
     "yolov3-tiny": """
         p4=p4.head=td.p4 19 256 | p5=p5.head 15 512 | lateral.p4 8 256 >18 | lateral.p5 12 512
+        up.p5 16 128 | fuse.p4=fuse.td.p4 18 384
+        backbone.p1 2 32 | backbone.p2 4 64 | backbone.p3 6 128 | backbone.p4 8 256 | backbone.p5 10 512
     """,
     "yolov9e": """
         p3=td.p3 35 256 | p4 38 512 | p5=p5.head 41 512 | p3.head 35 256 >42 | p4.head 38 512 >42 | td.p4 32 512
-        lateral.p3 22 512 >34 | lateral.p4 25 1024 >31 | lateral.p5=sppf.post 29 512 | sppf.pre 28 1024
+        lateral.p3 22 512 >34 | lateral.p4 25 1024 >31 | lateral.p5=sppf.post=backbone.p5 29 512 | sppf.pre 28 1024
         inner.p3.insert 35 64x4 | inner.p3.replace 35 64x4 | inner.p4.insert 38 128x4 | inner.p4.replace 38 128x4
         inner.p5.insert 41 256x4 | inner.p5.replace 41 256x4
+        down.p3 35 256 >36 | down.p4 38 512 >39 | up.p5 29 512 >30 | up.p4 32 512 >33
+        fuse.p3=fuse.td.p3 34 1024 | fuse.p4 37 768 | fuse.p5 40 1024 | fuse.td.p4 31 1536
+        backbone.p2 19 256 | backbone.p3 22 512 | backbone.p4 25 1024
     """,
     "rtdetr-l": """
         p3=td.p3 21 256 | p4 24 256 | p5=p5.head 27 256 | p3.head 21 256 >28 | p4.head 24 256 >28 | td.p4 16 256
-        lateral.p3 3 512 >19 | lateral.p4 7 1024 >14 | lateral.p5 9 2048
+        lateral.p3 3 512 >19 | lateral.p4 7 1024 >14 | lateral.p5=backbone.p5 9 2048
+        down.p3 21 256 >22 | down.p4 24 256 >25 | up.p5 12 256 >13 | up.p4 17 256 >18
+        fuse.p3=fuse.td.p3 20 512 | fuse.p4 23 512 | fuse.p5 26 512 | fuse.td.p4 15 512
+        backbone.p2 1 128 | backbone.p3 3 512 | backbone.p4 7 1024
     """,
     "yolov8n-p2": """
         p2=td.p2 18 32 | p3 21 64 | p4 24 128 | p5=p5.head 27 256 | p2.head 18 32 >28 | p3.head 21 64 >28
         p4.head 24 128 >28 | td.p4 12 128 | td.p3 15 64
-        lateral.p2 2 32 >17 | lateral.p3 4 64 >14 | lateral.p4 6 128 >11 | lateral.p5=sppf.post 9 256 | sppf.pre 8 256
+        lateral.p2 2 32 >17 | lateral.p3 4 64 >14 | lateral.p4 6 128 >11
+        lateral.p5=sppf.post=backbone.p5 9 256 | sppf.pre 8 256
         inner.p2.insert 18 16x1 | inner.p2.replace 18 16x1 | inner.p3.insert 21 32x1 | inner.p3.replace 21 32x1
         inner.p4.insert 24 64x1 | inner.p4.replace 24 64x1 | inner.p5.insert 27 128x1 | inner.p5.replace 27 128x1
+        down.p2 18 32 >19 | down.p3 21 64 >22 | down.p4 24 128 >25
+        up.p5 9 256 >10 | up.p4 12 128 >13 | up.p3 15 64 >16
+        fuse.p2=fuse.td.p2 17 96 | fuse.p3 20 96 | fuse.p4 23 192 | fuse.p5 26 384
+        fuse.td.p4 11 384 | fuse.td.p3 14 192
+        backbone.p2 2 32 | backbone.p3 4 64 | backbone.p4 6 128
     """,
     "yolov8n-p6": """
         p3=td.p3 20 64 | p4 23 128 | p5 26 192 | p6=p6.head 29 256 | p3.head 20 64 >30 | p4.head 23 128 >30
         p5.head 26 192 >30 | td.p5 14 192 | td.p4 17 128
         lateral.p3 4 64 >19 | lateral.p4 6 128 >16 | lateral.p5 8 192 >13
-        lateral.p6=sppf.post 11 256 | sppf.pre 10 256
+        lateral.p6=sppf.post=backbone.p6 11 256 | sppf.pre 10 256
         inner.p3.insert 20 32x1 | inner.p3.replace 20 32x1 | inner.p4.insert 23 64x1 | inner.p4.replace 23 64x1
         inner.p5.insert 26 96x1 | inner.p5.replace 26 96x1 | inner.p6.insert 29 128x1 | inner.p6.replace 29 128x1
+        down.p3 20 64 >21 | down.p4 23 128 >24 | down.p5 26 192 >27
+        up.p6 11 256 >12 | up.p5 14 192 >15 | up.p4 17 128 >18
+        fuse.p3=fuse.td.p3 19 192 | fuse.p4 22 192 | fuse.p5 25 320 | fuse.p6 28 448
+        fuse.td.p5 13 448 | fuse.td.p4 16 320
+        backbone.p2 2 32 | backbone.p3 4 64 | backbone.p4 6 128 | backbone.p5 8 192
     """,
 }
 

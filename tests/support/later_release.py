@@ -1,25 +1,38 @@
-"""Imitates a later release: one more module in the zoo and in a shipped space, another option, other counting rules."""
+"""Imitates a later release: one more module in the zoo and in a shipped space, another option, other counting rules.
+
+It also finds one more slot in each base.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import pytest
 from module_files import registry_as_before
 
 from nas_attn.attention import attention, registry, table
 from nas_attn.cost import COUNTING, counter
+from nas_attn.detector.neck import slots
+from nas_attn.evaluate import shared
 from nas_attn.study import shipped
 
 
 @contextlib.contextmanager
 def grown() -> Iterator[None]:
-    """A context in which the zoo has `newcomer`, `se` has one more ratio, and today's rules count twice the cost."""
+    """A context in which the zoo has `newcomer`, `se` has one more ratio, and today's rules count twice the cost.
+
+    Each base has the slot `lateral.stem` behind its first row; patterns such as `lateral.*` match it.
+    """
     from torch import nn
 
-    count, load = counter.gene_cost, shipped.load
+    count, load, find = counter.gene_cost, shipped.load, slots.roles
+
+    def roles(graph, inputs):
+        yield from find(graph, inputs)
+        yield "lateral.stem", 0, graph.readers[0]
 
     def cost(*arguments, counting: int = COUNTING, **options):
         return count(*arguments, counting=counting, **options) * (2 if counting == COUNTING else 1)
@@ -49,4 +62,6 @@ def grown() -> Iterator[None]:
         )
         patch.setattr(counter, "gene_cost", cost)
         patch.setattr(shipped, "load", content)
+        patch.setattr(slots, "roles", roles)
+        patch.setattr(shared, "base", lru_cache(shared.base.__wrapped__))  # a later release is another process
         yield

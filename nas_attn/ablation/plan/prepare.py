@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,6 +91,8 @@ def prepare_ablation(
     if full.is_base:
         raise UserError("an ablation must have an architecture with attention", got=str(full), where="--base")
     _check_same(request, study, full)
+    known = _measured(request)
+    everywhere = tuple(s.name for s in own.slots if known is None or s.name in known)
     notes: list[str] = []
     scales: dict[str | None, AblatedBase] = {None: own}
     if "scale" in kinds and evaluator is None:
@@ -103,7 +105,7 @@ def prepare_ablation(
         full=full,
         fits=lambda slot, gene: own.fits(slot, gene, *sizes) and not _refused_start(config, own, slot, gene),
         conv=lambda slot, gene: _conv(study, slot, gene),
-        everywhere=tuple(s.name for s in own.slots) if "placement" in kinds else (),
+        everywhere=everywhere if "placement" in kinds else (),
         scales=tuple(m for m in scales if m is not None),
         further=further,
         controls=settings.controls,
@@ -113,24 +115,35 @@ def prepare_ablation(
     counting = counting_of(stored)
     tables = {m: cost_table(scale, design, counting, study.table) for m, scale in scales.items()}
     costs = {a.name: tables[a.model].cost(a.architecture).as_dict() for a in design.arms}
-    probed = tuple(s.name for s in own.slots)  # all slots, because comparisons may be added after the bases are trained
-    _check_measured(request, design)
+    _check_measured(request, design, known)
     notes = [*request.notes, *notes]
-    return AblationPlan(request, study, design, scales, costs, probed, tuple(dict.fromkeys(notes)), full)
+    # all slots are probed, because comparisons may be added after the bases are trained
+    return AblationPlan(request, study, design, scales, costs, everywhere, tuple(dict.fromkeys(notes)), full)
 
 
-def _check_measured(request: Request, design: Design) -> None:
+def _measured(request: Request) -> Collection[str] | None:
+    """The slots whose liveness was measured on the ablation's bases. An earlier release may have found fewer slots.
+
+    Returns:
+        Their names; None if no base has been trained yet.
+    """
+    if request.stored is None:
+        return None
+    view = AblationView.of(request.folder, RunFolder(request.folder).log.read())
+    if drop := view.views[None].slots.get("drop"):
+        return set(drop)
+    return next((set(t.evaluation.liveness) for t in view.trials if t.evaluation and t.evaluation.liveness), None)
+
+
+def _check_measured(request: Request, design: Design, known: Collection[str] | None) -> None:
     """Refuse arms at slots whose liveness was not measured when the ablation's bases were trained.
 
     Raises:
         UserError: there is such an arm.
     """
-    if request.stored is None:
+    if known is None:
         return
-    view = AblationView.of(request.folder, RunFolder(request.folder).log.read())
-    known = view.views[None].slots.get("drop", {})
-    unknown = sorted({s for a in design.arms if a.model is None for s in a.filled} - known.keys()) if known else []
-    if unknown:
+    if unknown := sorted({s for a in design.arms if a.model is None for s in a.filled} - set(known)):
         raise UserError(
             "the liveness of all slots in an ablation must be measured",
             got=f"new arms at {', '.join(unknown)}, not measured when the bases were trained",

@@ -113,6 +113,15 @@ class Graph:
         before = self.sources[row][0]
         return len(self.sources[row]) == 1 and before >= 0 and 0 < self.strides[row] < self.strides[before]
 
+    def reduces(self, row: int) -> bool:
+        """True if the row reads one map and its output is smaller."""
+        before = self.sources[row][0]
+        return len(self.sources[row]) == 1 and before >= 0 and 0 < self.strides[before] < self.strides[row]
+
+    def is_attention(self, row: int) -> bool:
+        """True if the row is attention of this package, and no block with attention inside."""
+        return self.modules[row].startswith(PREFIX) and not self._opened(row)
+
     def is_block(self, row: int) -> bool:
         """True if the row is a feature block, not a plain convolution, a join or a resampling."""
         module = self.modules[row]

@@ -1,17 +1,13 @@
 """Slots: the places for attention in a base model, found from its graph and named by their role.
 
+`roles.py` has the table of the places outside blocks. Inside blocks:
+
 | name | place |
 |---|---|
-| `p2` ... `p7` | after the block that feeds the head at this level, for all its readers |
-| `p3.head` | at the same place, but only on the edge into the head: the bottom-up path is not changed |
-| `td.p4`, `td.p3` | after the fusion block of the top-down path, for all its readers |
-| `lateral.p3` ... | after a backbone output, only on the edges into the neck |
-| `sppf.pre`, `sppf.post` | before the pooling pyramid (only on the edge into it), and after it |
 | `inner.p3.insert` | inside the block that feeds the head: at the end of each bottleneck's residual branch |
 | `inner.p3.replace` | inside the same block: in place of each bottleneck's second convolution, 3x3 with stride 1 |
 
-A place may have several roles on a base: on most bases, the top-down fusion block at stride 8 also feeds the head. Then
-it is one slot. The first of its names in the table is its main name; the others are known too.
+A place with several roles is one slot. The first of its names in the table is its main name; the others are known too.
 """
 
 from __future__ import annotations
@@ -23,6 +19,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.detector.neck.graph import Graph
+from nas_attn.detector.neck.roles import roles
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import InBlock, Slot
@@ -31,9 +28,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from nas_attn.detector.model.base_model import BaseModel
-
-POOLING = ("SPPF", "SPP", "SPPELAN")
-Role = tuple[str, int, tuple[int, ...]]  # name, row, readers (all if empty)
 
 
 def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ...]:
@@ -53,12 +47,12 @@ def find_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, .
 
 
 def all_slots(base: BaseModel, model: nn.Module | None = None) -> tuple[Slot, ...]:
-    """The slots of every kind, in the order of the table above; arguments and errors as for `find_slots`."""
+    """The slots of every kind, in the order of the two tables; arguments and errors as for `find_slots`."""
     built: Any = base.build() if model is None else model
     graph = Graph.of(base, built)
     inputs = _head_inputs(graph, base.name)
     found: dict[tuple[int, tuple[int, ...]], Slot] = {}
-    for name, row, readers in _roles(graph, inputs):
+    for name, row, readers in roles(graph, inputs):
         everywhere = set(readers) >= set(graph.readers[row])
         key = row, () if everywhere else readers
         if key in found:
@@ -127,61 +121,6 @@ def _head_inputs(graph: Graph, where: str) -> dict[str, int]:
         if not stride or not math.log2(stride).is_integer():
             raise UserError("a head's input must have a stride that is a power of two", got=stride, where=where)
     return {f"p{int(math.log2(stride))}": row for row, stride in sorted(rows.items(), key=lambda item: item[1])}
-
-
-def _roles(graph: Graph, inputs: dict[str, int]) -> Iterator[Role]:
-    """One role for each place outside blocks and each of its names; the main name of a place comes first."""
-    for name, row in inputs.items():
-        yield name, row, graph.readers[row]
-    for name, row in inputs.items():
-        yield f"{name}.head", row, (graph.head,)
-    yield from _top_down(graph)
-    yield from _laterals(graph)
-    pooling = [row for row, module in enumerate(graph.modules) if module in POOLING]
-    if pooling and graph.sources[pooling[-1]][0] >= 0:
-        yield "sppf.pre", graph.sources[pooling[-1]][0], (pooling[-1],)
-        yield "sppf.post", pooling[-1], graph.readers[pooling[-1]]
-
-
-def _top_down(graph: Graph) -> Iterator[Role]:
-    """Fusion blocks of the top-down path: the last block in the chain after each join with an upsampled map.
-
-    A join that several rows or the head read has no such block.
-    """
-    found: dict[str, int] = {}
-    for row in range(graph.backbone, graph.head):
-        if len(graph.sources[row]) > 1 and any(_upsampled(graph, s) for s in graph.sources[row]):
-            chain = graph.chain(row)[1:]
-            wide = [r for r in chain if graph.channels[r] == graph.channels[chain[0]]]  # others are projections
-            blocks = [r for r in chain if graph.is_block(r)] or wide
-            if blocks and (name := _level(graph, row)):
-                found.setdefault(name, blocks[-1])
-    for name, row in sorted(found.items(), key=lambda item: -graph.strides[item[1]]):
-        yield f"td.{name}", row, graph.readers[row]
-
-
-def _upsampled(graph: Graph, row: int) -> bool:
-    """True if a map was enlarged since the last join or block."""
-    while row >= graph.backbone and len(graph.sources[row]) == 1 and not graph.is_block(row):
-        if graph.enlarges(row):
-            return True
-        row = graph.sources[row][0]
-    return False
-
-
-def _laterals(graph: Graph) -> Iterator[Role]:
-    """Backbone outputs that the neck reads: the deepest one of each level."""
-    found: dict[str, Role] = {}
-    for row in range(graph.backbone):
-        readers = tuple(r for r in graph.readers[row] if r >= graph.backbone)
-        if readers and (name := _level(graph, row)):
-            found[name] = (f"lateral.{name}", row, readers)
-    yield from sorted(found.values(), key=lambda role: graph.strides[role[1]])
-
-
-def _level(graph: Graph, row: int) -> str:
-    stride = graph.strides[row]
-    return f"p{int(math.log2(stride))}" if stride and math.log2(stride).is_integer() else ""
 
 
 def _inside(base: BaseModel, model: Any, graph: Graph, inputs: dict[str, int]) -> Iterator[Slot]:

@@ -103,14 +103,12 @@ def test_kept_wiring_stays_unread(changed):
 def test_a_row_that_reads_past_attention_is_named_and_kept(changed):
     past = ("[17, 21, 25]", "[17, 20, 25]")
     found = changed(V11, past)
-    assert kinds(found) >= {"bypass", "place"} and not found.repairs and not found.known
+    assert "bypass" in kinds(found) and not found.repairs and found.known
     (bypass,) = [s.text for s in found.suspicions if s.kind == "bypass"]
     assert (
         "row 26 (Detect) reads row 20 (C3k2) and skips row 21 (ACmix)" in bypass and "write 21 for 20" in bypass.lower()
     )
-    assert str(found.architecture) == f"p3={ACMIX} p5={ACMIX}"
-    rows = found.base.rows
-    assert rows[20][2:] == ["nas_attn.ACmix", [128, 128]] and rows[-1][0] == [16, 19, 23]
+    assert str(found.architecture) == f"p3={ACMIX} p5={ACMIX} down.p4={ACMIX}"
     found = changed(V11, past, wiring="in-line")
     assert found.known and str(found.architecture) == f"p3={ACMIX} p4={ACMIX} p5={ACMIX}"
 
@@ -141,13 +139,12 @@ def test_wiring_that_may_be_meant_is_kept_and_named(changed, old, new):
 def test_attention_at_no_slot_becomes_part_of_the_base(changed):
     found = changed(
         V8,
-        ("  - [-1, 6, C2f, [256, True]]\n", "  - [-1, 6, C2f, [256, True]]\n  - [-1, 1, SimAM, []]\n"),
-        ("[[-1, 6], 1", "[[-1, 7], 1"), ("[[-1, 4], 1", "[[-1, 5], 1"), ("[[-1, 12], 1", "[[-1, 13], 1"),
-        ("[[-1, 9], 1", "[[-1, 10], 1"), ("[15, 18, 22]", "[16, 19, 23]"),
+        ("  - [-1, 3, C2f, [1024, True]]\n", "  - [-1, 1, SimAM, []]\n  - [-1, 3, C2f, [1024, True]]\n"),
+        ("[[-1, 12], 1", "[[-1, 13], 1"), ("[[-1, 9], 1", "[[-1, 10], 1"), ("[15, 18, 22]", "[16, 19, 23]"),
     )  # fmt: skip
-    assert str(found.architecture) == f"p5={ACMIX}" and found.base.rows[5] == [-1, 1, "nas_attn.SimAM", [64]]
+    assert str(found.architecture) == f"p5={ACMIX}" and found.base.rows[8] == [-1, 1, "nas_attn.SimAM", [256]]
     (text,) = [s.text for s in found.suspicions if s.kind == "place"]
-    assert "row 5 (SimAM)" in text and "a search cannot vary it" in text
+    assert "no slot is at its place, after row 7 (Conv)" in text and "a search cannot vary it" in text
     assert [s.row for s in found.slots if s.name == "p5"] == [22]
 
 

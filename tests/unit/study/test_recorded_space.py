@@ -64,6 +64,25 @@ def test_a_study_goes_on_as_it_began_though_the_zoo_has_grown(study, tmp_path, s
     assert fresh[1][5] != whole[1][5], "and today's counts"
 
 
+def test_a_pattern_keeps_the_slots_with_which_the_study_began(study):
+    chosen = {"space": "light", "slots": ["lateral.*", "p5"]}
+    whole = study("whole", 7, **chosen)
+    study("begun", 4, **chosen)
+    with grown():
+        assert study("begun", 7, **chosen) == whole
+        study("fresh", 3, **chosen)
+    names = {n: {s[0] for s in next(RecordLog(study.runs / n).read())["space_slots"]} for n in ("begun", "fresh")}
+    assert names["fresh"] - names["begun"] == {"lateral.stem"}
+
+
+def test_the_slots_of_the_header_are_kept_while_the_same_are_asked_for():
+    stored = {"config": StudyConfig(slots=["*"]).model_dump(mode="json"), "space_slots": [["p3", 16, 64, 8]]}
+    kept = [({}, {"p3"}), ({"slots": ["p?"]}, None), ({"space": "zoo"}, None), ({"model": "yolov8n.yaml"}, None)]
+    for other, found in kept:
+        assert recorded_space.recorded_slots(stored, StudyConfig(**{"slots": ["*"], **other})) == found
+    assert recorded_space.recorded_slots(None, StudyConfig()) is None
+
+
 def test_a_study_that_was_asked_for_in_python_goes_on(study):
     chosen = {"modules": {"efficient_attention": {"group_split": [(4, 4)], "window_size": (4,)}}}  # JSON has no tuples
     begun = study("begun", 3, **chosen)

@@ -65,9 +65,20 @@ def test_placement_takes_every_slot_that_a_base_has(name, lacking):
             assert chosen_slots(StudyConfig(), {"slots": [pattern]}, slots)
 
 
+def test_of_a_continued_study_only_patterns_are_held_to_its_slots(base):
+    slots = all_slots(base[0])
+
+    def found(*wanted):
+        return {s.name for s in chosen_slots(StudyConfig(slots=list(wanted)), {}, slots, None, {"p3", "td.p4"})}
+
+    assert found("*") == {"p3", "td.p4"}
+    assert found("*.p4") == {"td.p4"}
+    assert found("p?", "down.p3") == {"p3", "down.p3"}
+
+
 def test_a_name_in_a_space_and_a_pattern_of_a_study_must_match(base):
     slots = all_slots(base[0])
-    with pytest.raises(ConfigError, match=r"got 'p6'.*yolo11n\.yaml.*Known: inner\.p3\.insert"):
+    with pytest.raises(ConfigError, match=r"got 'p6'.*yolo11n\.yaml.*Known: backbone\.p2"):
         chosen_slots(StudyConfig(), {"slots": ["p6", "td.*"]}, slots)
     with pytest.raises(ConfigError, match=r"got 'p6\*'"):
         chosen_slots(StudyConfig(slots=["p6*", "td.*"]), {"slots": ["p3"]}, slots)

@@ -77,7 +77,9 @@ def test_a_small_detector(own):
     base = own()
     assert places(base) == {
         "p3": (8, 32, 8), "td.p3": (8, 32, 8), "p4": (11, 48, 16), "p4.head": (11, 48, 16), "p3.head": (8, 32, 8),
-        "lateral.p3": (3, 32, 8), "lateral.p4": (5, 48, 16),
+        "lateral.p3": (3, 32, 8), "lateral.p4": (5, 48, 16), "backbone.p3": (3, 32, 8), "backbone.p4": (5, 48, 16),
+        "down.p3": (8, 32, 8), "up.p4": (5, 48, 16),
+        "fuse.p3": (7, 80, 8), "fuse.td.p3": (7, 80, 8), "fuse.p4": (10, 80, 16),
         "inner.p3.insert": (8, 16, 8), "inner.p3.replace": (8, 16, 8),
         "inner.p4.insert": (11, 24, 16), "inner.p4.replace": (11, 24, 16),
     }  # fmt: skip
@@ -133,7 +135,8 @@ def test_a_backbone_row_that_feeds_the_head_itself(own):
     """Its edges into neck and head are one slot, and the edge into the head alone is another slot."""
     base = own(head=[*HEAD[:3], [[8, 5], 1, "Detect", ["nc"]]])
     slots = {s.name: s for s in all_slots(base)}
-    assert slots["p4"].row == 5 and slots["p4"].also == ("lateral.p4",) and slots["p4.head"].readers == (9,)
+    assert slots["p4"].row == 5 and slots["p4.head"].readers == (9,)
+    assert slots["p4"].also == ("lateral.p4", "backbone.p4")
     assert_identity_everywhere(base)
 
 
@@ -165,6 +168,28 @@ def test_a_yaml_of_ours_is_a_base_whose_places_are_still_found(own):
     slots = places(again)
     assert slots["p3"] == (row_map[8] + 1, 32, 8) and slots["p4"] == (row_map[11] + 1, 48, 16)
     assert slots["td.p3"] == slots["p3"] and slots["lateral.p4"] == (5, 48, 16)
+    assert_identity_everywhere(again)
+
+
+@pytest.mark.parametrize(
+    ("filled", "moved"),
+    [
+        ("down.p3", {"down.p3"}),
+        ("up.p4", {"up.p4", "lateral.p4"}),  # the last map of the backbone that the neck reads
+        ("fuse.p3", {"fuse.p3", "fuse.td.p3"}),
+        ("fuse.p4", {"fuse.p4"}),
+        ("backbone.p3", {"backbone.p3", "lateral.p3"}),
+        ("lateral.p3", {"lateral.p3"}),  # an edge into the neck is no part of the backbone
+        ("lateral.p4", {"lateral.p4", "backbone.p4", "up.p4"}),
+    ],
+)
+def test_places_lie_behind_the_attention_that_a_yaml_of_ours_holds(filled, moved, own):
+    base = own()
+    found, row_map = architecture_yaml(base, all_slots(base), Architecture.parse(f"{filled}=eca"))
+    again = own(**found)
+    module = next(i for i, row in enumerate(again.rows) if row[2] == "nas_attn.ECAAttention")
+    wanted = {n: (module if n in moved else row_map[row], *size) for n, (row, *size) in places(base).items()}
+    assert places(again) == wanted
     assert_identity_everywhere(again)
 
 

@@ -41,6 +41,7 @@ def test_the_numbers_of_a_row(yolo11n):
     assert row["slots"] == [
         dict(zip(KEYS, ("p3", ["td.p3"], 64, 1, [], None), strict=True)),
         dict(zip(KEYS, ("p3.head", [], 64, 1, [23], None), strict=True)),
+        dict(zip(KEYS, ("down.p3", [], 64, 1, [17], None), strict=True)),
         dict(zip(KEYS, ("inner.p3.insert", [], 32, 1, [], "insert"), strict=True)),
         dict(zip(KEYS, ("inner.p3.replace", [], 16, 1, [], "replace"), strict=True)),
     ]
@@ -101,7 +102,7 @@ def test_the_command(capsys):
     [
         (["--model", "yolo11q"], "Did you mean 'yolo11"),
         (["--model", "yolo11n-cls"], "must end in one of"),
-        (["--slots", "p9"], "Known: inner.p3.insert"),
+        (["--slots", "p9"], "Known: backbone.p2"),
         (["--slots", "nothing.*"], "got 'nothing.*'"),
         (["--slots", ","], "must name at least one slot"),
         (["--epochs", "3", "--seeds", "2"], "--epochs, --seeds. Give one"),

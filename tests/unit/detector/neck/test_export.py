@@ -25,6 +25,11 @@ KINDS = (
     "inner.p4.insert=lska(k_size=7) inner.p4.replace=conv"
 )
 
+EDGES = (
+    "down.p3=eca up.p5=simam up.p4=lska(k_size=7) fuse.p3=eca fuse.p5=se fuse.td.p4=eca backbone.p2=eca "
+    "backbone.p4=lska(k_size=7,residual=scaled) lateral.p4=eca p3=eca p3.head=eca td.p4=eca"
+)
+
 
 @pytest.fixture(scope="module")
 def export() -> Any:
@@ -51,10 +56,11 @@ def whole(export) -> dict[str, Any]:
     ("name", "text"),
     [
         ("yolo11n", KINDS),
+        ("yolo11n", EDGES),
         ("yolo11n-seg", "p3=lska(k_size=7) inner.p3.replace=conv"),
         ("yolo11n-pose", "p5.head=lska(k_size=7)"),
         ("yolo26n-obb", "sppf.post=lska(k_size=7)"),
-        ("yolov8-rtdetr", "p4=lska(k_size=7)"),
+        ("yolov8-rtdetr", "p4=lska(k_size=7) down.p3=eca fuse.td.p4=eca"),
     ],
 )
 def test_every_slot_kind_and_task_builds_from_its_yaml(export, name, text):
@@ -82,14 +88,19 @@ def test_a_pick_without_attention_is_called_so(text, says):
     assert found is None if says is None else found.startswith(says)
 
 
-def test_rows_name_their_slots(export):
-    text = export("yolo11n", KINDS)[0]
+def named_rows(text: str, architecture: str) -> dict[str, str]:
+    """Slot -> the line of an exported YAML that names it. The numbers in the comments are those of the rows."""
     rows = [line for line in text.splitlines() if line.startswith("  - ")]
     assert [int(r.split("# ")[1].split(":")[0]) for r in rows] == list(range(len(rows)))
-    named = {
-        slot: r for r in rows for slot in dict(Architecture.parse(KINDS)) if f" {slot}=" in f" {r.split(': ')[-1]}"
-    }
-    assert set(named) == set(dict(Architecture.parse(KINDS)))
+    slots = dict(Architecture.parse(architecture))
+    named = {slot: r for r in rows for slot in slots if f" {slot}=" in f" {r.split(': ')[-1]}"}
+    assert named.keys() == slots.keys()
+    return named
+
+
+def test_rows_name_their_slots(export):
+    named_rows(export("yolo11n", EDGES)[0], EDGES)
+    named = named_rows(export("yolo11n", KINDS)[0], KINDS)
     assert "nas_attn.EMAttention" in named["p3.head"] and "nas_attn.C3k2" in named["inner.p4.insert"]
     assert named["inner.p4.insert"] == named["inner.p4.replace"] and "nas_attn.SimAM" in named["td.p4"]
 

@@ -80,6 +80,13 @@ def test_the_section_does_not_matter(name, cut, split):
         "lateral.p3": (2, (last - 2,)), "lateral.p4": (4, (last - 5,)), "lateral.p5": deepest,
     }  # fmt: skip
     assert places(slots, "td") == {"td.p3": (last - 1, ()), "td.p4": (last - 4, ())}
+    assert places(slots, "up") == {"up.p5": (last - 7, ()), "up.p4": (last - 4, (last - 3,))}
+    assert places(slots, "fuse") == {
+        "fuse.p3": (last - 2, ()), "fuse.td.p3": (last - 2, ()),
+        "fuse.p4": (last - 5, ()), "fuse.td.p4": (last - 5, ()),
+    }  # fmt: skip
+    assert places(slots, "backbone") == {"backbone.p3": (2, ()), "backbone.p4": (4, ()), "backbone.p5": deepest}
+    assert places(slots, "down") == {}
 
 
 @pytest.mark.parametrize("cut", [2, 7, 8, 9, 11, 12])
@@ -98,6 +105,7 @@ def test_two_steps_of_upsampling(split):
     for cut in (5, 8, 10):
         slots = split([*rows, [[12, 4], 1, "Detect", ["nc"]]], cut)
         assert places(slots, "lateral") == {"lateral.p3": (2, (11,)), "lateral.p4": (4, (13,)), "lateral.p5": (7, ())}
+        assert places(slots, "up") == {"up.p5": (8, ())}
 
 
 def test_a_backbone_of_convolutions_ends_at_the_upsampling(split):
@@ -122,6 +130,8 @@ def test_an_upsampling_in_the_stem_is_no_neck(split):
         slots = split(rows, cut)
         assert places(slots, "lateral") == {"lateral.p3": (4, (14,)), "lateral.p4": (6, (11,)), "lateral.p5": (9, ())}
         assert places(slots, "td") == {"td.p3": (15, ()), "td.p4": (12, ())}
+        assert places(slots, "up") == {"up.p5": (9, ()), "up.p4": (12, (13,))}
+        assert places(slots, "backbone") == {"backbone.p3": (4, ()), "backbone.p4": (6, ()), "backbone.p5": (9, ())}
 
 
 def test_without_upsampling_the_section_tells(split):
@@ -131,7 +141,42 @@ def test_without_upsampling_the_section_tells(split):
         assert places(split(rows, 8 + by), "lateral") == {
             "lateral.p3": (2 + by, (9 + by,)), "lateral.p4": (4 + by, (9 + by,)), "lateral.p5": (7 + by, ()),
         }  # fmt: skip
-        assert places(split(rows, 9 + by), "lateral")["lateral.p5"] == (8 + by, ())
+        slots = split(rows, 9 + by)
+        assert places(slots, "lateral")["lateral.p5"] == (8 + by, ())
+        assert not any(places(slots, kind) for kind in ("down", "up", "fuse"))
+
+
+BOTTOM_UP = [[-1, 1, "Conv", [32, 3, 2]], [[-1, 10], 1, "Concat", [1]], [-1, 1, "C2f", [48]]]
+AGAIN = [
+    UP,
+    [[-1, 13], 1, "Concat", [1]],
+    [-1, 1, "C2f", [32]],  # 19
+    [-1, 1, "Conv", [32, 3, 2]],
+    [[-1, 16], 1, "Concat", [1]],
+    [-1, 1, "C2f", [48]],  # 22
+]
+
+
+def test_of_two_paths_the_first_is_top_down_and_the_last_bottom_up(split):
+    once = [*BACKBONE, *TOP_DOWN, *BOTTOM_UP]
+    slots = split([*once, [[13, 16], 1, "Detect", ["nc"]]], 8)
+    assert places(slots, "down") == {"down.p3": (13, (14,))}
+    assert places(slots, "fuse") == {
+        "fuse.p3": (12, ()), "fuse.td.p3": (12, ()), "fuse.p4": (15, ()), "fuse.td.p4": (9, ()),
+    }  # fmt: skip
+    slots = split([*once, *AGAIN, [[19, 22], 1, "Detect", ["nc"]]], 8)
+    assert places(slots, "td") == {"td.p4": (10, ()), "td.p3": (13, ())}
+    assert places(slots, "up") == {"up.p5": (7, ()), "up.p4": (10, (11,))}
+    assert places(slots, "down") == {"down.p3": (19, (20,))}
+    assert places(slots, "fuse") == {
+        "fuse.p3": (18, ()), "fuse.p4": (21, ()), "fuse.td.p4": (9, ()), "fuse.td.p3": (12, ()),
+    }  # fmt: skip
+
+
+def test_any_row_that_makes_a_map_smaller_is_a_down_sampling(split):
+    for smaller in (["nn.MaxPool2d", [2, 2]], ["nn.AvgPool2d", [2]], ["AConv", [32]], ["GhostConv", [32, 3, 2]]):
+        rows = [*BACKBONE, *TOP_DOWN, [-1, 1, *smaller], *BOTTOM_UP[1:], [[13, 16], 1, "Detect", ["nc"]]]
+        assert places(split(rows, 8), "down") == {"down.p3": (13, (14,))}
 
 
 def test_a_join_that_two_rows_read_has_no_fusion_block(split):
