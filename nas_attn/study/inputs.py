@@ -25,7 +25,7 @@ from nas_attn.detector.model.named_checkpoints import fetched
 from nas_attn.detector.model.shipped_models import absent as absent_weights
 from nas_attn.detector.model.shipped_models import located
 from nas_attn.detector.neck.slots import all_slots
-from nas_attn.detector.proxy.train_settings import check_settings, check_suited
+from nas_attn.detector.proxy.train_settings import check_effect, check_settings, check_task
 from nas_attn.detector.weights.checkpoint_rows import check_weights
 from nas_attn.environment import cache_root, shell_word
 from nas_attn.errors import ConfigError, UserError
@@ -133,8 +133,10 @@ def resolve(
     data = check(lambda: load_data(config, task.name)) if task and absent is False else None
     if base and data:
         base = base.for_data(data.nc, data.kpt_shape)
+    if task:
+        check(partial(check_task, config.train, task.name))
     if data and train is not None:
-        check(partial(check_suited, train, data.task, config.epochs, data.mirrored))
+        check(partial(check_effect, train, config.epochs, data.mirrored))
     own = check(lambda: load_own(config.module_files or (), folder))
     if folder and stored:
         check(lambda: restore_modules(folder, stored))

@@ -108,23 +108,35 @@ def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def check_suited(settings: Mapping[str, Any], task: str, epochs: int, mirrored: bool) -> None:
+def check_task(names: Iterable[str], task: str) -> None:
+    """Refuse settings that a task does not read.
+
+    Args:
+        names: names of settings.
+        task: `detect`, `segment`, `pose` or `obb`.
+
+    Raises:
+        ConfigError: the error lists all of them.
+    """
+    if others := [(n, OF_TASKS[n]) for n in names if task not in OF_TASKS.get(n, (task,))]:
+        raise ConfigError(
+            UserError(f"`{name}` has an effect only for the task {' or '.join(tasks)}", got=f"the task {task}")
+            for name, tasks in others
+        )
+
+
+def check_effect(settings: Mapping[str, Any], epochs: int, mirrored: bool) -> None:
     """Refuse settings that would have no effect in a training.
 
     Args:
         settings: settings that `check_settings` returned.
-        task: `detect`, `segment`, `pose` or `obb`.
         epochs: epochs of the training.
         mirrored: True if images of the data set can be mirrored: keypoints need `flip_idx` for this.
 
     Raises:
         ConfigError: the error lists all of them.
     """
-    problems = [
-        UserError(f"`{name}` has an effect only for the task {' or '.join(tasks)}", got=f"the task {task}")
-        for name, tasks in OF_TASKS.items()
-        if name in settings and task not in tasks
-    ]
+    problems: list[UserError] = []
     closed = settings.get("close_mosaic", 0)
     if closed > 0 and not any(settings.get(name, 0) > 0 for name in MIXES):
         rule = f"`close_mosaic` needs {', '.join(MIXES[:-1])} or {MIXES[-1]}: no trial has them unless they are set"
