@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas_attn.atomic_files import is_file
 from nas_attn.cli.fields import option
 from nas_attn.environment import TRUST, YES
 from nas_attn.study import RUNS
@@ -78,7 +79,7 @@ def study_and_settings(study: str | None, settings: list[str] | None) -> tuple[s
         ConfigError: words that are no settings.
     """
     words = list(settings or ())
-    if study is not None and "=" in study and not Path(study).exists():
+    if study is not None and "=" in study and not is_file(study):
         words.insert(0, study)
         study = None
     if not words:

@@ -52,13 +52,16 @@ def trained_with(trained: str, config: Mapping[str, Any]) -> str:
     return f"{trained}, with {words}" if words else trained
 
 
-def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def differing(
+    old: Mapping[str, Any], new: Mapping[str, Any], places: tuple[str, str] = ("then", "now")
+) -> Iterator[str]:
     """The settings that differ, each with both values.
 
     Args:
         old, new: the settings of a recorded study, and those that are asked for now.
+        places: the words behind the values of the two.
     """
     for name in sorted({*old, *new}):
         then, now = (s.get(name, "not set") for s in (old, new))
         if then != now:
-            yield f"the training setting {name} ({then} then, {now} now)"
+            yield f"the training setting {name} ({then} {places[0]}, {now} {places[1]})"
