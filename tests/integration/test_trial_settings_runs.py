@@ -64,7 +64,8 @@ def test_a_continued_study_has_the_same(study):
 
 def test_the_final_training_gets_them(study, tiny_data):
     shell, _ = study
-    assert shell("export", "own", "--pick", "trial:0", "-o", "best.yaml").code == 0
+    done = shell("export", "own", "--pick", "trial:0", "-o", "best.yaml")
+    assert done.code == 0 and f"python -m nas_attn train best.yaml {WORDS} --data D.yaml --epochs 300" in done.err
     text = (shell.folder / "best.yaml").read_text()
     assert f"from scratch, with {WORDS}." in text
     (command,) = re.findall(r"# Train: python -m nas_attn (train .*)", text)

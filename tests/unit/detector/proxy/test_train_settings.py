@@ -225,6 +225,13 @@ def equal(one, other):
     return True
 
 
+def by_file(found):
+    """Image file -> its image in some batches, each file once."""
+    images = {file: image for batch in found for file, image in zip(batch["im_file"], batch["img"], strict=True)}
+    assert len(images) == 8
+    return images
+
+
 TASKS = {
     "detect": MIXED,
     "segment": MIXED | {"copy_paste": 0.5, "overlap_mask": False, "mask_ratio": 2},
@@ -239,6 +246,8 @@ def test_two_architectures_see_equal_mosaics(made, batches, task):
     one, other = (batches(base, job, text) for text in (PLAIN, FILLED))
     assert len(one) == EPOCHS * STEPS and equal(one, other)
     assert not equal(one, batches(base, dataclasses.replace(job, seed=4), PLAIN)), "another seed, other batches"
+    first, second = by_file(one[:STEPS]), by_file(one[STEPS : 2 * STEPS])
+    assert not any(torch.equal(image, second[file]) for file, image in first.items()), "another epoch, other images"
     _, without = made(task, {name: v for name, v in TASKS[task].items() if name not in ("mosaic", "mixup", "cutmix")})
     plain = batches(base, without, PLAIN)
     still_open = (EPOCHS - CLOSED) * STEPS
