@@ -16,8 +16,7 @@ from nas_attn.study.config import StudyConfig
 NAME = "search"
 EXAMPLES = """
 nas-attn search --trials 24
-nas-attn search mine --data D.yaml --model yolo11n.yaml --trials 100 --plan
-nas-attn search mine --data D.yaml mosaic=0.5 hsv_h=0
+nas-attn search mine --data D.yaml --model yolo11n.yaml mosaic=0.5 --plan
 """
 OFFERED = (
     *("trials", "data", "model", "weights", "start", "space", "slots", "modules", "first", "sampler"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nas_attn.detector.proxy.train_settings import read_value, taken_by_ultralytics
+from nas_attn.detector.model.training_arguments import read_value, taken_by_ultralytics
 from nas_attn.errors import ConfigError, UnknownName, UserError
 
 OPTIMIZERS = ("Adam", "Adamax", "AdamW", "MuSGD", "NAdam", "RAdam", "RMSprop", "SGD", "auto")
