@@ -25,7 +25,7 @@ Study = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Augmentation and loss of every trial, in Ultralytics' names, e.g. mosaic=0.5 hsv_h=0.",
         show_default=False,
     ),
