@@ -26,6 +26,7 @@ TAKEN = frozenset(
         *("box", "cls", "cls_pw", "dfl", "close_mosaic", *FLIPS, *MIXES, *OF_TASKS),
     )
 )
+CHOICES = {"copy_paste_mode": ("flip", "mixup")}  # Ultralytics checks it only when it builds the data set
 
 _RATE = "the learning rate of a short training must rise and end at zero in the same way for all"
 _STEPS = "all trials must have the same number of steps"
@@ -94,6 +95,8 @@ def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if name in TAKEN and name in DEFAULT_CFG_DICT:
                 taken = taken_by_ultralytics(name, value)
+                if taken not in CHOICES.get(name, (taken,)):
+                    raise UnknownName(f"value of {name}", taken, CHOICES[name])
                 found[name] = float(taken) if isinstance(DEFAULT_CFG_DICT[name], float) and _is_one(taken) else taken
             elif name in REFUSED or name in DEFAULT_CFG_DICT:
                 why, instead = REFUSED.get(name, _OTHER)

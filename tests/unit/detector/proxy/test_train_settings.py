@@ -64,16 +64,25 @@ def test_values_are_those_that_ultralytics_takes():
 
 
 def test_all_wrong_settings_are_named_at_once():
-    wrong = {"mosaic": 1.5, "hsv_s": "much", "box": None, "close_mosaic": 0.5, "seed": 3, "mosiac": 1, "mask_ratio": 0}
+    wrong = {
+        "mosaic": 1.5,
+        "hsv_s": "much",
+        "box": None,
+        "close_mosaic": 0.5,
+        "seed": 3,
+        "mosiac": 1,
+        "mask_ratio": 0,
+        "copy_paste_mode": "mix",
+    }
     with pytest.raises(ConfigError) as refused:
         check_settings({"cls": 1.0, **wrong})
     said = list(map(str, refused.value.problems))
     assert len(said) == len(wrong)
     for (name, value), text in zip(wrong.items(), said, strict=True):
         assert name in text, text
-        assert f"(in {name}={value})" in text or name in ("seed", "mosiac")
+        assert f"(in {name}={value})" in text or name in ("seed", "mosiac", "copy_paste_mode")
     assert "between 0.0 and 1.0" in said[0] and "must not be None" in said[2]
-    assert "Use --seed" in said[4] and "Did you mean 'mosaic'?" in said[5]
+    assert "Use --seed" in said[4] and "Did you mean 'mosaic'?" in said[5] and "Did you mean 'mixup'?" in said[7]
 
 
 @pytest.mark.parametrize(
