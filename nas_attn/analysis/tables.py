@@ -13,6 +13,7 @@ from nas_attn.analysis.figure_numbers import liveness_numbers
 from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.slot_states import UNDERTRAINED, slot_state
+from nas_attn.study.trial_settings import trained_with
 from nas_attn.study.view import Candidate, StudyView, Trial
 
 if TYPE_CHECKING:
@@ -193,13 +194,14 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
         model += f", width {config['width']}"
     runs = _distinct(f"{many(e.epochs, 'epoch')} at {e.imgsz} px" for e in results)
     fraction = config.get("fraction", 1.0)
+    share = f", {fraction:.0%} of the training images" if fraction != 1 else ""
     versions = {"nas_attn": view.header.get("version", EMPTY)} | {k: v for e in results for k, v in e.versions.items()}
     own = [t.evaluation.seconds for t in view.trials if t.evaluation and not t.origin]
     return [
         ("base model", model),
         ("data", str(config.get("data") or "generated data set")),
         ("start", str(config.get("start", EMPTY))),
-        ("proxy run", runs + (f", {fraction:.0%} of the training images" if fraction != 1 else "")),
+        ("proxy run", trained_with(runs + share, config)),
         ("cost counted at", f"{config['final_imgsz']} px" if "final_imgsz" in config else EMPTY),
         ("sampler", str(config.get("sampler", EMPTY))),
         ("seeds", _distinct(str(s) for s in sorted({t.seed for t in view.trials}))),

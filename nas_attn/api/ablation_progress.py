@@ -10,6 +10,7 @@ from nas_attn.api.progress import Bar, worth
 from nas_attn.lines import many
 from nas_attn.pulse import Reached
 from nas_attn.study.slot_states import learned, too_little
+from nas_attn.study.trial_settings import trained_with
 from nas_attn.study.view import Trial
 
 
@@ -24,10 +25,8 @@ class AblationReporter(Bar):
         seeds = view.looks.seeds
         how = f"tested after {', '.join(map(str, seeds))} seeds" if len(seeds) > 1 else f"{seeds[0]} seeds"
         arms = len(view.design.arms)
-        self._say(
-            f"  {arms} arms, {how} from seed {own['seed']} on, {many(config['epochs'], 'epoch')} at "
-            f"{config['imgsz']} px from {config['start']}"
-        )
+        trained = f"{many(config['epochs'], 'epoch')} at {config['imgsz']} px from {config['start']}"
+        self._say(f"  {arms} arms, {how} from seed {own['seed']} on, {trained_with(trained, config)}")
         for text in view.header.get("notes", ()):
             self.note(text)
         if self._pace.before:

@@ -74,6 +74,9 @@ class SearchOptions(TypedDict, total=False):
     lr0: float | None
     """Highest learning rate; it decays to 0 at the last step."""
 
+    train: Mapping[str, Any] | None
+    """Settings of augmentation and loss in Ultralytics' names, e.g. mosaic: 0.5. [a light augmentation]"""
+
     precision: Literal["fp32", "bf16"] | None
     """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
@@ -215,6 +218,9 @@ class AblationOptions(TypedDict, total=False):
 
     lr0: float | None
     """Highest learning rate; it decays to 0 at the last step."""
+
+    train: Mapping[str, Any] | None
+    """Settings of augmentation and loss in Ultralytics' names, e.g. mosaic: 0.5. [a light augmentation]"""
 
     precision: Literal["fp32", "bf16"] | None
     """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""

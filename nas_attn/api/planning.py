@@ -15,6 +15,7 @@ from nas_attn.lines import many
 from nas_attn.study import RUNS
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.trial import Displayed
+from nas_attn.study.trial_settings import trained_with
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -111,10 +112,12 @@ def search_plan(plan: Plan, view: StudyView) -> SearchPlan:
     bases = 1 if config.start == "base" and not view.trials else 0
     hours = (-(-left // workers) + bases) * seconds / 3600
     images = data["train"] * config.fraction + data["val"] + (data["test"] if config.test else 0)
+    trained = trained_with(
+        f"{many(config.epochs, 'epoch')} at {config.imgsz} px from {config.start}", plan.header["config"]
+    )
     return SearchPlan(
-        f"study {config.name}: {plan.header['base']}, {plan.space.size:,} architectures, "
-        f"{many(config.epochs, 'epoch')} at {config.imgsz} px from {config.start}, on {data['train']} + "
-        f"{data['val']} images",
+        f"study {config.name}: {plan.header['base']}, {plan.space.size:,} architectures, {trained}, on "
+        f"{data['train']} + {data['val']} images",
         foresight(config.model_dump(), config.trials, view if view.trials else None),
         seconds,
         "the median so far" if took else "from a few steps of the base",

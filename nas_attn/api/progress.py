@@ -20,6 +20,7 @@ from nas_attn.lines import many
 from nas_attn.pulse import Reached
 from nas_attn.statistics.pareto import best_of, front_of
 from nas_attn.study.slot_states import UNDERTRAINED, UNKNOWN, slot_state
+from nas_attn.study.trial_settings import trained_with
 from nas_attn.study.view import StudyView, Trial
 
 H = TypeVar("H")
@@ -164,9 +165,10 @@ class Reporter(Bar):
         config = view.header["config"]
         if config["demo"]:
             self._say("This is the demo on generated data. It says nothing about your data: give that with --data.")
+        trained = f"{many(config['epochs'], 'epoch')} at {config['imgsz']} px from {config['start']}"
         self._say(
             f"study {view.name}: {view.header['base']}, {view.header['space_size']:,} architectures, "
-            f"{many(config['epochs'], 'epoch')} at {config['imgsz']} px from {config['start']}; files in {view.folder}"
+            f"{trained_with(trained, config)}; files in {view.folder}"
         )
         if words := view.header["data"].get("words"):
             self._say(f"  data: {words}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from nas_attn.analysis.front import difference_of
 from nas_attn.analysis.posterior import posterior, verdict
@@ -11,6 +12,7 @@ from nas_attn.bundle.card import entries
 from nas_attn.environment import shell_word
 from nas_attn.lines import many
 from nas_attn.space import Architecture
+from nas_attn.study.trial_settings import as_words, trained_with
 from nas_attn.study.view import Candidate, StudyView
 
 
@@ -18,9 +20,10 @@ def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
     """The comment lines about a candidate: its study, its proxy runs, its scores and its cost."""
     config = view.header["config"]
     sd = f" (sd {candidate.sd:.4f})" if candidate.sd is not None else ""
+    trained = f"{many(config['epochs'], 'epoch')} at {config['imgsz']} px from {config['start']}"
     lines = [
         f"Found by nas_attn {view.header['version']}, study {view.name}, on base model {view.header['base']}.",
-        f"Proxy: {many(config['epochs'], 'epoch')} at {config['imgsz']} px from {config['start']}.",
+        f"Proxy: {trained_with(trained, config)}.",
     ]
     if candidate.mean is not None:
         lines.append(f"Proxy mAP50-95 on val: {candidate.mean:.4f}{sd} over seeds {list(candidate.seeds)}.")
@@ -47,12 +50,15 @@ def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
     )
 
 
-def training_lines(architecture: Architecture, files: Mapping[str, str]) -> tuple[str, ...]:
+def training_lines(
+    architecture: Architecture, files: Mapping[str, str], settings: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
     """The comment lines about training: one per module of the user that is needed, then the training command.
 
     Args:
         architecture: the architecture; its modules are registered.
         files: digest of a module file's source -> path of that file.
+        settings: the training settings of the study; None without a study.
     """
     lines, options = [], ""
     for entry in entries(architecture):
@@ -65,4 +71,6 @@ def training_lines(architecture: Architecture, files: Mapping[str, str]) -> tupl
         )
         if entry.digest in files and (option := f" --modules {shell_word(where)}") not in options:
             options += option
-    return (*lines, f"Train: python -m nas_attn train THIS_FILE --data D.yaml --epochs 300{options}")
+    words = as_words(settings or {})
+    given = f" {words}" if words else ""
+    return (*lines, f"Train: python -m nas_attn train THIS_FILE{given} --data D.yaml --epochs 300{options}")

@@ -17,6 +17,7 @@ from nas_attn.bundle.study_base import base_of, slots_of
 from nas_attn.errors import UserError
 from nas_attn.space import Architecture, Slot
 from nas_attn.study.folder import RunFolder
+from nas_attn.study.trial_settings import settings_of
 from nas_attn.study.view import Candidate, StudyView
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Winner:
         comments: comment lines for the top of the YAML, about its origin.
         training: comment lines about training, for a YAML without a bundle. A bundle writes its own.
         study: the `scores` of the candidate; None without a study.
+        settings: the training settings of the study, in Ultralytics' names, for its final training too.
     """
 
     base: BaseModel
@@ -52,6 +54,7 @@ class Winner:
     comments: tuple[str, ...] = ()
     training: tuple[str, ...] = ()
     study: Mapping[str, Any] | None = field(default=None, hash=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def yaml(self) -> str:
         """The text of the model YAML, with the comment lines about its origin and its training at the top."""
@@ -150,6 +153,7 @@ def _winner(view: StudyView, candidate: Candidate, base: BaseModel) -> Winner:
     from nas_attn.bundle.comments import study_lines, training_lines
 
     files = {f.parent.name: str(f) for f in RunFolder(view.folder).modules()}
+    settings = settings_of(view.header["config"])
     return Winner(
         base,
         slots_of(view),
@@ -157,5 +161,6 @@ def _winner(view: StudyView, candidate: Candidate, base: BaseModel) -> Winner:
         tuple(view.header["classes"]),
         view.header["config"]["final_imgsz"],
         comments=study_lines(view, candidate),
-        training=training_lines(candidate.architecture, files),
+        training=training_lines(candidate.architecture, files, settings),
+        settings=settings,
     )

@@ -20,6 +20,7 @@ from nas_attn.detector.onnx import detector as onnx_model
 from nas_attn.detector.onnx import graph as onnx_graph
 from nas_attn.errors import CheckFailed, UserError
 from nas_attn.space import Architecture
+from nas_attn.study.trial_settings import as_words
 
 MODEL, BASE, WEIGHTS = "best.yaml", "base.yaml", "best.pt"
 FIXED, DYNAMIC = "best.onnx", "best-dynamic.onnx"
@@ -91,9 +92,10 @@ def write_bundle(
 def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], None]) -> dict[str, Any]:
     base, slots, architecture = winner.base, winner.slots, winner.architecture
     sources = cards.own_sources(architecture)
-    how = training_lines(architecture, {source.digest: name for name, source in sources.items()})
+    how = training_lines(architecture, {source.digest: name for name, source in sources.items()}, winner.settings)
     write_text_atomic(folder / MODEL, replace(winner, training=how).yaml())
-    why = ("The base of best.yaml, without attention. Train both to compare them.",)
+    words = f", with {as_words(winner.settings)}" if winner.settings else ""
+    why = (f"The base of best.yaml, without attention. Train both to compare them{words}.",)
     plain = Architecture.none(architecture.slots)
     write_text_atomic(folder / BASE, replace(winner, architecture=plain, comments=why, training=()).yaml())
     for name, source in sources.items():
@@ -120,6 +122,7 @@ def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], No
         "classes": list(winner.classes),
         "base": {"name": base.name, "head": base.head, "scale": base.scale, "file": BASE},
         "imgsz": winner.imgsz,
+        "train": dict(winner.settings),
         "cost": cards.cost_part(found, base_cost, exported, winner.imgsz),
         "weights": weights,
         "study": winner.study,

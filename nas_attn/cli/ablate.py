@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_attn.cli.fields import FieldOptions, with_fields
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust, Yes
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Settings, Study, Trust, Yes, study_and_settings
 from nas_attn.lines import many, say
 from nas_attn.study.ablation_config import AblationConfig
 from nas_attn.study.config import StudyConfig
@@ -41,6 +41,7 @@ WITHOUT_STUDY = {
 @with_fields
 def command(
     study: Study = None,
+    settings: Settings = None,
     *,
     ablation: Annotated[dict[str, Any], FieldOptions(AblationConfig, OFFERED)],
     name: Annotated[str | None, typer.Option(help="Name of the ablation within the study. [default: ablation]")] = None,
@@ -67,7 +68,8 @@ def command(
 
     if output is not None and output.exists() and not output.is_dir():
         raise UserError("`--output` must be a folder", got=f"the file '{output}'", where="--output")
-    given = {**options, **ablation}
+    study, train = study_and_settings(study, settings)
+    given = {**options, **ablation, **train}
     if plan:
         _print_plan(study, given, runs, name, as_json)
         return 0

@@ -12,6 +12,7 @@ import typer
 from nas_attn.atomic_files import check_free
 from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
 from nas_attn.cli.overwrite import Force
+from nas_attn.environment import shell_word
 from nas_attn.errors import UserError
 from nas_attn.lines import say
 
@@ -126,6 +127,7 @@ def command(
     from dataclasses import replace
 
     from nas_attn.detector.neck.export import check_name
+    from nas_attn.study.trial_settings import as_words
 
     if output is not None:
         check_name(output, winner.base)
@@ -134,6 +136,10 @@ def command(
     if output is not None:
         winner.write(output, force=force)
         print(f"{output}: {winner.architecture}")
+        if winner.settings:  # one line, so that it can be copied
+            words = f"{shell_word(output)} {as_words(winner.settings)}"
+            print(f"note: trained as in the study: python -m nas_attn train {words} --data D.yaml --epochs 300",
+                  file=sys.stderr)  # fmt: skip
     if architecture is None and (plain := without_attention(winner.architecture)) is not None:
         say(f"note: {plain}; --pick trial:N takes another architecture", sys.stderr)
     return 0

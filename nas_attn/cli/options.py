@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from nas_attn.atomic_files import is_file
 from nas_attn.cli.fields import option
 from nas_attn.environment import TRUST, YES
 from nas_attn.study import RUNS
@@ -18,6 +19,14 @@ Study = Annotated[
     typer.Argument(
         metavar="STUDY",
         help="Name of a shipped study or of your own, or path of a study YAML. [default: demo]",
+        show_default=False,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Augmentation and loss of every trial, in Ultralytics' names, e.g. mosaic=0.5 hsv_h=0.",
         show_default=False,
     ),
 ]
@@ -57,6 +66,27 @@ def epilog(examples: str) -> str:
     """The end of a command's help: its example command lines, which are not wrapped."""
     lines = examples.strip().splitlines()
     return "\n".join(("\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)))
+
+
+def study_and_settings(study: str | None, settings: list[str] | None) -> tuple[str | None, dict[str, Any]]:
+    """The study that a command names, and the options that its words KEY=VALUE mean.
+
+    Args:
+        study: the first word; it may be a setting, because no name of a study has a `=`.
+        settings: the other words.
+
+    Raises:
+        ConfigError: words that are no settings.
+    """
+    words = list(settings or ())
+    if study is not None and "=" in study and not is_file(study):
+        words.insert(0, study)
+        study = None
+    if not words:
+        return study, {}
+    from nas_attn.detector.proxy.train_settings import read_settings
+
+    return study, {"train": read_settings(words)}
 
 
 def use_modules(files: list[str] | None) -> None:

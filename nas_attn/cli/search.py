@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from nas_attn.cli.fields import FieldOptions, with_fields
-from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Study, Trust, Yes
+from nas_attn.cli.options import RUNS_DEFAULT, Json, Runs, Settings, Study, Trust, Yes, study_and_settings
 from nas_attn.environment import shell_word
 from nas_attn.study.config import StudyConfig
 
 NAME = "search"
 EXAMPLES = """
 nas-attn search --trials 24
-nas-attn search mine --data D.yaml --model yolo11n.yaml --trials 100 --plan
+nas-attn search mine --data D.yaml --model yolo11n.yaml mosaic=0.5 --plan
 """
 OFFERED = (
     *("trials", "data", "model", "weights", "start", "space", "slots", "modules", "first", "sampler"),
@@ -29,6 +29,7 @@ OFFERED = (
 @with_fields
 def command(
     study: Study = None,
+    settings: Settings = None,
     *,
     given: Annotated[dict[str, Any], FieldOptions(StudyConfig, OFFERED)],
     plan: Annotated[
@@ -47,6 +48,8 @@ def command(
     from nas_attn.api import plan_search, run_search
     from nas_attn.cli.tables import stdout
 
+    study, train = study_and_settings(study, settings)
+    given |= train
     if plan:
         foreseen = plan_search(study, runs=runs, **given)
         if as_json:

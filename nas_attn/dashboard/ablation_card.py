@@ -19,6 +19,7 @@ from nas_attn.dashboard.blocks import Block, Element, Plot, Row, element, facts,
 from nas_attn.lines import many
 from nas_attn.study.slot_states import DEAD as DEAD_SLOT
 from nas_attn.study.slot_states import UNDERTRAINED, too_little
+from nas_attn.study.trial_settings import trained_with
 
 ABOUT = "Ablation of an architecture: each arm is trained with the same seeds as the base"
 READING = (
@@ -92,7 +93,7 @@ class AblationCard:
             ("full architecture", str(v.header["ablation"]["full"])),
             ("base model", str(v.header["base"])),
             ("data", str(c.get("data") or "generated data set")),
-            ("each trial", f"{many(c['epochs'], 'epoch')} at {c['imgsz']} px, start {c['start']}"),
+            ("each trial", trained_with(f"{many(c['epochs'], 'epoch')} at {c['imgsz']} px, start {c['start']}", c)),
             ("seeds", planned_seeds(v)),
             ("trials", f"{', '.join(counted) or 'none yet'}; {len(v.left)} left"),
             *(pair for pair in tables.facts(replace(v.views[None], trials=v.trials)) if pair[0] in MEASURED),

@@ -17,6 +17,7 @@ from nas_attn.study.broken_rules import broken_rule
 from nas_attn.study.sampler_table import KNOWN_COST, SAMPLERS
 from nas_attn.study.settled import SETTLED, TRIALS
 from nas_attn.study.storage_url import StorageUrl, masked
+from nas_attn.study.trial_settings import Setting
 
 DEFAULT = "demo"
 MAY_CHANGE = {  # fields that may change when a study is continued
@@ -81,6 +82,10 @@ class StudyConfig(BaseModel):
     )
     batch: int = Field(8, ge=1, lt=2**53, description="Images per training step.")
     lr0: float = Field(0.002, gt=0, description="Highest learning rate; it decays to 0 at the last step.")
+    train: dict[str, Setting] = Field(
+        default_factory=dict,
+        description="Settings of augmentation and loss in Ultralytics' names, e.g. mosaic: 0.5. [a light augmentation]",
+    )
     precision: Literal["fp32", "bf16"] | None = Field(
         None, description="Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"
     )
@@ -151,6 +156,11 @@ class StudyConfig(BaseModel):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return by_name(value)
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return {} if value is None else value
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, where: str | Mapping[str, str] = "") -> StudyConfig:

@@ -155,6 +155,9 @@ def load_config(
         kept.pop("trials", None)  # they belong to the earlier end
         said = {**said, **{k: v for k, v in content.items() if k == "trials"}}
     values = {**kept, **said, **given}
+    written, added = ({**kept, **said}.get("train"), given.get("train"))
+    if isinstance(written, Mapping) and isinstance(added, Mapping):
+        values["train"] = {**written, **added}  # each setting is an option of its own
     unknown: list[UserError] = [
         UnknownName("study setting", k, StudyConfig.model_fields, where=file)
         for k in values

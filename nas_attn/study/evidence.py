@@ -19,6 +19,7 @@ from nas_attn.space import NONE, Architecture
 from nas_attn.study.config import MAY_CHANGE, StudyConfig
 from nas_attn.study.plan import Plan
 from nas_attn.study.trial import Trial
+from nas_attn.study.trial_settings import differing
 from nas_attn.study.view import StudyView
 
 FREE = {  # fields that decide what is searched and in which order, but not what a run measures
@@ -109,7 +110,9 @@ def _check_comparable(earlier: StudyView, plan: Plan) -> None:
     differences = [f"the {name}" for name in NAMES if then.get(name) != now.get(name)]
     old, new = _config(earlier), plan.config.model_dump(mode="json")
     for name, value in new.items():
-        if name not in FREE and old[name] != value:
+        if name == "train":
+            differences += differing(old[name], value, ("there", "here"))
+        elif name not in FREE and old[name] != value:
             differences.append(f"{name} ({old[name]} there, {value} here)")
     if new["start"] == "base":
         differences.append("the trained base: with start `base`, each study continues from its own")
@@ -124,7 +127,7 @@ def _check_comparable(earlier: StudyView, plan: Plan) -> None:
 
 def _config(view: StudyView) -> dict[str, Any]:
     known = {k: v for k, v in view.header["config"].items() if k in StudyConfig.model_fields}
-    return {**{n: f.get_default() for n, f in StudyConfig.model_fields.items()}, **known}
+    return {**{n: f.get_default(call_default_factory=True) for n, f in StudyConfig.model_fields.items()}, **known}
 
 
 def _free_differences(earlier: StudyView, plan: Plan) -> Iterator[str]:

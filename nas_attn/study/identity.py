@@ -9,6 +9,7 @@ from typing import Any
 from nas_attn.errors import StudyChanged
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.recorded_space import same_space
+from nas_attn.study.trial_settings import differing
 
 
 def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
@@ -36,7 +37,9 @@ def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
     ]
     old, new = (StudyConfig.model_validate(h["config"]).identity() for h in (stored, header))
     for name in new:
-        if name not in ("data", "weights") and old[name] != new[name]:
+        if name == "train":
+            differences += differing(old[name], new[name])
+        elif name not in ("data", "weights") and old[name] != new[name]:
             differences.append(f"{name} ({old[name]} then, {new[name]} now)")
     if stored.get("format") != header["format"]:
         differences.append("the record format")

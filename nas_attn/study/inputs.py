@@ -6,7 +6,7 @@ All mistakes are reported together. Nothing is trained, and no cost is counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from nas_attn.detector.model.named_checkpoints import fetched
 from nas_attn.detector.model.shipped_models import absent as absent_weights
 from nas_attn.detector.model.shipped_models import located
 from nas_attn.detector.neck.slots import all_slots
+from nas_attn.detector.proxy.train_settings import check_effect, check_settings, check_task
 from nas_attn.detector.weights.checkpoint_rows import check_weights
 from nas_attn.environment import cache_root, shell_word
 from nas_attn.errors import ConfigError, UserError
@@ -79,6 +80,7 @@ class Resolved:
         space: the search space, without regard to cost.
         own: names of the modules in each module file of the user.
         stored: header of the study that is continued; None for a new study.
+        train: the training settings of the study, as Ultralytics takes them.
     """
 
     data: DataInfo
@@ -90,6 +92,7 @@ class Resolved:
     space: SearchSpace
     own: tuple[tuple[str, ...], ...]
     stored: dict[str, Any] | None = None
+    train: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve(
@@ -124,11 +127,16 @@ def resolve(
     model = Path(config.model).stem if config.model in lacking else config.model
     base = check(lambda: load_base(model, width=config.width))
     task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
+    train = check(lambda: check_settings(config.train))
     absent = check(lambda: download.absent(named_data(config.data)))
     # if no search can train this task, messages about the labels would not help
     data = check(lambda: load_data(config, task.name)) if task and absent is False else None
     if base and data:
         base = base.for_data(data.nc, data.kpt_shape)
+    if task:
+        check(partial(check_task, config.train, task.name))
+    if data and train is not None:
+        check(partial(check_effect, train, config.epochs, data.mirrored))
     own = check(lambda: load_own(config.module_files or (), folder))
     if folder and stored:
         check(lambda: restore_modules(folder, stored))
@@ -162,8 +170,8 @@ def resolve(
         if absent:
             download.fetch(named_data(config.data) or "", progress)
         return resolve(config, progress, folder, stored=stored)
-    assert data and devices and base and slots and chosen and space and content is not None
-    return Resolved(data, *devices, base, chosen, content, space, names, stored)
+    assert data and devices and base and slots and chosen and space and content is not None and train is not None
+    return Resolved(data, *devices, base, chosen, content, space, names, stored, train)
 
 
 def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user.Source]:

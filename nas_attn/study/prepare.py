@@ -68,6 +68,7 @@ def _plan(
 ) -> Plan:
     """Count the costs, and make the plan and the header of the study."""
     data, base, space = found.data, found.base, found.space
+    config = config.model_copy(update={"train": dict(found.train)})  # as Ultralytics takes them
     notes = [*data.notes]
     if config.weights:
         notes += notes_on(located(config.weights), base, data.names)
@@ -151,7 +152,7 @@ def make_evaluator(
         base_file=str(folder.base_weights.resolve()) if folder and config.start == "base" else None,
         device="cpu" if device == "cpu" else "cuda",
         precision=config.precision,
-        recipe=Recipe(batch=config.batch, lr0=config.lr0),
+        recipe=Recipe(batch=config.batch, lr0=config.lr0).with_settings(config.train),
         test=config.test and data.test > 0,
         cache=str(folder.cache.resolve()) if folder else None,
         threads=threads,

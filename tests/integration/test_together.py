@@ -136,6 +136,17 @@ def test_with_nothing_shared_each_ends_as_a_training_alone(base, job, tmp_path):
         }
 
 
+def test_training_settings_hold_for_each_of_a_group(base, job, tmp_path):
+    """Class weights too, which Ultralytics hands to one model."""
+    settings = {"mosaic": 0.5, "close_mosaic": 1, "cls_pw": 1.0, "cls": 1.0, "box": 5.0}
+    told = dataclasses.replace(job, recipe=job.recipe.with_settings(settings))
+    group = grouped([built(base, text) for text in GROUP[:2]], told, tmp_path / "group")
+    for k, text in enumerate(GROUP[:2]):
+        one = alone(built(base, text), told, tmp_path / f"alone{k}")
+        assert same(one.ema.ema.state_dict(), weights(group, k)[0]) and one.curve == group.members[k].curve
+        assert one.curve != alone(built(base, text), job, tmp_path / f"plain{k}").curve
+
+
 def test_common_rows_are_one_set_of_weights_and_the_rest_is_each_ones_own(base, job, tmp_path):
     from nas_attn.detector.proxy.group import common_rows
 

@@ -37,6 +37,7 @@ WIDER = {  # fields that accept more types in Python than in a YAML
     "device": "str | int | Sequence[int]",
     "storage": "str",
     "ablation": "Mapping[str, Any]",
+    "train": "Mapping[str, Any]",
 }
 OF_A_SEARCH = ("name", "demo", "ablation")  # functions have another argument for a name; the others are for YAMLs
 NOT_OF_AN_ABLATION = (

@@ -27,6 +27,7 @@ from nas_attn.study.identity import check_unchanged
 from nas_attn.study.plan import Plan
 from nas_attn.study.prepare import prepare
 from nas_attn.study.recorded_space import counting_of
+from nas_attn.study.trial_settings import differing, settings_of
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,13 @@ def _check_same(request: Request, study: Plan, full: Architecture) -> None:
                 got=f"changed since the search: {', '.join(differs)}",
                 where=f"study '{request.study.name}'",
                 remedy="Restore the input of the search, or give a new study name and --base.",
+            )
+        if settings := list(differing(settings_of(header["config"]), settings_of(study.header["config"]))):
+            raise StudyChanged(
+                "an ablation must have the training settings of its search",
+                got=f"other values of {', '.join(settings)}",
+                where=f"study '{request.study.name}'",
+                remedy="Leave them out, or give a new study name and --base.",
             )
     if request.stored is None:
         return

@@ -11,6 +11,7 @@ from nas_attn.ablation.view import EARLIER, AblationView
 from nas_attn.lines import many
 from nas_attn.statistics.paired import ALPHA, MIN_PAIRS
 from nas_attn.study.slot_states import UNDERTRAINED
+from nas_attn.study.trial_settings import trained_with
 
 PARTIAL = "PARTIAL: training is not finished"
 MOST_NAMES = 8  # names in a sentence
@@ -114,7 +115,7 @@ def about(view: AblationView) -> str:
     c = view.header["config"]
     data = c.get("data") or "the generated data set"
     full = view.header["ablation"]["full"]
-    how = f"{many(c['epochs'], 'epoch')} at {c['imgsz']} px, start {c['start']}"
+    how = trained_with(f"{many(c['epochs'], 'epoch')} at {c['imgsz']} px, start {c['start']}", c)
     trained = f"Data: {data}. Each trial: {how}. Seeds: {planned_seeds(view)}."
     return f"Full architecture: {full}. Base model: {view.header['base']}. {trained}"
 

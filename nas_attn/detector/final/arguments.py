@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from typing import Any
 
+from nas_attn.detector.model.training_arguments import read_value, taken_by_ultralytics
 from nas_attn.errors import ConfigError, UnknownName, UserError
 
 OPTIMIZERS = ("Adam", "Adamax", "AdamW", "MuSGD", "NAdam", "RAdam", "RMSprop", "SGD", "auto")
@@ -38,7 +38,7 @@ def check_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:
         ConfigError: an argument is unknown to Ultralytics, has a value that it refuses, or is set by an option. The
             error lists all of them.
     """
-    from ultralytics.cfg import DEFAULT_CFG_DICT, check_cfg
+    from ultralytics.cfg import DEFAULT_CFG_DICT
 
     problems: list[UserError] = []
     values: dict[str, Any] = {}
@@ -49,26 +49,13 @@ def check_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:
         if name not in DEFAULT_CFG_DICT:
             problems.append(UnknownName("training argument", name, DEFAULT_CFG_DICT))
             continue
-        one = {name: _value(text)}
+        value = read_value(text)
         try:
-            check_cfg(one)
-        except (TypeError, ValueError) as error:
-            rule = "a training argument must be one that Ultralytics takes"
-            problems.append(UserError(rule, got=str(error).rstrip("."), where=f"{name}={text}"))
-        if name == "optimizer" and str(one[name]).lower() not in map(str.lower, OPTIMIZERS):
+            values[name] = taken_by_ultralytics(name, value, text)
+        except UserError as error:
+            problems.append(error)
+        if name == "optimizer" and str(value).lower() not in map(str.lower, OPTIMIZERS):
             problems.append(UnknownName("optimizer", text, OPTIMIZERS))
-        values |= one
     if problems:
         raise ConfigError(problems)
     return values
-
-
-def _value(text: str) -> Any:
-    """The value that Ultralytics' command line would read from the text."""
-    named = {"none": None, "true": True, "false": False}
-    if text.lower() in named:
-        return named[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,22 @@ class StoreDataset(YOLODataset):
         store: the images.
         chosen: store indices of the images in the data set.
         seed: decides the augmentation.
+        open_epochs: number of first epochs with mosaic, mixup, cutmix and copy-paste; None for all.
         keywords: arguments of `YOLODataset`.
     """
 
-    def __init__(self, store: ImageStore, chosen: list[int], seed: int, **keywords: Any) -> None:
+    transforms: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def __init__(
+        self, store: ImageStore, chosen: list[int], seed: int, *, open_epochs: int | None = None, **keywords: Any
+    ) -> None:
         self._store, self._chosen, self._seed = store, chosen, seed
         self._index = {store.files[i]: i for i in chosen}
         super().__init__(img_path=[store.files[i] for i in chosen], **keywords)
         self.cache = "ram"  # otherwise mosaic draws only from the last images
-        self.transforms = self.build_transforms(hyp=keywords["hyp"])
+        self._open_epochs = open_epochs
+        self.close_mosaic(hyp=copy.copy(keywords["hyp"]))
+        self._closed, self.transforms = self.transforms, self.build_transforms(hyp=keywords["hyp"])
 
     def get_img_files(self, img_path: list[str]) -> list[str]:
         return list(img_path)
@@ -68,8 +76,10 @@ class StoreDataset(YOLODataset):
             key = np.random.SeedSequence((self._seed, epoch, image)).generate_state(2)
             random.seed(int(key[0]))
             np.random.seed(int(key[1]))
-        sample: dict[str, Any] = super().__getitem__(image)
-        return sample
+        # decided by the epoch in the index: Ultralytics would change the data set while loader processes are ahead
+        closed = self._open_epochs is not None and epoch >= self._open_epochs
+        transforms = self._closed if closed else self.transforms
+        return transforms(self.get_image_and_label(image))
 
 
 class EpochSampler(Sampler[int]):

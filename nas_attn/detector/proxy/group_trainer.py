@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,10 @@ class GroupTrainer(ProxyTrainer):
     # methods that Ultralytics calls
 
     def set_model_attributes(self) -> None:
-        known = set(self.model.__dict__)
-        super().set_model_attributes()
-        given = {k: v for k, v in self.model.__dict__.items() if k not in known}
-        for model in self.model.models:
-            model.__dict__.update(given)
+        self._given_to_all(super().set_model_attributes)
+
+    def set_class_weights(self) -> None:
+        self._given_to_all(super().set_class_weights)
 
     def optimizer_step(self) -> None:
         for parameters in self.model.parts():
@@ -160,6 +160,14 @@ class GroupTrainer(ProxyTrainer):
     def member_score(self, k: int, split: str = "val") -> float:
         """The mAP50-95 of a detector on a split, in [0, 1]; for the arguments see `evaluate_member`."""
         return self.evaluate_member(k, split)[self.aim.map50_95]
+
+    def _given_to_all(self, give: Callable[[], None]) -> None:
+        """Give the attributes that Ultralytics gives the group to each detector."""
+        known = set(self.model.__dict__)
+        give()
+        given = {k: v for k, v in self.model.__dict__.items() if k not in known}
+        for model in self.model.models:
+            model.__dict__.update(given)
 
     @property
     def _present(self) -> list[int]:

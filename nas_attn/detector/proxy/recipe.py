@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 STOPPED = "stopped after epoch "  # begin of the flag of a run that was stopped early
+AUGMENTATION = ("mosaic", "scale", "translate", "hsv_h", "hsv_s", "hsv_v", "fliplr")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Recipe:
         bn_momentum: momentum of every batch norm, high enough that the statistics settle in a short run.
         val_every: epochs between validations; 0 validates after the last epoch only.
         mosaic, scale, translate, hsv_h, hsv_s, hsv_v, fliplr: augmentation, in Ultralytics' own units.
+        more: further settings of augmentation and loss, as pairs of Ultralytics' name and value.
     """
 
     batch: int = 8
@@ -36,20 +39,43 @@ class Recipe:
     bn_momentum: float = 0.1
     val_every: int = 0
     mosaic: float = 0.0
-    scale: float = 0.25
+    scale: float | tuple[float, ...] = 0.25
     translate: float = 0.1
     hsv_h: float = 0.015
     hsv_s: float = 0.4
     hsv_v: float = 0.3
     fliplr: float = 0.5
+    more: tuple[tuple[str, Any], ...] = ()
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
+        """The same recipe with other augmentation and loss.
+
+        Args:
+            settings: settings that `check_settings` returned: Ultralytics' name -> value.
+        """
+        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+        own: dict[str, Any] = {name: value for name, value in plain.items() if name in AUGMENTATION}
+        more = dict(self.more) | {name: value for name, value in plain.items() if name not in own}
+        return replace(self, **own, more=tuple(sorted(more.items())))
 
     def without_flips(self) -> Recipe:
         """The same recipe without mirrored images, for keypoints without a known mirrored order (`flip_idx`)."""
-        return replace(self, fliplr=0.0)
+        return replace(self, fliplr=0.0, more=tuple(pair for pair in self.more if pair[0] != "flipud"))
+
+    def open_epochs(self, epochs: int) -> int:
+        """The number of first epochs with mosaic, mixup, cutmix and copy-paste: `close_mosaic` ends them.
+
+        Args:
+            epochs: number of epochs of the run.
+        """
+        closed: int = dict(self.more).get("close_mosaic", 0)
+        return epochs - max(0, closed)
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as a JSON-ready dictionary."""
-        return asdict(self)
+        found = asdict(self)
+        found |= dict(found.pop("more"))
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
     def arguments(self) -> dict[str, Any]:
         """Ultralytics' training arguments; everything that makes trials less comparable is switched off."""
@@ -63,7 +89,6 @@ class Recipe:
             "warmup_epochs": 0.0,
             "warmup_bias_lr": 0.0,
             "mosaic": self.mosaic,
-            "close_mosaic": 0,
             "mixup": 0.0,
             "cutmix": 0.0,
             "copy_paste": 0.0,
@@ -77,6 +102,8 @@ class Recipe:
             "auto_augment": None,
             "augmentations": [],
             "patience": 0,
+            **dict(self.more),
+            "close_mosaic": 0,  # the data set ends it by itself, see `open_epochs`
         }
 
     def factor(self, step: int, steps: int) -> float:

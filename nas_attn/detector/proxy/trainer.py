@@ -243,6 +243,7 @@ class ProxyTrainer(DetectionTrainer):
             store,
             [there[i] for i in spread(len(there), job.fraction if augment else 1.0)],
             job.seed,
+            open_epochs=job.recipe.open_epochs(job.epochs) if augment else None,
             imgsz=job.imgsz,
             batch_size=batch,
             augment=augment,

@@ -106,12 +106,19 @@ def test_trials_that_do_not_compare_are_left_out_with_their_reason(earlier):
         ({"epochs": 20}, "epochs (12 there, 20 here)"),
         ({"imgsz": 160}, "imgsz"),
         ({"lr0": 0.01}, "lr0"),
+        ({"train": {"mosaic": 0.5}}, "the training setting mosaic (not set there, 0.5 here)"),
     ],
 )
 def test_another_recipe_is_refused(earlier, changes, said):
     with pytest.raises(StudyChanged) as error:
         evidence_of(earlier, plan_of("new", **changes), NEW)
     assert said in str(error.value)
+
+
+def test_a_study_of_a_release_without_training_settings_counts(earlier):
+    config = {name: value for name, value in earlier.header["config"].items() if name != "train"}
+    view = replace(earlier, header={**earlier.header, "config": config})
+    assert evidence_of(view, plan_of("new"), NEW).trials == evidence_of(earlier, plan_of("new"), NEW).trials != ()
 
 
 @pytest.mark.parametrize("name", ["data", "base", "weights"])
