@@ -74,27 +74,27 @@ class Writer(threading.Thread):
         while not ending:
             with self._wake:
                 self._wake.wait_for(lambda: self._fresh)
-                view, ending, self._fresh = self._view, self._ending, False
+                view, study, ending, self._fresh = self._view, self._study, self._ending, False
             if view is not None and not self._hurry and (ending or time.monotonic() >= self._not_before):
-                self._try(view)
+                self._try(view, study)
         try:
             self.tracker.close()
         except (Exception, SystemExit) as error:
             self._complain(error)
 
-    def _try(self, view: StudyView) -> None:
+    def _try(self, view: StudyView, study: Callable[[], Run] | None) -> None:
         try:
             if self._known is None:
                 self._known = self.tracker.open(view)
                 if not self._welcomed:
                     self.said.append(f"{self.tracker.title}: {self.tracker.place()}.")
                 self._welcomed = True
-            self._write(view, self._known)
+            self._write(view, study, self._known)
         except (Exception, SystemExit) as error:  # whatever a tracker does, the search goes on
             self._known, self._not_before = None, time.monotonic() + PAUSE
             self._complain(error)
 
-    def _write(self, view: StudyView, known: set[str]) -> None:
+    def _write(self, view: StudyView, study: Callable[[], Run] | None, known: set[str]) -> None:
         said: Verdicts | None = None
         for trial in ended(view):
             if self._hurry:
@@ -106,10 +106,10 @@ class Writer(threading.Thread):
             self.tracker.write(run)
             known.add(run.id)
             self.written += 1
-        if self._study is not None and study_key(view) not in known:
+        if study is not None and study_key(view) not in known:
             now = self._verdicts(view)
             self.tracker.label({trial_id(t): {"verdict": v} for t in ended(view) if (v := now.get(t.architecture))})
-            self.tracker.write(self._study())
+            self.tracker.write(study())
             known.add(study_key(view))
             self.written += 1
 
