@@ -156,12 +156,7 @@ class StudyConfig(BaseModel):
     @field_validator("track", mode="before")
     @classmethod
     def _trackers(cls, value: Any) -> Any:
-        """`mlflow,wandb` and its parts as a list without repetitions; `none` is the empty list."""
-        several = list(value) if isinstance(value, list | tuple) else [value]
-        if not all(isinstance(v, str) for v in several):
-            return value
-        names = [name.strip().lower() for text in several for name in text.split(",") if name.strip()]
-        return [] if names == [NO_TRACKER] else list(dict.fromkeys(names))
+        return tracker_names(value)
 
     @field_validator("modules", mode="before")
     @classmethod
@@ -203,10 +198,9 @@ class StudyConfig(BaseModel):
         if (sampler := values.get("sampler", KNOWN_COST)) not in SAMPLERS and "sampler" not in broken:
             problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=source("sampler")))
             broken.add("sampler")
-        if config is not None:
-            unknown = [name for name in config.track if name not in TRACKERS]
-            problems += [UnknownName("tracker", name, TRACKERS, where=source("track")) for name in unknown]
-            broken |= {"track"} if unknown else set()
+        if "track" not in broken and (unknown := set(tracker_names(values.get("track", []))) - set(TRACKERS)):
+            problems += [UnknownName("tracker", name, TRACKERS, where=source("track")) for name in sorted(unknown)]
+            broken.add("track")
         if config is not None and config.ablation is not None:
             where_kinds = source("ablation")
             problems += [
@@ -248,6 +242,15 @@ class StudyConfig(BaseModel):
     def identity(self) -> dict[str, Any]:
         """The fields that must not change when the study is continued, with their values."""
         return self.model_dump(exclude=MAY_CHANGE)
+
+
+def tracker_names(given: Any) -> Any:
+    """The trackers that `mlflow,wandb` or a list of such texts names, each once; `none` is the empty list."""
+    several = list(given) if isinstance(given, list | tuple) else [given]
+    if not all(isinstance(text, str) for text in several):
+        return given
+    names = [name.strip().lower() for text in several for name in text.split(",") if name.strip()]
+    return [] if names == [NO_TRACKER] else list(dict.fromkeys(names))
 
 
 def by_name(modules: Any) -> Any:

@@ -14,7 +14,7 @@ from nas_attn.study.config import StudyConfig
 from nas_attn.study.observer import Observer
 from nas_attn.study.view import StudyView, Trial
 from nas_attn.tracking.runs import Run, study_run
-from nas_attn.tracking.tracker import trackers
+from nas_attn.tracking.table import trackers
 from nas_attn.tracking.writer import Writer
 
 PATIENCE = 60.0  # seconds without progress after which the end of a search no longer waits for a tracker

@@ -41,7 +41,7 @@ class ToMlflow(Tracker):
         self._client: Any = None
         self._study = self._experiment = self._name = ""
 
-    def open(self, view: StudyView) -> set[str]:
+    def connect(self, view: StudyView) -> set[str]:
         self._left.close()
         self._left.enter_context(_bounded())
         from mlflow import MlflowClient

@@ -29,7 +29,7 @@ class ToTensorBoard(Tracker):
         super().__init__(folder)
         self.root = folder / "tensorboard"
 
-    def open(self, view: StudyView) -> set[str]:
+    def connect(self, view: StudyView) -> set[str]:
         shutil.rmtree(self.root / NEW, ignore_errors=True)
         written = {p.name for p in self.root.glob("*/trial-*")}
         return written | {p.name.rpartition(".")[2] for p in (self.root / STUDY).glob("events.*")}

@@ -47,7 +47,7 @@ class ToWandb(Tracker):
         self._study = self._project = self._entity = self._where = self._mode = ""
         self._written: dict[str, list[str]] = {}
 
-    def open(self, view: StudyView) -> set[str]:
+    def connect(self, view: StudyView) -> set[str]:
         import wandb
 
         settings = wandb.setup().settings

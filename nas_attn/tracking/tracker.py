@@ -1,13 +1,11 @@
-"""The rules that each tracker keeps, and the table of trackers."""
+"""The rules that each tracker keeps."""
 
 from __future__ import annotations
 
-import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from nas_attn.errors import MissingPart
 from nas_attn.study.view import StudyView
 from nas_attn.tracking.runs import Run
 
@@ -32,7 +30,7 @@ class Tracker(ABC):
         self.folder = folder
 
     @abstractmethod
-    def open(self, view: StudyView) -> set[str]:
+    def connect(self, view: StudyView) -> set[str]:
         """Connect, and return the keys of the runs that are there and whole. It is called again after an error.
 
         Runs that an interrupted process left unfinished are removed, so that they are written again.
@@ -43,7 +41,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def place(self) -> str:
-        """The place where the runs are, as words for the user; called after `open`."""
+        """The place where the runs are, as words for the user; called after `connect`."""
 
     @abstractmethod
     def write(self, run: Run) -> None:
@@ -54,47 +52,3 @@ class Tracker(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Let go of everything; called once."""
-
-
-def _mlflow(folder: Path) -> Tracker:
-    from nas_attn.tracking.to_mlflow import ToMlflow
-
-    return ToMlflow(folder)
-
-
-def _tensorboard(folder: Path) -> Tracker:
-    from nas_attn.tracking.to_tensorboard import ToTensorBoard
-
-    return ToTensorBoard(folder)
-
-
-def _wandb(folder: Path) -> Tracker:
-    from nas_attn.tracking.to_wandb import ToWandb
-
-    return ToWandb(folder)
-
-
-TABLE: dict[str, Callable[[Path], Tracker]] = {"mlflow": _mlflow, "tensorboard": _tensorboard, "wandb": _wandb}
-
-
-def trackers(names: Collection[str], folder: Path) -> list[Tracker]:
-    """The trackers with these names, not connected yet.
-
-    Args:
-        names: keys of `TABLE`; each is also the name of the library.
-        folder: the run folder of the study.
-
-    Raises:
-        MissingPart: a library is not installed.
-    """
-    if lacking := [name for name in names if not _installed(name)]:
-        verb = "is" if len(lacking) == 1 else "are"
-        remedy = f"run `pip install 'nas_attn[{','.join(lacking)}]'`, or leave out --track"
-        raise MissingPart(f"{' and '.join(lacking)} {verb} not installed: {remedy}")
-    return [TABLE[name](folder) for name in names]
-
-
-def _installed(library: str) -> bool:
-    """True for an installed library; a folder `wandb` or `mlflow` in the working directory is none."""
-    found = importlib.util.find_spec(library)
-    return found is not None and found.origin is not None

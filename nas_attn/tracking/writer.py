@@ -85,7 +85,7 @@ class Writer(threading.Thread):
     def _try(self, view: StudyView, study: Callable[[], Run] | None) -> None:
         try:
             if self._known is None:
-                self._known = self.tracker.open(view)
+                self._known = self.tracker.connect(view)
                 if not self._welcomed:
                     self.said.append(f"{self.tracker.title}: {self.tracker.place()}.")
                 self._welcomed = True

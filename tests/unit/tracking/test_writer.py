@@ -12,11 +12,11 @@ import nas_attn.tracking.observer as module
 from nas_attn.errors import MissingPart
 from nas_attn.study.config import TRACKERS
 from nas_attn.study.observer import Silent
-from nas_attn.tracking import tracker as table
-from nas_attn.tracking import writer
+from nas_attn.tracking import table, writer
 from nas_attn.tracking.observer import tracked
 from nas_attn.tracking.runs import Run
-from nas_attn.tracking.tracker import TABLE, Tracker, trackers
+from nas_attn.tracking.table import TABLE, trackers
+from nas_attn.tracking.tracker import Tracker
 
 WAIT = 60  # seconds, never reached
 
@@ -37,12 +37,12 @@ class Shelf(Tracker):
         self.store = [] if store is None else store
         self.ails = ails
         self.labels: dict = {}
-        self.opened = self.closed = 0
+        self.connected = self.closed = 0
         self.threads: set = set()
 
-    def open(self, view):
-        self.ails("open")
-        self.opened += 1
+    def connect(self, view):
+        self.ails("connect")
+        self.connected += 1
         return {run.key for run in self.store}
 
     def place(self):
@@ -113,8 +113,8 @@ def test_each_trial_is_written_once_and_the_study_at_the_end(search):
     assert keys(shelf) == [*trials(0, 8), "study-0008"]
     assert heard.notes == ["Shelf: in memory."] and heard.numbers == list(range(8)), "events are passed on"
     assert threading.main_thread() not in shelf.threads and heard.threads == {threading.main_thread()}
-    assert shelf.opened == shelf.closed == 1
-    assert shelf.labels == dict.fromkeys(trials(0, 8), {"verdict": "a word"})
+    assert shelf.connected == shelf.closed == 1
+    assert shelf.labels == {key: {"verdict": "a word"} for key in trials(0, 8)}
 
 
 def test_a_continued_study_adds_the_new_trials_only(search):
@@ -133,7 +133,7 @@ def test_a_tracker_that_is_named_later_gets_the_earlier_trials_too(search, tmp_p
     assert keys(shelf) == [*trials(0, 7), "study-0007"]
 
 
-@pytest.mark.parametrize("step", ["open", "write", "close"])
+@pytest.mark.parametrize("step", ["connect", "write", "close"])
 @pytest.mark.parametrize("error", [ValueError("no such\n  host"), SystemExit(3), KeyError("x")])
 def test_a_broken_tracker_is_said_once_and_the_search_goes_on(search, step, error):
     def ails(now):
@@ -172,14 +172,14 @@ def test_a_tracker_that_comes_back_gets_what_it_missed(search, monkeypatch):
     heard = search(shelf, 12, Watching())
     assert failures and sorted(keys(shelf)) == sorted([*trials(0, 12), "study-0012"])
     assert sum("connection refused" in note for note in heard.notes) == 1
-    assert shelf.opened > 1, "after an error it is asked again what it has"
+    assert shelf.connected > 1, "after an error it is asked again what it has"
 
 
 def test_a_tracker_that_is_gone_is_not_asked_at_each_trial(search):
     asked: list = []
 
     def ails(step):
-        if step == "open":
+        if step == "connect":
             asked.append(step)
             raise OSError("gone")
 
