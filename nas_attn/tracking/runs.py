@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,8 +73,9 @@ def ended(view: StudyView) -> list[Trial]:
 
 
 def verdicts(view: StudyView) -> Verdicts:
-    """The verdict on each candidate by all trials so far; empty if there is none."""
-    return {c.architecture: str(judged(view, c)["verdict"] or "") for c in view.candidates()}
+    """The verdict on each candidate by all trials so far; empty if there is none, and for the base."""
+    others = [c for c in view.candidates() if not c.architecture.is_base]
+    return {c.architecture: str(judged(view, c)["verdict"] or "") for c in others}
 
 
 def trial_run(view: StudyView, trial: Trial, said: Verdicts) -> Run:
@@ -202,6 +204,13 @@ def _markdown(table: Table) -> str:
 def _plot(view: StudyView) -> str:
     html: str = pareto_figure(pareto_numbers(view)).to_html(include_plotlyjs="cdn")
     return html
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, if it is not too long; else its begin, and a digest that keeps texts with the same begin apart."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _finite(values: Mapping[str, object]) -> Values:

@@ -21,6 +21,7 @@ from nas_attn.tracking.tracker import Tracker
 BOUNDS = {  # MLflow would try a request for minutes; here the next trial tries again
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # results stand on stdout
 }
 AT_ONCE = 500  # metrics of one request; the server takes 1,000
 LONGEST = 500  # characters of a parameter that every server takes

@@ -5,7 +5,6 @@ The files lie in `tensorboard/` of the run folder. A trial has its folder if and
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from nas_attn.environment import shell_word
 from nas_attn.folder_names import folder_name
 from nas_attn.study.view import StudyView
-from nas_attn.tracking.runs import STUDY, Run
+from nas_attn.tracking.runs import STUDY, Run, shortened
 from nas_attn.tracking.tracker import Tracker
 
 NEW = ".new"  # the folder in which a run is written, before it gets its name
@@ -54,8 +53,8 @@ class ToTensorBoard(Tracker):
             if not run.trials:
                 scores = dict.fromkeys([*(run.rows[-1][1] if run.rows else ()), *run.figures], 0.0)
                 for summary in hparams(run.settings, scores):  # the table of its page HPARAMS
-                    _file(writer).add_summary(summary)
-        place = self.root / (STUDY if run.trials else f"{_short(run.group)}/{run.id}")
+                    writer.file_writer.add_summary(summary)
+        place = self.root / (STUDY if run.trials else f"{shortened(folder_name(run.group), LONGEST)}/{run.id}")
         place.parent.mkdir(parents=True, exist_ok=True)
         if not run.trials:
             made.rename(place)
@@ -66,18 +65,6 @@ class ToTensorBoard(Tracker):
         made.rmdir()
 
 
-def _file(writer: Any) -> Any:
-    return writer.file_writer
-
-
 def _listed(values: dict[str, Any]) -> str:
     """The values as a Markdown table."""
     return "\n".join(["| | |", "|---|---|", *(f"| {k} | {str(v).replace('|', '/')} |" for k, v in values.items())])
-
-
-def _short(group: str) -> str:
-    """The name of the folder of an architecture. Long ones are cut, and a digest keeps them apart."""
-    name = folder_name(group)
-    if len(name) <= LONGEST:
-        return name
-    return f"{name[: LONGEST - 9]}-{hashlib.sha256(group.encode()).hexdigest()[:8]}"

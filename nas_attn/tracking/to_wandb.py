@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.study.view import StudyView
-from nas_attn.tracking.runs import Run
+from nas_attn.tracking.runs import Run, shortened
 from nas_attn.tracking.tracker import NotReady, Tracker
 
 WRITTEN = "wandb.json"  # file in the run folder: project -> keys of the runs there
@@ -92,14 +92,14 @@ class ToWandb(Tracker):
             entity=self._entity or None,
             project=self._project,
             id=f"{self._study}-{run.id}",
-            name=run.name[:LONGEST],
-            group=run.group[:LONGEST] or None,
+            name=shortened(run.name, LONGEST),
+            group=shortened(run.group, LONGEST) or None,
             job_type="study" if run.trials else "trial",
             config=run.settings,
             dir=str(self.folder),
             mode="offline" if self._offline else "online",
             reinit="create_new",
-            resume="allow",
+            resume=None if self._offline else "allow",  # a run of a fixed id goes on in any case offline
             settings=wandb.Settings(**{k: v for k, v in {**BOUNDS, **QUIET}.items() if k in known}),
         )
         try:

@@ -101,11 +101,12 @@ def search(folder, tracker, **config):
 
 
 @pytest.mark.parametrize("name", EACH)
-def test_a_study_is_read_back_as_it_is(name, ready, tmp_path):
+def test_a_study_is_read_back_as_it_is(name, ready, tmp_path, capfd):
     read = ready(name)
     folder = tmp_path / "s"
     view, heard = search(folder, name, trials=12, name=f"whole-{name}")
     assert len(heard.of()) == 1, heard.notes
+    assert capfd.readouterr().out == "", "results stand on stdout"
     found = {run.id: run for run in read(folder)}
     assert set(found) == {"study", *(trial_id(t) for t in ended(view))} and len(ended(view)) == 12
     said = verdicts(view)
@@ -209,10 +210,9 @@ def test_a_run_that_a_killed_process_left_is_written_again(ready, tmp_path, serv
     assert sorted(r.id for r in read(tmp_path / "s")) == ["study", *(f"trial-{n:04d}" for n in range(5))]
 
 
+@pytest.mark.needs("mlflow", "wandb")
 def test_half_set_variables_are_said_once(tmp_path):
     """In a process of its own, because these libraries read their variables when they are first used."""
-    pytest.importorskip("mlflow", reason="missing part: mlflow, pip install -e '.[ci]'")
-    pytest.importorskip("wandb", reason="missing part: wandb, pip install -e '.[ci]'")
     code = (
         "import sys; from test_trackers import search; from pathlib import Path\n"
         "v, heard = search(Path(sys.argv[1]), 'mlflow,wandb', trials=6, name='half')\n"

@@ -11,7 +11,7 @@ from untrained_searches import make_plan, run_plan, with_costs
 from nas_attn.analysis.front import judged, pick
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import NONE
-from nas_attn.tracking.runs import ended, offered, study_key, study_run, trial_id, trial_run, verdicts
+from nas_attn.tracking.runs import ended, offered, shortened, study_key, study_run, trial_id, trial_run, verdicts
 
 FAILING = "p3=lska(k_size=23) p4=none p5=none"
 
@@ -51,7 +51,7 @@ def test_a_trial_is_told_as_it_is_recorded(view):
 
 def test_the_verdict_is_that_of_the_study(view):
     for candidate in view.candidates():
-        wanted = judged(view, candidate)["verdict"] or ""
+        wanted = "" if candidate.architecture.is_base else judged(view, candidate)["verdict"] or ""
         for trial in candidate.trials:
             assert trial_run(view, trial, verdicts(view)).labels.get("verdict", "") == wanted
     assert "better than base" in set(verdicts(view).values()), "what was planted is seen"
@@ -94,3 +94,9 @@ def test_a_study_without_results_has_no_pick(tmp_path):
     view = run_plan(make_plan(trials=1), tmp_path)
     nothing = replace(view, trials=())
     assert offered(nothing) is None and "there is no pick" in study_run(nothing).texts["study.md"]
+
+
+def test_a_long_name_is_cut_and_stays_its_own():
+    long = "p3=lska(k_size=23) " * 20
+    assert len(shortened(long, 128)) == len(shortened(f"{long}p5=se", 128)) == 128
+    assert shortened(long, 128) != shortened(f"{long}p5=se", 128) and shortened(long, 400) == long
