@@ -119,6 +119,9 @@ class SearchOptions(TypedDict, total=False):
     storage: str | None
     """URL of the Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"""
 
+    track: str | Sequence[str] | None
+    """Trackers that get the trials of a search: mlflow, tensorboard, wandb; or none."""
+
     device: str | int | Sequence[int] | None
     """cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]"""
 

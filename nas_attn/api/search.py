@@ -54,18 +54,21 @@ def run_search(
     Raises:
         UserError: the input breaks a rule, and nothing was trained; or the limits on cost leave nothing to train.
         EvaluationFailed: the base cannot be trained.
+        MissingPart: the package of a tracker in `track` is not installed.
         StudyLocked: another process works on the study.
         StorageFull: the disk is full; the same call continues the study.
     """
     from nas_attn.api.progress import Reporter, shown
     from nas_attn.study.observer import Silent
     from nas_attn.study.run import run
+    from nas_attn.tracking.observer import tracked
 
     rule = "`study` must be the name of a study, or the path of a study YAML"
     name = None if study is None else str(_path(study, rule))
     folder = _path(runs, RULE)
     with shown(observer, Reporter if progress else Silent) as heard:
-        return Study(run(name, options, runs=folder, observer=heard, evaluator=evaluator, engine=engine))
+        view = run(name, options, runs=folder, observer=heard, evaluator=evaluator, engine=engine, hearing=tracked)
+        return Study(view)
 
 
 def load_study(name: str | Path, *, runs: str | Path = RUNS) -> Study:

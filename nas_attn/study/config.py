@@ -22,8 +22,10 @@ from nas_attn.study.trial_settings import Setting
 DEFAULT = "demo"
 MAY_CHANGE = {  # fields that may change when a study is continued
     "module_files", "first", "trials", "hours", "until", "earlier", "early_stop", "together", "trial_minutes",
-    "max_gmacs", "max_params", "storage", "device", "jobs", "test", "ablation",
+    "max_gmacs", "max_params", "storage", "track", "device", "jobs", "test", "ablation",
 }  # fmt: skip
+TRACKERS = ("mlflow", "tensorboard", "wandb")
+NO_TRACKER = "none"  # switches the trackers of a study off when it is continued
 LEAST_MINUTES = 0.01  # per trial; a process needs longer than this to start
 
 
@@ -134,6 +136,10 @@ class StudyConfig(BaseModel):
     storage: StorageUrl | None = Field(
         None, description="URL of the Optuna storage. [NAS_ATTN_STORAGE, or SQLite in the run folder]"
     )
+    track: list[str] = Field(
+        default_factory=list,
+        description="Trackers that get the trials of a search: mlflow, tensorboard, wandb; or none.",
+    )
     device: str | None = Field(None, description="cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]")
     jobs: int | None = Field(
         None, ge=1, le=1024, description="Trials that run at the same time. [auto: one per GPU, or one per CPU core]"
@@ -151,6 +157,11 @@ class StudyConfig(BaseModel):
     def _several(cls, value: Any) -> Any:
         several = list(value) if isinstance(value, list | tuple) else [value]
         return [str(a) if isinstance(a, Architecture) else a for a in several]
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def _trackers(cls, value: Any) -> Any:
+        return tracker_names(value)
 
     @field_validator("modules", mode="before")
     @classmethod
@@ -197,6 +208,9 @@ class StudyConfig(BaseModel):
         if (sampler := values.get("sampler", KNOWN_COST)) not in SAMPLERS and "sampler" not in broken:
             problems.append(UnknownName("sampler", str(sampler), SAMPLERS, where=source("sampler")))
             broken.add("sampler")
+        if "track" not in broken and (unknown := set(tracker_names(values.get("track", []))) - set(TRACKERS)):
+            problems += [UnknownName("tracker", name, TRACKERS, where=source("track")) for name in sorted(unknown)]
+            broken.add("track")
         if config is not None and config.ablation is not None:
             where_kinds = source("ablation")
             problems += [
@@ -238,6 +252,15 @@ class StudyConfig(BaseModel):
     def identity(self) -> dict[str, Any]:
         """The fields that must not change when the study is continued, with their values."""
         return self.model_dump(exclude=MAY_CHANGE)
+
+
+def tracker_names(given: Any) -> Any:
+    """The trackers that `mlflow,wandb` or a list of such texts names, each once; `none` is the empty list."""
+    several = list(given) if isinstance(given, list | tuple) else [given]
+    if not all(isinstance(text, str) for text in several):
+        return given
+    names = [name.strip().lower() for text in several for name in text.split(",") if name.strip()]
+    return [] if names == [NO_TRACKER] else list(dict.fromkeys(names))
 
 
 def by_name(modules: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +33,7 @@ from nas_attn.study.trial import next_number
 from nas_attn.study.view import StudyView
 
 Read = TypeVar("Read")
+Hearing = Callable[[StudyConfig, Path, Observer], AbstractContextManager[Observer]]
 
 
 def run(
@@ -41,13 +44,20 @@ def run(
     observer: Observer | None = None,
     evaluator: Evaluator | None = None,
     engine: Engine | None = None,
+    hearing: Hearing | None = None,
 ) -> StudyView:
-    """Run a study, or continue it; see `nas_attn.run_search`."""
+    """Run a study, or continue it; see `nas_attn.run_search`.
+
+    Args:
+        study, options, runs, observer, evaluator, engine: as there.
+        hearing: takes the configuration, the run folder and the observer. Its context is open as long as the search
+            runs, and yields the observer that hears it.
+    """
     check_outside()
     check_evaluator(evaluator)
     check_engine(engine)
     with room_wanted(study=True), stopping():
-        return _run_here(study, options, runs, observer or Silent(), evaluator, engine)
+        return _run_here(study, options, runs, observer or Silent(), evaluator, engine, hearing)
 
 
 def planned(
@@ -93,6 +103,7 @@ def _run_here(
     observer: Observer,
     evaluator: Evaluator | None,
     engine: Engine | None,
+    hearing: Hearing | None,
 ) -> StudyView:
     environment.prepare()
     folder, file, stored = _named(study, options, runs, evaluator)
@@ -104,8 +115,9 @@ def _run_here(
     before = None if stored is None else stored["config"].get("earlier")
     asked = options.get("earlier") is not None or config.earlier != before
     earlier = _asked(partial(_earlier, config.earlier, folder), asked, observer)
-    with supervising(folder):
-        return _run(config, earlier, asked, begun, folder, observer, evaluator, engine)
+    heard = hearing(config, folder.path, observer) if hearing else contextlib.nullcontext(observer)
+    with supervising(folder), heard as watching:
+        return _run(config, earlier, asked, begun, folder, watching, evaluator, engine)
 
 
 def _with_the_rest(error: ConfigError, folder: RunFolder, tell: Callable[[str], None]) -> ConfigError:

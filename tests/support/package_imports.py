@@ -29,6 +29,7 @@ ROOMS = (  # a room imports only from rooms above it; rooms in one line never im
     ("analysis",),
     ("ablation",),
     ("bundle",),
+    ("tracking",),
     ("dashboard",),
     ("api",),
     ("cli",),

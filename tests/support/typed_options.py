@@ -28,7 +28,7 @@ from nas_attn.study.trial import Candidate
 PATHS, NAMES = "str | Path", "str | Sequence[str]"
 WIDER = {  # fields that accept more types in Python than in a YAML
     **dict.fromkeys(("data", "model", "weights", "space", "earlier"), PATHS),
-    **dict.fromkeys(("slots", "kinds", "scales"), NAMES),
+    **dict.fromkeys(("slots", "kinds", "scales", "track"), NAMES),
     "base": "str | Architecture | Candidate",
     "arms": "Sequence[str | Architecture | Candidate]",
     "first": "str | Sequence[str | Architecture]",
@@ -42,7 +42,7 @@ WIDER = {  # fields that accept more types in Python than in a YAML
 OF_A_SEARCH = ("name", "demo", "ablation")  # functions have another argument for a name; the others are for YAMLs
 NOT_OF_AN_ABLATION = (
     *OF_A_SEARCH,
-    *("sampler", "control_seeds", "first", "trials", "hours", "max_gmacs", "max_params", "storage"),
+    *("sampler", "control_seeds", "first", "trials", "hours", "max_gmacs", "max_params", "storage", "track"),
 )
 OF_A_MEASUREMENT = (
     *("data", "model", "width", "weights", "start", "slots", "module_files", "seed", "epochs", "imgsz", "fraction"),

@@ -300,3 +300,41 @@ def test_a_checkpoint_that_ultralytics_offers_is_known_by_its_name(tmp_path, mon
 def test_a_name_with_a_space_gets_one_without():
     with pytest.raises(ConfigError, match="Leave out the spaces, for example my-study"):
         StudyConfig.of({"name": "my study", "model": "yolo11n.yaml", "data": "d.yaml"}, where={})
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("mlflow", ["mlflow"]),
+        ("mlflow, TensorBoard", ["mlflow", "tensorboard"]),
+        (["wandb", "mlflow,wandb"], ["wandb", "mlflow"]),
+        ("none", []),
+        (["none"], []),
+        ([], []),
+    ],
+)
+def test_trackers_are_named_in_one_text_or_in_several(given, meant, tmp_path):
+    assert load_config("new", {"data": "d", "track": given}).track == meant
+    path = tmp_path / "s.yaml"
+    path.write_text(f"data: d.yaml\ntrack: {json.dumps(given)}\n")
+    assert load_config(str(path), {}).track == meant
+
+
+def test_trackers_may_change_and_stay_until_they_do():
+    stored = {"config": load_config("new", {"data": "d", "track": "mlflow"}).model_dump(mode="json")}
+    assert load_config("new", {}, stored).track == ["mlflow"]
+    changed = load_config("new", {"track": "none"}, stored)
+    assert changed.track == [] and changed.identity() == load_config("new", {}, stored).identity()
+    del stored["config"]["track"]  # a study of an earlier release
+    assert load_config("new", {}, stored).track == []
+
+
+def test_a_misspelt_tracker_is_found_with_all_other_mistakes(capsys):
+    wrong = ("--track", "mlflow,mflow", "--track", "none", "--epochs", "0")
+    assert run(["search", "new", "--data", "d.yaml", *wrong]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the tracker must be a known one, but got 'mflow'" in said and "Did you mean 'mlflow'?" in said
+    assert "`epochs` must be at least 1" in said and "got 'none'" in said, "`none` stands alone"
+    for kind in (3, {"mlflow": 1}, [3]):
+        with pytest.raises(ConfigError, match="track"):
+            load_config("new", {"data": "d", "track": kind})
