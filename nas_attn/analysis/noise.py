@@ -48,22 +48,23 @@ class Noise(Displayed):
         from nas_attn.study.coded import PRIOR
 
         less = ", less than one run varies" if self.larger else ""
-        parts = [
-            f"Standard deviations in {self.run.score.words}, with 95 % intervals: noise of one run {_range(self.run)}"
-        ]
+        words = self.run.score.words
+        parts = [f"Standard deviations in {words}, with 95 % intervals: noise of one run {_range(self.run)}"]
         if self.luck is not None:
             parts[0] += f"; luck of a seed, shared by its runs, {_range(self.luck)}"
         parts[0] += f"; differences between the trained architectures {_range(self.spread)}{less}."
         if not self.repeated:
             parts.append(
-                f"No architecture was trained twice, so the noise is known only from how well the genes predict {score}."
+                "No architecture was trained twice, so the noise is known only from how well the genes predict scores."
             )
         parts.append(
             f"Probability that no module makes any difference: {percent(self.nothing)} (before the first trial "
             f"{percent(PRIOR.nothing)})."
         )
         if self.loss is not None:
-            parts.append(f"The training loss tells something about {score} with a probability of {percent(self.loss)}.")
+            parts.append(
+                f"The training loss tells something about the score with a probability of {percent(self.loss)}."
+            )
         if self.left_out:
             parts.append(self.left_out)
         return " ".join(parts)

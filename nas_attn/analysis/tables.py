@@ -104,17 +104,8 @@ def front_table(view: StudyView) -> Table:
         )
         keys.append(c.key)
     columns = (
-        *(
-            "architecture",
-            "status",
-            estimated(view.score),
-            "Δ to base",
-            "95 % interval",
-            "P(better)",
-            "verdict",
-            "P(front)",
-        ),
-        *("seeds", f"val {view.score.words} ± sd", f"test {view.score.words}", "GMACs", "params (M)"),
+        *("architecture", "status", estimated(view.score), "Δ to base", "95 % interval", "P(better)", "verdict"),
+        *("P(front)", "seeds", f"val {view.score.words} ± sd", f"test {view.score.words}", "GMACs", "params (M)"),
     )
     return Table(columns, tuple(rows), tuple(keys))
 

@@ -134,7 +134,8 @@ def method(view: AblationView, family: str) -> str:
         )
     return (
         f"{view.score.words}: mean ± standard deviation over seeds, from seed {own['seed']} on{used}. "
-        f"Δ: mean of the differences {pairs}, with its {level(view)} confidence interval{over}, by Student's t. {_apart(view, found)}"
+        f"Δ: mean of the differences {pairs}, with its {level(view)} confidence interval{over}, by Student's t. "
+        f"{_apart(view, found)}"
         f"p: {_tested(view, found)}. d: standardised difference (d_z with Hedges' correction). "
         f"{_chance(view, found)}{excluded} {_mattering(view)}"
     )

@@ -106,6 +106,14 @@ def test_the_objective_is_the_task_s_own_as_ultralytics_measures_it(trained, tas
         assert trainer.metrics[ours] == pytest.approx(
             theirs[f"metrics/{name}({letter})"], abs=1e-5
         )  # Ultralytics rounds less
+    told, measured = trainer.last, getattr(trainer.validator.metrics, trainer.aim.metrics)
+    for ours, name in (("map50_95", "mAP50-95"), ("map50", "mAP50"), ("precision", "precision"), ("recall", "recall")):
+        assert told[ours] == pytest.approx(theirs[f"metrics/{name}({letter})"], abs=1e-5)
+        assert trainer.curve[-1][ours] == told[ours]
+    names = trainer.job.info.names
+    assert told["classes"] == {names[k]: pytest.approx(ap, abs=1e-5) for k, ap in enumerate(measured.maps)}
+    # every class has objects in val, so their mean is the mAP
+    assert sum(told["classes"].values()) / len(names) == pytest.approx(told["map50_95"], abs=2e-5)
     if letter != "B":
         assert trainer.metrics[trainer.aim.map50_95] != trainer.metrics["metrics/mAP50-95(B)"]
 
@@ -113,9 +121,10 @@ def test_the_objective_is_the_task_s_own_as_ultralytics_measures_it(trained, tas
 @pytest.mark.parametrize("task", ["segment", "obb"])
 def test_liveness_and_test_are_scored_alike(trained, task):
     trainer = trained(task)
-    assert trainer.score() == trainer.metrics[trainer.aim.map50_95]
-    test = trainer.evaluate("test")
-    assert trainer.score("test") == test[trainer.aim.map50_95] != trainer.score()
+    assert trainer.figures() == trainer.last and trainer.last["map50_95"] == trainer.metrics[trainer.aim.map50_95]
+    test = trainer.figures("test")
+    assert test["map50_95"] == trainer.evaluate("test")[trainer.aim.map50_95] != trainer.last["map50_95"]
+    assert test.keys() == trainer.last.keys() and test["classes"] != trainer.last["classes"]
     assert trainer.validator.dataloader is trainer.test_loader
 
 
