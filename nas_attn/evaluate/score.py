@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.data.check import FEW_BOXES
 from nas_attn.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -73,6 +72,8 @@ class Score:
         """
         if (name := self.class_name) is None:
             return
+        from nas_attn.data.check import FEW_BOXES
+
         if name not in classes:
             raise UnknownName("class", name, classes, where=where)
         if list(classes).count(name) > 1:
