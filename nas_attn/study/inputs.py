@@ -257,7 +257,7 @@ def val_boxes(config: StudyConfig, data: DataInfo) -> dict[str, int]:
 
 
 def _check_score(config: StudyConfig, data: DataInfo) -> None:
-    Score(config.score).check_class(data.names, val_boxes(config, data))
+    Score(config.score).check_class(data.names, val_boxes(config, data), "score")
 
 
 def _check_sizes(config: StudyConfig, slots: tuple[Slot, ...]) -> None:
