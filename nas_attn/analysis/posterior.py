@@ -160,7 +160,7 @@ class StudyPosterior:
         return Difference.of(self.contrasts(points, np.array([[1.0, -1.0]])).draws[:, 0], self.score)
 
     def expected(self, architectures: Sequence[Architecture]) -> list[float]:
-        """The expected mAP50-95 of architectures with a seed of average luck, whether they were trained or not.
+        """The expected score of architectures with a seed of average luck, whether they were trained or not.
 
         Raises:
             UserError: the study's space does not have one of them.

@@ -71,7 +71,7 @@ def _trial(view: StudyView, trial: Trial) -> dict[str, Any]:
         "map50": found.map50,
         "test_map50_95": found.test_map50_95,
         "base_map50_95": base.map50_95 if base else None,
-        "flags": list(found.flags),
+        "flags": list(trial.flags),
         "device": found.device,
         "precision": found.precision,
         "versions": found.versions,

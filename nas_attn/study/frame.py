@@ -64,7 +64,7 @@ def _row(trial: Trial, slots: list[str]) -> dict[str, Any]:
             "imgsz": e.imgsz,
             "device": e.device,
             "precision": e.precision,
-            "flags": "; ".join(e.flags),
+            "flags": "; ".join(trial.flags),
         }
         if e
         else {}
