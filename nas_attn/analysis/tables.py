@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figure_numbers import liveness_numbers
-from nas_attn.lines import many
 from nas_attn.evaluate.score import Score
+from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.slot_states import UNDERTRAINED, slot_state
 from nas_attn.study.view import Candidate, StudyView, Trial

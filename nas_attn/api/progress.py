@@ -16,8 +16,8 @@ from nas_attn.analysis.foresight import foresight
 from nas_attn.analysis.front import trained
 from nas_attn.analysis.tables import inserted
 from nas_attn.api.notebook_bar import NotebookBar
-from nas_attn.lines import many
 from nas_attn.evaluate.score import MAP, Score
+from nas_attn.lines import many
 from nas_attn.pulse import Reached
 from nas_attn.statistics.pareto import best_of, front_of
 from nas_attn.study.slot_states import UNDERTRAINED, UNKNOWN, slot_state

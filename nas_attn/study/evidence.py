@@ -14,8 +14,8 @@ from typing import Any
 
 from nas_attn.errors import StudyChanged
 from nas_attn.evaluate import Evaluation
-from nas_attn.lines import many
 from nas_attn.evaluate.score import Score
+from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.config import MAY_CHANGE, StudyConfig
 from nas_attn.study.plan import Plan

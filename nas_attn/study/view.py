@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from nas_attn.errors import UserError
 from nas_attn.evaluate.score import MAP50_95, Score
+from nas_attn.lines import many
 from nas_attn.space import Architecture
 from nas_attn.study.records import Record, RecordLog
 from nas_attn.study.storage_url import without_secrets
@@ -171,7 +172,9 @@ class StudyView:
         if self.score == self.searched_by:
             return ""
         without = sum(t.state == "complete" and t.without_score in t.flags for t in self.trials)
-        left = f" {without} trial{'s' * (without > 1)} did not record it and do not count." if without else ""
+        left = (
+            f" It was not recorded by {many(without, 'trial')}, which therefore count for nothing." if without else ""
+        )
         return (
             f"Read by {self.score.words}, which was not searched for: the search was by {self.searched_by.words}.{left}"
         )

@@ -11,9 +11,9 @@ from nas_attn.ablation.design import Arm
 from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.noise import noise
-from nas_attn.lines import many
 from nas_attn.errors import UserError
 from nas_attn.evaluate.score import Score
+from nas_attn.lines import many
 from nas_attn.statistics.paired import ALPHA, POWER, pairs_needed, power
 from nas_attn.statistics.spread import pooled
 from nas_attn.study.view import StudyView, Trial
@@ -94,8 +94,8 @@ def foresight(plan: AblationPlan, view: AblationView) -> str:
     needed = pairs_needed(difference, sd, level)
     text = (
         f"With a noise of {sd / math.sqrt(2):.4f} a run, as in {source}, {looks.most} seeds show a difference of "
-        f"{difference:g} {view.score.words} with probability {chance:.0%}, corrected for {count} "
-        f"comparison{'s' * (count != 1)}"
+        f"{difference:g} {view.score.words} with probability {chance:.0%}, corrected for "
+        f"{many(count, 'comparison')}"
     )
     return text + (f". For {POWER:.0%}, take {needed} seeds, or compare less with --kinds." if chance < POWER else ".")
 

@@ -16,8 +16,8 @@ from nas_attn.ablation.report.words import PARTIAL, level, ranges
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
 from nas_attn.analysis.tables import number
-from nas_attn.lines import many
 from nas_attn.evaluate.score import MAP, Score
+from nas_attn.lines import many
 from nas_attn.statistics.paired import MIN_PAIRS, Paired
 
 if TYPE_CHECKING:
