@@ -82,8 +82,8 @@ def _answer(view: StudyView) -> str:
     if base is not None and limit > LEARNED * base:
         return (
             f"This proxy cannot show anything yet: the base reaches only {base:.3f} {view.score.words}, and with this "
-            f"noise a search of {many(len(view.trials), 'trial')} can show {limit:.3f} at best. Train longer (--epochs), "
-            "on larger images (--imgsz), or from trained weights (--weights)."
+            f"noise a search of {many(len(view.trials), 'trial')} can show {limit:.3f} at best. Train longer "
+            "(--epochs), on larger images (--imgsz), or from trained weights (--weights)."
         )
     return " ".join(
         [

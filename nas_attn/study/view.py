@@ -172,9 +172,7 @@ class StudyView:
         if self.score == self.searched_by:
             return ""
         without = sum(t.state == "complete" and t.without_score in t.flags for t in self.trials)
-        left = (
-            f" It was not recorded by {many(without, 'trial')}, which therefore count for nothing." if without else ""
-        )
+        left = f" It was not recorded by {many(without, 'trial')}, left out here." if without else ""
         return (
             f"Read by {self.score.words}, which was not searched for: the search was by {self.searched_by.words}.{left}"
         )
