@@ -81,7 +81,7 @@ class ProxyEvaluator(ProxySettings):
             slots: names of the slots whose liveness is measured; None means those after each block that feeds the
                 head.
             checkpoint: file for the state from which a repeated call continues.
-            liveness: also measure mAP50-95 with the output of each of these slots zeroed.
+            liveness: also measure the scores with the output of each of these slots zeroed.
 
         Raises:
             UserError: the image size, the start or the data break a rule.
