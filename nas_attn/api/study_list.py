@@ -9,7 +9,7 @@ from nas_attn.analysis.tables import EMPTY, Table
 from nas_attn.api.listing import Listing
 from nas_attn.api.study import Study
 from nas_attn.errors import RecordLost, UserError
-from nas_attn.evaluate.score import Score
+from nas_attn.evaluate.score import MAP, Score
 from nas_attn.study import RUNS, read_study
 from nas_attn.study.folder import RunFolder, is_held
 from nas_attn.study.records import LOG_NAME
@@ -40,22 +40,24 @@ def studies(runs: str | Path = RUNS, *, score: str | None = None) -> Listing[Stu
         try:
             study = Study(read_study(log.parent))
         except (UserError, RecordLost) as error:  # an ablation without a study, or a damaged log
-            rows.append((log.parent.name, str(error).partition(":")[0], *[EMPTY] * (len(COLUMNS) - 2)))
+            rows.append((log.parent.name, str(error).partition(":")[0], *[EMPTY] * (len(COLUMNS) - 1)))
             records.append({"study": log.parent.name, "state": None})
             continue
         try:
             study = Study(study.view.read_by(score))
         except UserError:  # its runs did not record the score, or its data has no such class
-            rows.append((*_begun(study), f"has no {Score(score or '').words}", EMPTY, EMPTY))
+            rows.append((*_begun(study), f"has no {Score(score or '').words}", EMPTY, EMPTY, EMPTY))
             records.append({"study": log.parent.name, "state": state(study.view), "trials": len(study.trials)})
             continue
         found.append(study)
         rows.append(_row(study))
         told = {"study": log.parent.name, "state": state(study.view), "trials": len(study.trials)}
         records.append({**told, "score": study.score, "not_searched_for": bool(study.view.caution)})
-    table = Table(COLUMNS, tuple(rows), (None,) * len(rows))
+    plain = score is None and all(s.view.score == MAP for s in found)  # then the column says nothing
+    columns = COLUMNS if plain else (*COLUMNS, "score")
+    table = Table(columns, tuple(row[: len(columns)] for row in rows), (None,) * len(rows))
     note = "" if rows else f"There is no study in '{runs}'."
-    narrow = {name: TITLES.get(name, name) for name in COLUMNS}
+    narrow = {name: TITLES.get(name, name) for name in columns}
     return Listing(found, records, table, title=f"studies in {runs}", narrow=narrow, optional=OPTIONAL, note=note)
 
 
@@ -86,4 +88,5 @@ def _row(study: Study) -> tuple[str, ...]:
         best.candidate.key if best is not None else EMPTY,
         f"{difference.mean:+.4f}" if difference else EMPTY,
         f"{difference.low:+.4f} to {difference.high:+.4f}" if difference else EMPTY,
+        study.view.score.words + (", not searched for" if study.view.caution else ""),
     )

@@ -132,6 +132,10 @@ def test_reading_by_another_score_says_that_it_was_not_searched_for(found, tmp_p
     assert listed[0]["score"] == other and listed[0]["not_searched_for"] is True
     assert run(["list", "--runs", str(folder.parent), "--score", "class:c"]) == 0
     assert "has no AP50-95 of c" in capsys.readouterr().out
+    listed = na.studies(folder.parent, score=other).table
+    assert dict(zip(listed.columns, listed.rows[0], strict=True))["score"] == "mAP50-95, not searched for"
+    listed = na.studies(folder.parent).table
+    assert dict(zip(listed.columns, listed.rows[0], strict=True))["score"] == own
     assert run(["report", str(folder), "--score", "class:c", "-o", str(page)]) == 2
     assert "Known: a, b" in capsys.readouterr().err
 
