@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,9 @@ class SyntheticEvaluator:
 
     def _recall(self, architecture: Architecture, seed: int, split: str) -> float:
         """The recall of one run on one split: with effects and noise of its own, in [0, 1]."""
-        told = replace(self, seed=self.seed + RECALL)
+        told = SyntheticEvaluator(
+            self.seed + RECALL, self.effect_sd, self.noise_sd, self.planted, self.seed_sd, dead=self.dead
+        )
         return told._observed(architecture, seed, f"{split} noise")
 
     def _noise(self, what: str, architecture: Architecture, seed: int) -> float:
