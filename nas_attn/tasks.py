@@ -31,19 +31,24 @@ class Task:
     example: str
 
     @property
-    def objective(self) -> str:
-        """The name of the metric that a search improves, in words."""
-        return f"{self.measured} mAP50-95"
-
-    @property
     def map50_95(self) -> str:
-        """Ultralytics' key of the objective."""
+        """Ultralytics' key of the mAP over IoU 0.5 to 0.95."""
         return f"metrics/mAP50-95({self.letter})"
 
     @property
     def map50(self) -> str:
         """Ultralytics' key of the mAP at IoU 0.5, on the same kind of object."""
         return f"metrics/mAP50({self.letter})"
+
+    @property
+    def precision(self) -> str:
+        """Ultralytics' key of the precision at the confidence with the highest F1, on the same kind of object."""
+        return f"metrics/precision({self.letter})"
+
+    @property
+    def recall(self) -> str:
+        """Ultralytics' key of the recall at the same confidence, on the same kind of object."""
+        return f"metrics/recall({self.letter})"
 
 
 @dataclass(frozen=True)

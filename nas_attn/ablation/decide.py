@@ -19,7 +19,7 @@ BETTER, WORSE = "better", "worse"
 NO_DIFFERENCE, UNDECIDED = "no difference shown", "undecided"
 DEAD, WAITING, UNTESTED = "dead", "waiting", "not tested"
 
-# (arm, index of a seed) -> mAP50-95 of an ended trial; None if it failed or is not comparable
+# (arm, index of a seed) -> score of an ended trial; None if it failed or is not comparable
 Values = Mapping[tuple[str, int], float | None]
 
 
@@ -36,7 +36,7 @@ class Decision:
         result: the paired comparison of these seeds; None without a pair. Its interval holds for all looks together.
         p: p-value, corrected for the looks and the family; None if nothing was tested.
         final: True if no further look is planned.
-        difference: smallest difference in mAP50-95 that matters.
+        difference: smallest difference in the score that matters.
         beyond: significance level of a test with further seeds.
         outside: 1 minus the confidence of the interval.
         low: True if every arm scores less than `difference`. No arm can then lose that much, so nothing is tested.
@@ -95,7 +95,7 @@ def decide(
         dead: contrasts whose arms differ only in dead slots.
         base_failed: contrasts whose base failed, so that no test is possible. They still count in the correction of
             their family, because they were planned.
-        difference: smallest difference in mAP50-95 that matters.
+        difference: smallest difference in the score that matters.
         alpha: family-wise error of each family.
     """
     found: list[Decision] = []
@@ -212,7 +212,7 @@ def _compare(
 
 
 def _score(contrast: Contrast, indices: Sequence[int], values: Values) -> float:
-    """The highest mean mAP50-95 of a contrast's arms."""
+    """The highest mean score of a contrast's arms."""
     return max(sum(values[arm, i] or 0.0 for i in indices) / len(indices) for arm in contrast.arms)
 
 

@@ -159,7 +159,7 @@ class Ablation(Supervisor[AblationView]):
         return "; ".join(sorted({t.reason for t in self._view.bases(model) if t.reason})) or "no result"
 
     def _write_slots(self, evaluations: Sequence[Evaluation], model: str | None = None) -> None:
-        found = averaged(evaluations, self.config.live_threshold)
+        found = averaged(evaluations, self.config.live_threshold, score=self._view.score)
         filled = {s for a in self._view.design.arms if a.model == model for s in a.filled}
         keep = self._view.settings["dead_slots"] == "keep"
         self._append(

@@ -13,6 +13,7 @@ from nas_attn.ablation.design import ELSEWHERE, Arm, Contrast, Design
 from nas_attn.ablation.looks import Looks
 from nas_attn.ablation.plan_record import read_plan
 from nas_attn.errors import UserError
+from nas_attn.evaluate.score import Score
 from nas_attn.study.records import RecordLog
 from nas_attn.study.slot_states import LIVE, learned, slot_state
 from nas_attn.study.trial import Trial, numbered, paired
@@ -103,6 +104,11 @@ class AblationView:
         return replace(self, views=views, trials=tuple(trials))
 
     @property
+    def score(self) -> Score:
+        """The score that the ablation compares."""
+        return self.views[None].score
+
+    @property
     def planned(self) -> bool:
         """True if the log holds a design, so that it is the log of an ablation."""
         return bool(self.design.arms)
@@ -139,12 +145,12 @@ class AblationView:
 
     @cached_property
     def values(self) -> Values:
-        """mAP50-95 on val of each ended trial; None if it failed or is not comparable."""
+        """The score on val of each ended trial; None if it failed or is not comparable."""
         return self._values("val")
 
     @cached_property
     def test_values(self) -> Values:
-        """mAP50-95 on the test split of each ended trial; None also if the data has no test split."""
+        """The score on the test split of each ended trial; None also if the data has no test split."""
         return self._values("test")
 
     def _values(self, split: str) -> dict[tuple[str, int], float | None]:
@@ -153,7 +159,7 @@ class AblationView:
             for index in range(self.looks.most):
                 trial = self.trial(arm, index)
                 if trial is not None and trial.state in ("complete", "failed"):
-                    score = trial.evaluation.test_map50_95 if split == "test" and trial.evaluation else trial.map50_95
+                    score = trial.test_score if split == "test" else trial.score
                     found[arm.name, index] = score if trial.usable else None
         return found
 

@@ -19,14 +19,14 @@ from nas_attn.statistics.paired import ALPHA, pairs_needed
 from nas_attn.study.view import StudyView, Trial
 
 FACTOR = 14.6  # 1.5 × √95
-LEARNED = 0.5  # share of the base's mAP50-95: a study that can show only larger differences can show nothing
+LEARNED = 0.5  # share of the base's score: a study that can show only larger differences can show nothing
 
 
 def shows(noise: float, candidates: int) -> float:
-    """The difference in mAP50-95 that a search of so many candidates can show.
+    """The difference in the score that a search of so many candidates can show.
 
     Args:
-        noise: standard deviation of a run in mAP50-95.
+        noise: standard deviation of a run in the score.
         candidates: number of trials that try something.
     """
     return FACTOR * noise / math.sqrt(candidates) if candidates else math.inf
@@ -53,7 +53,11 @@ def tried(view: StudyView) -> list[Trial]:
 
 
 def answer(view: StudyView) -> str:
-    """The answer of a study."""
+    """The answer of a study, with a caution if it is read by a score that its search did not look for."""
+    return f"{view.caution} {_answer(view)}" if view.caution else _answer(view)
+
+
+def _answer(view: StudyView) -> str:
     begun = [t for t in view.trials if t.state != "refused"]
     if not begun:
         return "No trial has run yet."
@@ -77,9 +81,9 @@ def answer(view: StudyView) -> str:
         return _better(found, better)
     if base is not None and limit > LEARNED * base:
         return (
-            f"This proxy cannot show anything yet: the base reaches only {base:.3f} mAP50-95, and with this noise a "
-            f"search of {many(len(view.trials), 'trial')} can show {limit:.3f} at best. Train longer (--epochs), on "
-            "larger images (--imgsz), or from trained weights (--weights)."
+            f"This proxy cannot show anything yet: the base reaches only {base:.3f} {view.score.words}, and with this "
+            f"noise a search of {many(len(view.trials), 'trial')} can show {limit:.3f} at best. Train longer "
+            "(--epochs), on larger images (--imgsz), or from trained weights (--weights)."
         )
     return " ".join(
         [
@@ -97,7 +101,8 @@ def _better(found: StudyPosterior, better: list[int]) -> str:
     many = f"{len(better)} of {others} architectures" if others > 1 else "The only architecture"
     verb = "are" if len(better) > 1 else "is"
     difference = found.differences[better[0]]
-    return f"{many} tried here {verb} better than the base. Best in mAP50-95: {span(difference)}, {spoken(best)}."
+    told = f"Best in {found.score.words}: {span(difference)}, {spoken(best)}."
+    return f"{many} tried here {verb} better than the base. {told}"
 
 
 def _best(found: StudyPosterior) -> str:

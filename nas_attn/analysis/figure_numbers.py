@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas_attn.evaluate.score import MAP, Score
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.view import Candidate, StudyView
 
@@ -27,10 +28,10 @@ class Point:
         group: `base`, `conv control`, the only module that it uses, or `mixed`.
         state: `usable`, `stopped`, `flagged` or `failed`.
         gmacs: cost of the final model, giga multiply-accumulates.
-        map50_95: estimated mAP50-95 on val; the mean of a flagged candidate, the expected end of a stopped one; None
+        score: estimated score on val; the mean of a flagged candidate, the expected end of a stopped one; None
             if it failed.
         low, high: 95 % interval of its difference to the base, added to the base; None without a posterior.
-        mean: plain mean over its runs, mAP50-95; None if it failed.
+        mean: plain mean over its runs, in the score; None if it failed.
         seeds: seeds of the runs shown.
         delta: estimated difference to the base; None without a posterior.
         front: probability that it is on the front; None without a posterior.
@@ -42,7 +43,7 @@ class Point:
     group: str
     state: str
     gmacs: float
-    map50_95: float | None
+    score: float | None
     low: float | None
     high: float | None
     mean: float | None
@@ -61,15 +62,17 @@ class ParetoNumbers:
         points: the candidates that have ended, in the order of their first trials.
         front: keys of the front, cheapest first.
         groups: groups of the points, in the order of appearance, so that a live plot keeps its colours.
-        base_map50_95: estimated mAP50-95 of the base on val; None if it has no usable trial.
-        noise: standard deviation of one run, mAP50-95; None without a posterior.
+        base_score: estimated score of the base on val; None if it has no usable trial.
+        noise: standard deviation of one run, in the score; None without a posterior.
+        scored_by: the score.
     """
 
     points: tuple[Point, ...]
     front: tuple[str, ...]
     groups: tuple[str, ...]
-    base_map50_95: float | None
+    base_score: float | None
     noise: float | None
+    scored_by: Score = MAP
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Curve:
         seed: seed of the trial.
         is_base: True if it is a trial of the base.
         loss: (epoch, training loss).
-        map50_95: (epoch, mAP50-95 on val), for the validated epochs.
+        score: (epoch, score on val), for the validated epochs.
     """
 
     label: str
@@ -90,32 +93,41 @@ class Curve:
     seed: int
     is_base: bool
     loss: tuple[tuple[float, float], ...]
-    map50_95: tuple[tuple[float, float], ...]
+    score: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class CurveNumbers:
-    """The learning curves of one candidate, and of the base trials with the same seeds."""
+    """The learning curves of one candidate, and of the base trials with the same seeds.
+
+    Attributes:
+        key: the architecture as text.
+        curves: the curves.
+        scored_by: the score that they show. The AP of a class is not in curves: there it is the mAP50-95.
+    """
 
     key: str
     curves: tuple[Curve, ...]
+    scored_by: Score = MAP
 
 
 @dataclass(frozen=True)
 class LivenessNumbers:
-    """The liveness of each slot: the mAP50-95 that is lost if its output is set to zero.
+    """The liveness of each slot: the score that is lost if its output is set to zero, see `Score.of_a_slot`.
 
     Attributes:
-        drop: (slot, mAP50-95 lost), in the study's order.
+        drop: (slot, score lost), in the study's order.
         live: the live slots.
-        threshold: least loss of a live slot, mAP50-95.
-        intact: mAP50-95 of the unchanged base.
+        threshold: least loss of a live slot.
+        intact: score of the unchanged base.
+        scored_by: the score.
     """
 
     drop: tuple[tuple[str, float], ...]
     live: tuple[str, ...]
     threshold: float
     intact: float | None
+    scored_by: Score = MAP
 
 
 def module_group(architecture: Architecture, role: str = "search") -> str:
@@ -147,14 +159,16 @@ def pareto_numbers(view: StudyView) -> ParetoNumbers:
         points,
         keys,
         tuple(dict.fromkeys(p.group for p in points)),
-        base.map50_95 if base else None,
+        base.score if base else None,
         found.noise.mean if found else None,
+        view.score,
     )
 
 
 def curve_numbers(view: StudyView, candidate: Candidate) -> CurveNumbers:
     """The curves of the candidate's complete trials and of the base trials with the same seeds."""
     own = [t for t in candidate.trials if t.evaluation]
+    score = view.score if view.score.class_name is None else MAP
     seeds = {t.seed for t in own}
     base = [t for t in view.trials if t.architecture.is_base and t.evaluation and t.seed in seeds and t not in own]
     curves = []
@@ -167,10 +181,10 @@ def curve_numbers(view: StudyView, candidate: Candidate) -> CurveNumbers:
                 trial.seed,
                 is_base,
                 _series(trial.evaluation.curve, "loss"),
-                _series(trial.evaluation.curve, "map50_95"),
+                _series(trial.evaluation.curve, score.name),
             )
         )
-    return CurveNumbers(candidate.key, tuple(curves))
+    return CurveNumbers(candidate.key, tuple(curves), score)
 
 
 def liveness_numbers(view: StudyView) -> LivenessNumbers | None:
@@ -182,6 +196,7 @@ def liveness_numbers(view: StudyView) -> LivenessNumbers | None:
         tuple(view.slots.get("live", ())),
         float(view.header.get("config", {}).get("live_threshold", LIVE_THRESHOLD)),
         view.slots.get("intact"),
+        view.searched_by.of_a_slot,
     )
 
 
@@ -195,7 +210,7 @@ def _point(
     from nas_attn.analysis.posterior import verdict
 
     shown = [t for t in candidate.trials if t.evaluation and (t.usable or candidate.state != "usable")]
-    values = [t.map50_95 for t in shown if t.map50_95 is not None]
+    values = [t.score for t in shown if t.score is not None]
     if candidate.state == "stopped":
         shown = [t for t in shown if t.stopped is not None]
         values = [ends[t.number].value for t in shown if t.number in ends]
@@ -204,7 +219,7 @@ def _point(
         values = [] if expected is None else [expected]
         words = "trained together with others only: a run of its own decides"
     elif candidate.state == "flagged":
-        flags = dict.fromkeys(f for t in shown if t.evaluation for f in t.evaluation.flags)
+        flags = dict.fromkeys(f for t in shown for f in t.flags)
         words = f"not comparable: {', '.join(flags)}"
     elif candidate.state == "failed":
         words = f"failed: {candidate.trials[-1].reason}"

@@ -17,10 +17,12 @@ from nas_attn.analysis.figure_numbers import (
     pareto_numbers,
 )
 from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
-from nas_attn.analysis.tables import ESTIMATE, genes
+from nas_attn.analysis.tables import estimated, genes
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+    from nas_attn.evaluate.score import Score
 
 __all__ = [
     "curve_figure",
@@ -37,41 +39,41 @@ CONTROLS = {"base": (INK, "star", 17), "conv control": (INK, "diamond", 13)}
 
 
 def pareto_figure(numbers: ParetoNumbers) -> Figure:
-    """The Pareto plot: mAP50-95 against cost for all candidates, with the front, controls and the noise of a run."""
+    """The Pareto plot: the score against cost for all candidates, with the front, controls and the noise of a run."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
-    measured = [p for p in numbers.points if p.map50_95 is not None]
+    figure, score = go.Figure(), numbers.scored_by
+    measured = [p for p in numbers.points if p.score is not None]
     _noise_band(figure, numbers)
     _front_line(figure, numbers, measured)
     for group, style in _styles(numbers.groups).items():
         points = [p for p in measured if p.group == group and p.state == "usable"]
         if points:
-            figure.add_trace(_group_trace(group, style, points))
+            figure.add_trace(_group_trace(group, style, points, score))
     stopped = [p for p in measured if p.state == "stopped"]
     if stopped:
-        expected = [p.map50_95 for p in stopped]
-        figure.add_trace(_hollow("stopped early (expected)", "triangle-down-open", stopped, expected))
+        expected = [p.score for p in stopped]
+        figure.add_trace(_hollow("stopped early (expected)", "triangle-down-open", stopped, expected, score))
     grouped = [p for p in measured if p.state == "together"]
     if grouped:
-        expected = [p.map50_95 for p in grouped]
-        figure.add_trace(_hollow("trained together (expected)", "square-open", grouped, expected))
+        expected = [p.score for p in grouped]
+        figure.add_trace(_hollow("trained together (expected)", "square-open", grouped, expected, score))
     flagged = [p for p in measured if p.state == "flagged"]
     if flagged:
-        figure.add_trace(_hollow("not comparable", "circle-open", flagged, [p.map50_95 for p in flagged]))
-    failed = [p for p in numbers.points if p.map50_95 is None and p.state not in EXPECTED]
+        figure.add_trace(_hollow("not comparable", "circle-open", flagged, [p.score for p in flagged], score))
+    failed = [p for p in numbers.points if p.score is None and p.state not in EXPECTED]
     if failed:
         floor = _floor(measured)
-        figure.add_trace(_hollow("failed (no mAP)", "x-thin-open", failed, [floor] * len(failed)))
+        figure.add_trace(_hollow("failed (no score)", "x-thin-open", failed, [floor] * len(failed), score))
     _layout(figure, height=520)
     figure.update_xaxes(title_text="cost of the final model (GMACs: 10⁹ multiply-accumulates per image)")
-    figure.update_yaxes(title_text=f"{ESTIMATE} on val", tickformat=".3f")
+    figure.update_yaxes(title_text=f"{estimated(numbers.scored_by)} on val", tickformat=".3f")
     figure.update_layout(hovermode="closest", clickmode="event", legend=_legend_below())
     return figure
 
 
 def curve_figure(numbers: CurveNumbers) -> Figure:
-    """The learning curves: training loss and mAP50-95 per epoch; base trials are grey and dashed."""
+    """The learning curves: training loss and score per epoch; base trials are grey and dashed."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -80,7 +82,7 @@ def curve_figure(numbers: CurveNumbers) -> Figure:
     for curve in numbers.curves:
         i = seeds[curve.seed] % len(PALETTE)
         color = GREY if curve.is_base else PALETTE[i]
-        for row, series, unit in ((1, curve.loss, "loss"), (2, curve.map50_95, "mAP50-95")):
+        for row, series, unit in ((1, curve.loss, "loss"), (2, curve.score, numbers.scored_by.words)):
             figure.add_trace(
                 go.Scatter(
                     x=[x for x, _ in series],
@@ -99,7 +101,7 @@ def curve_figure(numbers: CurveNumbers) -> Figure:
             )
     _layout(figure, height=380)
     figure.update_yaxes(title_text="training loss", row=1, col=1)
-    figure.update_yaxes(title_text="val mAP50-95", row=2, col=1)
+    figure.update_yaxes(title_text=f"val {escape(numbers.scored_by.words)}", row=2, col=1)
     figure.update_xaxes(title_text="epoch", row=2, col=1)
     figure.update_layout(legend=_legend_below(-0.2))
     return figure
@@ -109,7 +111,7 @@ def liveness_figure(numbers: LivenessNumbers) -> Figure:
     """The liveness plot: one bar per slot, and a line at the threshold of a live slot."""
     import plotly.graph_objects as go
 
-    names = [slot for slot, _ in numbers.drop]
+    names, words = [slot for slot, _ in numbers.drop], numbers.scored_by.words
     figure = go.Figure(
         go.Bar(
             x=names,
@@ -119,7 +121,7 @@ def liveness_figure(numbers: LivenessNumbers) -> Figure:
             textposition="outside",
             cliponaxis=False,
             width=0.5,
-            hovertemplate="%{x}: zeroing it loses %{y:+.4f} mAP50-95<extra></extra>",
+            hovertemplate=f"%{{x}}: zeroing it loses %{{y:+.4f}} {escape(words)}<extra></extra>",
         )
     )
     figure.add_hline(y=numbers.threshold, line={"color": PALETTE[1], "dash": "dash", "width": 1.5})
@@ -139,7 +141,7 @@ def liveness_figure(numbers: LivenessNumbers) -> Figure:
     room = 0.18 * (high - low)
     _layout(figure, height=300)
     figure.update_xaxes(title_text="slot", type="category")
-    figure.update_yaxes(title_text="mAP50-95 lost", range=[low - room if low < 0 else 0, high + room])
+    figure.update_yaxes(title_text=f"{escape(words)} lost", range=[low - room if low < 0 else 0, high + room])
     return figure
 
 
@@ -154,14 +156,14 @@ def _uid(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", name)
 
 
-def _group_trace(group: str, style: tuple[str, str, int], points: list[Point]) -> Any:
+def _group_trace(group: str, style: tuple[str, str, int], points: list[Point], score: Score) -> Any:
     import plotly.graph_objects as go
 
     color, symbol, size = style
     named = group in CONTROLS
     return go.Scatter(
         x=[p.gmacs for p in points],
-        y=[p.map50_95 for p in points],
+        y=[p.score for p in points],
         name=group,
         uid=_uid(f"group {group}"),
         mode="markers+text" if named else "markers",
@@ -189,12 +191,12 @@ def _group_trace(group: str, style: tuple[str, str, int], points: list[Point]) -
             "visible": any(p.on_front and p.low is not None for p in points),
         },
         customdata=[[p.key] for p in points],
-        hovertext=[_hover(p) for p in points],
+        hovertext=[_hover(p, score) for p in points],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
-def _hollow(name: str, symbol: str, points: list[Point], heights: list[float | None]) -> Any:
+def _hollow(name: str, symbol: str, points: list[Point], heights: list[float | None], score: Score) -> Any:
     import plotly.graph_objects as go
 
     return go.Scatter(
@@ -205,15 +207,15 @@ def _hollow(name: str, symbol: str, points: list[Point], heights: list[float | N
         mode="markers",
         marker={"color": GREY, "symbol": symbol, "size": 10, "line": {"width": 2, "color": GREY}},
         customdata=[[p.key] for p in points],
-        hovertext=[_hover(p) for p in points],
+        hovertext=[_hover(p, score) for p in points],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
 def _noise_band(figure: Figure, numbers: ParetoNumbers) -> None:
-    if numbers.base_map50_95 is None:
+    if numbers.base_score is None:
         return
-    base = numbers.base_map50_95
+    base = numbers.base_score
     if numbers.noise is not None:
         figure.add_hrect(
             y0=base - numbers.noise,
@@ -242,7 +244,7 @@ def _front_line(figure: Figure, numbers: ParetoNumbers, measured: list[Point]) -
     figure.add_trace(
         go.Scatter(
             x=[*(p.gmacs for p in points), right],
-            y=[*(p.map50_95 for p in points), points[-1].map50_95],
+            y=[*(p.score for p in points), points[-1].score],
             name="Pareto front",
             uid="front",
             mode="lines",
@@ -252,13 +254,13 @@ def _front_line(figure: Figure, numbers: ParetoNumbers, measured: list[Point]) -
     )
 
 
-def _hover(p: Point) -> str:
+def _hover(p: Point, score: Score) -> str:
     named = "<br>".join(f"<b>{escape(part)}</b>" for part in genes(p.key))
     lines = [named]
-    if p.map50_95 is not None:
+    if p.score is not None:
         word = "seed" if len(p.seeds) == 1 else "seeds"
         if p.delta is not None:
-            lines.append(f"{ESTIMATE} {p.map50_95:.4f}")
+            lines.append(f"{escape(estimated(score))} {p.score:.4f}")
         told = EXPECTED.get(p.state, "mean of its runs")
         lines.append(f"{told} {p.mean:.4f} ({word} {', '.join(map(str, p.seeds))})")
     if p.delta is not None and p.group != "base":
@@ -272,15 +274,15 @@ def _hover(p: Point) -> str:
 
 
 def _above(p: Point) -> float:
-    return p.high - p.map50_95 if p.high is not None and p.map50_95 is not None else 0.0
+    return p.high - p.score if p.high is not None and p.score is not None else 0.0
 
 
 def _below(p: Point) -> float:
-    return p.map50_95 - p.low if p.low is not None and p.map50_95 is not None else 0.0
+    return p.score - p.low if p.low is not None and p.score is not None else 0.0
 
 
 def _floor(measured: list[Point]) -> float:
-    values = [p.map50_95 for p in measured if p.map50_95 is not None]
+    values = [p.score for p in measured if p.score is not None]
     if not values:
         return 0.0
     return min(values) - 0.08 * ((max(values) - min(values)) or 0.1)

@@ -9,9 +9,11 @@ from typing import Any
 from nas_attn.analysis.answer import candidates_for, seeds_for, shows
 from nas_attn.analysis.effects.conclusion import WORTH
 from nas_attn.analysis.noise import noise
+from nas_attn.evaluate.score import MAP, MAP50_95, Score
 from nas_attn.study.view import StudyView
 
-USUAL = 0.007  # mAP50-95: the noise of 15 epochs on BCCD at 160 px (`tests/benchmarks/neck_table`)
+# score -> the noise of 15 epochs on BCCD at 160 px (`tests/benchmarks/neck_table`); others were not measured
+USUAL: dict[str, float] = {MAP50_95: 0.007, "map50": 0.008}
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,16 @@ class Foresight:
     Attributes:
         trials: number of trials at its end.
         controls: number of these that are controls, at least.
-        noise: standard deviation of a run in mAP50-95.
+        noise: standard deviation of a run in the score; None if there is no usual one either.
         measured: True if the trials so far tell the noise; else it is a usual one.
+        score: the score.
     """
 
     trials: int
     controls: int
-    noise: float = USUAL
+    noise: float | None = USUAL[MAP50_95]
     measured: bool = False
+    score: Score = MAP
 
     @property
     def candidates(self) -> int:
@@ -36,9 +40,9 @@ class Foresight:
         return max(0, self.trials - self.controls)
 
     @property
-    def shows(self) -> float:
-        """The difference in mAP50-95 that the search can show; infinite if it tries nothing."""
-        return shows(self.noise, self.candidates)
+    def shows(self) -> float | None:
+        """The difference in the score that the search can show: infinite if it tries nothing, None without a noise."""
+        return None if self.noise is None else shows(self.noise, self.candidates)
 
     def words(self) -> str:
         """A few sentences."""
@@ -47,10 +51,14 @@ class Foresight:
                 f"All {self.trials} trials will be controls, so nothing will be tried. Give at least --trials "
                 f"{self.controls + 1}; more trials show smaller differences."
             )
+        begun = f"{self.trials} trials: {self.controls} controls, {self.candidates} try something."
+        if self.noise is None or self.shows is None:
+            known = f"once the controls have told the noise of the {self.score.words}"
+            return f"{begun} The difference that they can show is known {known}."
         source = "" if self.measured else ", a usual value until the controls have told it"
         found = (
-            f"{self.trials} trials: {self.controls} controls, {self.candidates} try something. With a noise of "
-            f"{self.noise:.3f} a run{source}, they can show a difference of {self.shows:.3f} mAP50-95."
+            f"{begun} With a noise of {self.noise:.3f} a run{source}, they can show a difference of {self.shows:.3f} "
+            f"{self.score.words}."
         )
         if self.shows <= WORTH:
             return found
@@ -61,6 +69,7 @@ class Foresight:
         """The fields as they are written to JSON."""
         return {
             **vars(self),
+            "score": self.score.name,
             "candidates": self.candidates,
             "shows": self.shows if self.candidates else None,
         }
@@ -79,7 +88,10 @@ def foresight(config: Mapping[str, Any], trials: int, view: StudyView | None = N
     controls = sum(max(wanted, sum(t.role == role and not t.origin for t in there)) for role in roles)
     seen = noise(view) if view is not None and view.trials else None
     controls = min(controls, trials)
-    return Foresight(trials, controls) if seen is None else Foresight(trials, controls, seen.run.mean, True)
+    score = Score(config.get("score") or MAP50_95)
+    if seen is None:
+        return Foresight(trials, controls, USUAL.get(score.name), False, score)
+    return Foresight(trials, controls, seen.run.mean, True, score)
 
 
 def _without_conv(view: StudyView) -> bool:

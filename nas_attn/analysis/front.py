@@ -10,7 +10,9 @@ import numpy as np
 from nas_attn.analysis.difference import Difference, percent
 from nas_attn.analysis.posterior import TIE, comparable, posterior, verdict
 from nas_attn.errors import UnknownName, UserError
+from nas_attn.evaluate.score import MAP50_95
 from nas_attn.statistics.pareto import best_of, cheapest_near, front_of, knee_of
+from nas_attn.statistics.spread import moments
 from nas_attn.study.trial import Displayed, barred
 from nas_attn.study.view import Candidate, StudyView
 
@@ -30,7 +32,7 @@ class Picked(Displayed):
         right: probability that it is right: that it is truly the best or the knee of the trained candidates; for
             `simplest`, that the best one is better by one standard error at most. None without a posterior, and for
             `trial:N`.
-        difference: its difference to the base in mAP50-95; None without a posterior.
+        difference: its difference to the base in the score; None without a posterior.
         seeds: the seeds of its trials that count: usable, and not collapsed.
         verdict: `better than base`, `worse than base` or `not distinguishable`; empty for the base.
     """
@@ -73,7 +75,7 @@ class Trained:
 
     Attributes:
         candidates: the candidates.
-        estimates: (candidates,) their mAP50-95 by the posterior; without one, their means.
+        estimates: (candidates,) their score by the posterior; without one, their means.
         gmacs: (candidates,) their costs.
         draws: (draws, candidates) of their differences to the base; None without a posterior.
     """
@@ -202,7 +204,7 @@ def _picked(view: StudyView, rule: str, candidate: Candidate, right: float | Non
 
 
 def difference_of(view: StudyView, candidate: Candidate) -> Difference | None:
-    """The difference of a candidate to the base in mAP50-95; None without a posterior or a comparable trial."""
+    """The difference of a candidate to the base in the score; None without a posterior or a comparable trial."""
     found = posterior(view)
     at = found.index(candidate) if found is not None else None
     return found.differences[at] if found is not None and at is not None else None
@@ -233,19 +235,25 @@ def _affordable(candidates: Sequence[Candidate], max_gmacs: float | None) -> lis
 def judged(view: StudyView, candidate: Candidate) -> dict[str, object]:
     """The judgement on a candidate, JSON-ready: estimate, difference to the base, probabilities and verdict.
 
+    `score` is the estimate. `map50_95` is the same in a study by mAP50-95; in another one, it is the plain mean of the
+    candidate's runs, and judges nothing.
+
     The figures are None without a posterior. The verdict, too, is None if the candidate has no comparable trial.
     """
     found = posterior(view)
     at = found.index(candidate) if found is not None else None
     if found is None or at is None:
-        names = ("map50_95", "delta", "delta_low", "delta_high", "p_better", "p_front")
+        names = ("score", "map50_95", "delta", "delta_low", "delta_high", "p_better", "p_front")
         return dict.fromkeys(names) | {
-            "map50_95": candidate.mean,
+            "score": candidate.mean,
+            "map50_95": _map(view, candidate, candidate.mean),
             "verdict": TIE if candidate.state == "usable" else None,
         }
     d, own = found.differences[at], not candidate.architecture.is_base
+    estimate = float(found.means[at])
     return {
-        "map50_95": float(found.means[at]),
+        "score": estimate,
+        "map50_95": _map(view, candidate, estimate),
         "delta": d.mean if own else None,
         "delta_low": d.low if own else None,
         "delta_high": d.high if own else None,
@@ -253,3 +261,10 @@ def judged(view: StudyView, candidate: Candidate) -> dict[str, object]:
         "p_front": float(found.on_front[at]),
         "verdict": verdict(candidate, found) if own else "the base itself",
     }
+
+
+def _map(view: StudyView, candidate: Candidate, estimate: float | None) -> float | None:
+    """The mAP50-95 of a candidate: the estimate, or the mean of its runs if the study is read by another score."""
+    if view.score.name == MAP50_95:
+        return estimate
+    return moments([t.map50_95 for t in candidate.trials if t.usable and t.map50_95 is not None])[0]

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Noise(Displayed):
-    """Standard deviations in mAP50-95, with 95 % intervals (`mean` is the median).
+    """Standard deviations in the score, with 95 % intervals (`mean` is the median).
 
     Attributes:
         run: of a run, if its seed and its architecture are given.
         luck: of the level of a seed, which all runs of the seed share; None if there is one seed only.
         spread: of the trained architectures around their mean, without noise.
         nothing: probability that no two architectures differ.
-        loss: probability that the training loss tells something of the mAP50-95; None if it does not count.
+        loss: probability that the training loss tells something of the score; None if it does not count.
         repeated: number of trials beyond the first of each architecture; only these show noise directly.
         left_out: a sentence on usable trials that were left out; empty if there are none.
     """
@@ -48,20 +48,23 @@ class Noise(Displayed):
         from nas_attn.study.coded import PRIOR
 
         less = ", less than one run varies" if self.larger else ""
-        parts = [f"Standard deviations in mAP50-95, with 95 % intervals: noise of one run {_range(self.run)}"]
+        words = self.run.score.words
+        parts = [f"Standard deviations in {words}, with 95 % intervals: noise of one run {_range(self.run)}"]
         if self.luck is not None:
             parts[0] += f"; luck of a seed, shared by its runs, {_range(self.luck)}"
         parts[0] += f"; differences between the trained architectures {_range(self.spread)}{less}."
         if not self.repeated:
             parts.append(
-                "No architecture was trained twice, so the noise is known only from how well the genes predict mAP."
+                "No architecture was trained twice, so the noise is known only from how well the genes predict scores."
             )
         parts.append(
             f"Probability that no module makes any difference: {percent(self.nothing)} (before the first trial "
             f"{percent(PRIOR.nothing)})."
         )
         if self.loss is not None:
-            parts.append(f"The training loss tells something about mAP with a probability of {percent(self.loss)}.")
+            parts.append(
+                f"The training loss tells something about the score with a probability of {percent(self.loss)}."
+            )
         if self.left_out:
             parts.append(self.left_out)
         return " ".join(parts)
@@ -87,13 +90,13 @@ def noise_words(view: StudyView) -> str:
     why = obstacle(view)
     words = f"Nothing can be said about differences yet: {why}."
     runs = comparable(view)
-    if runs and all(t.map50_95 == 0 for t in runs):
+    if runs and all(t.score == 0 for t in runs):
         words += " All scores are 0: the runs are too short to learn anything, so train longer."
     return words
 
 
 def noise_figures(view: StudyView) -> dict[str, float | None]:
-    """The noise of a study as figures in mAP50-95, JSON-ready; None for each as long as it has no posterior."""
+    """The noise of a study as figures in the score, JSON-ready; None for each as long as it has no posterior."""
     found = noise(view)
     told = {"run": found.run, "seed": found.luck, "architectures": found.spread} if found else {}
     figures: dict[str, float | None] = {}

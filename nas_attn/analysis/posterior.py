@@ -1,6 +1,6 @@
 """The posterior of a study: what its trials say about every architecture at once.
 
-    mAP50-95[trial] = f(architecture) + level[seed] + noise
+    score[trial] = f(architecture) + level[seed] + noise
 
 The training loss of the same trials counts for as much as the study itself shows that it tells of f
 (`nas_attn.known_cost.mixed`): it never makes a claim by itself.
@@ -57,16 +57,17 @@ class StudyPosterior:
         points: (candidates, slots) their points, as of `coded`.
         seen: (n, slots) the points of all runs, also of those that were stopped early.
         gmacs: (candidates,) their costs.
-        means: (candidates,) expected mAP50-95 with a seed of average luck.
+        means: (candidates,) expected score with a seed of average luck.
         draws: (draws, candidates) joint draws of the differences to the base.
         nothing: probability that no two architectures differ.
         collapsed: comparable trials that lie far below everything else; they are left out.
         runs: the other comparable trials.
         others: number of usable trials of another fidelity; they are left out too.
+        score: the score by which the study is read.
     """
 
     def __init__(self, view: StudyView, runs: Sequence[Trial]) -> None:
-        self.coded = Coded.of_view(view)
+        self.coded, self.score = Coded.of_view(view), view.score
         base = Architecture.of(dict.fromkeys(self.coded.genes, NONE))
         at: dict[Architecture, int] = {}
         positions = [at.setdefault(t.architecture, len(at)) for t in runs]
@@ -156,10 +157,10 @@ class StudyPosterior:
         if (at := self._at.get(architecture)) is not None:
             return self.differences[at]
         points = np.vstack([[self._point(architecture)], self._base])
-        return Difference.of(self.contrasts(points, np.array([[1.0, -1.0]])).draws[:, 0])
+        return Difference.of(self.contrasts(points, np.array([[1.0, -1.0]])).draws[:, 0], self.score)
 
     def expected(self, architectures: Sequence[Architecture]) -> list[float]:
-        """The expected mAP50-95 of architectures with a seed of average luck, whether they were trained or not.
+        """The expected score of architectures with a seed of average luck, whether they were trained or not.
 
         Raises:
             UserError: the study's space does not have one of them.
@@ -180,7 +181,7 @@ class StudyPosterior:
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
         """The difference of each candidate to the base."""
-        return tuple(Difference.of(column) for column in self.draws.T)
+        return tuple(Difference.of(column, self.score) for column in self.draws.T)
 
     @cached_property
     def signs(self) -> np.ndarray:
@@ -211,7 +212,7 @@ class StudyPosterior:
 
     @property
     def noise(self) -> Difference:
-        """The standard deviation of a run, with its 95 % interval, in mAP50-95."""
+        """The standard deviation of a run, with its 95 % interval, in the score."""
         return self._spread(NOISE)
 
     @property
@@ -221,12 +222,12 @@ class StudyPosterior:
 
     def _spread(self, part: int) -> Difference:
         middle, low, high = (self._posterior.spread(part, away) for away in (0.0, -1.96, 1.96))
-        return Difference(middle, low, high, 1.0)
+        return Difference(middle, low, high, 1.0, self.score)
 
     @cached_property
     def spread(self) -> Difference:
-        """The standard deviation of f over the trained architectures, in mAP50-95."""
-        return Difference.of(np.std(self.draws, axis=1))
+        """The standard deviation of f over the trained architectures, in the score."""
+        return Difference.of(np.std(self.draws, axis=1), self.score)
 
     def seeds(self, candidate: Candidate) -> tuple[int, ...]:
         """The seeds of a candidate's whole trials that did not collapse."""
@@ -272,15 +273,15 @@ def obstacle(view: StudyView) -> str | None:
     runs = [t for t in comparable(view) if t.usable]
     if len({t.architecture for t in runs}) < 2:
         return TOO_FEW
-    return ALL_EQUAL if len({t.map50_95 for t in runs}) < 2 else None
+    return ALL_EQUAL if len({t.score for t in runs}) < 2 else None
 
 
 def posterior(view: StudyView) -> StudyPosterior | None:
     """The posterior of a study; None as long as there is an `obstacle`. The newest ones are kept in memory."""
     if obstacle(view) is not None:
         return None
-    states = tuple((t.number, t.state, t.usable, t.map50_95, t.seed, t.architecture) for t in view.trials)
-    return _made(_Keyed((str(view.folder), view.model, states, bool(view.slots)), view))
+    states = tuple((t.number, t.state, t.usable, t.score, t.seed, t.architecture) for t in view.trials)
+    return _made(_Keyed((str(view.folder), view.model, view.score, states, bool(view.slots)), view))
 
 
 def _prior(runs: int) -> Prior:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figure_numbers import liveness_numbers
+from nas_attn.evaluate.score import Score
 from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.slot_states import UNDERTRAINED, slot_state
@@ -22,19 +23,31 @@ if TYPE_CHECKING:
 EMPTY = "–"
 CONTROLS = ("base", "conv")  # roles of trials
 MANY_SLOTS = 4
-ESTIMATE = "estimated mAP50-95"
-ESTIMATES = (
-    f"{ESTIMATE[0].upper()}{ESTIMATE[1:]}: all trials of the study together, by one model of modules, slots, settings "
-    "and seeds. A lucky run counts as one run, so the best of many is not overestimated."
-)
 DEMO = (
     "This is the demo on generated data. Its ranking of modules does not carry over to real data: run the search on "
     "your data before you draw a conclusion."
 )
-TRIAL_COLUMNS = (
-    *("trial", "state", "role", "architecture", "seed", "val mAP50-95"),
-    *("test mAP50-95", "GMACs", "params (M)", "seconds", "remark"),
-)
+
+
+def estimated(score: Score) -> str:
+    """The name of an estimate, e.g. `estimated mAP50-95`."""
+    return f"estimated {score.words}"
+
+
+def estimates(score: Score) -> str:
+    """Sentences on the estimates."""
+    return (
+        f"Estimated {score.words}: all trials of the study together, by one model of modules, slots, settings and "
+        "seeds. A lucky run counts as one run, so the best of many is not overestimated."
+    )
+
+
+def trial_columns(score: Score) -> tuple[str, ...]:
+    """The columns of the table of trials."""
+    return (
+        *("trial", "state", "role", "architecture", "seed", f"val {score.words}"),
+        *(f"test {score.words}", "GMACs", "params (M)", "seconds", "remark"),
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ def front_table(view: StudyView) -> Table:
     others = [c for c in view.candidates() if c.role in CONTROLS and c not in on_front and c.mean is not None]
     rows, keys = [], []
     for c in sorted([*on_front, *others], key=lambda c: c.gmacs):
-        tests = [t.evaluation.test_map50_95 for t in c.trials if t.usable and t.evaluation]
+        tests = [t.test_score for t in c.trials if t.usable]
         test = [v for v in tests if v is not None]
         at = found.index(c) if found is not None else None
         judged = found is not None and at is not None and not c.architecture.is_base
@@ -92,8 +105,8 @@ def front_table(view: StudyView) -> Table:
         )
         keys.append(c.key)
     columns = (
-        *("architecture", "status", ESTIMATE, "Δ to base", "95 % interval", "P(better)", "verdict", "P(front)"),
-        *("seeds", "val mAP50-95 ± sd", "test mAP50-95", "GMACs", "params (M)"),
+        *("architecture", "status", estimated(view.score), "Δ to base", "95 % interval", "P(better)", "verdict"),
+        *("P(front)", "seeds", f"val {view.score.words} ± sd", f"test {view.score.words}", "GMACs", "params (M)"),
     )
     return Table(columns, tuple(rows), tuple(keys))
 
@@ -135,11 +148,11 @@ def _remark(picked: Picked) -> str:
 def trials_table(view: StudyView) -> Table:
     """The table of all trials by number, with the reasons of failures and refusals."""
     rows = tuple(tuple(trial_cells(t).values()) for t in view.trials)
-    return Table(TRIAL_COLUMNS, rows, tuple(str(t.architecture) for t in view.trials))
+    return Table(trial_columns(view.score), rows, tuple(str(t.architecture) for t in view.trials))
 
 
 def trial_cells(t: Trial) -> dict[str, str]:
-    """The cells of a trial by column, as in `TRIAL_COLUMNS`."""
+    """The cells of a trial by column, as in `trial_columns`."""
     e = t.evaluation
     cells = (
         str(t.number),
@@ -147,14 +160,14 @@ def trial_cells(t: Trial) -> dict[str, str]:
         t.role,
         str(t.architecture),
         str(t.seed),
-        number(t.map50_95),
-        number(e.test_map50_95 if e else None),
+        number(t.score),
+        number(t.test_score),
         number(t.cost.get("gmacs"), 3),
         number(t.cost.get("params_m"), 3),
         number(e.seconds if e else None, 1),
-        "; ".join([*([t.reason] if t.reason else e.flags if e else ()), *([f"from {t.origin}"] if t.origin else ())]),
+        "; ".join([*([t.reason] if t.reason else t.flags), *([f"from {t.origin}"] if t.origin else ())]),
     )
-    return dict(zip(TRIAL_COLUMNS, cells, strict=True))
+    return dict(zip(trial_columns(t.scored_by), cells, strict=True))
 
 
 def liveness_table(view: StudyView) -> Table | None:
@@ -168,10 +181,14 @@ def liveness_table(view: StudyView) -> Table | None:
     for slot, lost in numbers.drop:
         state = slot_state(lost, {"threshold": numbers.threshold, **view.slots})
         if state == UNDERTRAINED:
-            state = f"{state}: zeroing it raises mAP50-95"
+            state = f"{state}: zeroing it raises {numbers.scored_by.words}"
         rows.append((slot, number(zeroed.get(slot)), signed(lost), state, "yes" if slot in searched else "no"))
-    columns = ("slot", "mAP50-95 if zeroed", "mAP50-95 lost", "state", "searched")
-    return Table(columns, tuple(rows), (None,) * len(rows))
+    return Table(slot_columns(numbers.scored_by), tuple(rows), (None,) * len(rows))
+
+
+def slot_columns(score: Score) -> tuple[str, ...]:
+    """The columns of the table of liveness."""
+    return ("slot", f"{score.words} if zeroed", f"{score.words} lost", "state", "searched")
 
 
 def alias_table(view: StudyView) -> Table | None:
@@ -200,6 +217,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
     return [
         ("base model", model),
         ("data", str(config.get("data") or "generated data set")),
+        ("score", view.score.words + (f", not searched for ({view.searched_by.words} was)" if view.caution else "")),
         ("start", str(config.get("start", EMPTY))),
         ("proxy run", trained_with(runs + share, config)),
         ("cost counted at", f"{config['final_imgsz']} px" if "final_imgsz" in config else EMPTY),

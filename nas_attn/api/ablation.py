@@ -55,7 +55,7 @@ class Ablation:
         return table_files(self.folder)
 
     def table(self, family: str = "base") -> Listing[ComparisonRow]:
-        """One table: a row per base and comparison, with difference in mAP50-95 at equal seeds, p-value, verdict.
+        """One table: a row per base and comparison, with difference in the score at equal seeds, p-value, verdict.
 
         The p-values are corrected for all comparisons of the table and for all looks.
 
@@ -90,7 +90,7 @@ class Ablation:
         return pd.DataFrame(self._records())
 
     def plot(self, family: str = "base") -> Figure:
-        """The forest plot of one table: each difference in mAP50-95 with its interval; `family` as for `table`."""
+        """The forest plot of one table: each difference in the score with its interval; `family` as for `table`."""
         from nas_attn.ablation.report.forest_figure import forest_figure, forest_numbers
 
         if family not in self.families():
@@ -119,6 +119,7 @@ class Ablation:
             "ablation": self.name,
             "folder": str(self.folder),
             "full": self.view.header["ablation"]["full"],
+            "score": self.view.score.name,
             "partial": self.partial,
             "summary": self.summary(),
             "rows": self._records(),

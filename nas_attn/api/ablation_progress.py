@@ -46,7 +46,8 @@ class AblationReporter(Bar):
         else:
             delta = f"{trial.delta:+.4f}" if trial.delta is not None else "       "
             flags = f"  [{', '.join(trial.evaluation.flags)}]" if trial.evaluation.flags else ""
-            text = f"mAP50-95 {trial.evaluation.map50_95:.4f} {delta}  {trial.evaluation.seconds:5.1f} s{flags}"
+            value = "no score" if trial.score is None else f"{trial.score:.4f}"
+            text = f"{trial.scored_by.words} {value} {delta}  {trial.evaluation.seconds:5.1f} s{flags}"
         self._say(f"{trial.number:4d}  seed {trial.seed}  {text}  {name}")
         self._move(_ended(view), _total(view), _decided(view), "ablating")
 
@@ -55,10 +56,10 @@ class AblationReporter(Bar):
         record = view.views[model].slots
         where = f" on {model}" if model else ""
         if record["drop"] and not learned(record):
-            self._say(f"  liveness of slots{where} not measured: {too_little(record)}")
+            self._say(f"  liveness of slots{where} not measured: {too_little(record, view.score)}")
             return
         for name, drop in record["drop"].items():
-            self._say(f"  {name}{where}: {worth(drop, record)}")
+            self._say(f"  {name}{where}: {worth(drop, record, view.score)}")
         dead = [d.contrast.label for d in view.decisions if d.verdict == DEAD]
         if dead:
             why = "they differ only in dead slots; --dead-slots keep trains them"

@@ -19,7 +19,7 @@ SETTINGS = ("module", "setting", "value", "against the mean", "verdict")
 
 
 class Effects(Listing["Cell"]):
-    """The difference in mAP50-95 that each module makes at each slot: a `Cell` per (slot, module).
+    """The difference in the score that each module makes at each slot: a `Cell` per (slot, module).
 
     The cells are in the order of the slots, then of the modules.
 
@@ -90,7 +90,7 @@ def _words(difference: Difference | None) -> str:
 
 
 def _figures(name: str, difference: Difference | None) -> dict[str, float | None]:
-    """A difference as figures in mAP50-95: its mean, its 95 % interval, and the probability that it is above zero."""
+    """A difference as figures in the score: its mean, its 95 % interval, and the probability that it is above zero."""
     d = difference
     return {
         name: d.mean if d else None,

@@ -80,11 +80,14 @@ class SearchOptions(TypedDict, total=False):
     precision: Literal["fp32", "bf16"] | None
     """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
+    score: str | None
+    """Score to improve: map50_95, map50, recall, or class:NAME for the AP50-95 of one class."""
+
     dead_slots: Literal["skip", "keep"] | None
     """skip or keep slots that the base does not use."""
 
     live_threshold: float | None
-    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's."""
+    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's; with --score class:NAME, this AP50-95 of the class."""
 
     first: str | Sequence[str | Architecture] | None
     """Architecture to train first, e.g. 'p3=acmix p5=lska'; may be repeated."""
@@ -178,7 +181,7 @@ class AblationOptions(TypedDict, total=False):
     """Let the results decide the number of seeds, up to this many. [20 with `hours`]"""
 
     difference: float | None
-    """Smallest difference in mAP50-95 that matters."""
+    """Smallest difference in the score that matters."""
 
     dead_slots: Literal["skip", "keep"] | None
     """skip or keep arms that differ only in dead slots. [the study's]"""
@@ -228,8 +231,11 @@ class AblationOptions(TypedDict, total=False):
     precision: Literal["fp32", "bf16"] | None
     """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
+    score: str | None
+    """Score to improve: map50_95, map50, recall, or class:NAME for the AP50-95 of one class."""
+
     live_threshold: float | None
-    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's."""
+    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's; with --score class:NAME, this AP50-95 of the class."""
 
     until: Literal["trials", "settled"] | None
     """End of the search: trials, or settled (20 more trials are expected to change nothing; without --trials, at most 1000)."""
@@ -305,7 +311,7 @@ class LivenessOptions(TypedDict, total=False):
     """Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"""
 
     live_threshold: float | None
-    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's."""
+    """A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's; with --score class:NAME, this AP50-95 of the class."""
 
     device: str | int | Sequence[int] | None
     """cpu, cuda, or GPU indices, e.g. 0,1. [all GPUs, else the CPU]"""

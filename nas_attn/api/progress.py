@@ -16,6 +16,7 @@ from nas_attn.analysis.foresight import foresight
 from nas_attn.analysis.front import trained
 from nas_attn.analysis.tables import inserted
 from nas_attn.api.notebook_bar import NotebookBar
+from nas_attn.evaluate.score import MAP, Score
 from nas_attn.lines import many
 from nas_attn.pulse import Reached
 from nas_attn.statistics.pareto import best_of, front_of
@@ -172,7 +173,7 @@ class Reporter(Bar):
         )
         if words := view.header["data"].get("words"):
             self._say(f"  data: {words}")
-        if view.header.get("task", "detect") != "detect":
+        if view.header.get("task", "detect") != "detect" or view.score != MAP:
             self._say(f"  the objective is the {view.header['objective']}")
         for text in view.header.get("notes", ()):
             self.note(text)
@@ -208,7 +209,7 @@ class Reporter(Bar):
     def slots(self, view: StudyView) -> None:
         """Print the liveness of each slot."""
         for name, drop in view.slots["drop"].items():
-            self._say(f"  {name}: {worth(drop, view.slots)}, {_searched(name, view)}")
+            self._say(f"  {name}: {worth(drop, view.slots, view.score)}, {_searched(name, view)}")
 
 
 def line(trial: Trial) -> str:
@@ -226,22 +227,24 @@ def line(trial: Trial) -> str:
     if trial.stopped is not None:
         return f"{head}stopped after epoch {trial.stopped} of {evaluation.epochs}  {cost}  {where}"
     flags = f"  [{', '.join(evaluation.flags)}]" if evaluation.flags else ""
-    return f"{head}mAP50-95 {evaluation.map50_95:.4f}  {cost}  {where}{flags}"
+    score = f"{trial.scored_by.words} {trial.score:.4f}" if trial.score is not None else "no score"
+    return f"{head}{score}  {cost}  {where}{flags}"
 
 
-def worth(drop: float, record: Mapping[str, Any]) -> str:
-    """The state of a slot in words, with the mAP50-95 that zeroing the slot costs.
+def worth(drop: float, record: Mapping[str, Any], score: Score = MAP) -> str:
+    """The state of a slot in words, with the score that zeroing the slot costs.
 
     Args:
-        drop: mAP50-95 that the base loses if the slot's output is zeroed.
+        drop: score that the base loses if the slot's output is zeroed.
         record: the `slots` record.
+        score: the score of the study.
     """
-    state = slot_state(drop, record)
+    state, words = slot_state(drop, record), score.of_a_slot.words
     if state == UNKNOWN:
         return "unknown (the base scores too little to tell)"
     if state == UNDERTRAINED:
-        return f"undertrained (zeroing it raises mAP50-95 by {-drop:.4f})"
-    return f"{state} (zeroing it costs {drop:.4f} mAP50-95)"
+        return f"undertrained (zeroing it raises {words} by {-drop:.4f})"
+    return f"{state} (zeroing it costs {drop:.4f} {words})"
 
 
 def _searched(name: str, view: StudyView) -> str:

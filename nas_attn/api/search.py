@@ -71,19 +71,21 @@ def run_search(
         return Study(view)
 
 
-def load_study(name: str | Path, *, runs: str | Path = RUNS) -> Study:
+def load_study(name: str | Path, *, score: str | None = None, runs: str | Path = RUNS) -> Study:
     """The present state of a study, read from its records. Its search may be running.
 
     Args:
         name: the name of a study, the path of a study YAML, or a run folder.
+        score: `map50_95`, `map50`, `recall` or `class:NAME`: read the study by another score than that of its search,
+            which did not look for it. None for its own.
         runs: the folder of all run folders.
 
     Raises:
-        UserError: there is no such study.
+        UserError: there is no such study, or its runs did not record the score.
         RecordLost: its record log is damaged.
     """
     path = _path(name, "`name` must be the name of a study, the path of a study YAML, or a run folder")
-    return Study(read_study(path, runs=_path(runs, RULE)))
+    return Study(read_study(path, runs=_path(runs, RULE)).read_by(score))
 
 
 def _path(given: Any, rule: str) -> Path:

@@ -1,4 +1,4 @@
-"""`SlotLiveness`: the mAP50-95 that a slot is worth to the trained base, and the list of all slots."""
+"""`SlotLiveness`: the score that a slot is worth to the trained base, and the list of all slots."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from nas_attn.api.listing import Listing
 from nas_attn.study.view import StudyView
 
-SLOTS = {name: name for name in ("slot", "mAP50-95 if zeroed", "mAP50-95 lost", "state", "searched")}
-
 
 @dataclass(frozen=True)
 class SlotLiveness:
-    """The mAP50-95 that one slot is worth to the trained base.
+    """The score that one slot is worth to the trained base: the mAP50-95, or the AP50-95 of the class of the score.
 
     Attributes:
         slot: name of the slot.
-        zeroed: mAP50-95 of the base with the slot's output set to zero; None if it was not recorded.
-        lost: mAP50-95 that the base loses by this; negative if it gains.
+        zeroed: score of the base with the slot's output set to zero; None if it was not recorded.
+        lost: score that the base loses by this; negative if it gains.
         state: `live`, `dead`, `undertrained` or `unknown`.
         searched: True if a search varies the slot.
     """
@@ -30,9 +28,9 @@ class SlotLiveness:
 
 
 def slot_liveness(view: StudyView) -> Listing[SlotLiveness]:
-    """The mAP50-95 that each slot is worth to the trained base; empty before it is measured."""
+    """The score that each slot is worth to the trained base; empty before it is measured."""
     from nas_attn.analysis.figure_numbers import liveness_numbers
-    from nas_attn.analysis.tables import Table, liveness_table
+    from nas_attn.analysis.tables import Table, liveness_table, slot_columns
     from nas_attn.study.slot_states import slot_state
 
     numbers, record = liveness_numbers(view), view.slots
@@ -42,7 +40,9 @@ def slot_liveness(view: StudyView) -> Listing[SlotLiveness]:
         SlotLiveness(slot, zeroed.get(slot), lost, slot_state(lost, judged), slot in searched)
         for slot, lost in (numbers.drop if numbers else ())
     ]
-    table = liveness_table(view) or Table(tuple(SLOTS), (), ())
+    columns = slot_columns(view.searched_by.of_a_slot)
+    table = liveness_table(view) or Table(columns, (), ())
+    narrow = {name: name for name in columns}
     note = "" if values else "The slots are measured once the base is trained."
     title = "slots of the trained base"
-    return Listing(values, [vars(v) for v in values], table, title=title, narrow=SLOTS, note=note)
+    return Listing(values, [vars(v) for v in values], table, title=title, narrow=narrow, note=note)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.analysis.tables import EMPTY, Table
+from nas_attn.analysis.tables import EMPTY, Table, slot_columns
 from nas_attn.api.costs import DEFAULT_MODEL
 from nas_attn.api.keywords import with_keywords
 from nas_attn.api.listing import Listing, as_text
 from nas_attn.api.options import LivenessOptions
-from nas_attn.api.slot_liveness import SLOTS, SlotLiveness
+from nas_attn.api.slot_liveness import SlotLiveness
 from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.evaluate.score import MAP
 from nas_attn.space import Slot
 from nas_attn.study import RUNS
 from nas_attn.study.config import StudyConfig
@@ -106,7 +107,7 @@ class Liveness(Listing[SlotLiveness]):
             SlotLiveness(slot, measured["zeroed"][slot], lost, slot_state(lost, measured), slot in measured["live"])
             for slot, lost in measured["drop"].items()
         ]
-        names = {k: v for k, v in SLOTS.items() if k != "searched"}
+        names = {name: name for name in slot_columns(MAP) if name != "searched"}
         rows = tuple(
             (v.slot, EMPTY if v.zeroed is None else f"{v.zeroed:.4f}", f"{v.lost:+.4f}", v.state) for v in values
         )

@@ -54,6 +54,11 @@ class Study:
         return self.view.folder
 
     @property
+    def score(self) -> str:
+        """The score by which the study is read: `map50_95`, `map50`, `recall` or `class:NAME`."""
+        return self.view.score.name
+
+    @property
     def base(self) -> str:
         """The name of the base model."""
         return str(self.view.header["base"])
@@ -76,7 +81,7 @@ class Study:
         return self.view.candidates()
 
     def front(self) -> Listing[Candidate]:
-        """The Pareto front: the trained candidates that no other dominates in (estimated mAP50-95, GMACs).
+        """The Pareto front: the trained candidates that no other dominates in (estimated score, GMACs).
 
         They are in the order of cost. The table also shows the controls, and verdicts that hold for all candidates.
         """
@@ -107,7 +112,7 @@ class Study:
         return modules_listing(self.view)
 
     def difference(self, architecture: Architecture | str) -> Difference:
-        """The difference of any architecture of the search space to the base in mAP50-95, trained or not.
+        """The difference of any architecture of the search space to the base in the score, trained or not.
 
         Slots that are left out are empty, and settings that are left out have their defaults. The interval of an
         untrained architecture is wide: it is known only from its modules elsewhere.
@@ -126,7 +131,7 @@ class Study:
         """One candidate of the study.
 
         Args:
-            spec: `best` (highest estimated mAP50-95), `knee` of the front (beyond it, more cost gains little),
+            spec: `best` (highest estimated score), `knee` of the front (beyond it, more cost gains little),
                 `simplest` (the cheapest within one standard error of the best), `trial:N`, an architecture, or
                 a `Candidate`. Slots that are left out are empty, and settings that are left out have their defaults.
             max_gmacs: leave out candidates with more GMACs (1e9 multiply-accumulates).
@@ -154,26 +159,26 @@ class Study:
         return found
 
     def slots(self) -> Listing[SlotLiveness]:
-        """The mAP50-95 that each slot is worth to the trained base; empty before it is measured."""
+        """The score that each slot is worth to the trained base; empty before it is measured."""
         from nas_attn.api.slot_liveness import slot_liveness
 
         return slot_liveness(self.view)
 
     def noise(self) -> Noise | None:
-        """The noise of runs and seeds in mAP50-95; None before two architectures have usable trials."""
+        """The noise of runs and seeds in the score; None before two architectures have usable trials."""
         from nas_attn.analysis.noise import noise
 
         return noise(self.view)
 
     def effects(self) -> Effects:
-        """The difference in mAP50-95 that each module makes at each slot, by the posterior of the study."""
+        """The difference in the score that each module makes at each slot, by the posterior of the study."""
         from nas_attn.analysis.effects.estimate import effect_numbers
         from nas_attn.api.effects import Effects
 
         return Effects(effect_numbers(self.view))
 
     def plot(self) -> Figure:
-        """The Pareto plot of the dashboard: mAP50-95 against GMACs."""
+        """The Pareto plot of the dashboard: the score against GMACs."""
         from nas_attn.analysis.figures import pareto_figure, pareto_numbers
 
         return pareto_figure(pareto_numbers(self.view))
@@ -310,7 +315,7 @@ class Study:
         return f"study {self.name}: {self.base}, {ended} of {self.view.target} trials, files in {self.folder}"
 
     def __hash__(self) -> int:
-        return hash((self.folder, len(self.trials)))
+        return hash((self.folder, self.score, len(self.trials)))
 
     def __repr__(self) -> str:
         from nas_attn.analysis.front import sentence

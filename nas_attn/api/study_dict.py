@@ -18,12 +18,16 @@ Records = list[dict[str, Any]]
 def study_dict(view: StudyView, answer: str, front: Records, picks: Records, effects: Effects) -> dict[str, Any]:
     """The study with all that its posterior says.
 
-    Its keys are `study`, `answer` (sentences), `candidates` and `front` (each candidate with its estimate), `picks`,
-    `noise`, `effects` (modules at slots), `conclusion` (sentences) and `trials`.
+    `score` names the score by which it is read, and `not_searched_for` is true if its search did not look for it. In a
+    candidate and a trial, `score` is the value. The other keys are `study`, `answer` (sentences), `candidates` and
+    `front` (each candidate with its estimate), `picks`, `noise`, `effects` (modules at slots), `conclusion` (sentences)
+    and `trials`.
     """
     base = str(view.header["base"])
     return {
         "study": {"name": view.name, "folder": str(view.folder), "base": base, "slots": view.slots},
+        "score": view.score.name,
+        "not_searched_for": bool(view.caution),
         "answer": answer,
         "candidates": [record(view, c) for c in view.candidates()],
         "front": front,
@@ -36,6 +40,7 @@ def study_dict(view: StudyView, answer: str, front: Records, picks: Records, eff
                 "number": t.number,
                 "architecture": str(t.architecture),
                 "seed": t.seed,
+                "score": t.score,
                 "map50_95": t.map50_95,
                 "gmacs": t.cost.get("gmacs"),
                 "params_m": t.cost.get("params_m"),

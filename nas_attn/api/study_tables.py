@@ -6,26 +6,15 @@ from nas_attn.analysis.effects.estimate import Cell, effect_numbers
 from nas_attn.analysis.effects.module_table import module_table
 from nas_attn.analysis.front import RULES, Picked, front, pick
 from nas_attn.analysis.noise import noise_words
-from nas_attn.analysis.tables import ESTIMATES, Table, front_table, picks_table
+from nas_attn.analysis.tables import Table, estimated, estimates, front_table, picks_table
 from nas_attn.api.listing import Listing
 from nas_attn.api.study_dict import record
 from nas_attn.study.trial import Candidate
 from nas_attn.study.view import StudyView
 
-# columns in a terminal -> their titles there, and the columns that a narrow terminal leaves out, in this order
-FRONT = {
-    "architecture": "architecture",
-    "Δ to base": "Δ to base",
-    "95 % interval": "95 % interval",
-    "verdict": "verdict",
-    "seeds": "seeds",
-    "GMACs": "GMACs",
-    "estimated mAP50-95": "mAP50-95",
-    "status": "status",
-    "P(front)": "P(front)",
-    "params (M)": "params (M)",
-}
-WHILE_NARROW = ("params (M)", "P(front)", "status", "estimated mAP50-95", "seeds", "95 % interval", "GMACs")
+# columns in a terminal; in others, columns -> their titles there
+BEFORE_ESTIMATE = ("architecture", "Δ to base", "95 % interval", "verdict", "seeds", "GMACs")
+AFTER_ESTIMATE = ("status", "P(front)", "params (M)")
 MODULES = {
     "module": "module",
     "trials": "trials",
@@ -41,15 +30,20 @@ def front_listing(view: StudyView) -> Listing[Candidate]:
     """The front, see `Study.front`."""
     found = front(view)
     records = [record(view, c) for c in found]
-    title = "front and controls, cheapest first"
+    title, estimate = "front and controls, cheapest first", estimated(view.score)
+    narrow = {
+        **{name: name for name in BEFORE_ESTIMATE},
+        estimate: view.score.words,
+        **{name: name for name in AFTER_ESTIMATE},
+    }
     return Listing(
         found,
         records,
         front_table(view),
         title=title,
-        narrow=FRONT,
-        optional=WHILE_NARROW,
-        note=f"{ESTIMATES}\n{noise_words(view)}",
+        narrow=narrow,  # a narrow terminal leaves these out, in this order:
+        optional=("params (M)", "P(front)", "status", estimate, "seeds", "95 % interval", "GMACs"),
+        note=f"{estimates(view.score)}\n{noise_words(view)}",
     )
 
 

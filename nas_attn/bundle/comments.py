@@ -25,8 +25,10 @@ def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
         f"Found by nas_attn {view.header['version']}, study {view.name}, on base model {view.header['base']}.",
         f"Proxy: {trained_with(trained, config)}.",
     ]
+    if view.caution:
+        lines.append(view.caution)
     if candidate.mean is not None:
-        lines.append(f"Proxy mAP50-95 on val: {candidate.mean:.4f}{sd} over seeds {list(candidate.seeds)}.")
+        lines.append(f"Proxy {view.score.words} on val: {candidate.mean:.4f}{sd} over seeds {list(candidate.seeds)}.")
     if (difference := difference_of(view, candidate)) is not None and not candidate.architecture.is_base:
         said = verdict(candidate, posterior(view))
         lines.append(f"Difference to the base, estimated from all trials of the study: {difference.words()}, {said}.")

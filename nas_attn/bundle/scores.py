@@ -25,7 +25,8 @@ def scores(view: StudyView, candidate: Candidate) -> dict[str, Any]:
         "study": view.name,
         "nas_attn": header["version"],
         "generated_data": bool(config.get("demo")),
-        "metric": f"mAP50-95 of {first.task if first else 'detect'}, on val",
+        "metric": f"{view.score.words} of {first.task if first else 'detect'}, on val"
+        + (", not searched for" if view.caution else ""),
         "proxy": {
             **{k: config.get(k) for k in ("epochs", "imgsz", "fraction", "start")},
             "reg_max": header.get("proxy_reg_max"),
@@ -63,11 +64,14 @@ def _trial(view: StudyView, trial: Trial) -> dict[str, Any]:
     base = next((t for t in view.trials if t.architecture.is_base and t.usable and t.seed == trial.seed), None)
     return {
         **own,
+        "score": trial.score,
+        "test_score": trial.test_score,
+        "base_score": base.score if base else None,
         "map50_95": found.map50_95,
         "map50": found.map50,
         "test_map50_95": found.test_map50_95,
         "base_map50_95": base.map50_95 if base else None,
-        "flags": list(found.flags),
+        "flags": list(trial.flags),
         "device": found.device,
         "precision": found.precision,
         "versions": found.versions,
@@ -75,7 +79,7 @@ def _trial(view: StudyView, trial: Trial) -> dict[str, Any]:
 
 
 def _difference(candidate: Candidate, found: dict[str, Any]) -> dict[str, Any]:
-    """The difference to the base in mAP50-95 with its 95 % interval, by the posterior of the study."""
+    """The difference to the base in the score with its 95 % interval, by the posterior of the study."""
     low, high = found["delta_low"], found["delta_high"]
     return {
         "mean": found["delta"],

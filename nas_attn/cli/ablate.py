@@ -26,7 +26,7 @@ OFFERED = (
 )
 OF_THE_STUDY = (
     *("data", "model", "weights", "start", "space", "slots", "module_files"),
-    *("device", "jobs", "trial_minutes"),
+    *("score", "device", "jobs", "trial_minutes"),
 )
 WITHOUT_STUDY = {
     "data": "A data.yaml or the name of a data set, if no study is given.",
@@ -35,6 +35,7 @@ WITHOUT_STUDY = {
     "start": "Start of every trial, if no study is given: scratch, weights or base.",
     "space": "Search space, if no study is given.",
     "slots": "Slots of the search space, if no study is given. [those of --base]",
+    "score": "Score to compare: map50_95, map50, recall or class:NAME. [the study's, else map50_95]",
 }
 
 

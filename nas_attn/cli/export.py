@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas_attn.atomic_files import check_free
-from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
+from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Score, Study, Trust, use_modules
 from nas_attn.cli.overwrite import Force
 from nas_attn.environment import shell_word
 from nas_attn.errors import UserError
@@ -33,6 +33,7 @@ def command(
     pick: Annotated[
         str | None, typer.Option(help="Candidate: best, knee, simplest or trial:N. [default: knee]", show_default=False)
     ] = None,
+    score: Score = None,
     max_gmacs: Annotated[float | None, typer.Option(help="Leave out candidates with more GMACs.")] = None,
     architecture: Annotated[
         str | None,
@@ -83,7 +84,7 @@ def command(
     """
     own = {"--model": model, "--nc": nc, "--width": width, "--imgsz": imgsz}
     shipped = {"--weights": weights, "--seed": seed, "--no-onnx": no_onnx or None}
-    chosen = {"STUDY": study, "--pick": pick, "--max-gmacs": max_gmacs}
+    chosen = {"STUDY": study, "--pick": pick, "--score": score, "--max-gmacs": max_gmacs}
     if verify is not None:
         written = {"--architecture": architecture, "-o": output, "--bundle": bundle, "--force": force or None}
         _alone("--verify", chosen | own | shipped | written)
@@ -120,8 +121,10 @@ def command(
         from nas_attn.bundle.winner import winner_of_candidate
         from nas_attn.study.config_sources import study_name
 
-        found = load_study(study_name(study), runs=runs)
+        found = load_study(study_name(study), score=score, runs=runs)
         chosen_pick = pick_of(found.view, pick or "knee", max_gmacs)
+        if found.view.caution:
+            say(f"note: {found.view.caution}", sys.stderr)
         say(f"note: {sentence(chosen_pick)}", sys.stderr)
         winner = winner_of_candidate(found.view, chosen_pick.candidate)
     from dataclasses import replace

@@ -32,6 +32,14 @@ Settings = Annotated[
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder of all run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Score = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Read the study by map50_95, map50, recall or class:NAME. [default: the score of its search]",
+        show_default=False,
+    ),
+]
 Modules = Annotated[list[str] | None, option(StudyConfig, "module_files")]
 RUNS_DEFAULT = RUNS
 

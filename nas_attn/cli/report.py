@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
+from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Score, Study, Trust, use_modules
 from nas_attn.cli.overwrite import Force
 
 NAME = "report"
@@ -26,6 +26,7 @@ def command(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write a CSV with one row per trial; - is stdout.")
     ] = None,
+    score: Score = None,
     modules: Modules = None,
     runs: Runs = RUNS_DEFAULT,
     force: Force = False,
@@ -45,7 +46,7 @@ def command(
     piped = csv == STDOUT
     check_free([csv] if csv is not None and not piped and csv.suffix.lower() != ".csv" else [], force, "--csv")
     use_modules(modules)
-    shown = load_shown(shown_folder(study_name(study), runs))
+    shown = load_shown(shown_folder(study_name(study), runs), score)
     write_report(shown, output, yaml_maker(shown.study))
     print(output, file=sys.stderr if piped else sys.stdout)
     if piped:

@@ -21,7 +21,7 @@ nas-attn search mine --data D.yaml --model yolo11n.yaml mosaic=0.5 --plan
 OFFERED = (
     *("trials", "data", "model", "weights", "start", "space", "slots", "modules", "first", "sampler"),
     *("epochs", "imgsz", "final_imgsz", "fraction", "folds", "fold_groups", "batch"),
-    *("dead_slots", "max_gmacs", "max_params", "track"),
+    *("dead_slots", "score", "max_gmacs", "max_params", "track"),
     *("storage", "device", "jobs", "hours", "until", "earlier", "early_stop", "together", "trial_minutes", "seed"),
 )
 

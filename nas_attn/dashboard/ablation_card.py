@@ -223,10 +223,11 @@ def _liveness(view: AblationView, model: str | None) -> str:
     drop = record.get("drop", {})
     states = view.states(drop, model)
     if not view.trained(model):
-        return f"The liveness of the slots{where} could not be measured: {too_little(record)}."
+        return f"The liveness of the slots{where} could not be measured: {too_little(record, view.score)}."
     lost = ", ".join(f"{s} {signed(d)}" for s, d in drop.items())
-    rule = f"loss of mAP50-95 if the slot's output is set to zero: {lost}"
-    named = {DEAD_SLOT: f"dead slots{where}", UNDERTRAINED: f"undertrained slots{where} (zeroing them raises mAP50-95)"}
+    words = view.score.of_a_slot.words
+    rule = f"loss of {words} if the slot's output is set to zero: {lost}"
+    named = {DEAD_SLOT: f"dead slots{where}", UNDERTRAINED: f"undertrained slots{where} (zeroing them raises {words})"}
     parts = [f"{name}: {', '.join(states[state])}" for state, name in named.items() if state in states]
     if not parts:
         return f"All slots{where} are live ({rule})."

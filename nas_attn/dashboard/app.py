@@ -82,7 +82,12 @@ def build_app(folder: Path, yaml_of: Callable[[Candidate], str] | None = None) -
         app.layout = lambda: live_page.ablation_page(shown.name, ablation_live.section())
         return app
     study = LiveStudy(folder)
-    app.layout = lambda: live_page.study_page(study.view().name, ablation_live.section(), effects_live.section())
+
+    def layout() -> Any:
+        view = study.view()
+        return live_page.study_page(view.name, view.score, ablation_live.section(), effects_live.section())
+
+    app.layout = layout
     _connect(app, study, yaml_of)
     effects_live.connect(app, study)
     return app

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nas_attn.analysis.difference import percent
 from nas_attn.analysis.figures import curve_figure, curve_numbers
 from nas_attn.analysis.posterior import posterior, verdict
-from nas_attn.analysis.tables import EMPTY, ESTIMATE, MANY_SLOTS, number, picks_table, state_of
+from nas_attn.analysis.tables import EMPTY, MANY_SLOTS, estimated, number, picks_table, state_of
 from nas_attn.dashboard.blocks import Block, Plot, details, element, facts, table, text
 from nas_attn.errors import NasAttnError
 from nas_attn.study.training_loss import predicted
@@ -59,11 +59,11 @@ def settings(candidate: Candidate) -> list[tuple[str, str]]:
 def _results(view: StudyView, candidate: Candidate) -> list[tuple[str, str]]:
     spread = f" ± {candidate.sd:.4f}" if candidate.sd is not None else ""
     seeds = ", ".join(map(str, candidate.seeds)) or EMPTY
-    rows = [("val mAP50-95", number(candidate.mean) + spread), ("seeds", seeds)]
+    rows = [(f"val {view.score.words}", number(candidate.mean) + spread), ("seeds", seeds)]
     found = posterior(view)
     at = found.index(candidate) if found is not None else None
     if found is not None and at is not None:
-        rows.insert(0, (ESTIMATE, number(float(found.means[at]))))
+        rows.insert(0, (estimated(view.score), number(float(found.means[at]))))
         if not candidate.architecture.is_base:
             d = found.differences[at]
             interval = f"95 % interval {d.low:+.4f} to {d.high:+.4f}"
@@ -73,14 +73,14 @@ def _results(view: StudyView, candidate: Candidate) -> list[tuple[str, str]]:
     rows.append(("cost", f"{candidate.gmacs:.3f} GMACs, {number(candidate.cost.get('params_m'), 3)} M parameters"))
     trials = [f"{t.number} ({state_of(t)})" for t in candidate.trials]
     rows.append(("trials", ", ".join(trials)))
-    whole = [t.evaluation for t in candidate.trials if t.evaluation and t.stopped is None and not t.together]
-    flags = dict.fromkeys(f for e in whole for f in e.flags)
+    whole = [t for t in candidate.trials if t.evaluation and t.stopped is None and not t.together]
+    flags = dict.fromkeys(f for t in whole for f in t.flags)
     if flags:
         rows.append(("not comparable", ", ".join(flags)))
     rows += [(f"trial {t.number} failed", t.reason) for t in candidate.trials if t.state == "failed"]
     ends = predicted(view.trials)
     for t in candidate.trials:
         if t.stopped is not None:
-            end = f"; expected to end at {ends[t.number].value:.4f} mAP50-95" if t.number in ends else ""
+            end = f"; expected to end at {ends[t.number].value:.4f} {view.score.words}" if t.number in ends else ""
             rows.append((f"trial {t.number} stopped", f"after epoch {t.stopped}, below the front{end}"))
     return rows

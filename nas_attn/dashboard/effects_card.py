@@ -14,7 +14,7 @@ from nas_attn.study.view import StudyView
 
 TITLE = "Effects of modules at each slot"
 READING = (
-    "Each cell: the difference in mAP50-95 that the module makes at the slot against no module there, averaged over "
+    "Each cell: the difference in {score} that the module makes at the slot against no module there, averaged over "
     "the trained architectures that have it, its 95 % interval, and its number of trials (n). Hover over a cell to see "
     "the difference to the other choices at the slot, which a search knows better. Framed and in full colour: claimed "
     "to be better or worse than nothing, or than the other choices; all claims together are wrong in at most 5 % of "
@@ -36,7 +36,7 @@ def effects_blocks(view: StudyView) -> list[Block]:
     if not any(c.trials for c in numbers.cells):
         return blocks
     if numbers.measured:  # a map without any estimate is useless
-        blocks += [Plot(heat_map(numbers), "effects-map"), text(READING, "soft")]
+        blocks += [Plot(heat_map(numbers), "effects-map"), text(READING.format(score=numbers.score.words), "soft")]
     modules = module_table(view, numbers)
     rows = table(modules, "modules", tall=len(modules.rows) > LONG)
     return [*blocks, element("h3", BEST), rows, text(MODULES_READING, "soft")]

@@ -8,22 +8,24 @@ from dash import dcc, html
 
 from nas_attn.analysis.answer import answer
 from nas_attn.analysis.plot_style import PLOT_CONFIG
-from nas_attn.analysis.tables import DEMO, ESTIMATES, counts
+from nas_attn.analysis.tables import DEMO, counts, estimates
 from nas_attn.dashboard.ablation_card import ABOUT
+from nas_attn.evaluate.score import Score
 from nas_attn.study.view import StudyView
 
 REFRESH_MS = 2000
 
 
-def study_page(name: str, *cards: Any) -> Any:
+def study_page(name: str, score: Score, *cards: Any) -> Any:
     """The empty page of a study.
 
     Args:
         name: the study's name.
+        score: the score by which it is read.
         cards: further cards, shown below the plot.
     """
     plot = dcc.Graph(id="pareto", config=PLOT_CONFIG, style={"height": "520px"})
-    means = html.P(ESTIMATES, className="soft")
+    means = html.P(estimates(score), className="soft")
     first = _card("Accuracy against cost", plot, means, html.P(id="noise", className="soft"))
     return _page(
         *(dcc.Store(id=name) for name in ("stamp", "picked", "shown", "drawn")),

@@ -33,7 +33,7 @@ BARS = (
     "find its row."
 )
 LIVENESS = (
-    "Loss of mAP50-95 on val if the slot's output is set to zero in the trained base. If nothing is lost, attention "
+    "Loss of {score} on val if the slot's output is set to zero in the trained base. If nothing is lost, attention "
     "cannot help at that slot."
 )
 ALIASES = (
@@ -135,7 +135,7 @@ def _blocks(shown: Shown, yaml_of: Callable[[Candidate], str] | None) -> list[Bl
         card(
             "Accuracy against cost",
             Plot(pareto_figure(pareto_numbers(view)), "pareto", tools=True),
-            text(f"{BARS} {tables.ESTIMATES}", "soft"),
+            text(f"{BARS} {tables.estimates(view.score)}", "soft"),
         ),
         *ablations,
         card(TITLE, *effects_blocks(view), *importance_blocks(view)),
@@ -165,4 +165,4 @@ def _liveness(view: StudyView) -> list[Block]:
     if numbers is None or slots is None:
         return [text("Not measured yet; it needs a trained base.")]
     plot = Plot(liveness_figure(numbers), "liveness", tools=True)
-    return [text(LIVENESS), element("div", table(slots), plot, kind="columns")]
+    return [text(LIVENESS.format(score=numbers.scored_by.words)), element("div", table(slots), plot, kind="columns")]

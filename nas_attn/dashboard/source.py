@@ -66,15 +66,19 @@ def shown_folder(name: str, runs: Path) -> Path:
     return folder if _logs(folder) else runs / name
 
 
-def load_shown(folder: Path) -> Shown:
+def load_shown(folder: Path, score: str | None = None) -> Shown:
     """The study and the ablations in a run folder.
 
+    Args:
+        folder: the run folder.
+        score: the score by which the study is read; None for its own. An ablation tests one score, so it keeps its own.
+
     Raises:
-        UserError: the folder holds no study and no ablation.
+        UserError: the folder holds no study and no ablation, or the runs of the study did not record the score.
     """
     ablations = tuple(load_ablations(folder))
     if is_searched(folder):
-        return Shown(StudyView.read(folder), ablations, True)
+        return Shown(StudyView.read(folder).read_by(score), ablations, True)
     if not ablations:
         there = {log.parent.name for log in folder.parent.glob(f"*/{LOG_NAME}")} - {folder.name}
         remedy = "Run `python -m nas_attn search` or `python -m nas_attn ablate` first, or name another study."
@@ -83,6 +87,9 @@ def load_shown(folder: Path) -> Shown:
             got=f"'{folder}'",
             remedy=UnknownName("study", folder.name, there).remedy if there and not folder.is_dir() else remedy,
         )
+    if score is not None:
+        rule = "an ablation must be read by its own score, because its tests were planned for that"
+        raise UserError(rule, got=score, where="--score", remedy="Leave --score out, or run another ablation with it.")
     newest = ablations[-1]
     return Shown(newest.views[None], ablations, False)
 

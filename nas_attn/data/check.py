@@ -35,6 +35,7 @@ class DataInfo:
         names: names of the classes.
         train, val, test: number of images in each split; `test` is 0 if there is no usable test split.
         boxes: split -> number of labelled objects.
+        of_class: split -> number of labelled objects of each class.
         empty: split -> number of images without a labelled object.
         details: further parts of `sentence`: rare classes, and files that are left out.
         fingerprint: sha256 of the data.yaml, the names and sizes of the images, and the text of the labels.
@@ -58,6 +59,7 @@ class DataInfo:
     keypoints: Keypoints | None = None
     empty: dict[str, int] = field(default_factory=dict)
     details: tuple[str, ...] = ()
+    of_class: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def sentence(self) -> str:
         """The images and boxes of each split, rare classes, and files that are left out, in words."""
@@ -119,6 +121,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
         digest.update(f"\0{task}\0".encode())
     files: dict[str, tuple[str, ...]] = {}
     boxes: dict[str, int] = {}
+    of_class: dict[str, tuple[int, ...]] = {}
     notes = [NO_FLIP] if keypoints and keypoints.flip is None else []
     empty: dict[str, int] = {}
     rare: list[str] = []
@@ -148,6 +151,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
         problems += lacks
         notes += note
         digest, boxes[split] = ahead, count
+        of_class[split] = tuple(read.classes[k] for k in range(len(names)))
         files[split] = tuple(i for i in images if i not in faulty) if faulty else images
         empty[split] = sum(not n and image not in faulty for image, n in zip(images, read.boxes, strict=True))
         if images and read.missing >= MANY_MISSING * len(images):
@@ -155,7 +159,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
                 f"{read.missing} of {len(images)} {split} images have no label file: they count as images without "
                 f"objects. The label file of the first is {label_path(images[0])}."
             )
-        few = [f"{names[k]} ({read.classes[k]})" for k in range(len(names)) if read.classes[k] < FEW_BOXES]
+        few = [f"{name} ({n})" for name, n in zip(names, of_class[split], strict=True) if n < FEW_BOXES]
         if few and split != "test":
             rare.append(f"{split}: {', '.join(few[:8])}{f' and {len(few) - 8} more' if len(few) > 8 else ''}")
     if problems:
@@ -184,6 +188,7 @@ def _check(path: Path, spec: dict[str, Any], task: str) -> DataInfo:
         keypoints=keypoints,
         empty=empty,
         details=tuple(details),
+        of_class=of_class,
     )
 
 

@@ -19,7 +19,7 @@ from nas_attn.data.labels import LabelFormat
 from nas_attn.environment import cache_root
 from nas_attn.errors import UserError
 
-FORMAT = 2
+FORMAT = 3
 LARGE = 2000  # least number of images for the cache; a smaller set is read in less than half a second
 KEPT = 16  # largest number of data sets in the cache
 
@@ -40,6 +40,7 @@ def find(key: str) -> dict[str, Any] | None:
             "files": {split: tuple(files) for split, files in found["files"].items()},
             "notes": tuple(found["notes"]),
             "details": tuple(found["details"]),
+            "of_class": {split: tuple(counts) for split, counts in found["of_class"].items()},
             "labels": LabelFormat(**{k: _tuple(v) for k, v in found["labels"].items()}),
             "keypoints": Keypoints(**{k: _tuple(v) for k, v in pose.items()}) if pose else None,
         }

@@ -20,7 +20,7 @@ class Evaluation:
         map50: mAP at IoU 0.50 on val, in [0, 1].
         curve: one dict per epoch: `epoch` (from 1), `loss` (mean over the steps, the sum of the parts), `lr`, the parts
             (`box_loss`, `cls_loss`, `dfl_loss`, ... as Ultralytics names them); of a validated epoch also `map50_95`,
-            `map50`, `map75` and the parts of the loss on val (`val_box_loss`, ...).
+            `map50`, `map75`, `precision`, `recall` and the parts of the loss on val (`val_box_loss`, ...).
         seconds: wall time of the whole evaluation; it includes `steps_seconds` and `val_seconds`.
         seed: the seed.
         epochs: passes over the training data of a run that is not stopped early.
@@ -39,6 +39,10 @@ class Evaluation:
         together: of one of several architectures that were trained in one run: `group` (its id), `size` (number of
             architectures), `rows` (number of first rows of the model that they had in common). The wall times are those
             of the run, divided by `size`.
+        scores: split (`val`; `test`, if it was asked for) -> its figures after the last epoch: `map50_95`, `map50`,
+            `precision` and `recall` (at the confidence with the highest F1), and `classes` (name of a class with
+            objects in the split -> its AP50-95). Earlier releases recorded none.
+        zeroed: slot -> the same figures on val with the output of that slot zeroed, if `liveness` was asked for.
     """
 
     map50_95: float
@@ -60,6 +64,8 @@ class Evaluation:
     transferred: float | None = None
     task: str = "detect"
     together: dict[str, Any] | None = None
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    zeroed: dict[str, dict[str, Any]] | None = None
 
     @property
     def comparable(self) -> bool:

@@ -37,13 +37,14 @@ class Evaluator(Protocol):
             fidelity: epochs, image size and data fraction.
             seed: determines the shared initial weights, the data order and the augmentation.
             checkpoint: file for the state from which a repeated call continues.
-            liveness: also measure mAP50-95 with the output of each slot zeroed.
+            liveness: also measure the scores with the output of each slot zeroed.
             stop_above: epoch -> training loss in it, as in `Evaluation.curve`, above which the training ends after it,
                 with the flag `stopped after epoch N`. An evaluator without this argument is never asked to stop, see
                 `can_stop`.
 
         Returns:
-            The scores of the trained model.
+            The scores of the trained model. A study by recall or by the AP of a class needs `Evaluation.scores`, and
+            for the liveness of slots by a class also `Evaluation.zeroed`.
 
         Raises:
             EvaluationFailed: the training gives no score; the message is the reason for the record.

@@ -81,7 +81,7 @@ class ProxyEvaluator(ProxySettings):
             slots: names of the slots whose liveness is measured; None means those after each block that feeds the
                 head.
             checkpoint: file for the state from which a repeated call continues.
-            liveness: also measure mAP50-95 with the output of each of these slots zeroed.
+            liveness: also measure the scores with the output of each of these slots zeroed.
 
         Raises:
             UserError: the image size, the start or the data break a rule.
@@ -168,7 +168,8 @@ class ProxyEvaluator(ProxySettings):
             trainer = train_group(Group(models, rows), job, Path(folder), limits)
             try:
                 asked = self.test and info.test
-                tests = [trainer.member_score(k, "test") if asked and m.whole else None for k, m in trainer.listed]
+                vals = [trainer.member_figures(k) for k, _ in trainer.listed]
+                tests = [trainer.member_figures(k, "test") if asked and m.whole else None for k, m in trainer.listed]
             finally:
                 trainer.close()
         told: dict[str, Any] = {
@@ -178,14 +179,14 @@ class ProxyEvaluator(ProxySettings):
             "together": {"group": job.key[:12], "size": size, "rows": rows},
         }
         found: list[Evaluation | EvaluationFailed] = []
-        for (_, member), test, report in zip(trainer.listed, tests, reports, strict=True):
+        for (_, member), val, test, report in zip(trainer.listed, vals, tests, reports, strict=True):
             if member.failed:
                 found.append(EvaluationFailed(member.failed))
                 continue
             transferred = report.ratio if self.start != "scratch" else None
             curve, flags = tuple(member.curve), tuple(member.flags)
-            more = {**told, "flags": flags, "test_map50_95": test, "transferred": transferred}
-            found.append(self.evaluation(info, fidelity, seed, curve=curve, **more))
+            more = {**told, "flags": flags, "transferred": transferred}
+            found.append(self.evaluation(info, fidelity, seed, curve=curve, val=val, test=test, **more))
         del trainer, models
         gc.collect()  # as in `_run`
         if checkpoint is not None:
@@ -215,7 +216,7 @@ class ProxyEvaluator(ProxySettings):
             trainer = train(model, replace(job, stop_above=dict(stop_above or {})), Path(folder))
             try:
                 zeroed = _measure(trainer, base, slots, architecture) if liveness else None
-                test = trainer.score("test") if self.test and info.test and not trainer.stopped else None
+                test = trainer.figures("test") if self.test and info.test and not trainer.stopped else None
                 if keep is not None:
                     save(keep, "base", {"weights": trainer.ema.ema.state_dict()})
             finally:
@@ -229,8 +230,10 @@ class ProxyEvaluator(ProxySettings):
             seconds=time.perf_counter() - began,
             steps_seconds=trainer.steps_seconds,
             val_seconds=trainer.val_seconds,
-            test_map50_95=test,
-            liveness=zeroed,
+            val=trainer.last,
+            test=test,
+            liveness=None if zeroed is None else {slot: figures["map50_95"] for slot, figures in zeroed.items()},
+            zeroed=zeroed,
             transferred=report.ratio if self.start != "scratch" else None,
         )
         del trainer, model
@@ -246,8 +249,8 @@ def _once(flags: tuple[str, ...], flag: str) -> tuple[str, ...]:
 
 def _measure(
     trainer: ProxyTrainer, base: BaseModel, slots: tuple[Slot, ...], architecture: Architecture
-) -> dict[str, float]:
-    """The liveness of the slots that an architecture names: slot -> mAP50-95 with this slot zeroed."""
+) -> dict[str, dict[str, Any]]:
+    """The liveness of the slots that an architecture names: slot -> figures with this slot zeroed."""
     from nas_attn.detector.neck.surgery import apply
     from nas_attn.detector.proxy.liveness import measure
 

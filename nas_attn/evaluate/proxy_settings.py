@@ -158,7 +158,15 @@ class ProxySettings:
         return info, base, slots
 
     def evaluation(
-        self, info: DataInfo, fidelity: Fidelity, seed: int, *, curve: tuple[dict[str, float], ...], **told: Any
+        self,
+        info: DataInfo,
+        fidelity: Fidelity,
+        seed: int,
+        *,
+        curve: tuple[dict[str, float], ...],
+        val: dict[str, Any],
+        test: dict[str, Any] | None,
+        **told: Any,
     ) -> Evaluation:
         """The result of a training by this evaluator.
 
@@ -166,6 +174,7 @@ class ProxySettings:
             info: the data.
             fidelity, seed: of the training.
             curve: its learning curve, which ends with a validated epoch.
+            val, test: the figures of the splits, as in `Evaluation.scores`; None for a split that was not asked for.
             told: further fields of `Evaluation`.
         """
         import torch
@@ -182,6 +191,8 @@ class ProxySettings:
             precision=self._precision,
             versions=_versions(),
             task=info.task,
+            test_map50_95=None if test is None else test["map50_95"],
+            scores={"val": val} if test is None else {"val": val, "test": test},
             **told,
         )
 

@@ -54,7 +54,7 @@ class AblationConfig(BaseModel):
         le=1000,
         description="Let the results decide the number of seeds, up to this many. [20 with `hours`]",
     )
-    difference: float = Field(0.01, gt=0, lt=1, description="Smallest difference in mAP50-95 that matters.")
+    difference: float = Field(0.01, gt=0, lt=1, description="Smallest difference in the score that matters.")
     dead_slots: Literal["skip", "keep"] | None = Field(
         None, description="skip or keep arms that differ only in dead slots. [the study's]"
     )

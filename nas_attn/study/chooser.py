@@ -94,7 +94,7 @@ class Chooser:
         return self._proposer.situation(measured) if len(measured.values) > 1 else None
 
     def height(self, now: Situation, architecture: Architecture) -> float | None:
-        """The front at the cost of an architecture, mAP50-95; None if nothing that cheap was trained."""
+        """The front at the cost of an architecture, in the score; None if nothing that cheap was trained."""
         if (point := self._coded.point(architecture)) is None:
             return None
         cost = self._proposer.scaled(np.array([point]))[0]

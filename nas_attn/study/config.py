@@ -11,6 +11,7 @@ from nas_attn import folder_names
 from nas_attn.atomic_files import is_file
 from nas_attn.detector.model.shipped_models import is_named
 from nas_attn.errors import ConfigError, UnknownName, UserError
+from nas_attn.evaluate.score import MAP50_95, Score
 from nas_attn.space.architecture import Architecture, module_name
 from nas_attn.study.ablation_config import KINDS, AblationConfig
 from nas_attn.study.broken_rules import broken_rule
@@ -91,11 +92,16 @@ class StudyConfig(BaseModel):
     precision: Literal["fp32", "bf16"] | None = Field(
         None, description="Precision of training: fp32 or bf16. [bf16 on a GPU, fp32 on the CPU]"
     )
+    score: str = Field(
+        MAP50_95,
+        description="Score to improve: map50_95, map50, recall, or class:NAME for the AP50-95 of one class.",
+    )
     dead_slots: Literal["skip", "keep"] = Field("skip", description="skip or keep slots that the base does not use.")
     live_threshold: float = Field(
         0.003,
         ge=0,
-        description="A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's.",
+        description="A slot is live if zeroing its output costs at least this mAP50-95, or 2 % of the base's; with "
+        "--score class:NAME, this AP50-95 of the class.",
     )
 
     first: list[str] = Field(
@@ -211,6 +217,12 @@ class StudyConfig(BaseModel):
         if "track" not in broken and (unknown := set(tracker_names(values.get("track", []))) - set(TRACKERS)):
             problems += [UnknownName("tracker", name, TRACKERS, where=source("track")) for name in sorted(unknown)]
             broken.add("track")
+        if "score" not in broken:
+            try:
+                Score.parse(str(values.get("score", MAP50_95)), where=source("score"))
+            except UnknownName as error:
+                problems.append(error)
+                broken.add("score")
         if config is not None and config.ablation is not None:
             where_kinds = source("ablation")
             problems += [

@@ -2,10 +2,11 @@
 
 The rule reads the training loss, which costs nothing: on BCCD, the loss after a quarter of the epochs correlates 0.8
 with the final mAP50-95, and the mAP50-95 at that time 0.1 (`tests/benchmarks/early_stop.py`). A line through (loss
-then, mAP50-95 at the end) of the finished trials gives the expected end. A trial stops if this, plus the largest gain
+then, score at the end) of the finished trials gives the expected end. A trial stops if this, plus the largest gain
 over the line that a finished trial made, plus `SLACK`, is below the front of the posterior at the trial's own cost. All
 that is known when the trial begins, so it travels with the trial as a threshold for each epoch, and nobody calls back.
-As long as the loss does not surely tell something in a study, no trial stops.
+As long as the loss does not surely tell something in a study, no trial stops. The line leads to the score of the study,
+so the rule holds for every score: it stops nothing in a study by a score of which the loss does not tell.
 
 A stopped trial counts as evidence with its expected end, see `training_loss.py`.
 """
@@ -48,7 +49,7 @@ def thresholds(trials: Sequence[Trial], epochs: int, height: float, noise: float
     Args:
         trials: all trials of the study.
         epochs: epochs of a whole run.
-        height: the front at the cost of the new trial, mAP50-95.
+        height: the front at the cost of the new trial, in the score.
         noise: standard deviation of a run.
         mode: a key of `QUANTILES`.
     """

@@ -14,6 +14,7 @@ from typing import Any
 
 from nas_attn.errors import StudyChanged
 from nas_attn.evaluate import Evaluation
+from nas_attn.evaluate.score import Score
 from nas_attn.lines import many
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.config import MAY_CHANGE, StudyConfig
@@ -24,7 +25,7 @@ from nas_attn.study.view import StudyView
 
 FREE = {  # fields that decide what is searched and in which order, but not what a run measures
     *MAY_CHANGE, "name", "demo", "data", "model", "weights", "space", "modules", "slots", "sampler", "seed",
-    "control_seeds", "dead_slots", "live_threshold", "precision",
+    "control_seeds", "dead_slots", "live_threshold", "precision", "score",
 }  # fmt: skip
 NAMES = ("data", "base", "weights", "evaluator")  # fingerprints that must be equal
 
@@ -68,10 +69,11 @@ def evidence_of(earlier: StudyView, plan: Plan, view: StudyView) -> Evidence:
         StudyChanged: the runs of the two studies do not compare; the message lists all differences.
     """
     _check_comparable(earlier, plan)
+    score = Score(plan.config.score)
     there = {t.source or _source(view, t) for t in view.trials}
     found: list[Trial] = []
     reasons: Counter[str] = Counter()
-    for trial in earlier.trials:
+    for trial in (replace(t, scored_by=score) for t in earlier.trials):  # whatever the earlier search was by
         if trial.state == "refused":
             continue
         architecture = _expressed(trial.architecture, plan)
@@ -132,7 +134,7 @@ def _config(view: StudyView) -> dict[str, Any]:
 
 def _free_differences(earlier: StudyView, plan: Plan) -> Iterator[str]:
     old, new = _config(earlier), plan.config.model_dump(mode="json")
-    for name in ("space", "modules", "slots", "max_gmacs", "max_params", "sampler", "seed", "control_seeds"):
+    for name in ("space", "modules", "slots", "max_gmacs", "max_params", "sampler", "seed", "control_seeds", "score"):
         if old[name] != new[name]:
             yield name
     if earlier.header.get("version") != plan.header["version"]:
@@ -151,7 +153,8 @@ def _obstacle(trial: Trial, architecture: Architecture | None, earlier: StudyVie
     """The reason why a trial does not count; None if it does."""
     e = trial.evaluation
     if e is None or not (trial.usable or trial.stopped is not None):
-        return {"running": "still running", "failed": "failed"}.get(trial.state, "not comparable")
+        told = "; ".join(f for f in trial.flags if f == trial.without_score) or "not comparable"
+        return {"running": "still running", "failed": "failed"}.get(trial.state, told)
     if architecture is None:
         return "uses a slot that this study does not search"
     if (e.epochs, e.imgsz) != (plan.fidelity.epochs, plan.fidelity.imgsz):

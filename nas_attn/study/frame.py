@@ -10,6 +10,7 @@ from nas_attn.study.trial import Trial
 if TYPE_CHECKING:
     import pandas as pd
 
+FIGURES = ("score", "test_score", "map50_95", "map50", "recall", "test_map50_95")
 COSTS = ("gmacs", "gmacs_fvcore_default", "gflops_torch", "params_m")
 
 
@@ -20,12 +21,12 @@ def frame(trials: Sequence[Trial]) -> pd.DataFrame:
         trials: the trials of a study.
 
     Returns:
-        A table with the columns `number`, `state`, `role`, `architecture`, `seed`, `map50_95`, `map50`,
-        `test_map50_95`, `gmacs` and `gmacs_fvcore_default` (giga multiply-accumulates), `gflops_torch` (giga
-        operations of the fused model, by torch's counter), `params_m` (million parameters), `seconds` (wall time),
-        `epochs`, `imgsz` (pixels), `device`, `precision`, `flags` (joined by `; `), `comparable`, `reason`, `origin`
-        (the earlier study that trained it, and its number there), and one column per slot with its gene. A value that
-        a trial does not have is NaN or None.
+        A table with the columns `number`, `state`, `role`, `architecture`, `seed`, `score` and `test_score` (by the
+        score of the study), `map50_95`, `map50`, `recall`, `test_map50_95`, `gmacs` and `gmacs_fvcore_default` (giga
+        multiply-accumulates), `gflops_torch` (giga operations of the fused model, by torch's counter), `params_m`
+        (million parameters), `seconds` (wall time), `epochs`, `imgsz` (pixels), `device`, `precision`, `flags` (joined
+        by `; `), `comparable`, `reason`, `origin` (the earlier study that trained it, and its number there), and one
+        column per slot with its gene. A value that a trial does not have is NaN or None.
     """
     import pandas as pd
 
@@ -36,13 +37,13 @@ def frame(trials: Sequence[Trial]) -> pd.DataFrame:
 
 _COLUMNS = (
     *("number", "state", "role", "architecture", "seed"),
-    *("map50_95", "map50", "test_map50_95"),
+    *FIGURES,
     *COSTS,
     *("seconds", "epochs", "imgsz", "device", "precision", "flags", "comparable", "reason", "origin"),
 )
 _TYPES = {
     **dict.fromkeys(("number", "seed"), "int64"),
-    **dict.fromkeys(("map50_95", "map50", "test_map50_95", *COSTS, "seconds"), "float64"),
+    **dict.fromkeys((*FIGURES, *COSTS, "seconds"), "float64"),
     **dict.fromkeys(("epochs", "imgsz"), "Int64"),
     "comparable": "bool",
 }
@@ -52,15 +53,18 @@ def _row(trial: Trial, slots: list[str]) -> dict[str, Any]:
     e = trial.evaluation
     measured = (
         {
+            "score": trial.score,
+            "test_score": trial.test_score,
             "map50_95": trial.map50_95,
             "map50": e.map50 if trial.stopped is None else None,
+            "recall": e.scores.get("val", {}).get("recall") if trial.stopped is None else None,
             "test_map50_95": e.test_map50_95,
             "seconds": e.seconds,
             "epochs": e.epochs,
             "imgsz": e.imgsz,
             "device": e.device,
             "precision": e.precision,
-            "flags": "; ".join(e.flags),
+            "flags": "; ".join(trial.flags),
         }
         if e
         else {}

@@ -29,6 +29,7 @@ from nas_attn.detector.proxy.train_settings import check_effect, check_settings,
 from nas_attn.detector.weights.checkpoint_rows import check_weights
 from nas_attn.environment import cache_root, shell_word
 from nas_attn.errors import ConfigError, UserError
+from nas_attn.evaluate.score import Score
 from nas_attn.space import SearchSpace, Slot
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.devices import workers
@@ -131,6 +132,8 @@ def resolve(
     absent = check(lambda: download.absent(named_data(config.data)))
     # if no search can train this task, messages about the labels would not help
     data = check(lambda: load_data(config, task.name)) if task and absent is False else None
+    if data:
+        check(lambda: _check_score(config, data))
     if base and data:
         base = base.for_data(data.nc, data.kpt_shape)
     if task:
@@ -252,6 +255,18 @@ def named_data(data: str | None) -> str | None:
     """The data.yaml that Ultralytics ships by this name, even if the working directory has one; else `data` itself."""
     known = packaged_data().get(data or "")
     return str(known) if known else data
+
+
+def val_boxes(config: StudyConfig, data: DataInfo) -> dict[str, int]:
+    """Name of a class -> its boxes in val; with folds, in a fold on average."""
+    counts = data.of_class["val"]
+    if config.folds:
+        counts = tuple((a + b) // config.folds for a, b in zip(data.of_class["train"], counts, strict=True))
+    return dict(zip(data.names, counts, strict=True))
+
+
+def _check_score(config: StudyConfig, data: DataInfo) -> None:
+    Score(config.score).check_class(data.names, val_boxes(config, data), "score")
 
 
 def _check_sizes(config: StudyConfig, slots: tuple[Slot, ...]) -> None:

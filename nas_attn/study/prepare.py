@@ -16,11 +16,12 @@ from nas_attn.detector.weights.start_model import notes_on
 from nas_attn.errors import UserError
 from nas_attn.evaluate import Evaluator, Fidelity, evaluator_name
 from nas_attn.evaluate.proxy import ProxyEvaluator
+from nas_attn.evaluate.score import Score
 from nas_attn.evaluate.starts import lost_with_weights
 from nas_attn.study.config import StudyConfig
 from nas_attn.study.folder import RunFolder
 from nas_attn.study.identity import file_digest
-from nas_attn.study.inputs import Resolved, own_modules, resolve
+from nas_attn.study.inputs import Resolved, own_modules, resolve, val_boxes
 from nas_attn.study.limits import check_limits
 from nas_attn.study.plan import Plan
 from nas_attn.study.recorded_space import counting_of, space_and_costs, to_header
@@ -93,7 +94,7 @@ def _plan(
         "config": config.model_dump(mode="json"),
         "base": base.name,
         "task": data.task,
-        "objective": TASKS[data.task].objective,
+        "objective": f"{TASKS[data.task].measured} {Score(config.score).words}",
         "notes": notes,
         "classes": list(data.names),
         "nc": data.nc,
@@ -106,6 +107,7 @@ def _plan(
             "val": data.val,
             "test": data.test,
             "words": data.sentence(),
+            "val_boxes": val_boxes(config, data),
         },
         "space_slots": [s.slot.as_list() for s in space.slots],
         "space_size": space.size,

@@ -72,6 +72,7 @@ class _Data(RecordFields):
     val: Count = 0
     test: Count = 0
     words: str = ""
+    val_boxes: dict[str, Count] = {}
 
 
 class _Ablation(RecordFields):
@@ -159,6 +160,14 @@ class _Together(RecordFields):
     rows: Count
 
 
+class _Figures(RecordFields):
+    map50_95: Share | None = None
+    map50: Share | None = None
+    precision: Share | None = None
+    recall: Share | None = None
+    classes: dict[str, Share] = {}
+
+
 class _Evaluation(RecordFields):
     map50_95: Share
     map50: Share
@@ -179,6 +188,8 @@ class _Evaluation(RecordFields):
     transferred: Finite | None = None
     task: str = "detect"
     together: _Together | None = None
+    scores: dict[str, _Figures] = {}
+    zeroed: dict[str, _Figures] | None = None
 
     @model_validator(mode="after")
     def _epochs_stand(self) -> _Evaluation:

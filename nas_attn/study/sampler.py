@@ -26,7 +26,7 @@ from nas_attn.study.sampler_table import KNOWN_COST, MAKERS, SAMPLERS
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would log a new study for every proposal
 
-DIRECTIONS = (optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE)  # mAP50-95, GMACs
+DIRECTIONS = (optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE)  # score, GMACs
 
 
 FIELDS = (  # the constructor arguments of an Optuna trial
@@ -41,7 +41,7 @@ class Known:
 
     Attributes:
         params: its Optuna parameters; empty if the search space does not offer its architecture.
-        values: (mAP50-95, GMACs) if the trial is comparable, else None.
+        values: (score, GMACs) if the trial is comparable, else None.
         violation: excess over a limit, as a share of the limit; above 0 only for a refused trial.
         running: True if it is still being trained.
         attributes: notes that the sampler made when it proposed the trial.

@@ -131,7 +131,7 @@ class Search(Supervisor[StudyView]):
         """
         every = [t for t in self._view.trials if t.role == "base"]
         names, known = self.study.space.names, bool(self._view.slots)
-        own = [t for t in every if not t.origin or known or covers(t.evaluation, names)]
+        own = [t for t in every if not t.origin or known or covers(t.evaluation, names, self._view.score)]
         ignored = () if known else self._failed_before
         if not lacks_base(own, self.config.control_seeds, ignored) or self._full():
             return None
@@ -304,8 +304,8 @@ class Search(Supervisor[StudyView]):
     # measuring the slots
 
     def _measure_slots(self) -> None:
-        names = self.study.space.names
-        found = [t.evaluation for t in self._view.trials if t.role == "base" and covers(t.evaluation, names)]
+        names, score = self.study.space.names, self._view.score
+        found = [t.evaluation for t in self._view.trials if t.role == "base" and covers(t.evaluation, names, score)]
         if not found:
             more = "Also raise --trials: the failed trials count."
             full = self._view.counted >= self.config.trials
@@ -314,22 +314,17 @@ class Search(Supervisor[StudyView]):
 
     def _write_slots(self, evaluations: Sequence[Evaluation]) -> None:
         names = self.study.space.names
-        found = averaged(evaluations, self.config.live_threshold, names)
+        found = averaged(evaluations, self.config.live_threshold, names, self._view.score)
         live = found["live"]
         if not learned(found):
             rest = "" if self.config.dead_slots == "keep" else ", or search all slots in a new study: --dead-slots keep"
-            self.observer.note(f"It is not known which slots are live: {too_little(found)}{rest}.")
+            self.observer.note(f"It is not known which slots are live: {too_little(found, self._view.score)}{rest}.")
         searched = list(names) if self.config.dead_slots == "keep" else live
         control = affordable_conv(self.study, tuple(live or searched))
         if control is None:
             self.observer.note("There is no convolution control: even its cheapest form exceeds the limits.")
             control = self.study.space.base_architecture()
-        self._append(
-            "slots",
-            **found,
-            searched=searched,
-            control=str(control),
-        )
+        self._append("slots", **found, searched=searched, control=str(control))
         self._open_space()
         self.observer.slots(self._view)
 

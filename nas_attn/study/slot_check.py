@@ -35,7 +35,7 @@ def check_slots(
 
     Returns:
         `base`, `seeds`, the fields of a `slots` record (see `averaged`), and `drops`: slot -> mAP50-95 lost for each
-        seed.
+        seed. The score of a study counts for nothing here: it is always the mAP50-95.
 
     Raises:
         ConfigError: settings break rules; the error lists all of them.

@@ -306,6 +306,8 @@ class Supervisor(ABC, Generic[V]):
         self._running.discard(number)
         if not isinstance(value, Evaluation | Failure):
             value = Failure(f"the result is not an evaluation: {type(value).__name__}")
+        if isinstance(value, Evaluation) and value.stopped is None and (by := self._view.score).of(value) is None:
+            value = Failure(f"its evaluation has no {by.words}, the score of the study")
         if isinstance(value, Failure):
             ended: dict[str, Any] = {"number": number, "state": "failed", "reason": value.reason}
         else:

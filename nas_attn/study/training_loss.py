@@ -3,7 +3,8 @@
 It costs nothing. On BCCD, the loss after a quarter of the epochs correlates 0.8 with the final mAP50-95, and the
 mAP50-95 at that time 0.1 (`tests/benchmarks/early_stop.py`). Its mean over the last quarter of the epochs has less
 noise than the mAP of the same run (`tests/benchmarks/proxy_signal.py`), so it says more about the architecture, as far
-as it says the same: how far, the posterior learns from the trials of the study.
+as it says the same: how far, the posterior learns from the trials of the study. That holds for every score: of a score
+that the loss tells nothing about, it says nothing.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ def told_together(trials: Sequence[Trial]) -> list[tuple[Trial, float]]:
     return [(t, value) for t in some if (value := last_loss(t)) is not None]
 
 
-def final_map(trial: Trial) -> float | None:
-    """The mAP50-95 of a whole trial; None if there is none."""
-    return trial.map50_95
+def final_score(trial: Trial) -> float | None:
+    """The score of a whole trial; None if there is none."""
+    return trial.score
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Predicted:
     variance: float
 
 
-def predicted(trials: Sequence[Trial], end: End = final_map) -> Mapping[int, Predicted]:
+def predicted(trials: Sequence[Trial], end: End = final_score) -> Mapping[int, Predicted]:
     """The expected ends of the stopped trials: number of the trial -> expectation.
 
     A trial without enough finished ones to compare with has none.
@@ -83,7 +84,7 @@ def predicted(trials: Sequence[Trial], end: End = final_map) -> Mapping[int, Pre
         if t.stopped is not None and t.evaluation is not None and (loss := loss_after(t, t.stopped)) is not None:
             together.setdefault((t.stopped, t.evaluation.epochs), []).append((t.number, loss))
     found = {}
-    lowest = 0.0 if end is final_map else -math.inf
+    lowest = 0.0 if end is final_score else -math.inf
     for key, some in together.items():
         if (line := Line.of(trials, *key, end)) is not None:
             for number, loss in some:
@@ -112,10 +113,10 @@ def with_end(trials: Sequence[Trial]) -> list[Trial]:
         trials: all trials of the study.
     """
     ends = predicted(trials)
-    return [t for t in trials if t.number in ends or (t.usable and (y := t.map50_95) is not None and math.isfinite(y))]
+    return [t for t in trials if t.number in ends or (t.usable and (y := t.score) is not None and math.isfinite(y))]
 
 
-def scores(trials: Sequence[Trial], some: Sequence[Trial], end: End = final_map) -> Scores | None:
+def scores(trials: Sequence[Trial], some: Sequence[Trial], end: End = final_score) -> Scores | None:
     """A score of some trials; None if one of them has none.
 
     Args:
@@ -148,7 +149,7 @@ class Line:
     ends: np.ndarray
 
     @classmethod
-    def of(cls, trials: Sequence[Trial], epoch: int, epochs: int, end: End = final_map) -> Line | None:
+    def of(cls, trials: Sequence[Trial], epoch: int, epochs: int, end: End = final_score) -> Line | None:
         """The line of the finished trials of a number of epochs; None if there are fewer than `LEAST`."""
         finished = (t for t in trials if t.usable and t.evaluation and t.evaluation.epochs == epochs)
         pairs = [(loss, end(t)) for t in finished if (loss := loss_after(t, epoch)) is not None]

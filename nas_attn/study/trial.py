@@ -12,6 +12,7 @@ from typing import Any
 from nas_attn.cost.cost import true_names
 from nas_attn.evaluate import Evaluation
 from nas_attn.evaluate.evaluation import SPLIT
+from nas_attn.evaluate.score import MAP, Score
 from nas_attn.space import Architecture
 from nas_attn.statistics.spread import moments
 from nas_attn.study.record_kinds import parsed
@@ -39,13 +40,14 @@ class Trial(Displayed):
         cost: `gmacs`, `gmacs_fvcore_default`, `gflops_torch`, `params_m` at the image size of the final training.
         evaluation: the result; None if the state is not `complete` or `stopped`.
         reason: the reason why it failed or was refused.
-        delta: mAP50-95 minus that of the base trial with the same seed; None if there is no such base trial.
+        delta: its score minus that of the base trial with the same seed; None if there is no such base trial.
         sampled: the sampler's `params` and `attributes` for the trial; empty for a control.
         violation: excess of a refused architecture over its limit, as a share of the limit.
         model: the base model, if an ablation uses another one than the study; else None.
         origin: the earlier study that trained it, and its number there; empty for a trial of this study.
         source: the same with the id of that study, which tells studies of one name apart.
         group: number of the first trial of its group, if several architectures are trained in one run; else None.
+        scored_by: the score by which the study is read.
     """
 
     number: int
@@ -63,10 +65,21 @@ class Trial(Displayed):
     origin: str = ""
     source: str = ""
     group: int | None = None
+    scored_by: Score = MAP
+
+    @property
+    def score(self) -> float | None:
+        """The score on val after the last epoch; None if there is none, or the trial was stopped early."""
+        return self.scored_by.of(self.evaluation) if self.evaluation and self.stopped is None else None
+
+    @property
+    def test_score(self) -> float | None:
+        """The score on the test split; None if it was not measured."""
+        return self.scored_by.of(self.evaluation, "test") if self.evaluation else None
 
     @property
     def map50_95(self) -> float | None:
-        """The mAP50-95 on val after the last epoch; None if there is no result, or the trial was stopped early."""
+        """The mAP50-95 on val, whatever the score is; None as for `score`."""
         return self.evaluation.map50_95 if self.evaluation and self.stopped is None else None
 
     @property
@@ -76,8 +89,21 @@ class Trial(Displayed):
 
     @property
     def usable(self) -> bool:
-        """True if the trial may be compared: it is complete and has no flags."""
-        return self.state == "complete" and self.evaluation is not None and self.evaluation.comparable
+        """True if the trial may be compared: it is complete, has a score and no flags."""
+        e = self.evaluation
+        return self.state == "complete" and e is not None and e.comparable and self.scored_by.of(e) is not None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The reasons why its result does not compare: the flags of the evaluation, and a score without record."""
+        if (e := self.evaluation) is None:
+            return ()
+        return e.flags if self.stopped is not None or self.score is not None else (*e.flags, self.without_score)
+
+    @property
+    def without_score(self) -> str:
+        """The flag of a trial whose run did not record the score by which the study is read."""
+        return f"{self.scored_by.words} not recorded"
 
     @property
     def together(self) -> bool:
@@ -94,7 +120,7 @@ class Trial(Displayed):
         return hash((self.number, self.architecture, self.seed))
 
     def __repr__(self) -> str:
-        score = "" if self.map50_95 is None else f", mAP50-95 {self.map50_95:.4f}"
+        score = "" if self.score is None else f", {self.scored_by.words} {self.score:.4f}"
         return f"<trial {self.number}, {self.state}{score}, seed {self.seed}: {self.architecture}>"
 
 
@@ -106,9 +132,9 @@ class Candidate(Displayed):
         architecture: the architecture.
         role: `base`, `conv`, `search` or `arm`, as of its trials.
         trials: its trials.
-        mean: mean mAP50-95 of its usable trials; None if there are none.
-        sd: sample standard deviation of this mAP50-95; None if there are fewer than two usable trials.
-        delta: mean difference to the base trials with the same seeds, mAP50-95; None if no seed is shared.
+        mean: mean score of its usable trials; None if there are none.
+        sd: sample standard deviation of this score; None if there are fewer than two usable trials.
+        delta: mean difference to the base trials with the same seeds, in the score; None if no seed is shared.
         delta_sd: sample standard deviation of these differences; None if there are fewer than two.
         score: the value by which candidates are compared: the base's mean over all its seeds, plus `delta`. Plain
             means over different seeds would compare seeds, not architectures. None if no seed is shared.
@@ -162,19 +188,20 @@ class Candidate(Displayed):
         return hash(self.architecture)
 
     def __repr__(self) -> str:
-        score = self.state if self.mean is None else f"mean mAP50-95 {self.mean:.4f}"
+        score = self.state if self.mean is None else f"mean {self.trials[0].scored_by.words} {self.mean:.4f}"
         return f"<candidate {self.key}: {score}, {self.gmacs:.4f} GMACs, seeds {list(self.seeds)}>"
 
 
 _OBSTACLES = (("complete", "flagged"), ("running", "running"))
 
 
-def told(known: Trial | None, record: Mapping[str, Any]) -> Trial | None:
+def told(known: Trial | None, record: Mapping[str, Any], score: Score) -> Trial | None:
     """The trial after one more record with its number. A trial that exists is not started again or ended twice.
 
     Args:
         known: the trial before this record; None if the number is new.
         record: a record of kind `started`, `refused`, `finished` or `evidence`.
+        score: the score by which the study is read.
     """
     if record["kind"] == "finished":
         if known is None or known.state != "running":
@@ -185,11 +212,12 @@ def told(known: Trial | None, record: Mapping[str, Any]) -> Trial | None:
         state = "stopped" if early else record["state"]  # earlier releases read it as complete, with a flag
         return replace(known, state=state, evaluation=evaluation, reason=record.get("reason", ""))
     if known is None and record["kind"] == "evidence":
-        return told(_begun(record), {"kind": "finished", "state": "complete", "evaluation": record["evaluation"]})
-    return known if known is not None else _begun(record)
+        ended = {"kind": "finished", "state": "complete", "evaluation": record["evaluation"]}
+        return told(_begun(record, score), ended, score)
+    return known if known is not None else _begun(record, score)
 
 
-def _begun(record: Mapping[str, Any]) -> Trial:
+def _begun(record: Mapping[str, Any], score: Score) -> Trial:
     return Trial(
         number=record["number"],
         role=record["role"],
@@ -204,6 +232,7 @@ def _begun(record: Mapping[str, Any]) -> Trial:
         origin=record.get("origin", ""),
         source=record.get("source", ""),
         group=record.get("group"),
+        scored_by=score,
     )
 
 
@@ -234,7 +263,7 @@ def next_number(trials: Sequence[Trial]) -> int:
 def paired(trials: Iterable[Trial]) -> tuple[Trial, ...]:
     """The trials, each with its difference to the base trial with the same seed."""
     trials = tuple(trials)
-    base = {t.seed: t.map50_95 for t in trials if t.architecture.is_base and t.usable}
+    base = {t.seed: t.score for t in trials if t.architecture.is_base and t.usable}
     return tuple(with_delta(t, base.get(t.seed)) for t in trials)
 
 
@@ -243,11 +272,11 @@ def with_delta(trial: Trial, reference: float | None) -> Trial:
 
     Args:
         trial: the trial.
-        reference: mAP50-95 of the base with the same seed; None if there is none.
+        reference: score of the base with the same seed; None if there is none.
     """
     delta = None
-    if trial.usable and not trial.architecture.is_base and reference is not None and trial.map50_95 is not None:
-        delta = trial.map50_95 - reference
+    if trial.usable and not trial.architecture.is_base and reference is not None and trial.score is not None:
+        delta = trial.score - reference
     return trial if trial.delta == delta else replace(trial, delta=delta)
 
 
@@ -257,9 +286,9 @@ def candidate_of(architecture: Architecture, trials: Sequence[Trial], reference:
     Args:
         architecture: the architecture.
         trials: all its trials, each with its `delta`.
-        reference: mean mAP50-95 of the base over all its seeds; None if there is none.
+        reference: mean score of the base over all its seeds; None if there is none.
     """
-    values = [t.map50_95 for t in trials if t.usable and t.map50_95 is not None]
+    values = [t.score for t in trials if t.usable and t.score is not None]
     deltas = [t.delta for t in trials if t.delta is not None]
     mean, sd = moments(values)
     delta, delta_sd = moments(deltas)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from nas_attn.errors import UserError
+from nas_attn.evaluate.score import MAP50_95, Score
+from nas_attn.lines import many
 from nas_attn.space import Architecture
 from nas_attn.study.records import Record, RecordLog
 from nas_attn.study.storage_url import without_secrets
@@ -24,6 +26,11 @@ TRIAL_KINDS = ("started", "refused", "finished", "evidence")
 
 class Growing(Protocol):
     """A view that grows by one record at a time."""
+
+    @property
+    def score(self) -> Score:
+        """The score by which the study is read."""
+        ...
 
     def grown(self, record: Mapping[str, Any]) -> Self:
         """A new view that includes one more record."""
@@ -40,10 +47,12 @@ class StudyView:
     Attributes:
         folder: the run folder.
         header: the `study` record, with `name`, `config`, `base`, `base_cost`, `fingerprints`, `version` and more.
-        slots: the `slots` record: `intact` (mAP50-95 of the base), `zeroed` (slot -> mAP50-95), `drop` (slot ->
-            mAP50-95 lost), `live`, `searched`, `trials` (number of base trials); empty before the base is trained.
+        slots: the `slots` record: `intact` (score of the base, see `Score.of_a_slot`), `zeroed` (slot -> score),
+            `drop` (slot -> score lost), `live`, `searched`, `trials` (number of base trials); empty before the base is
+            trained.
         trials: all trials in the order of their numbers; the numbers may have gaps.
         model: another base model of an ablation; then `trials` holds only its trials. None for the study's own base.
+        other: another score by which the study is read, although its search did not look for it; None for its own.
     """
 
     folder: Path
@@ -51,6 +60,7 @@ class StudyView:
     slots: dict[str, Any]
     trials: tuple[Trial, ...]
     model: str | None = None
+    other: Score | None = None
 
     @classmethod
     def read(cls, folder: Path) -> StudyView:
@@ -121,7 +131,7 @@ class StudyView:
     def _with_trial(self, record: Mapping[str, Any]) -> StudyView:
         at = place(self.trials, record["number"])
         known = numbered(self.trials, record["number"])
-        trial = told(known, record)
+        trial = told(known, record, self.score)
         if trial is None or trial is known or trial.model != self.model:
             return self
         after = at if known is None else at + 1
@@ -138,13 +148,59 @@ class StudyView:
 
     @cached_property
     def _base(self) -> dict[int, float | None]:
-        """The scores of the base: seed -> mAP50-95."""
-        return {t.seed: t.map50_95 for t in self.trials if t.architecture.is_base and t.usable}
+        """The scores of the base: seed -> score."""
+        return {t.seed: t.score for t in self.trials if t.architecture.is_base and t.usable}
 
     @property
     def name(self) -> str:
         """The name of the study."""
         return str(self.header["name"])
+
+    @property
+    def searched_by(self) -> Score:
+        """The score that the search improves; studies of earlier releases have `map50_95`."""
+        return Score(self.header.get("config", {}).get("score") or MAP50_95)
+
+    @property
+    def score(self) -> Score:
+        """The score by which the study is read."""
+        return self.other or self.searched_by
+
+    @property
+    def caution(self) -> str:
+        """A sentence if the study is read by a score that its search did not look for; else empty."""
+        if self.score == self.searched_by:
+            return ""
+        without = sum(t.state == "complete" and t.without_score in t.flags for t in self.trials)
+        left = f" It was not recorded by {many(without, 'trial')}, left out here." if without else ""
+        return (
+            f"Read by {self.score.words}, which was not searched for: the search was by {self.searched_by.words}.{left}"
+        )
+
+    def read_by(self, score: Score | str | None) -> StudyView:
+        """The study, read by another score: the same trials, compared by another of their figures.
+
+        Args:
+            score: the score; None for that of the search.
+
+        Raises:
+            UserError: there is no such score or class, the class has too few boxes, or no run recorded the score.
+        """
+        wanted = self.searched_by if score is None else Score.parse(score) if isinstance(score, str) else score
+        if wanted == self.score:
+            return self
+        where = f"study '{self.name}'"
+        wanted.check_class(self.header.get("classes", ()), self.header.get("data", {}).get("val_boxes"), where)
+        trials = paired(replace(t, scored_by=wanted) for t in self.trials)
+        ended = [t for t in trials if t.state == "complete"]
+        if ended and all(t.without_score in t.flags for t in ended):
+            raise UserError(
+                "a study can be read only by a score that its runs recorded",
+                got=f"{wanted.words}, which no run recorded",
+                where=where,
+                remedy="Runs of earlier releases recorded mAP50-95 and mAP50 only. Search again with this --score.",
+            )
+        return replace(self, trials=trials, other=None if wanted == self.searched_by else wanted)
 
     @property
     def target(self) -> int:
@@ -183,8 +239,8 @@ class StudyView:
 
     @cached_property
     def reference(self) -> float | None:
-        """The mean mAP50-95 of the base over all its usable trials; None if there is none yet."""
-        values = [t.map50_95 for t in self.trials if t.architecture.is_base and t.usable and t.map50_95 is not None]
+        """The mean score of the base over all its usable trials; None if there is none yet."""
+        values = [t.score for t in self.trials if t.architecture.is_base and t.usable and t.score is not None]
         return math.fsum(values) / len(values) if values else None
 
 
@@ -202,6 +258,6 @@ def folded(view: V, records: Iterable[Mapping[str, Any]]) -> tuple[V, list[Trial
     for record in records:
         if record["kind"] not in TRIAL_KINDS:
             view = view.grown(record)
-        elif (trial := told(found.get(record["number"]), record)) is not None:
+        elif (trial := told(found.get(record["number"]), record, view.score)) is not None:
             found[trial.number] = trial
     return view, [found[n] for n in sorted(found)]

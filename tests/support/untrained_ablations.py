@@ -70,11 +70,12 @@ def ablation_plan(
     kinds: Iterable[str] = KINDS,
     further: Iterable[str] = (),
     scales: Iterable[str] = (),
+    score: str = "map50_95",
     **settings: Any,
 ) -> AblationPlan:
     """A plan on three slots of a fake yolo11n."""
     evaluator = evaluator or SyntheticEvaluator()
-    study = make_plan(evaluator)
+    study = make_plan(evaluator, score=score)
     study.header["fingerprints"]["modules"] = {}
     architecture = study.space.canonical(Architecture.parse(full))
     choices = Choices(

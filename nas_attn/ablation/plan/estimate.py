@@ -11,10 +11,12 @@ from nas_attn.ablation.design import Arm
 from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.noise import noise
+from nas_attn.errors import UserError
+from nas_attn.evaluate.score import Score
 from nas_attn.lines import many
 from nas_attn.statistics.paired import ALPHA, POWER, pairs_needed, power
 from nas_attn.statistics.spread import pooled
-from nas_attn.study.view import Trial
+from nas_attn.study.view import StudyView, Trial
 
 ENOUGH = 8  # degrees of freedom that give a standard deviation to about ±25 %
 
@@ -92,7 +94,8 @@ def foresight(plan: AblationPlan, view: AblationView) -> str:
     needed = pairs_needed(difference, sd, level)
     text = (
         f"With a noise of {sd / math.sqrt(2):.4f} a run, as in {source}, {looks.most} seeds show a difference of "
-        f"{difference:g} mAP50-95 with probability {chance:.0%}, corrected for {many(count, 'comparison')}"
+        f"{difference:g} {view.score.words} with probability {chance:.0%}, corrected for "
+        f"{many(count, 'comparison')}"
     )
     return text + (f". For {POWER:.0%}, take {needed} seeds, or compare less with --kinds." if chance < POWER else ".")
 
@@ -107,7 +110,7 @@ def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, str] | None:
     own = [(r.n - 1, r.sd) for r in results if r is not None and r.sd]
     if sum(df for df, _ in own) >= ENOUGH:
         return pooled(own)[0], "this ablation's own trials"
-    study = plan.request.study
+    study = _read(plan.request.study, view.score)
     seen = noise(study) if study is not None else None
     if study is None or seen is None:
         return None
@@ -116,6 +119,14 @@ def _spread(plan: AblationPlan, view: AblationView) -> tuple[float, str] | None:
     if any(config[k] != getattr(fidelity, k) for k in ("epochs", "imgsz", "fraction")):
         source += f" at {many(config['epochs'], 'epoch')} and {config['imgsz']} px"
     return seen.run.mean * math.sqrt(2), source
+
+
+def _read(study: StudyView | None, score: Score) -> StudyView | None:
+    """The study, read by the score of the ablation; None if its runs did not record it."""
+    try:
+        return None if study is None else study.read_by(score)
+    except UserError:
+        return None
 
 
 def _from_trials(plan: AblationPlan, arm: Arm, known: list[Trial]) -> float:

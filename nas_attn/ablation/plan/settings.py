@@ -11,6 +11,7 @@ from nas_attn.ablation.plan.seeds import first_seed, is_fresh, spent
 from nas_attn.ablation.view import DEFAULT_NAME, EARLIER, FOLDER, FRESH, AblationView
 from nas_attn.analysis.front import pick, sentence
 from nas_attn.errors import UserError
+from nas_attn.evaluate.score import MAP50_95, Score
 from nas_attn.folder_names import is_kept
 from nas_attn.space import NONE, Architecture
 from nas_attn.study.ablation_config import DEFAULT_KINDS, FIRST_KINDS, AblationConfig
@@ -88,9 +89,13 @@ def load_request(
     settings = _merged(config, before, given, any(r["kind"] == "started" for r in records), notes)
     if stored is not None:  # its trials keep their fidelity
         kept = {k: stored["config"][k] for k in FIDELITY}
+        if options.get("score") is None:  # it may differ from that of the study
+            kept["score"] = stored["config"].get("score", MAP50_95)
         config = config.model_copy(update={**kept, **{k: given[k] for k in FIDELITY if given.get(k) is not None}})
     else:
         config = config.model_copy(update={k: v for k in FIDELITY if (v := getattr(settings, k)) is not None})
+    if searched is not None and (by := Score(config.score)) != searched.searched_by:
+        notes.append(f"the ablation compares {by.words}; the search was by {searched.searched_by.words}")
     if given.get("scales") is not None and "scale" not in settings.asked_kinds:
         got = ", ".join(settings.asked_kinds)
         raise UserError("`--scales` needs the kind `scale`", got=got, where="--kinds")

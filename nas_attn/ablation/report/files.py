@@ -14,17 +14,23 @@ from nas_attn.ablation.report.tables import ablation_tables
 from nas_attn.ablation.report.words import PARTIAL, about, confidence, ranges, summary
 from nas_attn.ablation.view import AblationView
 from nas_attn.atomic_files import write_text_atomic
+from nas_attn.evaluate.score import Score
 from nas_attn.statistics.paired import Paired
 
 FILES = ("ablation.md", "ablation.tex", "ablation_tables.tex", "ablation.csv")
-CSV_COLUMNS = (
-    *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
-    *("val_map50_95_mean", "val_map50_95_sd", "val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
-    *("confidence", "p_uncorrected", "p_corrected", "effect_dz"),
-    *("verdict", "verdict_words", "more_seeds", "power_then"),
-    *("test_map50_95_mean", "test_map50_95_sd", "test_delta", "test_delta_low", "test_delta_high"),
-    *("gmacs", "params_m", "trials", "remarks", "partial"),
-)
+
+
+def csv_columns(score: Score) -> tuple[str, ...]:
+    """The columns of the CSV; those of means have the score in their names."""
+    return (
+        *("family", "comparison", "kinds", "model", "inserted", "architecture", "seeds"),
+        *(f"val_{score.key}_mean", f"val_{score.key}_sd"),
+        *("val_delta", "val_delta_low", "val_delta_high", "val_delta_sd"),
+        *("confidence", "p_uncorrected", "p_corrected", "effect_dz"),
+        *("verdict", "verdict_words", "more_seeds", "power_then"),
+        *(f"test_{score.key}_mean", f"test_{score.key}_sd", "test_delta", "test_delta_low", "test_delta_high"),
+        *("gmacs", "params_m", "trials", "remarks", "partial"),
+    )
 
 
 def write_tables(view: AblationView, folder: Path) -> list[Path]:
@@ -61,14 +67,14 @@ def markdown(view: AblationView) -> str:
 def csv_text(view: AblationView) -> str:
     """CSV text with all figures at full precision: one row for each contrast and each base."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(out, csv_columns(view.score), lineterminator="\n")
     writer.writeheader()
     writer.writerows(figures(view))
     return out.getvalue()
 
 
 def figures(view: AblationView) -> list[dict[str, Any]]:
-    """The rows of all tables as JSON-ready values by `CSV_COLUMNS`; missing values are None."""
+    """The rows of all tables as JSON-ready values by `csv_columns`; missing values are None."""
     return [_figures(view, row) for family in FAMILIES for row in family_rows(view, family)]
 
 
@@ -82,7 +88,7 @@ def _figures(view: AblationView, r: ComparisonRow) -> dict[str, Any]:
         "inserted": r.inserted,
         "architecture": str(r.arm.architecture) if r.arm is not None else "",
         "seeds": result.n if result else r.val.n if r.val else 0,
-        **_moments("val", r.val),
+        **_moments(f"val_{view.score.key}", r.val),
         **_delta("val", result),
         "val_delta_sd": result.sd if result else None,
         "confidence": confidence(view) if any(_bounded(x) for x in (result, r.test_result)) else None,
@@ -93,7 +99,7 @@ def _figures(view: AblationView, r: ComparisonRow) -> dict[str, Any]:
         "verdict_words": r.words,
         "more_seeds": d.more if d else None,
         "power_then": d.power_then if d else None,
-        **_moments("test", r.test),
+        **_moments(f"test_{view.score.key}", r.test),
         **_delta("test", r.test_result),
         "gmacs": r.cost.get("gmacs"),
         "params_m": r.cost.get("params_m"),
@@ -107,11 +113,8 @@ def _bounded(result: Paired | None) -> bool:
     return result is not None and result.low is not None
 
 
-def _moments(split: str, moments: object) -> dict[str, object]:
-    return {
-        f"{split}_map50_95_mean": getattr(moments, "mean", None),
-        f"{split}_map50_95_sd": getattr(moments, "sd", None),
-    }
+def _moments(name: str, moments: object) -> dict[str, object]:
+    return {f"{name}_mean": getattr(moments, "mean", None), f"{name}_sd": getattr(moments, "sd", None)}
 
 
 def _delta(split: str, result: object) -> dict[str, object]:

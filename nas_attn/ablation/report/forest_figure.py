@@ -16,6 +16,7 @@ from nas_attn.ablation.report.words import PARTIAL, level, ranges
 from nas_attn.ablation.view import AblationView
 from nas_attn.analysis.plot_style import GREY, INK, PALETTE, SOFT, template
 from nas_attn.analysis.tables import number
+from nas_attn.evaluate.score import MAP, Score
 from nas_attn.lines import many
 from nas_attn.statistics.paired import MIN_PAIRS, Paired
 
@@ -45,15 +46,17 @@ class ForestNumbers:
 
     Attributes:
         lines: its rows, in the order of the table.
-        difference: the smallest difference in mAP50-95 that matters.
+        difference: the smallest difference in the score that matters.
         level: the confidence of the intervals, e.g. `95 %`.
         partial: True until training is finished.
+        score: the score.
     """
 
     lines: tuple[ComparisonRow, ...]
     difference: float
     level: str
     partial: bool
+    score: Score = MAP
 
     @property
     def has_test(self) -> bool:
@@ -64,7 +67,7 @@ class ForestNumbers:
 def forest_numbers(view: AblationView, family: str = "base") -> ForestNumbers:
     """The numbers of a family: one line per contrast, without the bases."""
     lines = tuple(row for row in family_rows(view, family) if row.decision is not None)
-    return ForestNumbers(lines, float(view.settings["difference"]), level(view), view.partial)
+    return ForestNumbers(lines, float(view.settings["difference"]), level(view), view.partial, view.score)
 
 
 def forest_figure(numbers: ForestNumbers) -> Figure:
@@ -171,7 +174,8 @@ def _frame(figure: Figure, numbers: ForestNumbers, panels: int) -> None:
     difference = numbers.difference
     low, high = _range(numbers)
     partial = f"<br><b>{PARTIAL}</b>" if numbers.partial else ""
-    titles = ("Δ mAP50-95 on val (decides)", "Δ mAP50-95 on test (for information)")
+    words = escape(numbers.score.words)
+    titles = (f"Δ {words} on val (decides)", f"Δ {words} on test (for information)")
     for panel in range(1, panels + 1):
         where = {"row": 1, "col": panel}
         figure.add_vrect(x0=-difference, x1=difference, fillcolor=BAND, line_width=0, layer="below", **where)

@@ -34,7 +34,7 @@ class ComparisonRow:
         kinds: kinds of comparisons that need the arm.
         arm: the arm, in the table against the base; None in the other tables.
         inserted: `slot=gene` of each gene that the arm inserts; empty for the base.
-        val, test: mAP50-95 over the compared seeds; None without any.
+        val, test: the score over the compared seeds; None without any.
         decision: the decision on the contrast; None for a base.
         test_result: the paired comparison on the test split, which decides nothing; None without test scores.
         verdict: a verdict of `decide`. It is also `dead` if the arms were trained although only dead slots differ, and
@@ -157,7 +157,7 @@ def _mishaps(view: AblationView, arms: Sequence[Arm]) -> tuple[str, ...]:
             trial = view.trial(arm, index)
             if trial is None or trial.usable or trial.state == "running":
                 continue
-            flags = ", ".join(trial.evaluation.flags) if trial.evaluation else ""
+            flags = ", ".join(trial.flags)
             why = f"not comparable: {flags}" if trial.state == "complete" else f"failed: {trial.reason}"
             found.append(f"trial {trial.number} ({arm.name}, seed {trial.seed}) {why}")
     return tuple(found)

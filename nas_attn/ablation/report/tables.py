@@ -40,17 +40,19 @@ def ablation_tables(view: AblationView) -> list[TitledTable]:
     found = []
     for family, title in FAMILIES.items():
         rows = family_rows(view, family)
-        table = (_base_table if family == "base" else _contrast_table)(rows, level(view))
+        table = (
+            _base_table(rows, level(view), view.score.words) if family == "base" else _contrast_table(rows, level(view))
+        )
         if rows:
             found.append(TitledTable(family, title, table, tuple(rows), method(view, family), view.partial))
     return found
 
 
-def _base_table(rows: list[ComparisonRow], level: str) -> Table:
+def _base_table(rows: list[ComparisonRow], level: str, score: str) -> Table:
     has_test = any(r.test is not None for r in rows)
     columns = [
-        *("arm", "inserted", "seeds", "val mAP50-95", f"Δ to base [{level}]", "p (Holm)", "d"),
-        *(("test mAP50-95", f"Δ on test [{level}]") if has_test else ()),
+        *("arm", "inserted", "seeds", f"val {score}", f"Δ to base [{level}]", "p (Holm)", "d"),
+        *((f"test {score}", f"Δ on test [{level}]") if has_test else ()),
         *("GMACs", "params (M)", "verdict", "remarks"),
     ]
     body, keys = [], []

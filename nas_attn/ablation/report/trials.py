@@ -30,10 +30,10 @@ def trials_table(view: AblationView, numbers: Collection[int] | None = None) -> 
         numbers: numbers of the trials to show; None for all.
     """
     names = arm_names(view)
-    has_test = any(t.evaluation is not None and t.evaluation.test_map50_95 is not None for t in view.trials)
+    has_test, words = any(t.test_score is not None for t in view.trials), view.score.words
     columns = (
-        *(NUMBER, "state", "arm", "seed", "val mAP50-95", PAIRED),
-        *(("test mAP50-95",) if has_test else ()),
+        *(NUMBER, "state", "arm", "seed", f"val {words}", PAIRED),
+        *((f"test {words}",) if has_test else ()),
         *("GMACs", "params (M)", "seconds", "architecture", "remark"),
     )
     shown = list(view.trials)

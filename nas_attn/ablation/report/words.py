@@ -78,7 +78,7 @@ def _why_untested(view: AblationView, d: Decision) -> str:
     if d.result is None:
         return "no seed gave a comparable pair"
     if d.low:
-        return f"no arm reaches {d.difference:g} mAP50-95, so no arm can lose that much: train longer"
+        return f"no arm reaches {d.difference:g} {view.score.words}, so no arm can lose that much: train longer"
     if d.result.n < MIN_PAIRS:
         return f"at least {MIN_PAIRS} seeds are needed, but only {d.result.n} can be compared"
     return "all differences are equal, so their standard deviation is 0"
@@ -134,8 +134,9 @@ def method(view: AblationView, family: str) -> str:
             "the number of comparisons."
         )
     return (
-        f"mAP50-95: mean ± standard deviation over seeds, from seed {own['seed']} on{used}. Δ: mean of the differences "
-        f"{pairs}, with its {level(view)} confidence interval{over}, by Student's t. {_apart(view, found)}"
+        f"{view.score.words}: mean ± standard deviation over seeds, from seed {own['seed']} on{used}. "
+        f"Δ: mean of the differences {pairs}, with its {level(view)} confidence interval{over}, by Student's t. "
+        f"{_apart(view, found)}"
         f"p: {_tested(view, found)}. d: standardised difference (d_z with Hedges' correction). "
         f"{_chance(view, found)}{excluded} {_mattering(view)}"
     )

@@ -12,7 +12,7 @@ from nas_attn.analysis.effects.estimate import Cell, EffectNumbers
 from nas_attn.analysis.posterior import StudyPosterior
 from nas_attn.space import NONE, Architecture
 
-WORTH = 0.01  # mAP50-95: the difference that the suggested number of trials would show
+WORTH = 0.01  # of any score, one point: the difference that the suggested number of trials would show
 MOST = 6  # most cells named in a sentence
 FEW = 3  # most architectures named in a sentence
 THAN = "than nothing, or than the other choices there"
@@ -48,7 +48,7 @@ def effects_sentence(numbers: EffectNumbers) -> str:
 
 
 def trials_needed(found: StudyPosterior) -> int | None:
-    """The further trials that would show a difference of 0.01 mAP50-95 between the best candidate and the base.
+    """The further trials that would show a difference of `WORTH` between the best candidate and the base.
 
     Half of them train the candidate, half of them the base, with equal seeds; the power is 80 %.
     """
@@ -76,7 +76,7 @@ def span(difference: Difference) -> str:
 
 
 def change(value: float | None) -> str:
-    """The difference in mAP50-95 with its sign and three digits."""
+    """The difference in the score with its sign and three digits."""
     return "–" if value is None else f"{value:+.3f}"
 
 
@@ -102,7 +102,7 @@ def _found(numbers: EffectNumbers, than: str, asked: Asked) -> list[str]:
         some.sort(key=lambda pair: -abs(pair[1].mean))
         named = [f"{c.module} at {c.slot}{dead.get(c.slot, '')}: {span(d)}" for c, d in some[:MOST]]
         more = f"; and {len(some) - MOST} more, framed below" if len(some) > MOST else ""
-        words.append(f"{word} {than}, in mAP50-95: {'; '.join(named)}{more}.")
+        words.append(f"{word} {than}, in {numbers.score.words}: {'; '.join(named)}{more}.")
     return words
 
 
@@ -164,5 +164,5 @@ def _plan(numbers: EffectNumbers) -> str:
     rounded = math.ceil(trials / unit) * unit
     return (
         f"Together with the trials so far, about {rounded} further ones, half of the best architecture and half of the "
-        f"base, would show a difference of {WORTH:g} mAP50-95 between them with a power of 80 %."
+        f"base, would show a difference of {WORTH:g} {numbers.score.words} between them with a power of 80 %."
     )

@@ -17,6 +17,7 @@ import numpy as np
 
 from nas_attn.analysis.difference import Difference
 from nas_attn.analysis.posterior import StudyPosterior, comparable, obstacle, posterior
+from nas_attn.evaluate.score import MAP, Score
 from nas_attn.known_cost.contrasts import Contrasts
 from nas_attn.space import NONE, Gene
 from nas_attn.space.architecture import natural
@@ -42,7 +43,7 @@ class Cell:
         trials: number of trials with the module at the slot that count: usable, or stopped with an expected end.
         seeds: number of different seeds of these trials.
         architectures: number of different architectures of these trials.
-        effect: the difference to no module in mAP50-95; None if there is no usable trial, or no posterior.
+        effect: the difference to no module in the score; None if there is no usable trial, or no posterior.
         lead: the difference to the mean of the other choices there; None as `effect`, or if there was no other choice.
         sign: 1 if the module is better there than nothing, -1 if it is worse, 0 if the study cannot tell. All claims
             on modules at slots together are wrong with a probability of at most 5 %.
@@ -70,7 +71,7 @@ class SettingEffect:
         module: the module.
         setting: name of the setting.
         value: the value.
-        effect: the effect in mAP50-95.
+        effect: the effect in the score.
         sign: 1 if the value is better than the mean, -1 if it is worse, 0 if the study cannot tell.
     """
 
@@ -94,6 +95,7 @@ class EffectNumbers:
         trials: number of trials that the effects come from.
         found: the posterior; None if there is an `obstacle`.
         obstacle: the reason why there is no posterior.
+        score: the score by which the study is read.
     """
 
     slots: tuple[str, ...]
@@ -104,6 +106,7 @@ class EffectNumbers:
     trials: int = 0
     found: StudyPosterior | None = None
     obstacle: str | None = None
+    score: Score = MAP
 
     def cell(self, slot: str, module: str) -> Cell:
         """The cell of a module at a slot."""
@@ -142,15 +145,16 @@ def effect_numbers(view: StudyView) -> EffectNumbers:
         effects, leads, signs = sums.draws[:, :n], sums.draws[:, n:], found.claimed(sums.take(both))
         led = dict(zip(np.flatnonzero(compared).tolist(), signs[n:].tolist(), strict=True))
         for i, key in enumerate(filled):
-            lead = Difference.of(leads[:, i]) if compared[i] else None
-            effect = Difference.of(effects[:, i])
+            lead = Difference.of(leads[:, i], found.score) if compared[i] else None
+            effect = Difference.of(effects[:, i], found.score)
             cells[key] = replace(cells[key], effect=effect, lead=lead, sign=int(signs[i]), lead_sign=led.get(i, 0))
         there = [m for m in modules if overall[m].trials]
         for m in there:
             draws = effects[:, [m == k[1] for k in filled]].mean(1)
-            overall[m] = replace(overall[m], effect=Difference.of(draws))
+            overall[m] = replace(overall[m], effect=Difference.of(draws, found.score))
     return EffectNumbers(
-        *(slots, modules, tuple(cells.values()), tuple(overall.values()), dead, len(usable), found, obstacle(view))
+        *(slots, modules, tuple(cells.values()), tuple(overall.values()), dead, len(usable), found, obstacle(view)),
+        score=view.score,
     )
 
 
@@ -252,7 +256,9 @@ def setting_effects(found: StudyPosterior) -> list[SettingEffect]:
         return []
     effects = sums.contrasts(found)
     drawn, signs = effects.draws.T, found.claimed(effects)
-    return [SettingEffect(*key, Difference.of(d), int(s)) for key, d, s in zip(keys, drawn, signs, strict=True)]
+    return [
+        SettingEffect(*key, Difference.of(d, found.score), int(s)) for key, d, s in zip(keys, drawn, signs, strict=True)
+    ]
 
 
 def _genes_at(found: StudyPosterior, module: str) -> list[tuple[np.ndarray, int, Gene]]:

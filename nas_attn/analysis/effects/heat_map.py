@@ -103,7 +103,7 @@ def _hover(cell: Cell, numbers: EffectNumbers) -> str:
 
 def _told(difference: Difference) -> str:
     interval = f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}"
-    return f"{difference.mean:+.4f} mAP50-95, {interval}; above 0 with {percent(difference.above)}"
+    return f"{difference.mean:+.4f} {difference.score.words}, {interval}; above 0 with {percent(difference.above)}"
 
 
 def _count(cell: Cell) -> str:

@@ -1,6 +1,6 @@
 """The importance of choices for the result. A choice is a slot (its module) or a setting of a module at a slot.
 
-One observation is one candidate with its paired mAP50-95 (`Candidate.score`), so the seeds of an architecture count
+One observation is one candidate with its paired score (`Candidate.score`), so the seeds of an architecture count
 once. There are two measures, because they answer different questions:
 
 - main effect: the share of the variance that a choice explains by itself (omega squared, from the one-way F test of
@@ -98,7 +98,7 @@ class ImportanceNumbers:
 
     Attributes:
         choices: slots in natural order, then settings by name. If it is empty, `note` gives the reason.
-        candidates: number of candidates with a paired mAP50-95.
+        candidates: number of candidates with a paired score.
         left_out: number of settings that are left out, because too few candidates have them.
         note: a sentence on missing parts.
     """
@@ -129,7 +129,9 @@ def importance_numbers(view: StudyView, *, resamples: int = RESAMPLES, seed: int
             (), len(rows), note=f"Importance needs {LEAST} architectures; this study has {len(rows)}."
         )
     if np.ptp(values) < 1e-9:
-        return ImportanceNumbers((), len(rows), note="All architectures have the same mAP50-95, so no choice matters.")
+        return ImportanceNumbers(
+            (), len(rows), note=f"All architectures have the same {view.score.words}, so no choice matters."
+        )
     slots = {s for c in candidates for s in c.architecture.slots}
     names, left_out = _testable(rows, slots)
     if not names:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from nas_attn.detector.proxy.curve import curve_figures
+from nas_attn.detector.proxy.curve import curve_figures, split_figures
 from nas_attn.detector.proxy.group import MOST_NORM, Group
 from nas_attn.detector.proxy.job import Job
 from nas_attn.detector.proxy.recipe import STOPPED
@@ -157,9 +157,15 @@ class GroupTrainer(ProxyTrainer):
         self.members[k].metrics = self.evaluate_member(k)
         self.val_seconds += time.perf_counter() - start
 
-    def member_score(self, k: int, split: str = "val") -> float:
-        """The mAP50-95 of a detector on a split, in [0, 1]; for the arguments see `evaluate_member`."""
-        return self.evaluate_member(k, split)[self.aim.map50_95]
+    def member_figures(self, k: int, split: str = "val") -> dict[str, Any]:
+        """The figures of a detector, as in `Evaluation.scores`.
+
+        Args:
+            k: position of the detector.
+            split: `val`: those of its last validation during the training; or another split of the data.
+        """
+        metrics = self.members[k].metrics if split == "val" else self.evaluate_member(k, split)
+        return split_figures(metrics, self.aim)
 
     def _given_to_all(self, give: Callable[[], None]) -> None:
         """Give the attributes that Ultralytics gives the group to each detector."""

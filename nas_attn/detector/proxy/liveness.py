@@ -17,10 +17,10 @@ from nas_attn.space.slot import REPLACE, Slot
 
 def measure(
     trainer: ProxyTrainer, base_rows: list[list[Any]], slots: Iterable[Slot], done: Rewritten
-) -> dict[str, float]:
-    """Slot name -> the task's mAP50-95 of the trained model on val while this slot is silenced.
+) -> dict[str, dict[str, Any]]:
+    """Slot name -> the figures of the trained model on val while this slot is silenced, as in `Evaluation.scores`.
 
-    A value above the mAP of the unchanged model means that the slot is undertrained and does harm.
+    A mAP50-95 above that of the unchanged model means that the slot is undertrained and does harm.
 
     Args:
         trainer: a trainer that has finished its training.
@@ -31,7 +31,7 @@ def measure(
     found = {}
     for slot in slots:
         with silenced(trainer.ema.ema, base_rows, slot, done):
-            found[slot.name] = trainer.score()
+            found[slot.name] = trainer.figures()
     return found
 
 

@@ -23,7 +23,7 @@ from ultralytics.utils.torch_utils import init_seeds
 
 from nas_attn import pulse
 from nas_attn.detector.proxy import checkpoint
-from nas_attn.detector.proxy.curve import MAP75, curve_figures
+from nas_attn.detector.proxy.curve import curve_figures, keyless, split_figures
 from nas_attn.detector.proxy.dataset import EpochSampler, StoreDataset
 from nas_attn.detector.proxy.job import Job
 from nas_attn.detector.proxy.recipe import STOPPED
@@ -45,15 +45,17 @@ class ProxyTrainer(DetectionTrainer):
     Attributes:
         curve: one dictionary per epoch, as in `Evaluation.curve`.
         flags: events that make this run not comparable with others, as in `Evaluation.flags`.
+        last: the figures on val of the last validation during the training, as in `Evaluation.scores`.
         steps_seconds: seconds in training steps, without the loading of data.
         val_seconds: seconds in validations.
-        aim: the task, which has Ultralytics' key of the metric that a search improves.
+        aim: the task, which has Ultralytics' keys of its metrics.
     """
 
     def __init__(self, model: nn.Module, job: Job, folder: Path) -> None:
         self.job, self.aim = job, TASKS[job.info.task]
         self.curve: list[dict[str, float]] = []
         self.flags: list[str] = []
+        self.last: dict[str, Any] = {}
         self.steps_seconds = self.val_seconds = 0.0
         self._step = self._reloads = 0
         self._saved_at = time.monotonic()
@@ -103,6 +105,8 @@ class ProxyTrainer(DetectionTrainer):
     def save_metrics(self, metrics: dict[str, float]) -> None:
         row = {"epoch": self.epoch + 1, "loss": self._mean_loss, "lr": float(self.optimizer.param_groups[0]["lr"])}
         self.curve.append(row | curve_figures(metrics, self.aim, self._due(self.epoch)))
+        if self._due(self.epoch):
+            self.last = split_figures(metrics, self.aim)
 
     def save_model(self) -> bool:
         return False
@@ -207,15 +211,15 @@ class ProxyTrainer(DetectionTrainer):
             self.validator.dataloader = self._loader(split, self._val_batch, augment=False)
         try:
             metrics: dict[str, float] = super().validate()[0]
-            return metrics | {MAP75: float(getattr(self.validator.metrics, self.aim.metrics).map75)}
+            return metrics | keyless(getattr(self.validator.metrics, self.aim.metrics), self.job.data["names"])
         finally:
             if self.validator.dataloader is not kept:
                 self.validator.dataloader.close()
             self.validator.dataloader = kept
 
-    def score(self, split: str = "val") -> float:
-        """The mAP50-95 of the trained model on a split, for the objects of its task, in [0, 1]."""
-        return float(self.evaluate(split)[self.aim.map50_95])
+    def figures(self, split: str = "val") -> dict[str, Any]:
+        """The figures of the trained model on a split, for the objects of its task, as in `Evaluation.scores`."""
+        return split_figures(self.evaluate(split), self.aim)
 
     def close(self) -> None:
         """End the processes of the data loaders, if there are any."""

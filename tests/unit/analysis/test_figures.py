@@ -20,7 +20,8 @@ from nas_attn.analysis.figures import (
 from nas_attn.analysis.front import front
 from nas_attn.analysis.noise import noise
 from nas_attn.analysis.posterior import posterior, verdict
-from nas_attn.analysis.tables import ESTIMATE
+from nas_attn.analysis.tables import estimated
+from nas_attn.evaluate.score import MAP
 from nas_attn.space import Architecture
 from nas_attn.study.view import StudyView
 
@@ -37,7 +38,7 @@ def test_pareto_numbers_say_what_the_study_found(study):
     assert numbers.front == tuple(c.key for c in front(study))
     assert {k for k, p in points.items() if p.on_front} == set(numbers.front)
     assert numbers.noise == noise(study).run.mean
-    assert numbers.base_map50_95 == points[BASE].map50_95
+    assert numbers.base_score == points[BASE].score
     assert points[BASE].seeds == (0, 1, 2)
     assert points[CONV].group == "conv control"
 
@@ -47,13 +48,11 @@ def test_points_show_the_posterior_beside_the_plain_mean(study):
     points = {p.key: p for p in numbers.points}
     for i, (c, d) in enumerate(zip(found.candidates, found.differences, strict=True)):
         p = points[c.key]
-        assert (p.map50_95, p.delta, p.front, p.mean) == pytest.approx(
-            (found.means[i], d.mean, found.on_front[i], c.mean)
-        )
-        assert (p.map50_95 - p.low, p.high - p.map50_95) == pytest.approx((d.mean - d.low, d.high - d.mean))
+        assert (p.score, p.delta, p.front, p.mean) == pytest.approx((found.means[i], d.mean, found.on_front[i], c.mean))
+        assert (p.score - p.low, p.high - p.score) == pytest.approx((d.mean - d.low, d.high - d.mean))
         assert p.verdict == ("the base itself" if c.key == BASE else verdict(c, found)) and p.seeds == c.seeds
     assert {p.key for p in numbers.points if p.delta is None} == {FAILED, FLAGGED}
-    assert (points[BASE].low, points[BASE].high) == pytest.approx((points[BASE].map50_95,) * 2)
+    assert (points[BASE].low, points[BASE].high) == pytest.approx((points[BASE].score,) * 2)
 
 
 def test_without_a_posterior_points_are_plain_means(tmp_path):
@@ -63,7 +62,7 @@ def test_without_a_posterior_points_are_plain_means(tmp_path):
     study.fail(FAILED, "boom")
     numbers = pareto_numbers(StudyView.read(tmp_path))
     base = numbers.points[0]
-    assert base.map50_95 == base.mean == numbers.base_map50_95 == pytest.approx(0.31)
+    assert base.score == base.mean == numbers.base_score == pytest.approx(0.31)
     assert (base.low, base.high, base.delta, base.front, numbers.noise) == (None,) * 5 and base.on_front
     figure = pareto_figure(numbers)
     own = next(t for t in figure.data if t.name == "base")
@@ -77,14 +76,14 @@ def test_a_flagged_base_is_no_reference(tmp_path):
     for value, text in ((0.31, CONV), (0.32, "p3=conv p4=none p5=none")):
         study.complete(text, value)
     numbers = pareto_numbers(StudyView.read(tmp_path))
-    assert numbers.base_map50_95 is None and numbers.noise is not None
+    assert numbers.base_score is None and numbers.noise is not None
     assert not pareto_figure(numbers).layout.shapes
 
 
 def test_mishaps_are_shown_hollow_and_off_the_front(study):
     points = {p.key: p for p in pareto_numbers(study).points}
-    assert points[FAILED].state == "failed" and points[FAILED].map50_95 is None
-    assert points[FLAGGED].state == "flagged" and points[FLAGGED].map50_95 == 0.333
+    assert points[FAILED].state == "failed" and points[FAILED].score is None
+    assert points[FLAGGED].state == "flagged" and points[FLAGGED].score == 0.333
     assert points[FLAGGED].verdict == "not comparable: batch halved"
     hollow = {
         k for t in pareto_figure(pareto_numbers(study)).data if "open" in str(t.marker.symbol) for (k,) in t.customdata
@@ -107,8 +106,8 @@ def test_bars_are_intervals_of_the_front(study):
     longest = 0.0
     for trace in drawn:
         own = [points[k] for (k,) in trace.customdata]
-        above = [p.high - p.map50_95 if p.on_front else 0.0 for p in own]
-        below = [p.map50_95 - p.low if p.on_front else 0.0 for p in own]
+        above = [p.high - p.score if p.on_front else 0.0 for p in own]
+        below = [p.score - p.low if p.on_front else 0.0 for p in own]
         assert list(trace.error_y.array) == pytest.approx(above) and list(trace.error_y.arrayminus) == pytest.approx(
             below
         )
@@ -123,10 +122,10 @@ def test_the_band_is_the_noise_of_one_run_around_the_base(study):
     numbers = pareto_numbers(study)
     figure = pareto_figure(numbers)
     band, line = figure.layout.shapes
-    assert (band.y0, band.y1) == (numbers.base_map50_95 - numbers.noise, numbers.base_map50_95 + numbers.noise)
-    assert line.y0 == line.y1 == numbers.base_map50_95
+    assert (band.y0, band.y1) == (numbers.base_score - numbers.noise, numbers.base_score + numbers.noise)
+    assert line.y0 == line.y1 == numbers.base_score
     assert any(f"± {numbers.noise:.4f}" in a.text for a in figure.layout.annotations)
-    assert figure.layout.yaxis.title.text == f"{ESTIMATE} on val"
+    assert figure.layout.yaxis.title.text == f"{estimated(MAP)} on val"
 
 
 def test_a_point_says_how_sure_the_study_is(study):
@@ -136,7 +135,7 @@ def test_a_point_says_how_sure_the_study_is(study):
         k: h for t in figure.data if t.customdata is not None for (k,), h in zip(t.customdata, t.hovertext, strict=True)
     }
     conv = points[CONV]
-    for said in (f"{ESTIMATE} {conv.map50_95:.4f}", f"mean of its runs {conv.mean:.4f} (seeds 0, 1, 2)"):
+    for said in (f"{estimated(MAP)} {conv.score:.4f}", f"mean of its runs {conv.mean:.4f} (seeds 0, 1, 2)"):
         assert said in hover[CONV]
     assert f"Δ to base {conv.delta:+.4f}" in hover[CONV] and f"on the front with {percent(conv.front)}" in hover[CONV]
     assert "Δ to base" not in hover[BASE] and "on the front with >99 %" in hover[BASE]
@@ -148,9 +147,9 @@ def test_front_is_a_step_line_to_the_right_edge(study):
     numbers = pareto_numbers(study)
     line = next(t for t in pareto_figure(numbers).data if t.name == "Pareto front")
     assert line.line.shape == "hv"
-    assert line.x[-1] == max(p.gmacs for p in numbers.points if p.map50_95 is not None)
+    assert line.x[-1] == max(p.gmacs for p in numbers.points if p.score is not None)
     assert list(line.y) == sorted(line.y)
-    heights = {p.key: p.map50_95 for p in numbers.points}
+    heights = {p.key: p.score for p in numbers.points}
     assert list(line.y[:-1]) == [heights[k] for k in numbers.front]
 
 
@@ -194,9 +193,9 @@ def test_curves_stand_beside_the_base_of_the_same_seed(study):
     conv = next(c for c in study.candidates() if c.key == CONV)
     numbers = curve_numbers(study, conv)
     assert [(c.seed, c.is_base) for c in numbers.curves] == [(s, b) for b in (False, True) for s in (0, 1, 2)]
-    assert [e for e, _ in numbers.curves[0].map50_95] == [3, 6, 9, 12, 15]
+    assert [e for e, _ in numbers.curves[0].score] == [3, 6, 9, 12, 15]
     assert [e for e, _ in numbers.curves[0].loss] == list(range(1, 16))
-    assert numbers.curves[0].map50_95[-1][1] == pytest.approx(conv.trials[0].map50_95)
+    assert numbers.curves[0].score[-1][1] == pytest.approx(conv.trials[0].map50_95)
     assert len(curve_figure(numbers).data) == 12
 
 

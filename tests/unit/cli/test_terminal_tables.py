@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from fabricated_studies import Fabricator, fabricate
 
-from nas_attn.analysis.tables import ESTIMATE, ESTIMATES, genes
+from nas_attn.analysis.tables import estimated, estimates, genes
 from nas_attn.api import load_study
+from nas_attn.evaluate.score import MAP
 from nas_attn.space import Architecture
 
 
@@ -31,8 +32,8 @@ def test_genes_in_writing(text, wanted):
 def test_the_note_below_the_front_explains_estimates_and_noise(tmp_path):
     study = load_study(str(fabricate(tmp_path / "x", 12).folder))
     front = study.front()
-    assert ESTIMATE in front.table.columns
-    assert front.note == f"{ESTIMATES}\n{study.noise().sentence()}"
+    assert estimated(MAP) in front.table.columns
+    assert front.note == f"{estimates(MAP)}\n{study.noise().sentence()}"
     assert study.noise().sentence() in " ".join(repr(front).split())
 
 

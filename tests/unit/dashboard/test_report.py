@@ -25,9 +25,9 @@ from nas_attn.analysis.posterior import posterior, verdict
 from nas_attn.analysis.tables import (
     DEMO,
     EMPTY,
-    ESTIMATE,
-    ESTIMATES,
     alias_table,
+    estimated,
+    estimates,
     front_table,
     liveness_table,
     picks_table,
@@ -39,6 +39,7 @@ from nas_attn.dashboard.candidate_card import candidate_blocks, picks_blocks
 from nas_attn.dashboard.report import CAUTION, report_html, write_report
 from nas_attn.dashboard.source import LiveStudy
 from nas_attn.errors import MissingPart, UserError
+from nas_attn.evaluate.score import MAP
 from nas_attn.study.view import StudyView
 
 
@@ -69,8 +70,8 @@ def test_it_names_nothing_to_load(text):
 
 
 def test_estimates_are_explained_once_before_the_tables(text):
-    said = escape(ESTIMATES)
-    assert text.count(said) == 1 and text.index(said) < text.index(f"<th>{ESTIMATE}</th>")
+    said = escape(estimates(MAP))
+    assert text.count(said) == 1 and text.index(said) < text.index(f"<th>{estimated(MAP)}</th>")
 
 
 def test_noise_and_rates_of_errors_stand_below_the_front(study, text):
@@ -146,7 +147,7 @@ def test_the_front_is_judged_by_the_posterior(study):
         c = candidates[row["architecture"]]
         at = found.index(c)
         d = found.differences[at]
-        assert row[ESTIMATE] == f"{found.means[at]:.4f}" and row["P(front)"] == percent(found.on_front[at])
+        assert row[estimated(MAP)] == f"{found.means[at]:.4f}" and row["P(front)"] == percent(found.on_front[at])
         assert row["val mAP50-95 ± sd"].startswith(f"{c.mean:.4f}") and row["seeds"] == str(len(c.seeds))
         told = [row[k] for k in ("Δ to base", "95 % interval", "P(better)", "verdict")]
         if c.key == BASE:
@@ -196,9 +197,9 @@ def test_the_card_of_a_candidate(study):
         f"{conv.mean:.4f} ± {conv.sd:.4f}",
     ):
         assert said in cards[CONV], said
-    assert "Δ to base" not in cards[BASE] and ESTIMATE in cards[BASE] and "on the front" in cards[BASE]
+    assert "Δ to base" not in cards[BASE] and estimated(MAP) in cards[BASE] and "on the front" in cards[BASE]
     for key in (FLAGGED, FAILED, RUNNING):
-        assert ESTIMATE not in cards[key] and "on the front" not in cards[key]
+        assert estimated(MAP) not in cards[key] and "on the front" not in cards[key]
 
 
 def test_report_needs_neither_torch_nor_optuna(study, tmp_path):
@@ -258,7 +259,7 @@ def test_the_live_page_shows_the_same_judgements(study):
     shapes = found["drawn"]["data"]["layout"]["shapes"]
     assert len(shapes) == 2 and pareto_numbers(study).noise == pytest.approx((shapes[0]["y1"] - shapes[0]["y0"]) / 2)
     page = json.dumps(client.get("/_dash-layout", headers={"Host": "localhost"}).json, ensure_ascii=False)
-    assert ESTIMATES in page and page.index('"picks"') < page.index('"front"')
+    assert estimates(MAP) in page and page.index('"picks"') < page.index('"front"')
 
 
 def test_addresses_that_cannot_be_had(study):

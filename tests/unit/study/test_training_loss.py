@@ -14,7 +14,7 @@ from nas_attn.analysis.posterior import posterior
 from nas_attn.evaluate import Evaluation
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
-from nas_attn.study.training_loss import HUGE, final_map, last_loss, predicted, scores, with_end
+from nas_attn.study.training_loss import HUGE, final_score, last_loss, predicted, scores, with_end
 from nas_attn.study.trial import Trial
 
 
@@ -49,7 +49,7 @@ def test_a_stopped_trial_has_the_end_that_the_others_let_expect():
     assert with_end(some) == some
     first, second = scores(some, some), scores(some, some, last_loss)
     assert first is not None and second is not None
-    assert first.values[:8] == [final_map(t) for t in whole] and first.values[8] == pytest.approx(0.465, abs=0.01)
+    assert first.values[:8] == [final_score(t) for t in whole] and first.values[8] == pytest.approx(0.465, abs=0.01)
     assert second.values[8] == pytest.approx(-1.35 * (2 / 7 + 2 / 8) / 2) and second.values[8] < 0
     assert first.extra[:8] == [0.0] * 8 and first.extra[8] == predicted(some)[8].variance > 0
 
@@ -95,7 +95,7 @@ def test_a_loss_that_tells_makes_intervals_narrower_and_is_named(studies):
     assert widths[0] < 0.85 * widths[1]
     assert told.nothing == absent.nothing and told.noise == absent.noise  # they are those of the mAP
     found = noise(studies["tells"])
-    assert found is not None and "The training loss tells something about mAP" in found.sentence()
+    assert found is not None and "The training loss tells something of the score" in found.sentence()
     bare = noise(studies["absent"])
     assert bare is not None and "training loss" not in bare.sentence()
 

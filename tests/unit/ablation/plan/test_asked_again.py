@@ -63,6 +63,21 @@ def test_a_scale_that_the_design_no_longer_has_keeps_its_trials(tmp_path):
     assert one.trials[: len(two.trials)] == two.trials
 
 
+def test_an_ablation_keeps_the_score_that_it_compares(tmp_path):
+    """The study has another one: given once, the ablation's own score belongs to it like its fidelity."""
+    fabricate(tmp_path / "runs" / "own", 6)
+    request = load_request("own", {"base": FULL}, {"score": "recall"}, runs=tmp_path / "runs")
+    assert request.config.score == "recall"
+    assert "the ablation compares recall; the search was by mAP50-95" in request.notes
+    view = run_ablation_plan(ablation_plan(own(tmp_path), score="recall", seeds=3))
+    assert view.score.name == "recall" and asked(tmp_path).config.score == "recall"
+    assert all(v is None or v == t.evaluation.scores["val"]["recall"] for t, v in (
+        (view.trial(view.design.arm(name), i), value) for (name, i), value in view.values.items()
+    ))  # fmt: skip
+    alone = own(tmp_path).parents[2] / "alone"
+    assert load_request("alone", {"base": FULL}, {"data": "D.yaml"}, runs=alone.parent).config.score == "map50_95"
+
+
 def test_dead_slots_that_were_compared_stay(tmp_path):
     evaluator = SyntheticEvaluator(dead=("p5",))
     run_ablation_plan(ablation_plan(own(tmp_path), evaluator, full=THREE, seeds=3, dead_slots="keep"))

@@ -13,7 +13,7 @@ from scipy import stats
 from untrained_ablations import Stopped, StoppingEngine, ablated, ablation_plan, run_ablation_plan
 
 from nas_attn.ablation.design import FAMILIES
-from nas_attn.ablation.report.files import CSV_COLUMNS, csv_text, figures, markdown, write_tables
+from nas_attn.ablation.report.files import csv_columns, csv_text, figures, markdown, write_tables
 from nas_attn.ablation.report.forest_figure import forest_figure, forest_numbers
 from nas_attn.ablation.report.latex import DOCUMENT, _tex, latex
 from nas_attn.ablation.report.rows import family_rows
@@ -23,6 +23,7 @@ from nas_attn.ablation.view import AblationView
 from nas_attn.api import Ablation
 from nas_attn.dashboard.ablation_card import AblationCard, whole_card
 from nas_attn.dashboard.as_html import render
+from nas_attn.evaluate.score import MAP
 from nas_attn.evaluate.synthetic import SyntheticEvaluator
 from nas_attn.space import Architecture
 
@@ -148,7 +149,7 @@ def test_every_row_names_its_trials(large):
 
 def test_csv_has_every_contrast_at_full_precision(large):
     rows = list(csv.DictReader(csv_text(large).splitlines()))
-    assert tuple(rows[0]) == CSV_COLUMNS
+    assert tuple(rows[0]) == csv_columns(MAP)
     assert len(rows) == len(large.design.contrasts) + 2  # and the two bases
     full = next(r for r in rows if r["comparison"] == "full" and r["family"] == "base")
     decision = next(d for d in large.decisions if d.contrast.label == "full")

@@ -79,7 +79,7 @@ def trained(infos, cache, tmp_path_factory):
 
 
 def stock_metrics(trainer, folder):
-    """The metrics of Ultralytics' own validator for the same weights, on a copy of the data."""
+    """The metrics of Ultralytics' own validator for the same weights, on a copy of the data, and its AP per class."""
     from ultralytics.models import yolo
 
     info = trainer.job.info
@@ -93,19 +93,27 @@ def stock_metrics(trainer, folder):
     arguments = {"data": str(folder / "data" / "data.yaml"), "imgsz": 64, "batch": 8, "rect": True, "plots": False}
     fixed = {"task": info.task, "workers": 0, "device": "cpu"}  # the task decides the least confidence (0.01 for obb)
     validator = validators[info.task](save_dir=folder, args={**arguments, **fixed})
-    return validator(model=copy.deepcopy(trainer.ema.ema))
+    stats = validator(model=copy.deepcopy(trainer.ema.ema))
+    return stats, getattr(validator.metrics, trainer.aim.metrics).maps
 
 
 @pytest.mark.parametrize("task", MODELS)
 def test_the_objective_is_the_task_s_own_as_ultralytics_measures_it(trained, task, tmp_path):
     trainer = trained(task)
     letter = {"detect": "B", "segment": "M", "pose": "P", "obb": "B"}[task]
-    theirs = stock_metrics(trainer, tmp_path)
+    theirs, classes = stock_metrics(trainer, tmp_path)
     assert trainer.metrics[trainer.aim.map50_95] == trainer.curve[-1]["map50_95"] > 0.003
     for ours, name in ((trainer.aim.map50_95, "mAP50-95"), (trainer.aim.map50, "mAP50")):
         assert trainer.metrics[ours] == pytest.approx(
             theirs[f"metrics/{name}({letter})"], abs=1e-5
         )  # Ultralytics rounds less
+    told, info = trainer.last, trainer.job.info
+    for ours, name in (("map50_95", "mAP50-95"), ("map50", "mAP50"), ("precision", "precision"), ("recall", "recall")):
+        assert told[ours] == pytest.approx(theirs[f"metrics/{name}({letter})"], abs=1e-5)
+        assert trainer.curve[-1][ours] == told[ours]
+    there = {name: ap for name, ap, n in zip(info.names, classes, info.of_class["val"], strict=True) if n}
+    assert told["classes"] == pytest.approx(there, abs=1e-5) and len(there) > 1
+    assert sum(there.values()) / len(there) == pytest.approx(told["map50_95"], abs=2e-5)
     if letter != "B":
         assert trainer.metrics[trainer.aim.map50_95] != trainer.metrics["metrics/mAP50-95(B)"]
 
@@ -113,9 +121,10 @@ def test_the_objective_is_the_task_s_own_as_ultralytics_measures_it(trained, tas
 @pytest.mark.parametrize("task", ["segment", "obb"])
 def test_liveness_and_test_are_scored_alike(trained, task):
     trainer = trained(task)
-    assert trainer.score() == trainer.metrics[trainer.aim.map50_95]
-    test = trainer.evaluate("test")
-    assert trainer.score("test") == test[trainer.aim.map50_95] != trainer.score()
+    assert trainer.figures() == trainer.last and trainer.last["map50_95"] == trainer.metrics[trainer.aim.map50_95]
+    test = trainer.figures("test")
+    assert test["map50_95"] == trainer.evaluate("test")[trainer.aim.map50_95] != trainer.last["map50_95"]
+    assert test.keys() == trainer.last.keys() and test["classes"] != trainer.last["classes"]
     assert trainer.validator.dataloader is trainer.test_loader
 
 
