@@ -231,9 +231,7 @@ def load_base(
         check_export(source, text)
     stem = path.name.rsplit(".", 1)[0] if path.suffix in (".pt", *YAMLS) else text
     base = _resolve(stem, source, scale, width)
-    if (
-        checkpoint is None and file and KEY not in source
-    ):  # otherwise no row can be incomplete, and every bare name is one of Ultralytics
+    if checkpoint is None and file and KEY not in source:  # the rows of all others are complete
         base = replace(base, yaml=completed(base.yaml, own_rows(base.rows, text))[0].yaml)
     return replace(base, checkpoint=checkpoint, file=file).changed(nc=nc, reg_max=reg_max)
 
