@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.api.layer_files import use_layers
 from nas_attn.errors import UserError
 from nas_attn.lines import wrapped
 from nas_attn.space import NONE, Architecture
@@ -89,6 +90,9 @@ class Adoption:
             "nc": found.base.nc,
             "architecture": str(found.architecture),
             "rows": [_row(put) for put in found.puts],
+            "layers": [
+                {"row": row.number, "module": row.as_written, "layer": str(layer)} for row, layer in found.layers
+            ],
             "imgsz": self.imgsz,
             "cost": self.cost.as_dict(),
             "base_cost": self.base_cost.as_dict(),
@@ -118,8 +122,11 @@ class Adoption:
                 yield f"    not in the file, so taken: {taken}"
             if put.reading.said:
                 yield f"    {put.reading.said}"
+        for row, layer in found.layers:
+            yield f"  row {row.number} {row.as_written} -> part of the base, {layer}"
         yield f"architecture: {found.architecture}"
-        plain = f"without attention ({found.plain.name}) {_figures(self.base_cost)}"
+        without = "attention and inserted layers" if any(put.layer for put in found.puts) else "attention"
+        plain = f"without {without} ({found.plain.name}) {_figures(self.base_cost)}"
         yield f"cost at {self.imgsz} px: {_figures(self.cost)}; {plain}"
         for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
             if lines:
@@ -145,6 +152,7 @@ def adopt(
     wiring: str = "repair",
     inside: str | None = None,
     meanings: Mapping[str, str] | None = None,
+    layers: str | Path | Sequence[str | Path] | None = None,
 ) -> Adoption:
     """Make a community's model YAML build, and list its mistakes.
 
@@ -161,6 +169,7 @@ def adopt(
         inside: place of the attention in blocks such as `C2f_ACmix`: `insert`, `replace` or `after`; None for the usual
             place of each module.
         meanings: name in the file -> name to read instead, for names with several meanings and for unknown names.
+        layers: Python files with your own layers, which rows of the file name.
 
     Raises:
         UserError: the file does not describe a detector, has neither attention nor a mistake to repair, has an unknown
@@ -169,6 +178,7 @@ def adopt(
     from nas_attn.environment import prepare
 
     prepare()
+    use_layers(layers)
     from nas_attn.adoption.adopt import adopt as read
     from nas_attn.cost import CostTable
 

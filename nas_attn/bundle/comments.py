@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.front import difference_of
 from nas_attn.analysis.posterior import posterior, verdict
@@ -14,6 +14,9 @@ from nas_attn.lines import many
 from nas_attn.space import Architecture
 from nas_attn.study.trial_settings import as_words, trained_with
 from nas_attn.study.view import Candidate, StudyView
+
+if TYPE_CHECKING:
+    from nas_attn.detector.model.base_model import BaseModel
 
 
 def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
@@ -53,16 +56,18 @@ def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
 
 
 def training_lines(
-    architecture: Architecture, files: Mapping[str, str], settings: Mapping[str, Any] | None = None
+    architecture: Architecture, files: Mapping[str, str], base: BaseModel, settings: Mapping[str, Any] | None = None
 ) -> tuple[str, ...]:
     """The comment lines about training: one per module of the user that is needed, then the training command.
 
     Args:
         architecture: the architecture; its modules are registered.
-        files: digest of a module file's source -> path of that file.
+        files: digest of the source of a file of modules or layers -> path of that file.
+        base: the base model, whose own layers are needed too; `yaml_text` names them.
         settings: the training settings of the study; None without a study.
     """
-    lines, options = [], ""
+    paths = [files[source.digest] for source in base.sources if source.digest in files]
+    lines, options = [], "".join(f" --layers {shell_word(path)}" for path in paths)
     for entry in entries(architecture):
         if entry.cls.__module__.startswith(registry.ZOO):
             continue

@@ -91,8 +91,9 @@ def write_bundle(
 
 def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], None]) -> dict[str, Any]:
     base, slots, architecture = winner.base, winner.slots, winner.architecture
-    sources = cards.own_sources(architecture)
-    how = training_lines(architecture, {source.digest: name for name, source in sources.items()}, winner.settings)
+    sources = cards.own_sources(architecture, base)
+    names = {source.digest: name for name, source in sources.items()}
+    how = training_lines(architecture, names, base, winner.settings)
     write_text_atomic(folder / MODEL, replace(winner, training=how).yaml())
     words = f", with {as_words(winner.settings)}" if winner.settings else ""
     why = (f"The base of best.yaml, without attention. Train both to compare them{words}.",)
@@ -128,7 +129,8 @@ def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], No
         "study": winner.study,
         "onnx": graphs or "left out",
         "modules": modules,
-        "licences": cards.licences(modules),
+        **({"layers": own} if (own := cards.layers_part(base, sources)) else {}),
+        "licences": cards.licences(modules) | {row["name"]: "not declared by the author" for row in own},
         "cite": cards.to_cite(modules, base.name),
         "versions": cards.versions(),
         "files": {p.relative_to(folder).as_posix(): cards.file_digest(p) for p in files},

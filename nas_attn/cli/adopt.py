@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.cli.options import Json, Layers, Modules, use_modules
 from nas_attn.environment import shell_word
 
 NAME = "adopt"
@@ -61,6 +61,7 @@ def command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
     modules: Modules = None,
+    layers: Layers = None,
     as_json: Json = False,
 ) -> None:
     """Repair a community model YAML, and list its mistakes.
@@ -70,7 +71,7 @@ def command(
     """
     from nas_attn.api.adoption import adopt, check_output
 
-    use_modules(modules)
+    use_modules(modules, layers)
     if output is not None:
         check_output(output, force)
     found = adopt(
@@ -92,7 +93,8 @@ def command(
         print("nothing written: give -o FILE")
         return
     print(f"written: {output}")
-    print(f"train: python -m nas_attn train {shell_word(output)} --data D.yaml --epochs 300")
+    own = "".join(f" --layers {shell_word(file)}" for file in layers or () if found.found.base.layers)
+    print(f"train: python -m nas_attn train {shell_word(output)} --data D.yaml --epochs 300{own}")
     if nc is None:
         print(f"  D.yaml must have {found.found.base.nc} classes. For another number N, adopt again with --nc N")
 

@@ -41,6 +41,7 @@ Score = Annotated[
     ),
 ]
 Modules = Annotated[list[str] | None, option(StudyConfig, "module_files")]
+Layers = Annotated[list[str] | None, option(StudyConfig, "layers")]
 RUNS_DEFAULT = RUNS
 
 
@@ -97,25 +98,29 @@ def study_and_settings(study: str | None, settings: list[str] | None) -> tuple[s
     return study, {"train": read_settings(words)}
 
 
-def use_modules(files: list[str] | None) -> None:
-    """Register the attention modules in the files of `--modules`.
+def use_modules(files: list[str] | None, layers: list[str] | None = None) -> None:
+    """Register the attention modules in the files of `--modules`, and load the layers in the files of `--layers`.
 
     Raises:
         ConfigError: all mistakes in these files.
     """
-    if not files:
+    if not (files or layers):
         return
     from nas_attn.attention import trust, user
     from nas_attn.environment import prepare
     from nas_attn.errors import ConfigError, UserError
 
     prepare()  # such a file may import ultralytics
-    trust.remember_files(files)
+    trust.remember_files([*(files or ()), *(layers or ())])
     problems: list[UserError] = []
-    for file in files:
+    for file in files or ():
         try:
             user.load(file)
         except UserError as error:
             problems.append(error)
+    try:
+        user.load_layers(layers or ())
+    except ConfigError as error:
+        problems += error.problems
     if problems:
-        raise ConfigError(problems, where="--modules")
+        raise ConfigError(problems, where=" and ".join(["--modules"] * bool(files) + ["--layers"] * bool(layers)))

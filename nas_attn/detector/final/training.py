@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.attention import registry, user
+from nas_attn.attention import layers, registry, user
 from nas_attn.data.check import DataInfo
 from nas_attn.data.download import without_download
 from nas_attn.detector.final.plain_command import conditions, plain_command
 from nas_attn.detector.final.ready_model import of_ultralytics
 from nas_attn.detector.final.training_folder import TrainingFolder, epochs_of
+from nas_attn.detector.model.rows import PREFIX
 from nas_attn.errors import MissingPart, NasAttnError
 from nas_attn.tasks import TASKS
 
@@ -146,8 +147,10 @@ def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Pa
 
 
 def _own_files(model_text: str) -> list[user.Source]:
-    """The user's module files that define a module of a model YAML."""
-    return [s for s in user.sources() if any(registry.get(n).cls.__name__ in model_text for n in s.names)]
+    """The user's files that define a module or a layer of a model YAML."""
+    own = [s for s in user.sources() if any(registry.get(n).cls.__name__ in model_text for n in s.names)]
+    found = (layers.get(n).source for n in layers.names() if f"{PREFIX}{n}," in model_text)
+    return [*own, *dict.fromkeys(found)]
 
 
 def check_processes(device: Any) -> None:
@@ -175,8 +178,10 @@ def _train(training: Training, run: TrainingFolder) -> Any:
     if fit is not None:
         save_start(model, training.model.task, source)
         print(f"weights of {training.weights}: " + "\n".join(fit.lines()))
-    own_files = bool(_own_files(training.path.read_text("utf-8")))
-    print("\n".join(["with plain Ultralytics:", command, *conditions(training.weights, fit, own_files)]))
+    kinds = {bool(source.names) for source in _own_files(training.path.read_text("utf-8"))}
+    variables = {True: (user.ENVIRONMENT, "--modules"), False: (user.LAYERS_ENVIRONMENT, "--layers")}
+    needed = dict(found for kind, found in variables.items() if kind in kinds)
+    print("\n".join(["with plain Ultralytics:", command, *conditions(training.weights, fit, needed)]))
     given = {"data": str(without_download(training.data.path)), "seed": training.seed, **arguments}
     where = {"project": str(run.folder.parent), "name": run.folder.name, "exist_ok": True}
     return _run(of_ultralytics(training.model, source), training.model, {**given, **where})
@@ -191,7 +196,7 @@ def _go_on(training: Training, run: TrainingFolder) -> Any:
 def _run(yolo: Any, model: BaseModel, arguments: Mapping[str, Any]) -> Any:
     from nas_attn.detector.final.trainers import CarriedModules, trainer_of
 
-    yolo.add_callback("on_train_start", CarriedModules(user.sources()))
+    yolo.add_callback("on_train_start", CarriedModules((*user.sources(), *model.sources)))
     try:
         yolo.train(trainer=trainer_of(model.head, model.task), **arguments)
     except subprocess.CalledProcessError as error:
