@@ -15,6 +15,7 @@ from module_files import registry_as_before
 
 from nas_attn.attention import attention, registry, table
 from nas_attn.cost import COUNTING, counter
+from nas_attn.detector.neck import roles as places
 from nas_attn.detector.neck import slots
 from nas_attn.evaluate import shared
 from nas_attn.study import shipped
@@ -28,7 +29,7 @@ def grown() -> Iterator[None]:
     """
     from torch import nn
 
-    count, load, find = counter.gene_cost, shipped.load, slots.roles
+    count, load, find = counter.gene_cost, shipped.load, places.roles
 
     def roles(graph, inputs):
         yield from find(graph, inputs)

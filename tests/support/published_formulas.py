@@ -115,9 +115,9 @@ def irmb(p: Weights, x: Tensor, dim_head: int, window_size: int = 7, **_: Any) -
     attended, heads = torch.empty_like(v), x.shape[1] // dim_head
     down, across = (-(-side // window_size) for side in x.shape[2:])
     for n, i, j, h in itertools.product(range(len(x)), range(down), range(across), range(heads)):
-        of_head = [t[n].chunk(heads)[h][:, i::down, j::across] for t in (q, k, v)]
-        out = weighted(*(t.flatten(1).T for t in of_head), dim_head**-0.5)
-        attended[n].chunk(heads)[h][:, i::down, j::across] = out.T.reshape(of_head[2].shape)
+        of_q, of_k, of_v = (t[n].chunk(heads)[h][:, i::down, j::across] for t in (q, k, v))
+        out = weighted(of_q.flatten(1).T, of_k.flatten(1).T, of_v.flatten(1).T, dim_head**-0.5)
+        attended[n].chunk(heads)[h][:, i::down, j::across] = out.T.reshape(of_v.shape)
     local = conv(p, "conv_local.conv", attended, groups=v.shape[1])
     local = batch_norm(p, "conv_local.norm", local, 1e-6)
     return x + conv(p, "proj.conv", attended + local * local.sigmoid())

@@ -42,14 +42,15 @@ class Heard(Reporter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.console = Console(file=io.StringIO(), width=200)
+        self.written = io.StringIO()
+        self.console = Console(file=self.written, width=200)
 
     @property
     def text(self) -> str:
-        return self.console.file.getvalue()
+        return self.written.getvalue()
 
 
-class HeardAblation(AblationReporter, Heard):
+class HeardAblation(AblationReporter, Heard):  # type: ignore[misc]
     """The progress of an ablation, as text."""
 
 
@@ -78,7 +79,7 @@ def texts(folder: Path, heard: Heard) -> dict[str, str]:
         "lists": "\n".join(map(repr, (study.front(), study.picks(), study.modules(), study.slots(), study.effects()))),
         "effects": study.effects().conclusion,
         "figures": "".join(f.to_json() for f in (study.plot(), study.effects().plot())),
-        "noise": study.noise().sentence(),
+        "noise": repr(study.noise()) + (noise.sentence() if (noise := study.noise()) else ""),
         "difference": repr(study.difference(candidate.architecture)),
         "report": without_plotly(report_html(load_shown(folder), None)),
         "live": f"{study_page('mine', view.score)} {progress(view)}",

@@ -6,6 +6,7 @@ import copy
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,7 +82,7 @@ def both(path: Path, task: str, augment: bool):
     data = {"names": dict(enumerate(info.names)), **(info.keypoints.as_dict() if info.keypoints else {})}
     spec = yaml.safe_load(path.read_text())
     theirs_data = {"names": data["names"], **{k: spec[k] for k in ("kpt_shape", "flip_idx") if k in spec}}
-    keywords = dict(imgsz=IMGSZ, batch_size=2, augment=augment, rect=not augment, pad=0.5, task=task)
+    keywords: dict[str, Any] = dict(imgsz=IMGSZ, batch_size=2, augment=augment, rect=not augment, pad=0.5, task=task)
     ours = StoreDataset(store, list(range(len(store))), 5, hyp=settings(), data=data, **keywords)
     shutil.copytree(path.parent, path.parent.parent / "copy")
     images = str(path.parent.parent / "copy" / "images" / "train")
