@@ -38,7 +38,7 @@ def by_recall(tmp_path_factory) -> StudyView:
 
 @pytest.fixture(scope="module")
 def by_map(tmp_path_factory) -> StudyView:
-    return searched(tmp_path_factory.mktemp("map"))
+    return searched(tmp_path_factory.mktemp("map"), early_stop="off")
 
 
 def of_lska(view: StudyView):
