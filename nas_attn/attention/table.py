@@ -45,7 +45,7 @@ def adding(taken: Taken) -> Iterator[list[ModuleEntry]]:
         raise
     finally:
         _ADDING.reset(token)
-    _tell()
+    tell()
 
 
 def add(entry: ModuleEntry, where: str = "") -> None:
@@ -75,7 +75,7 @@ def add(entry: ModuleEntry, where: str = "") -> None:
         del TABLE[held.name]
     TABLE[entry.name] = entry
     if _ADDING.get() is None and "own" in BEGUN:
-        _tell()
+        tell()
 
 
 def listen(listener: Callable[[], None]) -> None:
@@ -102,6 +102,7 @@ def _refuse(held: ModuleEntry) -> str:
     return "refuse"
 
 
-def _tell() -> None:
+def tell() -> None:
+    """Call all listeners, because the table or the layers of users have changed."""
     for listener in _LISTENERS:
         listener()

@@ -1,4 +1,4 @@
-"""Attention modules of users, from Python files and installed packages.
+"""Attention modules and layers of users, from Python files and installed packages.
 
 The classes of a file belong to a Python module whose name holds the file's stem and a digest of its source. So two
 versions of a file are two Python modules. Pickled instances contain the source: a checkpoint loads without the file,
@@ -8,64 +8,31 @@ and loading it runs the source, as loading any pickle runs code.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
-import importlib.util
 import linecache
 import os
-import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from nas_attn.atomic_files import is_file
-from nas_attn.attention import table
+from nas_attn.attention import layers, table
 from nas_attn.attention.entry import ModuleEntry
-from nas_attn.errors import UserError
+from nas_attn.attention.source import Source as Source
+from nas_attn.attention.source import read as read
+from nas_attn.errors import ConfigError, UserError
 
-ENVIRONMENT = "NAS_ATTN_MODULES"  # files that every process loads, separated as in PATH
+ENVIRONMENT = "NAS_ATTN_MODULES"  # files of modules that every process loads, separated as in PATH
+LAYERS_ENVIRONMENT = "NAS_ATTN_LAYERS"  # the same for files of layers
 GROUP = "nas_attn.modules"  # entry points of installed packages: a module to import, or a class in it
 BROKEN: dict[str, UserError] = {}  # entry point -> the error of loading its package
 
+Check = Callable[[Sequence[ModuleEntry], ModuleType, str], None]
 _KNOWN: dict[Source, tuple[ModuleType, tuple[ModuleEntry, ...]]] = {}
 _LOCK = threading.RLock()
-
-
-@dataclass(frozen=True)
-class Source:
-    """The content of a module file: plain data, the same on every machine.
-
-    Attributes:
-        stem: the file's name without folder and suffix.
-        text: its source.
-    """
-
-    stem: str
-    text: str
-
-    @cached_property
-    def digest(self) -> str:
-        """16 hex digits of the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
-
-    @property
-    def module(self) -> str:
-        """Name of the Python module that holds its classes."""
-        return f"nas_attn_user_{re.sub(r'[^A-Za-z0-9_]', '_', self.stem)}_{self.digest}"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of its modules in the registry."""
-        return tuple(e.name for e in filled().values() if e.cls.__module__ == self.module)
-
-    def __hash__(self) -> int:
-        return hash((self.stem, self.text))
 
 
 def load(file: str | Path) -> Source:
@@ -86,38 +53,58 @@ def load(file: str | Path) -> Source:
     source = read(path)
     filled()  # the zoo and installed packages come first
     with _LOCK:
-        _install(source, str(path), lambda held: "replace" if held.origin == str(path) or revived(held) else "refuse")
+        _install(source, str(path), lambda held: "replace" if held.origin == str(path) or revived(held) else "refuse",
+                 _check_modules)  # fmt: skip
     return source
 
 
-def read(path: Path) -> Source:
-    """The content of a Python file.
+def load_layers(paths: Iterable[str | Path]) -> list[Source]:
+    """Let rows of model YAMLs name the layers in Python files; see `layers.py`.
+
+    Args:
+        paths: paths of the files. Their layers replace others of the same names.
+
+    Returns:
+        The contents of the files.
 
     Raises:
-        UserError: the file is not a Python file, or cannot be read.
+        ConfigError: a file cannot be read or executed, has no layer, or registers attention modules; the error lists
+            all mistakes.
     """
-    if path.suffix != ".py" or not is_file(path):
-        rule = "a file of attention modules must be an existing Python file (.py)"
-        remedy = "Give its path, relative to the file that names it or, on the command line, to the current folder."
-        raise UserError(rule, got=f"'{path}'", remedy=remedy)
-    try:
-        return Source(path.stem, importlib.util.decode_source(path.read_bytes()))
-    except OSError as error:
-        raise UserError("a file must be readable", got=f"'{path}' ({error.strerror})") from error
-    except (UnicodeDecodeError, SyntaxError) as error:
-        raise UserError("a file of attention modules must be Python", got=str(error), where=str(path)) from None
+    found: list[Source] = []
+    problems: list[UserError] = []
+    held = []
+    for path in (Path(p).expanduser().resolve() for p in paths):
+        try:
+            found.append(read(path))
+            with _LOCK:
+                module = _install(found[-1], str(path), lambda held: "refuse", _check_layers)
+            held.append(layers.read(found[-1], module, str(path)))
+        except UserError as error:
+            problems.append(error)
+    if problems:
+        raise ConfigError(problems, where="the files of layers")
+    layers.use(filter(None, held))
+    return found
 
 
 def ensure(sources: Iterable[Source]) -> None:
-    """Register exactly these contents; they replace other versions of the same modules. Workers of a study call this.
+    """Register exactly these contents, modules and layers; they replace other versions of the same names.
+
+    Workers of a study call this.
 
     Raises:
         UserError: the same errors as `load`.
     """
     filled()
+    held = []
     for source in sources:
         with _LOCK:
-            _install(source, "", lambda held: "replace" if of_a_file(held) else "refuse")
+            module = _install(source, "", lambda held: "replace" if of_a_file(held) else "refuse", _check_any)
+            if not _KNOWN[source][1]:
+                held.append(layers.read(source, module, module.__dict__["__nas_attn_file__"]))
+    if held:
+        layers.use(filter(None, held))
 
 
 def revive(stem: str, text: str, class_name: str, *arguments: Any) -> Any:
@@ -136,7 +123,9 @@ def revived_class(stem: str, text: str, class_name: str) -> Any:
     if source not in _KNOWN:
         filled()
         with _LOCK:
-            _install(source, "", lambda held: "keep")
+            module = _install(source, "", lambda held: "keep", _check_any)
+            if not _KNOWN[source][1] and (held := layers.read(source, module, "")):
+                layers.offer(held)
     found: Any = _KNOWN[source][0]
     for part in class_name.split("."):
         found = getattr(found, part)
@@ -144,8 +133,8 @@ def revived_class(stem: str, text: str, class_name: str) -> Any:
 
 
 def sources() -> tuple[Source, ...]:
-    """The contents of all files whose modules are in the registry."""
-    modules = {e.cls.__module__ for e in filled().values()}
+    """The contents of all files whose modules are in the registry, or whose layers rows can name."""
+    modules = {e.cls.__module__ for e in filled().values()} | {f.source.module for f in layers.files()}
     return tuple(s for s in _KNOWN if s.module in modules)
 
 
@@ -171,7 +160,10 @@ def revived(entry: ModuleEntry) -> bool:
 
 
 def filled() -> dict[str, ModuleEntry]:
-    """The table with the modules of the zoo, of installed packages, and of files that `NAS_ATTN_MODULES` names."""
+    """The table with the modules of the zoo, of installed packages, and of files that `NAS_ATTN_MODULES` names.
+
+    The layers of the files that `NAS_ATTN_LAYERS` names are loaded too.
+    """
     table.load_zoo()
     if "own" not in table.BEGUN:
         table.BEGUN.add("own")  # before loading, because loaded code may read the table
@@ -184,18 +176,23 @@ def filled() -> dict[str, ModuleEntry]:
 
 
 def load_installed() -> None:
-    """Register the modules of installed packages, and of the files that `NAS_ATTN_MODULES` names.
+    """Register the modules of installed packages, and those of the files that the two variables name.
 
     If a package cannot be loaded, its error is kept in `BROKEN` and the other packages are loaded.
 
     Raises:
-        UserError: a file that `NAS_ATTN_MODULES` names cannot be loaded, see `load`.
+        UserError: a file that a variable names cannot be loaded, see `load` and `load_layers`.
     """
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
         if (problem := _load_point(point)) is not None:
             BROKEN[point.name] = problem
-    for name in filter(None, os.environ.get(ENVIRONMENT, "").split(os.pathsep)):
+    for name in _named_in(ENVIRONMENT):
         load(name)
+    load_layers(_named_in(LAYERS_ENVIRONMENT))
+
+
+def _named_in(variable: str) -> list[str]:
+    return list(filter(None, os.environ.get(variable, "").split(os.pathsep)))
 
 
 def _load_point(point: importlib.metadata.EntryPoint) -> UserError | None:
@@ -218,10 +215,18 @@ def _load_point(point: importlib.metadata.EntryPoint) -> UserError | None:
     return None if any(m.partition(".")[0] == package for m in known) else _nothing(where)
 
 
-def _install(source: Source, file: str, taken: table.Taken) -> ModuleType:
-    """The Python module of a content. It is executed once per process; its attention modules are registered."""
+def _install(source: Source, file: str, taken: table.Taken, check: Check) -> ModuleType:
+    """The Python module of a content. It is executed once per process; its attention modules are registered.
+
+    Args:
+        source: the content.
+        file: path of the file, or empty.
+        taken: as for `table.adding`.
+        check: refuses a content with these attention modules, shown as the file of this name.
+    """
     if source in _KNOWN:
         module, entries = _KNOWN[source]
+        check(entries, module, file or module.__dict__["__file__"])
         module.__dict__["__nas_attn_file__"] = file or module.__dict__["__nas_attn_file__"]
         if missing := [e for e in entries if e not in filled().values()]:
             with table.adding(taken):
@@ -236,8 +241,7 @@ def _install(source: Source, file: str, taken: table.Taken) -> ModuleType:
     try:
         with table.adding(taken) as newcomers:
             _execute(source.text, module, shown)
-            if not newcomers:
-                raise _nothing(shown)
+            check(newcomers, module, shown)
     except BaseException:
         del sys.modules[source.module]
         raise
@@ -262,9 +266,9 @@ def _execute(text: str, module: ModuleType, file: str) -> None:
     except (Exception, SystemExit) as error:  # a user's own code, which may raise anything
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
         if isinstance(error, SyntaxError) and error.filename == file:
-            rule, lines, got = "a file of attention modules must be Python", [error.lineno], error.msg
+            rule, lines, got = "a file of modules or layers must be Python", [error.lineno], error.msg
         else:
-            rule, got = "a file of attention modules must be importable", f"{type(error).__name__}: {error}"
+            rule, got = "a file of modules or layers must be importable", f"{type(error).__name__}: {error}"
         where = f"{file}:{lines[-1]}" if lines else file
         raise UserError(rule, got=got, where=where, remedy=remedy) from error
 
@@ -274,9 +278,36 @@ def _printing_aside() -> contextlib.AbstractContextManager[Any]:
     return contextlib.redirect_stdout(sys.stderr)
 
 
-def _nothing(where: str) -> UserError:
+def _nothing(where: str, more: str = "") -> UserError:
     rule = "a module file or a package must register at least one attention module"
-    return UserError(rule, got="none", where=where, remedy='Decorate a class with `@attention("name")`.')
+    return UserError(rule, got="none", where=where, remedy='Decorate a class with `@attention("name")`.' + more)
+
+
+def _check_modules(entries: Sequence[ModuleEntry], module: ModuleType, where: str) -> None:
+    """Refuse a file that registers no attention module."""
+    if not entries:
+        more = (
+            " If its classes are layers in rows of your model YAML, give it with --layers."
+            if layers.defined(module)
+            else ""
+        )
+        raise _nothing(where, more)
+
+
+def _check_layers(entries: Sequence[ModuleEntry], module: ModuleType, where: str) -> None:
+    """Refuse a file that registers attention modules, and one without layers."""
+    if entries:
+        rule = "a file of layers must not register attention modules"
+        remedy = "Give a file of attention modules with --modules, and move layers to a file of their own."
+        raise UserError(rule, got=", ".join(e.name for e in entries), where=where, remedy=remedy)
+    _check_any(entries, module, where)
+
+
+def _check_any(entries: Sequence[ModuleEntry], module: ModuleType, where: str) -> None:
+    """Refuse a file that has neither attention modules nor layers."""
+    if not entries and not layers.defined(module):
+        rule = "a file of layers must define at least one subclass of torch's nn.Module"
+        raise UserError(rule, got="none", where=where)
 
 
 def _carry(source: Source, module: ModuleType) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nas_attn.attention import names, table, user
+from nas_attn.attention import layers, names, table, user
 
 HEAD = """\
 from typing import Annotated
@@ -40,7 +40,7 @@ class Mine(nn.Module):
 def registry_as_before() -> Iterator[None]:
     """A context that restores the registry at its end."""
     names()
-    before, known, modules = dict(table.TABLE), dict(user._KNOWN), set(sys.modules)
+    before, known, modules, own = dict(table.TABLE), dict(user._KNOWN), set(sys.modules), dict(layers._TABLE)
     try:
         yield
     finally:
@@ -48,10 +48,12 @@ def registry_as_before() -> Iterator[None]:
         table.TABLE.update(before)
         user._KNOWN.clear()
         user._KNOWN.update(known)
+        layers._TABLE.clear()
+        layers._TABLE.update(own)
         for name in set(sys.modules) - modules:
             if name.startswith("nas_attn_user_"):
                 del sys.modules[name]
-        table._tell()
+        table.tell()
 
 
 @pytest.fixture
