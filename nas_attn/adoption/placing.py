@@ -19,7 +19,7 @@ from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.community_names import AFTER
 from nas_attn.detector.model.model_yaml import built_repeats
-from nas_attn.detector.model.rows import PREFIX, Insertion, absolute, rewrite
+from nas_attn.detector.model.rows import PREFIX, Insertion, RowContent, absolute, rewrite, stated
 from nas_attn.detector.neck.graph import Graph
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.errors import UserError
@@ -209,13 +209,13 @@ def _with_rows(base: BaseModel, built: Any, puts: Sequence[Put]) -> tuple[BaseMo
     """(the base with these rows inserted, row of the base -> new row)."""
     graph_readers = _readers_of(base)
     inserts: dict[int, list[Insertion]] = {}
-    blocks: dict[int, tuple[tuple[str, list[Any]], int]] = {}
+    blocks: dict[int, list[RowContent]] = {}
     for put in puts:
         module, arguments = _row_of(put)
         if put.mode:
             resolved = list(built.block_arguments[put.root])
             gene = [put.mode, module, *arguments]
-            blocks[put.root] = (PREFIX + put.row.named.block, [resolved, [gene]]), resolved[1]
+            blocks[put.root] = stated((PREFIX + put.row.named.block, [resolved, [gene]]), resolved[1])
         else:
             readers = () if put.readers == graph_readers[put.root] else tuple(sorted(put.readers))
             one = Insertion(f"row {put.row.number}", (PREFIX + module, arguments), readers)

@@ -90,8 +90,19 @@ def offer(file: LayerFile) -> None:
 
 
 def names() -> list[str]:
-    """Names of all layers of users."""
-    return sorted(_TABLE)
+    """Names of all layers of users. A row that names an attention module never means a layer of the same name."""
+    modules = {entry.cls.__name__ for entry in table.present()}
+    return sorted(_TABLE.keys() - modules)
+
+
+def is_layer(name: str) -> bool:
+    """True if `nas_attn.NAME` in a row means a layer of the user."""
+    return name in _TABLE and name in names()
+
+
+def definition(name: str) -> LayerFile | None:
+    """The first file that defines a class of this name, even if the name belongs to an attention module."""
+    return next(iter(_TABLE.get(name, ())), None)
 
 
 def get(name: str) -> LayerFile:
@@ -104,8 +115,8 @@ def get(name: str) -> LayerFile:
         UnknownName: no file defines it.
         UserError: two files define it.
     """
-    if name not in _TABLE:
-        raise UnknownName("layer", name, _TABLE)
+    if not is_layer(name):
+        raise UnknownName("layer", name, names())
     first, *others = _TABLE[name]
     if others:
         rule = "a layer that a row names must be in one file of --layers"
@@ -115,7 +126,7 @@ def get(name: str) -> LayerFile:
 
 def built() -> Iterator[tuple[str, type]]:
     """(name, class that rows build) for each layer that a row can name."""
-    return ((name, held[0].classes[name]) for name, held in _TABLE.items() if len(held) == 1)
+    return ((name, _TABLE[name][0].classes[name]) for name in names() if len(_TABLE[name]) == 1)
 
 
 def files() -> list[LayerFile]:
@@ -132,9 +143,9 @@ def _row_class(cls: type) -> type:
     def wrapped(name: str) -> Any:
         return lambda self, x: _stated(self, x, getattr(cls, name)(self, x))
 
-    body = {"__module__": cls.__module__, "__qualname__": f"{ROWS}.{cls.__name__}", "__doc__": cls.__doc__}
+    own: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": f"{ROWS}.{cls.__name__}", "of_the_user": cls}
     methods = {name: wrapped(name) for name in INNER if hasattr(cls, name)}
-    return type(cls)(cls.__name__, (cls,), {**body, "forward": forward, **methods})
+    return type(cls)(cls.__name__, (cls,), {**own, "__doc__": cls.__doc__, "forward": forward, **methods})
 
 
 def _stated(layer: Any, x: Any, found: Any) -> Any:

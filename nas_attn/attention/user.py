@@ -74,6 +74,7 @@ def load_layers(paths: Iterable[str | Path]) -> list[Source]:
     found: list[Source] = []
     problems: list[UserError] = []
     held = []
+    filled()  # so that the names of all modules are known
     for path in (Path(p).expanduser().resolve() for p in paths):
         try:
             found.append(read(path))

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.atomic_files import is_file
+from nas_attn.attention import layers
 from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.export_key import check_export
 from nas_attn.detector.model.model_yaml import FACTORS, check_detector, read_yaml
+from nas_attn.detector.model.own_layers import completed
 from nas_attn.detector.model.registration import check_rows
-from nas_attn.detector.model.rows import rows_of
+from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.detector.model.shipped_models import located, near, packaged
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.safe_yaml import too_much
@@ -30,6 +32,8 @@ from nas_attn.tasks import HEADS
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from nas_attn.attention.source import Source
 
 YAMLS = (".yaml", ".yml")
 UNLIMITED = 1_000_000  # channel limit of a YAML without scales: high enough to be none
@@ -103,8 +107,16 @@ class BaseModel:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change whenever the model dictionary changes."""
-        return hashlib.sha256(json.dumps(self.yaml, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        """16 hex digits that change whenever the model dictionary or the source of a user's layer in it changes."""
+        content = json.dumps(self.yaml, sort_keys=True, default=str)
+        digests = [f"{name} {source.digest}" for name, source in sorted(self.layers.items(), key=lambda one: one[0])]
+        return hashlib.sha256("\n".join([content, *digests]).encode()).hexdigest()[:16]
+
+    @property
+    def layers(self) -> dict[str, Source]:
+        """Name -> source for each layer of the user in the rows."""
+        bare = (str(row[2]).removeprefix(PREFIX) for row in self.rows if str(row[2]).startswith(PREFIX))
+        return {name: layers.get(name).source for name in bare if layers.is_layer(name)}
 
     def changed(
         self, *, nc: int | None = None, reg_max: int | None = None, kpt_shape: tuple[int, int] | None = None
@@ -180,7 +192,8 @@ def load_base(
 
     Raises:
         UnknownName: there is no such model or scale; the message suggests the nearest name.
-        UserError: the file is not the YAML or checkpoint of a detector, or `width` is not positive.
+        UserError: the file is not the YAML or checkpoint of a detector, `width` is not positive, or the row of a user's
+            layer cannot be completed (see `own_layers.py`).
     """
     text = str(model)
     path = Path(text)
@@ -213,6 +226,7 @@ def load_base(
         check_export(source, text)
     stem = path.name.rsplit(".", 1)[0] if path.suffix in (".pt", *YAMLS) else text
     base = _resolve(stem, source, scale, width)
+    base = replace(base, yaml=completed(base.yaml, text)[0].yaml)
     return replace(base, checkpoint=checkpoint, file=file).changed(nc=nc, reg_max=reg_max)
 
 

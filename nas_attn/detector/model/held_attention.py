@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nas_attn.detector.model import community_names
 from nas_attn.detector.model.registration import modules_of
-from nas_attn.detector.model.rows import PREFIX, is_block
+from nas_attn.detector.model.rows import PREFIX, is_block, is_inserted
 
 if TYPE_CHECKING:
     from nas_attn.detector.model.base_model import BaseModel
@@ -18,10 +18,10 @@ def held_attention(base: BaseModel) -> list[tuple[str, int]]:
     found = []
     for number, row in enumerate(base.rows):
         name = str(row[2])
-        if name.startswith(PREFIX):
+        if is_inserted(row):
             inside = [n for n in modules_of(row) if n != "Scaled"]
             found += [(n, number) for n in (inside[1:] if is_block(row) else inside)]
-        elif (named := community_names.lookup(name, theirs)) and named.module:
+        elif not name.startswith(PREFIX) and (named := community_names.lookup(name, theirs)) and named.module:
             found.append((name, number))
     return found
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from nas_attn.attention import registry, table, user
+from nas_attn.attention import layers, registry, table, user
 from nas_attn.detector.model.rows import PREFIX, is_block
 from nas_attn.errors import UnknownName
 
@@ -68,10 +68,12 @@ def check_rows(rows: Iterable[Sequence[Any]], where: str) -> None:
         for inner in modules_of(row):
             if inner in (classes := _classes()):
                 continue
+            if layers.is_layer(inner):
+                layers.get(inner)  # two files define it: this raises the error
             error = UnknownName("module of nas_attn in a model YAML", inner, classes, where=where)
             error.remedy += (
                 f" If it is your own module, give its file with --modules FILE or in {user.ENVIRONMENT}, or install "
-                "its package."
+                f"its package; if it is your own layer, with --layers FILE or in {user.LAYERS_ENVIRONMENT}."
             )
             raise error
 
@@ -107,8 +109,10 @@ def _classes() -> dict[str, type]:
 
 
 def _own() -> dict[str, type]:
-    """Classes without a bare name: no article writes them, or Ultralytics has a block of that name."""
+    """Classes without a bare name: no article writes them, Ultralytics has a block of that name, or they are layers of
+    the user, whose rows are first completed (`own_layers.py`).
+    """
     from nas_attn.attention.residual import Scaled
     from nas_attn.detector.blocks import classes
 
-    return {"Scaled": Scaled, **classes()}
+    return {**dict(layers.built()), "Scaled": Scaled, **classes()}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nas_attn.attention import layers
 from nas_attn.errors import SlotRefused
 
 PREFIX = "nas_attn."  # a dotted name never collides with a name in Ultralytics' globals
@@ -63,9 +64,9 @@ def absolute(sources: int | list[int], row: int) -> list[int]:
 def rewrite(
     model_yaml: Mapping[str, Any],
     inserts: Mapping[int, Sequence[Insertion]],
-    blocks: Mapping[int, tuple[RowContent, int]] | None = None,
+    instead: Mapping[int, Sequence[RowContent]] | None = None,
 ) -> Rewritten:
-    """Insert rows, and replace blocks of Ultralytics by blocks of this package.
+    """Insert rows, and put other rows in the place of rows.
 
     A relative index stays relative, and an absolute index stays absolute. Some heads read a list of saved maps, and
     Ultralytics saves the map before the head only if a row names it by its absolute index.
@@ -74,7 +75,8 @@ def rewrite(
         model_yaml: a model dictionary with `backbone` and `head`; it is not changed.
         inserts: row -> rows to insert after it. A row for all readers comes first, then the others, those with more
             readers before those with fewer.
-        blocks: row -> (module name and arguments of the block that replaces it, channels of its output).
+        instead: row -> the rows in its place: the first reads what it read, each other one the row above it, and its
+            readers read the last.
 
     Returns:
         The new dictionary, and the new row numbers.
@@ -83,10 +85,10 @@ def rewrite(
         SlotRefused: two insertions share only a part of their readers, so neither can come after the other.
         ValueError: a row does not exist, or is the head.
     """
-    blocks = blocks or {}
+    instead = instead or {}
     old = rows_of(model_yaml)
-    if any(not 0 <= row < len(old) - 1 for row in (*inserts, *blocks)):
-        raise ValueError(f"`inserts` must name rows from 0 to {len(old) - 2}, but got {sorted((*inserts, *blocks))}.")
+    if any(not 0 <= row < len(old) - 1 for row in (*inserts, *instead)):
+        raise ValueError(f"`inserts` must name rows from 0 to {len(old) - 2}, but got {sorted((*inserts, *instead))}.")
     new: list[list[Any]] = []
     row_map: dict[int, int] = {}
     output: dict[int, int] = {-1: -1}
@@ -100,9 +102,9 @@ def rewrite(
         moved = [now if s >= 0 else now - here for s, now in zip(given, stand, strict=True)]
         source = moved if isinstance(sources, list) else moved[0]
         row_map[row] = here
-        if row in blocks:  # the next row states its width, see `blocks.py`
-            (name, inner), channels = blocks[row]
-            new += [[source, 1, name, copy.deepcopy(inner)], [-1, 1, "Index", [channels, 0]]]
+        if row in instead:
+            for name, inner in instead[row]:
+                new.append([source if len(new) == here else -1, 1, name, copy.deepcopy(inner)])
         else:
             new.append([source, repeats, module, copy.deepcopy(arguments)])
         output[row] = len(new) - 1
@@ -124,6 +126,11 @@ def rewrite(
     return Rewritten(rewritten, row_map, output, places)
 
 
+def stated(row: RowContent, channels: int) -> list[RowContent]:
+    """A row whose module returns a list of one map, and the row of Ultralytics that states the channels of the map."""
+    return [row, ("Index", [channels, 0])]
+
+
 def plain_rows(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str]]:
     """(row, module) for each row that was not inserted; a block with attention inside counts as the plain block."""
     after_block = False
@@ -131,7 +138,7 @@ def plain_rows(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str]]:
         module = str(row[2])
         if is_block(row):
             yield index, module.removeprefix(PREFIX)
-        elif not module.startswith(PREFIX) and not after_block:
+        elif not is_inserted(row) and not after_block:
             yield index, module_name(row)
         after_block = is_block(row)
 
@@ -143,5 +150,13 @@ def module_name(row: Sequence[Any]) -> str:
 
 def is_block(row: Sequence[Any]) -> bool:
     """True if the row holds a block of Ultralytics with attention inside."""
-    inside = row[3][1] if len(row[3]) == 2 else None
-    return str(row[2]).startswith(PREFIX) and isinstance(inside, list) and all(isinstance(g, list) for g in inside)
+    if not str(row[2]).startswith(PREFIX) or len(row[3]) != 2:
+        return False
+    outside, inside = row[3]
+    return isinstance(outside, list) and isinstance(inside, list) and all(isinstance(g, list) for g in inside)
+
+
+def is_inserted(row: Sequence[Any]) -> bool:
+    """True if the row holds attention of this package, as a row or inside a block; a layer of the user is no such."""
+    name = str(row[2])
+    return name.startswith(PREFIX) and not layers.is_layer(name.removeprefix(PREFIX))

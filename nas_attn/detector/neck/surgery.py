@@ -8,7 +8,7 @@ from typing import Any
 from nas_attn.attention import registry
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.head_form import check_head
-from nas_attn.detector.model.rows import PREFIX, Insertion, Rewritten, RowContent, rewrite
+from nas_attn.detector.model.rows import PREFIX, Insertion, Rewritten, RowContent, rewrite, stated
 from nas_attn.errors import SlotRefused, UnknownName
 from nas_attn.space.architecture import Architecture
 from nas_attn.space.slot import Slot
@@ -70,9 +70,9 @@ def inserted_rows(slots: Iterable[Slot], architecture: Architecture) -> list[tup
     return rows
 
 
-def _block(filled: Sequence[tuple[Slot, RowContent]]) -> tuple[RowContent, int]:
-    """The row that replaces a block, and the channels of its output."""
+def _block(filled: Sequence[tuple[Slot, RowContent]]) -> list[RowContent]:
+    """The rows that replace a block."""
     place = filled[0][0].inside
     assert place is not None
     genes = [[slot.inside.mode, name, *arguments] for slot, (name, arguments) in filled if slot.inside]
-    return (PREFIX + place.block, [list(place.arguments), genes]), place.arguments[1]
+    return stated((PREFIX + place.block, [list(place.arguments), genes]), place.arguments[1])

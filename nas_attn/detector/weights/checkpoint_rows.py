@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from nas_attn.detector.model.base_model import BaseModel, load_base
-from nas_attn.detector.model.rows import PREFIX, is_block, module_name, plain_rows
+from nas_attn.detector.model.rows import is_block, is_inserted, module_name, plain_rows
 from nas_attn.detector.model.safe_checkpoint import checkpoint_model
 from nas_attn.errors import UserError
 from nas_attn.space.slot import INSERT, REPLACE
@@ -81,7 +81,7 @@ def row_map_of(checkpoint_rows: Sequence[Sequence[Any]], base_rows: Sequence[Seq
         UserError: the rows that are not inserted have different modules.
     """
     both = (checkpoint_rows, base_rows)
-    attention = [[(i, *row[2:4]) for i, row in enumerate(rows) if str(row[2]).startswith(PREFIX)] for rows in both]
+    attention = [[(i, *row[2:4]) for i, row in enumerate(rows) if is_inserted(row)] for rows in both]
     whole = attention[0] == attention[1]
     ours, theirs = (
         [(i, module_name(row)) for i, row in enumerate(rows)] if whole else list(plain_rows(rows)) for rows in both

@@ -11,7 +11,7 @@ from typing import Any
 
 from nas_attn.atomic_files import write_bytes_atomic
 from nas_attn.detector.model.base_model import BaseModel
-from nas_attn.detector.model.rows import PREFIX, is_block, plain_rows
+from nas_attn.detector.model.rows import is_block, is_inserted, plain_rows
 from nas_attn.detector.weights.checkpoint_rows import OF_ATTENTION, checkpoint_state, fits, load_weights, row_map_of
 from nas_attn.detector.weights.initial_weights import seeded
 from nas_attn.detector.weights.transfer import REPLACED, TransferReport, moved_key, row_of, transfer
@@ -179,4 +179,4 @@ def _of_attention(key: str, rows: Sequence[Sequence[Any]]) -> bool:
     """True if a tensor belongs to inserted attention, as a row or inside a block."""
     _, number, rest = key.split(".", 2)
     row = rows[int(number)]
-    return bool(OF_ATTENTION.search(rest)) if is_block(row) else str(row[2]).startswith(PREFIX)
+    return bool(OF_ATTENTION.search(rest)) if is_block(row) else is_inserted(row)
