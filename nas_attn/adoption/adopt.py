@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas_attn._version import __version__
-from nas_attn.adoption.article import Article, read_article
+from nas_attn.adoption.article import Article, ArticleRow, read_article
 from nas_attn.adoption.block_arguments import is_map_size
 from nas_attn.adoption.findings import Findings, Repair, Suspicion
 from nas_attn.adoption.lineage import Lineage, base_name, choose_scale, find_lineage
-from nas_attn.adoption.placing import Placed, Put, build_plain, listed, own_base, place
+from nas_attn.adoption.own_base import build_plain, own_base
+from nas_attn.adoption.own_rows import ShapeChanged
+from nas_attn.adoption.placing import Placed, Put, listed, place
 from nas_attn.adoption.wiring import MODES, REPAIR, Wiring, check_wiring
 from nas_attn.detector.model import community_names
 from nas_attn.detector.model.base_model import BaseModel, load_base
+from nas_attn.detector.model.own_layers import OwnLayer
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space.architecture import NONE, Architecture
 from nas_attn.space.slot import INSERT, REPLACE, Slot
@@ -33,7 +36,8 @@ class Adopted:
         known: True if Ultralytics ships `plain`.
         slots: all slots of `base`.
         architecture: the modules at slots; `none` at each default slot without a module.
-        puts: every attention row of the file, with its slot.
+        puts: every attention row of the file, with its slot; and every inserted row of an own layer.
+        layers: the other rows of own layers, which are part of the base.
         repairs: repaired mistakes and gaps; each was certain.
         suspicions: rows and keys that look wrong, but may be intended.
     """
@@ -45,6 +49,7 @@ class Adopted:
     slots: tuple[Slot, ...]
     architecture: Architecture
     puts: tuple[Put, ...]
+    layers: tuple[tuple[ArticleRow, OwnLayer], ...]
     repairs: tuple[Repair, ...]
     suspicions: tuple[Suspicion, ...]
 
@@ -92,31 +97,45 @@ def adopt(
         raise UnknownName("value of --inside", inside, INSIDE)
     if imgsz < 1:
         raise UserError("`--imgsz` must be at least 1", got=imgsz)
-    article = read_article(path, inside, meanings)
+    changing: set[int] = set()
+    while True:
+        try:
+            return _adopt(read_article(path, inside, meanings, changing), scale, nc, imgsz, wiring, inside)
+        except ShapeChanged as layer:
+            changing.add(layer.number)
+
+
+def _adopt(article: Article, scale: str | None, nc: int | None, imgsz: int, wiring: str, inside: str | None) -> Adopted:
+    """The adopted article; the arguments are those of `adopt`.
+
+    Raises:
+        ShapeChanged: an own layer that seemed to be inserted changes the shape of its map.
+    """
     findings = Findings()
     lineage = find_lineage(article)
     chosen = choose_scale(article, lineage, scale, findings)
     classes = nc if nc is not None else article.nc if article.nc is not None else (lineage.source or {}).get("nc", 80)
     _what_is_odd(article, lineage, nc, classes, findings)
     read = check_wiring(article, lineage.rows, lineage.name, wiring, findings)
+    own: tuple[tuple[ArticleRow, OwnLayer], ...] = ()
     known = bool(lineage.name) and not lineage.differences and chosen.of_base and read.same
     if known:
         base = load_base(base_name(lineage, chosen.key), nc=classes)
         if "kpt_shape" in article.settings:
             base = base.changed(kpt_shape=article.settings["kpt_shape"])
     else:
-        base = own_base(read, article.path.stem, chosen.key, chosen.factors, classes)
-    bare = not article.attention and not article.blocks
+        base, own = own_base(read, article.path.stem, chosen.key, chosen.factors, classes)
+    bare = not article.attention and not article.blocks and not own
     if bare and read.sources == [list(r.sources) for r in article.rows]:
         raise _nothing(read, base, lineage, findings)
     placed: Placed = place(read, base, imgsz, inside, findings)
-    if not placed.puts and not bare:
+    if not placed.puts and not bare and not own:
         rule = "an article must have attention that some row reads"
-        raise UserError(rule, where=str(path), got="; ".join(map(str, findings.suspicions)))
+        raise UserError(rule, where=str(article.path), got="; ".join(map(str, findings.suspicions)))
     default = [s.name for s in placed.slots if "." not in s.name]
     architecture = placed.architecture or Architecture.of(dict.fromkeys(default, NONE))
     return Adopted(
-        article.path, placed.base, base, known and placed.base is base, placed.slots, architecture, placed.puts,
+        article.path, placed.base, base, known and placed.base is base, placed.slots, architecture, placed.puts, own,
         tuple(findings.repairs), tuple(findings.suspicions),
     )  # fmt: skip
 
@@ -154,7 +173,7 @@ def _what_is_odd(article: Article, lineage: Lineage, nc: int | None, classes: in
             findings.repair(row.number, row.as_written, was, now, why)
     for number in lineage.extra:
         row = article.rows[number]
-        if row.named.module is None:
+        if row.named.module is None and not row.layer:
             text = f"row {number} ({row.as_written}) is a module of Ultralytics: it stays unchanged, in the base"
             findings.suspect(number, "name", text)
 

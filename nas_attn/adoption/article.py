@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import yaml
 
 from nas_attn.adoption.block_arguments import without_map_size
 from nas_attn.adoption.foreign import numbered, unknown_rows
+from nas_attn.adoption.own_rows import IN_PLACE, INSERTED, standing
 from nas_attn.adoption.unreadable_yaml import full_width, unreadable
 from nas_attn.detector.model import community_names
 from nas_attn.detector.model.export_key import KEY
 from nas_attn.detector.model.model_yaml import FACTORS, check_detector
-from nas_attn.detector.model.rows import absolute
+from nas_attn.detector.model.own_layers import check_own, is_own
+from nas_attn.detector.model.rows import absolute, is_own_layer
 from nas_attn.errors import ConfigError, UnknownName, UserError
 from nas_attn.safe_yaml import parse_yaml
 from nas_attn.tasks import HEADS
@@ -45,6 +47,7 @@ class ArticleRow:
         as_written: name of the module in the file.
         meaning: the module that the user named instead with `--as`; empty if none.
         given: arguments as in the file; `content` has the arguments of a block without map sizes.
+        layer: for an own layer of the user `inserted` or `in place`, see `own_rows.py`; empty for any other row.
     """
 
     number: int
@@ -56,11 +59,12 @@ class ArticleRow:
     as_written: str
     meaning: str = ""
     given: tuple[Any, ...] = ()
+    layer: str = ""
 
     @property
     def is_plain(self) -> bool:
         """True if the base has this row too."""
-        return self.named.module is None or bool(self.named.block)
+        return self.layer != INSERTED and (self.named.module is None or bool(self.named.block))
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Article:
 
     @property
     def attention(self) -> list[ArticleRow]:
-        """The rows of attention alone."""
+        """The rows of attention alone, and those of own layers that were inserted."""
         return [r for r in self.rows if not r.is_plain]
 
     @property
@@ -106,13 +110,19 @@ class Article:
         return [r for r in self.rows if r.named.block]
 
 
-def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, str] | None = None) -> Article:
+def read_article(
+    path: Path,
+    inside: str | None = None,
+    meanings: Mapping[str, str] | None = None,
+    changing: Collection[int] = (),
+) -> Article:
     """Read and check a community's YAML.
 
     Args:
         path: the file.
         inside: place of attention in blocks, as `adopt` takes it; None for the usual place of each module.
         meanings: name in the file -> name to read instead.
+        changing: rows of own layers that change the shape of their map.
 
     Raises:
         UserError: the file is no model YAML of a detector, or was exported by this package, or has an unknown or wrong
@@ -141,7 +151,7 @@ def read_article(path: Path, inside: str | None = None, meanings: Mapping[str, s
         raise UserError("a file to adopt must not be an export of nas_attn", where=where, remedy=remedy)
     source = copy.deepcopy(source)
     anchors = _without_anchors(source)
-    rows = tuple(_rows(source, _claims(text), where, inside, meanings or {}, problems))
+    rows = tuple(_rows(source, _claims(text), where, inside, meanings or {}, problems, changing))
     return Article(
         Path(path),
         rows,
@@ -209,7 +219,8 @@ def _without_anchors(source: dict[str, Any]) -> str:
 
 
 def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: str | None,
-          meanings: Mapping[str, str], problems: list[UserError]) -> list[ArticleRow]:  # fmt: skip
+          meanings: Mapping[str, str], problems: list[UserError],
+          changing: Collection[int]) -> list[ArticleRow]:  # fmt: skip
     """All rows of the file.
 
     Raises:
@@ -227,7 +238,15 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
     for number, (content, claim) in enumerate(zip(contents[:last], claims, strict=False)):
         name = content[2]
         meaning = meanings.get(name, "")
-        named = community_names.lookup(meaning or name, theirs, chosen=bool(meaning))
+        if own := is_own(meaning or name) and not (meaning and meaning in theirs):
+            try:
+                check_own([content[0], content[1], meaning or name], "")
+            except UserError as error:
+                refused.setdefault(f"{name}{error}", (error, []))[1].append(number)
+        if own or is_own_layer(content):
+            named: community_names.Named | None = community_names.Named()
+        else:
+            named = community_names.lookup(meaning or name, theirs, chosen=bool(meaning))
         if named is None:
             unknown.append(number)
             continue
@@ -243,7 +262,8 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
         built = [content[0], content[1], named.block or meaning or name, arguments]
         sources = tuple(absolute(content[0], number))
         claim = claim if claim is not None and claim < len(contents) else None
-        rows.append(ArticleRow(number, sources, written, built, named, claim, name, meaning, tuple(content[3])))
+        layer = IN_PLACE if own else ""
+        rows.append(ArticleRow(number, sources, written, built, named, claim, name, meaning, tuple(content[3]), layer))
     found = [(problem, numbers[0]) for problem, numbers in refused.values()]
     for problem, numbers in refused.values():
         problem.where = f"{where}, {numbered(numbers)} ({contents[numbers[0]][2]})"
@@ -257,7 +277,11 @@ def _rows(source: dict[str, Any], claims: list[int | None], where: str, inside: 
         problem.where = problem.where.removeprefix(f"{where}, ").removeprefix(where)
     if problems:
         raise ConfigError(problems, where=where)
-    return rows
+    stand = standing(
+        [row.content for row in rows], {r.number for r in rows if r.layer}, {r.number for r in rows if not r.is_plain},
+        changing,
+    )  # fmt: skip
+    return [replace(row, layer=stand.get(row.number, "")) for row in rows]
 
 
 def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any]], theirs: set[str]) -> None:
@@ -269,7 +293,7 @@ def _check_meanings(meanings: Mapping[str, str], contents: Sequence[Sequence[Any
         named = community_names.lookup(meaning, theirs, chosen=True)
         control = community_names.is_control(named.module if named and named.module else meaning)
         torch_lacks = meaning.startswith("nn.") and not hasattr(nn, meaning.removeprefix("nn."))
-        if control or torch_lacks or named is None:
+        if control or torch_lacks or (named is None and not is_own(meaning)):
             rule = "`--as NAME=MODULE` must name a module of Ultralytics, of torch.nn or of nas_attn"
             what = ", which is a control of nas_attn, not attention" if control else ""
             remedy = (

@@ -51,6 +51,7 @@ def find_lineage(article: Article) -> Lineage:
     """
     own = [_plain(article.rows[n].content, article.nc) for n in article.plain]
     modules = [row[1] for row in own]
+    own_layers = [bool(article.rows[n].layer) for n in article.plain]
     found, like = [], []
     for name, path in packaged().items():
         source = read_yaml(path)
@@ -58,7 +59,7 @@ def find_lineage(article: Article) -> Lineage:
         if rows[-1][1] not in HEADS:
             continue
         theirs = [row[1] for row in rows]
-        if theirs[:-1] == modules[:-1]:
+        if [t if free else m for t, m, free in zip(theirs, modules, own_layers, strict=False)][:-1] == theirs[:-1]:
             differs = [*_row_differences(article, own, rows, name), *_setting_differences(article.settings, source)]
             same_scale = bool(article.scales) and not set(article.scales) <= set(source.get("scales") or ())
             found.append((len(differs), same_scale, len(name), name, source, differs))

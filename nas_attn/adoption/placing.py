@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,14 +9,15 @@ from typing import Any
 from nas_attn.adoption.arguments import FeatureMap, Reading, read_arguments
 from nas_attn.adoption.article import ArticleRow
 from nas_attn.adoption.findings import Findings
-from nas_attn.adoption.renamed import renamed_refusal
+from nas_attn.adoption.own_base import build_plain
+from nas_attn.adoption.own_rows import ShapeChanged
 from nas_attn.adoption.wiring import Wiring, shown
 from nas_attn.attention import registry
 from nas_attn.detector.blocks import places
 from nas_attn.detector.model.base_model import BaseModel
-from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.community_names import AFTER
 from nas_attn.detector.model.model_yaml import built_repeats
+from nas_attn.detector.model.own_layers import PROBE, OwnLayer, own_layer
 from nas_attn.detector.model.rows import PREFIX, Insertion, RowContent, absolute, rewrite, stated
 from nas_attn.detector.neck.graph import Graph
 from nas_attn.detector.neck.slots import all_slots
@@ -47,6 +46,7 @@ class Put:
         reading: its arguments, read as settings.
         mode: place inside its block; empty for a separate row, and for attention after a block.
         times: number of modules in sequence that its repeats mean at the depth of the scale.
+        layer: the own layer of the user in this row; None for attention.
         slot: name of the slot that it fills; empty if it fills none.
     """
 
@@ -59,6 +59,7 @@ class Put:
     reading: Reading
     mode: str = ""
     times: int = 1
+    layer: OwnLayer | None = None
     slot: str = ""
 
 
@@ -92,6 +93,7 @@ def place(wiring: Wiring, base: BaseModel, imgsz: int, inside: str | None, findi
     Raises:
         SlotRefused: no settings of a module fit its map.
         UserError: a row cannot be built.
+        ShapeChanged: an own layer that was inserted changes the shape of its map.
     """
     built: Any = build_plain(base, wiring)
     graph = Graph.of(base, built)
@@ -128,11 +130,20 @@ def _rows(wiring: Wiring, base: BaseModel, graph: Graph, imgsz: int, findings: F
         readers = _base_readers(wiring, row.number)
         if not readers:
             continue
-        root = wiring.root(row.number)
+        before = wiring.root(row.number)
+        root = wiring.base_output(before) if before >= 0 else -1
         where = f"{article.path}, {shown(article, row.number)}"
         if root < 0 or not graph.channels[root] or not graph.strides[root]:
             rule = "attention must come after a row whose output is a map"
-            raise UserError(rule, got=shown(article, article.plain[root] if root >= 0 else -1), where=where)
+            raise UserError(rule, got=shown(article, article.plain[before] if before >= 0 else -1), where=where)
+        if row.layer:
+            layer = own_layer(row.content, (graph.channels[root], PROBE // graph.strides[root]), base.factors, where)
+            if not layer.keeps_shape:
+                raise ShapeChanged(row.number)
+            name, arguments = layer.rows[0]
+            reading = Reading(None, (name.removeprefix(PREFIX), arguments))
+            yield Put(row, root, readers, graph.channels[root], 0, 1, reading, times=layer.times, layer=layer)
+            continue
         at = FeatureMap(graph.channels[root], -(-imgsz // graph.strides[root]), base.factors, where)
         yield Put(row, root, readers, at.channels, at.size, 1, _read(row, row.content[3], at, findings),
                   times=built_repeats(row.content[1], base.factors[0]))  # fmt: skip
@@ -142,7 +153,7 @@ def _blocks(wiring: Wiring, base: BaseModel, built: Any, graph: Graph, imgsz: in
             findings: Findings) -> Iterable[Put]:  # fmt: skip
     article = wiring.article
     for row in article.blocks:
-        root = article.plain.index(row.number)
+        root = wiring.base_row(article.plain.index(row.number))
         where = f"{article.path}, {shown(article, row.number)}"
         mode = inside or row.named.mode or USUAL.get(str(row.named.module), INSERT)
         if mode == AFTER:
@@ -177,7 +188,7 @@ def _base_readers(wiring: Wiring, number: int) -> frozenset[int]:
     found: set[int] = set()
     for reader in wiring.readers(number):
         if wiring.article.rows[reader].is_plain:
-            found.add(wiring.article.plain.index(reader))
+            found.add(wiring.base_row(wiring.article.plain.index(reader)))
         else:
             found |= _base_readers(wiring, reader)
     return frozenset(found)
@@ -261,8 +272,8 @@ def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> No
     if blocks := [p.row for p in homeless if p.mode]:
         findings.suspect(blocks[0].number, "place", f"{listed(blocks)}: only blocks that feed the head have slots "
                          f"inside; these stay {end} them")  # fmt: skip
-    for put in (p for p in homeless if not p.mode):
-        me, root = shown(article, put.row.number), shown(article, article.plain[put.root])
+    for put in (p for p in homeless if not p.mode and not p.layer):
+        me, root = shown(article, put.row.number), shown(article, wiring.file_row(put.root))
         root = f"its own {put.row.named.block}" if put.row.named.block else root
         others = [p.row for p in homeless if p.root == put.root and p is not put and not p.mode]
         if put.reading.gene is None:
@@ -274,7 +285,7 @@ def _say_homeless(puts: Sequence[Put], wiring: Wiring, findings: Findings) -> No
         elif others:
             why = f"a slot holds one module, and after {root} there is also {listed(others)}"
         else:
-            readers = ", ".join(shown(article, article.plain[r]) for r in sorted(put.readers))
+            readers = ", ".join(shown(article, wiring.file_row(r)) for r in sorted(put.readers))
             why = f"no slot is at its place, after {root} and read by {readers}"
         findings.suspect(put.row.number, "place", f"{me}: {why}; it stays {end} it")
 
@@ -285,53 +296,3 @@ def listed(rows: Sequence[ArticleRow]) -> str:
         return f"row {rows[0].number} ({rows[0].as_written})"
     kinds = ", ".join(dict.fromkeys(r.as_written for r in rows))
     return f"rows {', '.join(str(r.number) for r in rows)} ({kinds})"
-
-
-def build_plain(base: BaseModel, wiring: Wiring) -> Any:
-    """The built model of a base.
-
-    Args:
-        base: the rows of the file without attention.
-        wiring: the repaired file, for messages.
-
-    Raises:
-        UserError: Ultralytics cannot build it; the message has the row number of the file.
-    """
-    try:
-        return base.build()
-    except UserError as error:
-        if not isinstance(error.__cause__, Exception):
-            raise
-        refusal = build_refusal(error.__cause__, base.yaml, str(wiring.article.path))
-        plain = wiring.article.plain
-        if row := re.search(r"row (\d+) (?=\[)", refusal.where):
-            refusal = renamed_refusal(wiring, plain[int(row[1])]) or refusal
-        refusal.where = re.sub(
-            r"row (\d+) (?=\[)", lambda m: f"row {plain[int(m[1])]}, without attention ", refusal.where
-        )
-        raise refusal from error
-
-
-def own_base(wiring: Wiring, name: str, scale: str, factors: Sequence[float], nc: int) -> BaseModel:
-    """The rows of the file without attention, as a base model.
-
-    Args:
-        wiring: the repaired file.
-        name: name of the base model.
-        scale: key of its only scale.
-        factors: depth factor, width factor and largest channel count of that scale.
-        nc: number of classes.
-    """
-    article = wiring.article
-    rows = []
-    for index, number in enumerate(article.plain):
-        row = article.rows[number]
-        sources = []
-        for source, written in zip(wiring.sources[number], row.written, strict=True):
-            root = wiring.root(source)
-            sources.append(root - index if written < 0 else root)
-        content = copy.deepcopy(row.content)
-        rows.append([sources if isinstance(content[0], list) else sources[0], *content[1:]])
-    backbone = sum(n < article.backbone for n in article.plain)
-    model = {"nc": nc, **article.settings, "scales": {scale: list(factors)}, "scale": scale}
-    return BaseModel(name, {**model, "backbone": rows[:backbone], "head": rows[backbone:]}, scale)

@@ -9,7 +9,7 @@ from typing import Any
 from nas_attn.adoption.alignment import aligned
 from nas_attn.adoption.article import Article, ArticleRow
 from nas_attn.adoption.findings import Findings
-from nas_attn.detector.model.rows import absolute
+from nas_attn.detector.model.rows import Rewritten, absolute
 from nas_attn.errors import UserError
 
 REPAIR, IN_LINE, KEEP = "repair", "in-line", "keep"
@@ -27,6 +27,7 @@ class Wiring:
         joined: rows of the base that other rows of the base read by absolute numbers.
         reference: rows of the base, one for each plain row of the file; None if no base is known.
         base: name of the base; empty if no base is known.
+        completed: the base after the completion of its own layers; None if it has the plain rows of the file.
     """
 
     article: Article
@@ -35,6 +36,20 @@ class Wiring:
     joined: frozenset[int] = frozenset()
     reference: Sequence[Sequence[Any]] | None = None
     base: str = ""
+    completed: Rewritten | None = None
+
+    def base_row(self, index: int) -> int:
+        """The row of the base that a plain row, given by its index among plain rows, became."""
+        return self.completed.row_map[index] if self.completed else index
+
+    def base_output(self, index: int) -> int:
+        """The row of the base that readers of a plain row read."""
+        return self.completed.outputs[index] if self.completed else index
+
+    def file_row(self, row: int) -> int:
+        """The number, in the file, of the row that became a row of the base."""
+        before = [n for i, n in enumerate(self.article.plain) if self.base_row(i) <= row]
+        return before[-1]
 
     def root(self, number: int) -> int:
         """The index, among plain rows, of the row itself or of the plain row before attention; -1 is the image."""

@@ -89,6 +89,9 @@ class Adoption:
             "nc": found.base.nc,
             "architecture": str(found.architecture),
             "rows": [_row(put) for put in found.puts],
+            "layers": [
+                {"row": row.number, "module": row.as_written, "layer": str(layer)} for row, layer in found.layers
+            ],
             "imgsz": self.imgsz,
             "cost": self.cost.as_dict(),
             "base_cost": self.base_cost.as_dict(),
@@ -118,8 +121,11 @@ class Adoption:
                 yield f"    not in the file, so taken: {taken}"
             if put.reading.said:
                 yield f"    {put.reading.said}"
+        for row, layer in found.layers:
+            yield f"  row {row.number} {row.as_written} -> part of the base, {layer}"
         yield f"architecture: {found.architecture}"
-        plain = f"without attention ({found.plain.name}) {_figures(self.base_cost)}"
+        without = "attention and inserted layers" if any(put.layer for put in found.puts) else "attention"
+        plain = f"without {without} ({found.plain.name}) {_figures(self.base_cost)}"
         yield f"cost at {self.imgsz} px: {_figures(self.cost)}; {plain}"
         for title, lines in (("repaired", found.repairs), ("suspicious", found.suspicions)):
             if lines:

@@ -23,7 +23,7 @@ from nas_attn.detector.model.model_yaml import built_repeats
 from nas_attn.detector.model.rows import PREFIX, Rewritten, RowContent, absolute, rewrite, rows_of, stated
 from nas_attn.errors import UserError
 
-PROBE = 256  # pixels; Ultralytics itself builds a model with an image of this size
+PROBE = 256  # pixels, divisible by every stride up to 128; Ultralytics also runs a new model on an image of this size
 WAYS = {2.0: "doubles the map", 0.5: "halves the map", 1.0: ""}
 
 
@@ -69,24 +69,39 @@ def own_rows(rows: Sequence[Sequence[Any]], where: str) -> list[int]:
     Raises:
         UserError: a name has another meaning too, two files define it, or the row reads several rows.
     """
-    if not layers.names():
-        return []
-    found = []
-    for number, row in enumerate(rows):
-        if not is_own(name := str(row[2])):
-            continue
-        here = f"{where}, row {number} ({name})"
-        _check_meaning(name, here)
-        if isinstance(row[0], list):
-            rule = "a layer of --layers must read one row, as a number"
-            raise UserError(
-                rule, got=f"from {row[0]}", where=here, remedy="Layers with several inputs are not supported."
-            )
-        if number == len(rows) - 1:
-            rule = "a model's last row must be a head of Ultralytics"
-            raise UserError(rule, got=f"the layer '{name}'", where=here, remedy="A head cannot be a layer of --layers.")
-        found.append(number)
+    found = [number for number, row in enumerate(rows) if is_own(str(row[2]))]
+    for number in found:
+        check_own(rows[number], f"{where}, row {number} ({rows[number][2]})")
     return found
+
+
+def check_own(row: Sequence[Any], where: str) -> None:
+    """Refuse an incomplete row of an own layer whose name has another meaning too, or which has several inputs.
+
+    Args:
+        row: [from, repeats, module, arguments]; its module is an own layer.
+        where: the row, for messages.
+
+    Raises:
+        UserError: the row is refused.
+    """
+    name = str(row[2])
+    held = layers.definition(name)
+    if (other := _other_meaning(name)) and held is not None:
+        raise UserError(
+            "a row's module must have one meaning",
+            got=f"'{name}', a class of {held} and of {other}",
+            where=where,
+            remedy=f"Rename the class in the file and in the row, e.g. My{name}.",
+        )
+    try:
+        layers.get(name)
+    except UserError as error:
+        error.where = error.where or where
+        raise
+    if isinstance(row[0], list):
+        rule, remedy = "a layer of --layers must read one row, as a number", "It cannot have several inputs."
+        raise UserError(rule, got=f"from {row[0]}", where=where, remedy=remedy)
 
 
 def is_own(name: str) -> bool:
@@ -105,29 +120,15 @@ def _other_meaning(name: str) -> str:
     return "" if layers.is_layer(name) and name != "Scaled" else "nas_attn"
 
 
-def _check_meaning(name: str, where: str) -> None:
-    """Refuse a name that also means a class of Ultralytics or of nas_attn, or that two files define."""
-    held = layers.definition(name)
-    if (other := _other_meaning(name)) and held is not None:
-        raise UserError(
-            "a row's module must have one meaning",
-            got=f"'{name}', a class of {held} and of {other}",
-            where=where,
-            remedy=f"Rename the class in the file and in the row, e.g. My{name}.",
-        )
-    try:
-        layers.get(name)
-    except UserError as error:
-        error.where = error.where or where
-        raise
-
-
-def completed(model_yaml: Mapping[str, Any], where: str) -> tuple[Rewritten, dict[int, OwnLayer]]:
+def completed(
+    model_yaml: Mapping[str, Any], where: str, numbers: Sequence[int] | None = None
+) -> tuple[Rewritten, dict[int, OwnLayer]]:
     """The model dictionary with complete rows of all own layers, and these layers by their old row number.
 
     Args:
         model_yaml: a model dictionary with one entry under `scales`, and its key under `scale`; it is not changed.
         where: the file, for messages.
+        numbers: the numbers of the rows in that file, if it has more rows.
 
     Raises:
         UserError: see `own_rows`; or a layer cannot be made or run, or its output is no map.
@@ -135,11 +136,12 @@ def completed(model_yaml: Mapping[str, Any], where: str) -> tuple[Rewritten, dic
     found: dict[int, OwnLayer] = {}
     for number in own_rows(rows_of(model_yaml), where):
         row = rows_of(model_yaml)[number]
+        here = f"{where}, row {numbers[number] if numbers else number} ({row[2]})"
         source = absolute(row[0], number)[0]
         if source >= number or source < -1:
-            raise UserError("a row must read rows above it", got=f"row {source}", where=f"{where}, row {number}")
+            raise UserError("a row must read rows above it", got=f"row {source}", where=here)
         shape = _shape_of(model_yaml, source, found, where)
-        found[number] = own_layer(row, shape, factors_of(model_yaml), f"{where}, row {number} ({row[2]})")
+        found[number] = own_layer(row, shape, factors_of(model_yaml), here)
     return rewrite(model_yaml, {}, {number: layer.rows for number, layer in found.items()}), found
 
 

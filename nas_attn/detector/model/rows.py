@@ -158,5 +158,10 @@ def is_block(row: Sequence[Any]) -> bool:
 
 def is_inserted(row: Sequence[Any]) -> bool:
     """True if the row holds attention of this package, as a row or inside a block; a layer of the user is no such."""
+    return str(row[2]).startswith(PREFIX) and not is_own_layer(row)
+
+
+def is_own_layer(row: Sequence[Any]) -> bool:
+    """True if the row holds a layer of the user, complete as this package writes it."""
     name = str(row[2])
-    return name.startswith(PREFIX) and not layers.is_layer(name.removeprefix(PREFIX))
+    return name.startswith(PREFIX) and layers.is_layer(name.removeprefix(PREFIX))

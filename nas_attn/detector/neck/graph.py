@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.detector.model.own_layers import PROBE
 from nas_attn.detector.model.rows import PREFIX, absolute
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from nas_attn.detector.model.base_model import BaseModel
 
-PROBE = 256  # pixels; divisible by every stride up to 128
 PLAIN = {  # modules that change the size, width or form of a map, but are no feature blocks
     *("Concat", "CBLinear", "CBFuse", "Index", "TorchVision"),
     *("Conv", "ConvTranspose", "DWConv", "DWConvTranspose2d", "GhostConv", "Focus", "AConv", "ADown", "SCDown"),
@@ -69,10 +69,10 @@ class Graph:
         fusing = [row for row in range(self.head) if self.enlarges(row) and self._has_earlier(row)]
         if not fusing:
             return self
-        first = start = fusing[0]
+        first = start = self._entry(fusing[0])
         while self._passes(before := self.sources[start][0]):
-            start = before
-            first = before if self.enlarges(before) else first
+            first = self._entry(before) if self.enlarges(before) else first
+            start = self._entry(before)
         if self.modules[before] not in PROJECTIONS:
             first = start  # the chain begins at a block; a backbone of convolutions ends at the first row that enlarges
         while self._passes(first - 1) and self.sources[first - 1] != (first - 2,):
@@ -110,7 +110,7 @@ class Graph:
 
     def enlarges(self, row: int) -> bool:
         """True if the row reads one map and its output is larger."""
-        before = self.sources[row][0]
+        before = self._before(row)
         return len(self.sources[row]) == 1 and before >= 0 and 0 < self.strides[row] < self.strides[before]
 
     def is_block(self, row: int) -> bool:
@@ -118,12 +118,22 @@ class Graph:
         module = self.modules[row]
         if self._opened(row):
             return False  # its map is the output of the `Index` in the next row
-        if module == "Index" and self._opened(self.sources[row][0]):
-            return True
+        ours = self._entry(row) != row or module.startswith(PREFIX)
+        if ours:  # attention keeps the size of its map; a layer of the user that changes it is no block
+            return self.strides[row] == self.strides[self._before(row)]
         return not module.startswith(("nn.", "torchvision.")) and module not in PLAIN and row != self.head
 
+    def _entry(self, row: int) -> int:
+        """The row whose module makes the map of a row: for the `Index` that states its channels, the row before it."""
+        before = self.sources[row][0]
+        return before if self.modules[row] == "Index" and before >= 0 and self._opened(before) else row
+
+    def _before(self, row: int) -> int:
+        """The first row that a row's module reads."""
+        return self.sources[self._entry(row)][0]
+
     def _opened(self, row: int) -> bool:
-        """True if the row is a block with attention inside."""
+        """True if the row is a block with attention inside, or a layer of the user that changes the channels."""
         return self.modules[row].startswith(PREFIX) and not self.strides[row]
 
 
