@@ -13,7 +13,6 @@ from nas_attn.ablation.plan.prepare import AblationPlan
 from nas_attn.ablation.plan.settings import Request
 from nas_attn.ablation.plan_record import plan_fields
 from nas_attn.ablation.view import EARLIER, FRESH, AblationView
-from nas_attn.attention import user
 from nas_attn.detector.model.shipped_models import scale_of
 from nas_attn.study.folder import RunFolder
 
@@ -26,8 +25,7 @@ def record_plan(plan: AblationPlan, folder: RunFolder) -> tuple[str, ...]:
     """
     records: list[dict[str, Any]] = list(folder.log.read())
     if not records:
-        searched = set(plan.study.header["fingerprints"]["modules"])
-        folder.keep_modules(s for s in user.sources() if searched & set(s.names))
+        folder.keep_modules(plan.study.sources)
         records.append(folder.log.append("study", **plan.header, begun=datetime.now(UTC).isoformat()))
     known = {r["model"] for r in records if r["kind"] == "model"}
     for model, scale in plan.scales.items():

@@ -38,6 +38,9 @@ class SearchOptions(TypedDict, total=False):
     module_files: str | Path | Sequence[str | Path] | None
     """Python file with your own attention modules; may be repeated."""
 
+    layers: str | Path | Sequence[str | Path] | None
+    """Python file with your own layers, which rows of the model YAML name; may be repeated."""
+
     slots: str | Sequence[str] | None
     """Slots to search, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'."""
 
@@ -201,6 +204,9 @@ class AblationOptions(TypedDict, total=False):
     module_files: str | Path | Sequence[str | Path] | None
     """Python file with your own attention modules; may be repeated."""
 
+    layers: str | Path | Sequence[str | Path] | None
+    """Python file with your own layers, which rows of the model YAML name; may be repeated."""
+
     slots: str | Sequence[str] | None
     """Slots to search, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'."""
 
@@ -270,6 +276,9 @@ class LivenessOptions(TypedDict, total=False):
 
     module_files: str | Path | Sequence[str | Path] | None
     """Python file with your own attention modules; may be repeated."""
+
+    layers: str | Path | Sequence[str | Path] | None
+    """Python file with your own layers, which rows of the model YAML name; may be repeated."""
 
     seed: int | None
     """First seed."""

@@ -13,6 +13,8 @@ from nas_attn.atomic_files import is_file
 from nas_attn.attention import table
 from nas_attn.errors import UserError
 
+PREFIX = "nas_attn_user_"  # of the Python modules that hold the classes of such files
+
 
 @dataclass(frozen=True)
 class Source:
@@ -34,7 +36,7 @@ class Source:
     @property
     def module(self) -> str:
         """Name of the Python module that holds its classes."""
-        return f"nas_attn_user_{re.sub(r'[^A-Za-z0-9_]', '_', self.stem)}_{self.digest}"
+        return f"{PREFIX}{re.sub(r'[^A-Za-z0-9_]', '_', self.stem)}_{self.digest}"
 
     @property
     def names(self) -> tuple[str, ...]:

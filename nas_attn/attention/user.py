@@ -134,8 +134,8 @@ def revived_class(stem: str, text: str, class_name: str) -> Any:
 
 
 def sources() -> tuple[Source, ...]:
-    """The contents of all files whose modules are in the registry, or whose layers rows can name."""
-    modules = {e.cls.__module__ for e in filled().values()} | {f.source.module for f in layers.files()}
+    """The contents of all files whose modules are in the registry."""
+    modules = {e.cls.__module__ for e in filled().values()}
     return tuple(s for s in _KNOWN if s.module in modules)
 
 

@@ -56,7 +56,7 @@ def _with_recorded_keypoints(base: BaseModel, digest: str) -> BaseModel:
 
 
 def load_modules(view: StudyView) -> None:
-    """Register the modules that the study took from files, from the copies in its run folder.
+    """Register the modules and layers that the study took from files, from the copies in its run folder.
 
     Raises:
         UserError: the header of the study does not name a copy, or the user never named its file. `--trust` allows
@@ -66,7 +66,7 @@ def load_modules(view: StudyView) -> None:
     from nas_attn.environment import all_trusted
 
     sources = [user.read(file) for file in RunFolder(view.folder).modules()]
-    recorded = set((view.header["fingerprints"].get("modules") or {}).values())
+    recorded = {d for kind in ("modules", "layers") for d in (view.header["fingerprints"].get(kind) or {}).values()}
     if (other := [s for s in sources if s.digest not in recorded]) and not all_trusted():
         raise UserError(
             "the module files in a run folder must be those that the study's header names",

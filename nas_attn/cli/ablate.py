@@ -25,7 +25,7 @@ OFFERED = (
     *("epochs", "imgsz", "fraction", "batch", "dead_slots"),
 )
 OF_THE_STUDY = (
-    *("data", "model", "weights", "start", "space", "slots", "module_files"),
+    *("data", "model", "weights", "start", "space", "slots", "module_files", "layers"),
     *("device", "jobs", "trial_minutes"),
 )
 WITHOUT_STUDY = {

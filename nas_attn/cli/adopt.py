@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, use_modules
+from nas_attn.cli.options import Json, Layers, Modules, use_modules
 from nas_attn.environment import shell_word
 
 NAME = "adopt"
@@ -61,6 +61,7 @@ def command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
     modules: Modules = None,
+    layers: Layers = None,
     as_json: Json = False,
 ) -> None:
     """Repair a community model YAML, and list its mistakes.
@@ -70,7 +71,7 @@ def command(
     """
     from nas_attn.api.adoption import adopt, check_output
 
-    use_modules(modules)
+    use_modules(modules, layers)
     if output is not None:
         check_output(output, force)
     found = adopt(

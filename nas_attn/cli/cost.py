@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas_attn.cli.options import Json, Modules, Trust, use_modules
+from nas_attn.cli.options import Json, Layers, Modules, Trust, use_modules
 from nas_attn.lines import say
 
 NAME = "cost"
@@ -28,6 +28,7 @@ def command(
     nc: Annotated[int, typer.Option(help="Number of classes.")] = 80,
     width: Annotated[float | None, typer.Option(metavar="X", help="Width factor. [default: the model's]")] = None,
     modules: Modules = None,
+    layers: Layers = None,
     as_json: Json = False,
     trust: Trust = False,
 ) -> None:
@@ -38,7 +39,7 @@ def command(
     """
     from nas_attn.api import costs_of
 
-    use_modules(modules)
+    use_modules(modules, layers)
     found = costs_of(["", *(architecture or ())], model=model, nc=nc, imgsz=imgsz, width=width)
     if found.note:
         say(found.note, sys.stderr)

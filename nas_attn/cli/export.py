@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas_attn.atomic_files import check_free
-from nas_attn.cli.options import RUNS_DEFAULT, Modules, Runs, Study, Trust, use_modules
+from nas_attn.cli.options import RUNS_DEFAULT, Layers, Modules, Runs, Study, Trust, use_modules
 from nas_attn.cli.overwrite import Force
 from nas_attn.errors import UserError
 from nas_attn.lines import say
@@ -72,6 +72,7 @@ def command(
     ] = None,
     force: Force = False,
     modules: Modules = None,
+    layers: Layers = None,
     runs: Runs = RUNS_DEFAULT,
     trust: Trust = False,
 ) -> int:
@@ -102,7 +103,7 @@ def command(
         from nas_attn.bundle.write import check_target
 
         check_target(bundle, force)
-    use_modules(modules)
+    use_modules(modules, layers)
     if architecture is not None:
         from nas_attn.bundle.named_model import named_model
         from nas_attn.bundle.winner import winner_of_architecture

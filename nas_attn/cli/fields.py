@@ -19,12 +19,12 @@ FLAGS = {  # options that are not named like their field
 }  # fmt: skip
 METAVARS = {
     "data": "D.yaml", "weights": "W.pt", "slots": "NAME,...", "modules": "NAME,...|FILE.py", "module_files": "FILE",
-    "storage": "URL", "earlier": "OLD", "base": '"p3=... p4=..."', "kinds": "NAME,...", "arms": '"p5=..."',
-    "first": '"p5=..."', "scales": "s,m", "jobs": "N|auto",
+    "layers": "FILE", "storage": "URL", "earlier": "OLD", "base": '"p3=... p4=..."', "kinds": "NAME,...",
+    "arms": '"p5=..."', "first": '"p5=..."', "scales": "s,m", "jobs": "N|auto",
 }  # fmt: skip
 COMMAS = ("slots", "kinds", "scales")  # several names in one text
 TEXTS = ("jobs",)  # a number or a word
-REPEATED = ("arms", "first", "modules", "module_files")
+REPEATED = ("arms", "first", "modules", "module_files", "layers")
 UNSHOWN = ("model", "start", "epochs", "imgsz")  # no default is printed: the help text names it, or the demo differs
 
 

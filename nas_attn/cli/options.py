@@ -24,6 +24,7 @@ Study = Annotated[
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder of all run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Modules = Annotated[list[str] | None, option(StudyConfig, "module_files")]
+Layers = Annotated[list[str] | None, option(StudyConfig, "layers")]
 RUNS_DEFAULT = RUNS
 
 
@@ -59,25 +60,29 @@ def epilog(examples: str) -> str:
     return "\n".join(("\b", "Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)))
 
 
-def use_modules(files: list[str] | None) -> None:
-    """Register the attention modules in the files of `--modules`.
+def use_modules(files: list[str] | None, layers: list[str] | None = None) -> None:
+    """Register the attention modules in the files of `--modules`, and load the layers in the files of `--layers`.
 
     Raises:
         ConfigError: all mistakes in these files.
     """
-    if not files:
+    if not (files or layers):
         return
     from nas_attn.attention import trust, user
     from nas_attn.environment import prepare
     from nas_attn.errors import ConfigError, UserError
 
     prepare()  # such a file may import ultralytics
-    trust.remember_files(files)
+    trust.remember_files([*(files or ()), *(layers or ())])
     problems: list[UserError] = []
-    for file in files:
+    for file in files or ():
         try:
             user.load(file)
         except UserError as error:
             problems.append(error)
+    try:
+        user.load_layers(layers or ())
+    except ConfigError as error:
+        problems += error.problems
     if problems:
-        raise ConfigError(problems, where="--modules")
+        raise ConfigError(problems, where=" and ".join(["--modules"] * bool(files) + ["--layers"] * bool(layers)))

@@ -19,7 +19,7 @@ nas-attn search --trials 24
 nas-attn search mine --data D.yaml --model yolo11n.yaml --trials 100 --plan
 """
 OFFERED = (
-    *("trials", "data", "model", "weights", "start", "space", "slots", "modules", "first", "sampler"),
+    *("trials", "data", "model", "weights", "start", "space", "slots", "modules", "layers", "first", "sampler"),
     *("epochs", "imgsz", "final_imgsz", "fraction", "folds", "fold_groups", "batch"),
     *("dead_slots", "max_gmacs", "max_params"),
     *("storage", "device", "jobs", "hours", "until", "earlier", "early_stop", "together", "trial_minutes", "seed"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_attn.cli.fields import FieldOptions, option, with_fields
-from nas_attn.cli.options import Json, Modules, Trust, Yes, use_modules
+from nas_attn.cli.options import Json, Layers, Modules, Trust, Yes, use_modules
 from nas_attn.errors import UserError
 from nas_attn.lines import say
 from nas_attn.study.config import StudyConfig
@@ -47,6 +47,7 @@ def command(
     ] = None,
     seed: Annotated[int | None, option(StudyConfig, "seed")] = None,
     modules: Modules = None,
+    layers: Layers = None,
     as_json: Json = False,
     trust: Trust = False,
     yes: Yes = False,
@@ -65,10 +66,11 @@ def command(
                 got=", ".join(unused),
                 remedy="Give one, or only --model and --slots to see the network.",
             )
-        use_modules(modules)
+        use_modules(modules, layers)
         _draw(given.get("model", DEFAULT_MODEL), given.get("slots"), as_json)
         return
-    given |= {"seed": seed} | ({"module_files": modules} if modules else {})
+    files = {"module_files": modules, "layers": layers}
+    given |= {"seed": seed} | {name: found for name, found in files.items() if found}
     _measure(study, given, seeds or 1, as_json)
 
 

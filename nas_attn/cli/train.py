@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas_attn.cli.fields import option
-from nas_attn.cli.options import Json, Modules, Trust, Yes, use_modules
+from nas_attn.cli.options import Json, Layers, Modules, Trust, Yes, use_modules
 from nas_attn.errors import UserError
 from nas_attn.study.config import StudyConfig
 
@@ -53,6 +53,7 @@ def command(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite run folders of another command.")] = False,
     modules: Modules = None,
+    layers: Layers = None,
     as_json: Json = False,
     trust: Trust = False,
     yes: Yes = False,
@@ -76,7 +77,7 @@ def command(
         if not weights.is_file():
             raise UserError("the file of `--weights` must exist", got=f"'{weights}'")
     prepare()
-    use_modules(modules)
+    use_modules(modules, layers)
     os.environ["YOLO_VERBOSE"] = "true"  # hours of training must show progress, also in further processes
     with stdout_to_stderr():  # before the import, because Ultralytics prints its settings then
         from nas_attn.detector.final.arguments import check_arguments

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_attn.atomic_files import write_text_atomic
 from nas_attn.attention import registry
+from nas_attn.attention.source import PREFIX
 from nas_attn.cost.cost import COUNTING, ZERO, Cost
 from nas_attn.errors import UnknownName, UserError
 from nas_attn.space.architecture import NONE, Architecture, Gene
@@ -219,4 +220,6 @@ def _fingerprint(base_module: nn.Module, genes: Mapping[Slot, Sequence[Gene]], i
     entries = {e.name: e for wanted in genes.values() for e in (registry.get(g.module) for g in wanted)}
     for name in sorted(entries):  # the modules of users are in other folders
         digest.update(entries[name].source() + repr(sorted(entries[name].costs.items())).encode())
+    own_layers = {type(layer).__module__ for layer in base_module.modules()}  # these names hold digests of sources
+    digest.update("".join(sorted(name for name in own_layers if name.startswith(PREFIX))).encode())
     return digest.hexdigest()[:16]

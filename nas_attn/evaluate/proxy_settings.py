@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn._version import __version__
-from nas_attn.attention import user
+from nas_attn.attention import layers, user
 from nas_attn.attention.user import Source
 from nas_attn.detector.proxy.recipe import Recipe
 from nas_attn.errors import ConfigError, DataError, EvaluationFailed, UserError
@@ -52,7 +52,7 @@ class ProxySettings:
         threads: CPU threads.
         workers: number of data loader processes on CUDA.
         checkpoint_seconds: least time between two checkpoints, in seconds.
-        modules: sources of the user's own attention modules.
+        modules: sources of the user's own attention modules, and of own layers in the base.
         kpt_shape: (keypoints, values per keypoint) of the data, if the model predicts keypoints.
         folds: each seed has its own split of train and val together, one of so many folds for val; None for the data's
             own split.
@@ -133,7 +133,8 @@ class ProxySettings:
             The model, all its slots, and its `reg_max`.
         """
         _prepare()
-        return shared.base(self.model, self.width, self.nc, self.kpt_shape, shared.edited_at(self.model))
+        edited = shared.edited_at(self.model), [f.source.digest for f in layers.files()]
+        return shared.base(self.model, self.width, self.nc, self.kpt_shape, str(edited))
 
     def loaded(
         self, fidelity: Fidelity, architectures: Sequence[Architecture]

@@ -35,7 +35,7 @@ def base(
         width: width factor, or None.
         nc: number of classes of the data.
         kpt_shape: (keypoints, values per keypoint) of the data, or None.
-        edited: another value means that the model file was edited, and is loaded again.
+        edited: another value means that the model file, or a file of the user's layers, was edited: it is loaded again.
     """
     from nas_attn.detector.model.base_model import load_base
     from nas_attn.detector.neck.slots import all_slots

@@ -20,7 +20,7 @@ from nas_attn.study.storage_url import StorageUrl, masked
 
 DEFAULT = "demo"
 MAY_CHANGE = {  # fields that may change when a study is continued
-    "module_files", "first", "trials", "hours", "until", "earlier", "early_stop", "together", "trial_minutes",
+    "module_files", "layers", "first", "trials", "hours", "until", "earlier", "early_stop", "together", "trial_minutes",
     "max_gmacs", "max_params", "storage", "device", "jobs", "test", "ablation",
 }  # fmt: skip
 LEAST_MINUTES = 0.01  # per trial; a process needs longer than this to start
@@ -54,6 +54,9 @@ class StudyConfig(BaseModel):
     )
     module_files: list[str] | None = Field(
         None, description="Python file with your own attention modules; may be repeated."
+    )
+    layers: list[str] | None = Field(
+        None, description="Python file with your own layers, which rows of the model YAML name; may be repeated."
     )
     slots: list[str] | None = Field(
         None, description="Slots to search, e.g. p3,td.p4; or name patterns, e.g. 'p?,inner.*'."

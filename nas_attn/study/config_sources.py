@@ -26,6 +26,7 @@ from nas_attn.study.storage_url import VARIABLE
 
 COMMAND_LINE = "the command line"
 SHIPPED = "shipped"
+FILES = ("module_files", "layers")  # lists of Python files
 PATHS = ("data", "weights", "space", "model")  # in a study file, they are relative to its folder
 
 
@@ -99,9 +100,10 @@ class StudyFile:
                     content[key] = _place(key, given, folder)
             if isinstance(given := content.get("earlier"), str):
                 content["earlier"] = _study_place(given, folder)
-            if isinstance(files := content.get("module_files"), list):
-                content["module_files"] = [str((folder / str(f)).resolve()) for f in files]
-                _named_now(content["module_files"])
+            for key in FILES:
+                if isinstance(files := content.get(key), list):
+                    content[key] = [str((folder / str(f)).resolve()) for f in files]
+                    _named_now(content[key])
         elif self.source == SHIPPED:
             content = shipped.load("studies", name)
         else:
@@ -258,9 +260,10 @@ def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
         if files := [*given.get("module_files", ()), *found.get("module_files", ())]:
             found["module_files"] = files
         given |= found
-    if "module_files" in given:
-        given["module_files"] = [str(Path(f).expanduser().resolve()) for f in given["module_files"]]
-        _named_now(given["module_files"])
+    for key in FILES:
+        if key in given:
+            given[key] = [str(Path(f).expanduser().resolve()) for f in given[key]]
+            _named_now(given[key])
     if "data" in given:
         given["demo"] = False
     if (
@@ -299,7 +302,7 @@ def _plain(key: str, value: Any) -> Any:
         value = str(value)
     if key == "slots" and isinstance(value, str):
         return [name.strip() for name in value.split(",") if name.strip()]
-    if key in ("module_files", "modules") and isinstance(value, str):
+    if key in (*FILES, "modules") and isinstance(value, str):
         return [value]
     if key == "device" and not isinstance(value, str):
         return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -22,15 +22,19 @@ def check_unchanged(stored: dict[str, Any], header: dict[str, Any]) -> None:
         StudyChanged: something has changed; the message lists all changes.
     """
     fingerprints = {**header["fingerprints"]}
-    new_code, old_code = (f.get("modules") or {} for f in (fingerprints, stored["fingerprints"]))
-    fingerprints.pop("modules", None)
+    found = {
+        kind: [f.get(kind) or {} for f in (fingerprints, stored["fingerprints"])] for kind in ("modules", "layers")
+    }
+    for kind in found:
+        fingerprints.pop(kind, None)
     differences = [
         f"the {name}"
         for name, value in fingerprints.items()
         if (not same_space(stored, header) if name == "space" else stored["fingerprints"].get(name) != value)
     ]
     differences += [
-        f"the source of module `{name}` (digest {old_code[name]} then, {digest} now)"
+        f"the source of {kind.removesuffix('s')} `{name}` (digest {old_code[name]} then, {digest} now)"
+        for kind, (new_code, old_code) in found.items()
         for name, digest in new_code.items()
         if old_code.get(name, digest) != digest
     ]

@@ -122,7 +122,9 @@ def resolve(
     lacking = dict.fromkeys(c for c in (config.model, config.weights) if absent_weights(c))
     # the YAML of the same name shows all other mistakes before anything is downloaded
     model = Path(config.model).stem if config.model in lacking else config.model
-    base = check(lambda: load_base(model, width=config.width))
+    layers = check(lambda: load_layers(config.layers or (), folder))
+    # otherwise each row of a faulty file would be reported as unknown, too
+    base = None if layers is None else check(lambda: load_base(model, width=config.width))
     task = check(partial(searched_task, base.head, base.name)) if base else TASKS["detect"]
     absent = check(lambda: download.absent(named_data(config.data)))
     # if no search can train this task, messages about the labels would not help
@@ -175,14 +177,27 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
     Raises:
         ConfigError: a file is missing or faulty; the error lists all mistakes.
     """
+    return _each(files, folder, "--modules", "module_files", user.load)
+
+
+def load_layers(files: Sequence[str], folder: RunFolder | None = None) -> list[user.Source]:
+    """Load the files of layers that a study names; arguments and errors are those of `load_own`."""
+    _each(files, folder, "--layers", "layers", user.read)
+    return user.load_layers(files)
+
+
+def _each(
+    files: Sequence[str], folder: RunFolder | None, option: str, field: str, use: Callable[[Path], user.Source]
+) -> list[user.Source]:
     kept = folder.modules() if folder else []
     there = [[Path(f)] if is_file(f) else [p for p in kept if p.name == Path(f).name] for f in files]
-    options = " ".join(f"--modules {shell_word(path)}" for paths in there for path in paths) if all(there) else ""
+    options = " ".join(f"{option} {shell_word(path)}" for paths in there for path in paths) if all(there) else ""
 
     def load(file: str) -> user.Source:
         try:
-            trust.check([user.read(Path(file).expanduser().resolve())], file)
-            return user.load(file)
+            path = Path(file).expanduser().resolve()
+            trust.check([user.read(path)], file)
+            return use(path)
         except UserError as error:
             if not options or is_file(file):
                 raise
@@ -191,7 +206,7 @@ def load_own(files: Sequence[str], folder: RunFolder | None = None) -> list[user
 
     check = _Collector()
     found = [check(partial(load, file)) for file in files]
-    check.done("module_files")
+    check.done(field)
     return [source for source in found if source is not None]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas_attn.attention import layers, user
+from nas_attn.attention.source import Source
 from nas_attn.cost import CostTable
 from nas_attn.engine import LocalEngine
 from nas_attn.evaluate import Fidelity
@@ -38,6 +40,14 @@ class Plan:
     devices: tuple[str, ...]
     threads: int
     header: dict[str, Any]
+
+    @property
+    def sources(self) -> list[Source]:
+        """The user's files that define a searched module, or a layer of the base."""
+        prints = self.header["fingerprints"]
+        modules, digests = set(prints["modules"]), set(prints.get("layers", {}).values())
+        held = (file.source for file in layers.files() if file.source.digest in digests)
+        return [*(s for s in user.sources() if modules & set(s.names)), *dict.fromkeys(held)]
 
     @property
     def residual(self) -> str:

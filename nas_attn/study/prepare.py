@@ -81,7 +81,8 @@ def _plan(
     progress("counting cost")
     build = partial(build_space, config, found.content, found.slots, base.name, found.own)
     space, table = space_and_costs(config, base, space, build, found.stored, progress)
-    proxy = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads)
+    proxy = make_evaluator(config, data, folder=folder, device=found.devices[0], threads=found.threads,
+                           layers=base.sources)  # fmt: skip
     fidelity = Fidelity(config.epochs, config.imgsz, config.fraction)
     searched = {"slots": found.content.get("slots"), "modules": asked(config, found.content, found.own)}
     header: dict[str, Any] = {
@@ -120,6 +121,7 @@ def _plan(
             "weights": file_digest(str(located(config.weights)) if config.weights else None),
             "modules": {e.name: e.digest for e in own_modules(space)},
             "evaluator": evaluator_name(evaluator),
+            **({"layers": {name: source.digest for name, source in base.layers.items()}} if base.layers else {}),
         },
     }
     check_limits(config, space, table)
@@ -129,7 +131,13 @@ def _plan(
 
 
 def make_evaluator(
-    config: StudyConfig, data: DataInfo, *, folder: RunFolder | None = None, device: str = "cpu", threads: int = 1
+    config: StudyConfig,
+    data: DataInfo,
+    *,
+    folder: RunFolder | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    layers: tuple[user.Source, ...] = (),
 ) -> ProxyEvaluator:
     """The proxy evaluator that a configuration describes.
 
@@ -139,6 +147,7 @@ def make_evaluator(
         folder: run folder for decoded images and the trained base; None means the user's cache.
         device: `cpu`; any other value means the only GPU that a worker sees.
         threads: CPU threads.
+        layers: files of the user's own layers in the base.
     """
     return ProxyEvaluator(
         model=config.model,
@@ -155,7 +164,7 @@ def make_evaluator(
         test=config.test and data.test > 0,
         cache=str(folder.cache.resolve()) if folder else None,
         threads=threads,
-        modules=user.sources(),
+        modules=(*user.sources(), *layers),
         kpt_shape=data.kpt_shape,
         folds=config.folds,
         fold_groups=config.fold_groups,

@@ -64,6 +64,7 @@ class _Fingerprints(RecordFields):
     base: str | None = None
     weights: str | None = None
     modules: dict[str, str] = {}
+    layers: dict[str, str] = {}
 
 
 class _Data(RecordFields):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nas_attn import environment
-from nas_attn.attention import user
 from nas_attn.engine import Engine, check_engine, check_outside
 from nas_attn.errors import ConfigError, RecordLost, StudyChanged, UserError, room_wanted
 from nas_attn.evaluate import Evaluator, check_evaluator
@@ -143,8 +142,7 @@ def _run(
     header = stored or plan.header
     with Mirror(url, config.name, header.get("id", ""), observer.note) as mirror:
         if stored is None:
-            searched = set(plan.header["fingerprints"]["modules"])
-            folder.keep_modules(s for s in user.sources() if searched & set(s.names))
+            folder.keep_modules(plan.sources)
             folder.log.append("study", **plan.header, **begun)
         if found is not None and (asked or found.trials):
             observer.note(found.words())

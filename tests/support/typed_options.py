@@ -33,7 +33,7 @@ WIDER = {  # fields that accept more types in Python than in a YAML
     "arms": "Sequence[str | Architecture | Candidate]",
     "first": "str | Sequence[str | Architecture]",
     "modules": "str | Sequence[str] | Mapping[str, Mapping[str, Sequence[Any]] | None]",
-    "module_files": "str | Path | Sequence[str | Path]",
+    **dict.fromkeys(("module_files", "layers"), "str | Path | Sequence[str | Path]"),
     "device": "str | int | Sequence[int]",
     "storage": "str",
     "ablation": "Mapping[str, Any]",
@@ -44,7 +44,20 @@ NOT_OF_AN_ABLATION = (
     *("sampler", "control_seeds", "first", "trials", "hours", "max_gmacs", "max_params", "storage"),
 )
 OF_A_MEASUREMENT = (
-    *("data", "model", "width", "weights", "start", "slots", "module_files", "seed", "epochs", "imgsz", "fraction"),
+    *(
+        "data",
+        "model",
+        "width",
+        "weights",
+        "start",
+        "slots",
+        "module_files",
+        "layers",
+        "seed",
+        "epochs",
+        "imgsz",
+        "fraction",
+    ),
     *("final_imgsz", "batch", "lr0", "precision", "live_threshold", "device", "jobs", "trial_minutes"),
 )
 

@@ -44,7 +44,7 @@ def ready_model(text: str, weights: Path | None, seed: int) -> YOLO:
     model, _ = start_model(base, weights, seed)
     save_start(model, base.task, source)
     found = of_ultralytics(base, source)
-    found.add_callback("on_train_start", CarriedModules(user.sources()))
+    found.add_callback("on_train_start", CarriedModules((*user.sources(), *base.sources)))
     _hand_over()
     return found
 

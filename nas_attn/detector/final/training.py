@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.attention import registry, user
+from nas_attn.attention import layers, registry, user
 from nas_attn.data.check import DataInfo
 from nas_attn.data.download import without_download
 from nas_attn.detector.final.plain_command import conditions, plain_command
 from nas_attn.detector.final.ready_model import of_ultralytics
 from nas_attn.detector.final.training_folder import TrainingFolder, epochs_of
+from nas_attn.detector.model.rows import PREFIX
 from nas_attn.errors import MissingPart, NasAttnError
 from nas_attn.tasks import TASKS
 
@@ -146,8 +147,10 @@ def asked(model: Path, data: DataInfo, arguments: Mapping[str, Any], weights: Pa
 
 
 def _own_files(model_text: str) -> list[user.Source]:
-    """The user's module files that define a module of a model YAML."""
-    return [s for s in user.sources() if any(registry.get(n).cls.__name__ in model_text for n in s.names)]
+    """The user's files that define a module or a layer of a model YAML."""
+    own = [s for s in user.sources() if any(registry.get(n).cls.__name__ in model_text for n in s.names)]
+    found = (layers.get(n).source for n in layers.names() if f"{PREFIX}{n}," in model_text)
+    return [*own, *dict.fromkeys(found)]
 
 
 def check_processes(device: Any) -> None:
@@ -191,7 +194,7 @@ def _go_on(training: Training, run: TrainingFolder) -> Any:
 def _run(yolo: Any, model: BaseModel, arguments: Mapping[str, Any]) -> Any:
     from nas_attn.detector.final.trainers import CarriedModules, trainer_of
 
-    yolo.add_callback("on_train_start", CarriedModules(user.sources()))
+    yolo.add_callback("on_train_start", CarriedModules((*user.sources(), *model.sources)))
     try:
         yolo.train(trainer=trainer_of(model.head, model.task), **arguments)
     except subprocess.CalledProcessError as error:

@@ -144,6 +144,11 @@ class BaseModel:
         return self.changed(nc=nc, kpt_shape=None if kpt_shape is None else (kpt_shape[0], kpt_shape[1]))
 
     @property
+    def sources(self) -> tuple[Source, ...]:
+        """The contents of the files of these layers."""
+        return tuple(dict.fromkeys(self.layers.values()))
+
+    @property
     def factors(self) -> tuple[float, float, float]:
         """Depth factor, width factor and largest channel count."""
         depth, width, channels = self.yaml["scales"][self.scale]

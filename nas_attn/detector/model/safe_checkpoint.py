@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 import torch
 from torch.serialization import add_safe_globals, get_unsafe_globals_in_checkpoint, safe_globals
 
-from nas_attn.attention import registry, trust, user
+from nas_attn.attention import layers, registry, trust, user
 from nas_attn.detector.model.model_yaml import is_layer
 from nas_attn.environment import all_trusted
 from nas_attn.errors import UserError
@@ -53,7 +53,7 @@ def load_checkpoint(path: Path) -> Any:
 
     if all_trusted():
         content = torch.load(path, map_location="cpu", weights_only=False)
-        trust.remember(user.sources())
+        trust.remember((*user.sources(), *(file.source for file in layers.files())))
         return content
     allowed: list[Any] = [(value, name) for name, value in _plain().items()]
     strange = []
