@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_attn.api.layer_files import use_layers
 from nas_attn.errors import UserError
 from nas_attn.lines import wrapped
 from nas_attn.space import NONE, Architecture
@@ -151,6 +152,7 @@ def adopt(
     wiring: str = "repair",
     inside: str | None = None,
     meanings: Mapping[str, str] | None = None,
+    layers: str | Path | Sequence[str | Path] | None = None,
 ) -> Adoption:
     """Make a community's model YAML build, and list its mistakes.
 
@@ -167,6 +169,7 @@ def adopt(
         inside: place of the attention in blocks such as `C2f_ACmix`: `insert`, `replace` or `after`; None for the usual
             place of each module.
         meanings: name in the file -> name to read instead, for names with several meanings and for unknown names.
+        layers: Python files with your own layers, which rows of the file name.
 
     Raises:
         UserError: the file does not describe a detector, has neither attention nor a mistake to repair, has an unknown
@@ -175,6 +178,7 @@ def adopt(
     from nas_attn.environment import prepare
 
     prepare()
+    use_layers(layers)
     from nas_attn.adoption.adopt import adopt as read
     from nas_attn.cost import CostTable
 

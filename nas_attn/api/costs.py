@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas_attn.analysis.tables import Table
+from nas_attn.api.layer_files import use_layers
 from nas_attn.api.listing import Listing
 from nas_attn.cost.cost import Cost
 from nas_attn.space import NONE, Architecture
@@ -68,6 +69,7 @@ def cost_of(
     nc: int = 80,
     imgsz: int = 640,
     width: float | None = None,
+    layers: str | Path | Sequence[str | Path] | None = None,
 ) -> ModelCost:
     """Count the cost of an architecture on a base model; nothing is trained.
 
@@ -78,12 +80,13 @@ def cost_of(
         nc: number of classes.
         imgsz: image size of the final training in pixels; a multiple of the model's stride.
         width: width factor; None means the width factor of the model.
+        layers: Python files with your own layers, which rows of the model name.
 
     Raises:
         UserError: there is no such model, slot, module or setting, a gene cannot be used at its slot, or `nc` or
             `imgsz` breaks a rule.
     """
-    return costs_of([architecture], model=model, nc=nc, imgsz=imgsz, width=width)[0]
+    return costs_of([architecture], model=model, nc=nc, imgsz=imgsz, width=width, layers=layers)[0]
 
 
 def costs_of(
@@ -93,6 +96,7 @@ def costs_of(
     nc: int = 80,
     imgsz: int = 640,
     width: float | None = None,
+    layers: str | Path | Sequence[str | Path] | None = None,
 ) -> Listing[ModelCost]:
     """The costs of several architectures on one base model, in the given order.
 
@@ -105,6 +109,7 @@ def costs_of(
     from nas_attn.detector.model.head_form import check_head
     from nas_attn.detector.neck.surgery import architecture_yaml
 
+    use_layers(layers)
     named = named_model(str(model), nc=nc, width=width, imgsz=imgsz)
     base, slots = named.base, named.slots
     by_name = {s.name: s for s in slots}

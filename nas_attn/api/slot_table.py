@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_attn.analysis.tables import EMPTY, Table
 from nas_attn.api.costs import DEFAULT_MODEL
 from nas_attn.api.keywords import with_keywords
+from nas_attn.api.layer_files import use_layers
 from nas_attn.api.listing import Listing, as_text
 from nas_attn.api.options import LivenessOptions
 from nas_attn.api.slot_liveness import SLOTS, SlotLiveness
@@ -61,12 +62,18 @@ class Network(Listing[Slot]):
         return as_text(self.note, network_table(self.network), KEY)
 
 
-def slots(model: str | Path = DEFAULT_MODEL, *, names: str | Iterable[str] | None = None) -> Network:
+def slots(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    names: str | Iterable[str] | None = None,
+    layers: str | Path | Sequence[str | Path] | None = None,
+) -> Network:
     """The slots of a base model: the places at which attention can be used. Nothing is trained.
 
     Args:
         model: the base model: a name that Ultralytics ships, or the path of a YAML or a checkpoint.
         names: names or patterns of the slots to show, e.g. `"p*,inner.*"`; None for all.
+        layers: Python files with your own layers, which rows of the model name.
 
     Raises:
         UserError: there is no such model or slot, or Ultralytics cannot build the model.
@@ -75,6 +82,7 @@ def slots(model: str | Path = DEFAULT_MODEL, *, names: str | Iterable[str] | Non
     from nas_attn.environment import prepare
 
     prepare()
+    use_layers(layers)
     from nas_attn.detector.model.held_attention import held_note
     from nas_attn.detector.neck.description import describe
     from nas_attn.detector.neck.slots import all_slots

@@ -88,15 +88,28 @@ def entries(architecture: Architecture) -> list[registry.ModuleEntry]:
     return [e for e in found if not e.is_none]
 
 
-def own_sources(architecture: Architecture) -> dict[str, user.Source]:
-    """The sources of the user's own modules in an architecture: path in the bundle -> source."""
+def own_sources(architecture: Architecture, base: BaseModel) -> dict[str, user.Source]:
+    """The sources of the user's modules in an architecture and own layers in its base: path in the bundle -> source."""
     names = {e.name for e in entries(architecture)}
     found: dict[str, user.Source] = {}
-    for source in user.sources():
-        if names & set(source.names):
-            plain = f"modules/{source.stem}.py"
-            found[f"modules/{source.digest}/{source.stem}.py" if plain in found else plain] = source
+    for source in (*(s for s in user.sources() if names & set(s.names)), *base.sources):
+        plain = f"modules/{source.stem}.py"
+        found[f"modules/{source.digest}/{source.stem}.py" if plain in found else plain] = source
     return found
+
+
+def layers_part(base: BaseModel, sources: Mapping[str, user.Source]) -> list[dict[str, Any]]:
+    """The layers part of a card: source and digest of each layer of the user in the base.
+
+    Args:
+        base: the base model.
+        sources: path in the bundle -> source.
+    """
+    files = {source: name for name, source in sources.items()}
+    return [
+        {"name": name, "source": files[source], "sha256": hashlib.sha256(source.text.encode()).hexdigest()}
+        for name, source in base.layers.items()
+    ]
 
 
 def modules_part(architecture: Architecture, sources: Mapping[str, user.Source]) -> list[dict[str, Any]]:

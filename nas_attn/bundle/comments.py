@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nas_attn.analysis.front import difference_of
 from nas_attn.analysis.posterior import posterior, verdict
@@ -12,6 +13,9 @@ from nas_attn.environment import shell_word
 from nas_attn.lines import many
 from nas_attn.space import Architecture
 from nas_attn.study.view import Candidate, StudyView
+
+if TYPE_CHECKING:
+    from nas_attn.detector.model.base_model import BaseModel
 
 
 def study_lines(view: StudyView, candidate: Candidate) -> tuple[str, ...]:
@@ -47,14 +51,16 @@ def cost_line(cost: Mapping[str, float], imgsz: int) -> str:
     )
 
 
-def training_lines(architecture: Architecture, files: Mapping[str, str]) -> tuple[str, ...]:
+def training_lines(architecture: Architecture, files: Mapping[str, str], base: BaseModel) -> tuple[str, ...]:
     """The comment lines about training: one per module of the user that is needed, then the training command.
 
     Args:
         architecture: the architecture; its modules are registered.
-        files: digest of a module file's source -> path of that file.
+        files: digest of the source of a file of modules or layers -> path of that file.
+        base: the base model, whose own layers are needed too; `yaml_text` names them.
     """
-    lines, options = [], ""
+    paths = [files[source.digest] for source in base.sources if source.digest in files]
+    lines, options = [], "".join(f" --layers {shell_word(path)}" for path in paths)
     for entry in entries(architecture):
         if entry.cls.__module__.startswith(registry.ZOO):
             continue

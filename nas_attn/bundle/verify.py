@@ -74,7 +74,9 @@ def _problem(folder: Path, name: str, digest: str) -> str:
 def _rebuilt(folder: Path) -> list[CheckedPart]:
     """The results of the new process. It knows only the modules in the bundle, none that this process imported."""
     root = str(PACKAGE.parent)
-    environment: Mapping[str, Any] = {k: v for k, v in os.environ.items() if k != user.ENVIRONMENT}
+    environment: Mapping[str, Any] = {
+        k: v for k, v in os.environ.items() if k not in (user.ENVIRONMENT, user.LAYERS_ENVIRONMENT)
+    }
     paths = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "nas_attn.bundle.rebuild", str(folder.resolve())],

@@ -119,13 +119,14 @@ def winner_of_architecture(text: str, model: NamedModel) -> Winner:
         UserError: there is no such slot, module or setting, or a gene does not fit its slot.
     """
     from nas_attn._version import __version__
-    from nas_attn.attention import registry, user
+    from nas_attn.attention import layers, registry, user
     from nas_attn.bundle.card import count
     from nas_attn.bundle.comments import cost_line, training_lines
 
     architecture = named_architecture(text, model.slots, model.imgsz)
     cost, _ = count(model.base, model.slots, architecture, model.imgsz)
     origins = {s.digest: next((registry.get(name).origin for name in s.names), "") for s in user.sources()}
+    origins |= {file.source.digest: file.path for file in layers.files()}
     return Winner(
         model.base,
         model.slots,
@@ -136,7 +137,7 @@ def winner_of_architecture(text: str, model: NamedModel) -> Winner:
             f"Written by nas_attn {__version__} on base model {model.base.name}, without a study.",
             cost_line(cost.as_dict(), model.imgsz),
         ),
-        training=training_lines(architecture, {k: str(v) for k, v in origins.items() if v}),
+        training=training_lines(architecture, {k: str(v) for k, v in origins.items() if v}, model.base),
     )
 
 
@@ -157,5 +158,5 @@ def _winner(view: StudyView, candidate: Candidate, base: BaseModel) -> Winner:
         tuple(view.header["classes"]),
         view.header["config"]["final_imgsz"],
         comments=study_lines(view, candidate),
-        training=training_lines(candidate.architecture, files),
+        training=training_lines(candidate.architecture, files, base),
     )

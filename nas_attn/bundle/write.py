@@ -90,8 +90,8 @@ def write_bundle(
 
 def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], None]) -> dict[str, Any]:
     base, slots, architecture = winner.base, winner.slots, winner.architecture
-    sources = cards.own_sources(architecture)
-    how = training_lines(architecture, {source.digest: name for name, source in sources.items()})
+    sources = cards.own_sources(architecture, base)
+    how = training_lines(architecture, {source.digest: name for name, source in sources.items()}, base)
     write_text_atomic(folder / MODEL, replace(winner, training=how).yaml())
     why = ("The base of best.yaml, without attention. Train both to compare them.",)
     plain = Architecture.none(architecture.slots)
@@ -125,7 +125,8 @@ def _make(folder: Path, winner: Winner, onnx: bool, progress: Callable[[str], No
         "study": winner.study,
         "onnx": graphs or "left out",
         "modules": modules,
-        "licences": cards.licences(modules),
+        **({"layers": own} if (own := cards.layers_part(base, sources)) else {}),
+        "licences": cards.licences(modules) | {row["name"]: "not declared by the author" for row in own},
         "cite": cards.to_cite(modules, base.name),
         "versions": cards.versions(),
         "files": {p.relative_to(folder).as_posix(): cards.file_digest(p) for p in files},

@@ -93,7 +93,8 @@ def command(
         print("nothing written: give -o FILE")
         return
     print(f"written: {output}")
-    print(f"train: python -m nas_attn train {shell_word(output)} --data D.yaml --epochs 300")
+    own = "".join(f" --layers {shell_word(file)}" for file in layers or () if found.found.base.layers)
+    print(f"train: python -m nas_attn train {shell_word(output)} --data D.yaml --epochs 300{own}")
     if nc is None:
         print(f"  D.yaml must have {found.found.base.nc} classes. For another number N, adopt again with --nc N")
 

@@ -18,7 +18,7 @@ from known_bases import DETECTORS, SLOTS, slots_of, written
 from nas_attn.attention import registry
 from nas_attn.attention.residual import build_module
 from nas_attn.detector.model.base_model import BaseModel, build_yaml, load_base
-from nas_attn.detector.model.rows import Insertion, absolute, rewrite
+from nas_attn.detector.model.rows import Insertion, absolute, rewrite, stated
 from nas_attn.detector.model.shipped_models import detectors
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import apply
@@ -190,7 +190,7 @@ def test_rows_that_do_nothing_change_nothing(walked):
     for slot in of_mode(walked.slots, None):
         inserts.setdefault(slot.row, []).append(Insertion(slot.name, ("nn.Identity", []), slot.readers))
     blocks = {
-        s.row: ((f"nas_attn.{s.inside.block}", [list(s.inside.arguments), []]), s.inside.arguments[1])
+        s.row: stated((f"nas_attn.{s.inside.block}", [list(s.inside.arguments), []]), s.inside.arguments[1])
         for s in of_mode(walked.slots, INSERT)
     }
     done = rewrite(walked.base.yaml, inserts, blocks)

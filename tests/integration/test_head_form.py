@@ -10,7 +10,7 @@ import yaml
 from nas_attn.cli.app import run
 from nas_attn.detector.model.base_model import build_yaml, load_base
 from nas_attn.detector.model.head_form import NEWER_BLOCKS, TWO_FORMS, check_head, keeps_head, unusable_slots
-from nas_attn.detector.model.rows import rewrite
+from nas_attn.detector.model.rows import rewrite, stated
 from nas_attn.detector.neck.description import describe
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.neck.surgery import apply
@@ -70,7 +70,7 @@ def test_the_rule_says_what_the_parser_does(head, p4, p3, first, written):
     slots, wanted = inner(base), tensors(base.build())
     assert [s.name for s in slots] == ["inner.p3.insert", "inner.p4.insert"]
     for filled in (c for n in range(3) for c in combinations(slots, n)):
-        blocks = {s.row: (("nas_attn." + s.inside.block, [[*s.inside.arguments], []]), s.inside.arguments[1])
+        blocks = {s.row: stated(("nas_attn." + s.inside.block, [[*s.inside.arguments], []]), s.inside.arguments[1])
                   for s in filled}  # fmt: skip
         built = tensors(build_yaml(rewrite(base.yaml, {}, blocks).yaml))
         assert keeps_head(base, filled) == (built == wanted), [s.name for s in filled]

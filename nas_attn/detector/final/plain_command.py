@@ -27,18 +27,17 @@ def plain_command(task: str, model: Path, data: Path, seed: int, arguments: Mapp
     return f"yolo {task} train {' '.join(pairs)}"
 
 
-def conditions(weights: Path | None, fit: TransferReport | None, own_files: bool) -> list[str]:
+def conditions(weights: Path | None, fit: TransferReport | None, variables: Mapping[str, str]) -> list[str]:
     """Lines for the user: the conditions of `plain_command`, and a similar command that would not do the same.
 
     Args:
         weights: the checkpoint that the training starts from, if any.
         fit: the report on its transfer into the model; None without a checkpoint.
-        own_files: True if the model has modules from the user's own files.
+        variables: variable -> option, if the model has modules or layers from files of the option.
     """
     if fit is None:
         lines = ["(It needs `nas-attn hook install` once, or a model without attention.)"]
-        if own_files:
-            lines.append("(The variable NAS_ATTN_MODULES must name the files of --modules.)")
+        lines += [f"(The variable {name} must name the files of {option}.)" for name, option in variables.items()]
         return lines
     lines = ["(nas_attn must be installed. No hook is needed: loading the checkpoint registers its modules.)"]
     if fit.matched < fit.moved or fit.misplaced:

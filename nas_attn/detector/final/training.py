@@ -178,8 +178,10 @@ def _train(training: Training, run: TrainingFolder) -> Any:
     if fit is not None:
         save_start(model, training.model.task, source)
         print(f"weights of {training.weights}: " + "\n".join(fit.lines()))
-    own_files = bool(_own_files(training.path.read_text("utf-8")))
-    print("\n".join(["with plain Ultralytics:", command, *conditions(training.weights, fit, own_files)]))
+    kinds = {bool(source.names) for source in _own_files(training.path.read_text("utf-8"))}
+    variables = {True: (user.ENVIRONMENT, "--modules"), False: (user.LAYERS_ENVIRONMENT, "--layers")}
+    needed = dict(found for kind, found in variables.items() if kind in kinds)
+    print("\n".join(["with plain Ultralytics:", command, *conditions(training.weights, fit, needed)]))
     given = {"data": str(without_download(training.data.path)), "seed": training.seed, **arguments}
     where = {"project": str(run.folder.parent), "name": run.folder.name, "exist_ok": True}
     return _run(of_ultralytics(training.model, source), training.model, {**given, **where})

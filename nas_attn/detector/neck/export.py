@@ -11,6 +11,7 @@ import yaml
 
 from nas_attn._version import __version__
 from nas_attn.atomic_files import write_text_atomic
+from nas_attn.attention.user import LAYERS_ENVIRONMENT
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.export_key import KEY, export_key
 from nas_attn.detector.model.rows import PREFIX, rows_of
@@ -57,7 +58,7 @@ def yaml_text(
     rows = ["backbone:", *_rows(model["backbone"], 0, notes), "", "head:", *_rows(model["head"], first, notes)]
     key = export_key(parse_yaml("\n".join([*settings, *rows])), architecture, base.name, __version__)
     lines = [
-        *_comment([*comments, str(architecture), *_reading(inserted, base.task)]),
+        *_comment([*comments, str(architecture), *_needed(base), *_reading(inserted, base.task)]),
         *settings,
         f"{KEY}: # `train` refuses this file if it was edited; delete this key to train it as it is",
         *(f"  {name}: {_flow(value)}" for name, value in key.items()),
@@ -65,6 +66,15 @@ def yaml_text(
         *rows,
     ]
     return "\n".join(lines) + "\n"
+
+
+def _needed(base: BaseModel) -> list[str]:
+    """Comment lines about the user's own layers in the base."""
+    return [
+        f"Needs the layer `{name}` from {source.stem}.py (digest {source.digest}): give the file with --layers or in "
+        f"{LAYERS_ENVIRONMENT}."
+        for name, source in base.layers.items()
+    ]
 
 
 def _reading(inserted: Sequence[str], task: str) -> list[str]:
