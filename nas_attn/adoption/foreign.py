@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nas_attn.adoption.alignment import aligned
+from nas_attn.attention import layers
 from nas_attn.detector.model import community_names
 from nas_attn.detector.model.model_yaml import read_yaml
 from nas_attn.detector.model.shipped_models import packaged
@@ -16,8 +17,7 @@ from nas_attn.tasks import HEADS
 _RESIZING = {"adown", "carafe", "dysample", "hwd", "pixelshuffle", "spacetodepth", "spd", "spdconv"}
 There = tuple[int, Sequence[Any]]  # a row of the base: its number and content
 _KNOWN = 100  # score of a base row that is unchanged in the file: more than any likeness
-_YET = "is not supported yet"
-_SHAPE = f"a layer that changes the map's shape {_YET}"
+_LAYERS = "give the Python file of its class with --layers FILE"
 
 
 def unknown_rows(contents: Sequence[Sequence[Any]], unknown: Iterable[int], where: str,
@@ -40,6 +40,8 @@ def unknown_rows(contents: Sequence[Sequence[Any]], unknown: Iterable[int], wher
     for name, own in rows.items():
         needs = _needs(contents[own[0]], theirs, base, instead.get(own[0]))
         remedy = community_names.suggestion(name, theirs) + needs
+        if known := layers.names():
+            remedy += f" The files of --layers define {', '.join(known)}."
         found.append(UserError(rule, got=f"'{name}'", where=f"{where}, {numbered(own)}", remedy=remedy))
     return found
 
@@ -56,21 +58,24 @@ def _needs(row: Sequence[Any], theirs: set[str], base: str, instead: There | Non
     name = str(row[2])
     sources = row[0] if isinstance(row[0], list) else [row[0]]
     if len(sources) > 1:
-        return f"It takes {len(sources)} inputs: a layer with several inputs {_YET}."
+        return f"It takes {len(sources)} inputs: a layer with several inputs is not supported yet."
     block, inside = community_names.around(name, theirs)
     if block:
         return (f"Its name means a {block} with {inside} inside, but nas_attn knows no attention module {inside}. If "
                 f"{inside} keeps the channels and the size of its map, write it as your own module and give "
-                f"--modules FILE; a block that differs from {block} in anything else {_YET}.")  # fmt: skip
+                f"--modules FILE. If the block differs from {block} in anything else, {_LAYERS}.")  # fmt: skip
     if instead:
         number, theirs_there = instead
         does = _does(theirs_there)
         what = f"It is in the place of row {number} ({theirs_there[2]}) of {base}"
-        return f"{what}, which {does}: {_SHAPE}." if does else f"{what}: a block in the place of another {_YET}."
+        return (
+            f"{what}, which {does}: {_LAYERS}." if does else f"{what}, as a block in the place of another: {_LAYERS}."
+        )
     if community_names.folded(name) in _RESIZING:
-        return f"It is known as a layer that changes the size of its map: {_SHAPE}."
-    return (f"If it keeps the channels and the size of its map, write it as your own module, class {name}, and "
-            f"give --modules FILE; {_SHAPE}. `python -m nas_attn modules` lists the known modules.")  # fmt: skip
+        return f"It is known as a layer that changes the size of its map: {_LAYERS}."
+    return (f"If it keeps the channels and the size of its map and a search is to vary it, write it as your own "
+            f"module, class {name}, and give --modules FILE; if it is to stay as it is, {_LAYERS}. "
+            "`python -m nas_attn modules` lists the known modules.")  # fmt: skip
 
 
 def _does(row: Sequence[Any]) -> str:

@@ -59,7 +59,8 @@ def find_lineage(article: Article) -> Lineage:
         if rows[-1][1] not in HEADS:
             continue
         theirs = [row[1] for row in rows]
-        if [t if free else m for t, m, free in zip(theirs, modules, own_layers, strict=False)][:-1] == theirs[:-1]:
+        pairs = list(zip(theirs, modules, own_layers, strict=False))[:-1]
+        if len(theirs) == len(modules) and all(free or t == m for t, m, free in pairs):
             differs = [*_row_differences(article, own, rows, name), *_setting_differences(article.settings, source)]
             same_scale = bool(article.scales) and not set(article.scales) <= set(source.get("scales") or ())
             found.append((len(differs), same_scale, len(name), name, source, differs))

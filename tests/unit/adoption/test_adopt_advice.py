@@ -36,8 +36,8 @@ def test_consecutive_unknown_rows_stand_for_the_rows_they_resemble(changed, orde
     with pytest.raises(ConfigError) as caught:
         changed("v11", (SPP_PSA, rows), *moved)
     said_of = _problems(caught)
-    assert "row 9 (SPPF) of yolo11: a block in the place" in said_of["'SPPFFoo'"]
-    assert "row 10 (C2PSA) of yolo11: a block in the place" in said_of["'C2PSAFoo'"]
+    assert "row 9 (SPPF) of yolo11, as a block in the place" in said_of["'SPPFFoo'"]
+    assert "row 10 (C2PSA) of yolo11, as a block in the place" in said_of["'C2PSAFoo'"]
     assert "in the place" not in said_of["'FooAttn'"] and "--modules FILE" in said_of["'FooAttn'"]
 
 
