@@ -9,7 +9,7 @@ from typing import Any
 
 from nas_attn.adoption.article import ArticleRow
 from nas_attn.adoption.renamed import renamed_refusal
-from nas_attn.adoption.wiring import Wiring
+from nas_attn.adoption.wiring import Wiring, shown
 from nas_attn.detector.model.base_model import BaseModel
 from nas_attn.detector.model.build_errors import build_refusal
 from nas_attn.detector.model.own_layers import OwnLayer, completed
@@ -68,6 +68,7 @@ def own_base(
     backbone = sum(n < article.backbone for n in article.plain)
     model = {"nc": nc, **article.settings, "scales": {scale: list(factors)}, "scale": scale}
     model |= {"backbone": rows[:backbone], "head": rows[backbone:]}
-    wiring.completed, layers = completed(model, str(article.path), article.plain)
+    places = {i: f"{article.path}, {shown(article, n)}" for i, n in enumerate(article.plain) if article.rows[n].layer}
+    wiring.completed, layers = completed(model, places)
     own = tuple((article.rows[article.plain[index]], layer) for index, layer in layers.items())
     return BaseModel(name, wiring.completed.yaml, scale), own

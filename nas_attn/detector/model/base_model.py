@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from nas_attn.atomic_files import is_file
 from nas_attn.attention import layers
 from nas_attn.detector.model.build_errors import build_refusal
-from nas_attn.detector.model.export_key import check_export
+from nas_attn.detector.model.export_key import KEY, check_export
 from nas_attn.detector.model.model_yaml import FACTORS, check_detector, read_yaml
-from nas_attn.detector.model.own_layers import completed
+from nas_attn.detector.model.own_layers import completed, own_rows
 from nas_attn.detector.model.registration import check_rows
 from nas_attn.detector.model.rows import PREFIX, rows_of
 from nas_attn.detector.model.shipped_models import located, near, packaged
@@ -231,7 +231,8 @@ def load_base(
         check_export(source, text)
     stem = path.name.rsplit(".", 1)[0] if path.suffix in (".pt", *YAMLS) else text
     base = _resolve(stem, source, scale, width)
-    base = replace(base, yaml=completed(base.yaml, text)[0].yaml)
+    if checkpoint is None and file and KEY not in source:  # the rows of all others are complete
+        base = replace(base, yaml=completed(base.yaml, own_rows(base.rows, text))[0].yaml)
     return replace(base, checkpoint=checkpoint, file=file).changed(nc=nc, reg_max=reg_max)
 
 

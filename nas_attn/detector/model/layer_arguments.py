@@ -26,6 +26,7 @@ ALONE = {  # the same if the class does not tell input from output
     *_BOTH,
     *("c0", "nf", "width", "embeddim", "numchannels", "nchannels", "numfeatures", "hiddensize"),
 }
+NARROW = 16  # least number of channels before scaling; a smaller number that scales to the channels is a setting
 REPEATS = ("n", "num_repeats", "repeats")
 
 
@@ -82,8 +83,8 @@ def _parameters(cls: type) -> list[str]:
 
 def _without(values: list[Any], channels: int, scaled: Callable[[int], int]) -> list[Any]:
     """The arguments without a leading number of the channels that the row reads, before or after scaling by width."""
-    known = bool(values) and _is_width(values[0]) and channels in (values[0], scaled(values[0]))
-    return values[known:]
+    first = values[0] if values and _is_width(values[0]) else 0
+    return values[first == channels or (first >= NARROW and scaled(first) == channels) :]
 
 
 def _is_width(value: object) -> bool:

@@ -59,8 +59,8 @@ class OwnLayer:
         return shown + (f": {', '.join(does)}" if does else "")
 
 
-def own_rows(rows: Sequence[Sequence[Any]], where: str) -> list[int]:
-    """Numbers of the rows whose module is a layer of the user and which are not complete.
+def own_rows(rows: Sequence[Sequence[Any]], where: str) -> dict[int, str]:
+    """Number -> place, for messages, of each row whose module is a layer of the user and which is not complete.
 
     Args:
         rows: the rows of a model YAML.
@@ -69,9 +69,9 @@ def own_rows(rows: Sequence[Sequence[Any]], where: str) -> list[int]:
     Raises:
         UserError: a name has another meaning too, two files define it, or the row reads several rows.
     """
-    found = [number for number, row in enumerate(rows) if is_own(str(row[2]))]
-    for number in found:
-        check_own(rows[number], f"{where}, row {number} ({rows[number][2]})")
+    found = {n: f"{where}, row {n} ({row[2]})" for n, row in enumerate(rows) if is_own(str(row[2]))}
+    for number, here in found.items():
+        check_own(rows[number], here)
     return found
 
 
@@ -120,27 +120,23 @@ def _other_meaning(name: str) -> str:
     return "" if layers.is_layer(name) and name != "Scaled" else "nas_attn"
 
 
-def completed(
-    model_yaml: Mapping[str, Any], where: str, numbers: Sequence[int] | None = None
-) -> tuple[Rewritten, dict[int, OwnLayer]]:
-    """The model dictionary with complete rows of all own layers, and these layers by their old row number.
+def completed(model_yaml: Mapping[str, Any], own: Mapping[int, str]) -> tuple[Rewritten, dict[int, OwnLayer]]:
+    """The model dictionary with complete rows of own layers, and these layers by their old row number.
 
     Args:
         model_yaml: a model dictionary with one entry under `scales`, and its key under `scale`; it is not changed.
-        where: the file, for messages.
-        numbers: the numbers of the rows in that file, if it has more rows.
+        own: row of an own layer -> its place, for messages.
 
     Raises:
-        UserError: see `own_rows`; or a layer cannot be made or run, or its output is no map.
+        UserError: a layer cannot be made or run, or its output is no map.
     """
     found: dict[int, OwnLayer] = {}
-    for number in own_rows(rows_of(model_yaml), where):
+    for number, here in own.items():
         row = rows_of(model_yaml)[number]
-        here = f"{where}, row {numbers[number] if numbers else number} ({row[2]})"
         source = absolute(row[0], number)[0]
         if source >= number or source < -1:
             raise UserError("a row must read rows above it", got=f"row {source}", where=here)
-        shape = _shape_of(model_yaml, source, found, where)
+        shape = _shape_of(model_yaml, source, found, here)
         found[number] = own_layer(row, shape, factors_of(model_yaml), here)
     return rewrite(model_yaml, {}, {number: layer.rows for number, layer in found.items()}), found
 
@@ -239,7 +235,7 @@ def _shape_of(model_yaml: Mapping[str, Any], source: int, done: Mapping[int, Own
         model_yaml: the model dictionary.
         source: number of the row; -1 is the image.
         done: the own layers at or above this row.
-        where: the file, for messages.
+        where: the row of the layer that reads the output, for messages.
 
     Raises:
         UserError: Ultralytics cannot build the rows up to this one, or the output is no square map.

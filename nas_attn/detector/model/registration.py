@@ -33,9 +33,10 @@ def register(tasks: ModuleType) -> None:
         _TARGETS.append(tasks)
         table.listen(_follow)
     names = vars(tasks)
-    own = _own()
+    classes = _classes()
+    own = _own()  # after `_classes`, which loads all files that variables name
     taken = []
-    for bare, cls in _classes().items():
+    for bare, cls in classes.items():
         before = names.get(PREFIX + bare)
         names[PREFIX + bare] = cls
         if bare in own:
