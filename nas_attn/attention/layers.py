@@ -134,6 +134,21 @@ def files() -> list[LayerFile]:
     return list(dict.fromkeys(file for held in _TABLE.values() for file in held))
 
 
+def declared_costs(cls: type) -> Mapping[str, int] | None:
+    """The attribute `costs` of a layer's class: traced op -> multiply-accumulates per output element; None without one.
+
+    Raises:
+        UserError: the attribute is no such dictionary.
+    """
+    if "of_the_user" not in vars(cls) or (costs := getattr(cls, "costs", None)) is None:
+        return None
+    numbers = costs.values() if isinstance(costs, dict) else [None]
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers):
+        rule = "`costs` of a layer must map ops to whole numbers of at least 0"
+        raise UserError(rule, got=repr(costs), where=f"class {cls.__name__}")
+    return dict(costs)
+
+
 def _row_class(cls: type) -> type:
     """The subclass that rows build: the same layer, whose output is a list of one map if its channels are changed."""
 

@@ -141,7 +141,8 @@ def _fvcore(model: nn.Module, x: torch.Tensor) -> dict[str, int]:
             got=", ".join(unknown),
             where=type(model).__name__,
             remedy=f"Declare the cost in the decorator of the module that runs the op, `@attention(..., "
-            f"costs={dict.fromkeys(unknown, 0)})`: multiply-accumulates per output element, 0 for elementwise ops.",
+            f"costs={dict.fromkeys(unknown, 0)})`: multiply-accumulates per output element, 0 for elementwise ops. For "
+            "a layer of --layers, write the same dictionary as the attribute `costs` of its class.",
         )
     return by_op
 

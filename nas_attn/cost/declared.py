@@ -1,4 +1,5 @@
-"""Costs that modules declare for ops without a rule: the argument `costs` of `attention(...)`.
+"""Costs that modules declare for ops without a rule: the argument `costs` of `attention(...)`, and for a layer of the
+user the attribute `costs` of its class.
 
 A declared cost holds only inside its module. So a gene always adds its own cost to a model, even if other modules
 declare another cost for the same op.
@@ -12,7 +13,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from nas_attn.attention import registry
+from nas_attn.attention import layers, registry
 from nas_attn.attention.entry import ModuleEntry
 from nas_attn.cost import handles
 from nas_attn.errors import UserError
@@ -31,6 +32,10 @@ def check(entry: ModuleEntry) -> None:
     Raises:
         UserError: a declared cost contradicts a rule.
     """
+    _check(entry.costs, f"{entry.origin}, class {entry.cls.__name__}")
+
+
+def _check(costs: Mapping[str, int], where: str) -> None:
     handles.import_fvcore()
     from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS
     from fvcore.nn.jit_analysis import _IGNORED_OPS
@@ -40,11 +45,11 @@ def check(entry: ModuleEntry) -> None:
         free = op in handles.ZERO or op in _IGNORED_OPS or (op.startswith("prim::") and not traced)
         return macs > 0 if free else op in handles.COUNTED or op in _DEFAULT_SUPPORTED_OPS
 
-    if taken := sorted(op for op, macs in entry.costs.items() if ruled(op, macs)):
+    if taken := sorted(op for op, macs in costs.items() if ruled(op, macs)):
         raise UserError(
             "`costs` must not name ops that have a rule",
             got=", ".join(taken),
-            where=f"{entry.origin}, class {entry.cls.__name__}",
+            where=where,
             remedy="Remove them. Declare products and sums that the rules do not count in `extra_macs`.",
         )
 
@@ -62,6 +67,9 @@ def said(model: nn.Module) -> Said:
         if entry is not None:
             check(entry)
             found[name] = entry.costs
+        elif (costs := layers.declared_costs(type(module))) is not None:
+            _check(costs, f"class {type(module).__name__} of {type(module).__module__}")
+            found[name] = costs
     return found
 
 

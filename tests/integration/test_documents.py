@@ -13,6 +13,7 @@ import field_tables
 import module_files
 import pytest
 import typer
+import ultralytics
 import yaml
 from documents import ROOT, Block
 from ultralytics import YOLO
@@ -142,6 +143,10 @@ def desk(tmp_path_factory, tiny_data) -> Path:
     shutil.copy(ARTICLE, folder / "article.yaml")
     own = documents.blocks(ROOT / "nas_attn" / "attention" / "README.md", "python")
     (folder / "mine.py").write_text(next(b.text for b in own if "@attention" in b.text))
+    adoption = documents.blocks(ROOT / "nas_attn" / "adoption" / "README.md", "python")
+    (folder / "spd.py").write_text(next(b.text for b in adoption if "class SPDConv" in b.text))
+    yolov8 = (Path(ultralytics.__file__).parent / "cfg" / "models" / "v8" / "yolov8.yaml").read_text("utf-8")
+    (folder / "theirs.yaml").write_text(yolov8.replace("1, Conv, [256, 3, 2]]", "1, SPDConv, [256]]"))
     return folder
 
 

@@ -224,3 +224,21 @@ def test_models_of_ultralytics_and_exports_have_no_incomplete_rows(write, write_
     assert load_base(str(file.with_suffix(".pt"))).rows[0] == base.rows[0]
     with pytest.raises(UserError, match="one meaning"):
         load_base(str(write_model(name="theirs.yaml")))
+
+
+def test_a_layer_may_declare_the_cost_of_an_op_without_a_rule(own):
+    from nas_attn.cost import CostTable
+
+    text = HEAD + layer("Gamma", "x * torch.lgamma(x.abs() + 1)")
+    rows = {9: [-1, 1, "Gamma", []]}
+    with pytest.raises(UserError, match=r"listed cost.*aten::lgamma.*--layers.*attribute `costs` of its class"):
+        CostTable.build(own(text, rows).build(), {}, 64)
+    counted = []
+    for macs in (0, 3):
+        base = own(text.replace("(nn.Module):", f"(nn.Module):\n    costs = {{'aten::lgamma': {macs}}}\n"), rows)
+        counted.append(CostTable.build(base.build(), {}, 64).base.macs)
+    assert counted[1] - counted[0] == 3 * 256 * 2 * 2  # the map of row 9 at 64 px
+    for wrong in ("['aten::lgamma']", "{'aten::lgamma': -1}", "{'aten::_convolution': 1}"):
+        base = own(text.replace("(nn.Module):", f"(nn.Module):\n    costs = {wrong}\n"), rows)
+        with pytest.raises(UserError, match=r"`costs`.*class Gamma"):
+            CostTable.build(base.build(), {}, 64)
