@@ -247,7 +247,6 @@ def test_python_takes_the_files_and_a_study_without_layers_has_no_word_of_them(h
                  "evaluator": SyntheticEvaluator(), "engine": na.InlineEngine(), "progress": False}  # fmt: skip
         study = na.run_search("own", model=str(home / "base.yaml"), layers=files, **quick)
         assert study.view.header["fingerprints"]["layers"].keys() == {"SPDConv", "NAMAttention"}
-        more = quick | {"trials": 4}
         stock = na.run_search("stock", model="yolov8n.yaml", **quick)
         assert "layers" not in stock.view.header["fingerprints"]
         edited = tmp_path / "spd.py"
