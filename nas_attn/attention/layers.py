@@ -100,9 +100,9 @@ def is_layer(name: str) -> bool:
     return name in _TABLE and name in names()
 
 
-def definition(name: str) -> LayerFile | None:
-    """The first file that defines a class of this name, even if the name belongs to an attention module."""
-    return next(iter(_TABLE.get(name, ())), None)
+def definitions(name: str) -> tuple[LayerFile, ...]:
+    """The files that define a class of this name, even if the name belongs to an attention module."""
+    return _TABLE.get(name, ())
 
 
 def get(name: str) -> LayerFile:

@@ -86,11 +86,11 @@ def check_own(row: Sequence[Any], where: str) -> None:
         UserError: the row is refused.
     """
     name = str(row[2])
-    held = layers.definition(name)
-    if (other := _other_meaning(name)) and held is not None:
+    if other := _other_meaning(name):
+        files = " and ".join(map(str, layers.definitions(name)))
         raise UserError(
             "a row's module must have one meaning",
-            got=f"'{name}', a class of {held} and of {other}",
+            got=f"'{name}', a class of {files} and of {other}",
             where=where,
             remedy=f"Rename the class in the file and in the row, e.g. My{name}.",
         )
@@ -107,11 +107,12 @@ def check_own(row: Sequence[Any], where: str) -> None:
 def is_own(name: str) -> bool:
     """True if the name in an incomplete row means a layer of the user, or may mean one.
 
-    A name of Ultralytics means its own class if the file of the layer only uses its class of this name as a part.
+    A name of Ultralytics means its own class if the files of layers only use their classes of this name as parts.
     """
-    if name.startswith(("nn.", PREFIX)) or (held := layers.definition(name)) is None:
+    held = layers.definitions(name)
+    if name.startswith(("nn.", PREFIX)) or not held:
         return False
-    return name not in held.helpers or not _other_meaning(name)
+    return any(name not in file.helpers for file in held) or not _other_meaning(name)
 
 
 def _other_meaning(name: str) -> str:

@@ -135,7 +135,7 @@ def test_the_name_of_an_attention_module_never_means_a_layer(write):
     text = HEAD + layer("CBAM", "x") + layer("Other", "x")
     user.load_layers([write(text, "many.py")])
     assert layers.names() == ["Other"] and not layers.is_layer("CBAM")
-    assert layers.definition("CBAM").path.endswith("many.py")
+    assert layers.definitions("CBAM")[0].path.endswith("many.py")
 
 
 def test_only_a_named_content_runs(write, tmp_path, monkeypatch):
