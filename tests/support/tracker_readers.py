@@ -150,7 +150,7 @@ def read_tensorboard(folder: Path) -> list[Read]:
 
 def read_wandb(folder: Path) -> list[Read]:
     """All offline runs below a run folder, in the order of their names. Files of one run are put together."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     made: dict[str, Read] = {}
     for file in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
