@@ -150,11 +150,13 @@ def read_tensorboard(folder: Path) -> list[Read]:
 
 def read_wandb(folder: Path) -> list[Read]:
     """All offline runs below a run folder, in the order of their names. Files of one run are put together."""
-    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
+    from wandb.proto import wandb_internal_pb2
+
+    protocol: Any = wandb_internal_pb2  # its names are made when it is imported
 
     made: dict[str, Read] = {}
     for file in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        records = [Record.FromString(data) for data in _log(file.read_bytes())]
+        records = [protocol.Record.FromString(data) for data in _log(file.read_bytes())]
         run = next(r.run for r in records if r.WhichOneof("record_type") == "run")
         name = run.run_id.partition("-")[2]
         read = made.setdefault(name, Read(name))
