@@ -57,6 +57,19 @@ def tiny_data(tmp_path_factory) -> Path:
     return write_data(folder, {"train": 8, "val": 4, "test": 4}, 64, ((8, 12), (14, 24), (30, 50)))
 
 
+@pytest.fixture(scope="module")
+def nas(shell_in) -> Callable[..., Finished]:
+    """A function that runs one command of nas_attn in a folder."""
+
+    def call(folder: Path, *arguments: object, code: int = 0) -> Finished:
+        done = shell_in(folder)(*arguments)
+        assert done.code == code, done.err[-3000:]
+        assert code != 2 or "Traceback" not in done.err
+        return done
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def write_study(tiny_data):
     """A function that writes a changed copy of the tiny study's YAML."""

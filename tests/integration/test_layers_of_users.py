@@ -6,13 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from layer_files import NAM, SPD
-from loaded_process import Finished
 from module_files import registry_as_before
 
 import nas_attn
@@ -55,19 +53,6 @@ head:
 """
 FILES = ("--layers", "spd.py", "--layers", "nam.py")
 SHORT = ("--epochs", 1, "--imgsz", 64, "--batch", 4, "--device", "cpu")
-
-
-@pytest.fixture(scope="module")
-def nas(shell_in) -> Callable[..., Finished]:
-    """A function that runs one command of nas_attn in a folder."""
-
-    def call(folder: Path, *arguments: object, code: int = 0) -> Finished:
-        done = shell_in(folder)(*arguments)
-        assert done.code == code, done.err[-3000:]
-        assert code != 2 or "Traceback" not in done.err
-        return done
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from loaded_process import Finished
 
 import nas_attn
 from nas_attn.space import Architecture
@@ -46,19 +44,6 @@ def python(folder: Path, *arguments: object, code: int = 0, stdin: str = "", **e
     assert done.returncode == code, done.stderr[-3000:]
     assert code != 2 or "Traceback" not in done.stderr
     return done
-
-
-@pytest.fixture(scope="module")
-def nas(shell_in) -> Callable[..., Finished]:
-    """A function that runs one command of nas_attn in a folder."""
-
-    def call(folder: Path, *arguments: object, code: int = 0) -> Finished:
-        done = shell_in(folder)(*arguments)
-        assert done.code == code, done.err[-3000:]
-        assert code != 2 or "Traceback" not in done.err
-        return done
-
-    return call
 
 
 @pytest.fixture(scope="module")
