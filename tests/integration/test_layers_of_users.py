@@ -34,7 +34,7 @@ backbone:
   - [-1, 6, C2f, [512, True]]
   - [-1, 1, Conv, [1024, 3, 2]]
   - [-1, 3, C2f, [1024, True]]
-  - [-1, 1, NAMAttention, [1024]]
+  - [-1, 1, NormGate, [1024]]
   - [-1, 1, SPPF, [1024, 5]] # 9
 head:
   - [-1, 1, nn.Upsample, [None, 2, "nearest"]]
@@ -63,7 +63,7 @@ def home(tmp_path_factory, nas) -> Path:
     (folder / "nam.py").write_text(NAM)
     (folder / "theirs.yaml").write_text(THEIRS)
     said = json.loads(nas(folder, "adopt", "theirs.yaml", *FILES, "-o", "base.yaml", "--nc", 3, "--json").out)
-    assert [one["row"] for one in said["layers"]] == [3, 17] and said["rows"][0]["module"] == "NAMAttention"
+    assert [one["row"] for one in said["layers"]] == [3, 17] and said["rows"][0]["module"] == "NormGate"
     assert [r["row"] for r in said["repairs"]] == [18, 21, 23]
     return folder
 
@@ -116,7 +116,7 @@ def test_the_article_is_costed_and_drawn_as_it_is_and_as_it_was_adopted(home, na
     slots = {slot["name"]: row["index"] for row in drawn["rows"] for slot in row["slots"]}
     assert (slots["p3"], slots["p4"], slots["p5"], slots["sppf.pre"]) == (17, 20, 23, 10)
     said = nas(home, "cost", "--model", "base.yaml", "--layers", "spd.py", code=2).err
-    assert "'NAMAttention'" in said and "--layers FILE" in said
+    assert "'NormGate'" in said and "--layers FILE" in said
 
 
 def test_the_files_are_refused_in_each_others_place(home, nas):
@@ -133,7 +133,7 @@ def test_workers_trained_it_and_the_run_folder_keeps_the_files(searched):
     view = read_study(searched / "runs" / "own")
     assert [t.state for t in view.trials] == ["complete"] * 3
     kept = sorted(p.read_text() for p in (searched / "runs" / "own" / "modules").glob("*/*.py"))
-    assert kept == sorted([SPD, NAM]) and set(view.header["fingerprints"]["layers"]) == {"SPDConv", "NAMAttention"}
+    assert kept == sorted([SPD, NAM]) and set(view.header["fingerprints"]["layers"]) == {"SPDConv", "NormGate"}
     assert view.header["fingerprints"]["modules"] == {}
 
 
@@ -143,7 +143,7 @@ def test_an_edited_file_is_another_study(searched, nas):
     changed.write_text(SPD.replace("relu", "tanh"))
     files = ("--layers", changed, "--layers", "nam.py")
     said = nas(searched, "search", "own.yaml", *files, code=2).err
-    assert "must stay the same search" in said and "source of layer `SPDConv`" in said and "NAMAttention" not in said
+    assert "must stay the same search" in said and "source of layer `SPDConv`" in said and "NormGate" not in said
     nas(searched, "search", "own.yaml")  # with its own files it continues
 
 
@@ -151,15 +151,13 @@ def test_the_export_names_what_it_needs_and_its_bundle_is_whole(exported, nas):
     text = exported.read_text()
     rows = [row[2:] for part in ("backbone", "head") for row in yaml.safe_load(text)[part]]
     assert (
-        ["nas_attn.SPDConv", [32, 64]] in rows
-        and ["Index", [64, 0]] in rows
-        and ["nas_attn.NAMAttention", [256]] in rows
+        ["nas_attn.SPDConv", [32, 64]] in rows and ["Index", [64, 0]] in rows and ["nas_attn.NormGate", [256]] in rows
     )
     assert "Needs the layer `SPDConv` from spd.py" in text and "--layers runs/own/modules/" in text
     bundle = exported.parent / "bundle"
     card = json.loads((bundle / "card.json").read_text())
     assert {one["name"]: one["source"] for one in card["layers"]} == {
-        "SPDConv": "modules/spd.py", "NAMAttention": "modules/nam.py"}  # fmt: skip
+        "SPDConv": "modules/spd.py", "NormGate": "modules/nam.py"}  # fmt: skip
     assert "not declared" in card["licences"]["SPDConv"]
     checked = nas(exported.parent, "export", "--verify", "bundle").out
     assert "FAIL" not in checked and "ok    modules" in checked and "ok    weights" in checked
@@ -231,7 +229,7 @@ def test_python_takes_the_files_and_a_study_without_layers_has_no_word_of_them(h
         quick = {"data": str(tiny_data), "trials": 3, "modules": {"se": None}, "imgsz": 64, "final_imgsz": 64,
                  "evaluator": SyntheticEvaluator(), "engine": na.InlineEngine(), "progress": False}  # fmt: skip
         study = na.run_search("own", model=str(home / "base.yaml"), layers=files, **quick)
-        assert study.view.header["fingerprints"]["layers"].keys() == {"SPDConv", "NAMAttention"}
+        assert study.view.header["fingerprints"]["layers"].keys() == {"SPDConv", "NormGate"}
         stock = na.run_search("stock", model="yolov8n.yaml", **quick)
         assert "layers" not in stock.view.header["fingerprints"]
         edited = tmp_path / "spd.py"

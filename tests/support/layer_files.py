@@ -55,7 +55,7 @@ class ChannelGate(nn.Module):
         return x * torch.sigmoid(self.bn(x) * weight[:, None, None])
 
 
-class NAMAttention(nn.Module):
+class NormGate(nn.Module):
     def __init__(self, channels, no_spatial=True):
         super().__init__()
         self.gate = ChannelGate(channels)

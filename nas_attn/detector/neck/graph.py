@@ -115,8 +115,12 @@ class Graph:
 
     def reduces(self, row: int) -> bool:
         """True if the row reads one map and its output is smaller."""
-        before = self.sources[row][0]
+        before = self._before(row)
         return len(self.sources[row]) == 1 and before >= 0 and 0 < self.strides[before] < self.strides[row]
+
+    def map_of(self, row: int) -> int:
+        """The row whose output is the map of a row's module: for a module that returns a list, its `Index`."""
+        return row + 1 if self._opened(row) else row
 
     def is_attention(self, row: int) -> bool:
         """True if the row is attention of this package, and no block with attention inside."""

@@ -95,7 +95,7 @@ def _downs(graph: Graph) -> Iterator[Role]:
     """Maps of the neck that a row makes smaller: the last one of each level, if there are several bottom-up paths."""
     found: dict[str, Role] = {}
     for row in range(graph.backbone, graph.head):
-        readers = tuple(r for r in graph.readers[row] if r != graph.head and graph.reduces(r))
+        readers = tuple(r for r in graph.readers[row] if r != graph.head and graph.reduces(graph.map_of(r)))
         if readers and (level := _level(graph, row)):
             found[level] = (f"down.{level}", row, readers)
     yield from sorted(found.values(), key=lambda role: graph.strides[role[1]])
@@ -108,7 +108,9 @@ def _ups(graph: Graph) -> Iterator[Role]:
     """
     found: dict[str, Role] = {}
     for row in range(graph.head):
-        readers = tuple(r for r in graph.readers[row] if graph.backbone <= r < graph.head and graph.enlarges(r))
+        readers = tuple(
+            r for r in graph.readers[row] if graph.backbone <= r < graph.head and graph.enlarges(graph.map_of(r))
+        )
         second = row >= graph.backbone and graph.enlarges(row)
         if readers and not second and (level := _level(graph, row)):
             found.setdefault(level, (f"up.{level}", row, readers))

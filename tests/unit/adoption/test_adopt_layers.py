@@ -36,14 +36,14 @@ def built(found, tmp_path):
 
 def test_an_inserted_layer_is_part_of_the_base_and_numbers_are_repaired(changed, files, tmp_path):
     """The rows after it still have the numbers of yolov8, as in many articles."""
-    found = changed("v8", (END, f"{END}  - [-1, 1, NAMAttention, [1024]]\n"))
+    found = changed("v8", (END, f"{END}  - [-1, 1, NormGate, [1024]]\n"))
     assert [str(r.row) for r in found.repairs] == ["18", "21", "23"]
     (put,) = found.puts
-    assert put.row.number == 9 and not put.slot and str(put.layer) == "NAMAttention[256]"
+    assert put.row.number == 9 and not put.slot and str(put.layer) == "NormGate[256]"
     assert not found.known and found.plain.name == "yolov8n" and str(found.architecture) == "p3=none p4=none p5=none"
     assert not [s for s in found.suspicions if s.kind == "place"]  # the user named it: nothing is doubtful
     rows = built(found, tmp_path)
-    assert rows[9] == [-1, 1, "nas_attn.NAMAttention", [256]] and rows[23][0] == [16, 19, 22]
+    assert rows[9] == [-1, 1, "nas_attn.NormGate", [256]] and rows[23][0] == [16, 19, 22]
     assert [s.row for s in found.slots if s.name in ("p3", "p4", "p5", "sppf.pre")] == [16, 19, 22, 9]
 
 
@@ -69,7 +69,7 @@ def test_layers_in_the_place_of_rows_with_attention_beside_them(changed, files, 
     ("row", "wanted"),
     [
         ("[-1, 1, Nothing, []]", [["nas_attn.Nothing", []]]),
-        ("[-1, 3, NAMAttention, [1024]]", [["nas_attn.NAMAttention", [256]]]),  # 3 repeats are 1 at this depth
+        ("[-1, 3, NormGate, [1024]]", [["nas_attn.NormGate", [256]]]),  # 3 repeats are 1 at this depth
         ("[-1, 6, Nothing, []]", [["nas_attn.Nothing", []]] * 2),
         ("[-1, 1, Wider, []]", [["nas_attn.Wider", [256]], ["Index", [512, 0]]]),  # changes the shape where it stands
     ],
@@ -92,7 +92,7 @@ def test_a_network_of_its_own_has_all_its_layers(changed, files):
     """Without a base of Ultralytics that has these rows, nothing is compared, and every own layer is part of it."""
     spp = "  - [-1, 1, SPPF, [1024, 5]]\n"
     renumbered = (("[[-1, 12]", "[[-1, 13]"), ("[[-1, 9], 1", "[[-1, 10], 1"), ("[[15, 18, 21]", "[[16, 19, 22]"))
-    found = changed("v8", (spp, "  - [-1, 1, C2PSA, [1024]]\n  - [-1, 1, NAMAttention, []]\n"), *renumbered)
+    found = changed("v8", (spp, "  - [-1, 1, C2PSA, [1024]]\n  - [-1, 1, NormGate, []]\n"), *renumbered)
     assert [row.number for row, _ in found.layers] == [10] and not found.known
 
 

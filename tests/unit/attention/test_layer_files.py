@@ -100,7 +100,7 @@ def test_two_files_may_share_helpers_but_not_a_layer_that_a_row_names(write):
     user.load_layers([second])  # given alone, it replaces the other
     check_rows([ROW], "model.yaml")
     assert layers.get("SPDConv").path.endswith("b/spd.py")
-    assert layers.names() == ["ChannelGate", "Conv", "NAMAttention", "SPDConv"]
+    assert layers.names() == ["ChannelGate", "Conv", "NormGate", "SPDConv"]
 
 
 def test_a_file_of_modules_is_no_file_of_layers_and_the_reverse(write):
@@ -156,4 +156,4 @@ def test_a_variable_names_files_for_every_process(write, tmp_path):
     )
     env = {**os.environ, "PYTHONPATH": str(Path(nas_attn.__file__).parent.parent), "NAS_ATTN_LAYERS": files}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == "['ChannelGate', 'Conv', 'NAMAttention', 'SPDConv']\n"
+    assert done.stdout == "['ChannelGate', 'Conv', 'NormGate', 'SPDConv']\n"

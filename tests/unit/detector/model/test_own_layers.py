@@ -62,7 +62,10 @@ def test_a_layer_that_changes_the_channels_is_stated(own):
     ],
 )  # fmt: skip
 def test_resampling_layers_leave_the_slots_where_they_are(own, rows):
-    assert places(own(RESIZING, rows)) == places(load_base("yolov8n.yaml"))
+    def without_joins(base):  # a join has the channels of the layer before it
+        return [p[:2] + (p[2] * (not p[0].startswith("fuse")),) + p[3:] for p in places(base)]
+
+    assert without_joins(own(RESIZING, rows)) == without_joins(load_base("yolov8n.yaml"))
 
 
 def test_the_built_model_is_the_one_with_the_layers_themselves(own):
@@ -135,7 +138,7 @@ def test_the_fingerprint_knows_the_source_of_layers_and_only_theirs(own, write):
 
 @pytest.mark.parametrize("other", ["p3=acmix p5=se", "inner.p4.insert=se lateral.p4=eca"])
 def test_every_tensor_of_a_base_with_layers_moves_into_its_architectures_and_back(own, tmp_path, other):
-    base = own(SPD + NAM.partition("\n\n\n")[2], {**SPD_ROWS, 9: [-1, 1, "NAMAttention", [1024]]})
+    base = own(SPD + NAM.partition("\n\n\n")[2], {**SPD_ROWS, 9: [-1, 1, "NormGate", [1024]]})
     slots = all_slots(base)
     model, report = build(base, slots, Architecture.parse(other), 0)
     assert report.ratio == 1
@@ -148,7 +151,7 @@ def test_every_tensor_of_a_base_with_layers_moves_into_its_architectures_and_bac
     state = checkpoint_state(found, base)
     assert state is not None and set(state) == set(base.build().state_dict())
     kept = [key for key in state if key.startswith(("model.3.", "model.10.", "model.17."))]
-    assert len(kept) == 2 * 6 + 5, kept  # two SPDConv: a convolution and a batch norm; NAMAttention: a batch norm
+    assert len(kept) == 2 * 6 + 5, kept  # two SPDConv: a convolution and a batch norm; NormGate: a batch norm
     _, fit = start_model(base.changed(nc=3), tmp_path / "filled.pt", 1)  # another number of classes
     assert fit is not None and not fit.unplaced and fit.share == 1 and fit.reshaped
 
