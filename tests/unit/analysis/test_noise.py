@@ -14,6 +14,7 @@ from nas_attn.analysis.difference import Difference, percent
 from nas_attn.analysis.noise import noise, noise_figures, noise_words
 from nas_attn.analysis.posterior import posterior
 from nas_attn.dashboard.report import report_html
+from nas_attn.evaluate.score import MAP
 from nas_attn.study.view import StudyView
 
 OTHER = "p3=conv p4=none p5=none"
@@ -144,7 +145,7 @@ def test_a_probability_is_never_certain(probability, text):
 
 
 def test_a_difference_sums_up_its_draws():
-    found = Difference.of(np.linspace(-1, 3, 4001))
+    found = Difference.of(np.linspace(-1, 3, 4001), MAP)
     assert (found.mean, found.low, found.high) == pytest.approx((1, -0.9, 2.9)) and found.above == pytest.approx(
         0.75, abs=1e-3
     )

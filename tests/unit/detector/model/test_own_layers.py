@@ -63,7 +63,7 @@ def test_a_layer_that_changes_the_channels_is_stated(own):
 )  # fmt: skip
 def test_resampling_layers_leave_the_slots_where_they_are(own, rows):
     def without_joins(base):  # a join has the channels of the layer before it
-        return [p[:2] + (p[2] * (not p[0].startswith("fuse")),) + p[3:] for p in places(base)]
+        return [(*p[:2], p[2] * (not p[0].startswith("fuse")), *p[3:]) for p in places(base)]
 
     assert without_joins(own(RESIZING, rows)) == without_joins(load_base("yolov8n.yaml"))
 

@@ -126,7 +126,7 @@ def test_only_the_last_epoch_is_validated_unless_asked(base, job, tmp_path):
     rows = run(build(base), job, tmp_path / "a").curve
     parts = {"box_loss", "cls_loss", "dfl_loss"}
     always, held_out = {"epoch", "loss", "lr"} | parts, {"val_box_loss", "val_cls_loss", "val_dfl_loss"}
-    assert [set(r) for r in rows] == [always, always | held_out | {"map50_95", "map50", "map75"}]
+    assert [set(r) for r in rows] == [always, always | held_out | {"map50_95", "map50", "map75", "precision", "recall"}]
     assert [r["epoch"] for r in rows] == [1, 2]
     assert all(r["loss"] == pytest.approx(sum(r[p] for p in parts)) and r["loss"] > 0 for r in rows)
     often = dataclasses.replace(job, recipe=Recipe(batch=4, val_every=1))
