@@ -21,7 +21,7 @@ class Noise(Displayed):
         luck: of the level of a seed, which all runs of the seed share; None if there is one seed only.
         spread: of the trained architectures around their mean, without noise.
         nothing: probability that no two architectures differ.
-        loss: probability that the training loss tells something of the score; None if it does not count.
+        loss: probability that the training loss tells something about the score; None if it does not count.
         repeated: number of trials beyond the first of each architecture; only these show noise directly.
         left_out: a sentence on usable trials that were left out; empty if there are none.
     """

@@ -169,7 +169,7 @@ def test_what_ran_in_a_group_only_is_shown_with_what_is_expected_of_it(view):
     for candidate in only:
         point = points[candidate.key]
         assert point.state == "together" and not point.on_front and candidate.key not in numbers.front
-        assert point.map50_95 == pytest.approx(found.expected([candidate.architecture])[0])
+        assert point.score == pytest.approx(found.expected([candidate.architecture])[0])
         assert "a run of its own decides" in point.verdict
         assert f"{candidate.trials[0].number} (together)" in str(candidate_blocks(view, candidate, lambda _: ""))
         assert "trained together with " in line(candidate.trials[0]) and "mAP" not in line(candidate.trials[0])

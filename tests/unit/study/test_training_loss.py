@@ -95,7 +95,7 @@ def test_a_loss_that_tells_makes_intervals_narrower_and_is_named(studies):
     assert widths[0] < 0.85 * widths[1]
     assert told.nothing == absent.nothing and told.noise == absent.noise  # they are those of the mAP
     found = noise(studies["tells"])
-    assert found is not None and "The training loss tells something of the score" in found.sentence()
+    assert found is not None and "The training loss tells something about the score" in found.sentence()
     bare = noise(studies["absent"])
     assert bare is not None and "training loss" not in bare.sentence()
 
