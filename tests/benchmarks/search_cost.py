@@ -39,8 +39,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(Path(__file__).parent / "neck_table")]
 
 from compared_searches import Looks, Points, looks_of, reported, summary  # noqa: E402
-from neck_table import MODULES, PARTS, RANKS, SLOTS, NeckTable, ReplayEvaluator, order  # noqa: E402
-from replayed_table import replay_plan, truth_of, volume  # noqa: E402
+from neck_table import MODULES, PARTS, RANKS, SLOTS, NeckTable, order  # noqa: E402
+from replayed_table import (  # noqa: E402
+    ReplayEvaluator,
+    replay_plan,
+    truth_of,
+    volume,
+)
 from signal_per_second import intraclass  # noqa: E402
 from untrained_searches import run_plan  # noqa: E402
 

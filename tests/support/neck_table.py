@@ -1,4 +1,4 @@
-"""The table of real trainings in `tests/benchmarks/neck_table/`: its parts and runs, and an evaluator that replays it.
+"""The table of real trainings in `tests/benchmarks/neck_table/`: its parts and runs.
 
 A part is a list of architectures that were trained with several seeds by one recipe. `runs.csv.gz` has one line for
 each run, `curves.csv.gz` one for each epoch of a run.
@@ -11,7 +11,7 @@ import gzip
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,6 @@ import numpy as np
 
 from nas_attn.atomic_files import write_bytes_atomic
 from nas_attn.detector.proxy.recipe import STOPPED
-from nas_attn.errors import EvaluationFailed
 from nas_attn.evaluate import Evaluation, Fidelity
 from nas_attn.space import NONE, Architecture, Gene
 from nas_attn.space.written import with_defaults
@@ -259,81 +258,6 @@ class NeckTable:
         full = [n for n in dict.fromkeys(a for a, _ in there) if all((n, s) in there for s in seeds)]
         table = [[float(np.mean(there[n, s])) for s in seeds] for n in full]
         return full, np.array(table).reshape(len(full), len(seeds))
-
-
-class ReplayEvaluator:
-    """An evaluator that answers from a part of the table: with recorded runs, their seconds and their early stops.
-
-    Args:
-        part: name of the part.
-        folder: as for `NeckTable`.
-    """
-
-    def __init__(self, part: str, folder: Path = FOLDER) -> None:
-        self.part, self.folder = part, folder
-        self._runs = NeckTable(folder).runs
-
-    def __repr__(self) -> str:
-        return f"ReplayEvaluator({self.part!r})"
-
-    def __call__(
-        self,
-        architecture: Architecture,
-        fidelity: Fidelity,
-        seed: int,
-        *,
-        checkpoint: Path | None = None,
-        liveness: bool = False,
-        stop_above: Mapping[int, float] | None = None,
-    ) -> Evaluation:
-        """The recorded run; for the arguments see `Evaluator`.
-
-        Raises:
-            EvaluationFailed: the table lacks this run, or an epoch at which it may end was not validated.
-        """
-        part = PARTS[self.part]
-        run = self._runs.get((self.part, str(architecture), seed, 0))
-        if run is None or fidelity != part.fidelity:
-            raise EvaluationFailed(f"the table `{self.part}` has no run of {architecture} with the seed {seed}")
-        above = (e for e, limit in sorted((stop_above or {}).items()) if run.curve[e - 1]["loss"] > limit)
-        last = next(above, part.epochs)
-        if "map50_95" not in run.curve[last - 1]:
-            raise EvaluationFailed(f"the table `{self.part}` has no validation after epoch {last}")
-        found, filled = run.evaluation(part, last), SLOTS if part.data == "generated" else SLOTS[:2]
-        alive = {s: 0.0 if s in filled else found.map50_95 for s in SLOTS}
-        return replace(found, liveness=alive) if liveness else found
-
-    def together(
-        self,
-        architectures: Sequence[Architecture],
-        fidelity: Fidelity,
-        seed: int,
-        *,
-        share: str = "trunk",
-        checkpoint: Path | None = None,
-        stop_above: Sequence[Mapping[int, float]] = (),
-    ) -> list[Evaluation | EvaluationFailed]:
-        """The recorded runs in groups. The groups of the table have other members, so the level of each is taken out.
-
-        A seed stands for the recorded one with the same remainder.
-        """
-        name = f"{self.part}-together"
-        seeds = PARTS[name].seeds
-        recorded = seeds[seed % len(seeds)]
-        found: list[Evaluation | EvaluationFailed] = []
-        for architecture in architectures:
-            text = str(architecture)
-            run = next((r for k, r in self._runs.items() if k[:3] == (name, text, recorded)), None)
-            if run is None or fidelity != PARTS[name].fidelity:
-                found.append(EvaluationFailed(f"the table `{name}` has no run of {text} with the seed {recorded}"))
-                continue
-            base = str(Architecture.none(architecture.slots))
-            level = self._runs[name, base, recorded, run.key[3]].curve[-1]["loss"]
-            curve = tuple({**row, "loss": row["loss"] - level} for row in run.curve)
-            mark = {"group": f"{seed}", "size": len(architectures), "rows": 0}
-            whole = Run(run.facts, curve).evaluation(PARTS[name], PARTS[name].epochs)
-            found.append(replace(whole, seed=seed, together=mark))
-        return found
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

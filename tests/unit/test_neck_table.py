@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from neck_table import FOLDER, PARTS, NeckTable, ReplayEvaluator, Run, order, scaled
+from neck_table import FOLDER, PARTS, NeckTable, Run, order, scaled
+from replayed_table import ReplayEvaluator
 from signal_per_second import intraclass
 
 from nas_attn.errors import EvaluationFailed
