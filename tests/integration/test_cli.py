@@ -22,10 +22,11 @@ def test_search_prints_one_object(searched):
     shell, done = searched
     assert done.code == 0, done.err
     found = json.loads(done.out)
-    judged = {"answer", "candidates", "front", "picks", "noise", "effects", "conclusion"}
+    judged = {"score", "not_searched_for", "answer", "candidates", "front", "picks", "noise", "effects", "conclusion"}
     assert set(found) == {"study", "trials", *judged} and len(found["trials"]) == 9
     assert {c["architecture"] for c in found["candidates"]} == {t["architecture"] for t in found["trials"]}
-    keys = {"number", "architecture", "seed", "map50_95", "gmacs", "params_m", "state", "stopped_after", "origin"}
+    keys = {"number", "architecture", "seed", "score", "map50_95", "gmacs", "params_m", "state", "stopped_after"}
+    keys |= {"origin"}
     assert all(set(t) == keys for t in found["trials"])
     assert found["front"] and all(Architecture.parse(c["architecture"]) for c in found["front"])
     assert [t["state"] for t in found["trials"]] == ["complete"] * 9
