@@ -6,10 +6,12 @@ call no callbacks of other services. All random numbers depend only on (seed, ep
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import torch
 from torch import nn
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import DEFAULT_CFG, LOGGER
+from ultralytics.utils import DEFAULT_CFG, LOGGER, callbacks
 from ultralytics.utils.torch_utils import init_seeds
 
 from nas_attn import pulse
@@ -32,6 +34,17 @@ from nas_attn.tasks import TASKS
 
 MAX_RELOADS = 3
 UNLISTED = ("save_dir", "augmentations")  # arguments that Ultralytics accepts, although default.yaml lacks them
+
+
+@contextlib.contextmanager
+def _without_trackers() -> Iterator[None]:
+    """A context in which a trainer loads no tracker that is installed: this takes seconds and writes into the home."""
+    known = callbacks.add_integration_callbacks
+    callbacks.add_integration_callbacks = lambda trainer: None
+    try:
+        yield
+    finally:
+        callbacks.add_integration_callbacks = known
 
 
 class ProxyTrainer(DetectionTrainer):
@@ -60,7 +73,8 @@ class ProxyTrainer(DetectionTrainer):
         self._step = self._reloads = 0
         self._saved_at = time.monotonic()
         wanted = job.overrides(folder)
-        super().__init__(overrides={k: v for k, v in wanted.items() if hasattr(DEFAULT_CFG, k) or k in UNLISTED})
+        with _without_trackers():
+            super().__init__(overrides={k: v for k, v in wanted.items() if hasattr(DEFAULT_CFG, k) or k in UNLISTED})
         self.callbacks: dict[str, list[Any]] = defaultdict(list)
         self.model = model
 
