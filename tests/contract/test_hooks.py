@@ -34,7 +34,7 @@ GLOBAL_KINDS = (
     "register_module_full_backward_pre_hook",
     "register_module_backward_hook",
 )
-CHANNELS = 32
+CHANNELS = 64
 
 
 def built(entry):
