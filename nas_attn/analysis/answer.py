@@ -98,11 +98,11 @@ def _answer(view: StudyView) -> str:
 def _better(found: StudyPosterior, better: list[int]) -> str:
     others = sum(not c.architecture.is_base for c in found.candidates)
     best = found.candidates[better[0]].architecture
-    many = f"{len(better)} of {others} architectures" if others > 1 else "The only architecture"
+    those = f"{len(better)} of {others} architectures" if others > 1 else "The only architecture"
     verb = "are" if len(better) > 1 else "is"
     difference = found.differences[better[0]]
     told = f"Best in {found.score.words}: {span(difference)}, {spoken(best)}."
-    return f"{many} tried here {verb} better than the base. {told}"
+    return f"{those} tried here {verb} better than the base. {told}"
 
 
 def _best(found: StudyPosterior) -> str:

@@ -23,7 +23,7 @@ from nas_attn.detector.model.base_model import BaseModel, load_base
 from nas_attn.detector.model.head_form import check_head, unusable_slots
 from nas_attn.detector.model.named_checkpoints import fetched
 from nas_attn.detector.model.shipped_models import absent as absent_weights
-from nas_attn.detector.model.shipped_models import located
+from nas_attn.detector.model.shipped_models import located, yaml_of
 from nas_attn.detector.neck.slots import all_slots
 from nas_attn.detector.proxy.train_settings import check_effect, check_settings, check_task
 from nas_attn.detector.weights.checkpoint_rows import check_weights
@@ -125,7 +125,7 @@ def resolve(
     devices = check(lambda: workers(config.device, config.jobs))
     lacking = dict.fromkeys(c for c in (config.model, config.weights) if absent_weights(c))
     # the YAML of the same name shows all other mistakes before anything is downloaded
-    model = Path(config.model).stem if config.model in lacking else config.model
+    model = yaml_of(config.model) if config.model in lacking else config.model
     layers = check(lambda: load_layers(config.layers or (), folder))
     # otherwise each row of a faulty file would be reported as unknown, too
     base = None if layers is None else check(lambda: load_base(model, width=config.width))

@@ -91,8 +91,13 @@ def is_named(checkpoint: str | Path) -> bool:
     path = Path(checkpoint)
     if path.suffix != ".pt" or str(path) != path.name or is_file(path):
         return False
-    stems = (path.stem, path.stem.removesuffix("u"))  # yolov5nu.pt is of the present yolov5n.yaml
-    return any(name in packaged() for stem in stems for name in (stem, without_scale(stem)))
+    model = yaml_of(path)
+    return model in packaged() or without_scale(model) in packaged()
+
+
+def yaml_of(checkpoint: str | Path) -> str:
+    """The name of the shipped model of a named checkpoint; yolov5nu.pt is of the present yolov5n."""
+    return Path(checkpoint).stem.removesuffix("u")
 
 
 def located(checkpoint: str | Path) -> Path:
